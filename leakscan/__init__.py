@@ -1,0 +1,41 @@
+"""leakscan: which images in B show a subject who is already in A?
+
+The public API is what the README uses::
+
+    import leakscan
+
+    result = leakscan.compare("hospital_a", "hospital_b")
+    result.pairs.to_pandas()
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leakscan.audit import audit
+    from leakscan.compare import Result, RunOptions, compare
+    from leakscan.errors import LeakscanError
+
+__all__ = ["LeakscanError", "Result", "RunOptions", "__version__", "audit", "compare"]
+__version__ = version("leakscan")
+
+_HOMES = {
+    "audit": "leakscan.audit",
+    "compare": "leakscan.compare",
+    "Result": "leakscan.compare",
+    "RunOptions": "leakscan.compare",
+    "LeakscanError": "leakscan.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded at first use: `leakscan --help` should not wait for torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'leakscan' has no attribute {name!r}")
+    from importlib import import_module
+
+    # Binding the name here keeps `leakscan.compare` the function once the module of that name loads.
+    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+    return value

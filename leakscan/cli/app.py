@@ -1,0 +1,72 @@
+"""The command line: registers commands and turns errors into sentences and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from leakscan.cli.output import Output
+from leakscan.cli.run_audit import audit_command
+from leakscan.cli.run_compare import compare_command
+from leakscan.cli.run_exclude import exclude_command
+from leakscan.cli.run_fingerprint import fingerprint_command
+from leakscan.cli.run_models import models_app
+from leakscan.errors import LeakscanError
+
+INTERRUPTED = 130  # as shells report Ctrl-C
+# Typer bundles click or depends on it, by version; this base is in both.
+_WrongUsage: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="leakscan",
+    help="Which images in B show a subject who is already in A?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("compare")(compare_command)
+app.command("fingerprint")(fingerprint_command)
+app.command("audit")(audit_command)
+app.command("exclude")(exclude_command)
+app.add_typer(models_app, name="models")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import leakscan
+
+        Output().say(leakscan.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Which images in B show a subject who is already in A?"""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code; nothing but bugs raises."""
+    as_json = "--json" in arguments
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="leakscan", standalone_mode=False)
+    except LeakscanError as e:
+        Output(as_json).error(e)
+        return e.exit_code
+    except typer.Exit as e:
+        return e.exit_code
+    except _WrongUsage as e:
+        e.show()  # type: ignore[attr-defined]
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        Output(as_json).error(LeakscanError("Stopped.", "What was finished is kept; run it again to go on."))
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))

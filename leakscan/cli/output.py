@@ -1,0 +1,171 @@
+"""The one place that prints: results for people, for machines, or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Task as RichTask
+from rich.progress import ProgressColumn
+from rich.table import Table
+from rich.text import Text
+
+from leakscan.errors import LeakscanError
+
+_HEADLINES = {
+    0: "[bold green]No leak found.[/]",
+    1: "[bold red]Leak found.[/]",
+    3: "[bold yellow]Could not vouch for these datasets.[/]",
+}
+STRONGEST_SHOWN = 10
+
+
+class Output:
+    """Where a command puts its results.
+
+    Args:
+        as_json: print one JSON document on standard output and nothing else.
+        quiet: print errors only.
+    """
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def progress(self) -> RichProgress:
+        """A progress display on standard error; shows nothing where that is no terminal."""
+        visible = not self.quiet and not self.as_json and self._err.is_terminal
+        return RichProgress(self._err, visible)
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if not self.as_json and not self.quiet:
+            self._out.print(text)
+
+    def data(self, value: Any) -> None:
+        """A document for machines."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    def error(self, error: LeakscanError) -> None:
+        """An error, with what to try next."""
+        if self.as_json:
+            self.data({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+        self._err.print(f"[bold red]Error:[/] {escape(error.message)}")
+        if error.hint:
+            self._err.print(f"[dim]{escape(error.hint)}[/]")
+
+    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+        """A table for people."""
+        if self.as_json or self.quiet:
+            return
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self._out.print(table)
+
+    def run(self, summary: Mapping[str, Any], pairs: pa.Table, output: Path | None) -> None:
+        """What a comparison found."""
+        self.data({**summary, "report": str(output) if output else None})
+        if self.as_json or self.quiet:
+            return
+        self.say(_HEADLINES[summary["exit_code"]] + " " + escape(" ".join(summary["reasons"])))
+        for dataset in summary["datasets"]:
+            self.say(escape(_dataset_words(dataset)))
+        counts = summary["decisions"].items()
+        rows = [[r, str(c["leak"]), str(c["review"])] for r, c in counts]
+        self.table("", ["relation", "leaks", "to review"], rows)
+        for comparison in summary["comparisons"]:
+            for words in comparison["words"]:
+                self.say(escape(f"{comparison['a']} × {comparison['b']}: {words}"))
+        if audit := summary.get("audit"):
+            self.say(
+                f"{audit['shared_subjects']} declared subjects stand in more than one split; "
+                f"{audit['contradictions']} leaks join two different declared subjects."
+            )
+        shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist()
+        if shown:
+            cells = [
+                [p["decision"], p["relation"], _name(p, "a"), _name(p, "b"), p["transform"] or ""] for p in shown
+            ]
+            self.table(f"Strongest {len(shown)} of {len(pairs)} pairs", ["", "relation", "A", "B", "altered"], cells)
+        if output is not None:
+            self.say(f"Report: {escape(str(output / 'report.html'))}")
+
+
+def _name(pair: Mapping[str, Any], side: str) -> str:
+    return pair[f"path_{side}"] or pair[f"image_{side}"][:16]
+
+
+def _dataset_words(dataset: Mapping[str, Any]) -> str:
+    status = dataset["status"]
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in dataset["kinds"].items())
+    words = f"{dataset['name']}: {status['ok']:,} images"
+    words += f" ({kinds})" if kinds else ""
+    left = [f"{status[s]:,} {s}" for s in ("blank", "unreadable", "unsupported", "ignored") if status[s]]
+    words += "; " + ", ".join(left) if left else ""
+    first = next(iter(dataset["unread"]), None)
+    return words + (f". First: {first['path']}: {first['error']}" if first else "")
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: RichTask) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="dim")
+
+
+class RichProgress:
+    """A :class:`leakscan.types.Progress` with bars, rate and time left.
+
+    Args:
+        console: to draw on.
+        visible: whether to draw at all.
+    """
+
+    def __init__(self, console: Console, visible: bool) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not visible,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> RichProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def start(self, stage: str, total: int | None) -> None:
+        """See :class:`leakscan.types.Progress`."""
+        self.finish()
+        self._task = self._bars.add_task(escape(stage), total=total)
+
+    def advance(self, n: int = 1) -> None:
+        """See :class:`leakscan.types.Progress`."""
+        if self._task is not None:
+            self._bars.advance(self._task, n)
+
+    def finish(self) -> None:
+        """See :class:`leakscan.types.Progress`."""
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None

@@ -1,0 +1,49 @@
+"""``leakscan audit``: leakage between the splits of one dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leakscan.cli import options as o
+from leakscan.cli.output import Output
+
+if TYPE_CHECKING:
+    from leakscan.compare import RunOptions
+
+
+@o.with_run_options("same_ids")
+def audit_command(
+    source: Annotated[str, typer.Argument(help="A folder with splits as top folders, or a manifest.")],
+    split_column: Annotated[
+        str | None, typer.Option("--split-column", help="Manifest column that names the split.")
+    ] = None,
+    output: o.OutputDir = None,
+    overwrite: o.Overwrite = False,
+    *,
+    run: RunOptions,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Find subjects that stand in more than one split of a dataset.
+
+    Example: leakscan audit films.csv --split-column split -o run
+
+    Splits are the top folders named train, val, valid or test, or a column of a manifest.
+    """
+    out = Output(as_json, quiet)
+    from leakscan.audit import audit
+
+    with out.progress() as progress:
+        result = audit(
+            source,
+            split_column=split_column,
+            output=output,
+            overwrite=overwrite,
+            options=run,
+            progress=progress,
+        )
+    out.run(result.summary, result.pairs, output)
+    raise typer.Exit(result.exit_code)

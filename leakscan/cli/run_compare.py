@@ -1,0 +1,41 @@
+"""``leakscan compare``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leakscan.cli import options as o
+from leakscan.cli.output import Output
+
+if TYPE_CHECKING:
+    from leakscan.compare import RunOptions
+
+
+@o.with_run_options()
+def compare_command(
+    sources: Annotated[list[str], typer.Argument(help="Two or more folders, manifests or fingerprint stores.")],
+    output: o.OutputDir = None,
+    overwrite: o.Overwrite = False,
+    *,
+    run: RunOptions,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Find images in each source that show a subject who is already in another.
+
+    Example: leakscan compare hospital_a/ hospital_b/ -o run
+
+    A source is a folder, a manifest (CSV or Parquet with a column `path`; rows are chosen as in
+    "films.csv?split=test"), or a store made by `leakscan fingerprint`. Exit codes: 0 no leak,
+    1 leak, 2 wrong usage or input, 3 could not vouch.
+    """
+    out = Output(as_json, quiet)
+    from leakscan.compare import compare
+
+    with out.progress() as progress:
+        result = compare(*sources, output=output, overwrite=overwrite, options=run, progress=progress)
+    out.run(result.summary, result.pairs, output)
+    raise typer.Exit(result.exit_code)

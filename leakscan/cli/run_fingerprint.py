@@ -1,0 +1,45 @@
+"""``leakscan fingerprint``: build or update a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leakscan.cli import options as o
+from leakscan.cli.output import Output
+
+if TYPE_CHECKING:
+    from leakscan.compare import RunOptions
+
+
+@o.with_run_options("same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread")
+def fingerprint_command(
+    source: Annotated[str, typer.Argument(help="A folder or manifest.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Store to make or update, e.g. a.fps.")],
+    with_previews: Annotated[
+        bool,
+        typer.Option("--with-previews", help="Keep a 512 px picture of each film, so that pairs can be verified."),
+    ] = False,
+    *,
+    run: RunOptions,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Build or update a fingerprint store that stands in for a dataset.
+
+    Example: leakscan fingerprint hospital_a/ -o a.fps && leakscan compare a.fps hospital_b/
+
+    Only new or changed files are read; an interrupted run resumes. Fingerprints are biometric
+    data: keep a store as you would keep the images.
+    """
+    out = Output(as_json, quiet)
+    from leakscan.build_store import build_store
+
+    with out.progress() as progress:
+        built = build_store(source, output, run, with_previews, progress)
+    out.data(built)
+    out.say(f"{output}: {built['images']:,} images, {built['fingerprints']:,} fingerprints; "
+            f"{built['images_read']:,} read in this run, {built['unreadable']:,} unreadable.")
+    raise typer.Exit(built["exit_code"])

@@ -1,0 +1,327 @@
+"""The main job, stage by stage: sources to datasets, datasets to pairs, pairs to a verdict."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from blake3 import blake3
+
+from leakscan import tables
+from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
+from leakscan.decide.subjects import Link, link_subjects
+from leakscan.engines.local import LocalEngine
+from leakscan.errors import OutputError, UsageError
+from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.encoders.registry import card_for
+from leakscan.fingerprint.pipeline import (
+    Dataset,
+    FingerprintOptions,
+    Timings,
+    dataset_from_store,
+    fingerprint_source,
+)
+from leakscan.fingerprint.prepare import PrepareOptions
+from leakscan.fingerprint.store import Store, StoreInfo, is_store
+from leakscan.report.summary import Outcome, Policy, summarise
+from leakscan.report.writer import write_run
+from leakscan.sources.identity import IdentityKey
+from leakscan.sources.open import open_source
+from leakscan.sources.subjects import SubjectRule
+from leakscan.types import KINDS, DecodeOptions, ImageSource, Kind, Progress, Silent
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Everything a user can choose about a run; the defaults are those of the command line.
+
+    Attributes:
+        cache: folder for fingerprint stores and the identity key.
+        key: file of the identity key; by default inside ``cache``.
+        kind: what images are, where their tags leave it open.
+        encoder: name of an encoder to prefer.
+        subjects: how paths declare subjects.
+        exclude: globs on relative paths to leave out.
+        decode: limits for reading.
+        same_ids: identifiers mean the same in every source.
+        show_subjects: write identifiers in clear.
+        hide_paths: write no paths.
+        max_pairs: see ``DecideOptions``.
+        verify_seconds: see ``DecideOptions``.
+        fail_on: weakest relation that makes exit code 1; ``review`` is stricter, ``none`` never.
+        max_unread: share of unreadable files above which nothing is vouched for.
+        workers: processes; ``None`` for one per core.
+    """
+
+    cache: Path = Path(".leakscan")
+    key: Path | None = None
+    kind: Kind | None = None
+    encoder: str | None = None
+    subjects: SubjectRule | None = None
+    exclude: tuple[str, ...] = ()
+    decode: DecodeOptions = field(default_factory=DecodeOptions)
+    same_ids: bool = False
+    show_subjects: bool = False
+    hide_paths: bool = False
+    max_pairs: int = 1_000_000
+    verify_seconds: float = 600.0
+    fail_on: str = "same_subject"
+    max_unread: float = 0.01
+    workers: int | None = None
+
+    def identity_key(self) -> IdentityKey:
+        """The project's key, made at first use."""
+        make_cache(self.cache)
+        return IdentityKey(self.key or self.cache / "identity.key")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found; the tables are those of the run folder.
+
+    Attributes:
+        images: one row per image of every dataset.
+        fingerprints: one row per image that was read.
+        pairs: the pairs that are leaks or to be reviewed, strongest first.
+        subjects: images linked to the same subject.
+        summary: as in ``summary.json``.
+        exit_code: 0 no leak, 1 leak, 3 could not vouch.
+    """
+
+    images: pa.Table
+    fingerprints: pa.Table
+    pairs: pa.Table
+    subjects: pa.Table
+    summary: dict[str, Any]
+    exit_code: int
+
+
+def compare(
+    *sources: str | Path,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Finds the images in each source that show a subject who is already in another.
+
+    Args:
+        sources: two or more directories, manifests, or fingerprint stores.
+        output: run folder to write, or ``None`` to write nothing but the cache.
+        overwrite: whether ``output`` may exist.
+        options: choices; the defaults suit most runs.
+        progress: is told how far the run is.
+
+    Raises:
+        LeakscanError: of the kinds in :mod:`leakscan.errors`; what was computed stays in the cache.
+    """
+    options, progress = options or RunOptions(), progress or Silent()
+    if len(sources) < 2:
+        raise UsageError("A comparison needs two sources.", "leakscan compare A B; inside one: leakscan audit A")
+    run_dir = claim_output(Path(output), overwrite) if output is not None else None
+    names = dataset_names([str(s) for s in sources])
+    began = time.monotonic()
+    encoders = load_encoders(options)
+    engine = LocalEngine(options.workers)
+    timings = Timings()
+    datasets = [
+        load_dataset(str(source), name, encoders, options, engine, progress, timings)
+        for source, name in zip(sources, names, strict=True)
+    ]
+    return decide_and_report(datasets, encoders, options, engine, progress, timings, began, run_dir)
+
+
+def decide_and_report(
+    datasets: Sequence[Dataset],
+    encoders: Mapping[Kind, Encoder],
+    options: RunOptions,
+    engine: LocalEngine,
+    progress: Progress,
+    timings: Timings,
+    began: float,
+    run_dir: Path | None,
+    extra: Callable[[pa.Table], dict[str, Any]] | None = None,
+) -> Result:
+    """Compares every two datasets once and writes the run folder.
+
+    Args:
+        datasets: in the order of the columns A and B.
+        encoders: that made their fingerprints.
+        options: the user's choices.
+        engine: runs the verification.
+        progress: is told.
+        timings: of what was done so far.
+        began: ``time.monotonic()`` at the start of the run.
+        run_dir: to write, or ``None``.
+        extra: makes the ``audit`` section of the summary from the pairs.
+    """
+    cards = {encoder.card.encoder: encoder.card for encoder in encoders.values()}
+    decide = DecideOptions(options.same_ids, options.max_pairs, options.verify_seconds, options.decode)
+    comparisons = [
+        compare_datasets(a, b, cards, decide, engine, progress) for a, b in combinations(datasets, 2)
+    ]
+    outcome = _outcome(datasets, comparisons, options)
+    policy = Policy(options.fail_on, options.max_unread, options.show_subjects)
+    summary = summarise(outcome, cards, policy, timings, time.monotonic() - began)
+    if extra is not None:
+        summary["audit"] = extra(outcome.pairs)
+    result = Result(
+        outcome.images, outcome.fingerprints, outcome.pairs, outcome.subjects, summary, summary["exit_code"]
+    )
+    if run_dir is not None:
+        progress.start("Writing the report", None)
+        refs = {d.name: d.refs for d in datasets}
+        write_run(outcome, summary, run_dir, refs, options.decode)
+    progress.finish()
+    return result
+
+
+def load_dataset(
+    spec: str,
+    name: str,
+    encoders: Mapping[Kind, Encoder],
+    options: RunOptions,
+    engine: LocalEngine,
+    progress: Progress,
+    timings: Timings,
+) -> Dataset:
+    """Fingerprints a source through its cached store, or opens a store that stands in for one."""
+    if is_store(Path(spec)):
+        return dataset_from_store(Store.open(Path(spec)), name, encoders)
+    source = open_source(spec, options.decode, options.exclude, options.subjects, name)
+    key = options.identity_key()
+    store = Store.create(options.cache / "stores" / cache_name(spec), StoreInfo(name, key.key_id))
+    return fingerprint(source, store, encoders, options, engine, progress, timings)
+
+
+def fingerprint(
+    source: ImageSource,
+    store: Store | None,
+    encoders: Mapping[Kind, Encoder],
+    options: RunOptions,
+    engine: LocalEngine,
+    progress: Progress,
+    timings: Timings,
+    previews: bool = False,
+) -> Dataset:
+    """Fingerprints a source into a store."""
+    sides = tuple((kind, encoder.card.side) for kind, encoder in sorted(encoders.items()))
+    prepare = PrepareOptions(options.decode, sides, previews)
+    how = FingerprintOptions(options.identity_key(), prepare, options.kind)
+    return fingerprint_source(source, store, encoders, how, engine, progress, timings)
+
+
+def load_encoders(options: RunOptions) -> dict[Kind, Encoder]:
+    """The encoder of every kind that has one, golden fingerprints checked."""
+    encoders: dict[Kind, Encoder] = {}
+    for kind in KINDS:
+        entry = card_for(kind, options.encoder)
+        if entry is not None:
+            encoders[kind] = TorchEncoder(*entry)
+    return encoders
+
+
+def dataset_names(specs: Sequence[str]) -> list[str]:
+    """Short names for sources, told apart by as much of their paths as it takes.
+
+    Raises:
+        UsageError: the same source is given twice.
+    """
+    resolved = [_resolved(spec) for spec in specs]
+    for i, one in enumerate(resolved):
+        if one in resolved[:i]:
+            raise UsageError(
+                f"{specs[i]} is given twice; comparing a dataset with itself finds every image.",
+                "Leaks inside one dataset: leakscan audit A.",
+            )
+    parts = [[p for p in text.split("/") if p] or [text] for text in resolved]
+    depth = 1
+    while True:
+        names = ["/".join(p[-depth:]) for p in parts]
+        if len(set(names)) == len(names) or depth > max(map(len, parts)):
+            return names
+        depth += 1
+
+
+def cache_name(spec: str) -> str:
+    """The folder of a source's cached store: readable, and distinct by full path."""
+    resolved = _resolved(spec)
+    stem = "".join(c if c.isalnum() else "-" for c in Path(resolved.partition("?")[0]).name)[:40]
+    return f"{stem}-{blake3(resolved.encode()).hexdigest()[:12]}.fps"
+
+
+def make_cache(folder: Path) -> None:
+    """Makes the cache folder, readable by its owner only and ignored by git.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, mode=0o700)
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    except OSError as e:
+        raise OutputError(
+            f"The cache folder {folder} cannot be made: {e.strerror or e}.", "Choose another with --cache."
+        ) from e
+
+
+def claim_output(folder: Path, overwrite: bool) -> Path:
+    """Makes the run folder.
+
+    Raises:
+        OutputError: it exists and may not be overwritten, is no run folder, or cannot be made.
+    """
+    try:
+        if folder.exists():
+            if not overwrite:
+                raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
+            if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "summary.json").exists()):
+                raise OutputError(f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o.")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    except OSError as e:
+        raise OutputError(f"The run folder {folder} cannot be made: {e.strerror or e}.") from e
+    return folder
+
+
+def _resolved(spec: str) -> str:
+    path, mark, query = spec.partition("?")
+    return str(Path(path).expanduser().resolve()) + mark + query
+
+
+def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], options: RunOptions) -> Outcome:
+    pairs = [row for comparison in comparisons for row in comparison.pairs]
+    images = pa.concat_tables(
+        [d.rows.add_column(0, "dataset", pa.array([d.name] * len(d.rows), pa.string())) for d in datasets]
+    )
+    declared = {
+        (dataset, image): subject
+        for dataset, image, subject in zip(
+            *(images[c].to_pylist() for c in ("dataset", "image_id", "subject")), strict=True
+        )
+        if subject
+    }
+    links = [
+        Link((r["dataset_a"], r["image_a"]), (r["dataset_b"], r["image_b"]), r["relation"], r["score"] or -1.0)
+        for r in pairs
+        if r["decision"] == "leak"
+    ]
+    subjects = link_subjects(links, declared)
+    outcome = Outcome(
+        images.select(tables.IMAGES.names).cast(tables.IMAGES),
+        images.select(tables.FINGERPRINTS.names).cast(tables.FINGERPRINTS),
+        tables.from_rows(pairs, tables.PAIRS),
+        tables.from_rows(subjects, tables.SUBJECTS),
+        tuple(comparisons),
+    )
+    if options.show_subjects:
+        clear = {(d.name, image): s for d in datasets for image, s in d.subjects.items()}
+        outcome = outcome.with_subjects(clear)
+    return outcome.without_paths() if options.hide_paths else outcome

@@ -1,0 +1,110 @@
+"""What a pair is, why we say so, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from leakscan.decide.calibration import SubjectThresholds
+from leakscan.decide.verify import Verification
+from leakscan.types import Decision, Relation
+
+_LOOKS_ALIKE_BITS = 4
+_LOOKS_ALIKE_SCORE = 0.97
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything known about a pair of images.
+
+    Attributes:
+        same_file: equal file hashes.
+        same_pixels: equal pixel hashes.
+        score: cosine similarity, ``None`` where fingerprints were not compared.
+        p_value: false match rate at that score, ``None`` likewise.
+        bits: differing bits of the perceptual hashes, ``None`` if beyond the radius.
+        verification: of the pixels, ``None`` if they were not looked at.
+        why_unverified: why not, in a few words.
+        same_subject_id: declared subjects agree (keyed hashes, placeholders dropped).
+        same_study_uid: study UIDs agree.
+        ids_are_proof: identifiers may be compared across these sources (``--same-ids``, or one
+            dataset with itself).
+    """
+
+    same_file: bool = False
+    same_pixels: bool = False
+    score: float | None = None
+    p_value: float | None = None
+    bits: int | None = None
+    verification: Verification | None = None
+    why_unverified: str = ""
+    same_subject_id: bool = False
+    same_study_uid: bool = False
+    ids_are_proof: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision about a pair.
+
+    Attributes:
+        relation: what the pair is.
+        decision: ``leak`` or ``review``.
+        evidence: sentences, strongest first.
+    """
+
+    relation: Relation
+    decision: Decision
+    evidence: list[str] = field(default_factory=list)
+
+
+def judge(facts: Facts, thresholds: SubjectThresholds | None) -> Verdict | None:
+    """The strongest relation the facts bear out, or ``None`` for a pair of strangers.
+
+    Args:
+        facts: about the pair.
+        thresholds: of the encoder that compared them, if any did.
+    """
+    support = _supporting(facts, thresholds)
+    if facts.same_file:
+        return Verdict("same_file", "leak", ["equal files (blake3)", *support])
+    if facts.same_pixels:
+        return Verdict("same_pixels", "leak", ["equal pixels in another file", *support])
+    seen = facts.verification
+    if seen is not None and seen.same_image:
+        words = f"aligned correlation {seen.correlation:.3f} on {seen.overlap:.0%} of the picture"
+        if seen.inliers:
+            words += f", {seen.inliers} matched keypoints"
+        return Verdict("same_image", "leak", [words, *support])
+    if seen is None and _looks_alike(facts):
+        return Verdict("same_image", "review", [f"unverified: {facts.why_unverified}", *support])
+    if facts.ids_are_proof and facts.same_subject_id:
+        return Verdict("same_subject", "leak", support)
+    if facts.score is not None and thresholds is not None:
+        if thresholds.leak is not None and facts.score >= thresholds.leak:
+            return Verdict("same_subject", "leak", support)
+        if facts.score >= thresholds.review:
+            return Verdict("same_subject", "review", support)
+    return None
+
+
+def _looks_alike(facts: Facts) -> bool:
+    near = facts.bits is not None and facts.bits <= _LOOKS_ALIKE_BITS
+    return near or (facts.score is not None and facts.score >= _LOOKS_ALIKE_SCORE)
+
+
+def _supporting(facts: Facts, thresholds: SubjectThresholds | None) -> list[str]:
+    out = []
+    if facts.same_subject_id:
+        proof = "" if facts.ids_are_proof else " (not proof across sources without --same-ids)"
+        out.append(f"same declared subject{proof}")
+    if facts.same_study_uid:
+        out.append("same StudyInstanceUID")
+    if facts.score is not None and facts.p_value is not None and thresholds is not None:
+        expected = facts.p_value * thresholds.comparisons
+        out.append(
+            f"fingerprint similarity {facts.score:.3f}: at most {expected:.2g} false pairs expected "
+            f"in {thresholds.comparisons:,} comparisons"
+        )
+    if facts.bits is not None:
+        out.append(f"perceptual hashes differ in {facts.bits} of 63 bits")
+    return out

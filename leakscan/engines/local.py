@@ -1,0 +1,93 @@
+"""Runs a stage on this machine's cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from leakscan.errors import LeakscanError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_FEW = 24  # items for which starting processes costs more than it saves
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LocalEngine:
+    """An :class:`leakscan.types.Engine` over worker processes.
+
+    Args:
+        workers: processes; 0 works in the calling process.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = cores() if workers is None else workers
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]:
+        """See :class:`leakscan.types.Engine`.
+
+        Raises:
+            LeakscanError: a worker process was killed.
+        """
+        iterator = iter(items)
+        first = list(islice(iterator, _FEW))
+        if self.workers == 0 or len(first) < _FEW:
+            yield from map(function, first)
+            yield from map(function, iterator)
+            return
+        # Workers are forked: they start at once and need no import guard in the user's script.
+        # Nothing that runs in them uses torch or Arrow, whose threads a fork would not carry over.
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(self.workers, context, initializer=_become_worker) as pool:
+            pending: deque[Future[list[R]]] = deque()
+            try:
+                chunks = _chunks(_chain(first, iterator), chunk)
+                for block in chunks:
+                    pending.append(pool.submit(_run, function, block))
+                    if len(pending) > 3 * self.workers:
+                        yield from pending.popleft().result()
+                while pending:
+                    yield from pending.popleft().result()
+            except BrokenProcessPool:
+                raise LeakscanError(
+                    "A worker process was killed, most likely for want of memory; what was finished is kept.",
+                    "Run it again with a smaller --workers.",
+                ) from None
+            finally:
+                for future in pending:
+                    future.cancel()
+
+
+def _become_worker() -> None:
+    # Ctrl-C is the parent's business; OpenCV's own threads would fight over the same cores.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _run(function: Callable[[T], R], block: list[T]) -> list[R]:
+    return list(map(partial(function), block))
+
+
+def _chain(first: list[T], rest: Iterator[T]) -> Iterator[T]:
+    yield from first
+    yield from rest
+
+
+def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while block := list(islice(items, size)):
+        yield block

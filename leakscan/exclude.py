@@ -1,0 +1,84 @@
+"""The list of images to drop from one dataset of a run, so that nobody stands on both sides."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pyarrow as pa
+
+from leakscan import tables
+from leakscan.errors import StoreError, UsageError
+from leakscan.report.writer import write_text
+from leakscan.types import RELATIONS
+
+EXCLUSIONS = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("image_id", pa.string()),
+        ("path", pa.string()),
+        ("relation", pa.string()),
+        ("decision", pa.string()),
+        ("because_of", pa.string()),
+    ]
+)
+"""One row per image to drop; ``because_of`` is the strongest partner, as ``dataset/path``."""
+
+
+def exclusions(run: Path, dataset: str, with_review: bool = False) -> pa.Table:
+    """The images of a dataset that leak into another one.
+
+    Args:
+        run: folder written by ``compare -o``.
+        dataset: its name in the run.
+        with_review: also those only marked for review.
+
+    Raises:
+        StoreError: ``run`` is no run folder.
+        UsageError: the run has no dataset of that name.
+    """
+    if not (run / "summary.json").is_file():
+        raise StoreError(f"{run} is no run folder: it has no summary.json.", "Make one: leakscan compare A B -o RUN")
+    pairs = tables.read(run / "pairs.parquet", tables.PAIRS).to_pylist()
+    names = sorted(set(tables.read(run / "images.parquet", tables.IMAGES)["dataset"].to_pylist()))
+    if dataset not in names:
+        raise UsageError(f"The run has no dataset {dataset!r}; it has: {', '.join(names)}.")
+    rows: dict[str, dict[str, str | None]] = {}
+    ranked = sorted(pairs, key=lambda p: (p["decision"] != "leak", RELATIONS.index(p["relation"])))
+    for pair in ranked:
+        if pair["decision"] != "leak" and not (with_review and pair["decision"] == "review"):
+            continue
+        for own, other in (("a", "b"), ("b", "a")):
+            if pair[f"dataset_{own}"] != dataset:
+                continue
+            partner = pair[f"path_{other}"] or pair[f"image_{other}"]
+            rows.setdefault(
+                pair[f"image_{own}"],
+                {
+                    "dataset": dataset,
+                    "image_id": pair[f"image_{own}"],
+                    "path": pair[f"path_{own}"],
+                    "relation": pair["relation"],
+                    "decision": pair["decision"],
+                    "because_of": f"{pair[f'dataset_{other}']}/{partner}",
+                },
+            )
+    ordered = sorted(rows.values(), key=lambda r: (r["path"] or "", r["image_id"] or ""))
+    return tables.from_rows(ordered, EXCLUSIONS)
+
+
+def write_exclusions(table: pa.Table, stem: Path) -> list[Path]:
+    """Writes ``STEM.csv`` and ``STEM.parquet`` and returns their paths.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table.to_pylist())
+    paths = [stem.with_name(stem.name + ".csv"), stem.with_name(stem.name + ".parquet")]
+    write_text(paths[0], text.getvalue())
+    tables.write(table, paths[1])
+    return paths

@@ -1,0 +1,127 @@
+"""An encoder's card: everything about a model that a machine reads.
+
+``models/<name>/card.json`` names the network, the preprocessing, the digest of both, golden inputs
+with their fingerprints, the gate's threshold, and the scores of known impostors.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from blake3 import blake3
+from PIL import Image
+
+from leakscan.errors import ModelError
+from leakscan.types import KINDS, Kind
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ImpostorScores:
+    """False match rate as a function of the score, from subjects known to differ.
+
+    Attributes:
+        source: which images, in words.
+        n_images: compared.
+        n_subjects: they show.
+        n_pairs: impostor pairs counted.
+        fmr: descending rates, the last being 1 / ``n_pairs``.
+        score: cosine similarity that this share of impostor pairs exceeds, ascending.
+    """
+
+    source: str
+    n_images: int
+    n_subjects: int
+    n_pairs: int
+    fmr: tuple[float, ...]
+    score: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One encoder.
+
+    Attributes:
+        name: folder name under ``models/``.
+        kind: the images it was made for.
+        architecture: a key of ``networks.ARCHITECTURES``.
+        dim: length of the fingerprint.
+        preprocessing: ``radiograph-1``...; must be the version this program computes.
+        side: of the canonical array in pixels.
+        weights: file name beside the card.
+        digest: first 12 hex digits of blake3 over weights and preprocessing.
+        gate_threshold: images whose gate logit is below are not of ``kind``.
+        golden: base64 PNG inputs and their fingerprints.
+        impostors: of the calibration subjects.
+        measured: figures for people, each with the data it was measured on.
+    """
+
+    name: str
+    kind: Kind
+    architecture: str
+    dim: int
+    preprocessing: str
+    side: int
+    weights: str
+    digest: str
+    gate_threshold: float
+    golden: tuple[Mapping[str, Any], ...]
+    impostors: ImpostorScores
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def encoder(self) -> str:
+        """What tables call the encoder: ``name@digest``."""
+        return f"{self.name}@{self.digest}"
+
+    def golden_inputs(self) -> npt.NDArray[np.uint8]:
+        """``(n, side, side)`` uint8 canonical arrays."""
+        pictures = [Image.open(io.BytesIO(base64.b64decode(g["png"]))) for g in self.golden]
+        return np.stack([np.asarray(p, np.uint8) for p in pictures])
+
+    def golden_fingerprints(self) -> npt.NDArray[np.float32]:
+        """``(n, dim)`` float32."""
+        return np.array([g["fingerprint"] for g in self.golden], np.float32)
+
+
+def weights_digest(weights: bytes, preprocessing: str, side: int) -> str:
+    """The digest a card must state for these weights and this preprocessing."""
+    return blake3(weights + f"|{preprocessing}|{side}".encode()).hexdigest()[:12]
+
+
+def read_card(folder: Path) -> Card:
+    """Reads and checks ``card.json``; the weights are not touched.
+
+    Raises:
+        ModelError: the card is missing, damaged, or of another format.
+    """
+    path = folder / "card.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw.pop("format") != FORMAT:
+            raise ModelError(f"{path} is written in another card format than {FORMAT}.", "Update leakscan.")
+        impostors = raw.pop("impostors")
+        impostors = ImpostorScores(**{**impostors, "fmr": tuple(impostors["fmr"]), "score": tuple(impostors["score"])})
+        card = Card(**{**raw, "golden": tuple(raw["golden"]), "impostors": impostors})
+    except FileNotFoundError:
+        raise ModelError(f"{folder} holds no card.json, so it is no encoder.") from None
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise ModelError(f"{path} is damaged: {e}.", "Restore it, or add the model again.") from e
+    if card.kind not in KINDS:
+        raise ModelError(f"{path} names the kind {card.kind!r}, which leakscan does not know.")
+    return card
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Writes ``card.json``."""
+    raw = {"format": FORMAT, **card.__dict__, "impostors": card.impostors.__dict__}
+    (folder / "card.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")

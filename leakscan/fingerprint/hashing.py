@@ -1,0 +1,174 @@
+"""Hashes that find copies without an encoder: of the file, of the pixels, of the look.
+
+None of them leaves anything to chance: the same input gives the same hash on every system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+from blake3 import blake3
+
+from leakscan.fingerprint.preprocess.radiograph import trim_frame
+
+PIXEL_HASH_VERSION = "px1"
+PHASH_BITS = 63
+"""Signs compared: an 8 x 8 (or 4 x 4 x 4) block of DCT coefficients without the mean."""
+
+ORIENTATIONS_2D = ("", "hflip", "vflip", "rot180", "transpose", "rot90", "rot270", "transverse")
+ORIENTATIONS_3D = ("", "flip-z", "flip-y", "flip-y+flip-z", "flip-x", "flip-x+flip-z", "flip-x+flip-y", "flip-x+flip-y+flip-z")
+
+_SPAN_FOR_TABLE = 1 << 20  # up to this many grey levels the gcd comes from a presence table
+_FILM_SIDE = 32
+_VOLUME_SIDE = 16
+
+
+def file_hash(files: Iterable[str]) -> str:
+    """blake3 of a file's bytes, or for a series of the sorted hashes of its files.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digests = sorted(_digest(Path(name)) for name in files)
+    return digests[0] if len(digests) == 1 else blake3("\n".join(digests).encode()).hexdigest()
+
+
+def pixel_hash(stored: npt.NDArray[np.generic]) -> str:
+    """Hash of the picture itself, whatever container and integer depth hold it.
+
+    The stored integers lose their minimum and the greatest common divisor of their differences, so
+    that 8-bit, x257 16-bit and x16 12-bit copies agree.
+
+    Args:
+        stored: ``DecodedImage.stored``.
+
+    Returns:
+        ``px1:`` and a blake3 hex digest.
+    """
+    values, shape = _reduced(stored), repr(stored.shape).encode()
+    return f"{PIXEL_HASH_VERSION}:{blake3(shape + values.tobytes()).hexdigest()}"
+
+
+def is_blank(stored: npt.NDArray[np.generic]) -> bool:
+    """Whether a picture is constant."""
+    return bool(stored.size == 0 or (stored == stored.flat[0]).all())
+
+
+def perceptual_hashes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]:
+    """The look of a picture or volume under its eight flips (and, in 2D, turns).
+
+    The hash is the signs of the lowest DCT coefficients. A flip only changes the sign of the odd
+    frequencies along its axis and a transposition swaps the axes, so one transform serves all
+    eight, and the hash of the inverted picture is the complement (:func:`hamming`).
+
+    Args:
+        values: ``(height, width)`` or ``(x, y, z)``, finite.
+
+    Returns:
+        ``(8,)`` uint64 in the order of ``ORIENTATIONS_2D`` or ``ORIENTATIONS_3D``.
+    """
+    if values.ndim == 2:
+        block = _film_spectrum(values)
+        signs = [[(-1.0) ** (np.arange(8) * flip) for flip in (v, h)] for v, h in ((0, 0), (0, 1), (1, 0), (1, 1))]
+        flipped = [block * rows[:, None] * columns[None, :] for rows, columns in signs]
+        turned = [f.T for f in flipped]
+        return np.array([_bits(b) for b in flipped + turned], np.uint64)
+    block = _volume_spectrum(values)
+    parity = (-1.0) ** np.arange(4)
+    ones = np.ones(4)
+    out = []
+    for flips in product((False, True), repeat=3):
+        x, y, z = (parity if flip else ones for flip in flips)
+        out.append(_bits(block * x[:, None, None] * y[None, :, None] * z[None, None, :]))
+    return np.array(out, np.uint64)
+
+
+def hamming(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+    """Differing bits of perceptual hashes, an inverted picture counting as the same (0..31)."""
+    differing = np.bitwise_count(np.bitwise_xor(a, b)).astype(np.uint8)
+    return np.minimum(differing, PHASH_BITS - differing).astype(np.uint8)
+
+
+def _digest(path: Path) -> str:
+    hasher = blake3()
+    with path.open("rb") as f:
+        while chunk := f.read(1 << 20):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    array = np.ascontiguousarray(stored)
+    if array.dtype.kind == "f":
+        array = np.nan_to_num(array.astype("<f8"))
+        if not (np.abs(array) < 2**52).all() or not (array == np.rint(array)).all():
+            return array
+        array = array.astype(np.int64)
+    if array.size == 0:
+        return array.astype("<u1")
+    low, high = int(array.min()), int(array.max())
+    span = high - low
+    shifted = (array.astype(np.int64) - low) if span < 2**62 else array.astype(np.uint64)
+    if span < _SPAN_FOR_TABLE:
+        present = np.zeros(span + 1, bool)
+        present[shifted.ravel()] = True
+        differences = np.flatnonzero(present)
+    else:
+        differences = np.unique(shifted)
+    divisor = int(np.gcd.reduce(differences)) or 1
+    top = span // divisor
+    dtype = "<u1" if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4" if top < 1 << 32 else "<u8"
+    return (shifted // divisor if divisor > 1 else shifted).astype(dtype)
+
+
+def _film_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    if max(values.shape) > 256:
+        scale = 256 / max(values.shape)
+        size = tuple(max(1, round(s * scale)) for s in values.shape[::-1])
+        values = np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+    low, high = np.percentile(values, (0.5, 99.5))
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
+    film = trim_frame(np.clip((values - low) / max(high - low, 1e-12), 0, 1).astype(np.float32))
+    small = cv2.resize(film, (_FILM_SIDE, _FILM_SIDE), interpolation=cv2.INTER_AREA)
+    spectrum: npt.NDArray[np.float64] = scipy.fft.dctn(small.astype(np.float64))[:8, :8]
+    return spectrum
+
+
+def _volume_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    # Cropping to the head's box first makes the hash blind to the field of view.
+    occupied = values > np.percentile(values, 99.0) * 0.15
+    if occupied.any():
+        box = tuple(
+            slice(int(np.argmax(line)), len(line) - int(np.argmax(line[::-1])))
+            for line in (occupied.any(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3))
+        )
+        values = values[box]
+    for axis in range(3):
+        values = _block_mean(values, axis, _VOLUME_SIDE)
+    spectrum: npt.NDArray[np.float64] = scipy.fft.dctn(values.astype(np.float64))[:4, :4, :4]
+    return spectrum
+
+
+def _block_mean(values: npt.NDArray[np.float32], axis: int, n: int) -> npt.NDArray[np.float32]:
+    """Resamples one axis to ``n`` bins by averaging what falls into each."""
+    length = values.shape[axis]
+    edges = np.linspace(0, length, n + 1)
+    total = np.concatenate([np.zeros_like(values.take([0], axis), np.float64), np.cumsum(values, axis, np.float64)], axis)
+    at = np.minimum(edges.astype(int), length - 1)
+    shape = [1] * values.ndim
+    shape[axis] = n + 1
+    fraction = (edges - at).reshape(shape)
+    cumulative = total.take(at, axis) * (1 - fraction) + total.take(at + 1, axis) * fraction
+    return (np.diff(cumulative, axis=axis) / (length / n)).astype(np.float32)
+
+
+def _bits(block: npt.NDArray[np.float64]) -> int:
+    signs = block.ravel()[1:] > 0
+    return int(np.packbits(np.concatenate([[False], signs])).view(">u8")[0])

@@ -1,0 +1,47 @@
+"""Which encoder an image is for: tags first, then what the user says, else the gate."""
+
+from __future__ import annotations
+
+from leakscan.types import KINDS, ImageRef, Kind, Tags
+
+_PROJECTION = {"CR", "DX", "DR", "RF", "XR"}
+_FRONTAL = {"PA", "AP", "AP SUPINE", "AP ERECT", "PA ERECT", "AP AXIAL"}
+_CHEST = {"CHEST", "THORAX", "LUNG", "CHEST_TO_ABDOMEN"}
+_BRAIN = {"BRAIN", "HEAD", "SKULL"}
+
+
+def kind_from_tags(tags: Tags, ndim: int) -> Kind | None:
+    """What the header or manifest alone settles; ``None`` leaves it to ``--kind`` and the gate.
+
+    Args:
+        tags: of the image.
+        ndim: 2 or 3.
+    """
+    if tags.kind in KINDS:
+        return next(k for k in KINDS if k == tags.kind)
+    if ndim == 3:
+        if tags.modality in ("", "MR") and tags.body_part in _BRAIN:
+            return "brain_mri"
+        return "other_3d" if tags.modality not in ("", "MR") or tags.body_part else None
+    if tags.modality and tags.modality not in _PROJECTION:
+        return "other_2d"
+    if tags.body_part and tags.body_part not in _CHEST:
+        return "other_2d"
+    if tags.view and tags.view not in _FRONTAL:
+        return "other_2d"
+    return "chest_radiograph" if tags.modality and tags.body_part and tags.view else None
+
+
+def presumed_kind(ref: ImageRef, asked: Kind | None) -> tuple[Kind, bool]:
+    """The kind to prepare an image for, and whether the gate still has to agree.
+
+    Args:
+        ref: the image.
+        asked: ``--kind``, which applies to images of its own dimension that tags leave open.
+    """
+    settled = kind_from_tags(ref.tags, ref.ndim)
+    if settled is not None:
+        return settled, False
+    if asked is not None and asked.endswith(("3d", "mri")) == (ref.ndim == 3):
+        return asked, False
+    return ("chest_radiograph", True) if ref.ndim == 2 else ("other_3d", False)

@@ -1,0 +1,276 @@
+"""From a source to a table with one row per image: scan, prepare in workers, encode, store.
+
+Rows that a store already holds for unchanged files are taken as they are; everything else is read
+once. Rows are written to the store as they come, so an interrupted run resumes where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from blake3 import blake3
+
+from leakscan import tables
+from leakscan.errors import StoreError
+from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.kinds import presumed_kind
+from leakscan.fingerprint.prepare import Prepared, PrepareOptions, prepare
+from leakscan.fingerprint.store import Store
+from leakscan.sources.identity import IdentityKey, drop_placeholders
+from leakscan.types import Engine, ImageRef, ImageSource, Kind, Progress
+
+VERSION = "pipeline-1"
+"""Changes whenever a row would come out differently; rows made otherwise are made again."""
+
+_ENCODE_BATCH = 64
+_FLUSH_ROWS = 1024
+_FLUSH_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class FingerprintOptions:
+    """How a source is fingerprinted.
+
+    Attributes:
+        prepare: limits and canonical sizes.
+        kind: ``--kind``: what images are, where their tags leave it open.
+        key: hashes identifiers.
+    """
+
+    key: IdentityKey
+    prepare: PrepareOptions = field(default_factory=PrepareOptions)
+    kind: Kind | None = None
+
+
+@dataclass
+class Timings:
+    """Where the time of a run went, in seconds.
+
+    Attributes:
+        scan: finding files and reading headers.
+        prepare: waiting for workers that decode and hash.
+        encode: computing fingerprints.
+        images_read: images decoded in this run (the others came from the store).
+    """
+
+    scan: float = 0.0
+    prepare: float = 0.0
+    encode: float = 0.0
+    images_read: int = 0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A fingerprinted source.
+
+    Attributes:
+        name: of the dataset.
+        rows: schema ``tables.STORE``, one per image, in the order of the scan.
+        refs: image id -> where its pixels are; empty when only a store is at hand.
+        subjects: image id -> declared subject in clear, for ``--show-subjects``.
+        key_id: of the key its identifiers are hashed with.
+    """
+
+    name: str
+    rows: pa.Table
+    refs: Mapping[str, ImageRef]
+    subjects: Mapping[str, str]
+    key_id: str
+
+
+def way(encoders: Mapping[Kind, Encoder], options: FingerprintOptions) -> str:
+    """Names everything that decides a row, so that rows made in another way are not reused."""
+    parts = [VERSION, repr(options.prepare), str(options.kind)]
+    parts += [f"{kind}={encoder.card.encoder}" for kind, encoder in sorted(encoders.items())]
+    return blake3("|".join(parts).encode()).hexdigest()[:16]
+
+
+def fingerprint_source(
+    source: ImageSource,
+    store: Store | None,
+    encoders: Mapping[Kind, Encoder],
+    options: FingerprintOptions,
+    engine: Engine,
+    progress: Progress,
+    timings: Timings,
+) -> Dataset:
+    """Fingerprints every image of a source that its store does not hold already.
+
+    Args:
+        source: where the images are.
+        store: kept up to date; ``None`` keeps nothing.
+        encoders: by the kind they serve.
+        options: how.
+        engine: runs the workers.
+        progress: is told.
+        timings: is added to.
+
+    Raises:
+        SourceError: the source cannot be read.
+        OutputError: the store cannot be written; what was written before stays.
+    """
+    began = time.monotonic()
+    refs = _with_clean_subjects(list(source.scan(progress)))
+    timings.scan += time.monotonic() - began
+    made = way(encoders, options)
+    known, table = _known_rows(store, made)
+    fresh = [ref for ref in refs if known.get(ref.image_id, (None, 0))[0] != _row_signature(ref)]
+    progress.start(f"Reading {source.name}", len(fresh))
+    maker = _RowMaker(encoders, options, made, timings)
+    rows: list[dict[str, Any]] = []
+    unsaved = 0
+    flushed = time.monotonic()
+    try:
+        for row in maker.rows(fresh, engine):
+            rows.append(row)
+            progress.advance()
+            due = len(rows) - unsaved >= _FLUSH_ROWS or time.monotonic() - flushed > _FLUSH_SECONDS
+            if store is not None and due:
+                store.append(rows[unsaved:])
+                unsaved, flushed = len(rows), time.monotonic()
+    finally:
+        # Also on Ctrl-C: what was computed is kept.
+        if store is not None and unsaved < len(rows):
+            store.append(rows[unsaved:])
+    table = pa.concat_tables([table, tables.from_rows(rows, tables.STORE)])
+    position = {image_id: i for i, image_id in enumerate(table["image_id"].to_pylist())}
+    current = table.take(pa.array([position[ref.image_id] for ref in refs], pa.int64()))
+    if store is not None and (rows or len(current) != len(known)):
+        store.replace(current)
+    return Dataset(
+        source.name,
+        current,
+        {ref.image_id: ref for ref in refs if ref.files},
+        {ref.image_id: ref.tags.subject for ref in refs if ref.tags.subject},
+        options.key.key_id,
+    )
+
+
+def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]) -> Dataset:
+    """A dataset of which only the fingerprints are at hand.
+
+    Raises:
+        StoreError: the store is empty, damaged, or made with another encoder.
+    """
+    rows = store.load()
+    if not len(rows):
+        raise StoreError(f"The store {store.folder} holds no images.", "Run leakscan fingerprint again.")
+    made_with = {e for e in pc.unique(rows["encoder"]).to_pylist() if e}
+    here = {encoder.card.encoder for encoder in encoders.values()}
+    if strange := made_with - here:
+        raise StoreError(
+            f"The store {store.folder} was made with the encoder {', '.join(sorted(strange))}; "
+            f"here is {', '.join(sorted(here)) or 'none'}.",
+            "Fingerprint the dataset again with the same leakscan, or add that encoder (leakscan models add).",
+        )
+    return Dataset(name, rows, {}, {}, store.info.key_id)
+
+
+class _RowMaker:
+    """Turns refs into store rows, in order, encoding in batches across files."""
+
+    def __init__(
+        self, encoders: Mapping[Kind, Encoder], options: FingerprintOptions, made: str, timings: Timings
+    ) -> None:
+        self._encoders = encoders
+        self._options = options
+        self._made = made
+        self._timings = timings
+
+    def rows(self, refs: Sequence[ImageRef], engine: Engine) -> Iterator[dict[str, Any]]:
+        kinds = [presumed_kind(ref, self._options.kind) for ref in refs]
+        readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
+        results = engine.map(partial(_prepare_pair, options=self._options.prepare), readable)
+        block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
+        for ref, (kind, gated) in zip(refs, kinds, strict=True):
+            if ref.status == "ok":
+                began = time.monotonic()
+                prepared = next(results)
+                self._timings.prepare += time.monotonic() - began
+                self._timings.images_read += 1
+            else:
+                prepared = Prepared(ref.status, ref.error)
+            block.append((ref, kind, gated, prepared))
+            if len(block) >= _ENCODE_BATCH:
+                yield from self._encode(block)
+                block = []
+        yield from self._encode(block)
+
+    def _encode(self, block: list[tuple[ImageRef, Kind, bool, Prepared]]) -> list[dict[str, Any]]:
+        began = time.monotonic()
+        rows = [self._row(ref, kind, prepared) for ref, kind, _, prepared in block]
+        for kind, encoder in self._encoders.items():
+            at = [i for i, (_, k, _, p) in enumerate(block) if k == kind and p.canonical is not None]
+            if not at:
+                continue
+            encoded = encoder.encode(np.stack([block[i][3].canonical for i in at]))  # type: ignore[misc]
+            for j, i in enumerate(at):
+                rows[i]["quality"] = float(encoded.quality[j])
+                if encoded.accepted[j] or not block[i][2]:
+                    rows[i]["encoder"] = encoder.card.encoder
+                    rows[i]["fingerprint"] = encoded.fingerprints[j].astype(np.float16)
+                else:
+                    rows[i]["kind"] = "other_2d"
+        self._timings.encode += time.monotonic() - began
+        return rows
+
+    def _row(self, ref: ImageRef, kind: Kind, prepared: Prepared) -> dict[str, Any]:
+        key, tags = self._options.key, ref.tags
+        read = prepared.status in ("ok", "blank")
+        return {
+            "image_id": ref.image_id,
+            "path": ref.path,
+            "format": ref.format,
+            "kind": kind if read else None,
+            "file_hash": prepared.file_hash or None,
+            "pixel_hash": prepared.pixel_hash or None,
+            "shape": list(prepared.shape),
+            "spacing_mm": list(prepared.spacing_mm),
+            "subject": key.hash(tags.subject) if tags.subject else None,
+            "study_uid_hash": key.hash(tags.study_uid) if tags.study_uid else None,
+            "acquired": tags.acquired or None,
+            "status": prepared.status,
+            "error": prepared.error or None,
+            "frame": ref.frame,
+            "split": tags.split or None,
+            "notes": [*ref.notes, *prepared.notes],
+            "encoder": None,
+            "fingerprint": None,
+            "phash": None if prepared.phash is None else prepared.phash.tolist(),
+            "quality": None,
+            "signature": _row_signature(ref),
+            "prepared_with": self._made,
+            "preview": prepared.preview,
+        }
+
+
+def _prepare_pair(item: tuple[ImageRef, Kind], options: PrepareOptions) -> Prepared:
+    return prepare(item[0], item[1], options)
+
+
+def _row_signature(ref: ImageRef) -> str:
+    """Changes with the files and with what is declared of them (a manifest may change alone)."""
+    return blake3(f"{ref.signature}|{ref.tags}|{ref.status}|{ref.error}|{ref.notes}".encode()).hexdigest()[:24]
+
+
+def _known_rows(store: Store | None, made: str) -> tuple[dict[str, tuple[str, int]], pa.Table]:
+    if store is None:
+        return {}, tables.STORE.empty_table()
+    table = store.load(made)
+    ids, signatures = table["image_id"].to_pylist(), table["signature"].to_pylist()
+    return {i: (s, n) for n, (i, s) in enumerate(zip(ids, signatures, strict=True))}, table
+
+
+def _with_clean_subjects(refs: list[ImageRef]) -> list[ImageRef]:
+    subjects = drop_placeholders([ref.tags.subject for ref in refs])
+    return [
+        ref if ref.tags.subject == subject else replace(ref, tags=replace(ref.tags, subject=subject))
+        for ref, subject in zip(refs, subjects, strict=True)
+    ]

@@ -1,0 +1,102 @@
+"""What a worker process does with one image: decode, hash, and bring to canonical form.
+
+Imports nothing heavy, so that workers start at once; the encoder stays in the parent process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.errors import ImageError
+from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
+from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.sources.formats import decode
+from leakscan.types import DecodeOptions, ImageRef, Kind, Status
+
+PREVIEW_SIDE = 512
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How images are prepared.
+
+    Attributes:
+        decode: limits for reading.
+        sides: side of the canonical array for every kind that has an encoder.
+        previews: whether to keep a 512 px picture, so that a store can be verified without files.
+    """
+
+    decode: DecodeOptions = field(default_factory=DecodeOptions)
+    sides: tuple[tuple[Kind, int], ...] = ()
+    previews: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One image after the worker: everything but its fingerprint.
+
+    Attributes:
+        status: ``ok``, ``blank``, or why it is left out.
+        error: one sentence unless ``ok``.
+        file_hash: see :mod:`leakscan.fingerprint.hashing`; empty if unreadable.
+        pixel_hash: likewise.
+        shape: of the stored array.
+        spacing_mm: per axis; empty if unknown.
+        phash: ``(8,)`` uint64 or ``None``.
+        canonical: ``(side, side)`` uint8 for the encoder, ``None`` where no encoder is meant.
+        preview: PNG of the picture at 512 px, or ``None``.
+        notes: from decoding.
+    """
+
+    status: Status
+    error: str = ""
+    file_hash: str = ""
+    pixel_hash: str = ""
+    shape: tuple[int, ...] = ()
+    spacing_mm: tuple[float, ...] = ()
+    phash: npt.NDArray[np.uint64] | None = None
+    canonical: npt.NDArray[np.uint8] | None = None
+    preview: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def prepare(ref: ImageRef, kind: Kind, options: PrepareOptions) -> Prepared:
+    """Reads one image. Never raises for what is wrong with the image itself."""
+    try:
+        digest = file_hash(ref.files)
+        image = decode(ref, options.decode)
+    except ImageError as e:
+        return Prepared(e.status, e.message)
+    except OSError as e:
+        return Prepared("unreadable", f"It cannot be read: {e.strerror or e}.")
+    except MemoryError:
+        return Prepared("unreadable", "It does not fit into memory; lower --workers or --max-pixels.")
+    shape = tuple(int(n) for n in image.stored.shape)
+    common = {"file_hash": digest, "shape": shape, "spacing_mm": image.spacing_mm, "notes": image.notes}
+    if is_blank(image.stored) or is_blank(image.values):
+        return Prepared("blank", "It is blank: every pixel is the same, so it matches nothing.", **common)
+    side = dict(options.sides).get(kind)
+    canonical = None
+    if side is not None and image.values.ndim == 2:
+        canonical = np.rint(canonical_radiograph(image.values, side) * 255).astype(np.uint8)
+    return Prepared(
+        "ok",
+        pixel_hash=pixel_hash(image.stored),
+        phash=perceptual_hashes(image.values),
+        canonical=canonical,
+        preview=_preview(image.values) if options.previews and image.values.ndim == 2 else None,
+        **common,
+    )
+
+
+def _preview(values: npt.NDArray[np.float32]) -> bytes:
+    scale = min(1.0, PREVIEW_SIDE / max(values.shape))
+    size = tuple(max(1, round(n * scale)) for n in values.shape[::-1])
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA) if scale < 1 else values
+    low, high = float(small.min()), float(small.max())
+    grey = np.rint((small - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+    return bytes(cv2.imencode(".png", grey)[1])

@@ -1,0 +1,94 @@
+"""The canonical array of a chest radiograph: what the 2D encoder is shown.
+
+Whatever file a film came in, it becomes a square float picture in 0..1 in which bone is bright,
+black or white frames are gone, and the proportions of the chest are kept. Everything here is
+decided by the pixels alone, so a film and its altered copy take the same road.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+VERSION = "radiograph-1"
+"""Changes whenever the array changes for any input; part of every encoder's digest."""
+
+_WORKING_SIDE = 512  # px: films are reduced to this before any statistics are taken
+_FLAT = 0.02  # a border row whose grey levels span less than this share of the film's is a frame
+_MAX_TRIM = 0.3  # of a side's length; a film that is mostly flat is left alone
+_PERCENTILES = (0.5, 99.5)
+
+
+def canonical_radiograph(pixels: npt.NDArray[np.generic], size: int) -> npt.NDArray[np.float32]:
+    """Brings one film to the encoder's canonical form.
+
+    Args:
+        pixels: ``(height, width)``, any real dtype and any range, MONOCHROME2 polarity as far as
+            the file's tags tell.
+        size: side of the result in pixels.
+
+    Returns:
+        ``(size, size)`` float32 in 0..1; a film that is not square is centred on black.
+    """
+    film = np.nan_to_num(pixels.astype(np.float32))
+    longest = max(film.shape)
+    if longest > _WORKING_SIDE:
+        film = _resize(film, _WORKING_SIDE / longest)
+    low, high = np.percentile(film, _PERCENTILES)
+    if high <= low:
+        low, high = float(film.min()), float(film.max())
+    film = np.clip((film - low) / max(high - low, 1e-6), 0.0, 1.0)
+    film = trim_frame(film)
+    if is_negative(film):
+        film = 1.0 - film
+    film = _resize(film, size / max(film.shape))
+    out = np.zeros((size, size), np.float32)
+    top, left = (size - film.shape[0]) // 2, (size - film.shape[1]) // 2
+    out[top : top + film.shape[0], left : left + film.shape[1]] = film
+    return np.clip(out, 0.0, 1.0)
+
+
+def trim_frame(film: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Cuts flat rows and columns off the four sides (scanner frames, letterboxes).
+
+    Args:
+        film: ``(height, width)`` in 0..1.
+
+    Returns:
+        A view of ``film``, at least 40 % of each side.
+    """
+    rows = np.ptp(film, axis=1) > _FLAT
+    columns = np.ptp(film, axis=0) > _FLAT
+    return film[_inner(rows), _inner(columns)]
+
+
+def is_negative(film: npt.NDArray[np.float32]) -> bool:
+    """Tells whether a frontal chest film is shown with bone dark (an inverted copy).
+
+    The air beside the neck and the two lungs are dark in a normal film, the mediastinum and the
+    abdomen between and below them bright; the sign of that difference is the polarity.
+
+    Args:
+        film: ``(height, width)`` in 0..1.
+    """
+    small = cv2.resize(film, (8, 8), interpolation=cv2.INTER_AREA)
+    bright = np.mean([small[2:8, 3:5].mean(), small[6:8, 1:7].mean()])
+    dark = np.mean([small[2:5, 1:3].mean(), small[2:5, 5:7].mean(), small[0:2, 0].mean(), small[0:2, 7].mean()])
+    return bool(dark > bright)
+
+
+def _inner(keep: npt.NDArray[np.bool_]) -> slice:
+    """The span between the first and last row to keep, never trimming more than allowed."""
+    if not keep.any():
+        return slice(None)
+    n = len(keep)
+    first = min(int(np.argmax(keep)), int(n * _MAX_TRIM))
+    last = max(n - int(np.argmax(keep[::-1])), n - int(n * _MAX_TRIM))
+    return slice(first, last)
+
+
+def _resize(film: npt.NDArray[np.float32], scale: float) -> npt.NDArray[np.float32]:
+    height, width = (max(1, round(side * scale)) for side in film.shape)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(film, (width, height), interpolation=method), np.float32)

@@ -1,0 +1,149 @@
+"""A fingerprint store: a folder of Parquet shards that stands in for a dataset.
+
+``store.json`` names the dataset and the key its identifiers were hashed with; ``shards/*.parquet``
+hold one row per image. A shard is written whole or not at all and a later shard overrules an
+earlier one, so a run that is killed anywhere loses at most the images it had not yet written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from leakscan import tables
+from leakscan.errors import OutputError, StoreError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What ``store.json`` says.
+
+    Attributes:
+        dataset: name of the dataset when the store was made.
+        key_id: names the key that hashed the identifiers; empty if there were none to hash.
+    """
+
+    dataset: str
+    key_id: str
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a fingerprint store."""
+    return (path / "store.json").is_file()
+
+
+class Store:
+    """An open store. Use :meth:`create` or :meth:`open`."""
+
+    def __init__(self, folder: Path, info: StoreInfo) -> None:
+        self.folder = folder
+        self.info = info
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Opens a store that exists.
+
+        Raises:
+            StoreError: there is none, or it is damaged.
+        """
+        try:
+            raw = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+            if raw["format"] != FORMAT:
+                raise StoreError(f"The store {folder} has format {raw['format']}; this leakscan reads format {FORMAT}.")
+            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"]))
+        except FileNotFoundError:
+            raise StoreError(f"{folder} is no fingerprint store: it has no store.json.") from None
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise StoreError(f"The store {folder} is damaged: its store.json cannot be read ({e}).") from e
+
+    @classmethod
+    def create(cls, folder: Path, info: StoreInfo) -> Store:
+        """Opens a store, making it first where there is none.
+
+        Raises:
+            StoreError: the folder holds something else, or a store of another key.
+            OutputError: the folder cannot be made.
+        """
+        if is_store(folder):
+            store = cls.open(folder)
+            if store.info.key_id != info.key_id:
+                raise StoreError(
+                    f"The store {folder} was made with another identity key ({store.info.key_id}, now {info.key_id}).",
+                    "Use the key it was made with (--key), or write a new store.",
+                )
+            return store
+        if folder.exists() and any(folder.iterdir()):
+            raise StoreError(f"{folder} exists and is no fingerprint store.", "Choose another name for the store.")
+        try:
+            (folder / "shards").mkdir(parents=True, exist_ok=True)
+            part = folder / "store.json.part"
+            part.write_text(json.dumps({"format": FORMAT, **info.__dict__}, indent=1) + "\n", encoding="utf-8")
+            part.replace(folder / "store.json")
+        except OSError as e:
+            raise OutputError(f"The store {folder} cannot be made: {e.strerror or e}.") from e
+        return cls(folder, info)
+
+    def load(self, prepared_with: str | None = None) -> pa.Table:
+        """The newest row of every image.
+
+        Args:
+            prepared_with: only rows made in this way; ``None`` takes the way of the newest shard.
+
+        Returns:
+            A table of schema ``tables.STORE``.
+
+        Raises:
+            StoreError: a shard is damaged.
+        """
+        shards = [tables.read(path, tables.STORE) for path in self._shards()]
+        if not shards:
+            return tables.STORE.empty_table()
+        table = pa.concat_tables(shards)
+        if prepared_with is None:
+            prepared_with = table["prepared_with"][-1].as_py()
+        table = table.filter(pc.equal(table["prepared_with"], prepared_with))
+        newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}
+        return table.take(pa.array(sorted(newest.values()), pa.int64())) if len(newest) < len(table) else table
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Writes rows as a new shard.
+
+        Raises:
+            OutputError: the disk is full or the store cannot be written.
+        """
+        table = tables.from_rows(rows, tables.STORE)
+        if len(table):
+            tables.write(table, self._next_shard())
+
+    def replace(self, table: pa.Table) -> None:
+        """Makes one shard of the rows made in this way, dropping images that are gone.
+
+        The new shard is complete before any old one is removed; shards of other encoders stay.
+        """
+        ways = set(table["prepared_with"].to_pylist())
+        old = self._shards()
+        tables.write(table, self._next_shard())
+        for path in old:
+            shard = tables.read(path, tables.STORE)
+            others = shard.filter(pc.invert(pc.is_in(shard["prepared_with"], pa.array(sorted(ways)))))
+            if len(others):
+                tables.write(others, path)
+            else:
+                path.unlink()
+
+    def _shards(self) -> list[Path]:
+        return sorted((self.folder / "shards").glob("*.parquet"))
+
+    def _next_shard(self) -> Path:
+        # The process id keeps two runs that share a store from writing the same file.
+        last = max((int(p.name[:8]) for p in self._shards()), default=0)
+        return self.folder / "shards" / f"{last + 1:08d}-{os.getpid()}.parquet"

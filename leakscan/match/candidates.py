@@ -1,0 +1,163 @@
+"""Which pairs of two datasets deserve a decision: equal hashes, near fingerprints, equal looks.
+
+Images with equal pixels are one image here; blanks and unread files are none. The search is across
+the two datasets only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from leakscan.fingerprint.hashing import PHASH_BITS
+from leakscan.match.index import ExactIndex, Hits, search_hashes
+
+NO_SCORE = float("nan")
+
+
+@dataclass(frozen=True)
+class Side:
+    """The distinct pictures of one dataset.
+
+    Attributes:
+        rows: ``(n,)`` row in the dataset's table of the first image with these pixels.
+        members: for each, the rows of all images with these pixels.
+        pixel_hash: ``(n,)`` of each.
+        phash: ``(n, 8)`` uint64.
+        ndim: ``(n,)`` 2 or 3.
+        encoder: ``(n,)`` name@digest, empty where no fingerprint was made.
+        fingerprints: ``(n, d)`` float32 as stored (rounded to float16), zero where there is none.
+    """
+
+    rows: npt.NDArray[np.int64]
+    members: tuple[tuple[int, ...], ...]
+    pixel_hash: npt.NDArray[np.str_]
+    phash: npt.NDArray[np.uint64]
+    ndim: npt.NDArray[np.int64]
+    encoder: npt.NDArray[np.str_]
+    fingerprints: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of distinct pictures, one entry each, indices into the two sides.
+
+    Attributes:
+        a: ``(n,)`` index into side A.
+        b: ``(n,)`` index into side B.
+        score: ``(n,)`` float32 cosine similarity, NaN where no fingerprints were compared.
+        bits: ``(n,)`` float32 differing bits of the perceptual hashes, NaN beyond the radius.
+        comparisons: encoder -> how many pairs of distinct pictures had their fingerprints compared.
+        cut: pairs over the loose threshold that ``max_pairs`` left out.
+        cut_score: the weakest score kept where some were cut, else NaN.
+    """
+
+    a: npt.NDArray[np.int64]
+    b: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
+    bits: npt.NDArray[np.float32]
+    comparisons: dict[str, int]
+    cut: int
+    cut_score: float
+
+
+def distinct_pictures(rows: pa.Table) -> Side:
+    """Collapses images with equal pixels and leaves out what is not ``ok``.
+
+    Args:
+        rows: schema ``tables.STORE``.
+    """
+    status = np.array(rows["status"].to_pylist())
+    hashes = np.array([h or "" for h in rows["pixel_hash"].to_pylist()])
+    usable = np.flatnonzero(status == "ok") if len(rows) else np.zeros(0, np.int64)
+    members: dict[str, list[int]] = {}
+    for row in usable.tolist():
+        members.setdefault(str(hashes[row]), []).append(row)
+    first = np.array([m[0] for m in members.values()], np.int64)
+    picked = rows.take(pa.array(first, pa.int64()))
+    dim = rows.schema.field("fingerprint").type.list_size
+    prints = np.zeros((len(first), dim), np.float32)
+    encoder = np.array([e or "" for e in picked["encoder"].to_pylist()], np.str_)
+    has = np.flatnonzero(encoder != "")
+    if len(has):
+        stored = picked["fingerprint"].combine_chunks().take(pa.array(has))
+        prints[has] = stored.flatten().to_numpy(zero_copy_only=False).reshape(len(has), dim)
+    phash = picked["phash"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    ndim = [3 if kind in ("brain_mri", "other_3d") else 2 for kind in picked["kind"].to_pylist()]
+    return Side(
+        first,
+        tuple(tuple(m) for m in members.values()),
+        np.array(list(members), np.str_),
+        phash.reshape(len(first), -1).astype(np.uint64),
+        np.array(ndim, np.int64),
+        encoder,
+        prints,
+    )
+
+
+def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_pairs: int) -> Candidates:
+    """Every pair whose fingerprints or looks are near, best first.
+
+    Args:
+        a: the dataset named first.
+        b: the other.
+        loose: encoder -> lowest cosine similarity worth a second look.
+        radius: most differing bits of perceptual hashes worth a second look.
+        max_pairs: of each of the two searches.
+    """
+    found: dict[tuple[int, int], tuple[float, float]] = {}
+    comparisons: dict[str, int] = {}
+    cut, cut_score = 0, NO_SCORE
+    for encoder, threshold in loose.items():
+        rows_a, rows_b = np.flatnonzero(a.encoder == encoder), np.flatnonzero(b.encoder == encoder)
+        comparisons[encoder] = len(rows_a) * len(rows_b)
+        if not comparisons[encoder]:
+            continue
+        hits = ExactIndex(b.fingerprints[rows_b]).range_search(a.fingerprints[rows_a], threshold, max_pairs)
+        cut += hits.cut
+        cut_score = float(np.fmax(cut_score, hits.cut_score))
+        for i, j, score in _triples(hits):
+            found[int(rows_a[i]), int(rows_b[j])] = (score, NO_SCORE)
+    for ndim in (2, 3):
+        rows_a, rows_b = np.flatnonzero(a.ndim == ndim), np.flatnonzero(b.ndim == ndim)
+        hits = search_hashes(a.phash[rows_a], b.phash[rows_b, 0], radius, max_pairs, PHASH_BITS)
+        cut += hits.cut
+        for j, i, bits in _triples(hits):
+            pair = int(rows_a[i]), int(rows_b[j])
+            found[pair] = (found.get(pair, (NO_SCORE, NO_SCORE))[0], bits)
+    pairs = np.array(list(found), np.int64).reshape(-1, 2)
+    values = np.array(list(found.values()), np.float32).reshape(-1, 2)
+    score = scores(a, b, pairs)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], np.nan_to_num(values[:, 1], nan=99.0), -np.nan_to_num(score, nan=-2.0)))
+    return Candidates(
+        pairs[order, 0], pairs[order, 1], score[order], values[order, 1], comparisons, cut, cut_score
+    )
+
+
+def equal_pixels(a: Side, b: Side) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices ``(n,), (n,)`` of pictures that stand on both sides with the same pixels."""
+    _, in_a, in_b = np.intersect1d(a.pixel_hash, b.pixel_hash, return_indices=True)
+    return in_a.astype(np.int64), in_b.astype(np.int64)
+
+
+def _triples(hits: Hits) -> Sequence[tuple[int, int, float]]:
+    return list(zip(hits.query.tolist(), hits.found.tolist(), hits.score.tolist(), strict=True))
+
+
+def scores(a: Side, b: Side, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Similarities of pairs, summed in one fixed order so that swapping A and B changes no bit."""
+    encoder_a, encoder_b = a.encoder[pairs[:, 0]], b.encoder[pairs[:, 1]]
+    comparable = np.flatnonzero((encoder_a == encoder_b) & (encoder_a != ""))
+    out = np.full(len(pairs), NO_SCORE, np.float32)
+    for start in range(0, len(comparable), 1 << 16):
+        at = comparable[start : start + (1 << 16)]
+        product = a.fingerprints[pairs[at, 0]] * b.fingerprints[pairs[at, 1]]
+        out[at] = product.sum(axis=1)
+    return out

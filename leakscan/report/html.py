@@ -1,0 +1,82 @@
+"""One HTML page for a person: what was found, in words, with the pairs side by side.
+
+The page stands alone (pictures are inside) and loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, PackageLoader, select_autoescape
+from PIL import Image
+
+from leakscan.errors import ImageError
+from leakscan.report.summary import Outcome
+from leakscan.sources.formats import decode
+from leakscan.types import DecodeOptions, ImageRef
+
+PAIRS_SHOWN = 100
+_THUMB_SIDE = 240
+
+_RELATION_WORDS = {
+    "same_file": "the same file",
+    "same_pixels": "the same pixels in another file",
+    "same_image": "the same picture, altered",
+    "same_subject": "another picture of the same person",
+}
+
+
+def render_html(
+    outcome: Outcome,
+    summary: Mapping[str, Any],
+    refs: Mapping[str, Mapping[str, ImageRef]],
+    options: DecodeOptions,
+) -> str:
+    """The page as text; the strongest ``PAIRS_SHOWN`` pairs are shown with pictures."""
+    environment = Environment(
+        loader=PackageLoader("leakscan.report"), autoescape=select_autoescape(default=True), trim_blocks=True
+    )
+    pairs = outcome.pairs.slice(0, PAIRS_SHOWN).to_pylist()
+    for pair in pairs:
+        pair["words"] = _RELATION_WORDS[pair["relation"]]
+        for side in ("a", "b"):
+            ref = refs.get(pair[f"dataset_{side}"], {}).get(pair[f"image_{side}"])
+            pair[f"picture_{side}"] = _thumbnail(ref, options)
+    return environment.get_template("report.html.jinja").render(
+        summary=summary, pairs=pairs, n_pairs=len(outcome.pairs), relation_words=_RELATION_WORDS
+    )
+
+
+def _thumbnail(ref: ImageRef | None, options: DecodeOptions) -> str | None:
+    """A small JPEG as a data URI, ``None`` where the pixels are not at hand."""
+    if ref is None:
+        return None
+    try:
+        picture = _flat(decode(ref, options).values)
+    except (ImageError, OSError):
+        return None
+    scale = _THUMB_SIDE / max(picture.shape)
+    size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    low, high = np.percentile(small, (0.5, 99.5))
+    grey = np.clip((small - low) / max(float(high - low), 1e-12) * 255, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _flat(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A picture as it is; of a volume the middle axial and sagittal slices beside each other."""
+    if values.ndim == 2:
+        return values
+    x, _, z = (n // 2 for n in values.shape)
+    axial, sagittal = np.rot90(values[:, :, z]), np.rot90(values[x])
+    height = max(len(axial), len(sagittal))
+    padded = [np.pad(s, ((0, height - len(s)), (0, 0))) for s in (axial, sagittal)]
+    return np.concatenate(padded, axis=1).astype(np.float32)

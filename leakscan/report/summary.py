@@ -1,0 +1,264 @@
+"""What a run comes to: counts, thresholds, plain words, and the exit code."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import stats
+
+from leakscan import tables
+from leakscan.decide.calibration import REVIEW_EXPECTED_FALSE
+from leakscan.decide.pairs import Comparison
+from leakscan.fingerprint.encoders.card import Card
+from leakscan.fingerprint.pipeline import Timings
+from leakscan.types import RELATIONS
+
+FAIL_ON = (*RELATIONS, "review", "none")
+EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The tables of a run and what each comparison came to."""
+
+    images: pa.Table
+    fingerprints: pa.Table
+    pairs: pa.Table
+    subjects: pa.Table
+    comparisons: tuple[Comparison, ...]
+
+    def with_subjects(self, clear: Mapping[tuple[str, str], str]) -> Outcome:
+        """Replaces keyed hashes of subjects by what the sources declare (``--show-subjects``).
+
+        Args:
+            clear: (dataset, image id) -> identifier.
+        """
+
+        def shown(table: pa.Table, dataset: str, image: str, subject: str) -> pa.Table:
+            keys = zip(table[dataset].to_pylist(), table[image].to_pylist(), table[subject].to_pylist(), strict=True)
+            values = [clear.get((d, i), hashed) for d, i, hashed in keys]
+            return table.set_column(table.column_names.index(subject), subject, pa.array(values, pa.string()))
+
+        pairs = shown(self.pairs, "dataset_a", "image_a", "subject_a")
+        return replace(
+            self,
+            images=shown(self.images, "dataset", "image_id", "subject"),
+            pairs=shown(pairs, "dataset_b", "image_b", "subject_b"),
+            subjects=shown(self.subjects, "dataset", "image_id", "subject"),
+        )
+
+    def without_paths(self) -> Outcome:
+        """Removes paths, which can identify people, from every table (``--hide-paths``)."""
+
+        def hidden(table: pa.Table, *columns: str) -> pa.Table:
+            for column in columns:
+                blank = pa.nulls(len(table), pa.string())
+                table = table.set_column(table.column_names.index(column), column, blank)
+            return table
+
+        return replace(self, images=hidden(self.images, "path"), pairs=hidden(self.pairs, "path_a", "path_b"))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What makes a run fail.
+
+    Attributes:
+        fail_on: one of ``FAIL_ON``.
+        max_unread: share of unreadable files (0..1) above which nothing is vouched for.
+        show_subjects: whether identifiers stand in clear.
+    """
+
+    fail_on: str
+    max_unread: float
+    show_subjects: bool = False
+
+
+def summarise(
+    outcome: Outcome, cards: Mapping[str, Card], policy: Policy, timings: Timings, seconds: float
+) -> dict[str, Any]:
+    """The content of ``summary.json``."""
+    datasets = [_dataset(outcome.images, name) for name in _unique(outcome.images["dataset"])]
+    comparisons = [_comparison(c) for c in outcome.comparisons]
+    decisions = _decisions(outcome.pairs["relation"].to_pylist(), outcome.pairs["decision"].to_pylist())
+    code, reasons = _exit(datasets, outcome.comparisons, decisions, policy)
+    return {
+        "leakscan": version("leakscan"),
+        "schema_version": tables.VERSION,
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "encoders": {
+            name: {
+                "kind": card.kind,
+                "impostors": card.impostors.source,
+                "impostor_pairs": card.impostors.n_pairs,
+                "measured": dict(card.measured),
+            }
+            for name, card in cards.items()
+        },
+        "datasets": datasets,
+        "comparisons": comparisons,
+        "decisions": decisions,
+        "linked_subjects": len(set(outcome.subjects["group"].to_pylist())),
+        "fail_on": policy.fail_on,
+        "exit_code": code,
+        "reasons": reasons,
+        "timings": {
+            "scan_s": round(timings.scan, 3),
+            "prepare_s": round(timings.prepare, 3),
+            "encode_s": round(timings.encode, 3),
+            "match_s": round(sum(c.match_seconds for c in outcome.comparisons), 3),
+            "verify_s": round(sum(c.verify_seconds for c in outcome.comparisons), 3),
+            "total_s": round(seconds, 3),
+            "images_read": timings.images_read,
+        },
+    }
+
+
+def _dataset(images: pa.Table, name: str) -> dict[str, Any]:
+    own = images.filter(pc.equal(images["dataset"], name))
+    status = Counter(own["status"].to_pylist())
+    considered = sum(status.values()) - status["ignored"]
+    unread = own.filter(pc.is_in(own["status"], pa.array(["unreadable", "unsupported"])))
+    return {
+        "name": name,
+        "files": sum(status.values()),
+        "status": {s: status[s] for s in ("ok", "blank", "unreadable", "unsupported", "ignored")},
+        "kinds": dict(Counter(k for k in own["kind"].to_pylist() if k)),
+        "unread_share": status["unreadable"] / considered if considered else 0.0,
+        "declared_subjects": len({s for s in own["subject"].to_pylist() if s}),
+        "unread": [
+            {"path": path, "status": state, "error": error}
+            for path, state, error in zip(
+                *(unread[c].to_pylist() for c in ("path", "status", "error")), strict=True
+            )
+        ][:100],
+    }
+
+
+def _comparison(c: Comparison) -> dict[str, Any]:
+    counts = _decisions([r["relation"] for r in c.pairs], [r["decision"] for r in c.pairs])
+    return {
+        "a": c.a,
+        "b": c.b,
+        "distinct_pictures": list(c.pictures),
+        "subject_comparisons": {name: t.comparisons for name, t in c.thresholds.items()},
+        "thresholds": {
+            name: {"leak_score": t.leak, "review_score": t.review, "smallest_p_value": t.floor}
+            for name, t in c.thresholds.items()
+        },
+        "candidates": c.candidates,
+        "verified": c.verified,
+        "unverified": c.unverified,
+        "cut_by_max_pairs": c.cut,
+        "cut_score": c.cut_score,
+        "decisions": counts,
+        "words": comparison_words(c),
+    }
+
+
+def comparison_words(c: Comparison) -> list[str]:
+    """What a reader must know about one comparison, in sentences."""
+    words = []
+    total = c.pictures[0] * c.pictures[1]
+    compared = sum(t.comparisons for t in c.thresholds.values())
+    if not compared:
+        words.append(
+            f"No subject comparison was possible between {c.a} and {c.b}: no encoder here serves images of both. "
+            "Copies were looked for; other pictures of the same person were not."
+        )
+    elif compared < total:
+        words.append(
+            f"Subjects were compared in {compared:,} of {total:,} pairs of pictures; for the others only copies "
+            "were looked for, because no encoder serves both pictures."
+        )
+    for thresholds in c.thresholds.values():
+        n = thresholds.comparisons
+        if thresholds.leak is None:
+            words.append(
+                f"Among {n:,} comparisons no similarity alone proves the same person: the encoder's known impostors "
+                f"vouch for false match rates down to {thresholds.floor:.1g} only, which means up to "
+                f"{thresholds.floor * n:.2g} false pairs here. Such pairs are ranked for review."
+            )
+        else:
+            words.append(
+                f"Among {n:,} comparisons at most 0.1 false same-subject leaks are expected (score at or above "
+                f"{thresholds.leak:.3f})."
+            )
+        expected = expected_false_reviews(c)
+        words.append(f"Of the same-subject pairs for review, up to {expected:.2g} are expected to be false.")
+    if c.unverified:
+        words.append(f"{c.unverified:,} of {c.candidates:,} candidate pairs were not verified by their pixels.")
+    if c.cut:
+        below = "" if c.cut_score is None else f" below a similarity of {c.cut_score:.3f}"
+        words.append(f"{c.cut:,} candidate pairs{below} were cut by --max-pairs.")
+    return words
+
+
+def expected_false_reviews(c: Comparison) -> float:
+    """How many false pairs the review threshold lets through in one comparison."""
+    return sum(
+        max(min(REVIEW_EXPECTED_FALSE, t.comparisons), t.floor * t.comparisons) for t in c.thresholds.values()
+    )
+
+
+def _exit(
+    datasets: list[dict[str, Any]],
+    comparisons: tuple[Comparison, ...],
+    decisions: Mapping[str, Mapping[str, int]],
+    policy: Policy,
+) -> tuple[int, list[str]]:
+    failing = _failing(decisions, policy.fail_on)
+    if failing:
+        return EXIT_LEAK, [f"{failing:,} pairs at or above --fail-on {policy.fail_on}."]
+    if policy.fail_on == "none":
+        return EXIT_OK, ["--fail-on none: reported only."]
+    reasons = []
+    for d in datasets:
+        if not d["status"]["ok"]:
+            reasons.append(f"No image of {d['name']} could be read, so nothing was compared.")
+        elif d["unread_share"] > policy.max_unread:
+            reasons.append(
+                f"{d['status']['unreadable']:,} files of {d['name']} ({d['unread_share']:.1%}) are unreadable, "
+                f"more than --max-unread {policy.max_unread:.1%}."
+            )
+    if not any(c.thresholds for c in comparisons):
+        reasons.append(
+            "No subject comparison was possible: no encoder here serves images of two sources. Copies were looked "
+            "for, other pictures of the same person were not."
+        )
+    for c in comparisons:
+        expected = expected_false_reviews(c)
+        reviews = sum(r["decision"] == "review" for r in c.pairs)
+        # The 99.9 % point of the Poisson count of false pairs.
+        if reviews > stats.poisson.ppf(0.999, max(expected, 1e-9)):
+            reasons.append(
+                f"{reviews:,} pairs of {c.a} and {c.b} wait for review, more than the {expected:.2g} false ones "
+                "expected explain: some of them are real."
+            )
+    return (EXIT_CANNOT_VOUCH, reasons) if reasons else (EXIT_OK, ["No leak was found."])
+
+
+def _failing(decisions: Mapping[str, Mapping[str, int]], fail_on: str) -> int:
+    if fail_on == "none":
+        return 0
+    if fail_on == "review":
+        return sum(counts["leak"] + counts["review"] for counts in decisions.values())
+    strong = RELATIONS[: RELATIONS.index(next(r for r in RELATIONS if r == fail_on)) + 1]
+    return sum(decisions[relation]["leak"] for relation in strong)
+
+
+def _decisions(relations: list[str], decisions: list[str]) -> dict[str, dict[str, int]]:
+    counts = Counter(zip(relations, decisions, strict=True))
+    return {r: {d: counts[r, d] for d in ("leak", "review", "cleared")} for r in RELATIONS}
+
+
+def _unique(column: pa.ChunkedArray) -> list[str]:
+    values: list[str] = pc.unique(column).to_pylist()
+    return values

@@ -1,0 +1,148 @@
+"""The four tables and the store's shards: column names, types, versions. They are the contract.
+
+Columns may be added; none is ever renamed or given another meaning. ``docs/file-formats.md``
+explains every column; the golden test in ``tests/test_tables.py`` pins the schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leakscan.errors import OutputError, StoreError
+
+VERSION = "1"
+FINGERPRINT_DIM = 128
+ORIENTATIONS = 8
+
+_VERSION_KEY = b"leakscan.schema_version"
+_TABLE_KEY = b"leakscan.table"
+
+
+def _schema(table: str, fields: Iterable[tuple[str, pa.DataType]]) -> pa.Schema:
+    return pa.schema(
+        [pa.field(name, kind) for name, kind in fields],
+        metadata={_TABLE_KEY: table.encode(), _VERSION_KEY: VERSION.encode()},
+    )
+
+
+_IMAGE_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("image_id", pa.string()),
+    ("dataset", pa.string()),
+    ("path", pa.string()),
+    ("format", pa.string()),
+    ("kind", pa.string()),
+    ("file_hash", pa.string()),
+    ("pixel_hash", pa.string()),
+    ("shape", pa.list_(pa.int32())),
+    ("spacing_mm", pa.list_(pa.float32())),
+    ("subject", pa.string()),
+    ("study_uid_hash", pa.string()),
+    ("acquired", pa.string()),
+    ("status", pa.string()),
+    ("error", pa.string()),
+    ("frame", pa.int32()),
+    ("split", pa.string()),
+    ("notes", pa.list_(pa.string())),
+]
+_FINGERPRINT_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("encoder", pa.string()),
+    ("fingerprint", pa.list_(pa.float16(), FINGERPRINT_DIM)),
+    ("phash", pa.list_(pa.uint64(), ORIENTATIONS)),
+    ("quality", pa.float32()),
+]
+
+IMAGES = _schema("images", _IMAGE_FIELDS)
+FINGERPRINTS = _schema(
+    "fingerprints", [("image_id", pa.string()), ("dataset", pa.string()), *_FINGERPRINT_FIELDS]
+)
+STORE = _schema(
+    "store",
+    [
+        *((name, kind) for name, kind in _IMAGE_FIELDS if name != "dataset"),
+        *_FINGERPRINT_FIELDS,
+        ("signature", pa.string()),
+        ("prepared_with", pa.string()),
+        ("preview", pa.binary()),
+    ],
+)
+PAIRS = _schema(
+    "pairs",
+    [
+        ("image_a", pa.string()),
+        ("image_b", pa.string()),
+        ("dataset_a", pa.string()),
+        ("dataset_b", pa.string()),
+        ("path_a", pa.string()),
+        ("path_b", pa.string()),
+        ("subject_a", pa.string()),
+        ("subject_b", pa.string()),
+        ("distance", pa.float32()),
+        ("score", pa.float32()),
+        ("p_value", pa.float64()),
+        ("q_value", pa.float64()),
+        ("relation", pa.string()),
+        ("decision", pa.string()),
+        ("correlation", pa.float32()),
+        ("inliers", pa.int32()),
+        ("transform", pa.string()),
+        ("evidence", pa.list_(pa.string())),
+    ],
+)
+SUBJECTS = _schema(
+    "subjects",
+    [
+        ("group", pa.string()),
+        ("dataset", pa.string()),
+        ("subject", pa.string()),
+        ("image_id", pa.string()),
+        ("n_images", pa.int32()),
+        ("strongest_relation", pa.string()),
+        ("weakest_link", pa.string()),
+    ],
+)
+
+
+def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """A table from dictionaries; a missing key is a null."""
+    rows = list(rows)
+    columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Writes a table whole or not at all: a file under the final name is always complete.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        pq.write_table(table, part, compression="zstd")
+        part.replace(path)
+    except OSError as e:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"Cannot write {path}: {e.strerror or e}.", "Free some space or choose another folder.") from e
+
+
+def read(path: Path, schema: pa.Schema) -> pa.Table:
+    """Reads a table and checks that it is what it should be.
+
+    Raises:
+        StoreError: the file is damaged, another table, or of another schema version.
+    """
+    name = (schema.metadata or {})[_TABLE_KEY].decode()
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as e:
+        raise StoreError(f"{path} cannot be read as a {name} table: {e}.", "Delete it; it will be made again.") from e
+    found = table.schema.metadata or {}
+    if found.get(_TABLE_KEY) != name.encode() or found.get(_VERSION_KEY) != VERSION.encode():
+        raise StoreError(f"{path} is not a {name} table of schema version {VERSION}.")
+    for missing in (f for f in schema if f.name not in table.column_names):
+        table = table.append_column(missing, pa.nulls(len(table), missing.type))
+    return table.select(schema.names).cast(schema)

@@ -1,0 +1,111 @@
+"""Imitates on a batch what happens to films between hospitals and public datasets.
+
+All of it runs on the batch's device, on float tensors ``(n, 1, side, side)`` in 0..1, with one
+random draw per film.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def _uniform(n: int, low: float, high: float, like: torch.Tensor) -> torch.Tensor:
+    return torch.rand(n, device=like.device) * (high - low) + low
+
+
+def _where(films: torch.Tensor, probability: float) -> torch.Tensor:
+    return torch.rand(films.shape[0], 1, 1, 1, device=films.device) < probability
+
+
+def random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
+    """Turns (12 degrees), zooms (crops to 70 % or pads by 20 %), squashes and shifts films.
+
+    Args:
+        films: ``(n, 1, s, s)``.
+        side: side of the result.
+
+    Returns:
+        ``(n, 1, side, side)``; outside the film it is black.
+    """
+    n = films.shape[0]
+    angle = torch.randn(n, device=films.device).clamp(-2, 2) * math.radians(6)
+    zoom = torch.exp(_uniform(n, math.log(0.72), math.log(1.2), films))
+    aspect = torch.exp(torch.randn(n, device=films.device).clamp(-2, 2) * 0.06)
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    shift = 0.12
+    theta = torch.stack(
+        [
+            torch.stack([cos * aspect, -sin, _uniform(n, -shift, shift, films)], dim=1),
+            torch.stack([sin, cos / aspect, _uniform(n, -shift, shift, films)], dim=1),
+        ],
+        dim=1,
+    )
+    grid = F.affine_grid(theta, [n, 1, side, side], align_corners=False)
+    return F.grid_sample(films, grid, align_corners=False)
+
+
+def random_grey_levels(films: torch.Tensor) -> torch.Tensor:
+    """Windowing and gamma: the same film on another viewer."""
+    n = films.shape[0]
+    gamma = torch.exp(torch.randn(n, 1, 1, 1, device=films.device) * 0.35).clamp(0.4, 2.5)
+    films = films.clamp(1e-4, 1.0) ** gamma
+    low = _uniform(n, -0.12, 0.15, films).view(-1, 1, 1, 1)
+    high = _uniform(n, 0.8, 1.15, films).view(-1, 1, 1, 1)
+    return ((films - low) / (high - low)).clamp(0.0, 1.0)
+
+
+def random_local_contrast(films: torch.Tensor) -> torch.Tensor:
+    """Divides out the local mean and spread on a random scale: CLAHE and vendors' processing."""
+    kernel = int(torch.randint(4, 17, ()).item()) * 2 + 1
+    mean = F.avg_pool2d(films, kernel, 1, kernel // 2, count_include_pad=False)
+    spread = F.avg_pool2d((films - mean) ** 2, kernel, 1, kernel // 2, count_include_pad=False)
+    local = 0.5 + 0.22 * (films - mean) / (spread.sqrt() + 0.04)
+    amount = _uniform(films.shape[0], 0.2, 0.9, films).view(-1, 1, 1, 1)
+    mixed = (films * (1 - amount) + local * amount).clamp(0.0, 1.0)
+    return torch.where(_where(films, 0.3), mixed, films)
+
+
+def random_resolution(films: torch.Tensor) -> torch.Tensor:
+    """Brings half the films down to 48 to 112 px and back, so that blur tells nobody apart."""
+    side = films.shape[-1]
+    small = int(torch.randint(48, 113, ()).item())
+    low = F.interpolate(films, size=(small, small), mode="bilinear", antialias=True)
+    low = F.interpolate(low, size=(side, side), mode="bilinear")
+    return torch.where(_where(films, 0.4), low, films)
+
+
+def random_noise(films: torch.Tensor) -> torch.Tensor:
+    """Grain, up to 4 % of the range."""
+    sigma = _uniform(films.shape[0], 0.0, 0.04, films).view(-1, 1, 1, 1)
+    return (films + torch.randn_like(films) * sigma).clamp(0.0, 1.0)
+
+
+def random_patches(films: torch.Tensor) -> torch.Tensor:
+    """Burns in a bright marker or blanks a patch: text, arrows, de-identification boxes."""
+    n, _, height, width = films.shape
+    rows = torch.arange(height, device=films.device).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=films.device).view(1, 1, 1, -1)
+    for probability, largest in ((0.5, 0.12), (0.25, 0.3)):
+        size = _uniform(2 * n, 0.03, largest, films).view(2, n, 1, 1, 1) * height
+        centre = _uniform(2 * n, 0.0, 1.0, films).view(2, n, 1, 1, 1) * height
+        inside = ((rows - centre[0]).abs() < size[0] / 2) & ((columns - centre[1]).abs() < size[1] / 2)
+        value = torch.rand(n, 1, 1, 1, device=films.device).round()
+        films = torch.where(inside & _where(films, probability), value, films)
+    return films
+
+
+def augment(films: torch.Tensor, side: int) -> torch.Tensor:
+    """One random view of every film.
+
+    Args:
+        films: ``(n, 1, s, s)`` float in 0..1.
+        side: side of the result.
+    """
+    films = random_affine(films, side)
+    films = random_local_contrast(films)
+    films = random_grey_levels(films)
+    films = random_resolution(films)
+    return random_patches(random_noise(films))

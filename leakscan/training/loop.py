@@ -1,0 +1,187 @@
+"""The training loop: batches of pairs in, a checkpoint that resumes to the step out."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from leakscan.evaluation.metrics import auc, n_way_one_shot, pair_scores, precision_at_1, tar_at_fmr
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES
+from leakscan.training.augment import augment
+from leakscan.training.losses import TripletContrastiveLoss
+from leakscan.training.pack import Pack
+from leakscan.training.sampler import PairSampler
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training run, saved beside it.
+
+    Attributes:
+        architecture: a key of ``ARCHITECTURES``.
+        side: side of the films the network sees, in pixels.
+        pairs: anchor-positive pairs per batch.
+        steps: optimiser steps in all.
+        learning_rate: peak of the one-cycle schedule (AdamW).
+        weight_decay: of AdamW.
+        margin: of the triplet loss.
+        contrastive: weight of the contrastive term.
+        ema: decay of the moving average of the weights, which is what is kept.
+        seed: of weights, batches and augmentation.
+        evaluate_every: steps between validations and checkpoints.
+    """
+
+    architecture: str = "efficientnet_lite0"
+    side: int = 128
+    pairs: int = 64
+    steps: int = 3000
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    margin: float = 0.25
+    contrastive: float = 1.0
+    ema: float = 0.995
+    seed: int = 0
+    evaluate_every: int = 100
+
+
+def validate(net: nn.Module, pack: Pack, side: int) -> dict[str, float]:
+    """Subject-weighted figures of a network on a labelled pack."""
+    prints = embed(net, pack.films, side)
+    pairs = pair_scores(prints, pack.subjects)
+    return {
+        "auc": auc(pairs),
+        "tar_at_fmr_1e-3": tar_at_fmr(pairs, 1e-3),
+        "tar_at_fmr_1e-4": tar_at_fmr(pairs, 1e-4),
+        "precision_at_1": precision_at_1(prints, pack.subjects),
+        "20_way_1_shot": n_way_one_shot(prints, pack.subjects, 20),
+    }
+
+
+@torch.inference_mode()
+def embed(net: nn.Module, films: npt.NDArray[np.uint8], side: int, batch: int = 64) -> npt.NDArray[np.float32]:
+    """Normalised fingerprints ``(n, d)`` of packed films, resized to ``side``."""
+    net.eval()
+    device = next(net.parameters()).device
+    out = []
+    for start in range(0, len(films), batch):
+        x = to_float(films[start : start + batch], device)
+        if x.shape[-1] != side:
+            x = nn.functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+        out.append(nn.functional.normalize(net(x.contiguous(memory_format=torch.channels_last))))
+    return torch.cat(out).float().cpu().numpy()
+
+
+def to_float(films: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Packed films ``(n, s, s)`` as a float batch ``(n, 1, s, s)`` in 0..1."""
+    return torch.from_numpy(films).to(device)[:, None].float() / 255.0
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Linear warm-up over the first 5 % of the steps, then a half cosine to zero."""
+    warm = max(1, config.steps // 20)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    progress = (step - warm) / max(1, config.steps - warm)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def train(
+    config: TrainConfig,
+    pack: Pack,
+    validation: Pack,
+    run_dir: Path,
+    initialise: Callable[[nn.Module], None] | None = None,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+) -> nn.Module:
+    """Trains to the end, from the last checkpoint in ``run_dir`` if there is one.
+
+    Args:
+        config: what to train.
+        pack: training films.
+        validation: films of other subjects; only watched, never learned from.
+        run_dir: gets ``config.json``, ``metrics.jsonl`` and ``checkpoint.pt``.
+        initialise: sets the start weights of a fresh network.
+        report: is called with each row of metrics.
+
+    Returns:
+        The network with averaged weights.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / "config.json").write_text(json.dumps(asdict(config), indent=1))
+    torch.manual_seed(config.seed)
+    net = ARCHITECTURES[config.architecture](128)
+    if initialise:
+        initialise(net)
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema), use_buffers=True
+    )
+    optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    loss_of = TripletContrastiveLoss(config.margin, contrastive=config.contrastive)
+    sampler = PairSampler(pack.subjects, pack.widths, config.pairs, seed=config.seed)
+    step = _resume(run_dir, net, average, optimiser)
+    began, began_at, losses = time.monotonic(), step, []
+    while step < config.steps:
+        films, labels = sampler.batch(step)
+        torch.manual_seed(config.seed * 1_000_003 + step)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate_at(step, config)
+        net.train()
+        x = augment(to_float(pack.films[films], device), config.side)
+        with torch.autocast(device.type, torch.bfloat16):
+            out = net(x.contiguous(memory_format=torch.channels_last))
+        loss = loss_of(out.float(), torch.from_numpy(labels).to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        average.update_parameters(net)
+        losses.append(float(loss.detach()))
+        step += 1
+        if step % config.evaluate_every == 0 or step == config.steps:
+            row = {
+                "step": step,
+                "loss": float(np.mean(losses)),
+                "films_per_second": (step - began_at) * 2 * config.pairs / (time.monotonic() - began),
+                **validate(average.module, validation, config.side),
+            }
+            losses = []
+            _save(run_dir, step, net, average, optimiser)
+            with (run_dir / "metrics.jsonl").open("a") as f:
+                f.write(json.dumps(row) + "\n")
+            report(row)
+    module: nn.Module = average.module
+    return module
+
+
+def _save(run_dir: Path, step: int, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    part = run_dir / "checkpoint.part"
+    state = {
+        "step": step,
+        "net": net.state_dict(),
+        "average": average.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    torch.save(state, part)
+    part.replace(run_dir / "checkpoint.pt")
+
+
+def _resume(run_dir: Path, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    path = run_dir / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    net.load_state_dict(state["net"])
+    average.load_state_dict(state["average"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])

@@ -1,0 +1,169 @@
+"""The values that walk through the house, and the vocabulary they are written in.
+
+An image is found by a source (:class:`ImageRef`), decoded in a worker (:class:`DecodedImage`), and
+from then on is a row of a table (``leakscan.report.tables``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Kind = Literal["chest_radiograph", "brain_mri", "other_2d", "other_3d"]
+Status = Literal["ok", "blank", "unreadable", "unsupported", "ignored"]
+Relation = Literal["same_file", "same_pixels", "same_image", "same_subject"]
+Decision = Literal["leak", "review", "cleared"]
+
+KINDS: tuple[Kind, ...] = ("chest_radiograph", "brain_mri", "other_2d", "other_3d")
+RELATIONS: tuple[Relation, ...] = ("same_file", "same_pixels", "same_image", "same_subject")
+"""Strongest first."""
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a file's header, a manifest or a naming preset declares about an image.
+
+    Identifiers are raw here and never leave the process that reads them: tables get keyed hashes.
+
+    Attributes:
+        modality: DICOM Modality (``CR``, ``DX``, ``MR``...), upper case, or empty.
+        body_part: DICOM BodyPartExamined, upper case, or empty.
+        view: DICOM ViewPosition (``PA``, ``AP``, ``LL``...), upper case, or empty.
+        subject: declared subject (PatientID, manifest ``subject_id``), or empty.
+        study_uid: StudyInstanceUID, or empty.
+        acquired: acquisition or study date as ``YYYY-MM-DD``, or empty.
+        kind: declared kind (manifest ``kind``), or empty.
+        split: declared split (manifest ``split``), or empty.
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    view: str = ""
+    subject: str = ""
+    study_uid: str = ""
+    acquired: str = ""
+    kind: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """One image of a source, found but not yet decoded. Picklable; a worker can decode it alone.
+
+    Attributes:
+        image_id: see ``docs/file-formats.md``; stable under renaming the dataset.
+        path: relative to the source's root, posix, NFC; a series has the folder its files share.
+        format: ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti``, or ``""``.
+        files: absolute paths of the file or, for a series, of its slices in order.
+        signature: changes when the size or modification time of any of the files does.
+        frame: page, time point or frame inside the file.
+        ndim: 2 for a picture, 3 for a volume.
+        tags: what is declared about it.
+        status: ``ok`` until decoding says otherwise; a scan sets the others.
+        error: one sentence for every status but ``ok``.
+        notes: what a curator should know (missing slices, duplicates), in sentences.
+    """
+
+    image_id: str
+    path: str
+    format: str
+    files: tuple[str, ...]
+    signature: str = ""
+    frame: int = 0
+    ndim: int = 2
+    tags: Tags = field(default_factory=Tags)
+    status: Status = "ok"
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """The pixels of one image.
+
+    Attributes:
+        stored: ``(height, width)``, ``(height, width, 3)`` for true colour, or ``(x, y, z)`` in
+            RAS+ order: the stored numbers, no rescale, window or percentile; MONOCHROME1 flipped,
+            equal colour channels as one. ``pixel_hash`` is taken from it.
+        values: ``(height, width)`` or ``(x, y, z)`` float32: what a viewer would show (rescale, VOI
+            LUT or window applied, colour as luminance), in any range, finite.
+        spacing_mm: per axis of ``values``; empty if unknown.
+        notes: what decoding noticed, in sentences.
+    """
+
+    stored: npt.NDArray[np.generic]
+    values: npt.NDArray[np.float32]
+    spacing_mm: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """Limits and choices for reading files.
+
+    Attributes:
+        max_pixels: images with more pixels or voxels than this are refused unread.
+        frames: ``first`` or ``all`` frames of 4D and multi-frame files.
+        labels: whether label maps are images (otherwise they are ``ignored``).
+    """
+
+    max_pixels: int = 512_000_000
+    frames: Literal["first", "all"] = "all"
+    labels: bool = False
+
+
+class Progress(Protocol):
+    """How the core says how far it is; it never prints.
+
+    ``start(stage, total)`` opens a stage (``total`` ``None`` when unknown), ``advance(n)`` moves
+    it, and the next ``start`` or ``finish()`` closes it. Calls come from one thread.
+    """
+
+    def start(self, stage: str, total: int | None) -> None: ...
+
+    def advance(self, n: int = 1) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Silent:
+    """A :class:`Progress` that says nothing."""
+
+    def start(self, stage: str, total: int | None) -> None: ...
+
+    def advance(self, n: int = 1) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class ImageSource(Protocol):
+    """Where the images of one dataset come from.
+
+    ``name`` is the dataset's name in every table. ``scan`` yields one :class:`ImageRef` per image
+    in a stable order, reading headers at most, and yields refs of status ``unreadable``,
+    ``unsupported`` or ``ignored`` for whatever it had to leave out: nothing is skipped silently.
+    It raises :class:`leakscan.errors.SourceError` when the source itself cannot be read.
+    """
+
+    name: str
+
+    def scan(self, progress: Progress) -> Iterator[ImageRef]: ...
+
+
+class Engine(Protocol):
+    """Runs a function over items, here or elsewhere.
+
+    ``map`` yields results in the order of the items, keeps a bounded number in flight whatever
+    their count, and lets the function's exceptions out. The function and items are picklable.
+    """
+
+    workers: int
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]: ...
