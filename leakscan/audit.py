@@ -1,10 +1,14 @@
-"""Leakage inside one dataset, between its splits, by the same path as ``compare``."""
+"""Leakage inside one dataset, between its splits, by the same path as ``compare``.
+
+Every split is a source of its own, so that nothing (not even the slices of one DICOM series that
+were copied into two splits) is joined across the line that is being examined.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -22,27 +26,19 @@ from leakscan.compare import (
     load_encoders,
 )
 from leakscan.engines.local import LocalEngine
-from leakscan.errors import UsageError
+from leakscan.errors import SourceError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, Timings
-from leakscan.types import ImageRef, Progress, Silent
+from leakscan.sources.manifest import MANIFEST_SUFFIXES, column_values
+from leakscan.types import Progress, Silent
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Top folders that are splits, and the split each means."""
+SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
+"""Top folders that are splits, whatever their case."""
 
 
 def audit(
     source: str | Path,
     *,
-    split_column: str | None = None,
+    split_column: str = "split",
     output: str | Path | None = None,
     overwrite: bool = False,
     options: RunOptions | None = None,
@@ -55,7 +51,7 @@ def audit(
 
     Args:
         source: a directory with top folders named like splits, or a manifest.
-        split_column: manifest column that names the split; by default ``split``.
+        split_column: manifest column that names the split.
         output: run folder to write.
         overwrite: whether ``output`` may exist.
         options: as for :func:`leakscan.compare`.
@@ -66,64 +62,76 @@ def audit(
         LeakscanError: as for :func:`leakscan.compare`.
     """
     options, progress = replace(options or RunOptions(), same_ids=True), progress or Silent()
+    splits, outside = split_sources(Path(source), split_column)
     run_dir = claim_output(Path(output), overwrite) if output is not None else None
     began, timings, engine = time.monotonic(), Timings(), LocalEngine(options.workers)
     encoders = load_encoders(options)
-    spec = _with_split_column(str(source), split_column)
     name = dataset_names([str(source)])[0]
-    whole = load_dataset(spec, name, encoders, options, engine, progress, timings)
-    parts = split_dataset(whole, split_column)
+    parts = [
+        load_dataset(spec, f"{name}:{split}", encoders, options, engine, progress, timings)
+        for split, spec in splits.items()
+    ]
     return decide_and_report(
-        parts, encoders, options, engine, progress, timings, began, run_dir, lambda r: _audit_facts(r, parts)
+        parts,
+        encoders,
+        options,
+        engine,
+        progress,
+        timings,
+        began,
+        run_dir,
+        lambda pairs: {"outside_splits": outside, **_audit_facts(pairs, parts)},
     )
 
 
-def split_dataset(whole: Dataset, split_column: str | None) -> list[Dataset]:
-    """One dataset per split, named ``dataset:split``.
+def split_sources(source: Path, split_column: str) -> tuple[dict[str, str], list[str]]:
+    """The splits of a dataset as sources of their own.
 
     Args:
-        whole: all images.
-        split_column: name of the manifest column, for the error message.
+        source: a directory or manifest.
+        split_column: manifest column that names the split.
+
+    Returns:
+        Split -> source, and what stands outside every split.
 
     Raises:
-        UsageError: there are fewer than two splits.
+        SourceError: there is no such source.
+        UsageError: it has fewer than two splits.
     """
-    declared = whole.rows["split"].to_pylist()
-    folders = [_folder_split(path) for path in whole.rows["path"].to_pylist()]
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, (by_manifest, by_folder) in enumerate(zip(declared, folders, strict=True)):
-        split = by_manifest or by_folder
-        if split:
-            rows[split].append(row)
-    if len(rows) < 2:
-        where = f"column {split_column!r}" if split_column else "top folders named train, val, valid or test"
-        raise UsageError(
-            f"{whole.name} has no two splits to compare ({where}).",
-            "Name the splits: top folders, or a manifest with --split-column.",
+    if source.suffix.lower() in MANIFEST_SUFFIXES and source.is_file():
+        values = column_values(source, split_column)
+        splits = {value: f"{source}?{split_column}={value}" for value in sorted(set(values)) if value}
+        outside = [f"{values.count('')} rows without a {split_column}"] if "" in values else []
+        where = f"column {split_column!r}"
+    elif source.is_dir():
+        entries = sorted(p for p in source.iterdir() if not p.name.startswith("."))
+        inside = [p for p in entries if p.is_dir() and p.name.lower() in SPLIT_FOLDERS]
+        splits = {p.name: str(p) for p in inside}
+        outside = [p.name for p in entries if p not in inside]
+        where = "top folders named train, val, valid or test"
+    else:
+        raise SourceError(
+            f"{source} is neither a folder nor a manifest.", "leakscan audit FOLDER or films.csv"
         )
-    return [_part(whole, f"{whole.name}:{split}", numbers) for split, numbers in sorted(rows.items())]
+    if len(splits) < 2:
+        raise UsageError(
+            f"{source} has no two splits to compare ({where}).",
+            "Name the splits by top folders, or by a manifest's column with --split-column.",
+        )
+    return splits, outside
 
 
-def _part(whole: Dataset, name: str, rows: list[int]) -> Dataset:
-    table = whole.rows.take(pa.array(rows, pa.int64()))
-    ids = set(table["image_id"].to_pylist())
-    refs: Mapping[str, ImageRef] = {i: ref for i, ref in whole.refs.items() if i in ids}
-    return Dataset(name, table, refs, {i: s for i, s in whole.subjects.items() if i in ids}, whole.key_id)
-
-
-def _folder_split(path: str) -> str | None:
-    top, _, rest = path.partition("/")
-    return SPLIT_FOLDERS.get(top.lower()) if rest else None
-
-
-def _with_split_column(spec: str, column: str | None) -> str:
-    return spec if column in (None, "split") else f"{spec}{'&' if '?' in spec else '?'}split-column={column}"
-
-
-def _audit_facts(pairs: pa.Table, parts: list[Dataset]) -> dict[str, Any]:
+def _audit_facts(pairs: pa.Table, parts: Sequence[Dataset]) -> dict[str, Any]:
     """What only an audit can say: shared declared subjects, and one person under two names."""
     declared = [{s for s in part.rows["subject"].to_pylist() if s} for part in parts]
-    shared = {s for one, other in combinations(declared, 2) for s in one & other}
+    shared: dict[str, int] = defaultdict(int)
+    for one, other in combinations(range(len(parts)), 2):
+        shared[f"{parts[one].name} × {parts[other].name}"] = len(declared[one] & declared[other])
     named = zip(*(pairs[c].to_pylist() for c in ("subject_a", "subject_b", "decision")), strict=True)
     contradictions = sum(bool(a and b and a != b and decision == "leak") for a, b, decision in named)
-    return {"shared_subjects": len(shared), "contradictions": contradictions}
+    everywhere = {s for one, other in combinations(declared, 2) for s in one & other}
+    return {
+        "shared_subjects": len(everywhere),
+        "shared_subjects_by_pair": dict(shared),
+        "contradictions": contradictions,
+    }

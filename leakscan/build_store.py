@@ -39,7 +39,14 @@ def build_store(
     kept = Store.create(store, StoreInfo(name, options.identity_key().key_id))
     timings = Timings()
     dataset = fingerprint(
-        images, kept, load_encoders(options), options, LocalEngine(options.workers), progress, timings, previews
+        images,
+        kept,
+        load_encoders(options),
+        options,
+        LocalEngine(options.workers),
+        progress,
+        timings,
+        previews,
     )
     progress.finish()
     status = Counter(dataset.rows["status"].to_pylist())

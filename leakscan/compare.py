@@ -123,7 +123,9 @@ def compare(
     """
     options, progress = options or RunOptions(), progress or Silent()
     if len(sources) < 2:
-        raise UsageError("A comparison needs two sources.", "leakscan compare A B; inside one: leakscan audit A")
+        raise UsageError(
+            "A comparison needs two sources.", "leakscan compare A B; inside one: leakscan audit A"
+        )
     run_dir = claim_output(Path(output), overwrite) if output is not None else None
     names = dataset_names([str(s) for s in sources])
     began = time.monotonic()
@@ -283,7 +285,9 @@ def claim_output(folder: Path, overwrite: bool) -> Path:
             if not overwrite:
                 raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
             if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "summary.json").exists()):
-                raise OutputError(f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o.")
+                raise OutputError(
+                    f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o."
+                )
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
     except OSError as e:
@@ -309,7 +313,9 @@ def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], opt
         if subject
     }
     links = [
-        Link((r["dataset_a"], r["image_a"]), (r["dataset_b"], r["image_b"]), r["relation"], r["score"] or -1.0)
+        Link(
+            (r["dataset_a"], r["image_a"]), (r["dataset_b"], r["image_b"]), r["relation"], r["score"] or -1.0
+        )
         for r in pairs
         if r["decision"] == "leak"
     ]

@@ -39,7 +39,9 @@ def exclusions(run: Path, dataset: str, with_review: bool = False) -> pa.Table:
         UsageError: the run has no dataset of that name.
     """
     if not (run / "summary.json").is_file():
-        raise StoreError(f"{run} is no run folder: it has no summary.json.", "Make one: leakscan compare A B -o RUN")
+        raise StoreError(
+            f"{run} is no run folder: it has no summary.json.", "Make one: leakscan compare A B -o RUN"
+        )
     pairs = tables.read(run / "pairs.parquet", tables.PAIRS).to_pylist()
     names = sorted(set(tables.read(run / "images.parquet", tables.IMAGES)["dataset"].to_pylist()))
     if dataset not in names:

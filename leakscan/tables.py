@@ -126,7 +126,9 @@ def write(table: pa.Table, path: Path) -> None:
         part.replace(path)
     except OSError as e:
         part.unlink(missing_ok=True)
-        raise OutputError(f"Cannot write {path}: {e.strerror or e}.", "Free some space or choose another folder.") from e
+        raise OutputError(
+            f"Cannot write {path}: {e.strerror or e}.", "Free some space or choose another folder."
+        ) from e
 
 
 def read(path: Path, schema: pa.Schema) -> pa.Table:
@@ -139,7 +141,9 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as e:
-        raise StoreError(f"{path} cannot be read as a {name} table: {e}.", "Delete it; it will be made again.") from e
+        raise StoreError(
+            f"{path} cannot be read as a {name} table: {e}.", "Delete it; it will be made again."
+        ) from e
     found = table.schema.metadata or {}
     if found.get(_TABLE_KEY) != name.encode() or found.get(_VERSION_KEY) != VERSION.encode():
         raise StoreError(f"{path} is not a {name} table of schema version {VERSION}.")

@@ -22,13 +22,19 @@ OutputDir = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run folder that exists.")]
 Cache = Annotated[
-    Path, typer.Option("--cache", envvar="LEAKSCAN_CACHE", help="Folder for fingerprint stores and the identity key.")
+    Path,
+    typer.Option(
+        "--cache", envvar="LEAKSCAN_CACHE", help="Folder for fingerprint stores and the identity key."
+    ),
 ]
 Key = Annotated[Path | None, typer.Option("--key", help="Identity key file; default: CACHE/identity.key.")]
 KindOption = Annotated[
-    str | None, typer.Option("--kind", help="What images are where tags leave it open, e.g. chest_radiograph.")
+    str | None,
+    typer.Option("--kind", help="What images are where tags leave it open, e.g. chest_radiograph."),
 ]
-EncoderName = Annotated[str | None, typer.Option("--encoder", help="Name of the encoder to use (leakscan models list).")]
+EncoderName = Annotated[
+    str | None, typer.Option("--encoder", help="Name of the encoder to use (leakscan models list).")
+]
 Subjects = Annotated[
     str | None,
     typer.Option("--subjects", help="How paths name subjects: bids, chestxray14, chexpert or regex:PATTERN."),
@@ -37,9 +43,15 @@ Exclude = Annotated[
     list[str] | None, typer.Option("--exclude", help="Glob on relative paths to leave out; may be repeated.")
 ]
 Frames = Annotated[str, typer.Option("--frames", help="Frames of 4D and multi-frame files: first or all.")]
-Labels = Annotated[bool, typer.Option("--labels", help="Treat label maps as images instead of leaving them out.")]
-MaxPixels = Annotated[int, typer.Option("--max-pixels", help="Refuse images with more pixels or voxels than this.", min=1)]
-SameIds = Annotated[bool, typer.Option("--same-ids", help="Identifiers mean the same in all sources: count as proof.")]
+Labels = Annotated[
+    bool, typer.Option("--labels", help="Treat label maps as images instead of leaving them out.")
+]
+MaxPixels = Annotated[
+    int, typer.Option("--max-pixels", help="Refuse images with more pixels or voxels than this.", min=1)
+]
+SameIds = Annotated[
+    bool, typer.Option("--same-ids", help="Identifiers mean the same in all sources: count as proof.")
+]
 ShowSubjects = Annotated[bool, typer.Option("--show-subjects", help="Write declared subjects in clear.")]
 HidePaths = Annotated[bool, typer.Option("--hide-paths", help="Write no paths (they can identify people).")]
 MaxPairs = Annotated[int, typer.Option("--max-pairs", help="Most candidate pairs for two sources.", min=1)]
@@ -48,7 +60,10 @@ VerifySeconds = Annotated[
 ]
 FailOn = Annotated[
     str,
-    typer.Option("--fail-on", help="Exit 1 from this relation on: same_file, same_pixels, same_image, same_subject, review; none reports only."),
+    typer.Option(
+        "--fail-on",
+        help="Exit 1 from this relation on: same_file, same_pixels, same_image, same_subject, review, none.",
+    ),
 ]
 MaxUnread = Annotated[
     float, typer.Option("--max-unread", help="Exit 3 above this share of unreadable files.", min=0, max=1)
@@ -75,76 +90,6 @@ def run_options(
     fail_on: FailOn = "same_subject",
     max_unread: MaxUnread = 0.01,
     workers: Workers = None,
-) -> RunOptions:
-    """Checks what the user gave and makes ``RunOptions`` of it.
-
-    Raises:
-        UsageError: a value is none of those allowed.
-    """
-    from leakscan.compare import RunOptions
-
-S = TypeVar("S", bound=str)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only; the exit code tells.")]
-OutputDir = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Run folder to write: tables, summary, report.html.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run folder that exists.")]
-Cache = Annotated[
-    Path, typer.Option("--cache", envvar="LEAKSCAN_CACHE", help="Folder for fingerprint stores and the identity key.")
-]
-Key = Annotated[Path | None, typer.Option("--key", help="Identity key file; default: CACHE/identity.key.")]
-KindOption = Annotated[
-    str | None, typer.Option("--kind", help="What images are where tags leave it open, e.g. chest_radiograph.")
-]
-EncoderName = Annotated[str | None, typer.Option("--encoder", help="Name of the encoder to use (leakscan models list).")]
-Subjects = Annotated[
-    str | None,
-    typer.Option("--subjects", help="How paths name subjects: bids, chestxray14, chexpert or regex:PATTERN."),
-]
-Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", help="Glob on relative paths to leave out; may be repeated.")
-]
-Frames = Annotated[str, typer.Option("--frames", help="Frames of 4D and multi-frame files: first or all.")]
-Labels = Annotated[bool, typer.Option("--labels", help="Treat label maps as images instead of leaving them out.")]
-MaxPixels = Annotated[int, typer.Option("--max-pixels", help="Refuse images with more pixels or voxels than this.", min=1)]
-SameIds = Annotated[bool, typer.Option("--same-ids", help="Identifiers mean the same in all sources: count as proof.")]
-ShowSubjects = Annotated[bool, typer.Option("--show-subjects", help="Write declared subjects in clear.")]
-HidePaths = Annotated[bool, typer.Option("--hide-paths", help="Write no paths (they can identify people).")]
-MaxPairs = Annotated[int, typer.Option("--max-pairs", help="Most candidate pairs for two sources.", min=1)]
-VerifySeconds = Annotated[
-    float, typer.Option("--verify-seconds", help="Time for verifying the pairs of two sources.", min=0)
-]
-FailOn = Annotated[
-    str,
-    typer.Option("--fail-on", help="Exit 1 from this relation on: same_file, same_pixels, same_image, same_subject, review; none reports only."),
-]
-MaxUnread = Annotated[
-    float, typer.Option("--max-unread", help="Exit 3 above this share of unreadable files.", min=0, max=1)
-]
-Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.", min=0)]
-
-
-def run_options(
-    *,
-    cache: Path = Path(".leakscan"),
-    key: Path | None = None,
-    kind: str | None = None,
-    encoder: str | None = None,
-    subjects: str | None = None,
-    exclude: list[str] | None = None,
-    frames: str = "all",
-    labels: bool = False,
-    max_pixels: int = 512_000_000,
-    same_ids: bool = False,
-    show_subjects: bool = False,
-    hide_paths: bool = False,
-    max_pairs: int = 1_000_000,
-    verify_seconds: float = 600.0,
-    fail_on: str = "same_subject",
-    max_unread: float = 0.01,
-    workers: int | None = None,
 ) -> RunOptions:
     """Checks what the user gave and makes ``RunOptions`` of it.
 

@@ -11,9 +11,17 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Task as RichTask
-from rich.progress import ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -97,15 +105,18 @@ class Output:
         shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist()
         if shown:
             cells = [
-                [p["decision"], p["relation"], _name(p, "a"), _name(p, "b"), p["transform"] or ""] for p in shown
+                [p["decision"], p["relation"], _name(p, "a"), _name(p, "b"), p["transform"] or ""]
+                for p in shown
             ]
-            self.table(f"Strongest {len(shown)} of {len(pairs)} pairs", ["", "relation", "A", "B", "altered"], cells)
+            self.table(
+                f"Strongest {len(shown)} of {len(pairs)} pairs", ["", "relation", "A", "B", "altered"], cells
+            )
         if output is not None:
             self.say(f"Report: {escape(str(output / 'report.html'))}")
 
 
 def _name(pair: Mapping[str, Any], side: str) -> str:
-    return pair[f"path_{side}"] or pair[f"image_{side}"][:16]
+    return str(pair[f"path_{side}"] or pair[f"image_{side}"][:16])
 
 
 def _dataset_words(dataset: Mapping[str, Any]) -> str:

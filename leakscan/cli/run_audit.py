@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 def audit_command(
     source: Annotated[str, typer.Argument(help="A folder with splits as top folders, or a manifest.")],
     split_column: Annotated[
-        str | None, typer.Option("--split-column", help="Manifest column that names the split.")
-    ] = None,
+        str, typer.Option("--split-column", help="Manifest column that names the split.")
+    ] = "split",
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
 
 @o.with_run_options()
 def compare_command(
-    sources: Annotated[list[str], typer.Argument(help="Two or more folders, manifests or fingerprint stores.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Two or more folders, manifests or fingerprint stores.")
+    ],
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
     *,

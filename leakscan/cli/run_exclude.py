@@ -13,11 +13,16 @@ from leakscan.cli.output import Output
 
 def exclude_command(
     run: Annotated[Path, typer.Argument(help="Run folder written by compare -o or audit -o.")],
-    dataset: Annotated[str, typer.Option("--from", help="Dataset to drop images from, by its name in the run.")],
+    dataset: Annotated[
+        str, typer.Option("--from", help="Dataset to drop images from, by its name in the run.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Stem of the two files; default: RUN/exclude-DATASET.")
+        Path | None,
+        typer.Option("--output", "-o", help="Stem of the two files; default: RUN/exclude-DATASET."),
     ] = None,
-    with_review: Annotated[bool, typer.Option("--with-review", help="Also drop images only marked for review.")] = False,
+    with_review: Annotated[
+        bool, typer.Option("--with-review", help="Also drop images only marked for review.")
+    ] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:

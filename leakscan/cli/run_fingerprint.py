@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from leakscan.compare import RunOptions
 
 
-@o.with_run_options("same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread")
+@o.with_run_options(
+    "same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread"
+)
 def fingerprint_command(
     source: Annotated[str, typer.Argument(help="A folder or manifest.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Store to make or update, e.g. a.fps.")],
     with_previews: Annotated[
         bool,
-        typer.Option("--with-previews", help="Keep a 512 px picture of each film, so that pairs can be verified."),
+        typer.Option(
+            "--with-previews", help="Keep a 512 px picture of each film, so that pairs can be verified."
+        ),
     ] = False,
     *,
     run: RunOptions,
@@ -40,6 +44,8 @@ def fingerprint_command(
     with out.progress() as progress:
         built = build_store(source, output, run, with_previews, progress)
     out.data(built)
-    out.say(f"{output}: {built['images']:,} images, {built['fingerprints']:,} fingerprints; "
-            f"{built['images_read']:,} read in this run, {built['unreadable']:,} unreadable.")
+    out.say(
+        f"{output}: {built['images']:,} images, {built['fingerprints']:,} fingerprints; "
+        f"{built['images_read']:,} read in this run, {built['unreadable']:,} unreadable."
+    )
     raise typer.Exit(built["exit_code"])

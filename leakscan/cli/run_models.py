@@ -23,14 +23,21 @@ def list_command(as_json: o.Json = False) -> None:
 
     out = Output(as_json)
     known = cards()
-    out.data([{"encoder": c.encoder, "kind": c.kind, "folder": str(f), **dict(c.measured)} for c, f in known.values()])
+    out.data(
+        [
+            {"encoder": c.encoder, "kind": c.kind, "folder": str(f), **dict(c.measured)}
+            for c, f in known.values()
+        ]
+    )
     rows = [[c.encoder, c.kind, c.architecture, str(f)] for c, f in known.values()]
     out.table("Encoders", ["encoder", "kind", "network", "folder"], rows)
 
 
 @models_app.command("add")
 def add_command(
-    file: Annotated[Path, typer.Argument(help="Zip of a model folder: card.json, weights.safetensors, README.md.")],
+    file: Annotated[
+        Path, typer.Argument(help="Zip of a model folder: card.json, weights.safetensors, README.md.")
+    ],
     as_json: o.Json = False,
 ) -> None:
     """Add an encoder from a zip file.

@@ -18,7 +18,14 @@ from leakscan.decide.verification import Pixels, Task, verify_tasks
 from leakscan.decide.verify import Verification
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.match.candidates import Candidates, Side, distinct_pictures, equal_pixels, find_candidates, scores
+from leakscan.match.candidates import (
+    Candidates,
+    Side,
+    distinct_pictures,
+    equal_pixels,
+    find_candidates,
+    scores,
+)
 from leakscan.types import RELATIONS, DecodeOptions, Engine, Progress
 
 LOOSE_FMR = 1e-3
@@ -245,8 +252,10 @@ def _rows(
                 why_unverified=_why_unverified(a.pixels(row_a), b.pixels(row_b))
                 if position not in verifications
                 else "",
-                same_subject_id=_agree(a.subject[row_a], b.subject[row_b]) and a.dataset.key_id == b.dataset.key_id,
-                same_study_uid=_agree(a.study[row_a], b.study[row_b]) and a.dataset.key_id == b.dataset.key_id,
+                same_subject_id=_agree(a.subject[row_a], b.subject[row_b])
+                and a.dataset.key_id == b.dataset.key_id,
+                same_study_uid=_agree(a.study[row_a], b.study[row_b])
+                and a.dataset.key_id == b.dataset.key_id,
                 ids_are_proof=known.ids_are_proof,
             )
             verdict = judge(facts, thresholds.get(encoder))

@@ -99,7 +99,9 @@ def _components(
     return sorted(groups.values(), key=lambda g: (-len(g), g))
 
 
-def _weakest_bridge(members: Sequence[Node], links: Sequence[Link], declared: Mapping[Node, str]) -> str | None:
+def _weakest_bridge(
+    members: Sequence[Node], links: Sequence[Link], declared: Mapping[Node, str]
+) -> str | None:
     """The weakest link whose removal would split the group, as ``image_a image_b``.
 
     Bridges are found by one depth-first walk (Tarjan 1974): an edge is a bridge when nothing

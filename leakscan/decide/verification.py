@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import islice
+from functools import partial
 
 import cv2
 import numpy as np
 
 from leakscan.decide.verify import Verification
-from leakscan.decide.verify.radiograph import PictureFeatures, describe, verify_pictures
-from leakscan.decide.verify.volume import VolumeFeatures, describe_volume, verify_volumes
+from leakscan.decide.verify.keypoints import PictureFeatures, describe
+from leakscan.decide.verify.radiograph import verify_pictures
+from leakscan.decide.verify.volume import verify_volumes
+from leakscan.decide.verify.volume_features import VolumeFeatures, describe_volume
 from leakscan.errors import ImageError
 from leakscan.sources.formats import decode
 from leakscan.types import DecodedImage, DecodeOptions, Engine, ImageRef, Progress
@@ -21,8 +22,10 @@ from leakscan.types import DecodedImage, DecodeOptions, Engine, ImageRef, Progre
 Pixels = ImageRef | bytes
 """Where the pixels of an image come from: its files, or the preview of a store."""
 
-_WINDOW = 512  # pairs taken best first at a time; inside a window they are grouped by image
-_CHUNK = 16
+_WINDOW = {2: 1024, 3: 128}
+"""Pairs looked at together, by dimension: their features are in memory at once."""
+
+Features = PictureFeatures | VolumeFeatures
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Task:
     """One pair to look at.
 
     Attributes:
-        key_a: names the image within this run, for caching.
+        key_a: names the image within this run.
         key_b: likewise.
         a: pixels.
         b: pixels.
@@ -49,6 +52,9 @@ def verify_tasks(
 ) -> list[Verification | None]:
     """Verifies pairs in the given order until the time is up.
 
+    Pairs are taken a window at a time: first the features of the window's images are computed, each
+    once, then its pairs are looked at.
+
     Args:
         tasks: best first.
         engine: runs them.
@@ -63,67 +69,58 @@ def verify_tasks(
     progress.start("Verifying pairs", len(tasks))
     deadline = time.monotonic() + seconds
     out: list[Verification | None] = [None] * len(tasks)
-    order = list(_in_windows(tasks))
-    results = engine.map(partial(_verify, options=options), (tasks[i] for i in _until(order, deadline)), _CHUNK)
-    for i, verification in zip(order, results, strict=False):
-        out[i] = verification
-        progress.advance()
+    for ndim, size in _WINDOW.items():
+        order = [i for i, task in enumerate(tasks) if task.ndim == ndim]
+        features: dict[str, Features | None] = {}
+        for start in range(0, len(order), size):
+            window = order[start : start + size]
+            features = _window_features([tasks[i] for i in window], features, engine, options)
+            pairs = ((features[tasks[i].key_a], features[tasks[i].key_b]) for i in _until(window, deadline))
+            for i, verification in zip(window, engine.map(_verify, pairs), strict=False):
+                out[i] = verification
+                progress.advance()
+            if time.monotonic() > deadline:
+                return out
     return out
 
 
-def _in_windows(tasks: Sequence[Task]) -> Iterator[int]:
-    """Task numbers, windows best first, each sorted so that an image is decoded once in a row."""
-    numbers = iter(range(len(tasks)))
-    while window := list(islice(numbers, _WINDOW)):
-        yield from sorted(window, key=lambda i: (tasks[i].key_a, tasks[i].key_b))
+def _window_features(
+    tasks: Sequence[Task], known: Mapping[str, Features | None], engine: Engine, options: DecodeOptions
+) -> dict[str, Features | None]:
+    """Features of every image of a window, taking over those of the window before."""
+    needed = {key: pixels for task in tasks for key, pixels in ((task.key_a, task.a), (task.key_b, task.b))}
+    missing = {key: pixels for key, pixels in needed.items() if key not in known}
+    described = engine.map(partial(_describe, ndim=tasks[0].ndim, options=options), missing.values())
+    fresh = dict(zip(missing, described, strict=True))
+    return {key: fresh[key] if key in fresh else known[key] for key in needed}
 
 
-def _until(order: Sequence[int], deadline: float) -> Iterator[int]:
-    for i in order:
+def _until(window: Sequence[int], deadline: float) -> Iterator[int]:
+    for i in window:
         if time.monotonic() > deadline:
             return
         yield i
 
 
-def _verify(task: Task, options: DecodeOptions) -> Verification | None:
+def _describe(pixels: Pixels, ndim: int, options: DecodeOptions) -> Features | None:
     try:
-        if task.ndim == 2:
-            a = _picture(task.key_a, _Handle(task.a), options)
-            b = _picture(task.key_b, _Handle(task.b), options)
-            return verify_pictures(a, b)
-        return verify_volumes(
-            _volume(task.key_a, _Handle(task.a), options), _volume(task.key_b, _Handle(task.b), options)
-        )
+        image = _load(pixels, options)
     except (ImageError, OSError):
         return None
-
-
-class _Handle:
-    """Wraps pixels so that the caches below go by the image's key alone."""
-
-    def __init__(self, pixels: Pixels) -> None:
-        self.pixels = pixels
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Handle)
-
-
-@lru_cache(maxsize=64)
-def _picture(key: str, handle: _Handle, options: DecodeOptions) -> PictureFeatures:
-    return describe(_load(handle.pixels, options).values)
-
-
-@lru_cache(maxsize=16)
-def _volume(key: str, handle: _Handle, options: DecodeOptions) -> VolumeFeatures:
-    image = _load(handle.pixels, options)
-    return describe_volume(image.values, image.spacing_mm)
+    return describe(image.values) if ndim == 2 else describe_volume(image.values, image.spacing_mm)
 
 
 def _load(pixels: Pixels, options: DecodeOptions) -> DecodedImage:
     if isinstance(pixels, ImageRef):
         return decode(pixels, options)
-    grey = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED)
+    grey = np.asarray(cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED))
     return DecodedImage(grey, grey.astype(np.float32))
+
+
+def _verify(pair: tuple[Features | None, Features | None]) -> Verification | None:
+    a, b = pair
+    if isinstance(a, PictureFeatures) and isinstance(b, PictureFeatures):
+        return verify_pictures(a, b)
+    if isinstance(a, VolumeFeatures) and isinstance(b, VolumeFeatures):
+        return verify_volumes(a, b)
+    return None

@@ -22,7 +22,16 @@ PHASH_BITS = 63
 """Signs compared: an 8 x 8 (or 4 x 4 x 4) block of DCT coefficients without the mean."""
 
 ORIENTATIONS_2D = ("", "hflip", "vflip", "rot180", "transpose", "rot90", "rot270", "transverse")
-ORIENTATIONS_3D = ("", "flip-z", "flip-y", "flip-y+flip-z", "flip-x", "flip-x+flip-z", "flip-x+flip-y", "flip-x+flip-y+flip-z")
+ORIENTATIONS_3D = (
+    "",
+    "flip-z",
+    "flip-y",
+    "flip-y+flip-z",
+    "flip-x",
+    "flip-x+flip-z",
+    "flip-x+flip-y",
+    "flip-x+flip-y+flip-z",
+)
 
 _SPAN_FOR_TABLE = 1 << 20  # up to this many grey levels the gcd comes from a presence table
 _FILM_SIDE = 32
@@ -75,7 +84,9 @@ def perceptual_hashes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]
     """
     if values.ndim == 2:
         block = _film_spectrum(values)
-        signs = [[(-1.0) ** (np.arange(8) * flip) for flip in (v, h)] for v, h in ((0, 0), (0, 1), (1, 0), (1, 1))]
+        signs = [
+            [(-1.0) ** (np.arange(8) * flip) for flip in (v, h)] for v, h in ((0, 0), (0, 1), (1, 0), (1, 1))
+        ]
         flipped = [block * rows[:, None] * columns[None, :] for rows, columns in signs]
         turned = [f.T for f in flipped]
         return np.array([_bits(b) for b in flipped + turned], np.uint64)
@@ -108,7 +119,7 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     if array.dtype.kind == "f":
         array = np.nan_to_num(array.astype("<f8"))
         if not (np.abs(array) < 2**52).all() or not (array == np.rint(array)).all():
-            return array
+            return np.asarray(array)
         array = array.astype(np.int64)
     if array.size == 0:
         return array.astype("<u1")
@@ -124,7 +135,8 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     divisor = int(np.gcd.reduce(differences)) or 1
     top = span // divisor
     dtype = "<u1" if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4" if top < 1 << 32 else "<u8"
-    return (shifted // divisor if divisor > 1 else shifted).astype(dtype)
+    reduced = shifted // divisor if divisor > 1 else shifted
+    return np.asarray(reduced).astype(dtype)
 
 
 def _film_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -147,7 +159,7 @@ def _volume_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]
     if occupied.any():
         box = tuple(
             slice(int(np.argmax(line)), len(line) - int(np.argmax(line[::-1])))
-            for line in (occupied.any(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3))
+            for line in (np.asarray(occupied.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
         )
         values = values[box]
     for axis in range(3):
@@ -160,13 +172,15 @@ def _block_mean(values: npt.NDArray[np.float32], axis: int, n: int) -> npt.NDArr
     """Resamples one axis to ``n`` bins by averaging what falls into each."""
     length = values.shape[axis]
     edges = np.linspace(0, length, n + 1)
-    total = np.concatenate([np.zeros_like(values.take([0], axis), np.float64), np.cumsum(values, axis, np.float64)], axis)
+    total = np.concatenate(
+        [np.zeros_like(values.take([0], axis), np.float64), np.cumsum(values, axis, np.float64)], axis
+    )
     at = np.minimum(edges.astype(int), length - 1)
     shape = [1] * values.ndim
     shape[axis] = n + 1
     fraction = (edges - at).reshape(shape)
     cumulative = total.take(at, axis) * (1 - fraction) + total.take(at + 1, axis) * fraction
-    return (np.diff(cumulative, axis=axis) / (length / n)).astype(np.float32)
+    return np.asarray(np.diff(cumulative, axis=axis) / (length / n), np.float32)
 
 
 def _bits(block: npt.NDArray[np.float64]) -> int:

@@ -168,7 +168,7 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]
         raise StoreError(
             f"The store {store.folder} was made with the encoder {', '.join(sorted(strange))}; "
             f"here is {', '.join(sorted(here)) or 'none'}.",
-            "Fingerprint the dataset again with the same leakscan, or add that encoder (leakscan models add).",
+            "Fingerprint the dataset again with the same leakscan, or add that encoder: leakscan models add.",
         )
     return Dataset(name, rows, {}, {}, store.info.key_id)
 
@@ -257,7 +257,9 @@ def _prepare_pair(item: tuple[ImageRef, Kind], options: PrepareOptions) -> Prepa
 
 def _row_signature(ref: ImageRef) -> str:
     """Changes with the files and with what is declared of them (a manifest may change alone)."""
-    return blake3(f"{ref.signature}|{ref.tags}|{ref.status}|{ref.error}|{ref.notes}".encode()).hexdigest()[:24]
+    return blake3(f"{ref.signature}|{ref.tags}|{ref.status}|{ref.error}|{ref.notes}".encode()).hexdigest()[
+        :24
+    ]
 
 
 def _known_rows(store: Store | None, made: str) -> tuple[dict[str, tuple[str, int]], pa.Table]:
@@ -269,8 +271,10 @@ def _known_rows(store: Store | None, made: str) -> tuple[dict[str, tuple[str, in
 
 
 def _with_clean_subjects(refs: list[ImageRef]) -> list[ImageRef]:
-    subjects = drop_placeholders([ref.tags.subject for ref in refs])
+    """Empties identifiers that identify nobody; the frames of one file count once."""
+    first = {ref.files or (ref.path,): ref.tags.subject for ref in refs}
+    kept = dict(zip(first, drop_placeholders(list(first.values())), strict=True))
     return [
-        ref if ref.tags.subject == subject else replace(ref, tags=replace(ref.tags, subject=subject))
-        for ref, subject in zip(refs, subjects, strict=True)
+        ref if kept[ref.files or (ref.path,)] else replace(ref, tags=replace(ref.tags, subject=""))
+        for ref in refs
     ]

@@ -5,7 +5,7 @@ Imports nothing heavy, so that workers start at once; the encoder stays in the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -75,21 +75,27 @@ def prepare(ref: ImageRef, kind: Kind, options: PrepareOptions) -> Prepared:
         return Prepared("unreadable", f"It cannot be read: {e.strerror or e}.")
     except MemoryError:
         return Prepared("unreadable", "It does not fit into memory; lower --workers or --max-pixels.")
-    shape = tuple(int(n) for n in image.stored.shape)
-    common = {"file_hash": digest, "shape": shape, "spacing_mm": image.spacing_mm, "notes": image.notes}
+    read = Prepared(
+        "ok",
+        file_hash=digest,
+        shape=tuple(int(n) for n in image.stored.shape),
+        spacing_mm=image.spacing_mm,
+        notes=image.notes,
+    )
     if is_blank(image.stored) or is_blank(image.values):
-        return Prepared("blank", "It is blank: every pixel is the same, so it matches nothing.", **common)
+        return replace(
+            read, status="blank", error="It is blank: every pixel is the same, so it matches nothing."
+        )
     side = dict(options.sides).get(kind)
     canonical = None
     if side is not None and image.values.ndim == 2:
         canonical = np.rint(canonical_radiograph(image.values, side) * 255).astype(np.uint8)
-    return Prepared(
-        "ok",
+    return replace(
+        read,
         pixel_hash=pixel_hash(image.stored),
         phash=perceptual_hashes(image.values),
         canonical=canonical,
         preview=_preview(image.values) if options.previews and image.values.ndim == 2 else None,
-        **common,
     )
 
 

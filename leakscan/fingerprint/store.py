@@ -58,7 +58,9 @@ class Store:
         try:
             raw = json.loads((folder / "store.json").read_text(encoding="utf-8"))
             if raw["format"] != FORMAT:
-                raise StoreError(f"The store {folder} has format {raw['format']}; this leakscan reads format {FORMAT}.")
+                raise StoreError(
+                    f"The store {folder} has format {raw['format']}; this leakscan reads format {FORMAT}."
+                )
             return cls(folder, StoreInfo(raw["dataset"], raw["key_id"]))
         except FileNotFoundError:
             raise StoreError(f"{folder} is no fingerprint store: it has no store.json.") from None
@@ -77,16 +79,21 @@ class Store:
             store = cls.open(folder)
             if store.info.key_id != info.key_id:
                 raise StoreError(
-                    f"The store {folder} was made with another identity key ({store.info.key_id}, now {info.key_id}).",
+                    f"The store {folder} was made with the identity key {store.info.key_id}, "
+                    f"not with {info.key_id}.",
                     "Use the key it was made with (--key), or write a new store.",
                 )
             return store
         if folder.exists() and any(folder.iterdir()):
-            raise StoreError(f"{folder} exists and is no fingerprint store.", "Choose another name for the store.")
+            raise StoreError(
+                f"{folder} exists and is no fingerprint store.", "Choose another name for the store."
+            )
         try:
             (folder / "shards").mkdir(parents=True, exist_ok=True)
             part = folder / "store.json.part"
-            part.write_text(json.dumps({"format": FORMAT, **info.__dict__}, indent=1) + "\n", encoding="utf-8")
+            part.write_text(
+                json.dumps({"format": FORMAT, **info.__dict__}, indent=1) + "\n", encoding="utf-8"
+            )
             part.replace(folder / "store.json")
         except OSError as e:
             raise OutputError(f"The store {folder} cannot be made: {e.strerror or e}.") from e
@@ -112,7 +119,9 @@ class Store:
             prepared_with = table["prepared_with"][-1].as_py()
         table = table.filter(pc.equal(table["prepared_with"], prepared_with))
         newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}
-        return table.take(pa.array(sorted(newest.values()), pa.int64())) if len(newest) < len(table) else table
+        return (
+            table.take(pa.array(sorted(newest.values()), pa.int64())) if len(newest) < len(table) else table
+        )
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes rows as a new shard.

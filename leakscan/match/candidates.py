@@ -6,7 +6,6 @@ the two datasets only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from leakscan.fingerprint.hashing import PHASH_BITS
-from leakscan.match.index import ExactIndex, Hits, search_hashes
+from leakscan.match.index import ExactIndex, search_hashes
 
 NO_SCORE = float("nan")
+NEAREST = 3
+"""Nearest pictures of every picture that get a second look, however far they are: a heavily cropped
+copy may be far from its original and yet nearer than anything else."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
         radius: most differing bits of perceptual hashes worth a second look.
         max_pairs: of each of the two searches.
     """
-    found: dict[tuple[int, int], tuple[float, float]] = {}
+    found: dict[tuple[int, int], float] = {}
     comparisons: dict[str, int] = {}
     cut, cut_score = 0, NO_SCORE
     for encoder, threshold in loose.items():
@@ -120,24 +122,33 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
         comparisons[encoder] = len(rows_a) * len(rows_b)
         if not comparisons[encoder]:
             continue
-        hits = ExactIndex(b.fingerprints[rows_b]).range_search(a.fingerprints[rows_a], threshold, max_pairs)
+        prints_a, prints_b = a.fingerprints[rows_a], b.fingerprints[rows_b]
+        index_a, index_b = ExactIndex(prints_a), ExactIndex(prints_b)
+        hits = index_b.range_search(prints_a, threshold, max_pairs)
         cut += hits.cut
         cut_score = float(np.fmax(cut_score, hits.cut_score))
-        for i, j, score in _triples(hits):
-            found[int(rows_a[i]), int(rows_b[j])] = (score, NO_SCORE)
+        near = index_b.nearest(prints_a, NEAREST)
+        near_b = index_a.nearest(prints_b, NEAREST)
+        for i, j in (
+            (hits.query, hits.found),
+            (near.query, near.found),
+            (near_b.found, near_b.query),
+        ):
+            found.update(dict.fromkeys(zip(rows_a[i].tolist(), rows_b[j].tolist(), strict=True), NO_SCORE))
     for ndim in (2, 3):
         rows_a, rows_b = np.flatnonzero(a.ndim == ndim), np.flatnonzero(b.ndim == ndim)
         hits = search_hashes(a.phash[rows_a], b.phash[rows_b, 0], radius, max_pairs, PHASH_BITS)
         cut += hits.cut
-        for j, i, bits in _triples(hits):
-            pair = int(rows_a[i]), int(rows_b[j])
-            found[pair] = (found.get(pair, (NO_SCORE, NO_SCORE))[0], bits)
+        at = zip(rows_a[hits.found].tolist(), rows_b[hits.query].tolist(), strict=True)
+        found.update(dict(zip(at, hits.score.tolist(), strict=True)))
     pairs = np.array(list(found), np.int64).reshape(-1, 2)
-    values = np.array(list(found.values()), np.float32).reshape(-1, 2)
+    bits = np.array(list(found.values()), np.float32)
     score = scores(a, b, pairs)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], np.nan_to_num(values[:, 1], nan=99.0), -np.nan_to_num(score, nan=-2.0)))
+    order = np.lexsort(
+        (pairs[:, 1], pairs[:, 0], np.nan_to_num(bits, nan=99.0), -np.nan_to_num(score, nan=-2.0))
+    )
     return Candidates(
-        pairs[order, 0], pairs[order, 1], score[order], values[order, 1], comparisons, cut, cut_score
+        pairs[order, 0], pairs[order, 1], score[order], bits[order], comparisons, cut, cut_score
     )
 
 
@@ -145,10 +156,6 @@ def equal_pixels(a: Side, b: Side) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
     """Indices ``(n,), (n,)`` of pictures that stand on both sides with the same pixels."""
     _, in_a, in_b = np.intersect1d(a.pixel_hash, b.pixel_hash, return_indices=True)
     return in_a.astype(np.int64), in_b.astype(np.int64)
-
-
-def _triples(hits: Hits) -> Sequence[tuple[int, int, float]]:
-    return list(zip(hits.query.tolist(), hits.found.tolist(), hits.score.tolist(), strict=True))
 
 
 def scores(a: Side, b: Side, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -37,10 +37,13 @@ class Index(Protocol):
 
     ``range_search`` returns every pair whose score is at least ``threshold``, or the ``limit``
     best of them with the number that was cut; ties are kept or cut without regard to order. Memory
-    is bounded by ``limit``, not by the number of pairs.
+    is bounded by ``limit``, not by the number of pairs. ``nearest`` returns the ``k`` best of every
+    query, fewer where the index holds fewer.
     """
 
     def range_search(self, queries: npt.NDArray[np.float32], threshold: float, limit: int) -> Hits: ...
+
+    def nearest(self, queries: npt.NDArray[np.float32], k: int) -> Hits: ...
 
 
 def load_faiss() -> Any:
@@ -54,7 +57,7 @@ def load_faiss() -> Any:
     except ImportError as e:
         raise LeakscanError(
             "The search library faiss is missing.",
-            'Install one of: pip install "leakscan[cpu]" or, with an NVIDIA GPU, pip install "leakscan[gpu]".',
+            'Install one: pip install "leakscan[cpu]" or, with an NVIDIA GPU, pip install "leakscan[gpu]".',
         ) from e
     return faiss
 
@@ -76,10 +79,19 @@ class ExactIndex:
         for start in range(0, len(queries), _QUERY_BLOCK):
             block = np.ascontiguousarray(queries[start : start + _QUERY_BLOCK], np.float32)
             # FAISS keeps what is strictly above; a hair below makes the threshold itself count.
-            ends, scores, found = self._index.range_search(block, float(np.nextafter(np.float32(threshold), -2)))
+            ends, scores, found = self._index.range_search(
+                block, float(np.nextafter(np.float32(threshold), -2))
+            )
             query = np.repeat(np.arange(len(block)), np.diff(ends.astype(np.int64))) + start
             best.add(query, found, scores)
         return best.hits()
+
+    def nearest(self, queries: npt.NDArray[np.float32], k: int) -> Hits:
+        """See :class:`Index`."""
+        k = min(k, self._index.ntotal)
+        scores, found = self._index.search(np.ascontiguousarray(queries, np.float32), k)
+        query = np.repeat(np.arange(len(queries), dtype=np.int64), k)
+        return Hits(query, found.ravel().astype(np.int64), scores.ravel())
 
 
 def search_hashes(

@@ -42,7 +42,9 @@ class Outcome:
         """
 
         def shown(table: pa.Table, dataset: str, image: str, subject: str) -> pa.Table:
-            keys = zip(table[dataset].to_pylist(), table[image].to_pylist(), table[subject].to_pylist(), strict=True)
+            keys = zip(
+                table[dataset].to_pylist(), table[image].to_pylist(), table[subject].to_pylist(), strict=True
+            )
             values = [clear.get((d, i), hashed) for d, i, hashed in keys]
             return table.set_column(table.column_names.index(subject), subject, pa.array(values, pa.string()))
 
@@ -170,31 +172,33 @@ def comparison_words(c: Comparison) -> list[str]:
     compared = sum(t.comparisons for t in c.thresholds.values())
     if not compared:
         words.append(
-            f"No subject comparison was possible between {c.a} and {c.b}: no encoder here serves images of both. "
-            "Copies were looked for; other pictures of the same person were not."
+            "No subject comparison was possible: no encoder here serves images of both. Copies were looked "
+            "for; other pictures of the same person were not."
         )
     elif compared < total:
         words.append(
-            f"Subjects were compared in {compared:,} of {total:,} pairs of pictures; for the others only copies "
-            "were looked for, because no encoder serves both pictures."
+            f"Subjects were compared in {compared:,} of {total:,} pairs of pictures; for the others only "
+            "copies were looked for, because no encoder serves both pictures."
         )
     for thresholds in c.thresholds.values():
         n = thresholds.comparisons
         if thresholds.leak is None:
             words.append(
-                f"Among {n:,} comparisons no similarity alone proves the same person: the encoder's known impostors "
-                f"vouch for false match rates down to {thresholds.floor:.1g} only, which means up to "
+                f"Among {n:,} comparisons no similarity alone proves the same person: the encoder's known "
+                f"impostors vouch for false match rates down to {thresholds.floor:.1g} only, that is up to "
                 f"{thresholds.floor * n:.2g} false pairs here. Such pairs are ranked for review."
             )
         else:
             words.append(
-                f"Among {n:,} comparisons at most 0.1 false same-subject leaks are expected (score at or above "
-                f"{thresholds.leak:.3f})."
+                f"Among {n:,} comparisons at most 0.1 false same-subject leaks are expected (score at or "
+                f"above {thresholds.leak:.3f})."
             )
         expected = expected_false_reviews(c)
         words.append(f"Of the same-subject pairs for review, up to {expected:.2g} are expected to be false.")
     if c.unverified:
-        words.append(f"{c.unverified:,} of {c.candidates:,} candidate pairs were not verified by their pixels.")
+        words.append(
+            f"{c.unverified:,} of {c.candidates:,} candidate pairs were not verified by their pixels."
+        )
     if c.cut:
         below = "" if c.cut_score is None else f" below a similarity of {c.cut_score:.3f}"
         words.append(f"{c.cut:,} candidate pairs{below} were cut by --max-pairs.")
@@ -225,13 +229,13 @@ def _exit(
             reasons.append(f"No image of {d['name']} could be read, so nothing was compared.")
         elif d["unread_share"] > policy.max_unread:
             reasons.append(
-                f"{d['status']['unreadable']:,} files of {d['name']} ({d['unread_share']:.1%}) are unreadable, "
+                f"{d['status']['unreadable']:,} files of {d['name']} ({d['unread_share']:.1%}) are unread, "
                 f"more than --max-unread {policy.max_unread:.1%}."
             )
     if not any(c.thresholds for c in comparisons):
         reasons.append(
-            "No subject comparison was possible: no encoder here serves images of two sources. Copies were looked "
-            "for, other pictures of the same person were not."
+            "No subject comparison was possible: no encoder here serves images of two sources. Copies were "
+            "looked for, other pictures of the same person were not."
         )
     for c in comparisons:
         expected = expected_false_reviews(c)
@@ -239,8 +243,8 @@ def _exit(
         # The 99.9 % point of the Poisson count of false pairs.
         if reviews > stats.poisson.ppf(0.999, max(expected, 1e-9)):
             reasons.append(
-                f"{reviews:,} pairs of {c.a} and {c.b} wait for review, more than the {expected:.2g} false ones "
-                "expected explain: some of them are real."
+                f"{reviews:,} pairs of {c.a} and {c.b} wait for review, more than the {expected:.2g} false "
+                "ones expected explain: some of them are real."
             )
     return (EXIT_CANNOT_VOUCH, reasons) if reasons else (EXIT_OK, ["No leak was found."])
 

@@ -53,4 +53,6 @@ def write_text(path: Path, text: str) -> None:
         part.replace(path)
     except OSError as e:
         part.unlink(missing_ok=True)
-        raise OutputError(f"Cannot write {path}: {e.strerror or e}.", "Free some space or choose another folder.") from e
+        raise OutputError(
+            f"Cannot write {path}: {e.strerror or e}.", "Free some space or choose another folder."
+        ) from e

@@ -67,7 +67,9 @@ def validate(net: nn.Module, pack: Pack, side: int) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def embed(net: nn.Module, films: npt.NDArray[np.uint8], side: int, batch: int = 64) -> npt.NDArray[np.float32]:
+def embed(
+    net: nn.Module, films: npt.NDArray[np.uint8], side: int, batch: int = 64
+) -> npt.NDArray[np.float32]:
     """Normalised fingerprints ``(n, d)`` of packed films, resized to ``side``."""
     net.eval()
     device = next(net.parameters()).device
@@ -123,9 +125,8 @@ def train(
     if initialise:
         initialise(net)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema), use_buffers=True
-    )
+    moving = torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=moving, use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     loss_of = TripletContrastiveLoss(config.margin, contrastive=config.contrastive)
     sampler = PairSampler(pack.subjects, pack.widths, config.pairs, seed=config.seed)
@@ -164,7 +165,9 @@ def train(
     return module
 
 
-def _save(run_dir: Path, step: int, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def _save(
+    run_dir: Path, step: int, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
     part = run_dir / "checkpoint.part"
     state = {
         "step": step,

@@ -110,7 +110,9 @@ def read_card(folder: Path) -> Card:
         if raw.pop("format") != FORMAT:
             raise ModelError(f"{path} is written in another card format than {FORMAT}.", "Update leakscan.")
         impostors = raw.pop("impostors")
-        impostors = ImpostorScores(**{**impostors, "fmr": tuple(impostors["fmr"]), "score": tuple(impostors["score"])})
+        impostors = ImpostorScores(
+            **{**impostors, "fmr": tuple(impostors["fmr"]), "score": tuple(impostors["score"])}
+        )
         card = Card(**{**raw, "golden": tuple(raw["golden"]), "impostors": impostors})
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no card.json, so it is no encoder.") from None

@@ -15,7 +15,7 @@ from torch import nn
 
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import Card, weights_digest
-from leakscan.fingerprint.encoders.networks import ARCHITECTURES
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, Gate
 from leakscan.fingerprint.preprocess import radiograph, volume
 
 GOLDEN_TOLERANCE = 1e-3
@@ -74,7 +74,9 @@ class TorchEncoder:
         if weights_digest(raw, card.preprocessing, card.side) != card.digest:
             raise ModelError(f"{path} is not the file that its card describes (the digests differ).")
         if card.preprocessing not in (radiograph.VERSION, volume.VERSION):
-            raise ModelError(f"{card.name} needs the preprocessing {card.preprocessing}; this leakscan has another.")
+            raise ModelError(
+                f"{card.name} needs the preprocessing {card.preprocessing}; this leakscan has another."
+            )
         gate = {k.removeprefix("gate."): state.pop(k).float() for k in list(state) if k.startswith("gate.")}
         self._gate = Gate(**gate) if gate else None
         net = ARCHITECTURES[card.architecture](card.dim)
@@ -113,6 +115,6 @@ class TorchEncoder:
 
 def _computes_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))

@@ -36,7 +36,11 @@ class _Depthwise(nn.Conv2d):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.device.type != "cpu" or not torch.is_grad_enabled() or self.kernel_size + self.stride == (3, 3, 1, 1):
+        if (
+            x.device.type != "cpu"
+            or not torch.is_grad_enabled()
+            or self.kernel_size + self.stride == (3, 3, 1, 1)
+        ):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.float()).to(x.dtype)
@@ -161,7 +165,7 @@ class ResNet3d(nn.Module):
     """
 
     def __init__(self, depth: int, dim: int = FINGERPRINT_DIM) -> None:
-        from monai.networks.nets import resnet18, resnet34, resnet50
+        from monai.networks.nets.resnet import resnet18, resnet34, resnet50
 
         super().__init__()
         build: Callable[..., nn.Module] = {18: resnet18, 34: resnet34, 50: resnet50}[depth]
@@ -178,6 +182,29 @@ class ResNet3d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.head(self.features(x))
         return out
+
+
+class Gate(nn.Module):
+    """Tells images an encoder was made for from all others: one linear unit on trunk features.
+
+    Args:
+        weight: ``(f,)``.
+        bias: scalar.
+
+    Shape:
+        ``(n, f)`` -> ``(n,)`` logits; higher is more typical.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features @ self.weight + self.bias
 
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {

@@ -57,7 +57,10 @@ def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
     known = cards()
     if name is not None:
         if name not in known:
-            raise ModelError(f"There is no encoder {name!r}; known are: {', '.join(known) or 'none'}.", "leakscan models list")
+            raise ModelError(
+                f"There is no encoder {name!r}; known are: {', '.join(known) or 'none'}.",
+                "leakscan models list",
+            )
         if known[name][0].kind == kind:
             return known[name]
     return next((entry for entry in known.values() if entry[0].kind == kind), None)

@@ -74,7 +74,9 @@ def is_negative(film: npt.NDArray[np.float32]) -> bool:
     """
     small = cv2.resize(film, (8, 8), interpolation=cv2.INTER_AREA)
     bright = np.mean([small[2:8, 3:5].mean(), small[6:8, 1:7].mean()])
-    dark = np.mean([small[2:5, 1:3].mean(), small[2:5, 5:7].mean(), small[0:2, 0].mean(), small[0:2, 7].mean()])
+    dark = np.mean(
+        [small[2:5, 1:3].mean(), small[2:5, 5:7].mean(), small[0:2, 0].mean(), small[0:2, 7].mean()]
+    )
     return bool(dark > bright)
 
 

@@ -47,7 +47,8 @@ def canonical_volume(
     if inside.size == 0:
         return np.zeros(shape, np.float32)
     low, high = np.percentile(inside, _PERCENTILES)
-    return np.clip((out - min(low, 0.0)) / max(high - min(low, 0.0), 1e-6), 0, 1).astype(np.float32)
+    grey = (out - min(low, 0.0)) / max(high - min(low, 0.0), 1e-6)
+    return np.asarray(np.clip(grey, 0, 1), np.float32)
 
 
 def head_centre(volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -1,0 +1,72 @@
+# Two commands do all the set-up on a machine that has only Python 3.11 and pip:
+#   make demo   the main job on two small datasets that the demo itself draws
+#   make test   the whole test suite
+# PYTHON= names another interpreter, VENV= another place, EXTRA=cpu|gpu the faiss to install.
+
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+IN = $(VENV)/bin
+PIP = $(IN)/python -m pip --disable-pip-version-check
+
+# faiss-cpu and faiss-gpu install the same module, so the one that is there stays; otherwise the GPU
+# build is taken where a driver answers and a wheel exists (Linux, x86-64).
+define FIND_EXTRA
+extra="$(EXTRA)"; \
+if [ -z "$$extra" ]; then extra=`$(IN)/python -c 'from importlib.metadata import distributions as d; \
+n = sorted({(x.metadata["Name"] or "").lower() for x in d()}); \
+print(next((e for p, e in (("faiss-gpu", "gpu"), ("faiss-cpu", "cpu")) if any(m.startswith(p) for m in n)), ""))'`; fi; \
+if [ -z "$$extra" ]; then extra=cpu; \
+	if [ "`uname -sm`" = "Linux x86_64" ] && { [ -d /proc/driver/nvidia ] || nvidia-smi >/dev/null 2>&1; }; \
+	then extra=gpu; fi; fi
+endef
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo    draw two small datasets with planted leaks and compare them"
+	@echo "make test    run the whole test suite"
+	@echo "make lint    ruff check, ruff format --check, mypy --strict"
+	@echo "make format  let ruff mend what it can"
+	@echo "make clean   remove $(VENV), the demo and what builds left behind"
+
+demo: $(VENV)/.installed
+	$(IN)/leakscan demo
+
+test: $(VENV)/.installed-dev
+	$(IN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(IN)/ruff check .
+	$(IN)/ruff format --check .
+	$(IN)/mypy --strict leakscan
+
+format: $(VENV)/.installed-dev
+	$(IN)/ruff check --fix .
+	$(IN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	find . -path ./.git -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# A venv that has no pip is half made (or made by Debian's python3 without python3-venv): pip can
+# then install into it from outside.
+$(VENV)/.made:
+	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		echo "leakscan needs Python 3.11 or newer; found: $(or $(PYTHON),none)."; \
+		echo "Name one that is installed, for example: make test PYTHON=/usr/bin/python3.11"; exit 2; fi
+	@$(PIP) --version >/dev/null 2>&1 || "$(PYTHON)" -m venv $(VENV) || { \
+		"$(PYTHON)" -m venv --clear --without-pip $(VENV) && \
+		"$(PYTHON)" -m pip --python $(IN)/python install pip; } || { \
+		echo "$(PYTHON) could make no virtual environment with pip in $(VENV)."; exit 2; }
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+	@set -e; $(FIND_EXTRA); echo "Installing leakscan [$$extra] into $(VENV) (minutes, once) ..."; \
+	$(PIP) install --quiet -e ".[$$extra]"
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.made
+	@set -e; $(FIND_EXTRA); echo "Installing leakscan [$$extra,dev] into $(VENV) (minutes, once) ..."; \
+	$(PIP) install --quiet -e ".[$$extra,dev]"
+	@touch $(VENV)/.installed $@

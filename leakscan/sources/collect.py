@@ -1,0 +1,196 @@
+"""Files to image references: what folders and manifests have in common."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from leakscan.errors import ImageError
+from leakscan.sources.formats import has_image_suffix, inspect, recognise
+from leakscan.types import DecodeOptions, ImageRef, Status, Tags
+
+if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
+    from leakscan.sources.formats.dicom import DicomHeader
+
+_LFS_POINTER = b"version https://git-lfs.github.com"
+
+
+def posix_name(relative: str) -> str:
+    """A relative path as tables show it and ids hash it: posix, NFC, valid Unicode.
+
+    Args:
+        relative: as the operating system gives it; bytes that are no UTF-8 are shown escaped.
+    """
+    text = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def exclusion(globs: Sequence[str]) -> re.Pattern[str] | None:
+    """One expression for the globs of ``--exclude``, or ``None`` without any.
+
+    Args:
+        globs: of relative posix paths; ``*`` also crosses folders, ``**/x`` also means ``x``, and
+            ``x/**`` means the folder ``x``.
+    """
+    parts: list[str] = []
+    for glob in globs:
+        plain = unicodedata.normalize("NFC", glob).removeprefix("./").rstrip("/")
+        spellings = {plain, plain.removeprefix("**/"), plain.removesuffix("/**")} - {""}
+        parts.extend(fnmatch.translate(str(PurePosixPath(s))) for s in sorted(spellings))
+    return re.compile("|".join(parts)) if parts else None
+
+
+def reason(error: OSError) -> str:
+    """Why the operating system refused, in lower case for the middle of a sentence."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+class Collector:
+    """Turns the files of one source into image references, one after the other.
+
+    DICOM files are kept as headers until :meth:`finish`, because an image may be a whole series.
+
+    Args:
+        root: absolute; DICOM paths are made relative to it.
+        options: for reading headers.
+    """
+
+    def __init__(self, root: Path, options: DecodeOptions) -> None:
+        self._root = root
+        self._options = options
+        self._reached: dict[tuple[int, int], str] = {}
+        self._names: set[str] = set()
+        self._headers: list[DicomHeader] = []
+        self._declared: dict[str, Tags] = {}
+
+    def add(self, path: Path, name: str, tags: Tags) -> Iterator[ImageRef]:
+        """The images of one file, or why it has none; nothing yet for DICOM.
+
+        Args:
+            path: absolute; links are followed.
+            name: its :func:`posix_name` in the source.
+            tags: what the manifest or the naming rule declares; it wins over the file's header.
+        """
+        try:
+            info = path.stat()
+            if not stat.S_ISREG(info.st_mode):
+                yield self.problem(name, "unreadable", "It is a folder or device, not a file.")
+                return
+            first = self._reached.get((info.st_dev, info.st_ino)) if info.st_ino else None
+            if first is not None:
+                again = (
+                    "It is listed more than once." if first == name else f"It is the same file as {first}."
+                )
+                yield self.problem(name, "ignored", again)
+                return
+            self._reached[info.st_dev, info.st_ino] = name
+            format = recognise(path) if info.st_size else ""
+            if not format:
+                yield self._no_image(path, name, info.st_size)
+            elif format == "dicom":
+                self._keep_header(path, name, tags)
+            else:
+                yield from self._images(path, name, format, tags)
+        except ImageError as error:
+            yield self.problem(name, error.status, error.message)
+        except OSError as error:
+            yield self.problem(name, "unreadable", f"It cannot be read: {reason(error)}.")
+
+    def problem(self, name: str, status: Status, error: str) -> ImageRef:
+        """The row of something that is no usable image."""
+        return ImageRef(self._identity(name, 0), name, "", (), status=status, error=error)
+
+    def finish(self) -> Iterator[ImageRef]:
+        """The DICOM images, put together from all headers seen."""
+        if not self._headers:
+            return
+        from leakscan.sources.formats import dicom
+
+        headers, self._headers = self._headers, []
+        for ref in dicom.assemble(headers, self._root, self._options):
+            declared = [self._declared[f] for f in ref.files if f in self._declared]
+            yield replace(_with_declared(ref, declared) if declared else ref, path=posix_name(ref.path))
+
+    def _keep_header(self, path: Path, name: str, tags: Tags) -> None:
+        from leakscan.sources.formats import dicom
+
+        header = dicom.read_header(path)
+        self._names.add(name)
+        self._headers.append(header)
+        if tags != Tags():
+            self._declared[header.path] = tags
+
+    def _images(self, path: Path, name: str, format: str, tags: Tags) -> Iterator[ImageRef]:
+        frames = inspect(path, format, self._options)
+        files = _files_of(path, format)
+        for frame in frames:
+            yield ImageRef(
+                image_id=self._identity(name, frame.frame),
+                path=name,
+                format=format,
+                files=files,
+                signature=_signature(files),
+                frame=frame.frame,
+                ndim=frame.ndim,
+                tags=_merged(frame.tags, tags),
+                notes=frame.notes,
+            )
+
+    def _no_image(self, path: Path, name: str, size: int) -> ImageRef:
+        if not has_image_suffix(path.name):
+            return self.problem(name, "ignored", "It is no image.")
+        if not size:
+            return self.problem(name, "unreadable", "The file is empty.")
+        with path.open("rb") as stream:
+            if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                return self.problem(name, "unreadable", "It is a Git LFS pointer; the image was not fetched.")
+        return self.problem(name, "unreadable", "Its name promises an image, but its content is none.")
+
+    def _identity(self, name: str, frame: int) -> str:
+        """The hash of a name, made unique where a manifest lists it twice or names differ in form only."""
+        unique = f"{name}#{frame}" if frame else name
+        again = 1
+        while unique in self._names:
+            again += 1
+            unique = f"{name}#{frame}#again{again}"
+        self._names.add(unique)
+        return blake3(unique.encode()).hexdigest()
+
+
+def _with_declared(ref: ImageRef, declared: list[Tags]) -> ImageRef:
+    """A DICOM image under what was declared for its files; where they disagree, the first counts."""
+    notes = ref.notes
+    if len({tags.subject for tags in declared}) > 1:
+        notes = (*notes, "Its slices are declared as several subjects; the first is taken.")
+    return replace(ref, tags=_merged(ref.tags, declared[0]), notes=notes)
+
+
+def _merged(header: Tags, declared: Tags) -> Tags:
+    return replace(
+        header,
+        subject=declared.subject or header.subject,
+        kind=declared.kind or header.kind,
+        split=declared.split or header.split,
+    )
+
+
+def _files_of(path: Path, format: str) -> tuple[str, ...]:
+    if format == "nifti":
+        from leakscan.sources.formats import nifti
+
+        return tuple(str(p) for p in nifti.files(path))
+    return (str(path),)
+
+
+def _signature(files: tuple[str, ...]) -> str:
+    marks = [f"{info.st_size}-{info.st_mtime_ns}" for info in map(os.stat, files)]
+    return marks[0] if len(marks) == 1 else blake3("\n".join(marks).encode()).hexdigest()

@@ -1,0 +1,187 @@
+"""A folder of images, walked to its last corner, or one image file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from leakscan.errors import SourceError
+from leakscan.sources.collect import Collector, exclusion, posix_name, reason
+from leakscan.sources.formats import has_image_suffix, pair_header, recognise
+from leakscan.sources.subjects import SubjectRule
+from leakscan.types import DecodeOptions, ImageRef, Progress, Status, Tags
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A file the walk reached, or what kept it from going on."""
+
+    path: Path
+    what: Literal["file", "problem"] = "file"
+    status: Status = "ok"
+    error: str = ""
+
+
+class DirectorySource:
+    """Every image under a folder. An :class:`~leakscan.types.ImageSource`.
+
+    Hidden files and folders, ``__MACOSX`` and what ``exclude`` names are left out. Links are
+    followed inside the folder only, after everything that is really there, so that a file that is
+    reached twice keeps the name it has without the link.
+
+    Args:
+        root: a folder, or one image file.
+        name: of the dataset in every table.
+        options: for reading headers.
+        exclude: globs on the relative posix path, in which ``*`` also crosses folders; one that
+            names a folder leaves out all in it.
+        subjects: how paths name subjects, if the user said so.
+
+    Raises:
+        SourceError: ``root`` is not there, or a file that is no image.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        options: DecodeOptions,
+        exclude: Sequence[str] = (),
+        subjects: SubjectRule | None = None,
+    ) -> None:
+        self.name = name
+        self._options = options
+        self._subjects = subjects
+        self._excluded = exclusion(exclude)
+        self._file: Path | None = None
+        self._root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would rename linked roots
+        try:
+            if self._root.is_file():
+                self._root, self._file = self._root.parent, _image_file(self._root)
+            elif not self._root.is_dir():
+                raise SourceError(f"{root} does not exist.", "Check the spelling of the path.")
+            self._real_root = self._root.resolve()
+        except OSError as error:
+            raise SourceError(f"{root} cannot be read: {reason(error)}.") from error
+
+    def scan(self, progress: Progress) -> Iterator[ImageRef]:
+        """Yields images, then DICOM images, as the walk ends; see :class:`~leakscan.types.ImageSource`.
+
+        Raises:
+            SourceError: there is no file to yield a row for.
+        """
+        collector = Collector(self._root, self._options)
+        count = 0
+        progress.start("scan", None)
+        for entry in self._entries():
+            count += 1
+            progress.advance()
+            name = self._name(entry.path)
+            if entry.what == "problem":
+                yield collector.problem(name, entry.status, entry.error)
+            else:
+                subject = self._subjects.subject(name) if self._subjects else ""
+                yield from collector.add(entry.path, name, Tags(subject=subject))
+        yield from collector.finish()
+        progress.finish()
+        if not count:
+            raise SourceError(
+                f"{self._root} holds no files.", "Hidden files and those that --exclude names do not count."
+            )
+
+    def _name(self, path: Path) -> str:
+        return posix_name(os.path.relpath(path, self._root))
+
+    def _entries(self) -> Iterator[_Entry]:
+        if self._file is not None:
+            yield _Entry(self._file)
+            return
+        links: list[Path] = []
+        visited: dict[tuple[int, int], Path] = {}
+        yield from self._walk(self._root, links, visited)
+        while links:
+            yield from self._linked(links.pop(0), links, visited)
+
+    def _walk(
+        self, folder: Path, links: list[Path], visited: dict[tuple[int, int], Path]
+    ) -> Iterator[_Entry]:
+        """What is really in a folder, sorted, and all below it; links are put aside."""
+        pending = [folder]
+        while pending:
+            path = pending.pop()
+            try:
+                info = path.lstat() if path != folder else path.stat()
+                if stat.S_ISLNK(info.st_mode):
+                    links.append(path)
+                elif stat.S_ISDIR(info.st_mode):
+                    visited[info.st_dev, info.st_ino] = path
+                    inside = sorted(os.listdir(path), reverse=True)  # noqa: PTH208 - names sort faster than paths
+                    pending.extend(path / n for n in inside if self._wanted(path / n))
+                elif stat.S_ISREG(info.st_mode):
+                    if not _is_second_half(path):
+                        yield _Entry(path)
+                else:
+                    yield _problem(path, "ignored", "It is no regular file.")
+            except OSError as error:
+                if path == self._root:
+                    raise SourceError(f"{path} cannot be read: {reason(error)}.") from error
+                yield _problem(path, "unreadable", f"It cannot be read: {reason(error)}.")
+
+    def _linked(
+        self, link: Path, links: list[Path], visited: dict[tuple[int, int], Path]
+    ) -> Iterator[_Entry]:
+        try:
+            target = link.resolve(strict=True)
+        except FileNotFoundError:
+            status: Status = "unreadable" if has_image_suffix(link.name) else "ignored"
+            yield _problem(link, status, "It is a link to a file that does not exist.")
+            return
+        except (OSError, RuntimeError) as error:
+            # Python 3.11 raises a RuntimeError for a loop, later ones an OSError
+            if isinstance(error, RuntimeError) or error.errno == errno.ELOOP:
+                yield _problem(link, "unsupported", "It is a link that leads back to itself.")
+            else:
+                yield _problem(link, "unreadable", f"It cannot be read: {reason(error)}.")
+            return
+        if not target.is_relative_to(self._real_root):
+            yield _problem(link, "unsupported", "It is a link that leaves the folder.")
+        elif target.is_dir():
+            info = target.stat()
+            known = visited.get((info.st_dev, info.st_ino))
+            if known is None:
+                yield from self._walk(link, links, visited)
+            elif link.is_relative_to(known):
+                yield _problem(link, "unsupported", "It is a link to a folder that holds it: a loop.")
+            else:
+                yield _problem(link, "ignored", f"It is the same folder as {self._name(known)}.")
+        elif not _is_second_half(link):
+            yield _Entry(link)
+
+    def _wanted(self, path: Path) -> bool:
+        if path.name.startswith(".") or path.name == "__MACOSX":
+            return False
+        return self._excluded is None or not self._excluded.match(self._name(path))
+
+
+def _problem(path: Path, status: Status, error: str) -> _Entry:
+    return _Entry(path, "problem", status, error)
+
+
+def _is_second_half(path: Path) -> bool:
+    """Whether a file holds the voxels that a header beside it describes."""
+    return path.name.lower().endswith((".img", ".img.gz")) and pair_header(path) is not None
+
+
+def _image_file(path: Path) -> Path:
+    header = pair_header(path)
+    if header is None and not recognise(path) and not has_image_suffix(path.name):
+        raise SourceError(
+            f"{path} is neither a folder, a manifest nor an image.",
+            "Name a folder of images, a manifest (.csv, .parquet) or an image file.",
+        )
+    return header or path

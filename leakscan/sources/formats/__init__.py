@@ -1,0 +1,213 @@
+"""What a file is, told by its content, and the one door to the modules that read it.
+
+A format module offers ``inspect`` (header only) and ``decode``; DICOM is inspected by whole folders
+instead, because an image there is a series (``dicom.read_header`` and ``dicom.assemble``).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leakscan.types import DecodedImage, DecodeOptions, ImageRef, Tags
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".nii", ".nii.gz")
+RASTER_FORMATS = frozenset({"png", "jpeg", "tiff", "bmp", "webp"})
+
+_HEAD_BYTES = 2048
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+)
+_BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_ANALYZE_DATATYPES = frozenset({1, 2, 4, 8, 16, 32, 64, 128})
+_DICOM_VRS = frozenset(
+    b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN "
+    b"SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
+_DICOM_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """One image inside a file, as its header tells.
+
+    Attributes:
+        frame: page or time point, counted from 0.
+        ndim: 2 for a picture, 3 for a volume.
+        tags: what the header declares.
+        notes: what a curator should know, in sentences.
+    """
+
+    frame: int = 0
+    ndim: int = 2
+    tags: Tags = field(default_factory=Tags)
+    notes: tuple[str, ...] = ()
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a file's name promises an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def recognise(path: Path) -> str:
+    """The format of a file, by its first bytes and never by its name.
+
+    Args:
+        path: a regular file.
+
+    Returns:
+        ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti`` (also for the header of
+        an Analyze or NIfTI pair), or ``""`` for everything else.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head[:2] == b"BM" and len(head) > 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "bmp"
+    if _is_nifti(_unzipped(head) if head[:2] == b"\x1f\x8b" else head):
+        return "nifti"
+    return "dicom" if _starts_with_dicom_elements(head) else ""
+
+
+def pair_header(path: Path) -> Path | None:
+    """The ``.hdr`` file that describes an ``.img`` file of a NIfTI or Analyze pair, if there is one.
+
+    Args:
+        path: any file.
+
+    Raises:
+        OSError: the neighbour exists but cannot be read.
+    """
+    name = path.name.lower()
+    for suffix in (".img", ".img.gz"):
+        if name.endswith(suffix):
+            stem, capital = path.name[: -len(suffix)], path.name[-len(suffix) :].isupper()
+            for ending in (".hdr", ".hdr.gz"):
+                header = path.with_name(stem + (ending.upper() if capital else ending))
+                if header.is_file() and recognise(header) == "nifti":
+                    return header
+    return None
+
+
+def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
+    """The images in one file, from its header alone.
+
+    Args:
+        path: the file.
+        format: what :func:`recognise` said, but not ``dicom``.
+        options: limits and choices.
+
+    Returns:
+        At least one.
+
+    Raises:
+        ImageError: the file holds no usable image.
+        ValueError: ``format`` is not one that is inspected file by file.
+    """
+    if format in RASTER_FORMATS:
+        from leakscan.sources.formats import raster
+
+        return raster.inspect(path, format, options)
+    if format == "nifti":
+        from leakscan.sources.formats import nifti
+
+        return nifti.inspect(path, options)
+    raise ValueError(f"{format!r} files are not inspected one by one.")
+
+
+def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
+    """Reads the pixels of one image.
+
+    Args:
+        ref: an image of status ``ok`` that a scan found.
+        options: limits and choices; those of the scan.
+
+    Raises:
+        ImageError: it cannot be used; the status and sentence go to its row.
+        ValueError: ``ref.format`` is no image format.
+    """
+    if ref.format in RASTER_FORMATS:
+        from leakscan.sources.formats import raster
+
+        return raster.decode(ref, options)
+    if ref.format == "nifti":
+        from leakscan.sources.formats import nifti
+
+        return nifti.decode(ref, options)
+    if ref.format == "dicom":
+        from leakscan.sources.formats import dicom
+
+        return dicom.decode(ref, options)
+    raise ValueError(f"There is no decoder for the format {ref.format!r}.")
+
+
+def _unzipped(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
+    except zlib.error:
+        return b""
+
+
+def _is_nifti(head: bytes) -> bool:
+    """NIfTI-1 and -2, single or pair, and Analyze 7.5 (which has no magic, only plausible fields)."""
+    if len(head) < 348:
+        return False
+    for order in "<>":
+        (size,) = struct.unpack_from(f"{order}i", head)
+        if size == 540 and head[4:8] in (b"n+2\0", b"ni2\0"):
+            return True
+        if size == 348:
+            if head[344:348] in (b"n+1\0", b"ni1\0"):
+                return True
+            axes, datatype = (
+                struct.unpack_from(f"{order}h", head, 40)[0],
+                struct.unpack_from(f"{order}h", head, 70)[0],
+            )
+            return 1 <= axes <= 7 and datatype in _ANALYZE_DATATYPES
+    return False
+
+
+def _starts_with_dicom_elements(head: bytes) -> bool:
+    """Whether two little-endian data elements in rising order open the file (no preamble).
+
+    The first must be of group 0002 or 0008 (DICOM PS3.5 section 7.1 for the layouts).
+    """
+    first = _element(head, 0)
+    if first is None or first[0] >> 16 not in (0x0002, 0x0008) or first[0] & 0xFFFF > 0x0100:
+        return False
+    tag, end = first
+    second = _element(head, end)
+    return second is not None and tag < second[0] and second[0] >> 16 <= 0x0020
+
+
+def _element(head: bytes, start: int) -> tuple[int, int] | None:
+    """Tag and end of the element at ``start``, or ``None`` where none can be."""
+    if start + 12 > len(head):
+        return None
+    group, element = struct.unpack_from("<HH", head, start)
+    vr = head[start + 4 : start + 6]
+    if vr in _DICOM_LONG_VRS:
+        length, header = struct.unpack_from("<I", head, start + 8)[0], 12
+    elif vr in _DICOM_VRS:
+        length, header = struct.unpack_from("<H", head, start + 6)[0], 8
+    else:
+        length, header = struct.unpack_from("<I", head, start + 4)[0], 8
+    if length % 2 or length > len(head):
+        return None
+    return group << 16 | element, start + header + length

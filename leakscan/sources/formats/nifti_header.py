@@ -1,0 +1,183 @@
+"""NIfTI and Analyze headers: what is needed of them to find, turn and scale the voxels."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from nibabel.imageglobals import LoggingOutputSuppressor
+
+from leakscan.errors import ImageError
+from leakscan.types import DecodeOptions
+
+_HEADER_BYTES = 540
+_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
+"""xyzt_units, low three bits: metres, millimetres, micrometres (nifti1.h)."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is needed of a header.
+
+    Attributes:
+        data: the file that holds the voxels.
+        offset: where in it they start, in bytes once uncompressed.
+        shape: three axes at most, of one frame.
+        frames: how many frames follow each other.
+        dtype: of the stored numbers, with their byte order.
+        slope: and ``intercept``: value = stored * slope + intercept.
+        affine: voxel indices to RAS+ millimetres (in the file's own unit).
+        mm_per_unit: of the affine.
+        oriented: whether the file says how the patient lies.
+    """
+
+    data: Path
+    offset: int
+    shape: tuple[int, ...]
+    frames: int
+    dtype: np.dtype[Any]
+    slope: float
+    intercept: float
+    affine: npt.NDArray[np.float64]
+    mm_per_unit: float
+    oriented: bool
+
+
+def read_header(path: Path) -> Header:
+    """Parses a header and finds its voxels.
+
+    Args:
+        path: a single file or the header of a pair, zipped or not.
+
+    Raises:
+        ImageError: ``unreadable`` (damaged, zero dimension, missing voxel file) or ``unsupported``
+            (colours, complex numbers, five axes).
+    """
+    with reasons():
+        with opened(path) as stream:
+            head = stream.read(_HEADER_BYTES)
+        single, kind = _header_class(head)
+        with LoggingOutputSuppressor():
+            parsed = kind.from_fileobj(io.BytesIO(head), check=True)
+            return _needed(parsed, path if single else _voxel_file(path))
+
+
+def _header_class(head: bytes) -> tuple[bool, Any]:
+    """Whether voxels follow in the same file, and nibabel's class for the header."""
+    if head[:4] in ((540).to_bytes(4, "little"), (540).to_bytes(4, "big")):
+        single = head[4:7] == b"n+2"
+        return single, (nib.Nifti2Image if single else nib.Nifti2Pair).header_class
+    if head[344:347] in (b"n+1", b"ni1"):
+        single = head[344:347] == b"n+1"
+        return single, (nib.Nifti1Image if single else nib.Nifti1Pair).header_class
+    return False, nib.Spm99AnalyzeImage.header_class
+
+
+def _needed(parsed: Any, data: Path) -> Header:
+    shape = tuple(int(n) for n in parsed.get_data_shape())
+    text = " x ".join(map(str, shape))
+    if not shape or min(shape) < 1:
+        raise ImageError("unreadable", f"One of its dimensions is zero ({text or 'it has no axes'}).")
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) > 4 or len(shape) < 2:
+        raise ImageError("unsupported", f"It has {len(shape)} axes ({text}); only two to four are read.")
+    dtype = parsed.get_data_dtype()
+    if dtype.fields or dtype.kind not in "iuf":
+        what = "colours" if dtype.fields else f"of the type {dtype}"
+        raise ImageError("unsupported", f"Its voxels are {what}, which is not read.")
+    slope, intercept = (parsed.get_slope_inter() if parsed.has_data_slope else (None, None))[:2]
+    codes = [int(parsed[c]) for c in ("qform_code", "sform_code") if c in parsed.keys()]  # noqa: SIM118
+    units = int(parsed["xyzt_units"]) & 7 if "xyzt_units" in parsed.keys() else 2  # noqa: SIM118
+    return Header(
+        data=data,
+        offset=int(parsed.get_data_offset()),
+        shape=shape[:3],
+        frames=shape[3] if len(shape) == 4 else 1,
+        dtype=dtype,
+        slope=1.0 if slope is None else float(slope),
+        intercept=0.0 if intercept is None else float(intercept),
+        affine=np.asarray(parsed.get_best_affine(), np.float64),
+        mm_per_unit=_MM_PER_UNIT.get(units, 1.0),
+        oriented=any(codes),
+    )
+
+
+def _voxel_file(header: Path) -> Path:
+    stem = header.name[: -len(".gz")] if header.name.lower().endswith(".gz") else header.name
+    for ending in (".img", ".img.gz", ".IMG", ".IMG.GZ"):
+        path = header.with_name(str(Path(stem).with_suffix(ending)))
+        if path.is_file():
+            return path
+    raise ImageError("unreadable", f"Its voxels are missing: there is no {Path(stem).with_suffix('.img')}.")
+
+
+def check_size(header: Header, options: DecodeOptions) -> None:
+    """Refuses a frame of more voxels than the limit before memory is taken for it.
+
+    Raises:
+        ImageError: ``unreadable``.
+    """
+    count = int(np.prod([int(n) for n in header.shape], dtype=object))
+    if count > options.max_pixels:
+        text = " x ".join(map(str, header.shape))
+        raise ImageError(
+            "unreadable",
+            f"It has {text} voxels, more than the limit of {options.max_pixels}; "
+            "raise --max-pixels to read it.",
+        )
+
+
+def check_length(header: Header) -> None:
+    """Uncompressed files tell by their size alone that they were cut short.
+
+    Raises:
+        ImageError: ``unreadable``.
+    """
+    with reasons():
+        with header.data.open("rb") as stream:
+            zipped = stream.read(2) == b"\x1f\x8b"
+        needed = header.offset + int(np.prod(header.shape)) * header.frames * header.dtype.itemsize
+        if not zipped and header.data.stat().st_size < needed:
+            raise ImageError("unreadable", "It is truncated: the file is shorter than its header says.")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, unzipped where they are zipped, whatever its name says."""
+    with path.open("rb") as stream:
+        zipped = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        if zipped:
+            with gzip.GzipFile(fileobj=stream, mode="rb") as inner:
+                yield cast(BinaryIO, inner)
+        else:
+            yield stream
+
+
+@contextmanager
+def reasons() -> Iterator[None]:
+    """Whatever damaged data provoke, as the sentence of a row."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ImageError("unreadable", "It is truncated or its compression is damaged.") from error
+    except MemoryError as error:
+        raise ImageError("unreadable", "There is not enough memory to read it.") from error
+    except OSError as error:
+        raise ImageError(
+            "unreadable", f"It cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from error
+    except Exception as error:  # a header of foreign bytes fails in more ways than can be listed
+        raise ImageError("unreadable", "Its NIfTI header is damaged.") from error

@@ -1,0 +1,181 @@
+"""What the raster readers share: limits, reasons, and bringing pixels to one convention."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from leakscan.errors import ImageError
+from leakscan.types import DecodeOptions
+
+Array = npt.NDArray[Any]
+
+ORIENTATION_TAG = 274
+_GREY_LEVELS = {"L;2": 85, "L;4": 17}
+_CONVERTED = {
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "HSV": "RGB",
+    "RGBX": "RGB",
+    "PA": "RGBA",
+    "La": "RGBA",
+    "RGBa": "RGBA",
+}
+
+
+def without_palette(im: Image.Image, encoding: str) -> Array:
+    """A Pillow picture as integers, without its palette and alpha.
+
+    Args:
+        im: not yet converted.
+        encoding: Pillow's name for the file's bit layout, which tells how it scaled shallow greys.
+
+    Returns:
+        ``(height, width)`` or ``(height, width, 3)`` in native byte order.
+
+    Raises:
+        ImageError: ``unsupported`` colour space.
+    """
+    if im.mode == "P":
+        im = im.convert("RGBA" if "transparency" in im.info else "RGB")
+    elif im.mode in _CONVERTED:
+        im = im.convert(_CONVERTED[im.mode])
+    elif im.mode == "RGB" and "transparency" in im.info:
+        im = im.convert("RGBA")
+    elif im.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F") and not im.mode.startswith("I;16"):
+        raise ImageError("unsupported", f"Its colours are {im.mode}, which is not read.")
+    pixels: Array = np.asarray(im)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    clear = im.info.get("transparency")
+    if pixels.ndim == 2 and isinstance(clear, int) and im.mode != "1":
+        pixels = np.where(pixels == clear * _GREY_LEVELS.get(encoding, 1), pixels.dtype.type(0), pixels)
+    return blended(pixels)
+
+
+def by_opencv(data: bytes, page: int) -> Array:
+    """A page of an encoded file at its full depth, channels in the order red, green, blue, alpha.
+
+    Raises:
+        ImageError: ``unreadable``.
+    """
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        done, found = cv2.imdecodemulti(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED, None, (page, page + 1)
+        )
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+    if not done or not found:
+        raise ImageError("unreadable", "It is truncated or damaged.")
+    pixels: Array = found[0]
+    return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+
+
+def blended(pixels: Array) -> Array:
+    """Composites the last of 2 or 4 channels, alpha, on black; an opaque one is dropped."""
+    if pixels.ndim == 2 or pixels.shape[2] not in (2, 4):
+        return pixels
+    colour, alpha = pixels[..., :-1], pixels[..., -1:]
+    top = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    if not (alpha == top).all():
+        if pixels.dtype.kind == "f":
+            colour = colour * alpha
+        else:  # at most 65535 squared, which uint64 holds with room for the rounding
+            product = colour.astype(np.uint64) * alpha.astype(np.uint64)
+            colour = ((product + top // 2) // top).astype(pixels.dtype)
+    return colour[..., 0] if colour.shape[2] == 1 else colour
+
+
+def one_channel_if_equal(pixels: Array) -> Array:
+    """Grey stored as colour becomes ``(height, width)``; true colour stays."""
+    if pixels.ndim == 2:
+        return pixels
+    red = pixels[..., 0]
+    if all(np.array_equal(red, pixels[..., i]) for i in range(1, pixels.shape[2])):
+        return red
+    return pixels
+
+
+def inverted(pixels: Array) -> Array:
+    """Black for white over the range of an unsigned type, else around zero."""
+    return np.iinfo(pixels.dtype).max - pixels if pixels.dtype.kind == "u" else -pixels
+
+
+def orientation(im: Image.Image) -> int:
+    """EXIF tag 274 (1 to 8), 1 where it is absent or damaged."""
+    if not {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & im.info.keys():
+        return 1
+    try:
+        return int(im.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # a damaged EXIF block does not make the picture unreadable
+        return 1
+
+
+def turned(pixels: Array, orientation: int) -> Array:
+    """Applies EXIF tag 274 (Exif 3.0, section 4.6.5.1) so that the first row is the top."""
+    if orientation in (5, 6, 7, 8):
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+
+
+def check_size(width: int, height: int, options: DecodeOptions) -> None:
+    """Refuses a picture by its header, before memory is taken for it.
+
+    Raises:
+        ImageError: ``unreadable``: no pixels, or more than ``options.max_pixels``.
+    """
+    if width < 1 or height < 1:
+        raise ImageError("unreadable", f"It has {width} x {height} pixels.")
+    if width * height > options.max_pixels:
+        raise ImageError(
+            "unreadable",
+            f"It has {width} x {height} pixels, more than the limit of {options.max_pixels}; "
+            "raise --max-pixels to read it.",
+        )
+
+
+@contextmanager
+def strict_pillow() -> Iterator[None]:
+    """Our pixel limit instead of Pillow's, no half-read pictures, no warnings on the terminal.
+
+    The settings are global to the process: a process decodes one image at a time.
+    """
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
+def reasons() -> Iterator[None]:
+    """Whatever a decoder throws at damaged data, as the sentence of a row."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError("unreadable", "Its header is damaged or of a kind that is not read.") from error
+    except MemoryError as error:
+        raise ImageError("unreadable", "There is not enough memory to read it.") from error
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        sentence = f"It cannot be read: {reason}." if error.errno else "It is truncated or damaged."
+        raise ImageError("unreadable", sentence) from error
+    except Exception as error:  # decoders of foreign bytes fail in more ways than can be listed
+        raise ImageError("unreadable", "It is truncated or damaged.") from error

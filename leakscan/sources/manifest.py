@@ -1,0 +1,205 @@
+"""A table that lists images: CSV or Parquet with ``path`` and what is declared about each."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leakscan.errors import SourceError
+from leakscan.sources.collect import Collector, exclusion, posix_name, reason
+from leakscan.sources.formats import pair_header
+from leakscan.sources.subjects import SubjectRule
+from leakscan.types import KINDS, DecodeOptions, ImageRef, Progress, Tags
+
+MANIFEST_SUFFIXES = (".csv", ".parquet")
+_MAX_LISTED = 12
+
+
+class ManifestSource:
+    """The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
+
+    Args:
+        path: ``.csv`` (UTF-8, comma separated, with a header line) or ``.parquet``; the column
+            ``path`` is relative to its folder, ``split`` and ``kind`` are optional.
+        name: of the dataset in every table.
+        options: for reading headers.
+        query: only rows whose columns have these values.
+        subjects_column: declares subjects; may be absent if it has its usual name.
+        subjects: how paths name subjects, where the column is absent or empty.
+        exclude: globs of paths to leave out, as in a :class:`~leakscan.sources.directory.DirectorySource`.
+
+    Raises:
+        SourceError: the table cannot be read, lacks a column, or has no row that ``query`` asks for.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        options: DecodeOptions,
+        query: Mapping[str, str],
+        subjects_column: str = "subject_id",
+        subjects: SubjectRule | None = None,
+        exclude: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self._options = options
+        self._subjects_column = subjects_column
+        self._subjects = subjects
+        self._root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would rename linked roots
+        table = _table(path)
+        needed = ["path", *query] + ([subjects_column] if subjects_column != "subject_id" else [])
+        for column in needed:
+            if column not in table:
+                raise SourceError(
+                    f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}."
+                )
+        rows: Sequence[int] = range(len(table["path"]))
+        for column, value in query.items():
+            values = table[column]
+            rows_left = [i for i in rows if values[i] == value]
+            if rows and not rows_left:
+                raise SourceError(
+                    f"No row of the manifest {path} has {column} = {value!r}.",
+                    f"Among these rows {column} is {_listed(sorted({values[i] for i in rows}))}.",
+                )
+            rows = rows_left
+        left_out = exclusion(exclude)
+        rows = [i for i in rows if left_out is None or not left_out.match(posix_name(table["path"][i]))]
+        if not rows:
+            raise SourceError(
+                f"The manifest {path} lists no images.", "Rows that --exclude names do not count."
+            )
+        self._rows = [self._row(table, i) for i in rows]
+        for (_, tags), i in zip(self._rows, rows, strict=True):
+            if tags.kind and tags.kind not in KINDS:
+                raise SourceError(
+                    f"Row {i + 1} of the manifest {path} has the kind {tags.kind!r}.",
+                    f"Kinds are {', '.join(KINDS)}; leave it empty if unknown.",
+                )
+
+    def scan(self, progress: Progress) -> Iterator[ImageRef]:
+        """Yields images in the order of the rows, then DICOM images; every row is accounted for."""
+        collector = Collector(self._root, self._options)
+        progress.start("scan", len(self._rows))
+        for listed, tags in self._rows:
+            yield from self._images(collector, listed, tags)
+            progress.advance()
+        yield from collector.finish()
+        progress.finish()
+
+    def _row(self, table: Mapping[str, Sequence[str]], i: int) -> tuple[str, Tags]:
+        def cell(column: str) -> str:
+            return table[column][i].strip() if column in table else ""
+
+        path = table["path"][i]
+        subject = cell(self._subjects_column)
+        if not subject and self._subjects is not None:
+            subject = self._subjects.subject(path)
+        return path, Tags(subject=subject, kind=cell("kind"), split=cell("split"))
+
+    def _images(self, collector: Collector, listed: str, tags: Tags) -> Iterator[ImageRef]:
+        if not listed.strip():
+            yield collector.problem("", "unreadable", "A row of the manifest names no file.")
+            return
+        path = Path(os.path.normpath(self._root / listed))
+        if not path.is_relative_to(self._root):
+            error = "The manifest names a path outside its folder."
+            yield collector.problem(posix_name(listed), "unreadable", error)
+            return
+        name = posix_name(os.path.relpath(path, self._root))
+        try:
+            if not path.resolve().is_relative_to(self._root.resolve()):
+                yield collector.problem(name, "unsupported", "It is a link that leaves the folder.")
+            elif not path.exists():
+                yield collector.problem(name, "unreadable", "The manifest names it, but it does not exist.")
+            else:
+                header = pair_header(path)
+                if header is not None:
+                    name = posix_name(os.path.relpath(header, self._root))
+                yield from collector.add(header or path, name, tags)
+        except (OSError, RuntimeError, ValueError) as e:
+            why = reason(e) if isinstance(e, OSError) else str(e)
+            yield collector.problem(name, "unreadable", f"It cannot be read: {why}.")
+
+
+def _table(path: Path) -> dict[str, Sequence[str]]:
+    """Columns of text; what is absent or null is empty.
+
+    Raises:
+        SourceError: no such table.
+    """
+    try:
+        return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    except OSError as error:
+        raise SourceError(f"The manifest {path} cannot be read: {reason(error)}.") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"The manifest {path} is not UTF-8 text.", "Save it as UTF-8.") from error
+    except (csv.Error, pa.ArrowException) as error:
+        raise SourceError(f"The manifest {path} is damaged: {error}.") from error
+
+
+def _csv(path: Path) -> dict[str, Sequence[str]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream, strict=True)
+        header = [c.strip() for c in next(lines, [])]
+        _check_columns(header, path)
+        columns: list[list[str]] = [[] for _ in header]
+        for line in lines:
+            if not line:
+                continue
+            if len(line) != len(header):
+                raise SourceError(
+                    f"Line {lines.line_num} of the manifest {path} has {len(line)} values, "
+                    f"its first line {len(header)}.",
+                    "Values that contain commas need double quotes around them.",
+                )
+            for column, value in zip(columns, line, strict=True):
+                column.append(value)
+    return dict(zip(header, columns, strict=True))
+
+
+def _parquet(path: Path) -> dict[str, Sequence[str]]:
+    table = pq.read_table(path)
+    _check_columns(table.column_names, path)
+    return {name: [_text(v) for v in table[name].to_pylist()] for name in table.column_names}
+
+
+def _check_columns(names: Sequence[str], path: Path) -> None:
+    if not any(names):
+        raise SourceError(f"The manifest {path} is empty.")
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise SourceError(f"The manifest {path} has two columns called {sorted(twice)[0]!r}.")
+
+
+def _text(value: Any) -> str:
+    """A cell as CSV would have it: whole numbers without a point, because nulls turn them to floats."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _listed(values: Sequence[str]) -> str:
+    shown = [v or "(empty)" for v in values[:_MAX_LISTED]]
+    more = len(values) - len(shown)
+    return ", ".join(shown) + (f" and {more} others" if more else "")
+
+
+def column_values(path: Path, column: str) -> list[str]:
+    """One column of a manifest as text, empty where it is null.
+
+    Raises:
+        SourceError: the table cannot be read or has no such column.
+    """
+    table = _table(path)
+    if column not in table:
+        raise SourceError(f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}.")
+    return [value.strip() for value in table[column]]

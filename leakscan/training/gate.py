@@ -1,0 +1,125 @@
+"""Fits the gate that refuses what a chest encoder was not made for.
+
+It never sees a lateral film, a CT slice or a photograph. Its negatives are slices of brain volumes
+and *broken* frontal films: a half stretched to the whole, a turned film, shuffled quarters, a
+small detail. To tell those from whole films it must learn the layout of a frontal chest, which is
+what all other pictures lack.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+
+Films = npt.NDArray[np.uint8]
+
+_KEEP = 0.995  # of the validation films pass the gate
+_REGULARISATION = 1e-3  # scikit-learn's C: strong, because the negatives are not the real ones
+
+
+def break_films(films: Films, seed: int = 0) -> Films:
+    """One broken copy of every film.
+
+    Args:
+        films: ``(n, side, side)`` canonical films.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    return np.stack([_break(film, rng) for film in films])
+
+
+def _break(film: Films, rng: np.random.Generator) -> Films:
+    side = len(film)
+    half = side // 2
+    way = rng.integers(5)
+    if way == 0:  # one half, stretched to the whole
+        return _stretch(film[:, :half] if rng.random() < 0.5 else film[:, half:], side, side)
+    if way == 1:  # turned by 90, 180 or 270 degrees
+        return np.ascontiguousarray(np.rot90(film, int(rng.integers(1, 4))))
+    if way == 2:  # quarters in another order
+        quarters = [film[:half, :half], film[:half, half:], film[half:, :half], film[half:, half:]]
+        order = rng.permutation(4)
+        while (order == np.arange(4)).all():
+            order = rng.permutation(4)
+        a, b, c, d = (quarters[i] for i in order)
+        return np.vstack([np.hstack([a, b]), np.hstack([c, d])])
+    if way == 3:  # a detail
+        size = int(rng.integers(side // 4, side // 2))
+        top, left = rng.integers(0, side - size, 2)
+        return _stretch(film[top : top + size, left : left + size], side, side)
+    # One half as narrow as a lateral film, on black.
+    width = int(rng.integers(side // 2, side * 7 // 8))
+    narrow = _stretch(
+        film[:, : half + side // 16] if rng.random() < 0.5 else film[:, half - side // 16 :], width, side
+    )
+    out = np.zeros_like(film)
+    out[:, (side - width) // 2 : (side - width) // 2 + width] = narrow
+    return out
+
+
+def _stretch(picture: Films, width: int, height: int) -> Films:
+    return np.asarray(cv2.resize(picture, (width, height)), np.uint8)
+
+
+def brain_slices(folders: Sequence[Path], split: str, side: int, per_volume: int = 6, seed: int = 1) -> Films:
+    """Canonical arrays of random axial, coronal and sagittal slices.
+
+    Args:
+        folders: hold ``manifest.csv`` with ``path``, ``split`` and ``contrast``.
+        split: to take.
+        side: of the arrays.
+        per_volume: slices from each volume.
+        seed: of the draws.
+    """
+    import nibabel
+
+    rng = np.random.default_rng(seed)
+    out = []
+    for folder in folders:
+        with (folder / "manifest.csv").open(newline="") as f:
+            rows = [r for r in csv.DictReader(f) if r["split"] == split and r["contrast"] != "labels"]
+        for row in rows:
+            image = nibabel.as_closest_canonical(nibabel.load(folder / row["path"]))  # type: ignore[no-untyped-call]
+            volume = np.asarray(image.dataobj).astype(np.float32)
+            for _ in range(per_volume):
+                axis = int(rng.integers(3))
+                at = int(rng.uniform(0.25, 0.75) * volume.shape[axis])
+                piece = np.rot90(volume.take(at, axis))
+                if np.ptp(piece) > 0:
+                    out.append(np.rint(canonical_radiograph(piece, side) * 255).astype(np.uint8))
+    return np.stack(out)
+
+
+def fit_gate(
+    positives: npt.NDArray[np.float32], negatives: npt.NDArray[np.float32], held_out: npt.NDArray[np.float32]
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Logistic regression on trunk features.
+
+    Args:
+        positives: ``(p, f)`` features of frontal training films.
+        negatives: ``(m, f)`` features of everything else.
+        held_out: ``(v, f)`` features of frontal films of other subjects, which set the threshold.
+
+    Returns:
+        Weight ``(f,)``, bias, and the logit that 99.5 % of ``held_out`` reach.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    x = np.concatenate([positives, negatives])
+    y = np.r_[np.ones(len(positives)), np.zeros(len(negatives))]
+    scaler = StandardScaler().fit(x)
+    model = LogisticRegression(C=_REGULARISATION, max_iter=1000, class_weight="balanced")
+    model.fit(scaler.transform(x), y)
+    weight = (model.coef_[0] / scaler.scale_).astype(np.float32)
+    bias = np.float32(model.intercept_[0] - (model.coef_[0] * scaler.mean_ / scaler.scale_).sum())
+    threshold = float(np.quantile(held_out @ weight + bias, 1 - _KEEP))
+    return torch.from_numpy(weight), torch.tensor(bias), threshold

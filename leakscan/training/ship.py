@@ -1,0 +1,210 @@
+"""From a trained network to a model folder: weights, gate, calibration, measured figures, card.
+
+The figures come from the encoder as users run it (stored fingerprints, rounded to float16), on
+subjects it was never trained on.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from safetensors.torch import save
+from torch import nn
+
+from leakscan.evaluation.metrics import (
+    PairScores,
+    auc,
+    bootstrap_interval,
+    n_way_one_shot,
+    pair_scores,
+    precision_at_1,
+    tar_at_fmr,
+)
+from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_digest, write_card
+from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.preprocess import radiograph
+from leakscan.training.gate import break_films, fit_gate
+from leakscan.training.pack import Pack
+
+_BATCH = 64
+_POINTS = 73  # of the false match rate curve in the card
+_PSEUDO = 2400  # broken films the gate learns from
+
+
+def ship(
+    net: nn.Module,
+    name: str,
+    architecture: str,
+    side: int,
+    folder: Path,
+    train: Pack,
+    validation: Pack,
+    calibration: Pack,
+    slices: npt.NDArray[np.uint8],
+    tests: Mapping[str, Pack],
+    training: Mapping[str, Any],
+) -> Card:
+    """Writes a model folder and returns its card.
+
+    Args:
+        net: trained, with averaged weights.
+        name: of the encoder.
+        architecture: a key of ``ARCHITECTURES``.
+        side: of the canonical array.
+        folder: to write into.
+        train: films the network was trained on, for the gate.
+        validation: films that set the gate's threshold.
+        calibration: films whose impostor scores go into the card.
+        slices: ``(n, side, side)`` of brains, which the gate refuses.
+        tests: films to report on, by name.
+        training: what to say of the training, for the card.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    films = train.films[np.random.default_rng(0).permutation(len(train.films))]
+    negatives = np.concatenate([_features(net, slices), _features(net, break_films(films[:_PSEUDO]))])
+    weight, bias, threshold = fit_gate(
+        _features(net, films[: 2 * _PSEUDO]), negatives, _features(net, validation.films)
+    )
+    state = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+    raw = save({**state, "gate.weight": weight, "gate.bias": bias})
+    (folder / "weights.safetensors").write_bytes(raw)
+    inputs = golden_inputs(side)
+    card = Card(
+        name=name,
+        kind="chest_radiograph",
+        architecture=architecture,
+        dim=128,
+        preprocessing=radiograph.VERSION,
+        side=side,
+        weights="weights.safetensors",
+        digest=weights_digest(raw, radiograph.VERSION, side),
+        gate_threshold=threshold,
+        golden=tuple({"png": _png(x), "fingerprint": []} for x in inputs),
+        impostors=ImpostorScores("", 0, 0, 0, (), ()),
+    )
+    golden = _golden_fingerprints(folder, card, inputs)
+    card = replace(
+        card,
+        golden=tuple(
+            {"png": g["png"], "fingerprint": [round(float(v), 6) for v in f]}
+            for g, f in zip(card.golden, golden, strict=True)
+        ),
+    )
+    encoder = TorchEncoder(card, folder)
+    card = replace(
+        card,
+        impostors=impostor_scores(encoder, calibration),
+        measured={
+            "training": dict(training),
+            **{test: measure(encoder, pack) for test, pack in tests.items()},
+        },
+    )
+    write_card(card, folder)
+    return card
+
+
+def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
+    """Two drawn chest-like pictures ``(2, side, side)`` that no person is behind."""
+    y, x = np.mgrid[0:side, 0:side] / side
+    out = []
+    for tilt, ribs in ((0.0, 9.0), (0.12, 12.0)):
+        lungs = sum(np.exp(-(((x - c) / 0.13) ** 2 + ((y - 0.45) / 0.28) ** 2)) for c in (0.28, 0.72))
+        body = np.exp(-(((x - 0.5) / 0.45) ** 4))
+        bones = 0.12 * np.sin(2 * np.pi * ribs * (y + tilt * x + 0.3 * (x - 0.5) ** 2))
+        film = body * (0.75 + bones) - 0.5 * lungs
+        out.append(np.clip(film * 255, 0, 255).astype(np.uint8))
+    return np.stack(out)
+
+
+def impostor_scores(encoder: Encoder, pack: Pack) -> ImpostorScores:
+    """The card's false match rate curve from a pack of labelled films."""
+    prints, subjects, _ = _encode(encoder, pack)
+    scores = pair_scores(prints, subjects).impostor
+    n = len(scores)
+    rates = np.geomspace(0.9, 1 / n, _POINTS)
+    at = np.clip(n - np.round(rates * n).astype(int), 0, n - 1)
+    values = np.maximum.accumulate(scores[at])
+    return ImpostorScores(
+        "NIH ChestX-ray14, calibration split",
+        len(prints),
+        len(np.unique(subjects)),
+        n,
+        tuple(float(f"{r:.6g}") for r in rates),
+        tuple(round(float(v), 6) for v in values),
+    )
+
+
+def measure(encoder: Encoder, pack: Pack) -> dict[str, Any]:
+    """Subject-weighted figures of an encoder on a pack, gate included."""
+    prints, subjects, accepted = _encode(encoder, pack)
+    pairs = pair_scores(prints, subjects)
+    low, high = bootstrap_interval(pairs, 1e-3)
+    several = np.unique(subjects, return_counts=True)[1] > 1
+    return {
+        "films": len(prints),
+        "subjects": len(several),
+        "subjects_with_two_or_more": int(several.sum()),
+        "impostor_pairs": len(pairs.impostor),
+        "auc": round(auc(pairs), 4),
+        "tar_at_fmr": {f"{f:g}": round(tar_at_fmr(pairs, f), 4) for f in _rates(pairs)},
+        "tar_at_fmr_0.001_interval_95": [round(low, 4), round(high, 4)],
+        "precision_at_1": round(precision_at_1(prints, subjects), 4),
+        "20_way_1_shot": round(n_way_one_shot(prints, subjects, 20), 4),
+        "kept_by_gate": round(float(accepted.mean()), 4),
+    }
+
+
+def _rates(pairs: PairScores) -> list[float]:
+    """False match rates that at least 10 impostor pairs stand for."""
+    return [f for f in (1e-2, 1e-3, 1e-4, 1e-5) if f * len(pairs.impostor) >= 10]
+
+
+def _encode(
+    encoder: Encoder, pack: Pack
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_], npt.NDArray[np.bool_]]:
+    """Fingerprints as a store holds them, for films of known subjects."""
+    blocks = [encoder.encode(pack.films[i : i + _BATCH]) for i in range(0, len(pack.films), _BATCH)]
+    prints = np.concatenate([b.fingerprints for b in blocks]).astype(np.float16).astype(np.float32)
+    return prints, pack.subjects, np.concatenate([b.accepted for b in blocks])
+
+
+@torch.inference_mode()
+def _features(net: nn.Module, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    net.eval()
+    out = []
+    for start in range(0, len(films), _BATCH):
+        x = torch.from_numpy(films[start : start + _BATCH])[:, None].float() / 255.0
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = net.features(x)  # type: ignore[operator]
+        out.append(features.float())
+    return torch.cat(out).numpy()
+
+
+def _golden_fingerprints(folder: Path, card: Card, inputs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Fingerprints of the golden inputs in float32, the reference for every machine."""
+    from safetensors.torch import load
+
+    from leakscan.fingerprint.encoders.networks import ARCHITECTURES
+
+    state = {k: v for k, v in load((folder / card.weights).read_bytes()).items() if not k.startswith("gate.")}
+    net = ARCHITECTURES[card.architecture](card.dim).eval()
+    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    with torch.inference_mode():
+        out = net(torch.from_numpy(inputs)[:, None].float() / 255.0)
+    return nn.functional.normalize(out).numpy()
+
+
+def _png(picture: npt.NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
