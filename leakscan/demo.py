@@ -31,6 +31,7 @@ from leakscan.evaluation.alterations import (
 from leakscan.evaluation.drawing import draw_film
 from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.evaluation.writers import (
+    Compression,
     Film,
     Grid,
     write_dicom_film,
@@ -78,33 +79,36 @@ class _Container:
     write: Callable[[Film, Path, Rng, str], None]
 
 
+def _write_dicom(
+    film: Film,
+    path: Path,
+    rng: Rng,
+    patient: str,
+    *,
+    monochrome1: bool = False,
+    compression: Compression = "",
+) -> None:
+    # A drawing must not claim to be a chest film: it would be compared with those by subject.
+    write_dicom_film(
+        film,
+        path,
+        rng,
+        monochrome1=monochrome1,
+        compression=compression,
+        patient=patient,
+        body_part="PHANTOM",
+    )
+
+
 _CONTAINERS = {
     "PNG": _Container(".png", 8, lambda film, path, rng, patient: write_png(film, path)),
     "16-bit PNG": _Container(".png", 12, lambda film, path, rng, patient: write_png(film, path)),
     "JPEG": _Container(".jpg", 8, lambda film, path, rng, patient: write_jpeg(to_eight_bits(film), path)),
     "TIFF": _Container(".tif", 12, lambda film, path, rng, patient: write_tiff(film, path)),
-    "DICOM": _Container(
-        ".dcm", 12, lambda film, path, rng, patient: write_dicom_film(film, path, rng, patient=patient)
-    ),
-    "DICOM MONOCHROME1": _Container(
-        ".dcm",
-        12,
-        lambda film, path, rng, patient: write_dicom_film(film, path, rng, patient=patient, monochrome1=True),
-    ),
-    "DICOM JPEG 2000": _Container(
-        ".dcm",
-        12,
-        lambda film, path, rng, patient: write_dicom_film(
-            film, path, rng, patient=patient, compression="jpeg2000"
-        ),
-    ),
-    "DICOM RLE": _Container(
-        ".dcm",
-        8,
-        lambda film, path, rng, patient: write_dicom_film(
-            film, path, rng, patient=patient, compression="rle"
-        ),
-    ),
+    "DICOM": _Container(".dcm", 12, lambda *args: _write_dicom(*args)),
+    "DICOM MONOCHROME1": _Container(".dcm", 12, lambda *args: _write_dicom(*args, monochrome1=True)),
+    "DICOM JPEG 2000": _Container(".dcm", 12, lambda *args: _write_dicom(*args, compression="jpeg2000")),
+    "DICOM RLE": _Container(".dcm", 8, lambda *args: _write_dicom(*args, compression="rle")),
 }
 
 _BYTE_COPIES = ("JPEG", "PNG", "DICOM")

@@ -9,7 +9,9 @@ import typer
 
 from leakscan.cli.output import Output
 from leakscan.cli.run_audit import audit_command
+from leakscan.cli.run_bench import bench_app
 from leakscan.cli.run_compare import compare_command
+from leakscan.cli.run_demo import demo_command
 from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_models import models_app
@@ -30,7 +32,9 @@ app.command("compare")(compare_command)
 app.command("fingerprint")(fingerprint_command)
 app.command("audit")(audit_command)
 app.command("exclude")(exclude_command)
+app.command("demo")(demo_command)
 app.add_typer(models_app, name="models")
+app.add_typer(bench_app, name="bench")
 
 
 def _version(asked: bool) -> None:

@@ -13,6 +13,8 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from leakscan.errors import LeakscanError
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class LocalEngine:
         """See :class:`leakscan.types.Engine`.
 
         Raises:
-            LeakscanError: a worker process was killed.
+            LeakscanError: a worker process was killed, or the user's script lacks its import guard.
         """
         iterator = iter(items)
         first = list(islice(iterator, _FEW))
@@ -48,10 +50,12 @@ class LocalEngine:
             yield from map(function, first)
             yield from map(function, iterator)
             return
-        # Workers are forked: they start at once and need no import guard in the user's script.
-        # Nothing that runs in them uses torch or Arrow, whose threads a fork would not carry over.
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(self.workers, context, initializer=_become_worker) as pool:
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise LeakscanError(
+                "Worker processes import the script that started them, and this script starts a run on import.",
+                'Put the call below a line: if __name__ == "__main__":',
+            )
+        with ProcessPoolExecutor(self.workers, _context(), initializer=_become_worker) as pool:
             pending: deque[Future[list[R]]] = deque()
             try:
                 chunks = _chunks(_chain(first, iterator), chunk)
@@ -71,12 +75,25 @@ class LocalEngine:
                     future.cancel()
 
 
+def _context() -> multiprocessing.context.BaseContext:
+    """Workers are forked from a server that has loaded what they need and runs no threads.
+
+    Forking this process itself would copy the locks of OpenCV's, torch's and Arrow's threads in
+    whatever state they are, and deadlock.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["leakscan.fingerprint.prepare", "leakscan.decide.verification"])
+    return context
+
+
 def _become_worker() -> None:
-    # Ctrl-C is the parent's business; OpenCV's own threads would fight over the same cores.
+    # Ctrl-C is the parent's business. Threads of OpenCV and of NumPy's BLAS inside every worker would
+    # fight over the same cores: six times slower on two of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import cv2
 
     cv2.setNumThreads(1)
+    threadpool_limits(1)
 
 
 def _run(function: Callable[[T], R], block: list[T]) -> list[R]:

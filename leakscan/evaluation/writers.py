@@ -86,6 +86,7 @@ def write_dicom_film(
     monochrome1: bool = False,
     compression: Compression = "",
     patient: str = "",
+    body_part: str = "CHEST",
 ) -> None:
     """Writes a frontal chest film ``(height, width)`` as a computed-radiography object.
 
@@ -96,10 +97,11 @@ def write_dicom_film(
         monochrome1: store the negative and say so, as some detectors do.
         compression: a lossless transfer syntax, or none.
         patient: PatientID, or empty.
+        body_part: BodyPartExamined; a drawing should not call itself a chest.
     """
     ds = _instance(ComputedRadiographyImageStorage, rng, patient, _uid(rng), _uid(rng))
     ds.Modality = "CR"
-    ds.BodyPartExamined = "CHEST"
+    ds.BodyPartExamined = body_part
     ds.ViewPosition = "PA"
     ds.InstanceNumber = 1
     if monochrome1:

@@ -37,6 +37,7 @@ class Agreement:
         motion: quartiles (median, upper) over the textured part of the overlap of how far details of
             one still have to move to lie on the other, in thousandths of the larger field's longest
             side. A copy has none; a second film has ribs, heart and diaphragm elsewhere.
+        shared_px: longest side of the larger field in pixels that both pictures have.
         texture: share of the overlap in which both have local contrast above noise, 0..1.
     """
 
@@ -44,6 +45,7 @@ class Agreement:
     correlation: float
     grey_correlation: float
     motion: tuple[float, float]
+    shared_px: int
     texture: float
 
 
@@ -147,6 +149,7 @@ class _Pair:
             correlation=_correlation(contrast_a[overlap], contrast_b[overlap]),
             grey_correlation=_correlation(self.a[overlap], warped[overlap]),
             motion=(moved[0] / thousandth, moved[1] / thousandth),
+            shared_px=max(self.a.shape),
             texture=texture,
         )
 

@@ -23,6 +23,8 @@ _NOISE = 8.0  # grey levels of 255
 _THUMB_REACH = 2.2  # standard deviations of the mask either way
 _HEAD_MM = (30.0, 85.0)  # geometric mean of the mask's standard deviations that a head or body part has
 _TYPICAL_MM = 45.0
+_FIELD_MM = (60.0, 1000.0)  # longest side of a field that is taken at its word
+_TYPICAL_FIELD_MM = 220.0
 _LEAST_VOXELS = 6
 _MOST_VOXELS = 112
 
@@ -75,6 +77,9 @@ def describe_volume(values: npt.NDArray[np.float32], spacing_mm: tuple[float, ..
     stretched, flat = _stretched(values)
     if flat or min(values.shape) < 3:
         return _blank(np.zeros((1, 1, 1), np.uint8))
+    longest = float((spacing * values.shape).max())
+    if not _FIELD_MM[0] < longest < _FIELD_MM[1]:
+        spacing = spacing * _TYPICAL_FIELD_MM / longest
     grid = _resampled(stretched, spacing, STEP_MM)
     mask = _mask(grid)
     size = float(np.prod(_moments(mask)[1]) ** (1 / 3)) * STEP_MM

@@ -1,0 +1,6 @@
+"""``python -m leakscan``."""
+
+from leakscan.cli.app import main
+
+if __name__ == "__main__":
+    main()

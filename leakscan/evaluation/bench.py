@@ -1,0 +1,176 @@
+"""The benchmarks behind ``leakscan bench``: planted leaks, and speed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from leakscan.errors import ImageError, UsageError
+from leakscan.evaluation.alterations import ALTERATIONS
+from leakscan.evaluation.baselines import phash_pairs
+from leakscan.evaluation.measured_run import MeasuredRun, run_compare
+from leakscan.evaluation.planted import plant
+from leakscan.evaluation.planted_score import PlantedScore, score
+from leakscan.sources.formats import decode
+from leakscan.sources.open import open_source
+from leakscan.types import DecodeOptions, ImageRef, Silent
+
+SPEED_SIDE = 256
+
+
+def planted_bench(
+    source: str, work: Path, copies: int, seed: int, exclude: Sequence[str] = (), kinds: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Plants leaks into films and scores what ``compare`` and a pHash baseline find.
+
+    Args:
+        source: folder or manifest of films; of a declared subject only the first is used.
+        work: empty folder to work in.
+        copies: altered films per kind.
+        seed: of the planting.
+        exclude: globs of films to leave out (real duplicates would count as false pairs).
+        kinds: alterations; all by default.
+
+    Returns:
+        ``leakscan`` and ``phash``: scores; ``run``: seconds, memory and timings.
+
+    Raises:
+        LeakscanError: there are too few films, or the run failed.
+    """
+    films = [Path(ref.files[0]) for ref in one_per_subject(source, exclude)]
+    truth = plant(films, work / "planted", copies, seed, kinds=tuple(kinds) or tuple(ALTERATIONS))
+    run = run_compare([truth.a, truth.b], work / "run", work / "cache")
+    found = pq.read_table(work / "run" / "pairs.parquet", columns=["path_a", "path_b", "relation"])
+    rows = zip(*(found[c].to_pylist() for c in found.column_names), strict=True)
+    pairs = [(a, b, relation) for a, b, relation in rows if relation != "same_subject"]
+    began = time.monotonic()
+    baseline = phash_pairs(truth.a, truth.b)
+    phash_seconds = time.monotonic() - began
+    return {
+        "films": len(films),
+        "planted": len(truth.copies),
+        "leakscan": _score_dict(score(truth, pairs)),
+        "phash": {**_score_dict(score(truth, baseline.pairs)), "seconds": round(phash_seconds, 1)},
+        "run": _run_dict(run),
+    }
+
+
+def speed_bench(source: str, work: Path, images: int) -> dict[str, Any]:
+    """Times the first and the second run on two folders of 256 px PNG.
+
+    Beside the run stands its floor: decoding the same files once, on one core, with Pillow.
+
+    Args:
+        source: folder or manifest with at least twice as many films.
+        work: empty folder to work in.
+        images: in each of the two folders.
+
+    Raises:
+        LeakscanError: there are too few films, or the run failed.
+    """
+    folders = [work / "A", work / "B"]
+    refs = _films(source)
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for number in range(images):
+            ref = next(refs, None)
+            if ref is None:
+                raise UsageError(f"{source} has fewer than {2 * images} readable films.", "Lower --images.")
+            _as_png(ref, folder / f"{number:06d}.png")
+    floor = _decode_seconds(folders)
+    first = run_compare(folders, work / "run", work / "cache")
+    second = run_compare(folders, work / "run", work / "cache")
+    return {
+        "images": [images, images],
+        "side_px": SPEED_SIDE,
+        "pillow_decode_s": round(floor, 2),
+        "first": _run_dict(first),
+        "second": _run_dict(second),
+        "first_over_decode": round(first.seconds / floor, 1),
+        "images_per_second": round(2 * images / first.seconds, 1),
+    }
+
+
+def one_per_subject(source: str, exclude: Sequence[str] = ()) -> Iterator[ImageRef]:
+    """Readable images of a source, the first of every declared subject."""
+    seen: set[str] = set()
+    for ref in open_source(source, DecodeOptions(), exclude).scan(Silent()):
+        subject = ref.tags.subject
+        if ref.status == "ok" and subject not in seen:
+            seen |= {subject} - {""}
+            yield ref
+
+
+def _films(source: str) -> Iterator[ImageRef]:
+    return (ref for ref in open_source(source, DecodeOptions()).scan(Silent()) if ref.status == "ok")
+
+
+def _as_png(ref: ImageRef, path: Path) -> None:
+    try:
+        values = decode(ref, DecodeOptions()).values
+    except ImageError as e:
+        raise UsageError(f"{ref.path}: {e.message}") from e
+    low, high = float(values.min()), float(values.max())
+    grey = np.clip((values - low) / max(high - low, 1e-12) * 255, 0, 255).astype(np.uint8)
+    Image.fromarray(grey).resize((SPEED_SIDE, SPEED_SIDE)).save(path)
+
+
+def _decode_seconds(folders: Sequence[Path]) -> float:
+    began = time.monotonic()
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
+            with Image.open(path) as image:
+                image.load()
+    return time.monotonic() - began
+
+
+def _run_dict(run: MeasuredRun) -> dict[str, Any]:
+    return {
+        "seconds": round(run.seconds, 1),
+        "peak_mb": round(run.peak_mb),
+        "timings": run.summary["timings"],
+        "verified_pairs": sum(c["verified"] for c in run.summary["comparisons"]),
+        "exit_code": run.summary["exit_code"],
+    }
+
+
+def _score_dict(result: PlantedScore) -> dict[str, Any]:
+    def recall(group: Any) -> dict[str, Any]:
+        return {
+            "planted": group.found.total,
+            "found": group.found.hits,
+            "recall": round(group.found.rate, 4),
+            "interval_95": [round(x, 4) for x in group.found.interval],
+            "as_expected": group.as_expected.hits,
+        }
+
+    return {
+        "overall": recall(result.overall),
+        "by_alteration": {g.name: recall(g) for g in result.by_alteration},
+        "by_relation": {g.name: recall(g) for g in result.by_relation},
+        "false_pairs": len(result.false_pairs),
+        "false": [list(pair) for pair in result.false_pairs[:20]],
+    }
+
+
+def fresh_folder(work: Path) -> Path:
+    """An empty work folder.
+
+    Raises:
+        UsageError: it exists and has something in it that no benchmark made.
+    """
+    marker = work / ".leakscan-bench"
+    if work.exists() and any(work.iterdir()):
+        if not marker.exists():
+            raise UsageError(f"{work} is not empty.", "Name a new folder with -o.")
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    return work
