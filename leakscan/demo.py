@@ -105,7 +105,7 @@ _CONTAINERS = {
     "16-bit PNG": _Container(".png", 12, lambda film, path, rng, patient: write_png(film, path)),
     "JPEG": _Container(".jpg", 8, lambda film, path, rng, patient: write_jpeg(to_eight_bits(film), path)),
     "TIFF": _Container(".tif", 12, lambda film, path, rng, patient: write_tiff(film, path)),
-    "DICOM": _Container(".dcm", 12, lambda *args: _write_dicom(*args)),
+    "DICOM": _Container(".dcm", 12, _write_dicom),
     "DICOM MONOCHROME1": _Container(".dcm", 12, lambda *args: _write_dicom(*args, monochrome1=True)),
     "DICOM JPEG 2000": _Container(".dcm", 12, lambda *args: _write_dicom(*args, compression="jpeg2000")),
     "DICOM RLE": _Container(".dcm", 8, lambda *args: _write_dicom(*args, compression="rle")),

@@ -52,7 +52,7 @@ class LocalEngine:
             return
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             raise LeakscanError(
-                "Worker processes import the script that started them, and this script starts a run on import.",
+                "Worker processes import the script that started them, and this one starts a run on import.",
                 'Put the call below a line: if __name__ == "__main__":',
             )
         with ProcessPoolExecutor(self.workers, _context(), initializer=_become_worker) as pool:

@@ -6,6 +6,7 @@ the two datasets only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from leakscan.fingerprint.hashing import PHASH_BITS
-from leakscan.match.index import ExactIndex, search_hashes
+from leakscan.match.index import ExactIndex, HashIndex
 
 NO_SCORE = float("nan")
 NEAREST = 3
 """Nearest pictures of every picture that get a second look, however far they are: a heavily cropped
 copy may be far from its original and yet nearer than anything else."""
+NEAREST_LOOKS = 10
+"""The same by perceptual hash, for pictures without a fingerprint; hashes rank worse."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,9 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
             found.update(dict.fromkeys(zip(rows_a[i].tolist(), rows_b[j].tolist(), strict=True), NO_SCORE))
     for ndim in (2, 3):
         rows_a, rows_b = np.flatnonzero(a.ndim == ndim), np.flatnonzero(b.ndim == ndim)
-        hits = search_hashes(a.phash[rows_a], b.phash[rows_b, 0], radius, max_pairs, PHASH_BITS)
-        cut += hits.cut
-        at = zip(rows_a[hits.found].tolist(), rows_b[hits.query].tolist(), strict=True)
-        found.update(dict(zip(at, hits.score.tolist(), strict=True)))
+        for i, j, bits, past_limit in _near_looks(a, b, rows_a, rows_b, radius, max_pairs):
+            found.update(dict(zip(zip(i.tolist(), j.tolist(), strict=True), bits.tolist(), strict=True)))
+            cut += past_limit
     pairs = np.array(list(found), np.int64).reshape(-1, 2)
     bits = np.array(list(found.values()), np.float32)
     score = scores(a, b, pairs)
@@ -150,6 +152,33 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
     return Candidates(
         pairs[order, 0], pairs[order, 1], score[order], bits[order], comparisons, cut, cut_score
     )
+
+
+def _near_looks(
+    a: Side,
+    b: Side,
+    rows_a: npt.NDArray[np.int64],
+    rows_b: npt.NDArray[np.int64],
+    radius: int,
+    max_pairs: int,
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32], int]]:
+    """Pairs near by their perceptual hashes, as ``(index in a, index in b, differing bits, cut)``.
+
+    All within the radius; and, for pictures that no fingerprint speaks for, the nearest ones.
+    """
+    if not len(rows_a) or not len(rows_b):
+        return
+    index_a = HashIndex(a.phash[rows_a], PHASH_BITS)
+    index_b = HashIndex(b.phash[rows_b], PHASH_BITS)
+    hits = index_a.range_search(b.phash[rows_b, 0], radius, max_pairs)
+    yield rows_a[hits.found], rows_b[hits.query], hits.score, hits.cut
+    mute_a, mute_b = rows_a[a.encoder[rows_a] == ""], rows_b[b.encoder[rows_b] == ""]
+    if len(mute_a):
+        hits = index_b.nearest(a.phash[mute_a, 0], NEAREST_LOOKS)
+        yield mute_a[hits.query], rows_b[hits.found], hits.score, hits.cut
+    if len(mute_b):
+        hits = index_a.nearest(b.phash[mute_b, 0], NEAREST_LOOKS)
+        yield rows_a[hits.found], mute_b[hits.query], hits.score, hits.cut
 
 
 def equal_pixels(a: Side, b: Side) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

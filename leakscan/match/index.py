@@ -94,43 +94,66 @@ class ExactIndex:
         return Hits(query, found.ravel().astype(np.int64), scores.ravel())
 
 
-def search_hashes(
-    variants: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], radius: int, limit: int, bits: int
-) -> Hits:
-    """Pairs of perceptual hashes that differ in few bits under any flip, turn or inversion.
+class HashIndex:
+    """Perceptual hashes of one side, to be met under any flip, turn or inversion.
 
     Args:
-        variants: ``(n, 8)`` hashes of the index side in all orientations.
-        hashes: ``(m,)`` upright hashes of the query side.
-        radius: largest number of differing bits.
-        limit: of pairs returned, closest first.
+        variants: ``(n, 8)`` uint64 hashes in all orientations.
         bits: that a hash uses; the rest are zero.
-
-    Returns:
-        ``query`` counts in ``hashes``, ``found`` in ``variants``' rows; ``score`` is the number of
-        differing bits.
     """
-    faiss = load_faiss()
-    if not len(variants) or not len(hashes):
-        empty = np.zeros(0, np.int64)
-        return Hits(empty, empty, np.zeros(0, np.float32))
-    index = faiss.IndexBinaryFlat(64)
-    index.add(np.ascontiguousarray(variants).reshape(-1, 1).view(np.uint8))
-    everything = np.uint64((1 << bits) - 1)
-    best = _Best(limit, largest=False)
-    for start in range(0, len(hashes), _QUERY_BLOCK):
-        block = np.ascontiguousarray(hashes[start : start + _QUERY_BLOCK])
-        nearest: dict[tuple[int, int], float] = {}
-        for sign in (block, block ^ everything):
-            ends, distances, found = index.range_search(sign.reshape(-1, 1).view(np.uint8), radius + 1)
-            query = np.repeat(np.arange(len(block)), np.diff(ends.astype(np.int64))) + start
-            row = found // variants.shape[1]
-            for q, r, d in zip(query.tolist(), row.tolist(), distances.tolist(), strict=True):
-                nearest[q, r] = min(d, nearest.get((q, r), 65.0))
-        if nearest:
-            pairs = np.array(list(nearest), np.int64)
-            best.add(pairs[:, 0], pairs[:, 1], np.array(list(nearest.values()), np.float32))
-    return best.hits()
+
+    def __init__(self, variants: npt.NDArray[np.uint64], bits: int) -> None:
+        self._orientations = variants.shape[1]
+        self._everything = np.uint64((1 << bits) - 1)
+        self._index = load_faiss().IndexBinaryFlat(64)
+        self._index.add(_bytes(variants))
+
+    def range_search(self, hashes: npt.NDArray[np.uint64], radius: int, limit: int) -> Hits:
+        """Pairs of hashes ``(m,)`` with these that differ in at most ``radius`` bits, closest first.
+
+        ``score`` of the result is the number of differing bits.
+        """
+        best = _Best(limit, largest=False)
+        for start in range(0, len(hashes), _QUERY_BLOCK):
+            block = hashes[start : start + _QUERY_BLOCK]
+            parts = []
+            for sign in (block, block ^ self._everything):
+                ends, distances, found = self._index.range_search(_bytes(sign), radius + 1)
+                query = np.repeat(np.arange(len(block)), np.diff(ends.astype(np.int64))) + start
+                parts.append((query, found // self._orientations, distances))
+            best.add(*_closest(parts))
+        return best.hits()
+
+    def nearest(self, hashes: npt.NDArray[np.uint64], k: int) -> Hits:
+        """The ``k`` hashes nearest to each of ``(m,)``, by differing bits."""
+        depth = min(k * self._orientations, self._index.ntotal)
+        parts = []
+        for sign in (hashes, hashes ^ self._everything):
+            distances, found = self._index.search(_bytes(sign), depth)
+            query = np.repeat(np.arange(len(hashes)), depth)
+            parts.append((query, found.ravel() // self._orientations, distances.ravel()))
+        query, found, distance = _closest(parts)
+        order = np.lexsort((found, distance, query))
+        rank = np.arange(len(order)) - np.searchsorted(query[order], query[order])
+        keep = order[rank < k]
+        return Hits(query[keep], found[keep], distance[keep])
+
+
+def _bytes(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+    """Hashes as the rows of eight bytes that FAISS wants."""
+    return np.ascontiguousarray(hashes).reshape(-1, 1).view(np.uint8)
+
+
+def _closest(
+    parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """One entry per (query, row), with the smallest of its distances."""
+    query, found, distance = (np.concatenate([p[i] for p in parts]) for i in range(3))
+    order = np.lexsort((distance, found, query))
+    query, found, distance = query[order], found[order], distance[order]
+    first = np.ones(len(query), bool)
+    first[1:] = (query[1:] != query[:-1]) | (found[1:] != found[:-1])
+    return query[first].astype(np.int64), found[first].astype(np.int64), distance[first].astype(np.float32)
 
 
 class _Best:

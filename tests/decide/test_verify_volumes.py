@@ -61,10 +61,9 @@ def test_an_altered_copy_is_the_same_image_and_the_alteration_is_named(name: str
     assert found.overlap > 0.9
 
 
-def test_different_heads_are_not_the_same_image() -> None:
+def test_different_brains_are_not_the_same_image_even_in_one_and_the_same_skull() -> None:
     found = [verify_volumes(drawn(a), drawn(b)) for a in range(4) for b in range(a)]
     assert not any(each.same_image for each in found)
-    assert max(each.correlation for each in found) < 0.8
 
 
 def test_another_contrast_of_the_same_head_is_not_the_same_image() -> None:

@@ -1,0 +1,346 @@
+"""The command line as scripts and people meet it: documents, exit codes, and being stopped at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import NO_ENCODER, Leakscan, fill, rows_of, save
+
+import leakscan
+import leakscan.fingerprint.prepare as prepare
+
+SLOW = """
+import sys, time
+import leakscan.fingerprint.prepare as prepare
+import leakscan.fingerprint.pipeline as pipeline
+real = prepare.decode
+def slow(ref, options):
+    time.sleep({seconds})
+    with open({log!r}, "a") as log:
+        log.write(ref.path + chr(10))
+    return real(ref, options)
+prepare.decode = slow
+pipeline._FLUSH_ROWS = {flush}
+from leakscan.cli.app import main
+sys.argv = ["leakscan", *{arguments!r}]
+main()
+"""
+
+
+class Slow:
+    """``leakscan`` as a process of its own whose images take their time."""
+
+    def __init__(self, folder: Path, *arguments: str, seconds: float = 0.02, flush: int = 1024) -> None:
+        self.log = folder / "decoded.log"
+        self.log.write_text("")
+        code = SLOW.format(seconds=seconds, log=str(self.log), arguments=list(arguments), flush=flush)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def decoded(self) -> int:
+        return len(self.log.read_text().splitlines())
+
+    def wait_for(self, condition: Any, what: str) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert self.process.poll() is None, f"ended before {what}: {self.process.communicate()}"
+            assert time.monotonic() < deadline, f"no {what} in a minute"
+            time.sleep(0.01)
+
+    def children(self) -> list[int]:
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[Path]:
+    """200 small pictures."""
+    yield fill(tmp_path / "A", range(200))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+
+
+# Being stopped
+
+
+def test_ctrl_c_says_so_in_a_sentence_and_the_next_run_goes_on(
+    leakscan: Leakscan, tmp_path: Path, many: Path
+) -> None:
+    slow = Slow(tmp_path, "fingerprint", "A", "-o", "a.fps", "--workers", "1", *NO_ENCODER)
+    slow.wait_for(lambda: slow.decoded() >= 110, "110 images")
+    slow.process.send_signal(signal.SIGINT)
+    code, _, err = slow.end()
+    assert code == 130
+    assert "Stopped." in err
+    assert "Traceback" not in err
+    again = leakscan("fingerprint", "A", "-o", "a.fps", "--json", *NO_ENCODER)
+    assert again.code == 0
+    assert again.json["images"] == 200
+    assert again.json["images_read"] <= 200 - 64
+
+
+@linux
+def test_kill_9_loses_no_image_that_was_stored_and_leaves_no_process(
+    leakscan: Leakscan, tmp_path: Path, many: Path
+) -> None:
+    arguments = ("fingerprint", "A", "-o", "a.fps", "--workers", "1", *NO_ENCODER)
+    slow = Slow(tmp_path, *arguments, flush=64)
+    shards = tmp_path / "a.fps" / "shards"
+    slow.wait_for(lambda: list(shards.glob("*.parquet")), "shard")
+    workers = slow.children()
+    slow.process.kill()
+    slow.end_code = slow.process.wait(60)  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 5
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [pid for pid in workers if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    again = leakscan("fingerprint", "A", "-o", "a.fps", "--json", *NO_ENCODER)
+    assert again.json["images"] == 200
+    assert 0 < again.json["images_read"] <= 200 - 64
+    assert workers
+    assert not left, "worker processes outlive their parent"
+
+
+def test_a_killed_worker_is_said_and_the_next_run_goes_on(leakscan: Leakscan, tmp_path: Path, many: Path) -> None:
+    if not Path("/proc/self/task").exists():
+        pytest.skip("looks into /proc")
+    slow = Slow(tmp_path, "fingerprint", "A", "-o", "a.fps", "--workers", "1", *NO_ENCODER)
+    slow.wait_for(lambda: slow.decoded() >= 110, "110 images")
+    for pid in slow.children():
+        os.kill(pid, signal.SIGKILL)
+    code, _, err = slow.end()
+    assert code == 2
+    assert "worker process was killed" in err
+    assert "Traceback" not in err
+    again = leakscan("fingerprint", "A", "-o", "a.fps", "--json", *NO_ENCODER)
+    assert again.json["images"] == 200
+    assert again.json["images_read"] <= 200 - 64
+
+
+def interrupted_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = prepare.decode, []
+
+    def decode(ref: Any, options: Any) -> Any:
+        seen.append(ref.path)
+        if len(seen) > n:
+            raise KeyboardInterrupt
+        return real(ref, options)
+
+    monkeypatch.setattr(prepare, "decode", decode)
+
+
+def test_even_a_few_images_are_not_read_again_after_ctrl_c(
+    leakscan: Leakscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty large volumes may be an hour's work."""
+    fill(tmp_path / "A", range(40))
+    with monkeypatch.context() as patch:
+        interrupted_after(30, patch)
+        assert leakscan("fingerprint", "A", "-o", "a.fps", *NO_ENCODER).code == 130
+    again = leakscan("fingerprint", "A", "-o", "a.fps", "--json", *NO_ENCODER)
+    assert again.json["images"] == 40
+    assert again.json["images_read"] == 10
+
+
+def test_the_same_command_goes_on_after_ctrl_c(
+    leakscan: Leakscan, two_folders: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence says "run it again to go on"; the run folder must not be in the way."""
+    with monkeypatch.context() as patch:
+        interrupted_after(5, patch)
+        stopped = leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
+    assert stopped.code == 130
+    assert "run it again" in stopped.error
+    assert leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER).code == 1
+
+
+def test_ctrl_c_with_json_is_a_document_with_the_code_of_the_process(
+    leakscan: Leakscan, two_folders: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_after(2, monkeypatch)
+    ran = leakscan("compare", "A", "B", "--json", *NO_ENCODER)
+    assert ran.code == 130
+    assert ran.json["exit_code"] == 130
+
+
+# Documents
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_json_is_one_document_and_nothing_else(leakscan: Leakscan, two_folders: object, workers: str) -> None:
+    ran = leakscan("compare", "A", "B", "--json", "-o", "run", "--workers", workers)
+    assert ran.json["exit_code"] == ran.code
+    assert {"datasets", "comparisons", "decisions", "timings", "encoders", "reasons", "report"} <= set(ran.json)
+    assert ran.err == ""
+    assert json.loads(Path("run/summary.json").read_text())["decisions"] == ran.json["decisions"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fingerprint", "A", "-o", "a.fps"),
+        ("exclude", "run", "--from", "A"),
+        ("models", "list"),
+        ("compare", "A", "gone"),
+        ("audit", "A"),
+    ],
+)
+def test_every_command_speaks_json(leakscan: Leakscan, two_folders: object, arguments: tuple[str, ...]) -> None:
+    leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
+    ran = leakscan(*arguments, "--json")
+    assert ran.json is not None
+    assert ran.code in (0, 2)
+    if ran.code:
+        assert ran.json["exit_code"] == 2
+        assert ran.json["error"] in ran.error
+
+
+def test_wrong_usage_with_json_is_a_document_too(leakscan: Leakscan) -> None:
+    ran = leakscan("compare", "--json")
+    assert ran.code == 2
+    assert ran.json["exit_code"] == 2
+
+
+def test_quiet_says_nothing_and_the_exit_code_tells(leakscan: Leakscan, two_folders: object) -> None:
+    ran = leakscan("compare", "A", "B", "-q", *NO_ENCODER)
+    assert (ran.code, ran.out, ran.err) == (1, "", "")
+    wrong = leakscan("compare", "A", "gone", "-q")
+    assert wrong.out == ""
+    assert "gone" in wrong.error
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--kind", "knee"),
+        ("--fail-on", "anything"),
+        ("--frames", "some"),
+        ("--subjects", "guess"),
+        ("--subjects", "regex:("),
+        ("--encoder", "nobody"),
+        ("--max-unread", "2"),
+        ("--max-pairs", "0"),
+        ("--max-pairs", "many"),
+        ("--workers", "-1"),
+    ],
+)
+def test_a_wrong_value_is_named_before_anything_is_read(
+    leakscan: Leakscan, two_folders: object, option: str, value: str
+) -> None:
+    ran = leakscan("compare", "A", "B", option, value)
+    assert ran.code == 2
+    assert value.removeprefix("regex:") in ran.error
+    assert option in ran.error or option in ("--encoder", "--subjects")
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "code"),
+    [("same_file", 3), ("same_pixels", 1), ("same_image", 1), ("same_subject", 1), ("review", 1), ("none", 0)],
+)
+def test_fail_on_decides_what_fails(
+    leakscan: Leakscan, two_folders: object, fail_on: str, code: int
+) -> None:
+    assert leakscan("compare", "A", "B", "--fail-on", fail_on, *NO_ENCODER).code == code
+
+
+def test_help_and_version_load_no_torch() -> None:
+    code = "import sys; from leakscan.cli.app import run; run(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    for argument in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "leakscan" in done.stdout or leakscan.__version__ in done.stdout
+
+
+def test_a_terminal_without_unicode_gets_no_traceback(tmp_path: Path, two_folders: object) -> None:
+    fill(tmp_path / "胸部", [3])
+    done = subprocess.run(
+        [sys.executable, "-m", "leakscan", "compare", "胸部", "B", "--workers", "0", *NO_ENCODER],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_reader_that_stops_reading_is_not_taken_for_a_leak(tmp_path: Path) -> None:
+    """``leakscan compare A B | head -1`` under ``pipefail``."""
+    fill(tmp_path / "A", [1, 2])
+    fill(tmp_path / "B", [5, 6])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "leakscan", "compare", "A", "B", "--workers", "0", *NO_ENCODER],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) != 1
+    assert "Traceback" not in err
+
+
+# The Python door
+
+
+def test_the_python_api_returns_the_tables_it_writes(
+    tmp_path: Path, two_folders: tuple[Path, Path], leakscan: Leakscan
+) -> None:
+    import leakscan as api
+
+    a, b = two_folders
+    options = api.RunOptions(cache=tmp_path / "cache", kind="other_2d", workers=0)
+    result = api.compare(a, b, output=tmp_path / "run", options=options)
+    assert result.exit_code == 1
+    for name in ("images", "fingerprints", "pairs", "subjects"):
+        assert getattr(result, name).num_rows == len(rows_of(tmp_path / "run", name))
+    with pytest.raises(api.LeakscanError, match="gone"):
+        api.compare(a, tmp_path / "gone", options=options)
+
+
+def test_the_python_api_runs_twice_in_one_process_with_workers(tmp_path: Path, leakscan: Leakscan) -> None:
+    """Workers are forked from a process in which OpenCV, torch and FAISS have had their threads."""
+    import leakscan as api
+
+    rng = np.random.default_rng(5)
+    for name in ("A", "B"):
+        for i in range(30):
+            save(tmp_path / name / f"{i}.png", rng.integers(0, 255, (300, 300), dtype=np.uint8))
+    for i in range(2):
+        options = api.RunOptions(cache=tmp_path / f"cache{i}", workers=2)
+        result = api.compare(tmp_path / "A", tmp_path / "B", options=options)
+        assert result.images.num_rows == 60
