@@ -323,7 +323,19 @@ def test_two_sources_of_one_name_are_told_apart(leakscan: Leakscan, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "name",
-    ["two words", "o'brien \"x\"", "[red]", "[bold](1)", "100%", "Кардиология", "胸部 X線", "a?b", "-o", "{n}", "<b>&"],
+    [
+        "two words",
+        'o\'brien "x"',
+        "[red]",
+        "[bold](1)",
+        "100%",
+        "Кардиология",
+        "胸部 X線",
+        "a?b",
+        "-o",
+        "{n}",
+        "<b>&",
+    ],
 )
 def test_any_name_goes_through_to_the_report(leakscan: Leakscan, tmp_path: Path, name: str) -> None:
     fill(tmp_path / name, [1])
@@ -371,7 +383,12 @@ def test_a_manifest_says_which_of_its_rows_are_missing_or_outside(
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("", "empty"), ("file\n3.png\n", "'path'"), ("path,kind\n3.png,knee\n", "'knee'"), ("path\n", "no images")],
+    [
+        ("", "empty"),
+        ("file\n3.png\n", "'path'"),
+        ("path,kind\n3.png,knee\n", "'knee'"),
+        ("path\n", "no images"),
+    ],
 )
 def test_a_manifest_that_makes_no_sense_exits_2(
     leakscan: Leakscan, tmp_path: Path, two_folders: object, text: str, named: str
@@ -413,7 +430,9 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
-def test_a_run_folder_that_exists_is_kept_intact(leakscan: Leakscan, tmp_path: Path, two_folders: object) -> None:
+def test_a_run_folder_that_exists_is_kept_intact(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
     assert leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER).code == 1
     before = content(tmp_path / "run")
     ran = leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)

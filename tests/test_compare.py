@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from conftest import NO_ENCODER, Leakscan, Picture, fill, rows_of, save, scene
 from PIL import Image
@@ -83,6 +84,14 @@ def test_pairs_inside_one_source_are_left_alone(leakscan: Leakscan, tmp_path: Pa
 # Privacy
 
 
+def hand(path: Path, film: Picture, patient: str, seed: int) -> None:
+    """A DICOM film that its tags declare no chest, so that no encoder has a say about it."""
+    write_dicom_film(film, path, np.random.default_rng(seed), patient=patient)
+    ds = pydicom.dcmread(path)
+    ds.BodyPartExamined = "HAND"
+    ds.save_as(path)
+
+
 @pytest.fixture
 def clinics(tmp_path: Path, films: list[Picture]) -> None:
     """Two folders of DICOM films; one patient is in both with different pictures, one picture leaks."""
@@ -90,7 +99,7 @@ def clinics(tmp_path: Path, films: list[Picture]) -> None:
         (tmp_path / name).mkdir()
         for i in (first, first + 1, first + 2):
             patient = "DOE-JANE-4711" if i in (0, 3) else f"P-{name}-{i}"
-            write_dicom_film(films[i], tmp_path / name / f"{i}.dcm", np.random.default_rng(i), patient=patient)
+            hand(tmp_path / name / f"{i}.dcm", films[i], patient, i)
 
 
 def bytes_of(*folders: Path) -> bytes:
@@ -125,7 +134,9 @@ def test_same_ids_join_and_without_it_they_only_support(
 
     def jane(run: str) -> list[dict[str, Any]]:
         both = [(r["path_a"], r["path_b"]) for r in rows_of(tmp_path / run, "pairs")]
-        return [r for r, p in zip(rows_of(tmp_path / run, "pairs"), both, strict=True) if p == ("0.dcm", "3.dcm")]
+        return [
+            r for r, p in zip(rows_of(tmp_path / run, "pairs"), both, strict=True) if p == ("0.dcm", "3.dcm")
+        ]
 
     (pair,) = jane("joined")
     assert (pair["relation"], pair["decision"]) == ("same_subject", "leak")
@@ -136,7 +147,7 @@ def test_same_ids_join_and_without_it_they_only_support(
 def test_placeholders_join_nobody(leakscan: Leakscan, tmp_path: Path, films: list[Picture]) -> None:
     for name, i in (("A", 0), ("B", 1)):
         (tmp_path / name).mkdir()
-        write_dicom_film(films[i], tmp_path / name / "x.dcm", np.random.default_rng(i), patient="ANONYMOUS")
+        hand(tmp_path / name / "x.dcm", films[i], "ANONYMOUS", i)
     leakscan("compare", "A", "B", "-o", "run", "--same-ids", *NO_ENCODER)
     assert rows_of(tmp_path / "run", "pairs") == []
 

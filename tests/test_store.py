@@ -40,7 +40,9 @@ def test_a_second_run_reads_nothing_and_a_change_reads_one(
     assert len(Store.open(tmp_path / "a.fps").load()) == 4
 
 
-def test_compare_keeps_a_store_for_every_source(leakscan: Leakscan, tmp_path: Path, two_folders: object) -> None:
+def test_compare_keeps_a_store_for_every_source(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
     first = leakscan("compare", "A", "B", "--json", *NO_ENCODER)
     again = leakscan("compare", "A", "B", "--json", *NO_ENCODER)
     assert (first.json["timings"]["images_read"], again.json["timings"]["images_read"]) == (8, 0)
@@ -134,7 +136,17 @@ def test_stores_made_with_different_keys_are_not_joined_and_the_report_says_so(
 ) -> None:
     for name, seed in (("A", 1), ("B", 2)):
         fill(tmp_path / name / "sub-07", [seed])
-        leakscan("fingerprint", name, "-o", f"{name}.fps", "--subjects", "bids", "--key", f"{name}.key", *NO_ENCODER)
+        leakscan(
+            "fingerprint",
+            name,
+            "-o",
+            f"{name}.fps",
+            "--subjects",
+            "bids",
+            "--key",
+            f"{name}.key",
+            *NO_ENCODER,
+        )
     ran = leakscan("compare", "A.fps", "B.fps", "--same-ids", "--json")
     assert ran.json["decisions"]["same_subject"]["leak"] == 0
     said = " ".join([*ran.json["reasons"], *ran.json["comparisons"][0]["words"]])
@@ -144,7 +156,9 @@ def test_stores_made_with_different_keys_are_not_joined_and_the_report_says_so(
 def test_stores_made_with_one_key_are_joined(leakscan: Leakscan, tmp_path: Path) -> None:
     for name, seed in (("A", 1), ("B", 2)):
         fill(tmp_path / name / "sub-07", [seed])
-        leakscan("fingerprint", name, "-o", f"{name}.fps", "--subjects", "bids", "--key", "both.key", *NO_ENCODER)
+        leakscan(
+            "fingerprint", name, "-o", f"{name}.fps", "--subjects", "bids", "--key", "both.key", *NO_ENCODER
+        )
     ran = leakscan("compare", "A.fps", "B.fps", "--same-ids", "--json")
     assert ran.json["decisions"]["same_subject"]["leak"] == 1
     assert ran.code == 1

@@ -35,11 +35,13 @@ def random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
     zoom = torch.exp(_uniform(n, math.log(0.72), math.log(1.2), films))
     aspect = torch.exp(torch.randn(n, device=films.device).clamp(-2, 2) * 0.06)
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    shift = 0.12
+    # A crop may lie anywhere in the film: the tighter it is, the further off the middle.
+    reach = 0.12 + 0.8 * (1 - zoom).clamp(min=0.0)
+    x, y = (_uniform(2 * n, -1.0, 1.0, films).view(2, n) * reach).unbind()
     theta = torch.stack(
         [
-            torch.stack([cos * aspect, -sin, _uniform(n, -shift, shift, films)], dim=1),
-            torch.stack([sin, cos / aspect, _uniform(n, -shift, shift, films)], dim=1),
+            torch.stack([cos * aspect, -sin, x], dim=1),
+            torch.stack([sin, cos / aspect, y], dim=1),
         ],
         dim=1,
     )

@@ -20,15 +20,8 @@ from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
-from leakscan.evaluation.metrics import (
-    PairScores,
-    auc,
-    bootstrap_interval,
-    n_way_one_shot,
-    pair_scores,
-    precision_at_1,
-    tar_at_fmr,
-)
+from leakscan.evaluation.encoder_figures import encode_pack, figures
+from leakscan.evaluation.metrics import pair_scores
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_digest, write_card
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
 from leakscan.fingerprint.preprocess import radiograph
@@ -105,7 +98,7 @@ def ship(
         impostors=impostor_scores(encoder, calibration),
         measured={
             "training": dict(training),
-            **{test: measure(encoder, pack) for test, pack in tests.items()},
+            **{test: _measured(encoder, pack) for test, pack in tests.items()},
         },
     )
     write_card(card, folder)
@@ -127,8 +120,8 @@ def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
 
 def impostor_scores(encoder: Encoder, pack: Pack) -> ImpostorScores:
     """The card's false match rate curve from a pack of labelled films."""
-    prints, subjects, _ = _encode(encoder, pack)
-    scores = pair_scores(prints, subjects).impostor
+    prints, _ = encode_pack(encoder, pack.films)
+    scores = pair_scores(prints, pack.subjects).impostor
     n = len(scores)
     rates = np.geomspace(0.9, 1 / n, _POINTS)
     at = np.clip(n - np.round(rates * n).astype(int), 0, n - 1)
@@ -136,45 +129,16 @@ def impostor_scores(encoder: Encoder, pack: Pack) -> ImpostorScores:
     return ImpostorScores(
         "NIH ChestX-ray14, calibration split",
         len(prints),
-        len(np.unique(subjects)),
+        len(np.unique(pack.subjects)),
         n,
         tuple(float(f"{r:.6g}") for r in rates),
         tuple(round(float(v), 6) for v in values),
     )
 
 
-def measure(encoder: Encoder, pack: Pack) -> dict[str, Any]:
-    """Subject-weighted figures of an encoder on a pack, gate included."""
-    prints, subjects, accepted = _encode(encoder, pack)
-    pairs = pair_scores(prints, subjects)
-    low, high = bootstrap_interval(pairs, 1e-3)
-    several = np.unique(subjects, return_counts=True)[1] > 1
-    return {
-        "films": len(prints),
-        "subjects": len(several),
-        "subjects_with_two_or_more": int(several.sum()),
-        "impostor_pairs": len(pairs.impostor),
-        "auc": round(auc(pairs), 4),
-        "tar_at_fmr": {f"{f:g}": round(tar_at_fmr(pairs, f), 4) for f in _rates(pairs)},
-        "tar_at_fmr_0.001_interval_95": [round(low, 4), round(high, 4)],
-        "precision_at_1": round(precision_at_1(prints, subjects), 4),
-        "20_way_1_shot": round(n_way_one_shot(prints, subjects, 20), 4),
-        "kept_by_gate": round(float(accepted.mean()), 4),
-    }
-
-
-def _rates(pairs: PairScores) -> list[float]:
-    """False match rates that at least 10 impostor pairs stand for."""
-    return [f for f in (1e-2, 1e-3, 1e-4, 1e-5) if f * len(pairs.impostor) >= 10]
-
-
-def _encode(
-    encoder: Encoder, pack: Pack
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_], npt.NDArray[np.bool_]]:
-    """Fingerprints as a store holds them, for films of known subjects."""
-    blocks = [encoder.encode(pack.films[i : i + _BATCH]) for i in range(0, len(pack.films), _BATCH)]
-    prints = np.concatenate([b.fingerprints for b in blocks]).astype(np.float16).astype(np.float32)
-    return prints, pack.subjects, np.concatenate([b.accepted for b in blocks])
+def _measured(encoder: Encoder, pack: Pack) -> dict[str, Any]:
+    prints, accepted = encode_pack(encoder, pack.films)
+    return {**figures(prints, pack.subjects), "kept_by_gate": round(float(accepted.mean()), 4)}
 
 
 @torch.inference_mode()

@@ -1,0 +1,126 @@
+"""The tables are the contract: every name and type, written out. A change here breaks somebody's script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import NO_ENCODER, Leakscan
+
+from leakscan import tables
+from leakscan.exclude import EXCLUSIONS
+
+IMAGES = [
+    ("image_id", "string"),
+    ("dataset", "string"),
+    ("path", "string"),
+    ("format", "string"),
+    ("kind", "string"),
+    ("file_hash", "string"),
+    ("pixel_hash", "string"),
+    ("shape", "list<item: int32>"),
+    ("spacing_mm", "list<item: float>"),
+    ("subject", "string"),
+    ("study_uid_hash", "string"),
+    ("acquired", "string"),
+    ("status", "string"),
+    ("error", "string"),
+    ("frame", "int32"),
+    ("split", "string"),
+    ("notes", "list<item: string>"),
+]
+FINGERPRINTS = [
+    ("image_id", "string"),
+    ("dataset", "string"),
+    ("encoder", "string"),
+    ("fingerprint", "fixed_size_list<item: halffloat>[128]"),
+    ("phash", "fixed_size_list<item: uint64>[8]"),
+    ("quality", "float"),
+]
+PAIRS = [
+    ("image_a", "string"),
+    ("image_b", "string"),
+    ("dataset_a", "string"),
+    ("dataset_b", "string"),
+    ("path_a", "string"),
+    ("path_b", "string"),
+    ("subject_a", "string"),
+    ("subject_b", "string"),
+    ("distance", "float"),
+    ("score", "float"),
+    ("p_value", "double"),
+    ("q_value", "double"),
+    ("relation", "string"),
+    ("decision", "string"),
+    ("correlation", "float"),
+    ("inliers", "int32"),
+    ("transform", "string"),
+    ("evidence", "list<item: string>"),
+]
+SUBJECTS = [
+    ("group", "string"),
+    ("dataset", "string"),
+    ("subject", "string"),
+    ("image_id", "string"),
+    ("n_images", "int32"),
+    ("strongest_relation", "string"),
+    ("weakest_link", "string"),
+]
+STORE = [
+    *(column for column in IMAGES if column[0] != "dataset"),
+    *FINGERPRINTS[2:],
+    ("signature", "string"),
+    ("prepared_with", "string"),
+    ("preview", "binary"),
+]
+EXCLUDED = [
+    (name, "string") for name in ("dataset", "image_id", "path", "relation", "decision", "because_of")
+]
+
+
+def written_out(schema: pa.Schema) -> list[tuple[str, str]]:
+    # Parquet names the items of a list `element`, Arrow `item`.
+    return [(f.name, str(f.type).replace("element:", "item:")) for f in schema]
+
+
+@pytest.mark.parametrize(
+    ("schema", "columns"),
+    [
+        (tables.IMAGES, IMAGES),
+        (tables.FINGERPRINTS, FINGERPRINTS),
+        (tables.PAIRS, PAIRS),
+        (tables.SUBJECTS, SUBJECTS),
+        (tables.STORE, STORE),
+        (EXCLUSIONS, EXCLUDED),
+    ],
+    ids=["images", "fingerprints", "pairs", "subjects", "store", "exclusions"],
+)
+def test_a_schema_keeps_its_columns(schema: pa.Schema, columns: list[tuple[str, str]]) -> None:
+    assert written_out(schema) == columns
+
+
+def test_the_files_of_a_run_have_these_columns_and_say_their_version(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
+    leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
+    golden = {"images": IMAGES, "fingerprints": FINGERPRINTS, "pairs": PAIRS, "subjects": SUBJECTS}
+    for name, columns in golden.items():
+        schema = pq.read_schema(tmp_path / "run" / f"{name}.parquet")
+        assert written_out(schema) == columns
+        assert schema.metadata[b"leakscan.table"] == name.encode()
+        assert schema.metadata[b"leakscan.schema_version"] == b"1"
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        *(f"{name}.parquet" for name in golden),
+        "summary.json",
+        "report.html",
+    }
+
+
+def test_empty_tables_have_their_columns_too(leakscan: Leakscan, tmp_path: Path, two_folders: object) -> None:
+    (tmp_path / "B" / "3.png").unlink()
+    leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
+    pairs = pq.read_table(tmp_path / "run" / "pairs.parquet")
+    assert pairs.num_rows == 0
+    assert written_out(pairs.schema) == PAIRS

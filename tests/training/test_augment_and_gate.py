@@ -1,0 +1,51 @@
+"""Augmentation keeps films films, and the gate's negatives are broken ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from leakscan.evaluation.drawing import draw_film
+from leakscan.training.augment import augment
+from leakscan.training.gate import break_films, fit_gate
+
+
+@pytest.fixture(scope="module")
+def films():
+    rng = np.random.default_rng(0)
+    import cv2
+
+    return np.stack([cv2.resize(draw_film(rng), (64, 64)) for _ in range(6)])
+
+
+def test_views_stay_in_range_and_differ_from_each_other(films):
+    torch.manual_seed(0)
+    x = torch.from_numpy(films)[:, None].float() / 255
+    one, other = augment(x, 48), augment(x, 48)
+    assert one.shape == (6, 1, 48, 48)
+    assert 0 <= one.min() and one.max() <= 1 and torch.isfinite(one).all()
+    assert ((one - other).abs().mean(dim=(1, 2, 3)) > 0.01).all()
+
+
+def test_views_repeat_by_seed(films):
+    x = torch.from_numpy(films)[:, None].float() / 255
+    torch.manual_seed(5)
+    one = augment(x, 48)
+    torch.manual_seed(5)
+    assert torch.equal(one, augment(x, 48))
+
+
+def test_no_broken_film_is_the_film_itself(films):
+    broken = break_films(np.repeat(films, 5, axis=0))
+    assert broken.shape == (30, 64, 64) and broken.dtype == np.uint8
+    difference = np.abs(broken.astype(int) - np.repeat(films, 5, axis=0)).mean(axis=(1, 2))
+    assert (difference > 5).all()
+
+
+def test_gate_separates_and_keeps_what_it_promises():
+    rng = np.random.default_rng(1)
+    inside, held_out = rng.normal(0, 1, (500, 8)), rng.normal(0, 1, (1000, 8))
+    outside = rng.normal(0, 1, (500, 8)) + 6
+    weight, bias, threshold = fit_gate(*(x.astype(np.float32) for x in (inside, outside, held_out)))
+    logits = held_out.astype(np.float32) @ weight.numpy() + bias.numpy()
+    assert np.mean(logits >= threshold) == pytest.approx(0.995, abs=0.002)
+    assert ((outside.astype(np.float32) @ weight.numpy() + bias.numpy()) < threshold).all()
