@@ -14,18 +14,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leakscan.audit import audit
-    from leakscan.compare import Result, RunOptions, compare
     from leakscan.errors import LeakscanError
+    from leakscan.jobs.audit import audit
+    from leakscan.jobs.compare import Result, RunOptions, compare
 
 __all__ = ["LeakscanError", "Result", "RunOptions", "__version__", "audit", "compare"]
 __version__ = version("leakscan")
 
 _HOMES = {
-    "audit": "leakscan.audit",
-    "compare": "leakscan.compare",
-    "Result": "leakscan.compare",
-    "RunOptions": "leakscan.compare",
+    "audit": "leakscan.jobs.audit",
+    "compare": "leakscan.jobs.compare",
+    "Result": "leakscan.jobs.compare",
+    "RunOptions": "leakscan.jobs.compare",
     "LeakscanError": "leakscan.errors",
 }
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import NO_ENCODER, Leakscan
 
 from leakscan import tables
-from leakscan.exclude import EXCLUSIONS
+from leakscan.jobs.exclude import EXCLUSIONS
 
 IMAGES = [
     ("image_id", "string"),

@@ -46,8 +46,8 @@ class Output:
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self._out = Console(highlight=False, soft_wrap=True)
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = Console(highlight=False, soft_wrap=True, emoji=False)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     def progress(self) -> RichProgress:
         """A progress display on standard error; shows nothing where that is no terminal."""
@@ -88,7 +88,13 @@ class Output:
         self.data({**summary, "report": str(output) if output else None})
         if self.as_json or self.quiet:
             return
-        self.say(_HEADLINES[summary["exit_code"]] + " " + escape(" ".join(summary["reasons"])))
+        leaks = sum(counts["leak"] for counts in summary["decisions"].values())
+        headline = (
+            "[bold]Leaks found.[/]"
+            if leaks and not summary["exit_code"]
+            else _HEADLINES[summary["exit_code"]]
+        )
+        self.say(headline + " " + escape(" ".join(summary["reasons"])))
         for dataset in summary["datasets"]:
             self.say(escape(_dataset_words(dataset)))
         counts = summary["decisions"].items()
@@ -127,7 +133,7 @@ def _dataset_words(dataset: Mapping[str, Any]) -> str:
     left = [f"{status[s]:,} {s}" for s in ("blank", "unreadable", "unsupported", "ignored") if status[s]]
     words += "; " + ", ".join(left) if left else ""
     first = next(iter(dataset["unread"]), None)
-    return words + (f". First: {first['path']}: {first['error']}" if first else "")
+    return words + (f". First: {first['path'] or '(path hidden)'}: {first['error']}" if first else "")
 
 
 class _RateColumn(ProgressColumn):

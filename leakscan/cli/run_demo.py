@@ -25,8 +25,8 @@ def demo_command(
     subjects are not compared by fingerprint; that relation is planted by PatientID and found with
     --same-ids.
     """
-    from leakscan.compare import RunOptions, compare
     from leakscan.demo import draw_demo
+    from leakscan.jobs.compare import RunOptions, compare
 
     out = Output(as_json)
     with out.progress() as progress:

@@ -11,7 +11,7 @@ from leakscan.cli import options as o
 from leakscan.cli.output import Output
 
 if TYPE_CHECKING:
-    from leakscan.compare import RunOptions
+    from leakscan.jobs.compare import RunOptions
 
 
 @o.with_run_options(
@@ -39,7 +39,7 @@ def fingerprint_command(
     data: keep a store as you would keep the images.
     """
     out = Output(as_json, quiet)
-    from leakscan.build_store import build_store
+    from leakscan.jobs.build_store import build_store
 
     with out.progress() as progress:
         built = build_store(source, output, run, with_previews, progress)

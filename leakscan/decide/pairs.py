@@ -66,6 +66,7 @@ class Comparison:
         unverified: candidates that were not, for want of pixels or time.
         cut: pairs dropped by ``max_pairs``.
         cut_score: weakest similarity kept where some were cut, else ``None``.
+        ids_unjoinable: identifiers should count as proof, but were hashed with different keys.
         match_seconds: spent searching.
         verify_seconds: spent looking.
     """
@@ -80,6 +81,7 @@ class Comparison:
     unverified: int
     cut: int
     cut_score: float | None
+    ids_unjoinable: bool
     match_seconds: float
     verify_seconds: float
 
@@ -130,6 +132,7 @@ def compare_datasets(
         len(work.verifiable) - len(verifications),
         found.cut + too_many,
         None if math.isnan(found.cut_score) else found.cut_score,
+        options.same_ids and a.key_id != b.key_id,
         matched - began,
         judged - matched,
     )

@@ -75,16 +75,22 @@ def judge(facts: Facts, thresholds: SubjectThresholds | None) -> Verdict | None:
         if seen.inliers:
             words += f", {seen.inliers} matched keypoints"
         return Verdict("same_image", "leak", [words, *support])
-    if seen is None and _looks_alike(facts):
-        return Verdict("same_image", "review", [f"unverified: {facts.why_unverified}", *support])
-    if facts.ids_are_proof and facts.same_subject_id:
+    alike = seen is None and _looks_alike(facts)
+    if alike:
+        support = [f"perhaps a copy, unverified: {facts.why_unverified}", *support]
+    # What could not be verified never weakens what is proved otherwise.
+    if (facts.ids_are_proof and facts.same_subject_id) or _proved_by_score(facts, thresholds):
         return Verdict("same_subject", "leak", support)
-    if facts.score is not None and thresholds is not None:
-        if thresholds.leak is not None and facts.score >= thresholds.leak:
-            return Verdict("same_subject", "leak", support)
-        if facts.score >= thresholds.review:
-            return Verdict("same_subject", "review", support)
+    if alike:
+        return Verdict("same_image", "review", support)
+    if facts.score is not None and thresholds is not None and facts.score >= thresholds.review:
+        return Verdict("same_subject", "review", support)
     return None
+
+
+def _proved_by_score(facts: Facts, thresholds: SubjectThresholds | None) -> bool:
+    known = facts.score is not None and thresholds is not None and thresholds.leak is not None
+    return known and facts.score >= thresholds.leak  # type: ignore[operator, union-attr]
 
 
 def _looks_alike(facts: Facts) -> bool:

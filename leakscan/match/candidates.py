@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from leakscan.fingerprint.hashing import PHASH_BITS
 from leakscan.match.index import ExactIndex, HashIndex
+from leakscan.tables import ORIENTATIONS
 
 NO_SCORE = float("nan")
 NEAREST = 3
@@ -100,7 +101,7 @@ def distinct_pictures(rows: pa.Table) -> Side:
         first,
         tuple(tuple(m) for m in members.values()),
         np.array(list(members), np.str_),
-        phash.reshape(len(first), -1).astype(np.uint64),
+        phash.reshape(len(first), ORIENTATIONS).astype(np.uint64),
         np.array(ndim, np.int64),
         encoder,
         prints,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Timings
 from leakscan.types import RELATIONS
 
+_SAME_FILE = re.compile(r"^It is the same file as .*$", re.DOTALL)
 FAIL_ON = (*RELATIONS, "review", "none")
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
 
@@ -61,11 +63,17 @@ class Outcome:
 
         def hidden(table: pa.Table, *columns: str) -> pa.Table:
             for column in columns:
-                blank = pa.nulls(len(table), pa.string())
+                blank = pa.nulls(len(table), table.schema.field(column).type)
                 table = table.set_column(table.column_names.index(column), column, blank)
             return table
 
-        return replace(self, images=hidden(self.images, "path"), pairs=hidden(self.pairs, "path_a", "path_b"))
+        # Messages and notes may name other files.
+        images = hidden(self.images, "path", "notes")
+        errors = [
+            e and _SAME_FILE.sub("It is the same file as another.", e) for e in images["error"].to_pylist()
+        ]
+        images = images.set_column(images.column_names.index("error"), "error", pa.array(errors, pa.string()))
+        return replace(self, images=images, pairs=hidden(self.pairs, "path_a", "path_b"))
 
 
 @dataclass(frozen=True)
@@ -195,6 +203,11 @@ def comparison_words(c: Comparison) -> list[str]:
             )
         expected = expected_false_reviews(c)
         words.append(f"Of the same-subject pairs for review, up to {expected:.2g} are expected to be false.")
+    if c.ids_unjoinable:
+        words.append(
+            "Identifiers were not compared, although --same-ids asks for it: the stores were made with "
+            "different identity keys."
+        )
     if c.unverified:
         words.append(
             f"{c.unverified:,} of {c.candidates:,} candidate pairs were not verified by their pixels."

@@ -49,10 +49,10 @@ def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
 
     Args:
         kind: of the images.
-        name: of an encoder to prefer over the default, which is the first by name.
+        name: of an encoder to prefer where it serves this kind; the default is the first by name.
 
     Raises:
-        ModelError: ``name`` is unknown, or for another kind.
+        ModelError: ``name`` is unknown.
     """
     known = cards()
     if name is not None:

@@ -87,7 +87,7 @@ class Result:
 
     Attributes:
         images: one row per image of every dataset.
-        fingerprints: one row per image that was read.
+        fingerprints: one row per image; null where it has no fingerprint.
         pairs: the pairs that are leaks or to be reviewed, strongest first.
         subjects: images linked to the same subject.
         summary: as in ``summary.json``.

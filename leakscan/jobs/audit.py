@@ -16,7 +16,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from leakscan.compare import (
+from leakscan.engines.local import LocalEngine
+from leakscan.errors import SourceError, UsageError
+from leakscan.fingerprint.pipeline import Dataset, Timings
+from leakscan.jobs.compare import (
     Result,
     RunOptions,
     claim_output,
@@ -25,9 +28,6 @@ from leakscan.compare import (
     load_dataset,
     load_encoders,
 )
-from leakscan.engines.local import LocalEngine
-from leakscan.errors import SourceError, UsageError
-from leakscan.fingerprint.pipeline import Dataset, Timings
 from leakscan.sources.manifest import MANIFEST_SUFFIXES, column_values
 from leakscan.types import Progress, Silent
 

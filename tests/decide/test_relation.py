@@ -1,0 +1,246 @@
+"""What a pair is, why, and what is done about it; and the same through two whole datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import store_rows, unit_vectors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leakscan.decide.calibration import SubjectThresholds
+from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
+from leakscan.decide.relation import Facts, judge
+from leakscan.decide.verify import NOT_ALIGNED, Verification
+from leakscan.engines.local import LocalEngine
+from leakscan.fingerprint.encoders.card import Card, ImpostorScores
+from leakscan.fingerprint.pipeline import Dataset
+from leakscan.types import RELATIONS, Silent
+
+THRESHOLDS = SubjectThresholds(1000, 0.8, 0.6, 1e-6)
+SAME = Verification(True, 0.97, 200, "hflip", 0.9)
+
+FACTS = st.builds(
+    Facts,
+    same_file=st.booleans(),
+    same_pixels=st.booleans(),
+    score=st.none() | st.floats(-1, 1),
+    p_value=st.none() | st.floats(0, 1),
+    bits=st.none() | st.integers(0, 31),
+    verification=st.sampled_from([None, SAME, NOT_ALIGNED]),
+    same_subject_id=st.booleans(),
+    same_study_uid=st.booleans(),
+    ids_are_proof=st.booleans(),
+)
+
+
+@given(FACTS)
+def test_the_strongest_fact_names_the_relation(facts: Facts) -> None:
+    verdict = judge(facts, THRESHOLDS)
+    if facts.same_file:
+        expected = "same_file"
+    elif facts.same_pixels:
+        expected = "same_pixels"
+    elif facts.verification is SAME:
+        expected = "same_image"
+    else:
+        assert verdict is None or verdict.relation in ("same_image", "same_subject")
+        return
+    assert verdict is not None
+    assert (verdict.relation, verdict.decision) == (expected, "leak")
+
+
+@given(FACTS)
+def test_nothing_unverified_is_a_leaked_image(facts: Facts) -> None:
+    verdict = judge(facts, THRESHOLDS)
+    if verdict is not None and verdict.relation == "same_image" and verdict.decision == "leak":
+        assert facts.verification is SAME
+
+
+@given(FACTS)
+def test_every_verdict_has_evidence(facts: Facts) -> None:
+    verdict = judge(facts, THRESHOLDS)
+    if verdict is not None and (facts.score is None or facts.p_value is not None):
+        assert verdict.evidence
+        assert all(e == e.strip() and e for e in verdict.evidence)
+
+
+@given(FACTS)
+def test_without_an_encoder_no_score_decides(facts: Facts) -> None:
+    verdict = judge(facts, None)
+    if verdict is not None and verdict.relation == "same_subject":
+        assert facts.same_subject_id
+        assert facts.ids_are_proof
+
+
+def score(value: float, **more: Any) -> Facts:
+    return Facts(score=value, p_value=1e-3, verification=NOT_ALIGNED, **more)
+
+
+@pytest.mark.parametrize(
+    ("value", "decision"), [(0.81, "leak"), (0.8, "leak"), (0.79, "review"), (0.6, "review"), (0.59, None)]
+)
+def test_the_thresholds_decide_about_subjects(value: float, decision: str | None) -> None:
+    verdict = judge(score(value), THRESHOLDS)
+    assert (verdict.decision if verdict else None) == decision
+
+
+def test_where_the_card_cannot_vouch_the_best_score_is_for_review() -> None:
+    verdict = judge(score(1.0), SubjectThresholds(10**9, None, 0.6, 1e-6))
+    assert verdict is not None
+    assert verdict.decision == "review"
+
+
+@pytest.mark.parametrize(("proof", "decision"), [(True, "leak"), (False, None)])
+def test_identifiers_are_proof_only_where_they_mean_the_same(proof: bool, decision: str | None) -> None:
+    verdict = judge(Facts(same_subject_id=True, ids_are_proof=proof), None)
+    assert (verdict.decision if verdict else None) == decision
+
+
+def test_a_picture_that_looks_the_same_waits_for_review_until_it_is_seen() -> None:
+    unseen = judge(Facts(bits=1, why_unverified="the time for verification was up"), None)
+    assert unseen is not None
+    assert (unseen.relation, unseen.decision) == ("same_image", "review")
+    assert "the time for verification was up" in unseen.evidence[0]
+    assert judge(Facts(bits=1, verification=NOT_ALIGNED), None) is None
+
+
+def test_an_unverified_look_does_not_hide_a_proven_subject() -> None:
+    """A shared identifier or a score beyond chance is a leak, whether or not the pictures were aligned."""
+    proven = judge(Facts(bits=1, same_subject_id=True, ids_are_proof=True), None)
+    assert proven is not None
+    assert proven.decision == "leak"
+    near = judge(Facts(bits=1, score=0.99, p_value=1e-6), THRESHOLDS)
+    assert near is not None
+    assert near.decision == "leak"
+
+
+def test_evidence_is_in_words() -> None:
+    verdict = judge(Facts(score=0.9, p_value=1e-5, verification=SAME, bits=3, same_study_uid=True), THRESHOLDS)
+    assert verdict is not None
+    assert verdict.evidence == [
+        "aligned correlation 0.970 on 90% of the picture, 200 matched keypoints",
+        "same StudyInstanceUID",
+        "fingerprint similarity 0.900: at most 0.01 false pairs expected in 1,000 comparisons",
+        "perceptual hashes differ in 3 of 63 bits",
+    ]
+
+
+# Two whole datasets
+
+
+ENCODER = "made-up@1"
+IMPOSTORS = ImpostorScores("made up", 9, 9, 10**9, (1.0, 1e-3, 1e-6, 1e-9), (0.0, 0.3, 0.6, 0.9))
+CARD = Card(
+    "made-up", "chest_radiograph", "none", 128, "radiograph-1", 128, "weights.safetensors", "1", 0.0, (), IMPOSTORS
+)
+
+
+def dataset(name: str, images: list[dict[str, Any]], key: str = "k1") -> Dataset:
+    return Dataset(name, store_rows(images), {}, {}, key)
+
+
+def compared(a: Dataset, b: Dataset, **options: Any) -> Comparison:
+    return compare_datasets(a, b, {ENCODER: CARD}, DecideOptions(**options), LocalEngine(0), Silent())
+
+
+def people(n: int, seed: int, name: str, pictures: int = 1) -> list[dict[str, Any]]:
+    """Images of ``n`` subjects whose pictures lie close together; the seed decides the angle between them."""
+    centres = unit_vectors(1, n)
+    out = []
+    for picture in range(pictures):
+        near = centres + 0.02 * unit_vectors(seed * 100 + picture, n)
+        near /= np.linalg.norm(near, axis=1, keepdims=True)
+        out += [
+            {"fingerprint": v, "image_id": f"{name}{i}-{picture}", "path": f"{name}{i}-{picture}.png"}
+            for i, v in enumerate(near)
+        ]
+    return out
+
+
+def test_the_same_people_leak_and_strangers_do_not() -> None:
+    found = compared(dataset("A", people(6, 1, "a")), dataset("B", people(6, 2, "b")))
+    leaks = {(r["path_a"], r["path_b"]) for r in found.pairs if r["decision"] == "leak"}
+    assert leaks == {(f"a{i}-0.png", f"b{i}-0.png") for i in range(6)}
+    assert found.thresholds[ENCODER].comparisons == 36
+
+
+def test_rows_come_leaks_first_then_by_strength() -> None:
+    a = people(3, 1, "a") + [{"pixel_hash": "p", "file_hash": "f"}, {"pixel_hash": "q"}]
+    b = people(3, 2, "b") + [{"pixel_hash": "p", "file_hash": "f"}, {"pixel_hash": "q"}]
+    rows = compared(dataset("A", a), dataset("B", b)).pairs
+    ranks = [(r["decision"] != "leak", RELATIONS.index(r["relation"])) for r in rows]
+    assert ranks == sorted(ranks)
+    assert [r["relation"] for r in rows[:3]] == ["same_file", "same_pixels", "same_subject"]
+
+
+def test_swapping_the_datasets_swaps_the_columns_only() -> None:
+    a, b = dataset("A", people(5, 1, "a", 2)), dataset("B", people(5, 2, "b", 2))
+    one, two = compared(a, b), compared(b, a)
+    both = ("image", "dataset", "path", "subject")
+
+    def turned(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {f"{n}_{s}": row[f"{n}_{o}"] for n in both for s, o in (("a", "b"), ("b", "a"))}
+
+    assert one.pairs == [turned(row) for row in two.pairs]
+    assert one.pictures == two.pictures[::-1]
+
+
+def test_distance_and_score_belong_together() -> None:
+    for row in compared(dataset("A", people(4, 1, "a")), dataset("B", people(4, 2, "b"))).pairs:
+        assert row["distance"] == pytest.approx(1 - row["score"])
+        assert 0 < row["p_value"] <= 1
+
+
+def test_every_pair_of_equal_pictures_is_a_row() -> None:
+    a = [{"pixel_hash": "p", "file_hash": f"a{i}"} for i in range(3)]
+    b = [{"pixel_hash": "p", "file_hash": f"a{i}"} for i in range(2)]
+    rows = compared(dataset("A", a), dataset("B", b)).pairs
+    assert len(rows) == 6
+    assert sorted(r["relation"] for r in rows) == ["same_file"] * 2 + ["same_pixels"] * 4
+
+
+def test_rows_past_the_limit_are_counted_and_the_strongest_stay() -> None:
+    a = [{"pixel_hash": "p", "file_hash": f"a{i}"} for i in range(6)] + people(4, 1, "a")
+    b = [{"pixel_hash": "p", "file_hash": f"b{i}"} for i in range(5)] + people(4, 2, "b")
+    found = compared(dataset("A", a), dataset("B", b), max_pairs=20)
+    assert len(found.pairs) == 20
+    assert {r["relation"] for r in found.pairs} == {"same_pixels"}
+    assert found.cut >= 10 + 4
+
+
+def test_proven_subjects_are_not_cut_in_favour_of_reviews() -> None:
+    a = [{"subject": "s", **image} for image in people(1, 1, "a")] + people(9, 3, "x")[1:]
+    b = [{"subject": "s", "fingerprint": -people(1, 1, "a")[0]["fingerprint"], "image_id": "far"}]
+    b += [{**image, "image_id": f"y{i}"} for i, image in enumerate(people(9, 4, "y")[1:])]
+    found = compared(dataset("A", a), dataset("B", b), same_ids=True, max_pairs=9)
+    assert any(r["subject_a"] == "s" and r["decision"] == "leak" for r in found.pairs)
+
+
+def test_keys_that_differ_join_nobody() -> None:
+    a = [{"subject": "s", "study_uid_hash": "u", "pixel_hash": "p"}, {"subject": "s"}]
+    b = [{"subject": "s", "study_uid_hash": "u", "pixel_hash": "p"}, {"subject": "s"}]
+    same = compared(dataset("A", a), dataset("B", b), same_ids=True).pairs
+    other = compared(dataset("A", a), dataset("B", b, "k2"), same_ids=True).pairs
+    assert len(same) == 4
+    assert [r["relation"] for r in other] == ["same_pixels"]
+    assert not any("declared" in e or "Study" in e for e in other[0]["evidence"])
+
+
+class Dying:
+    """An engine whose time is up before it starts."""
+
+    workers = 0
+
+    def map(self, function: Any, items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
+        return iter(())
+
+
+def test_pairs_that_nobody_looked_at_are_counted() -> None:
+    a, b = dataset("A", people(3, 1, "a")), dataset("B", people(3, 2, "b"))
+    found = compare_datasets(a, b, {ENCODER: CARD}, DecideOptions(), Dying(), Silent())
+    assert found.verified == 0
+    assert found.unverified == found.candidates > 0

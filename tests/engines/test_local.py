@@ -1,0 +1,91 @@
+"""The local engine keeps order, bounds what is in flight, and lets errors out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from leakscan.engines.local import LocalEngine, cores
+from leakscan.errors import ImageError, LeakscanError
+
+
+def square(n: int) -> int:
+    return n * n
+
+
+def whose(_: int) -> int:
+    return os.getpid()
+
+
+def fails(n: int) -> int:
+    if n == 30:
+        raise ImageError("unreadable", "It is broken.")
+    return n
+
+
+def dies(n: int) -> int:
+    if n == 30:
+        os._exit(1)
+    return n
+
+
+def threads(_: int) -> int:
+    import cv2
+
+    return int(cv2.getNumThreads())
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_come_in_the_order_of_the_items(workers: int) -> None:
+    assert list(LocalEngine(workers).map(square, range(100), chunk=3)) == [n * n for n in range(100)]
+
+
+def test_no_items_are_no_results() -> None:
+    assert list(LocalEngine(2).map(square, [])) == []
+
+
+def test_a_few_items_start_no_process() -> None:
+    assert set(LocalEngine(2).map(whose, range(5))) == {os.getpid()}
+    assert set(LocalEngine(0).map(whose, range(100))) == {os.getpid()}
+
+
+def test_many_items_are_worked_elsewhere() -> None:
+    assert os.getpid() not in set(LocalEngine(1).map(whose, range(40)))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_only_a_bounded_number_of_items_is_taken_ahead(workers: int) -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for i in range(10_000):
+            taken += 1
+            yield i
+
+    results = LocalEngine(workers).map(square, items(), chunk=4)
+    assert [next(results) for _ in range(30)] == [n * n for n in range(30)]
+    assert taken <= 200
+    results.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_exception_comes_out_with_its_type_and_words(workers: int) -> None:
+    with pytest.raises(ImageError) as caught:
+        list(LocalEngine(workers).map(fails, range(60)))
+    assert (caught.value.status, caught.value.message) == ("unreadable", "It is broken.")
+
+
+def test_a_worker_that_dies_is_an_error_in_words() -> None:
+    with pytest.raises(LeakscanError, match="killed"):
+        list(LocalEngine(1).map(dies, range(60)))
+
+
+def test_workers_do_not_fight_over_the_cores() -> None:
+    assert set(LocalEngine(1).map(threads, range(30))) == {1}
+
+
+def test_it_uses_the_cores_it_may() -> None:
+    assert LocalEngine().workers == cores() >= 1
