@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import re
 import socket
@@ -163,6 +164,9 @@ def rows_of(run: Path, table: str) -> list[dict[str, Any]]:
     return rows
 
 
+_tables = itertools.count()
+
+
 def store_rows(images: Sequence[Mapping[str, Any]], encoder: str = "made-up@1") -> Any:
     """A table of the store's schema from a few columns; the rest is filled in plausibly.
 
@@ -173,19 +177,20 @@ def store_rows(images: Sequence[Mapping[str, Any]], encoder: str = "made-up@1") 
     from leakscan import tables
 
     filled = []
+    table = next(_tables)
     for i, image in enumerate(images):
         row = {
             "image_id": f"id{i}",
             "path": f"{i}.png",
             "kind": "chest_radiograph",
             "status": "ok",
-            "file_hash": f"file-{id(images)}-{i}",
-            "pixel_hash": f"px1:{id(images)}-{i}",
-            "phash": [int(n) for n in np.random.default_rng([id(images), i]).integers(0, 2**63, 8)],
+            "file_hash": f"file-{table}-{i}",
+            "pixel_hash": f"px1:{table}-{i}",
+            "phash": [int(n) for n in np.random.default_rng([table, i]).integers(0, 2**63, 8)],
             "encoder": encoder if image.get("fingerprint") is not None else None,
             **image,
         }
-        if row["fingerprint"] is not None if "fingerprint" in row else False:
+        if row.get("fingerprint") is not None:
             row["fingerprint"] = np.asarray(row["fingerprint"], np.float16)
         filled.append(row)
     return tables.from_rows(filled, tables.STORE)

@@ -1,4 +1,4 @@
-"""What goes wrong is said in a sentence that names the file, with the right exit code, and the rest goes on."""
+"""What goes wrong is said in a sentence that names the file, with the right exit code; the rest goes on."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_a_passing_trouble_of_the_machine_is_not_remembered_as_a_broken_file(
     leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch, two_folders: object, trouble: Exception
 ) -> None:
     """The sentence says "lower --workers": then the next run has to try again."""
-    import leakscan.fingerprint.prepare as prepare
+    from leakscan.fingerprint import prepare
 
     real = prepare.decode
 

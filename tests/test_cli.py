@@ -7,23 +7,25 @@ import importlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from conftest import NO_ENCODER, Leakscan, fill, rows_of, save
+from conftest import NO_ENCODER, Leakscan, fill, rows_of
 
 import leakscan
-import leakscan.fingerprint.prepare as prepare
+from leakscan.fingerprint import prepare
 
 HELPER = """
 import time
+import zipfile
 
 def call(function, seconds, item):
     time.sleep(seconds)
@@ -305,7 +307,7 @@ def test_help_and_version_load_no_torch() -> None:
     code = "import sys; from leakscan.cli.app import run; run(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     for argument in ("--help", "--version"):
         done = subprocess.run(
-            [sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, argument], check=False, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
         assert "leakscan" in done.stdout or leakscan.__version__ in done.stdout
@@ -375,11 +377,63 @@ def test_the_python_api_runs_twice_in_one_process_with_workers(tmp_path: Path, l
     """Workers are forked from a process in which OpenCV, torch and FAISS have had their threads."""
     import leakscan as api
 
-    rng = np.random.default_rng(5)
-    for name in ("A", "B"):
-        for i in range(30):
-            save(tmp_path / name / f"{i}.png", rng.integers(0, 255, (300, 300), dtype=np.uint8))
+    fill(tmp_path / "A", range(30))
+    fill(tmp_path / "B", range(30, 60))
     for i in range(2):
-        options = api.RunOptions(cache=tmp_path / f"cache{i}", workers=2)
+        cache = tmp_path / f"cache{i}"
+        options = api.RunOptions(cache=cache, kind="other_2d", workers=2, verify_seconds=0.5)
         result = api.compare(tmp_path / "A", tmp_path / "B", options=options)
         assert result.images.num_rows == 60
+
+
+# The wheel
+
+
+def test_a_wheel_unpacked_elsewhere_finds_its_encoder(tmp_path: Path) -> None:
+    """Built from this checkout, run outside it, with nothing but the wheel on the path."""
+    root = Path(leakscan.__file__).resolve().parents[1]
+    if not (root / "pyproject.toml").is_file():
+        pytest.skip("this leakscan is no checkout")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "leakscan", "models"):
+        source, target = root / name, tmp_path / "checkout" / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist")]
+    built = subprocess.run(
+        [*build, str(tmp_path / "checkout")], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert wheel.stat().st_size < 90e6
+    with zipfile.ZipFile(wheel) as z:
+        z.extractall(tmp_path / "site")
+    shutil.rmtree(tmp_path / "checkout")
+    fill(tmp_path / "away" / "A", [1, 2])
+    fill(tmp_path / "away" / "B", [2, 3], compress_level=1)
+    code = (
+        "import socket, sys\n"
+        "def refuse(*_): raise AssertionError('the network')\n"
+        "socket.socket.connect = refuse\n"
+        "import leakscan\n"
+        "assert leakscan.__file__.startswith(sys.argv[1]), leakscan.__file__\n"
+        "from leakscan.fingerprint.encoders.registry import card_for\n"
+        "assert str(card_for('chest_radiograph')[1]).startswith(sys.argv[1])\n"
+        "from leakscan.cli.app import run\n"
+        "sys.exit(run(['compare', 'A', 'B', '--json', '--workers', '0', '-o', 'run']))\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "site")],
+        check=False,
+        cwd=tmp_path / "away",
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["encoders"]
+    assert (tmp_path / "away" / "run" / "report.html").exists()

@@ -134,7 +134,7 @@ TURNS = {
     "vflip": lambda p: p[::-1],
     "rot180": lambda p: p[::-1, ::-1],
     "transpose": lambda p: p.T,
-    "rot90": lambda p: np.rot90(p),
+    "rot90": np.rot90,
     "rot270": lambda p: np.rot90(p, 3),
     "transverse": lambda p: p[::-1, ::-1].T,
 }

@@ -88,13 +88,8 @@ class Output:
         self.data({**summary, "report": str(output) if output else None})
         if self.as_json or self.quiet:
             return
-        leaks = sum(counts["leak"] for counts in summary["decisions"].values())
-        headline = (
-            "[bold]Leaks found.[/]"
-            if leaks and not summary["exit_code"]
-            else _HEADLINES[summary["exit_code"]]
-        )
-        self.say(headline + " " + escape(" ".join(summary["reasons"])))
+        verdict = "Reported only." if summary["fail_on"] == "none" else _HEADLINES[summary["exit_code"]]
+        self.say(verdict + " " + escape(" ".join(summary["reasons"])))
         for dataset in summary["datasets"]:
             self.say(escape(_dataset_words(dataset)))
         counts = summary["decisions"].items()

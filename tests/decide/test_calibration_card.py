@@ -18,7 +18,12 @@ from leakscan.decide.calibration import (
 from leakscan.fingerprint.encoders.card import ImpostorScores
 
 CARD = ImpostorScores(
-    "made up", 1000, 500, 1_000_000, (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6), (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    "made up",
+    1000,
+    500,
+    1_000_000,
+    (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6),
+    (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
 )
 
 
@@ -61,9 +66,3 @@ def test_thresholds_bound_the_false_pairs_of_the_whole_run(comparisons: int) -> 
     reviewed = float(false_match_rate(CARD, thresholds.review)) * comparisons
     allowed = max(REVIEW_EXPECTED_FALSE, p_value_floor(CARD) * comparisons)
     assert reviewed <= allowed * (1 + 1e-6)
-
-
-def test_few_comparisons_do_not_send_strangers_to_review() -> None:
-    """Twenty expected false pairs are too many when they are most of the pairs there are."""
-    thresholds = subject_thresholds(CARD, 25)
-    assert float(false_match_rate(CARD, thresholds.review)) <= 0.1

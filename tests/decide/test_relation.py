@@ -31,6 +31,7 @@ FACTS = st.builds(
     p_value=st.none() | st.floats(0, 1),
     bits=st.none() | st.integers(0, 31),
     verification=st.sampled_from([None, SAME, NOT_ALIGNED]),
+    why_unverified=st.just("the time for verification was up"),
     same_subject_id=st.booleans(),
     same_study_uid=st.booleans(),
     ids_are_proof=st.booleans(),
@@ -119,7 +120,9 @@ def test_an_unverified_look_does_not_hide_a_proven_subject() -> None:
 
 
 def test_evidence_is_in_words() -> None:
-    verdict = judge(Facts(score=0.9, p_value=1e-5, verification=SAME, bits=3, same_study_uid=True), THRESHOLDS)
+    verdict = judge(
+        Facts(score=0.9, p_value=1e-5, verification=SAME, bits=3, same_study_uid=True), THRESHOLDS
+    )
     assert verdict is not None
     assert verdict.evidence == [
         "aligned correlation 0.970 on 90% of the picture, 200 matched keypoints",
@@ -135,7 +138,17 @@ def test_evidence_is_in_words() -> None:
 ENCODER = "made-up@1"
 IMPOSTORS = ImpostorScores("made up", 9, 9, 10**9, (1.0, 1e-3, 1e-6, 1e-9), (0.0, 0.3, 0.6, 0.9))
 CARD = Card(
-    "made-up", "chest_radiograph", "none", 128, "radiograph-1", 128, "weights.safetensors", "1", 0.0, (), IMPOSTORS
+    "made-up",
+    "chest_radiograph",
+    "none",
+    128,
+    "radiograph-1",
+    128,
+    "weights.safetensors",
+    "1",
+    0.0,
+    (),
+    IMPOSTORS,
 )
 
 
@@ -152,7 +165,7 @@ def people(n: int, seed: int, name: str, pictures: int = 1) -> list[dict[str, An
     centres = unit_vectors(1, n)
     out = []
     for picture in range(pictures):
-        near = centres + 0.02 * unit_vectors(seed * 100 + picture, n)
+        near = centres + 0.25 * unit_vectors(seed * 100 + picture, n)
         near /= np.linalg.norm(near, axis=1, keepdims=True)
         out += [
             {"fingerprint": v, "image_id": f"{name}{i}-{picture}", "path": f"{name}{i}-{picture}.png"}
@@ -169,8 +182,8 @@ def test_the_same_people_leak_and_strangers_do_not() -> None:
 
 
 def test_rows_come_leaks_first_then_by_strength() -> None:
-    a = people(3, 1, "a") + [{"pixel_hash": "p", "file_hash": "f"}, {"pixel_hash": "q"}]
-    b = people(3, 2, "b") + [{"pixel_hash": "p", "file_hash": "f"}, {"pixel_hash": "q"}]
+    a = [*people(3, 1, "a"), {"pixel_hash": "p", "file_hash": "f"}, {"pixel_hash": "q"}]
+    b = [*people(3, 2, "b"), {"pixel_hash": "p", "file_hash": "f"}, {"pixel_hash": "q"}]
     rows = compared(dataset("A", a), dataset("B", b)).pairs
     ranks = [(r["decision"] != "leak", RELATIONS.index(r["relation"])) for r in rows]
     assert ranks == sorted(ranks)
@@ -193,6 +206,15 @@ def test_distance_and_score_belong_together() -> None:
     for row in compared(dataset("A", people(4, 1, "a")), dataset("B", people(4, 2, "b"))).pairs:
         assert row["distance"] == pytest.approx(1 - row["score"])
         assert 0 < row["p_value"] <= 1
+
+
+def test_the_nearest_fingerprints_are_never_less_than_a_leak_for_want_of_pixels() -> None:
+    """Two hospitals compare stores: a similarity of 0.99 must not count for less than one of 0.9."""
+    near = people(2, 1, "a")
+    found = compared(dataset("A", near), dataset("B", [{**image, "image_id": "b"} for image in near[:1]]))
+    best = found.pairs[0]
+    assert best["score"] > 0.99
+    assert best["decision"] == "leak"
 
 
 def test_every_pair_of_equal_pictures_is_a_row() -> None:

@@ -17,10 +17,13 @@ NODES = [(dataset, f"{i}") for dataset in ("A", "B") for i in range(5)]
 def graphs(draw: Any) -> tuple[list[Link], dict[Node, str]]:
     """Links between images of A and B with distinct scores, and some declared subjects."""
     a, b = NODES[:5], NODES[5:]
-    ends = draw(st.lists(st.tuples(st.sampled_from(a), st.sampled_from(b)), unique=True, min_size=1, max_size=12))
+    ends = draw(
+        st.lists(st.tuples(st.sampled_from(a), st.sampled_from(b)), unique=True, min_size=1, max_size=12)
+    )
     scores = draw(st.permutations([i / 20 for i in range(len(ends))]))
     links = [
-        Link(x, y, draw(st.sampled_from(RELATIONS)), score) for (x, y), score in zip(ends, scores, strict=True)
+        Link(x, y, draw(st.sampled_from(RELATIONS)), score)
+        for (x, y), score in zip(ends, scores, strict=True)
     ]
     declared = draw(st.dictionaries(st.sampled_from(NODES), st.sampled_from(["s", "t"]), max_size=5))
     return links, declared
@@ -95,7 +98,10 @@ def test_the_order_of_the_links_changes_nothing(graph: tuple[list[Link], dict[No
 
 
 def test_swapping_the_ends_changes_the_order_of_the_weakest_link_only() -> None:
-    links = [Link(("A", "1"), ("B", "2"), "same_file", 0.9), Link(("A", "1"), ("B", "3"), "same_subject", 0.5)]
+    links = [
+        Link(("A", "1"), ("B", "2"), "same_file", 0.9),
+        Link(("A", "1"), ("B", "3"), "same_subject", 0.5),
+    ]
     turned = [Link(link.b, link.a, link.relation, link.score) for link in links]
     one, two = link_subjects(links, {}), link_subjects(turned, {})
     assert {r["weakest_link"] for r in one} == {"1 3"}

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import fill
 
 from leakscan.engines.local import LocalEngine, cores
 from leakscan.errors import ImageError, LeakscanError
+from leakscan.types import DecodeOptions, Silent
 
 
 def square(n: int) -> int:
@@ -89,3 +96,33 @@ def test_workers_do_not_fight_over_the_cores() -> None:
 
 def test_it_uses_the_cores_it_may() -> None:
     assert LocalEngine().workers == cores() >= 1
+
+
+class Spy(LocalEngine):
+    """Works in this process and remembers what a worker would have been sent."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.sent: list[bytes] = []
+
+    def map(self, function: Any, items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
+        self.sent.append(pickle.dumps(function))
+        return super().map(function, items, chunk)
+
+
+def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
+    """Every worker would spend seconds and hundreds of megabytes on it, once for every source."""
+    from leakscan.fingerprint.pipeline import FingerprintOptions, Timings, fingerprint_source
+    from leakscan.sources.identity import IdentityKey
+    from leakscan.sources.open import open_source
+
+    spy = Spy()
+    source = open_source(str(fill(tmp_path / "A", [1, 2])), DecodeOptions())
+    options = FingerprintOptions(IdentityKey(tmp_path / "key"))
+    fingerprint_source(source, None, {}, options, spy, Silent(), Timings())
+    assert spy.sent
+    code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
+    for sent in spy.sent:
+        assert (
+            subprocess.run([sys.executable, "-c", code], input=sent, timeout=60, check=False).returncode == 0
+        )

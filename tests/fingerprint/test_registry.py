@@ -97,17 +97,15 @@ def test_an_encoder_is_replaced_by_adding_it_again(own_models: Path, copy: Calla
     assert not (own_models / "mine" / "old.txt").exists()
 
 
-def test_an_added_encoder_does_not_take_over_unless_asked(
-    leakscan: Leakscan, own_models: Path, copy: Callable[..., Path], shipped: Path
+def test_an_added_encoder_is_preferred_and_the_shipped_one_stays_within_reach(
+    own_models: Path, copy: Callable[..., Path], shipped: Path
 ) -> None:
-    """Otherwise every store made before would be refused without a word why."""
-    add_model(zipped(copy(name="aaa-first")))
-    found = card_for("chest_radiograph")
-    assert found is not None
-    assert found[0].name == shipped.name
-    asked = card_for("chest_radiograph", "aaa-first")
+    add_model(zipped(copy(name="zzz-larger")))
+    preferred = card_for("chest_radiograph")
+    asked = card_for("chest_radiograph", shipped.name)
+    assert preferred is not None
     assert asked is not None
-    assert asked[0].name == "aaa-first"
+    assert (preferred[0].name, asked[0].name) == ("zzz-larger", shipped.name)
 
 
 def other_bytes(raw: dict[str, Any]) -> None:
@@ -162,7 +160,9 @@ def test_an_encoder_that_cannot_be_loaded_is_named(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut"])
-def test_what_is_no_zip_is_named(leakscan: Leakscan, own_models: Path, tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_zip_is_named(
+    leakscan: Leakscan, own_models: Path, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "model.zip").write_bytes(content)
     ran = leakscan("models", "add", "model.zip")
     assert ran.code == 2
@@ -181,7 +181,9 @@ def test_a_zip_whose_content_is_damaged_is_named(
     assert file.name in ran.error
 
 
-def test_a_zip_without_weights_is_named(leakscan: Leakscan, own_models: Path, copy: Callable[..., Path]) -> None:
+def test_a_zip_without_weights_is_named(
+    leakscan: Leakscan, own_models: Path, copy: Callable[..., Path]
+) -> None:
     folder = copy()
     (folder / "weights.safetensors").unlink()
     ran = leakscan("models", "add", zipped(folder))

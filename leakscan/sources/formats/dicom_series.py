@@ -156,9 +156,8 @@ def _with_unique_ids(refs: list[ImageRef]) -> list[ImageRef]:
         unique = ref
         if ref.image_id in taken:
             note = "Its SOPInstanceUIDs are those of another image; its id comes from its path."
-            unique = replace(
-                ref, image_id=_hash([ref.path, *ref.files]) + _suffix(ref.frame), notes=(*ref.notes, note)
-            )
+            names = [ref.path, *(PurePath(f).name for f in ref.files)]
+            unique = replace(ref, image_id=_hash(names) + _suffix(ref.frame), notes=(*ref.notes, note))
         taken.add(unique.image_id)
         found.append(unique)
     return found
