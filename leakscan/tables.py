@@ -6,6 +6,7 @@ explains every column; the golden test in ``tests/test_tables.py`` pins the sche
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def write(table: pa.Table, path: Path) -> None:
         pq.write_table(table, part, compression="zstd")
         part.replace(path)
     except OSError as e:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise OutputError(
             f"Cannot write {path}: {e.strerror or e}.", "Free some space or choose another folder."
         ) from e

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -18,6 +20,7 @@ from leakscan.cli.run_models import models_app
 from leakscan.errors import LeakscanError
 
 INTERRUPTED = 130  # as shells report Ctrl-C
+BROKEN_PIPE = 141  # as shells report SIGPIPE
 # Typer bundles click or depends on it, by version; this base is in both.
 _WrongUsage: type[Exception] = typer.BadParameter.__bases__[0]
 
@@ -35,6 +38,12 @@ app.command("exclude")(exclude_command)
 app.command("demo")(demo_command)
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
+
+
+class Interrupted(LeakscanError):
+    """Ctrl-C."""
+
+    exit_code = INTERRUPTED
 
 
 def _version(asked: bool) -> None:
@@ -57,22 +66,36 @@ def _root(
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code; nothing but bugs raises."""
     as_json = "--json" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows its code instead of a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="leakscan", standalone_mode=False)
     except LeakscanError as e:
         Output(as_json).error(e)
         return e.exit_code
     except typer.Exit as e:
-        return e.exit_code
+        code = e.exit_code
     except _WrongUsage as e:
         e.show()  # type: ignore[attr-defined]
+        Output(as_json).data({"error": str(e), "hint": "leakscan --help", "exit_code": 2})
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        Output(as_json).error(LeakscanError("Stopped.", "What was finished is kept; run it again to go on."))
-        return INTERRUPTED
+        code = INTERRUPTED
+    # Typer turns Ctrl-C into this code by itself in some versions.
+    if code == INTERRUPTED:
+        Output(as_json).error(Interrupted("Stopped.", "What was finished is kept; run it again to go on."))
     return code if isinstance(code, int) else 0
 
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left (`| head`); exit code 1 would read as "leak".
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    sys.exit(code)

@@ -35,6 +35,12 @@ _HEADLINES = {
 STRONGEST_SHOWN = 10
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich would exit with 1, which here means a leak.
+        raise BrokenPipeError
+
+
 class Output:
     """Where a command puts its results.
 
@@ -46,18 +52,18 @@ class Output:
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self._out = Console(highlight=False, soft_wrap=True, emoji=False)
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self._out = _Console(highlight=False, soft_wrap=True, emoji=False)
+        self._err = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     def progress(self) -> RichProgress:
         """A progress display on standard error; shows nothing where that is no terminal."""
         visible = not self.quiet and not self.as_json and self._err.is_terminal
         return RichProgress(self._err, visible)
 
-    def say(self, text: str) -> None:
-        """A line for people."""
+    def say(self, text: str, markup: bool = False) -> None:
+        """A line for people; names in it are shown as they are unless ``markup`` says otherwise."""
         if not self.as_json and not self.quiet:
-            self._out.print(text)
+            self._out.print(text, markup=markup)
 
     def data(self, value: Any) -> None:
         """A document for machines."""
@@ -89,15 +95,15 @@ class Output:
         if self.as_json or self.quiet:
             return
         verdict = "Reported only." if summary["fail_on"] == "none" else _HEADLINES[summary["exit_code"]]
-        self.say(verdict + " " + escape(" ".join(summary["reasons"])))
+        self.say(verdict + " " + escape(" ".join(summary["reasons"])), markup=True)
         for dataset in summary["datasets"]:
-            self.say(escape(_dataset_words(dataset)))
+            self.say(_dataset_words(dataset))
         counts = summary["decisions"].items()
         rows = [[r, str(c["leak"]), str(c["review"])] for r, c in counts]
         self.table("", ["relation", "leaks", "to review"], rows)
         for comparison in summary["comparisons"]:
             for words in comparison["words"]:
-                self.say(escape(f"{comparison['a']} × {comparison['b']}: {words}"))
+                self.say(f"{comparison['a']} × {comparison['b']}: {words}")
         if audit := summary.get("audit"):
             self.say(
                 f"{audit['shared_subjects']} declared subjects stand in more than one split; "
@@ -113,7 +119,7 @@ class Output:
                 f"Strongest {len(shown)} of {len(pairs)} pairs", ["", "relation", "A", "B", "altered"], cells
             )
         if output is not None:
-            self.say(f"Report: {escape(str(output / 'report.html'))}")
+            self.say(f"Report: {output / 'report.html'}")
 
 
 def _name(pair: Mapping[str, Any], side: str) -> str:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -117,10 +117,8 @@ def compare_datasets(
         name: subject_thresholds(cards[name].impostors, n) for name, n in found.comparisons.items() if n
     }
     judged = time.monotonic()
-    rows = list(islice(_rows(work, verifications, known, cards, thresholds), options.max_pairs + 1))
-    too_many = max(0, len(rows) - options.max_pairs)
-    rows = rows[: options.max_pairs]
-    rows.sort(key=_strength)
+    rows, n_rows = _strongest(_rows(work, verifications, known, cards, thresholds), options.max_pairs)
+    too_many = n_rows - len(rows) + work.ids_cut
     return Comparison(
         a.name,
         b.name,
@@ -175,6 +173,7 @@ class _Work:
         bits: ``(n,)`` NaN where unknown.
         equal: ``(n,)`` whether their pixels are equal.
         verifiable: positions in ``pairs`` that deserve a look, best first.
+        ids_cut: pairs with equal identifiers beyond the limit.
     """
 
     pairs: npt.NDArray[np.int64]
@@ -182,6 +181,7 @@ class _Work:
     bits: npt.NDArray[np.float32]
     equal: npt.NDArray[np.bool_]
     verifiable: list[int]
+    ids_cut: int
 
 
 def _gather(side_a: Side, side_b: Side, found: Candidates, known: _Known, options: DecideOptions) -> _Work:
@@ -190,8 +190,13 @@ def _gather(side_a: Side, side_b: Side, found: Candidates, known: _Known, option
     everything = dict.fromkeys(zip(equal_a.tolist(), equal_b.tolist(), strict=True))
     n_equal = len(everything)
     everything.update(dict.fromkeys(look))
+    ids_cut = 0
     if known.ids_are_proof:
-        everything.update(dict.fromkeys(islice(_same_subject_pairs(known), options.max_pairs)))
+        for number, pair in enumerate(_same_subject_pairs(known)):
+            if number < options.max_pairs or pair in everything:
+                everything[pair] = None
+            else:
+                ids_cut += 1
     pairs = np.array(list(everything), np.int64).reshape(-1, 2)
     at = np.array([look.get(pair, -1) for pair in everything], np.int64)
     bits = np.where(at >= 0, found.bits[at], np.nan) if len(found.bits) else np.full(len(pairs), np.nan)
@@ -202,7 +207,7 @@ def _gather(side_a: Side, side_b: Side, found: Candidates, known: _Known, option
     by_score = np.argsort(np.argsort(-np.nan_to_num(score[open_pairs], nan=-2.0), kind="stable"))
     by_bits = np.argsort(np.argsort(np.nan_to_num(bits[open_pairs], nan=99.0), kind="stable"))
     verifiable = open_pairs[np.argsort(np.minimum(by_score, by_bits), kind="stable")]
-    return _Work(pairs, score, bits.astype(np.float32), equal, verifiable.tolist())
+    return _Work(pairs, score, bits.astype(np.float32), equal, verifiable.tolist(), ids_cut)
 
 
 def _same_subject_pairs(known: _Known) -> Iterator[tuple[int, int]]:
@@ -264,6 +269,18 @@ def _rows(
             verdict = judge(facts, thresholds.get(encoder))
             if verdict is not None:
                 yield _row(known, row_a, row_b, facts, verdict)
+
+
+def _strongest(rows: Iterator[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The ``limit`` strongest rows in order, and how many there were; memory holds twice as many."""
+    kept: list[dict[str, Any]] = []
+    total = 0
+    for row in rows:
+        kept.append(row)
+        total += 1
+        if len(kept) >= 2 * limit:
+            kept = sorted(kept, key=_strength)[:limit]
+    return sorted(kept, key=_strength)[:limit], total
 
 
 def _row(known: _Known, row_a: int, row_b: int, facts: Facts, verdict: Verdict) -> dict[str, Any]:

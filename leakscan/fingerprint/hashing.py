@@ -125,17 +125,18 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         return array.astype("<u1")
     low, high = int(array.min()), int(array.max())
     span = high - low
-    shifted = (array.astype(np.int64) - low) if span < 2**62 else array.astype(np.uint64)
+    # Wrapping arithmetic: differences of 64-bit integers may not fit into a signed one.
+    shifted = array.astype(np.uint64) - np.uint64(low % 2**64)
     if span < _SPAN_FOR_TABLE:
         present = np.zeros(span + 1, bool)
-        present[shifted.ravel()] = True
+        present[shifted.ravel().astype(np.int64)] = True
         differences = np.flatnonzero(present)
     else:
         differences = np.unique(shifted)
     divisor = int(np.gcd.reduce(differences)) or 1
     top = span // divisor
     dtype = "<u1" if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4" if top < 1 << 32 else "<u8"
-    reduced = shifted // divisor if divisor > 1 else shifted
+    reduced = shifted // np.uint64(divisor) if divisor > 1 else shifted
     return np.asarray(reduced).astype(dtype)
 
 

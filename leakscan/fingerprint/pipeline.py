@@ -31,7 +31,7 @@ VERSION = "pipeline-1"
 
 _ENCODE_BATCH = 64
 _FLUSH_ROWS = 1024
-_FLUSH_SECONDS = 20.0
+_FLUSH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,13 @@ def fingerprint_source(
                 unsaved, flushed = len(rows), time.monotonic()
     finally:
         # Also on Ctrl-C: what was computed is kept.
+        rows += maker.rest
         if store is not None and unsaved < len(rows):
             store.append(rows[unsaved:])
     table = pa.concat_tables([table, tables.from_rows(rows, tables.STORE)])
     position = {image_id: i for i, image_id in enumerate(table["image_id"].to_pylist())}
     current = table.take(pa.array([position[ref.image_id] for ref in refs], pa.int64()))
-    if store is not None and (rows or len(current) != len(known)):
+    if store is not None and (rows or len(current) != len(known) or store.newest_way() != made):
         store.replace(current)
     return Dataset(
         source.name,
@@ -183,24 +184,31 @@ class _RowMaker:
         self._options = options
         self._made = made
         self._timings = timings
+        self.rest: list[dict[str, Any]] = []
 
     def rows(self, refs: Sequence[ImageRef], engine: Engine) -> Iterator[dict[str, Any]]:
         kinds = [presumed_kind(ref, self._options.kind) for ref in refs]
         readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
-        results = engine.map(partial(_prepare_pair, options=self._options.prepare), readable)
+        results = engine.map(partial(prepare, options=self._options.prepare), readable)
         block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
-        for ref, (kind, gated) in zip(refs, kinds, strict=True):
-            if ref.status == "ok":
-                began = time.monotonic()
-                prepared = next(results)
-                self._timings.prepare += time.monotonic() - began
-                self._timings.images_read += 1
-            else:
-                prepared = Prepared(ref.status, ref.error)
-            block.append((ref, kind, gated, prepared))
-            if len(block) >= _ENCODE_BATCH:
-                yield from self._encode(block)
-                block = []
+        encoded = time.monotonic()
+        try:
+            for ref, (kind, gated) in zip(refs, kinds, strict=True):
+                if ref.status == "ok":
+                    began = time.monotonic()
+                    prepared = next(results)
+                    self._timings.prepare += time.monotonic() - began
+                    self._timings.images_read += 1
+                else:
+                    prepared = Prepared(ref.status, ref.error)
+                block.append((ref, kind, gated, prepared))
+                if len(block) >= _ENCODE_BATCH or time.monotonic() - encoded > _FLUSH_SECONDS:
+                    yield from self._encode(block)
+                    block, encoded = [], time.monotonic()
+        except BaseException:
+            # Interrupted: what the workers have finished is kept by whoever collects the rows.
+            self.rest = self._encode(block)
+            raise
         yield from self._encode(block)
 
     def _encode(self, block: list[tuple[ImageRef, Kind, bool, Prepared]]) -> list[dict[str, Any]]:
@@ -245,14 +253,11 @@ class _RowMaker:
             "fingerprint": None,
             "phash": None if prepared.phash is None else prepared.phash.tolist(),
             "quality": None,
-            "signature": _row_signature(ref),
+            # A passing trouble is not the file's: such a row never counts as known.
+            "signature": None if prepared.passing else _row_signature(ref),
             "prepared_with": self._made,
             "preview": prepared.preview,
         }
-
-
-def _prepare_pair(item: tuple[ImageRef, Kind], options: PrepareOptions) -> Prepared:
-    return prepare(item[0], item[1], options)
 
 
 def _row_signature(ref: ImageRef) -> str:

@@ -50,6 +50,7 @@ class Prepared:
         canonical: ``(side, side)`` uint8 for the encoder, ``None`` where no encoder is meant.
         preview: PNG of the picture at 512 px, or ``None``.
         notes: from decoding.
+        passing: whether the trouble may be gone next time (memory, a failing disk).
     """
 
     status: Status
@@ -62,19 +63,28 @@ class Prepared:
     canonical: npt.NDArray[np.uint8] | None = None
     preview: bytes | None = None
     notes: tuple[str, ...] = ()
+    passing: bool = False
 
 
-def prepare(ref: ImageRef, kind: Kind, options: PrepareOptions) -> Prepared:
-    """Reads one image. Never raises for what is wrong with the image itself."""
+def prepare(item: tuple[ImageRef, Kind], options: PrepareOptions) -> Prepared:
+    """Reads one image. Never raises for what is wrong with the image itself.
+
+    Args:
+        item: the image, and the kind it is prepared for.
+        options: how.
+    """
+    ref, kind = item
     try:
         digest = file_hash(ref.files)
         image = decode(ref, options.decode)
     except ImageError as e:
         return Prepared(e.status, e.message)
     except OSError as e:
-        return Prepared("unreadable", f"It cannot be read: {e.strerror or e}.")
+        return Prepared("unreadable", f"It cannot be read: {e.strerror or e}.", passing=True)
     except MemoryError:
-        return Prepared("unreadable", "It does not fit into memory; lower --workers or --max-pixels.")
+        return Prepared(
+            "unreadable", "It does not fit into memory; lower --workers or --max-pixels.", passing=True
+        )
     read = Prepared(
         "ok",
         file_hash=digest,

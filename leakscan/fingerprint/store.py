@@ -84,7 +84,7 @@ class Store:
                     "Use the key it was made with (--key), or write a new store.",
                 )
             return store
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StoreError(
                 f"{folder} exists and is no fingerprint store.", "Choose another name for the store."
             )
@@ -122,6 +122,14 @@ class Store:
         return (
             table.take(pa.array(sorted(newest.values()), pa.int64())) if len(newest) < len(table) else table
         )
+
+    def newest_way(self) -> str | None:
+        """The way the newest shard was made, ``None`` for an empty store."""
+        shards = self._shards()
+        if not shards:
+            return None
+        way: str | None = tables.read(shards[-1], tables.STORE)["prepared_with"][-1].as_py()
+        return way
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes rows as a new shard.

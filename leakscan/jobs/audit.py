@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pyarrow as pa
 
@@ -22,7 +23,7 @@ from leakscan.fingerprint.pipeline import Dataset, Timings
 from leakscan.jobs.compare import (
     Result,
     RunOptions,
-    claim_output,
+    check_output,
     dataset_names,
     decide_and_report,
     load_dataset,
@@ -63,7 +64,7 @@ def audit(
     """
     options, progress = replace(options or RunOptions(), same_ids=True), progress or Silent()
     splits, outside = split_sources(Path(source), split_column)
-    run_dir = claim_output(Path(output), overwrite) if output is not None else None
+    run_dir = check_output(Path(output), overwrite) if output is not None else None
     began, timings, engine = time.monotonic(), Timings(), LocalEngine(options.workers)
     encoders = load_encoders(options)
     name = dataset_names([str(source)])[0]
@@ -80,7 +81,7 @@ def audit(
         timings,
         began,
         run_dir,
-        lambda pairs: {"outside_splits": outside, **_audit_facts(pairs, parts)},
+        lambda pairs: {**_outside(outside, options.hide_paths), **_audit_facts(pairs, parts)},
     )
 
 
@@ -100,7 +101,11 @@ def split_sources(source: Path, split_column: str) -> tuple[dict[str, str], list
     """
     if source.suffix.lower() in MANIFEST_SUFFIXES and source.is_file():
         values = column_values(source, split_column)
-        splits = {value: f"{source}?{split_column}={value}" for value in sorted(set(values)) if value}
+        splits = {
+            value: f"{source}?{quote_plus(split_column)}={quote_plus(value)}"
+            for value in sorted(set(values))
+            if value
+        }
         outside = [f"{values.count('')} rows without a {split_column}"] if "" in values else []
         where = f"column {split_column!r}"
     elif source.is_dir():
@@ -119,6 +124,11 @@ def split_sources(source: Path, split_column: str) -> tuple[dict[str, str], list
             "Name the splits by top folders, or by a manifest's column with --split-column.",
         )
     return splits, outside
+
+
+def _outside(entries: Sequence[str], hidden: bool) -> dict[str, Any]:
+    """What no split holds: how much, and (unless paths are hidden) the first names."""
+    return {"n_outside_splits": len(entries), "outside_splits": [] if hidden else list(entries[:20])}
 
 
 def _audit_facts(pairs: pa.Table, parts: Sequence[Dataset]) -> dict[str, Any]:

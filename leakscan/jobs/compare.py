@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,7 +126,7 @@ def compare(
         raise UsageError(
             "A comparison needs two sources.", "leakscan compare A B; inside one: leakscan audit A"
         )
-    run_dir = claim_output(Path(output), overwrite) if output is not None else None
+    run_dir = check_output(Path(output), overwrite) if output is not None else None
     names = dataset_names([str(s) for s in sources])
     began = time.monotonic()
     encoders = load_encoders(options)
@@ -198,7 +198,7 @@ def load_dataset(
         return dataset_from_store(Store.open(Path(spec)), name, encoders)
     source = open_source(spec, options.decode, options.exclude, options.subjects, name)
     key = options.identity_key()
-    store = Store.create(options.cache / "stores" / cache_name(spec), StoreInfo(name, key.key_id))
+    store = Store.create(options.cache / "stores" / cache_name(spec, key.key_id), StoreInfo(name, key.key_id))
     return fingerprint(source, store, encoders, options, engine, progress, timings)
 
 
@@ -245,17 +245,18 @@ def dataset_names(specs: Sequence[str]) -> list[str]:
     parts = [[p for p in text.split("/") if p] or [text] for text in resolved]
     depth = 1
     while True:
-        names = ["/".join(p[-depth:]) for p in parts]
+        # A name that is no Unicode is shown by its bytes, as in the tables' paths.
+        names = [os.fsencode("/".join(p[-depth:])).decode("utf-8", "backslashreplace") for p in parts]
         if len(set(names)) == len(names) or depth > max(map(len, parts)):
             return names
         depth += 1
 
 
-def cache_name(spec: str) -> str:
-    """The folder of a source's cached store: readable, and distinct by full path."""
+def cache_name(spec: str, key_id: str) -> str:
+    """The folder of a source's cached store: readable, and distinct by full path and key."""
     resolved = _resolved(spec)
     stem = "".join(c if c.isalnum() else "-" for c in Path(resolved.partition("?")[0]).name)[:40]
-    return f"{stem}-{blake3(resolved.encode()).hexdigest()[:12]}.fps"
+    return f"{stem}-{blake3(os.fsencode(f'{key_id}|{resolved}')).hexdigest()[:12]}.fps"
 
 
 def make_cache(folder: Path) -> None:
@@ -274,24 +275,22 @@ def make_cache(folder: Path) -> None:
         ) from e
 
 
-def claim_output(folder: Path, overwrite: bool) -> Path:
-    """Makes the run folder.
+def check_output(folder: Path, overwrite: bool) -> Path:
+    """Refuses a run folder that cannot be written, before any work is done. Touches nothing.
 
     Raises:
-        OutputError: it exists and may not be overwritten, is no run folder, or cannot be made.
+        OutputError: it exists and may not be overwritten, or holds files that are no run's.
     """
-    try:
-        if folder.exists():
-            if not overwrite:
-                raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
-            if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "summary.json").exists()):
-                raise OutputError(
-                    f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o."
-                )
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-    except OSError as e:
-        raise OutputError(f"The run folder {folder} cannot be made: {e.strerror or e}.") from e
+    if not folder.exists():
+        return folder
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is a file, not a folder.", "Choose another -o.")
+    if not any(folder.iterdir()):
+        return folder
+    if not overwrite:
+        raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
+    if not (folder / "summary.json").is_file():
+        raise OutputError(f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o.")
     return folder
 
 

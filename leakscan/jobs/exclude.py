@@ -80,6 +80,8 @@ def write_exclusions(table: pa.Table, stem: Path) -> list[Path]:
     writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table.to_pylist())
+    if stem.name in ("", "..") or stem.is_dir():
+        raise UsageError(f"{stem} is a folder; name the files in it.", f"-o {stem / 'exclude'}")
     paths = [stem.with_name(stem.name + ".csv"), stem.with_name(stem.name + ".parquet")]
     write_text(paths[0], text.getvalue())
     tables.write(table, paths[1])

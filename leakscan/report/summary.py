@@ -21,7 +21,7 @@ from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Timings
 from leakscan.types import RELATIONS
 
-_SAME_FILE = re.compile(r"^It is the same file as .*$", re.DOTALL)
+_NAMES_ANOTHER = re.compile(r"^It is the same (file|folder) as .*$", re.DOTALL)
 FAIL_ON = (*RELATIONS, "review", "none")
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
 
@@ -70,7 +70,7 @@ class Outcome:
         # Messages and notes may name other files.
         images = hidden(self.images, "path", "notes")
         errors = [
-            e and _SAME_FILE.sub("It is the same file as another.", e) for e in images["error"].to_pylist()
+            e and _NAMES_ANOTHER.sub(r"It is the same \1 as another.", e) for e in images["error"].to_pylist()
         ]
         images = images.set_column(images.column_names.index("error"), "error", pa.array(errors, pa.string()))
         return replace(self, images=images, pairs=hidden(self.pairs, "path_a", "path_b"))
@@ -252,7 +252,14 @@ def _exit(
         )
     for c in comparisons:
         expected = expected_false_reviews(c)
-        reviews = sum(r["decision"] == "review" for r in c.pairs)
+        waiting = [r["relation"] for r in c.pairs if r["decision"] == "review"]
+        reviews = waiting.count("same_subject")
+        if copies := len(waiting) - reviews:
+            # Chance does not make pictures look like copies: an unverified one is no false match.
+            reasons.append(
+                f"{copies:,} pairs of {c.a} and {c.b} look like copies, but could not be "
+                "verified by their pixels."
+            )
         # The 99.9 % point of the Poisson count of false pairs.
         if reviews > stats.poisson.ppf(0.999, max(expected, 1e-9)):
             reasons.append(

@@ -64,7 +64,7 @@ class ManifestSource:
         rows: Sequence[int] = range(len(table["path"]))
         for column, value in query.items():
             values = table[column]
-            rows_left = [i for i in rows if values[i] == value]
+            rows_left = [i for i in rows if values[i].strip() == value.strip()]
             if rows and not rows_left:
                 raise SourceError(
                     f"No row of the manifest {path} has {column} = {value!r}.",

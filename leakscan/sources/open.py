@@ -50,7 +50,7 @@ def open_source(
 
 def _split(spec: str) -> tuple[Path, dict[str, str]]:
     """Path and row selection; a question mark that is part of an existing name stays there."""
-    before, mark, after = spec.rpartition("?")
+    before, mark, after = _at_query(spec)
     if not mark or os.path.lexists(spec) or Path(before).suffix.lower() not in MANIFEST_SUFFIXES:
         return Path(spec).expanduser(), {}
     try:
@@ -63,6 +63,16 @@ def _split(spec: str) -> tuple[Path, dict[str, str]]:
             "Write column=value, several joined by &, as in films.csv?split=test.",
         )
     return Path(before).expanduser(), dict(pairs)
+
+
+def _at_query(spec: str) -> tuple[str, str, str]:
+    """Splits where a manifest's name ends and its selection begins; values may hold ``?``."""
+    for suffix in MANIFEST_SUFFIXES:
+        at = spec.lower().find(suffix + "?")
+        if at >= 0:
+            end = at + len(suffix)
+            return spec[:end], "?", spec[end + 1 :]
+    return spec.rpartition("?")
 
 
 def _near(path: Path) -> str:

@@ -79,8 +79,15 @@ class TorchEncoder:
             )
         gate = {k.removeprefix("gate."): state.pop(k).float() for k in list(state) if k.startswith("gate.")}
         self._gate = Gate(**gate) if gate else None
+        if card.architecture not in ARCHITECTURES:
+            raise ModelError(f"{card.name} is a {card.architecture}, a network this leakscan does not know.")
+        if not card.golden:
+            raise ModelError(f"The card of {card.name} holds no golden fingerprints to check it by.")
         net = ARCHITECTURES[card.architecture](card.dim)
-        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        try:
+            net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        except RuntimeError as e:
+            raise ModelError(f"{path} holds the weights of another network than {card.architecture}.") from e
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = torch.bfloat16 if _computes_bfloat16(self._device) else torch.float32
         self._net = net.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]

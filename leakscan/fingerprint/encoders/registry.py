@@ -81,11 +81,11 @@ def add_model(file: Path) -> Card:
     if not {"card.json", "weights.safetensors"} <= set(contents):
         raise ModelError(f"{file} holds no card.json with weights.safetensors, so it is no encoder.")
     part = user_models() / ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for name, content in contents.items():
-        (part / name).write_bytes(content)
     try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for name, content in contents.items():
+            (part / name).write_bytes(content)
         card = read_card(part)
         if weights_digest(contents["weights.safetensors"], card.preprocessing, card.side) != card.digest:
             raise ModelError(f"The weights in {file} are not those its card describes (the digests differ).")
@@ -94,7 +94,11 @@ def add_model(file: Path) -> Card:
         target = user_models() / card.name
         shutil.rmtree(target, ignore_errors=True)
         part.replace(target)
-    except ModelError:
+    except OSError as e:
+        raise ModelError(
+            f"Encoders cannot be added to {user_models()}: {e.strerror or e}.",
+            "Name another folder in the environment variable LEAKSCAN_MODELS.",
+        ) from e
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        raise
     return card
