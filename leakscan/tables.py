@@ -24,7 +24,8 @@ _VERSION_KEY = b"leakscan.schema_version"
 _TABLE_KEY = b"leakscan.table"
 
 
-def _schema(table: str, fields: Iterable[tuple[str, pa.DataType]]) -> pa.Schema:
+def table_schema(table: str, fields: Iterable[tuple[str, pa.DataType]]) -> pa.Schema:
+    """A schema that names its table and version in its metadata."""
     return pa.schema(
         [pa.field(name, kind) for name, kind in fields],
         metadata={_TABLE_KEY: table.encode(), _VERSION_KEY: VERSION.encode()},
@@ -57,11 +58,11 @@ _FINGERPRINT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("quality", pa.float32()),
 ]
 
-IMAGES = _schema("images", _IMAGE_FIELDS)
-FINGERPRINTS = _schema(
+IMAGES = table_schema("images", _IMAGE_FIELDS)
+FINGERPRINTS = table_schema(
     "fingerprints", [("image_id", pa.string()), ("dataset", pa.string()), *_FINGERPRINT_FIELDS]
 )
-STORE = _schema(
+STORE = table_schema(
     "store",
     [
         *((name, kind) for name, kind in _IMAGE_FIELDS if name != "dataset"),
@@ -71,7 +72,7 @@ STORE = _schema(
         ("preview", pa.binary()),
     ],
 )
-PAIRS = _schema(
+PAIRS = table_schema(
     "pairs",
     [
         ("image_a", pa.string()),
@@ -94,7 +95,7 @@ PAIRS = _schema(
         ("evidence", pa.list_(pa.string())),
     ],
 )
-SUBJECTS = _schema(
+SUBJECTS = table_schema(
     "subjects",
     [
         ("group", pa.string()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from leakscan.cli.run_models import models_app
 from leakscan.errors import LeakscanError
 
 INTERRUPTED = 130  # as shells report Ctrl-C
+BUG = 70  # EX_SOFTWARE of sysexits.h
 BROKEN_PIPE = 141  # as shells report SIGPIPE
 # Typer bundles click or depends on it, by version; this base is in both.
 _WrongUsage: type[Exception] = typer.BadParameter.__bases__[0]
@@ -98,4 +100,8 @@ def main() -> None:
         # Whoever read our output has left (`| head`); exit code 1 would read as "leak".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BROKEN_PIPE
+    except Exception:
+        # A bug. Python's own exit code would be 1, which here means a leak.
+        traceback.print_exc()
+        code = BUG
     sys.exit(code)

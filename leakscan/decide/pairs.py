@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration import SubjectThresholds, false_match_rate, score_at, subject_thresholds
 from leakscan.decide.relation import Facts, Verdict, judge
+from leakscan.decide.verdicts import VerdictCache
 from leakscan.decide.verification import Pixels, Task, verify_tasks
 from leakscan.decide.verify import Verification
 from leakscan.fingerprint.encoders.card import Card
@@ -91,6 +92,7 @@ def compare_datasets(
     b: Dataset,
     cards: Mapping[str, Card],
     options: DecideOptions,
+    verdicts: VerdictCache,
     engine: Engine,
     progress: Progress,
 ) -> Comparison:
@@ -101,6 +103,7 @@ def compare_datasets(
         b: the other.
         cards: encoder (name@digest) -> card.
         options: the user's choices.
+        verdicts: what was verified before; is added to.
         engine: runs the verification.
         progress: is told.
     """
@@ -112,7 +115,7 @@ def compare_datasets(
     known = _Known(_Columns(a, side_a), _Columns(b, side_b), options.same_ids and a.key_id == b.key_id)
     work = _gather(side_a, side_b, found, known, options)
     matched = time.monotonic()
-    verifications = _verify(work, known, options, engine, progress)
+    verifications = _verify(work, known, options, verdicts, engine, progress)
     thresholds = {
         name: subject_thresholds(cards[name].impostors, n) for name, n in found.comparisons.items() if n
     }
@@ -149,6 +152,14 @@ class _Columns:
         self.subject: list[str | None] = rows["subject"].to_pylist()
         self.study: list[str | None] = rows["study_uid_hash"].to_pylist()
         self._preview = rows["preview"]
+        self._pixel_hash: list[str] = rows["pixel_hash"].to_pylist()
+        self._spacing: list[list[float]] = rows["spacing_mm"].to_pylist()
+        self._volume = [kind in ("brain_mri", "other_3d") for kind in rows["kind"].to_pylist()]
+
+    def look(self, row: int) -> str:
+        """Names what verification sees: the pixels and, of volumes, the size of a voxel."""
+        spacing = self._spacing[row] if self._volume[row] else None
+        return self._pixel_hash[row] + (f"|{spacing}" if spacing else "")
 
     def pixels(self, row: int) -> Pixels | None:
         ref = self.dataset.refs.get(self.image_id[row])
@@ -222,20 +233,35 @@ def _same_subject_pairs(known: _Known) -> Iterator[tuple[int, int]]:
 
 
 def _verify(
-    work: _Work, known: _Known, options: DecideOptions, engine: Engine, progress: Progress
+    work: _Work,
+    known: _Known,
+    options: DecideOptions,
+    verdicts: VerdictCache,
+    engine: Engine,
+    progress: Progress,
 ) -> dict[int, Verification]:
+    a, b = known.a, known.b
     tasks, positions = [], []
+    found: dict[int, Verification] = {}
     for position in work.verifiable:
         i, j = work.pairs[position].tolist()
-        row_a, row_b = int(known.a.side.rows[i]), int(known.b.side.rows[j])
-        a, b = known.a.pixels(row_a), known.b.pixels(row_b)
-        if a is not None and b is not None:
-            key_a = f"{known.a.dataset.name}/{known.a.image_id[row_a]}"
-            key_b = f"{known.b.dataset.name}/{known.b.image_id[row_b]}"
-            tasks.append(Task(key_a, key_b, a, b, int(known.a.side.ndim[i])))
-            positions.append(position)
-    found = verify_tasks(tasks, engine, options.decode, options.verify_seconds, progress) if tasks else []
-    return {p: v for p, v in zip(positions, found, strict=True) if v is not None}
+        row_a, row_b = int(a.side.rows[i]), int(b.side.rows[j])
+        pixels_a, pixels_b = a.pixels(row_a), b.pixels(row_b)
+        before = verdicts.get(a.look(row_a), b.look(row_b))
+        if before is not None:
+            found[position] = before
+        elif pixels_a is not None and pixels_b is not None:
+            key_a = f"{a.dataset.name}/{a.image_id[row_a]}"
+            key_b = f"{b.dataset.name}/{b.image_id[row_b]}"
+            tasks.append(Task(key_a, key_b, pixels_a, pixels_b, int(a.side.ndim[i])))
+            positions.append((position, a.look(row_a), b.look(row_b)))
+    if tasks:
+        fresh = verify_tasks(tasks, engine, options.decode, options.verify_seconds, progress)
+        for (position, look_a, look_b), verification in zip(positions, fresh, strict=True):
+            if verification is not None:
+                found[position] = verification
+                verdicts.add(look_a, look_b, verification)
+    return found
 
 
 def _rows(

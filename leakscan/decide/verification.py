@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from leakscan.decide.verify import Verification
-from leakscan.decide.verify.keypoints import PictureFeatures, describe
+from leakscan.decide.verify import NOT_ALIGNED, Verification
+from leakscan.decide.verify.keypoints import PictureFeatures, describe, glance, worth_a_look
 from leakscan.decide.verify.radiograph import verify_pictures
 from leakscan.decide.verify.volume import verify_volumes
 from leakscan.decide.verify.volume_features import VolumeFeatures, describe_volume
@@ -19,11 +20,17 @@ from leakscan.errors import ImageError
 from leakscan.sources.formats import decode
 from leakscan.types import DecodedImage, DecodeOptions, Engine, ImageRef, Progress
 
+R = TypeVar("R")
+
 Pixels = ImageRef | bytes
 """Where the pixels of an image come from: its files, or the preview of a store."""
 
 _WINDOW = {2: 1024, 3: 128}
 """Pairs looked at together, by dimension: their features are in memory at once."""
+
+_KEPT = 3000
+"""Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
+_CHUNK = 16  # pairs or pictures a worker gets at a time
 
 Features = PictureFeatures | VolumeFeatures
 
@@ -52,8 +59,8 @@ def verify_tasks(
 ) -> list[Verification | None]:
     """Verifies pairs in the given order until the time is up.
 
-    Pairs are taken a window at a time: first the features of the window's images are computed, each
-    once, then its pairs are looked at.
+    Pairs are taken a window at a time, and every image of a window is described once. Pictures are
+    first compared at a glance; only what passes is described in full and verified.
 
     Args:
         tasks: best first.
@@ -71,27 +78,54 @@ def verify_tasks(
     out: list[Verification | None] = [None] * len(tasks)
     for ndim, size in _WINDOW.items():
         order = [i for i, task in enumerate(tasks) if task.ndim == ndim]
+        glances: dict[str, Features | None] = {}
         features: dict[str, Features | None] = {}
         for start in range(0, len(order), size):
             window = order[start : start + size]
-            features = _window_features([tasks[i] for i in window], features, engine, options)
-            pairs = ((features[tasks[i].key_a], features[tasks[i].key_b]) for i in _until(window, deadline))
-            for i, verification in zip(window, engine.map(_verify, pairs), strict=False):
+            if ndim == 2:
+                glances = _window_features([tasks[i] for i in window], glances, glance_at, engine, options)
+                seen = _over_pairs(_glance_pair, window, tasks, glances, engine, deadline)
+                for i in window:
+                    out[i] = NOT_ALIGNED if seen.get(i) is False else None
+                window = [i for i in window if seen.get(i)]
+            features = _window_features(
+                [tasks[i] for i in window], features, describe_in_full, engine, options
+            )
+            for i, verification in _over_pairs(_verify, window, tasks, features, engine, deadline).items():
                 out[i] = verification
-                progress.advance()
+            progress.advance(min(size, len(order) - start))
             if time.monotonic() > deadline:
                 return out
     return out
 
 
+def _over_pairs(
+    function: Callable[[tuple[Features | None, Features | None]], R],
+    window: Sequence[int],
+    tasks: Sequence[Task],
+    features: Mapping[str, Features | None],
+    engine: Engine,
+    deadline: float,
+) -> dict[int, R]:
+    """A function of the features of every pair of a window, as far as the time reaches."""
+    pairs = ((features[tasks[i].key_a], features[tasks[i].key_b]) for i in _until(window, deadline))
+    return dict(zip(window, engine.map(function, pairs, _CHUNK), strict=False))
+
+
 def _window_features(
-    tasks: Sequence[Task], known: Mapping[str, Features | None], engine: Engine, options: DecodeOptions
+    tasks: Sequence[Task],
+    known: Mapping[str, Features | None],
+    describer: Callable[[DecodedImage], Features],
+    engine: Engine,
+    options: DecodeOptions,
 ) -> dict[str, Features | None]:
-    """Features of every image of a window, taking over those of the window before."""
+    """Features of every image of a window, and of the windows before while memory allows."""
     needed = {key: pixels for task in tasks for key, pixels in ((task.key_a, task.a), (task.key_b, task.b))}
     missing = {key: pixels for key, pixels in needed.items() if key not in known}
-    described = engine.map(partial(_describe, ndim=tasks[0].ndim, options=options), missing.values())
+    described = engine.map(partial(_describe, describer=describer, options=options), missing.values())
     fresh = dict(zip(missing, described, strict=True))
+    if len(known) + len(fresh) <= _KEPT:
+        return {**known, **fresh}
     return {key: fresh[key] if key in fresh else known[key] for key in needed}
 
 
@@ -102,12 +136,32 @@ def _until(window: Sequence[int], deadline: float) -> Iterator[int]:
         yield i
 
 
-def _describe(pixels: Pixels, ndim: int, options: DecodeOptions) -> Features | None:
+def _describe(
+    pixels: Pixels, describer: Callable[[DecodedImage], Features], options: DecodeOptions
+) -> Features | None:
     try:
-        image = _load(pixels, options)
+        return describer(_load(pixels, options))
     except (ImageError, OSError):
         return None
-    return describe(image.values) if ndim == 2 else describe_volume(image.values, image.spacing_mm)
+
+
+def glance_at(image: DecodedImage) -> Features:
+    """Features for a glance at a picture."""
+    return glance(image.values)
+
+
+def describe_in_full(image: DecodedImage) -> Features:
+    """Features for verifying a picture or volume."""
+    return (
+        describe(image.values) if image.values.ndim == 2 else describe_volume(image.values, image.spacing_mm)
+    )
+
+
+def _glance_pair(pair: tuple[Features | None, Features | None]) -> bool | None:
+    a, b = pair
+    if isinstance(a, PictureFeatures) and isinstance(b, PictureFeatures):
+        return worth_a_look(a, b)
+    return None
 
 
 def _load(pixels: Pixels, options: DecodeOptions) -> DecodedImage:

@@ -58,7 +58,7 @@ def run_compare(
             time.sleep(_SAMPLE_SECONDS)
         seconds = time.monotonic() - began
         errors = process.stderr.read() if process.stderr else ""
-    if not (run_dir / "summary.json").is_file():
+    if process.returncode not in (0, 1, 3) or not (run_dir / "summary.json").is_file():
         raise LeakscanError(f"The measured run failed with exit code {process.returncode}: {errors.strip()}")
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
     return MeasuredRun(seconds, peak / 1e6, summary)

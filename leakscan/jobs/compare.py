@@ -16,6 +16,7 @@ from blake3 import blake3
 from leakscan import tables
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.subjects import Link, link_subjects
+from leakscan.decide.verdicts import VerdictCache
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
@@ -165,9 +166,13 @@ def decide_and_report(
     """
     cards = {encoder.card.encoder: encoder.card for encoder in encoders.values()}
     decide = DecideOptions(options.same_ids, options.max_pairs, options.verify_seconds, options.decode)
+    make_cache(options.cache)
+    verdicts = VerdictCache(options.cache / "verdicts.parquet")
     comparisons = [
-        compare_datasets(a, b, cards, decide, engine, progress) for a, b in combinations(datasets, 2)
+        compare_datasets(a, b, cards, decide, verdicts, engine, progress)
+        for a, b in combinations(datasets, 2)
     ]
+    verdicts.save()
     outcome = _outcome(datasets, comparisons, options)
     policy = Policy(options.fail_on, options.max_unread, options.show_subjects)
     summary = summarise(outcome, cards, policy, timings, time.monotonic() - began)

@@ -22,7 +22,7 @@ def test_views_stay_in_range_and_differ_from_each_other(films):
     x = torch.from_numpy(films)[:, None].float() / 255
     one, other = augment(x, 48), augment(x, 48)
     assert one.shape == (6, 1, 48, 48)
-    assert 0 <= one.min() and one.max() <= 1 and torch.isfinite(one).all()
+    assert one.min() >= 0 and one.max() <= 1 and torch.isfinite(one).all()
     assert ((one - other).abs().mean(dim=(1, 2, 3)) > 0.01).all()
 
 

@@ -23,7 +23,7 @@ def short_validation(monkeypatch):
     monkeypatch.setattr("leakscan.training.loop.validate", lambda net, pack, side: {"auc": 0.5})
 
 
-CONFIG = dict(architecture="resnet18", side=32, pairs=6, evaluate_every=2, learning_rate=1e-3)
+CONFIG = {"architecture": "resnet18", "side": 32, "pairs": 6, "evaluate_every": 2, "learning_rate": 1e-3}
 
 
 def test_a_run_that_was_interrupted_ends_with_the_same_weights(pack, tmp_path):

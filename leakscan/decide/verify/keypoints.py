@@ -17,6 +17,12 @@ import numpy.typing as npt
 
 SIDE = 320  # px, longest side: the weakest listed copy has 95 inliers here, 59 at 256, 66 at 384
 KEYPOINTS = 600
+GLANCE_SIDE = 160
+GLANCE_KEYPOINTS = 250
+_GLANCE_INLIERS = 9
+"""At a glance all 120 true pairs of two public sets have 28 inliers or more, and 99 % of pairs of
+different films fewer than 8; it takes a fifth of the time."""
+_GLANCE_FEW = 60  # keypoints: with fewer a glance says nothing
 _RATIO = 0.8  # Lowe's ratio test
 _REPROJECTION_PX = 4.0
 _PERCENTILES = (0.5, 99.5)
@@ -63,14 +69,18 @@ class Proposal:
     inverted: bool
 
 
-def describe(values: npt.NDArray[np.float32]) -> PictureFeatures:
+def describe(
+    values: npt.NDArray[np.float32], side: int = SIDE, keypoints: int = KEYPOINTS
+) -> PictureFeatures:
     """Brings a picture to working size and finds its keypoints.
 
     Args:
         values: ``(height, width)``, any range; not-finite values count as 0.
+        side: longest side of the working picture in pixels.
+        keypoints: at most so many.
     """
     native = max(values.shape)
-    scale = SIDE / native
+    scale = side / native
     size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     film = cv2.resize(
@@ -84,20 +94,42 @@ def describe(values: npt.NDArray[np.float32]) -> PictureFeatures:
     blank = bool(high - low <= 1e-6 * max(abs(low), abs(high), 1e-30))
     span = 255.0 / (high - low) if not blank else 0.0
     picture = np.clip((film - low) * span + 0.5, 0, 255).astype(np.uint8)
-    points, descriptors = _sift(picture)
+    points, descriptors = _sift(picture, keypoints)
     key = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
     return PictureFeatures(picture, points, descriptors, native, blank, key)
 
 
-def _sift(picture: Picture) -> tuple[Floats, Picture]:
+def _sift(picture: Picture, keypoints: int) -> tuple[Floats, Picture]:
     even = cv2.createCLAHE(2.0, (8, 8)).apply(picture)
-    sift = cv2.SIFT.create(nfeatures=KEYPOINTS, contrastThreshold=0.02, edgeThreshold=15)
+    sift = cv2.SIFT.create(nfeatures=keypoints, contrastThreshold=0.02, edgeThreshold=15)
     found, descriptors = sift.detectAndCompute(even, None)
     if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8)
     points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
-    points, descriptors = points[:KEYPOINTS], descriptors[:KEYPOINTS]  # ties come on top
+    points, descriptors = points[:keypoints], descriptors[:keypoints]  # ties come on top
     return points, np.clip(descriptors, 0, 255).astype(np.uint8)
+
+
+def glance(values: npt.NDArray[np.float32]) -> PictureFeatures:
+    """The features :func:`worth_a_look` needs: :func:`describe` at half the size."""
+    return describe(values, GLANCE_SIDE, GLANCE_KEYPOINTS)
+
+
+def worth_a_look(a: PictureFeatures, b: PictureFeatures) -> bool:
+    """Whether two pictures may be one acquisition, by their features at a glance.
+
+    Says yes too where a picture has too few keypoints to tell.
+    """
+    if min(len(a.points), len(b.points)) < _GLANCE_FEW:
+        return True
+    for similarity in _similarities(a.descriptors, b.descriptors):
+        i, j = _matches(similarity)
+        if len(i) < _GLANCE_INLIERS:
+            continue
+        found = _fit(a.points[i], b.points[j], _REPROJECTION_PX * GLANCE_SIDE / SIDE)
+        if found is not None and found[1] >= _GLANCE_INLIERS:
+            return True
+    return False
 
 
 def propose(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
@@ -186,9 +218,11 @@ def _matches(similarity: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.i
     return rows[keep], nearest[keep]
 
 
-def _fit(a: Floats, b: Floats) -> tuple[npt.NDArray[np.float64], int] | None:
+def _fit(
+    a: Floats, b: Floats, reprojection_px: float = _REPROJECTION_PX
+) -> tuple[npt.NDArray[np.float64], int] | None:
     matrix, mask = cv2.estimateAffine2D(
-        b, a, method=cv2.RANSAC, ransacReprojThreshold=_REPROJECTION_PX, maxIters=1000, confidence=0.99
+        b, a, method=cv2.RANSAC, ransacReprojThreshold=reprojection_px, maxIters=1000, confidence=0.99
     )
     if matrix is None or not np.isfinite(matrix).all():
         return None
