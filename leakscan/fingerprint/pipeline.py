@@ -88,7 +88,10 @@ class Dataset:
 def way(encoders: Mapping[Kind, Encoder], options: FingerprintOptions) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
     parts = [VERSION, repr(options.prepare), str(options.kind)]
-    parts += [f"{kind}={encoder.card.encoder}" for kind, encoder in sorted(encoders.items())]
+    parts += [
+        f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
+        for kind, encoder in sorted(encoders.items())
+    ]
     return blake3("|".join(parts).encode()).hexdigest()[:16]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from leakscan.decide.calibration import SubjectThresholds
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.relation import Facts, judge
+from leakscan.decide.verdicts import VerdictCache
 from leakscan.decide.verify import NOT_ALIGNED, Verification
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores
@@ -157,7 +158,9 @@ def dataset(name: str, images: list[dict[str, Any]], key: str = "k1") -> Dataset
 
 
 def compared(a: Dataset, b: Dataset, **options: Any) -> Comparison:
-    return compare_datasets(a, b, {ENCODER: CARD}, DecideOptions(**options), LocalEngine(0), Silent())
+    return compare_datasets(
+        a, b, {ENCODER: CARD}, DecideOptions(**options), VerdictCache(None), LocalEngine(0), Silent()
+    )
 
 
 def people(n: int, seed: int, name: str, pictures: int = 1) -> list[dict[str, Any]]:
@@ -263,6 +266,6 @@ class Dying:
 
 def test_pairs_that_nobody_looked_at_are_counted() -> None:
     a, b = dataset("A", people(3, 1, "a")), dataset("B", people(3, 2, "b"))
-    found = compare_datasets(a, b, {ENCODER: CARD}, DecideOptions(), Dying(), Silent())
+    found = compare_datasets(a, b, {ENCODER: CARD}, DecideOptions(), VerdictCache(None), Dying(), Silent())
     assert found.verified == 0
     assert found.unverified == found.candidates > 0
