@@ -35,6 +35,7 @@ def test_an_audit_of_folders_finds_shared_subjects_and_contradictions(
     audit = ran.json["audit"]
     assert audit["shared_subjects"] == 1
     assert audit["contradictions"] == 1
+    assert len(audit["contradicting_pairs"]) == 1
     assert audit["outside_splits"] == ["README.txt"]
     assert sum(audit["shared_subjects_by_pair"].values()) == 1
     names = {d["name"] for d in ran.json["datasets"]}

@@ -109,6 +109,9 @@ class Output:
                 f"{audit['shared_subjects']} declared subjects stand in more than one split; "
                 f"{audit['contradictions']} leaks join two different declared subjects."
             )
+            listed = [[c["relation"], c["a"], c["b"]] for c in audit["contradicting_pairs"][:STRONGEST_SHOWN]]
+            if listed:
+                self.table("Different declared subjects, same person", ["relation", "A", "B"], listed)
         shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist()
         if shown:
             cells = [

@@ -35,6 +35,8 @@ from leakscan.types import Progress, Silent
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 """Top folders that are splits, whatever their case."""
 
+_LISTED = 100  # pairs listed in the summary; all of them are in pairs.parquet
+
 
 def audit(
     source: str | Path,
@@ -137,11 +139,20 @@ def _audit_facts(pairs: pa.Table, parts: Sequence[Dataset]) -> dict[str, Any]:
     shared: dict[str, int] = defaultdict(int)
     for one, other in combinations(range(len(parts)), 2):
         shared[f"{parts[one].name} × {parts[other].name}"] = len(declared[one] & declared[other])
-    named = zip(*(pairs[c].to_pylist() for c in ("subject_a", "subject_b", "decision")), strict=True)
-    contradictions = sum(bool(a and b and a != b and decision == "leak") for a, b, decision in named)
-    everywhere = {s for one, other in combinations(declared, 2) for s in one & other}
+    everywhere = sorted({s for one, other in combinations(declared, 2) for s in one & other})
+    # One person under two declared subjects: a label error, or a false pair.
+    contradictions = [
+        {
+            "a": f"{p['dataset_a']}/{p['path_a'] or p['image_a']}",
+            "b": f"{p['dataset_b']}/{p['path_b'] or p['image_b']}",
+            "relation": p["relation"],
+        }
+        for p in pairs.to_pylist()
+        if p["decision"] == "leak" and p["subject_a"] and p["subject_b"] and p["subject_a"] != p["subject_b"]
+    ]
     return {
         "shared_subjects": len(everywhere),
         "shared_subjects_by_pair": dict(shared),
-        "contradictions": contradictions,
+        "contradictions": len(contradictions),
+        "contradicting_pairs": contradictions[:_LISTED],
     }
