@@ -23,12 +23,11 @@ from leakscan.fingerprint.pipeline import Dataset, Timings
 from leakscan.jobs.compare import (
     Result,
     RunOptions,
-    check_output,
-    dataset_names,
     decide_and_report,
     load_dataset,
     load_encoders,
 )
+from leakscan.jobs.places import check_output, dataset_names
 from leakscan.sources.manifest import MANIFEST_SUFFIXES, column_values
 from leakscan.types import Progress, Silent
 

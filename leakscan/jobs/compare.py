@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from blake3 import blake3
 
 from leakscan import tables
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
 from leakscan.engines.local import LocalEngine
-from leakscan.errors import OutputError, UsageError
+from leakscan.errors import UsageError
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.pipeline import (
@@ -30,6 +28,7 @@ from leakscan.fingerprint.pipeline import (
 )
 from leakscan.fingerprint.prepare import PrepareOptions
 from leakscan.fingerprint.store import Store, StoreInfo, is_store
+from leakscan.jobs.places import cache_name, check_output, dataset_names, make_cache
 from leakscan.report.summary import Outcome, Policy, summarise
 from leakscan.report.writer import write_run
 from leakscan.sources.identity import IdentityKey
@@ -232,76 +231,6 @@ def load_encoders(options: RunOptions) -> dict[Kind, Encoder]:
         if entry is not None:
             encoders[kind] = TorchEncoder(*entry)
     return encoders
-
-
-def dataset_names(specs: Sequence[str]) -> list[str]:
-    """Short names for sources, told apart by as much of their paths as it takes.
-
-    Raises:
-        UsageError: the same source is given twice.
-    """
-    resolved = [_resolved(spec) for spec in specs]
-    for i, one in enumerate(resolved):
-        if one in resolved[:i]:
-            raise UsageError(
-                f"{specs[i]} is given twice; comparing a dataset with itself finds every image.",
-                "Leaks inside one dataset: leakscan audit A.",
-            )
-    parts = [[p for p in text.split("/") if p] or [text] for text in resolved]
-    depth = 1
-    while True:
-        # A name that is no Unicode is shown by its bytes, as in the tables' paths.
-        names = [os.fsencode("/".join(p[-depth:])).decode("utf-8", "backslashreplace") for p in parts]
-        if len(set(names)) == len(names) or depth > max(map(len, parts)):
-            return names
-        depth += 1
-
-
-def cache_name(spec: str, key_id: str) -> str:
-    """The folder of a source's cached store: readable, and distinct by full path and key."""
-    resolved = _resolved(spec)
-    stem = "".join(c if c.isalnum() else "-" for c in Path(resolved.partition("?")[0]).name)[:40]
-    return f"{stem}-{blake3(os.fsencode(f'{key_id}|{resolved}')).hexdigest()[:12]}.fps"
-
-
-def make_cache(folder: Path) -> None:
-    """Makes the cache folder, readable by its owner only and ignored by git.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        if not folder.is_dir():
-            folder.mkdir(parents=True, mode=0o700)
-            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    except OSError as e:
-        raise OutputError(
-            f"The cache folder {folder} cannot be made: {e.strerror or e}.", "Choose another with --cache."
-        ) from e
-
-
-def check_output(folder: Path, overwrite: bool) -> Path:
-    """Refuses a run folder that cannot be written, before any work is done. Touches nothing.
-
-    Raises:
-        OutputError: it exists and may not be overwritten, or holds files that are no run's.
-    """
-    if not folder.exists():
-        return folder
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is a file, not a folder.", "Choose another -o.")
-    if not any(folder.iterdir()):
-        return folder
-    if not overwrite:
-        raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
-    if not (folder / "summary.json").is_file():
-        raise OutputError(f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o.")
-    return folder
-
-
-def _resolved(spec: str) -> str:
-    path, mark, query = spec.partition("?")
-    return str(Path(path).expanduser().resolve()) + mark + query
 
 
 def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], options: RunOptions) -> Outcome:
