@@ -60,23 +60,38 @@ def random_grey_levels(films: torch.Tensor) -> torch.Tensor:
 
 
 def random_local_contrast(films: torch.Tensor) -> torch.Tensor:
-    """Divides out the local mean and spread on a random scale: CLAHE and vendors' processing."""
+    """Divides out the local mean and spread of 30 % of the films on a random scale.
+
+    CLAHE and vendors' processing do the like.
+    """
+    chosen = _where(films, 0.3).flatten().nonzero().flatten()
+    if not len(chosen):
+        return films
+    some = films[chosen]
     kernel = int(torch.randint(4, 17, ()).item()) * 2 + 1
-    mean = F.avg_pool2d(films, kernel, 1, kernel // 2, count_include_pad=False)
-    spread = F.avg_pool2d((films - mean) ** 2, kernel, 1, kernel // 2, count_include_pad=False)
-    local = 0.5 + 0.22 * (films - mean) / (spread.sqrt() + 0.04)
-    amount = _uniform(films.shape[0], 0.2, 0.9, films).view(-1, 1, 1, 1)
-    mixed = (films * (1 - amount) + local * amount).clamp(0.0, 1.0)
-    return torch.where(_where(films, 0.3), mixed, films)
+    mean = _box_mean(some, kernel)
+    spread = (_box_mean(some**2, kernel) - mean**2).clamp(min=0.0)
+    local = 0.5 + 0.22 * (some - mean) / (spread.sqrt() + 0.04)
+    amount = _uniform(len(some), 0.2, 0.9, films).view(-1, 1, 1, 1)
+    return films.index_copy(0, chosen, (some * (1 - amount) + local * amount).clamp(0.0, 1.0))
+
+
+def _box_mean(films: torch.Tensor, kernel: int) -> torch.Tensor:
+    """Mean over a square, one side after the other: the cost grows with its side, not its area."""
+    half = kernel // 2
+    rows = F.avg_pool2d(films, (kernel, 1), 1, (half, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, kernel), 1, (0, half), count_include_pad=False)
 
 
 def random_resolution(films: torch.Tensor) -> torch.Tensor:
-    """Brings half the films down to 48 to 112 px and back, so that blur tells nobody apart."""
+    """Brings 40 % of the films down to 48 to 112 px and back, so that blur tells nobody apart."""
+    chosen = _where(films, 0.4).flatten().nonzero().flatten()
+    if not len(chosen):
+        return films
     side = films.shape[-1]
     small = int(torch.randint(48, 113, ()).item())
-    low = F.interpolate(films, size=(small, small), mode="bilinear", antialias=True)
-    low = F.interpolate(low, size=(side, side), mode="bilinear")
-    return torch.where(_where(films, 0.4), low, films)
+    low = F.interpolate(films[chosen], size=(small, small), mode="bilinear", antialias=True)
+    return films.index_copy(0, chosen, F.interpolate(low, size=(side, side), mode="bilinear"))
 
 
 def random_noise(films: torch.Tensor) -> torch.Tensor:

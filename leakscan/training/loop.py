@@ -17,9 +17,11 @@ from torch import nn
 from leakscan.evaluation.metrics import auc, n_way_one_shot, pair_scores, precision_at_1, tar_at_fmr
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES
 from leakscan.training.augment import augment
-from leakscan.training.losses import TripletContrastiveLoss
+from leakscan.training.losses import IdentityLoss
 from leakscan.training.pack import Pack
 from leakscan.training.sampler import PairSampler
+
+_CENTRE_RATE = 10.0  # times the learning rate: a centre is touched once in many batches
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,15 @@ class TrainConfig:
         side: side of the films the network sees, in pixels.
         pairs: anchor-positive pairs per batch.
         steps: optimiser steps in all.
-        learning_rate: peak of the one-cycle schedule (AdamW).
+        learning_rate: of AdamW, between warm-up and decay.
         weight_decay: of AdamW.
         margin: of the triplet loss.
+        triplet: weight of the triplet term.
         contrastive: weight of the contrastive term.
+        softmax: weight of the margin softmax over subjects.
+        hard: share of look-alikes among the subjects of a batch.
+        decay: share of the steps, at the end, over which the learning rate falls to zero.
+        compiled: whether the network goes through ``torch.compile`` (a third faster on a CPU).
         ema: decay of the moving average of the weights, which is what is kept.
         seed: of weights, batches and augmentation.
         evaluate_every: steps between validations and checkpoints.
@@ -47,7 +54,12 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     margin: float = 0.25
+    triplet: float = 1.0
     contrastive: float = 1.0
+    softmax: float = 0.0
+    hard: float = 0.0
+    decay: float = 0.3
+    compiled: bool = False
     ema: float = 0.995
     seed: int = 0
     evaluate_every: int = 100
@@ -88,12 +100,17 @@ def to_float(films: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """Linear warm-up over the first 5 % of the steps, then a half cosine to zero."""
-    warm = max(1, config.steps // 20)
-    if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    progress = (step - warm) / max(1, config.steps - warm)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    """Linear warm-up (at most 100 steps), a plateau, then a half cosine to zero.
+
+    The plateau does not depend on the number of steps, so that a run may be lengthened until its
+    decay begins.
+    """
+    warm = max(1, min(100, config.steps // 20))
+    decay = max(1, round(config.decay * config.steps))
+    left = max(0, config.steps - step)
+    rise = min(1.0, (step + 1) / warm)
+    fall = 1.0 if left >= decay else 0.5 * (1 - math.cos(math.pi * left / decay))
+    return config.learning_rate * rise * fall
 
 
 def train(
@@ -127,20 +144,33 @@ def train(
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     moving = torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=moving, use_buffers=True)
-    optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    loss_of = TripletContrastiveLoss(config.margin, contrastive=config.contrastive)
-    sampler = PairSampler(pack.subjects, pack.widths, config.pairs, seed=config.seed)
-    step = _resume(run_dir, net, average, optimiser)
+    names, codes = np.unique(pack.subjects, return_inverse=True)
+    loss_of = IdentityLoss(
+        len(names), 128, config.margin, config.triplet, config.contrastive, config.softmax
+    ).to(device)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": list(net.parameters()), "factor": 1.0},
+            {"params": [loss_of.centres], "factor": _CENTRE_RATE, "weight_decay": 0.0},
+        ],
+        config.learning_rate,
+        weight_decay=config.weight_decay,
+    )
+    sampler = PairSampler(pack.subjects, pack.widths, config.pairs, hard=config.hard, seed=config.seed)
+    step = _resume(run_dir, net, average, loss_of, optimiser)
+    if step == 0 and config.softmax:
+        _start_centres(loss_of, embed(net, pack.films, config.side), codes)
+    forward = torch.compile(net) if config.compiled else net
     began, began_at, losses = time.monotonic(), step, []
     while step < config.steps:
-        films, labels = sampler.batch(step)
+        films, labels = sampler.batch(step, unit_centres(loss_of) if config.hard else None)
         torch.manual_seed(config.seed * 1_000_003 + step)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(step, config)
+            group["lr"] = learning_rate_at(step, config) * group["factor"]
         net.train()
         x = augment(to_float(pack.films[films], device), config.side)
         with torch.autocast(device.type, torch.bfloat16):
-            out = net(x.contiguous(memory_format=torch.channels_last))
+            out = forward(x.contiguous(memory_format=torch.channels_last))
         loss = loss_of(out.float(), torch.from_numpy(labels).to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -157,7 +187,7 @@ def train(
                 **validate(average.module, validation, config.side),
             }
             losses = []
-            _save(run_dir, step, net, average, optimiser)
+            _save(run_dir, step, net, average, loss_of, optimiser)
             with (run_dir / "metrics.jsonl").open("a") as f:
                 f.write(json.dumps(row) + "\n")
             report(row)
@@ -165,26 +195,52 @@ def train(
     return module
 
 
+def unit_centres(loss: IdentityLoss) -> npt.NDArray[np.float32]:
+    """``(subjects, d)`` unit directions of the margin softmax."""
+    return nn.functional.normalize(loss.centres.detach(), dim=0).T.cpu().numpy()
+
+
+def _start_centres(loss: IdentityLoss, prints: npt.NDArray[np.float32], codes: npt.NDArray[np.int64]) -> None:
+    """Puts every subject's centre where the network puts its films at the start."""
+    means = np.zeros((codes.max() + 1, prints.shape[1]), np.float32)
+    np.add.at(means, codes, prints)
+    with torch.no_grad():
+        loss.centres.copy_(nn.functional.normalize(torch.from_numpy(means)).T)
+
+
 def _save(
-    run_dir: Path, step: int, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+    run_dir: Path,
+    step: int,
+    net: nn.Module,
+    average: nn.Module,
+    loss: IdentityLoss,
+    optimiser: torch.optim.Optimizer,
 ) -> None:
     part = run_dir / "checkpoint.part"
     state = {
         "step": step,
         "net": net.state_dict(),
         "average": average.state_dict(),
+        "loss": loss.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
     torch.save(state, part)
     part.replace(run_dir / "checkpoint.pt")
 
 
-def _resume(run_dir: Path, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def _resume(
+    run_dir: Path,
+    net: nn.Module,
+    average: nn.Module,
+    loss: IdentityLoss,
+    optimiser: torch.optim.Optimizer,
+) -> int:
     path = run_dir / "checkpoint.pt"
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     net.load_state_dict(state["net"])
     average.load_state_dict(state["average"])
+    loss.load_state_dict(state["loss"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
