@@ -105,6 +105,9 @@ SUBJECTS = table_schema(
         ("n_images", pa.int32()),
         ("strongest_relation", pa.string()),
         ("weakest_link", pa.string()),
+        ("bridges", pa.list_(pa.string())),
+        ("diameter", pa.int32()),
+        ("contradiction", pa.bool_()),
     ],
 )
 

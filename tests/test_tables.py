@@ -67,6 +67,9 @@ SUBJECTS = [
     ("n_images", "int32"),
     ("strongest_relation", "string"),
     ("weakest_link", "string"),
+    ("bridges", "list<item: string>"),
+    ("diameter", "int32"),
+    ("contradiction", "bool"),
 ]
 STORE = [
     *(column for column in IMAGES if column[0] != "dataset"),

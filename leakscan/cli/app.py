@@ -13,11 +13,14 @@ import typer
 from leakscan.cli.output import Output
 from leakscan.cli.run_audit import audit_command
 from leakscan.cli.run_bench import bench_app
+from leakscan.cli.run_calibrate import calibrate_command
 from leakscan.cli.run_compare import compare_command
 from leakscan.cli.run_demo import demo_command
+from leakscan.cli.run_evaluate import evaluate_command
 from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_models import models_app
+from leakscan.cli.run_train import train_command
 from leakscan.errors import LeakscanError
 
 INTERRUPTED = 130  # as shells report Ctrl-C
@@ -36,8 +39,11 @@ app = typer.Typer(
 app.command("compare")(compare_command)
 app.command("fingerprint")(fingerprint_command)
 app.command("audit")(audit_command)
+app.command("calibrate")(calibrate_command)
 app.command("exclude")(exclude_command)
+app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)
+app.command("train")(train_command)
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 

@@ -35,6 +35,10 @@ KindOption = Annotated[
 EncoderName = Annotated[
     str | None, typer.Option("--encoder", help="Name of the encoder to use (leakscan models list).")
 ]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option("--calibration", help="File of leakscan calibrate, in place of the encoder's own."),
+]
 Subjects = Annotated[
     str | None,
     typer.Option("--subjects", help="How paths name subjects: bids, chestxray14, chexpert or regex:PATTERN."),
@@ -77,6 +81,7 @@ def run_options(
     key: Key = None,
     kind: KindOption = None,
     encoder: EncoderName = None,
+    calibration: CalibrationFile = None,
     subjects: Subjects = None,
     exclude: Exclude = None,
     frames: Frames = "all",
@@ -106,6 +111,7 @@ def run_options(
         key=key,
         kind=None if kind is None else _one_of("--kind", kind, KINDS),
         encoder=encoder,
+        calibration=calibration,
         subjects=parse_subject_rule(subjects) if subjects else None,
         exclude=tuple(exclude or ()),
         decode=DecodeOptions(max_pixels, _one_of("--frames", frames, ("first", "all")), labels),

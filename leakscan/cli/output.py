@@ -167,6 +167,7 @@ class RichProgress:
             disable=not visible,
         )
         self._task: TaskID | None = None
+        self._stage = ""
 
     def __enter__(self) -> RichProgress:
         self._bars.start()
@@ -178,12 +179,18 @@ class RichProgress:
     def start(self, stage: str, total: int | None) -> None:
         """See :class:`leakscan.types.Progress`."""
         self.finish()
+        self._stage = stage
         self._task = self._bars.add_task(escape(stage), total=total)
 
     def advance(self, n: int = 1) -> None:
         """See :class:`leakscan.types.Progress`."""
         if self._task is not None:
             self._bars.advance(self._task, n)
+
+    def note(self, text: str) -> None:
+        """See :class:`leakscan.types.Progress`."""
+        if self._task is not None:
+            self._bars.update(self._task, description=escape(f"{self._stage} {text}"))
 
     def finish(self) -> None:
         """See :class:`leakscan.types.Progress`."""

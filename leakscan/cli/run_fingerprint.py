@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 @o.with_run_options(
-    "same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread"
-)
+    "same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread",
+    "calibration",
+)  # fmt: skip
 def fingerprint_command(
     source: Annotated[str, typer.Argument(help="A folder or manifest.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Store to make or update, e.g. a.fps.")],

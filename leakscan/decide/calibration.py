@@ -1,78 +1,180 @@
-"""From a similarity to a false match rate, by the scores of subjects known to differ."""
+"""What turns an encoder's similarities into error rates: a cohort, an impostor tail, genuine scores.
+
+One safetensors file holds it, beside an encoder's card or made by ``leakscan calibrate``. It is
+bound to one encoder by the digest; the cohort are fingerprints of people, disclosed in the model
+card.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
+from leakscan.decide.normalise import CohortStatistics, cohort_statistics, soften
+from leakscan.decide.tail import Tail
+from leakscan.errors import ModelError, OutputError
 from leakscan.fingerprint.encoders.card import ImpostorScores
 
-LEAK_EXPECTED_FALSE = 0.1
-"""A pair is a leak only where at most this many false pairs are expected in the whole search."""
+FORMAT = 1
+FILE = "calibration.safetensors"
+"""Name of an encoder's own calibration, beside its card."""
+LEAK_Q = 0.01
+"""A pair is a leak where at most this share of the pairs called leaks is expected to be false."""
 REVIEW_EXPECTED_FALSE = 20.0
 """Pairs go to review while at most this many false ones are expected among them."""
 
-
-def p_value_floor(impostors: ImpostorScores) -> float:
-    """The smallest false match rate these impostors can vouch for.
-
-    With no false match among n pairs, the rate is below 3 / n at 95 % confidence (the rule of
-    three, ISO/IEC 19795-1 Annex B).
-    """
-    return 3.0 / impostors.n_pairs
-
-
-def false_match_rate(impostors: ImpostorScores, score: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Share of impostor pairs that score at least as high, never below the floor.
-
-    Between the card's points the rate falls log-linearly.
-
-    Args:
-        impostors: of the encoder's card.
-        score: cosine similarities, any shape; NaN stays NaN.
-    """
-    at = np.asarray(score, np.float64)
-    log_rate = np.interp(at, impostors.score, np.log(impostors.fmr))
-    rate = np.where(at < impostors.score[0], 1.0, np.exp(log_rate))
-    return np.where(np.isnan(at), np.nan, np.maximum(rate, p_value_floor(impostors)))
-
-
-def score_at(impostors: ImpostorScores, fmr: float) -> float:
-    """The score whose false match rate is ``fmr``; the highest known where that is too small."""
-    order = np.argsort(impostors.fmr)
-    rates, scores = np.log(np.array(impostors.fmr)[order]), np.array(impostors.score)[order]
-    return float(np.interp(np.log(fmr), rates, scores))
+_DRAWS = 500
 
 
 @dataclass(frozen=True)
-class SubjectThresholds:
-    """The scores at which one comparison of two datasets decides.
+class Genuine:
+    """Normalised scores of pairs of one subject each.
 
     Attributes:
-        comparisons: pairs of pictures whose fingerprints were compared.
-        leak: score from which pairs are leaks, ``None`` where the card's impostors cannot vouch
-            for so small a rate.
-        review: score from which pairs are reviewed.
-        floor: smallest false match rate the card can vouch for.
+        score: ``(g,)`` float32.
+        owner: ``(g,)`` int32, the subject of each pair; subjects count alike.
     """
 
-    comparisons: int
-    leak: float | None
-    review: float
-    floor: float
+    score: npt.NDArray[np.float32]
+    owner: npt.NDArray[np.int32]
+
+    def missed(self, score: float, seed: int = 0) -> tuple[float, float, float]:
+        """False non-match rate at a threshold, and its 95 % interval by subject bootstrap.
+
+        Args:
+            score: pairs below it are missed.
+            seed: of the draws.
+
+        Returns:
+            ``(rate, low, high)``; NaN where there are no genuine pairs.
+        """
+        if not len(self.score):
+            return float("nan"), float("nan"), float("nan")
+        _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
+        per_subject = np.bincount(owner, self.score < score) / pairs
+        draws = np.random.default_rng(seed).choice(per_subject, (_DRAWS, len(per_subject))).mean(axis=1)
+        low, high = np.quantile(draws, [0.025, 0.975])
+        return float(per_subject.mean()), float(low), float(high)
 
 
-def subject_thresholds(impostors: ImpostorScores, comparisons: int) -> SubjectThresholds:
-    """Thresholds for a number of comparisons.
+@dataclass(frozen=True)
+class Calibration:
+    """Everything decisions about persons rest on, for one encoder.
+
+    Attributes:
+        encoder: name@digest it belongs to.
+        source: whose images, in words.
+        cohort: ``(m, d)`` float16 unit fingerprints of different subjects that scores are
+            normalised against.
+        top: how many of an image's nearest cohort members count.
+        tail: of the normalised scores of known-different subjects.
+        genuine: of the normalised scores of known-same subjects.
+        decides: whether there were people enough for a score alone to prove anything.
+    """
+
+    encoder: str
+    source: str
+    cohort: npt.NDArray[np.float16]
+    top: int
+    tail: Tail
+    genuine: Genuine
+    decides: bool = True
+
+
+def against_cohort(
+    prints: npt.NDArray[np.floating], cohort: npt.NDArray[np.floating], top: int
+) -> CohortStatistics:
+    """How images stand to a cohort, with their spread drawn towards what is usual in it.
 
     Args:
-        impostors: of the encoder's card.
-        comparisons: at least 1.
+        prints: ``(n, d)`` unit vectors.
+        cohort: ``(m, d)`` unit vectors of different subjects.
+        top: nearest members that count.
     """
-    floor = p_value_floor(impostors)
-    wanted = LEAK_EXPECTED_FALSE / comparisons
-    leak = score_at(impostors, wanted) if wanted >= floor else None
-    review = score_at(impostors, min(1.0, max(floor, REVIEW_EXPECTED_FALSE / comparisons)))
-    return SubjectThresholds(comparisons, leak, review, floor)
+    usual = float(np.median(cohort_statistics(cohort, cohort, top=top).std))
+    return soften(cohort_statistics(prints, cohort, top=top), usual)
+
+
+def write_calibration(calibration: Calibration, path: Path) -> None:
+    """Writes one file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    about = {
+        "format": FORMAT,
+        "encoder": calibration.encoder,
+        "source": calibration.source,
+        "top": calibration.top,
+        "decides": calibration.decides,
+        "tail": calibration.tail.to_json(),
+    }
+    tensors = {
+        "cohort": np.ascontiguousarray(calibration.cohort),
+        "genuine_score": np.ascontiguousarray(calibration.genuine.score),
+        "genuine_owner": np.ascontiguousarray(calibration.genuine.owner),
+    }
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, part, {"leakscan": json.dumps(about)})
+        part.replace(path)
+    except OSError as e:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"The calibration {path} cannot be written: {e.strerror or e}.") from e
+
+
+def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
+    """Reads a calibration and checks that it is this encoder's.
+
+    Args:
+        path: of the file.
+        encoders: name@digest of those in use, one of which it must belong to.
+
+    Raises:
+        ModelError: the file is missing, damaged, of another format, or of another encoder.
+    """
+    try:
+        with safe_open(path, "numpy") as f:
+            about = json.loads((f.metadata() or {})["leakscan"])
+            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+        if about["format"] != FORMAT:
+            raise ModelError(f"{path} is written in another format than {FORMAT}.", "Update leakscan.")
+        found = Calibration(
+            about["encoder"],
+            about["source"],
+            tensors["cohort"],
+            int(about["top"]),
+            Tail.from_json(about["tail"]),
+            Genuine(tensors["genuine_score"], tensors["genuine_owner"]),
+            bool(about["decides"]),
+        )
+    except FileNotFoundError:
+        raise ModelError(f"There is no calibration {path}.", "leakscan calibrate SOURCE -o FILE") from None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as e:
+        raise ModelError(f"{path} is no calibration, or it is damaged: {e}.") from e
+    if found.encoder not in encoders:
+        raise ModelError(
+            f"{path} calibrates {found.encoder}, but the fingerprints are made by "
+            f"{', '.join(encoders) or 'no encoder'}.",
+            "Calibrate again with leakscan calibrate.",
+        )
+    return found
+
+
+def score_at(impostors: ImpostorScores, fmr: float) -> float:
+    """The cosine similarity whose false match rate is ``fmr`` by an encoder's card.
+
+    It only bounds the search; decisions rest on normalised scores. The highest known similarity
+    stands for rates that are too small.
+    """
+    order = np.argsort(impostors.fmr)
+    rates, scores = np.log(np.array(impostors.fmr)[order]), np.array(impostors.score)[order]
+    return float(np.interp(np.log(fmr), rates, scores))

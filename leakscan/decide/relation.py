@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from leakscan.decide.calibration import SubjectThresholds
 from leakscan.decide.verify import Verification
 from leakscan.types import Decision, Relation
 
 _LOOKS_ALIKE_BITS = 4
-_LOOKS_ALIKE_SCORE = 0.97
+_LOOKS_ALIKE_SIMILARITY = 0.97
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,12 @@ class Facts:
     Attributes:
         same_file: equal file hashes.
         same_pixels: equal pixel hashes.
-        score: cosine similarity, ``None`` where fingerprints were not compared.
-        p_value: false match rate at that score, ``None`` likewise.
+        similarity: cosine of the fingerprints, ``None`` where they were not compared.
+        score: the same, normalised against the cohort; ``None`` likewise.
+        p_value: false match rate at the score of the two subjects, ``None`` likewise.
+        q_value: expected share of false pairs among those at least as good, ``None`` likewise.
+        comparisons: subject comparisons made.
+        person: what the fingerprints alone decide, ``None`` for nothing.
         bits: differing bits of the perceptual hashes, ``None`` if beyond the radius.
         verification: of the pixels, ``None`` if they were not looked at.
         why_unverified: why not, in a few words.
@@ -32,8 +35,12 @@ class Facts:
 
     same_file: bool = False
     same_pixels: bool = False
+    similarity: float | None = None
     score: float | None = None
     p_value: float | None = None
+    q_value: float | None = None
+    comparisons: int = 0
+    person: Decision | None = None
     bits: int | None = None
     verification: Verification | None = None
     why_unverified: str = ""
@@ -57,14 +64,13 @@ class Verdict:
     evidence: list[str] = field(default_factory=list)
 
 
-def judge(facts: Facts, thresholds: SubjectThresholds | None) -> Verdict | None:
+def judge(facts: Facts) -> Verdict | None:
     """The strongest relation the facts bear out, or ``None`` for a pair of strangers.
 
     Args:
         facts: about the pair.
-        thresholds: of the encoder that compared them, if any did.
     """
-    support = _supporting(facts, thresholds)
+    support = _supporting(facts)
     if facts.same_file:
         return Verdict("same_file", "leak", ["equal files (blake3)", *support])
     if facts.same_pixels:
@@ -79,37 +85,32 @@ def judge(facts: Facts, thresholds: SubjectThresholds | None) -> Verdict | None:
     if alike:
         support = [f"perhaps a copy, unverified: {facts.why_unverified}", *support]
     # What could not be verified never weakens what is proved otherwise.
-    if (facts.ids_are_proof and facts.same_subject_id) or _proved_by_score(facts, thresholds):
+    if (facts.ids_are_proof and facts.same_subject_id) or facts.person == "leak":
         return Verdict("same_subject", "leak", support)
     if alike:
         return Verdict("same_image", "review", support)
-    if facts.score is not None and thresholds is not None and facts.score >= thresholds.review:
+    if facts.person == "review":
         return Verdict("same_subject", "review", support)
     return None
 
 
-def _proved_by_score(facts: Facts, thresholds: SubjectThresholds | None) -> bool:
-    known = facts.score is not None and thresholds is not None and thresholds.leak is not None
-    return known and facts.score >= thresholds.leak  # type: ignore[operator, union-attr]
-
-
 def _looks_alike(facts: Facts) -> bool:
     near = facts.bits is not None and facts.bits <= _LOOKS_ALIKE_BITS
-    return near or (facts.score is not None and facts.score >= _LOOKS_ALIKE_SCORE)
+    return near or (facts.similarity is not None and facts.similarity >= _LOOKS_ALIKE_SIMILARITY)
 
 
-def _supporting(facts: Facts, thresholds: SubjectThresholds | None) -> list[str]:
+def _supporting(facts: Facts) -> list[str]:
     out = []
     if facts.same_subject_id:
         proof = "" if facts.ids_are_proof else " (not proof across sources without --same-ids)"
         out.append(f"same declared subject{proof}")
     if facts.same_study_uid:
         out.append("same StudyInstanceUID")
-    if facts.score is not None and facts.p_value is not None and thresholds is not None:
-        expected = facts.p_value * thresholds.comparisons
+    if facts.similarity is not None and facts.p_value is not None:
+        expected = facts.p_value * facts.comparisons
         out.append(
-            f"fingerprint similarity {facts.score:.3f}: at most {expected:.2g} false pairs expected "
-            f"in {thresholds.comparisons:,} comparisons"
+            f"fingerprint similarity {facts.similarity:.3f}: {expected:.2g} false pairs as good expected "
+            f"in {facts.comparisons:,} subject comparisons"
         )
     if facts.bits is not None:
         out.append(f"perceptual hashes differ in {facts.bits} of 63 bits")

@@ -1,18 +1,21 @@
-"""From pairs to people: groups of images linked by leaks, and each group's weakest link."""
+"""From pairs to people: groups of images linked by leaks, and what holds each group together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import networkx as nx
 from blake3 import blake3
 
 from leakscan.types import RELATIONS
 
 Node = tuple[str, str]
 """Dataset and image id."""
+
+_EXACT_DIAMETER = 300  # members up to which every path is walked; beyond, a lower bound by sweeps
 
 
 @dataclass(frozen=True)
@@ -42,100 +45,92 @@ def link_subjects(links: Sequence[Link], declared: Mapping[Node, str]) -> list[d
         declared: image -> declared subject (hashed), for the images that have one.
     """
     nodes = sorted({end for link in links for end in (link.a, link.b)})
-    groups = _components(nodes, links, declared)
+    # A declared subject is one node, so that a bridge is always a leak and never a declaration.
+    person = {node: _person(node, declared) for node in nodes}
+    graph: nx.MultiGraph[Node] = nx.MultiGraph()
+    graph.add_edges_from((person[link.a], person[link.b], {"link": link}) for link in links)
+    group_of = {p: number for number, group in enumerate(nx.connected_components(graph)) for p in group}
+    groups: dict[int, list[Node]] = defaultdict(list)
+    for node in nodes:
+        groups[group_of[person[node]]].append(node)
+    own: dict[int, list[Link]] = defaultdict(list)
+    for link in links:
+        own[group_of[person[link.a]]].append(link)
     rows: list[dict[str, Any]] = []
-    for members in groups:
-        inside = set(members)
-        own = [link for link in links if link.a in inside]
-        strongest = min((link.relation for link in own), key=_rank)
-        weakest = _weakest_bridge(members, own, declared)
-        name = blake3("\n".join(f"{d}/{i}" for d, i in members).encode()).hexdigest()[:12]
-        for dataset, image_id in members:
-            rows.append(
-                {
-                    "group": name,
-                    "dataset": dataset,
-                    "subject": declared.get((dataset, image_id)),
-                    "image_id": image_id,
-                    "n_images": len(members),
-                    "strongest_relation": strongest,
-                    "weakest_link": weakest,
-                }
-            )
+    for number, members in sorted(groups.items(), key=lambda g: (-len(g[1]), g[1])):
+        part = graph.subgraph({person[node] for node in members})
+        rows += _group_rows(members, own[number], part, declared)
     return rows
+
+
+def contradictions(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Groups in which one dataset declares several subjects: a label error, or a false pair.
+
+    Args:
+        rows: of ``subjects.parquet``.
+
+    Returns:
+        One entry per group and dataset: ``group``, ``dataset``, ``subjects`` (how many) and the
+        ``weakest_link`` to look at first.
+    """
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    weakest: dict[str, str | None] = {}
+    for row in rows:
+        weakest[row["group"]] = row["weakest_link"]
+        if row["subject"]:
+            found[row["group"], row["dataset"]].add(row["subject"])
+    return [
+        {"group": group, "dataset": dataset, "subjects": len(names), "weakest_link": weakest[group]}
+        for (group, dataset), names in found.items()
+        if len(names) > 1
+    ]
+
+
+def _person(node: Node, declared: Mapping[Node, str]) -> Node:
+    """The graph's node for an image: its declared subject, or itself."""
+    return (node[0], f"subject {declared[node]}") if node in declared else (node[0], f"image {node[1]}")
 
 
 def _rank(relation: str) -> int:
     return [*RELATIONS, ""].index(relation)
 
 
-def _declared_chains(nodes: Iterable[Node], declared: Mapping[Node, str]) -> Iterable[tuple[Node, Node]]:
-    last: dict[tuple[str, str], Node] = {}
-    for node in nodes:
-        if node in declared:
-            key = (node[0], declared[node])
-            if key in last:
-                yield last[key], node
-            last[key] = node
+def _group_rows(
+    members: Sequence[Node], links: Sequence[Link], graph: nx.MultiGraph[Node], declared: Mapping[Node, str]
+) -> list[dict[str, Any]]:
+    bridges = [graph.get_edge_data(a, b)[0]["link"] for a, b in nx.bridges(graph)]
+    bridges.sort(key=lambda link: (-_rank(link.relation), link.score, link.a, link.b))
+    several = _declares_several(members, declared)
+    common = {
+        "group": blake3("\n".join(f"{d}/{i}" for d, i in members).encode()).hexdigest()[:12],
+        "n_images": len(members),
+        "strongest_relation": min((link.relation for link in links), key=_rank),
+        "weakest_link": _name(bridges[0]) if bridges else None,
+        "bridges": [_name(link) for link in bridges],
+        "diameter": _diameter(graph),
+        "contradiction": several,
+    }
+    return [
+        {"dataset": node[0], "subject": declared.get(node), "image_id": node[1], **common} for node in members
+    ]
 
 
-def _components(
-    nodes: Sequence[Node], links: Sequence[Link], declared: Mapping[Node, str]
-) -> list[list[Node]]:
-    parent = {node: node for node in nodes}
-
-    def root(node: Node) -> Node:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    edges = [(link.a, link.b) for link in links]
-    for a, b in [*edges, *_declared_chains(nodes, declared)]:
-        parent[root(a)] = root(b)
-    groups: dict[Node, list[Node]] = defaultdict(list)
-    for node in nodes:
-        groups[root(node)].append(node)
-    return sorted(groups.values(), key=lambda g: (-len(g), g))
+def _name(link: Link) -> str:
+    return f"{link.a[1]} {link.b[1]}"
 
 
-def _weakest_bridge(
-    members: Sequence[Node], links: Sequence[Link], declared: Mapping[Node, str]
-) -> str | None:
-    """The weakest link whose removal would split the group, as ``image_a image_b``.
+def _declares_several(members: Sequence[Node], declared: Mapping[Node, str]) -> bool:
+    names = {(node[0], declared[node]) for node in members if node in declared}
+    return len(names) > len({dataset for dataset, _ in names})
 
-    Bridges are found by one depth-first walk (Tarjan 1974): an edge is a bridge when nothing
-    reached through it leads back to where it started or above.
+
+def _diameter(graph: nx.MultiGraph[Node]) -> int:
+    """Links between the two people of a group who are farthest apart.
+
+    Of a very large group a lower bound, by sweeps to and fro (Crescenzi et al. 2010).
     """
-    edges = [(link.a, link.b) for link in links] + list(_declared_chains(members, declared))
-    neighbours: dict[Node, list[tuple[Node, int]]] = defaultdict(list)
-    for number, (a, b) in enumerate(edges):
-        neighbours[a].append((b, number))
-        neighbours[b].append((a, number))
-    order: dict[Node, int] = {}
-    low: dict[Node, int] = {}
-    bridges: list[int] = []
-    stack: list[tuple[Node, int, int]] = [(members[0], -1, 0)]
-    while stack:
-        node, came_by, at = stack.pop()
-        if at == 0:
-            order[node] = low[node] = len(order)
-        if at < len(neighbours[node]):
-            stack.append((node, came_by, at + 1))
-            other, number = neighbours[node][at]
-            if number == came_by:
-                continue
-            if other in order:
-                low[node] = min(low[node], order[other])
-            else:
-                stack.append((other, number, 0))
-        elif came_by >= 0:
-            above = edges[came_by][0] if edges[came_by][1] == node else edges[came_by][1]
-            low[above] = min(low[above], low[node])
-            if low[node] > order[above]:
-                bridges.append(came_by)
-    splitting = [links[number] for number in bridges if number < len(links)]
-    if not splitting:
-        return None
-    weakest = max(splitting, key=lambda link: (_rank(link.relation), -link.score))
-    return f"{weakest.a[1]} {weakest.b[1]}"
+    if len(graph) < 2:
+        return 0
+    if len(graph) <= _EXACT_DIAMETER:
+        return int(nx.diameter(graph))
+    return int(nx.approximation.diameter(nx.Graph(graph), seed=0))

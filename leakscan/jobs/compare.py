@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan import tables
+from leakscan.decide.calibration import FILE as CALIBRATION_FILE
+from leakscan.decide.calibration import Calibration, read_calibration
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
@@ -46,6 +48,7 @@ class RunOptions:
         key: file of the identity key; by default inside ``cache``.
         kind: what images are, where their tags leave it open.
         encoder: name of an encoder to prefer.
+        calibration: file made by ``leakscan calibrate``, in place of the encoder's own.
         subjects: how paths declare subjects.
         exclude: globs on relative paths to leave out.
         decode: limits for reading.
@@ -63,6 +66,7 @@ class RunOptions:
     key: Path | None = None
     kind: Kind | None = None
     encoder: str | None = None
+    calibration: Path | None = None
     subjects: SubjectRule | None = None
     exclude: tuple[str, ...] = ()
     decode: DecodeOptions = field(default_factory=DecodeOptions)
@@ -164,17 +168,18 @@ def decide_and_report(
         extra: makes the ``audit`` section of the summary from the pairs.
     """
     cards = {encoder.card.encoder: encoder.card for encoder in encoders.values()}
+    calibrations = load_calibrations(encoders, options.calibration)
     decide = DecideOptions(options.same_ids, options.max_pairs, options.verify_seconds, options.decode)
     make_cache(options.cache)
     verdicts = VerdictCache(options.cache / "verdicts.parquet")
     comparisons = [
-        compare_datasets(a, b, cards, decide, verdicts, engine, progress)
+        compare_datasets(a, b, cards, calibrations, decide, verdicts, engine, progress)
         for a, b in combinations(datasets, 2)
     ]
     verdicts.save()
     outcome = _outcome(datasets, comparisons, options)
     policy = Policy(options.fail_on, options.max_unread, options.show_subjects)
-    summary = summarise(outcome, cards, policy, timings, time.monotonic() - began)
+    summary = summarise(outcome, cards, calibrations, policy, timings, time.monotonic() - began)
     if extra is not None:
         summary["audit"] = extra(outcome.pairs)
     result = Result(
@@ -231,6 +236,27 @@ def load_encoders(options: RunOptions) -> dict[Kind, Encoder]:
         if entry is not None:
             encoders[kind] = TorchEncoder(*entry)
     return encoders
+
+
+def load_calibrations(encoders: Mapping[Kind, Encoder], own: Path | None) -> dict[str, Calibration]:
+    """The calibration of every encoder that has one.
+
+    Args:
+        encoders: in use.
+        own: a user's file, which must belong to one of them.
+
+    Raises:
+        ModelError: a calibration is damaged, or the user's file belongs to none of the encoders.
+    """
+    found = {}
+    for encoder in encoders.values():
+        path = encoder.folder / CALIBRATION_FILE
+        if path.is_file():
+            found[encoder.card.encoder] = read_calibration(path, [encoder.card.encoder])
+    if own is not None:
+        calibration = read_calibration(own, [encoder.card.encoder for encoder in encoders.values()])
+        found[calibration.encoder] = calibration
+    return found
 
 
 def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], options: RunOptions) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -15,10 +16,13 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from leakscan import tables
-from leakscan.decide.calibration import REVIEW_EXPECTED_FALSE
+from leakscan.decide.calibration import Calibration
 from leakscan.decide.pairs import Comparison
+from leakscan.decide.persons import PersonTest
+from leakscan.decide.subjects import contradictions
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Timings
+from leakscan.report.words import comparison_words
 from leakscan.types import RELATIONS
 
 _NAMES_ANOTHER = re.compile(r"^It is the same (file|folder) as .*$", re.DOTALL)
@@ -92,7 +96,12 @@ class Policy:
 
 
 def summarise(
-    outcome: Outcome, cards: Mapping[str, Card], policy: Policy, timings: Timings, seconds: float
+    outcome: Outcome,
+    cards: Mapping[str, Card],
+    calibrations: Mapping[str, Calibration],
+    policy: Policy,
+    timings: Timings,
+    seconds: float,
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
     datasets = [_dataset(outcome.images, name) for name in _unique(outcome.images["dataset"])]
@@ -106,8 +115,7 @@ def summarise(
         "encoders": {
             name: {
                 "kind": card.kind,
-                "impostors": card.impostors.source,
-                "impostor_pairs": card.impostors.n_pairs,
+                "calibration": _calibration(calibrations.get(name)),
                 "measured": dict(card.measured),
             }
             for name, card in cards.items()
@@ -116,6 +124,7 @@ def summarise(
         "comparisons": comparisons,
         "decisions": decisions,
         "linked_subjects": len(set(outcome.subjects["group"].to_pylist())),
+        "contradictions": contradictions(outcome.subjects.to_pylist()),
         "fail_on": policy.fail_on,
         "exit_code": code,
         "reasons": reasons,
@@ -128,6 +137,20 @@ def summarise(
             "total_s": round(seconds, 3),
             "images_read": timings.images_read,
         },
+    }
+
+
+def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
+    if calibration is None:
+        return None
+    tail = calibration.tail
+    return {
+        "source": calibration.source,
+        "subjects": tail.n_subjects,
+        "impostor_pairs": tail.n_pairs,
+        "genuine_pairs": len(calibration.genuine.score),
+        "cohort": len(calibration.cohort),
+        "smallest_p_value": tail.floor,
     }
 
 
@@ -158,11 +181,8 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "a": c.a,
         "b": c.b,
         "distinct_pictures": list(c.pictures),
-        "subject_comparisons": {name: t.comparisons for name, t in c.thresholds.items()},
-        "thresholds": {
-            name: {"leak_score": t.leak, "review_score": t.review, "smallest_p_value": t.floor}
-            for name, t in c.thresholds.items()
-        },
+        "subject_comparisons": {t.encoder: t.comparisons for t in c.persons},
+        "thresholds": {t.encoder: _thresholds(t) for t in c.persons},
         "candidates": c.candidates,
         "verified": c.verified,
         "unverified": c.unverified,
@@ -173,56 +193,33 @@ def _comparison(c: Comparison) -> dict[str, Any]:
     }
 
 
-def comparison_words(c: Comparison) -> list[str]:
-    """What a reader must know about one comparison, in sentences."""
-    words = []
-    total = c.pictures[0] * c.pictures[1]
-    compared = sum(t.comparisons for t in c.thresholds.values())
-    if not compared:
-        words.append(
-            "No subject comparison was possible: no encoder here serves images of both. Copies were looked "
-            "for; other pictures of the same person were not."
-        )
-    elif compared < total:
-        words.append(
-            f"Subjects were compared in {compared:,} of {total:,} pairs of pictures; for the others only "
-            "copies were looked for, because no encoder serves both pictures."
-        )
-    for thresholds in c.thresholds.values():
-        n = thresholds.comparisons
-        if thresholds.leak is None:
-            words.append(
-                f"Among {n:,} comparisons no similarity alone proves the same person: the encoder's known "
-                f"impostors vouch for false match rates down to {thresholds.floor:.1g} only, that is up to "
-                f"{thresholds.floor * n:.2g} false pairs here. Such pairs are ranked for review."
-            )
-        else:
-            words.append(
-                f"Among {n:,} comparisons at most 0.1 false same-subject leaks are expected (score at or "
-                f"above {thresholds.leak:.3f})."
-            )
-        expected = expected_false_reviews(c)
-        words.append(f"Of the same-subject pairs for review, up to {expected:.2g} are expected to be false.")
-    if c.ids_unjoinable:
-        words.append(
-            "Identifiers were not compared, although --same-ids asks for it: the stores were made with "
-            "different identity keys."
-        )
-    if c.unverified:
-        words.append(
-            f"{c.unverified:,} of {c.candidates:,} candidate pairs were not verified by their pixels."
-        )
-    if c.cut:
-        below = "" if c.cut_score is None else f" below a similarity of {c.cut_score:.3f}"
-        words.append(f"{c.cut:,} candidate pairs{below} were cut by --max-pairs.")
-    return words
+def _thresholds(test: PersonTest) -> dict[str, Any]:
+    """What one encoder decided by, and what it promises; intervals are at 95 %."""
+
+    def interval(value: tuple[float, float, float] | None) -> list[float | None] | None:
+        return None if value is None else [None if math.isnan(v) else float(f"{v:.4g}") for v in value]
+
+    return {
+        "pictures": list(test.pictures),
+        "subjects": list(test.subjects),
+        "smallest_p_value": test.floor,
+        "leak_p_value": test.leak_p,
+        "leak_score": test.leak_score,
+        "leak_expected_false": interval(test.leak_false),
+        "leak_missed_share": interval(test.missed),
+        "review_p_value": test.review_p,
+        "review_score": test.review_score,
+        "review_expected_false": interval(test.review_false),
+        "review_missed_share": interval(test.missed_review),
+        "expected_false_among_first": {str(k): round(v, 4) for k, v in test.first_false.items()},
+        "own_scores": None if test.bulk is None else test.bulk.__dict__,
+        "caution": test.caution or None,
+    }
 
 
 def expected_false_reviews(c: Comparison) -> float:
     """How many false pairs the review threshold lets through in one comparison."""
-    return sum(
-        max(min(REVIEW_EXPECTED_FALSE, t.comparisons), t.floor * t.comparisons) for t in c.thresholds.values()
-    )
+    return sum(t.review_false[0] for t in c.persons)
 
 
 def _exit(
@@ -245,10 +242,10 @@ def _exit(
                 f"{d['status']['unreadable']:,} files of {d['name']} ({d['unread_share']:.1%}) are unread, "
                 f"more than --max-unread {policy.max_unread:.1%}."
             )
-    if not any(c.thresholds for c in comparisons):
+    if not any(c.persons for c in comparisons):
         reasons.append(
-            "No subject comparison was possible: no encoder here serves images of two sources. Copies were "
-            "looked for, other pictures of the same person were not."
+            "No subject comparison was possible: no calibrated encoder here serves images of two sources. "
+            "Copies were looked for, other pictures of the same person were not."
         )
     for c in comparisons:
         expected = expected_false_reviews(c)
@@ -260,6 +257,12 @@ def _exit(
                 f"{copies:,} pairs of {c.a} and {c.b} look like copies, but could not be "
                 "verified by their pixels."
             )
+        reasons += [
+            f"{c.a} and {c.b}: the images are outside the encoder's domain, so that its similarities say "
+            "little about persons."
+            for test in c.persons
+            if test.bulk is not None and test.bulk.out_of_domain
+        ]
         # The 99.9 % point of the Poisson count of false pairs.
         if reviews > stats.poisson.ppf(0.999, max(expected, 1e-9)):
             reasons.append(

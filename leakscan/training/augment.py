@@ -11,6 +11,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from leakscan.training.config import Augmentation
+
 
 def _uniform(n: int, low: float, high: float, like: torch.Tensor) -> torch.Tensor:
     return torch.rand(n, device=like.device) * (high - low) + low
@@ -18,6 +20,29 @@ def _uniform(n: int, low: float, high: float, like: torch.Tensor) -> torch.Tenso
 
 def _where(films: torch.Tensor, probability: float) -> torch.Tensor:
     return torch.rand(films.shape[0], 1, 1, 1, device=films.device) < probability
+
+
+def small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
+    """Turns films by up to 5 degrees, shifts by up to 5 % of a side, zooms by up to 5 %; no more.
+
+    The paper (arXiv 2512.16685) says only that its affine augmentation is small.
+
+    Args:
+        films: ``(n, 1, s, s)``.
+        side: side of the result.
+
+    Returns:
+        ``(n, 1, side, side)``; outside the film it is black.
+    """
+    n = films.shape[0]
+    angle = _uniform(n, -math.radians(5), math.radians(5), films)
+    zoom = _uniform(n, 0.95, 1.05, films)
+    # The grid runs from -1 to 1, so a shift of 0.1 is 5 % of a side.
+    x, y = _uniform(2 * n, -0.1, 0.1, films).view(2, n).unbind()
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    rows = [torch.stack([cos, -sin, x], dim=1), torch.stack([sin, cos, y], dim=1)]
+    grid = F.affine_grid(torch.stack(rows, dim=1), [n, 1, side, side], align_corners=False)
+    return F.grid_sample(films, grid, align_corners=False)
 
 
 def random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
@@ -114,13 +139,16 @@ def random_patches(films: torch.Tensor) -> torch.Tensor:
     return films
 
 
-def augment(films: torch.Tensor, side: int) -> torch.Tensor:
+def augment(films: torch.Tensor, side: int, kind: Augmentation = "films") -> torch.Tensor:
     """One random view of every film.
 
     Args:
         films: ``(n, 1, s, s)`` float in 0..1.
         side: side of the result.
+        kind: ``films`` for all of the above, ``affine`` for the paper's alone.
     """
+    if kind == "affine":
+        return small_affine(films, side)
     films = random_affine(films, side)
     films = random_local_contrast(films)
     films = random_grey_levels(films)

@@ -1,116 +1,72 @@
-"""The training loop: batches of pairs in, a checkpoint that resumes to the step out."""
+"""The training loop: batches of films in, a checkpoint that resumes to the step out."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from leakscan.evaluation.metrics import auc, n_way_one_shot, pair_scores, precision_at_1, tar_at_fmr
-from leakscan.fingerprint.encoders.networks import ARCHITECTURES
+from leakscan.errors import LeakscanError
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.training.augment import augment
-from leakscan.training.losses import IdentityLoss
+from leakscan.training.config import TrainConfig
+from leakscan.training.interrupt import Asked, Interrupt, Stopped, deferred_interrupt
+from leakscan.training.losses import IdentityLoss, build_loss
 from leakscan.training.pack import Pack
-from leakscan.training.sampler import PairSampler
+from leakscan.training.passes import backward_in_passes
+from leakscan.training.run_folder import (
+    Row,
+    load_checkpoint,
+    read_rows,
+    save_checkpoint,
+    save_weights,
+    write_rows,
+)
+from leakscan.training.sampler import SubjectSampler
+from leakscan.training.schedule import learning_rate_at
+from leakscan.training.validation import Validated, embed, to_float, validate
+from leakscan.types import Progress, Silent
 
 _CENTRE_RATE = 10.0  # times the learning rate: a centre is touched once in many batches
+_AUGMENTED_AT_ONCE = 64  # films; augmentation needs several times their memory
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides a training run, saved beside it.
+@dataclass
+class _Run:
+    """Everything that changes during a run."""
 
-    Attributes:
-        architecture: a key of ``ARCHITECTURES``.
-        side: side of the films the network sees, in pixels.
-        pairs: anchor-positive pairs per batch.
-        steps: optimiser steps in all.
-        learning_rate: of AdamW, between warm-up and decay.
-        weight_decay: of AdamW.
-        margin: of the triplet loss.
-        triplet: weight of the triplet term.
-        contrastive: weight of the contrastive term.
-        softmax: weight of the margin softmax over subjects.
-        hard: share of look-alikes among the subjects of a batch.
-        decay: share of the steps, at the end, over which the learning rate falls to zero.
-        compiled: whether the network goes through ``torch.compile`` (a third faster on a CPU).
-        ema: decay of the moving average of the weights, which is what is kept.
-        seed: of weights, batches and augmentation.
-        evaluate_every: steps between validations and checkpoints.
-    """
+    net: nn.Module
+    average: torch.optim.swa_utils.AveragedModel
+    loss: IdentityLoss
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
-    architecture: str = "efficientnet_lite0"
-    side: int = 128
-    pairs: int = 64
-    steps: int = 3000
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    margin: float = 0.25
-    triplet: float = 1.0
-    contrastive: float = 1.0
-    softmax: float = 0.0
-    hard: float = 0.0
-    decay: float = 0.3
-    compiled: bool = False
-    ema: float = 0.995
-    seed: int = 0
-    evaluate_every: int = 100
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "losses": self.losses,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
 
-
-def validate(net: nn.Module, pack: Pack, side: int) -> dict[str, float]:
-    """Subject-weighted figures of a network on a labelled pack."""
-    prints = embed(net, pack.films, side)
-    pairs = pair_scores(prints, pack.subjects)
-    return {
-        "auc": auc(pairs),
-        "tar_at_fmr_1e-3": tar_at_fmr(pairs, 1e-3),
-        "tar_at_fmr_1e-4": tar_at_fmr(pairs, 1e-4),
-        "precision_at_1": precision_at_1(prints, pack.subjects),
-        "20_way_1_shot": n_way_one_shot(prints, pack.subjects, 20),
-    }
-
-
-@torch.inference_mode()
-def embed(
-    net: nn.Module, films: npt.NDArray[np.uint8], side: int, batch: int = 64
-) -> npt.NDArray[np.float32]:
-    """Normalised fingerprints ``(n, d)`` of packed films, resized to ``side``."""
-    net.eval()
-    device = next(net.parameters()).device
-    out = []
-    for start in range(0, len(films), batch):
-        x = to_float(films[start : start + batch], device)
-        if x.shape[-1] != side:
-            x = nn.functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
-        out.append(nn.functional.normalize(net(x.contiguous(memory_format=torch.channels_last))))
-    return torch.cat(out).float().cpu().numpy()
-
-
-def to_float(films: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Packed films ``(n, s, s)`` as a float batch ``(n, 1, s, s)`` in 0..1."""
-    return torch.from_numpy(films).to(device)[:, None].float() / 255.0
-
-
-def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """Linear warm-up (at most 100 steps), a plateau, then a half cosine to zero.
-
-    The plateau does not depend on the number of steps, so that a run may be lengthened until its
-    decay begins.
-    """
-    warm = max(1, min(100, config.steps // 20))
-    decay = max(1, round(config.decay * config.steps))
-    left = max(0, config.steps - step)
-    rise = min(1.0, (step + 1) / warm)
-    fall = 1.0 if left >= decay else 0.5 * (1 - math.cos(math.pi * left / decay))
-    return config.learning_rate * rise * fall
+    def restore(self, state: dict[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.losses = int(state["step"]), list(state["losses"])
 
 
 def train(
@@ -119,128 +75,226 @@ def train(
     validation: Pack,
     run_dir: Path,
     initialise: Callable[[nn.Module], None] | None = None,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    report: Callable[[Row], None] = lambda row: None,
+    progress: Progress | None = None,
+    device: torch.device | None = None,
 ) -> nn.Module:
     """Trains to the end, from the last checkpoint in ``run_dir`` if there is one.
 
     Args:
         config: what to train.
         pack: training films.
-        validation: films of other subjects; only watched, never learned from.
-        run_dir: gets ``config.json``, ``metrics.jsonl`` and ``checkpoint.pt``.
+        validation: films of other subjects; they choose between weights, nothing learns from them.
+        run_dir: see :mod:`leakscan.training.run_folder`; exists.
         initialise: sets the start weights of a fresh network.
         report: is called with each row of metrics.
+        progress: is told of films trained on, the loss and the last validation.
+        device: by default CUDA where there is one.
 
     Returns:
-        The network with averaged weights.
+        The network with averaged weights, of the last step.
+
+    Raises:
+        Stopped: by Ctrl-C; a checkpoint was saved.
+        LeakscanError: the loss is no longer finite.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.json").write_text(json.dumps(asdict(config), indent=1))
+    progress = progress or Silent()
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    names, codes = np.unique(pack.subjects, return_inverse=True)
+    run = _begin(config, len(names), device, initialise)
+    saved = load_checkpoint(run_dir)
+    if saved is not None:
+        run.restore(saved)
+        run.rows = read_rows(run_dir, run.step)
+    elif run.loss.centres is not None:
+        progress.start("place subjects", len(pack.films))
+        _place_centres(run.loss.centres, embed(run.net, pack.films, config.side, progress), codes)
+    sampler = SubjectSampler(
+        pack.subjects,
+        pack.widths,
+        config.pairs,
+        config.films_per_subject,
+        config.singles,
+        config.hard,
+        config.alike,
+        pack.groups,
+        config.seed,
+    )
+    step_of = _Step(config, pack, sampler, device, run, progress)
+    with deferred_interrupt() as asked:
+        try:
+            _loop(config, run, step_of, asked, validation, run_dir, report, progress)
+        except Interrupt:
+            save_checkpoint(run_dir, run.state())
+            raise Stopped(
+                f"Stopped after step {run.step:,} of {config.steps:,}; the checkpoint is saved.",
+                "The same command goes on from there.",
+            ) from None
+    module: nn.Module = run.average.module
+    return module
+
+
+def _begin(
+    config: TrainConfig, classes: int, device: torch.device, initialise: Callable[[nn.Module], None] | None
+) -> _Run:
     torch.manual_seed(config.seed)
-    net = ARCHITECTURES[config.architecture](128)
+    net = ARCHITECTURES[config.architecture](FINGERPRINT_DIM)
     if initialise:
         initialise(net)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     moving = torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=moving, use_buffers=True)
-    names, codes = np.unique(pack.subjects, return_inverse=True)
-    loss_of = IdentityLoss(
-        len(names), 128, config.margin, config.triplet, config.contrastive, config.softmax
-    ).to(device)
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": list(net.parameters()), "factor": 1.0},
-            {"params": [loss_of.centres], "factor": _CENTRE_RATE, "weight_decay": 0.0},
-        ],
-        config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
-    sampler = PairSampler(pack.subjects, pack.widths, config.pairs, hard=config.hard, seed=config.seed)
-    step = _resume(run_dir, net, average, loss_of, optimiser)
-    if step == 0 and config.softmax:
-        _start_centres(loss_of, embed(net, pack.films, config.side), codes)
-    forward = torch.compile(net) if config.compiled else net
-    began, began_at, losses = time.monotonic(), step, []
-    while step < config.steps:
-        films, labels = sampler.batch(step, unit_centres(loss_of) if config.hard else None)
-        torch.manual_seed(config.seed * 1_000_003 + step)
-        for group in optimiser.param_groups:
+    loss = build_loss(config, classes, FINGERPRINT_DIM).to(device)
+    groups: list[dict[str, Any]] = [{"params": list(net.parameters()), "factor": 1.0}]
+    if loss.centres is not None:
+        groups.append({"params": [loss.centres], "factor": _CENTRE_RATE, "weight_decay": 0.0})
+    optimiser = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
+    return _Run(net, average, loss, optimiser)
+
+
+def _loop(
+    config: TrainConfig,
+    run: _Run,
+    step_of: _Step,
+    asked: Asked,
+    validation: Pack,
+    run_dir: Path,
+    report: Callable[[Row], None],
+    progress: Progress,
+) -> None:
+    """Steps and validations until the last step; leaves by :class:`Interrupt` between steps."""
+    words = ""
+    since, spent, first = time.monotonic(), 0.0, run.step
+    best = max((r["val_auc"] if r["val_tar"] is None else r["val_tar"] for r in run.rows), default=-1.0)
+    while run.step < config.steps:
+        if run.step == first or run.step % config.evaluate_every == 0:
+            progress.start("train", (config.steps - run.step) * config.films)
+        asked.check()
+        loss = step_of(run.step, asked.check)
+        if not math.isfinite(loss):
+            raise LeakscanError(
+                f"The loss of step {run.step + 1:,} is not a finite number.",
+                "Lower the learning rate (--set learning_rate=...) or train in --set precision=float32.",
+            )
+        run.losses.append(loss)
+        run.step += 1
+        progress.note(f"step {run.step:,} of {config.steps:,}, loss {loss:.3f}{words}")
+        if run.step % config.evaluate_every and run.step != config.steps:
+            continue
+        spent += time.monotonic() - since
+        progress.start("validate", len(validation.films))
+        found = validate(run.average.module, validation, config.side, progress)
+        words = f", {found}"
+        row = _row(config, run, found, (run.step - first) * config.films / spent, found.merit > best)
+        run.rows.append(row)
+        about = {"architecture": config.architecture, "side": config.side, **row}
+        if row["best"]:
+            best = found.merit
+            save_weights(run_dir / "best.safetensors", run.average.module, about)
+        save_weights(run_dir / "last.safetensors", run.average.module, about)
+        run.losses = []
+        write_rows(run_dir, run.rows)
+        save_checkpoint(run_dir, run.state())
+        report(row)
+        since = time.monotonic()
+    progress.finish()
+
+
+def _row(config: TrainConfig, run: _Run, found: Validated, speed: float, best: bool) -> Row:
+    return {
+        "step": run.step,
+        "loss": float(np.mean(run.losses)),
+        "learning_rate": learning_rate_at(run.step - 1, config),
+        "films_per_second": speed,
+        "val_auc": found.auc,
+        "val_fmr": found.fmr,
+        "val_tar": found.tar,
+        "val_tar_1e3": found.tar_1e3,
+        "val_precision_at_1": found.precision_at_1,
+        "val_20_way_1_shot": found.one_shot,
+        "best": best,
+    }
+
+
+class _Step:
+    """One optimiser step; a function of its number and of the run's state alone."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        pack: Pack,
+        sampler: SubjectSampler,
+        device: torch.device,
+        run: _Run,
+        progress: Progress,
+    ) -> None:
+        self._config, self._pack, self._sampler = config, pack, sampler
+        self._device, self._run, self._progress = device, run, progress
+        self._net = torch.compile(run.net) if config.compiled else run.net
+
+    def __call__(self, step: int, between: Callable[[], None]) -> float:
+        """Changes the run's weights and returns the loss.
+
+        Args:
+            step: counted from 0.
+            between: may raise while nothing has changed yet.
+        """
+        config, run = self._config, self._run
+        centres = run.loss.centres
+        hard = unit_centres(centres) if centres is not None and config.hard else None
+        films, codes = self._sampler.batch(step, hard)
+        labels = torch.from_numpy(codes).to(self._device)
+        seed = config.seed * 1_000_003 + step * 4096  # leaves room for a number of each chunk
+        torch.manual_seed(seed)
+        views = torch.cat([self._views(part) for part in np.split(films, _cuts(len(films)))])
+        for group in run.optimiser.param_groups:
             group["lr"] = learning_rate_at(step, config) * group["factor"]
-        net.train()
-        x = augment(to_float(pack.films[films], device), config.side)
-        with torch.autocast(device.type, torch.bfloat16):
-            out = forward(x.contiguous(memory_format=torch.channels_last))
-        loss = loss_of(out.float(), torch.from_numpy(labels).to(device))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        average.update_parameters(net)
-        losses.append(float(loss.detach()))
-        step += 1
-        if step % config.evaluate_every == 0 or step == config.steps:
-            row = {
-                "step": step,
-                "loss": float(np.mean(losses)),
-                "films_per_second": (step - began_at) * 2 * config.pairs / (time.monotonic() - began),
-                **validate(average.module, validation, config.side),
-            }
-            losses = []
-            _save(run_dir, step, net, average, loss_of, optimiser)
-            with (run_dir / "metrics.jsonl").open("a") as f:
-                f.write(json.dumps(row) + "\n")
-            report(row)
-    module: nn.Module = average.module
-    return module
+        run.net.train()
+        run.optimiser.zero_grad(set_to_none=True)
+        value = backward_in_passes(
+            run.net,
+            self._forward,
+            views,
+            lambda prints: run.loss(prints, labels),
+            config.chunk,
+            seed + 1,
+            self._progress.advance,
+            between,
+        )
+        if config.clip:
+            nn.utils.clip_grad_norm_(run.net.parameters(), config.clip)
+        loss = float(value)
+        if math.isfinite(loss):
+            run.optimiser.step()
+            run.average.update_parameters(run.net)
+        return loss
+
+    def _views(self, films: npt.NDArray[np.int64]) -> torch.Tensor:
+        x = to_float(self._pack.films[films], self._device)
+        x = augment(x, self._config.side, self._config.augmentation)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _forward(self, films: torch.Tensor) -> torch.Tensor:
+        low = self._config.precision == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=low):
+            out: torch.Tensor = self._net(films)
+        return out
 
 
-def unit_centres(loss: IdentityLoss) -> npt.NDArray[np.float32]:
+def _cuts(films: int) -> list[int]:
+    return list(range(_AUGMENTED_AT_ONCE, films, _AUGMENTED_AT_ONCE))
+
+
+def unit_centres(centres: torch.Tensor) -> npt.NDArray[np.float32]:
     """``(subjects, d)`` unit directions of the margin softmax."""
-    return nn.functional.normalize(loss.centres.detach(), dim=0).T.cpu().numpy()
+    return nn.functional.normalize(centres.detach(), dim=0).T.cpu().numpy()
 
 
-def _start_centres(loss: IdentityLoss, prints: npt.NDArray[np.float32], codes: npt.NDArray[np.int64]) -> None:
+def _place_centres(
+    centres: nn.Parameter, prints: npt.NDArray[np.float32], codes: npt.NDArray[np.int64]
+) -> None:
     """Puts every subject's centre where the network puts its films at the start."""
     means = np.zeros((codes.max() + 1, prints.shape[1]), np.float32)
     np.add.at(means, codes, prints)
     with torch.no_grad():
-        loss.centres.copy_(nn.functional.normalize(torch.from_numpy(means)).T)
-
-
-def _save(
-    run_dir: Path,
-    step: int,
-    net: nn.Module,
-    average: nn.Module,
-    loss: IdentityLoss,
-    optimiser: torch.optim.Optimizer,
-) -> None:
-    part = run_dir / "checkpoint.part"
-    state = {
-        "step": step,
-        "net": net.state_dict(),
-        "average": average.state_dict(),
-        "loss": loss.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    torch.save(state, part)
-    part.replace(run_dir / "checkpoint.pt")
-
-
-def _resume(
-    run_dir: Path,
-    net: nn.Module,
-    average: nn.Module,
-    loss: IdentityLoss,
-    optimiser: torch.optim.Optimizer,
-) -> int:
-    path = run_dir / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    net.load_state_dict(state["net"])
-    average.load_state_dict(state["average"])
-    loss.load_state_dict(state["loss"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+        centres.copy_(nn.functional.normalize(torch.from_numpy(means)).T)

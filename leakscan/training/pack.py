@@ -1,18 +1,20 @@
-"""Packs the films of a manifest into one uint8 array, so that training never decodes."""
+"""Packed films: one uint8 array of canonical radiographs, so that training never decodes."""
 
 from __future__ import annotations
 
-import csv
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from leakscan.engines.local import LocalEngine
+from leakscan.errors import ImageError, SourceError
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.sources.formats import decode
+from leakscan.training.manifests import Film, films_of
+from leakscan.types import DecodeOptions, Progress, Silent
 
 
 @dataclass(frozen=True)
@@ -20,45 +22,109 @@ class Pack:
     """Films ready for training.
 
     Attributes:
-        films: ``(n, side, side)`` uint8, canonical radiographs.
-        subjects: ``(n,)`` str; an empty id has been replaced by one of its own.
-        widths: ``(n,)`` int, the width in pixels at which the film was found (0 if unknown).
+        films: ``(n, side, side)`` uint8, canonical radiographs; may be memory-mapped.
+        subjects: ``(n,)`` str.
+        widths: ``(n,)`` int, the width in pixels at which the film was found.
+        groups: ``(n,)`` str, what is declared of sex, view and age; empty strings if nothing.
+        unread: path and reason of every image that was left out.
     """
 
     films: npt.NDArray[np.uint8]
     subjects: npt.NDArray[np.str_]
     widths: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_] | None = None
+    unread: tuple[tuple[str, str], ...] = ()
 
 
-def _canonical_uint8(path: Path, side: int) -> npt.NDArray[np.uint8]:
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("L"))
-    return np.round(canonical_radiograph(pixels, side) * 255).astype(np.uint8)
+@dataclass(frozen=True)
+class Canonical:
+    """One film after a worker.
+
+    Attributes:
+        picture: ``(side, side)`` uint8, ``None`` if it cannot be used.
+        width: of the stored image in pixels.
+        error: a sentence if it cannot be used.
+    """
+
+    picture: npt.NDArray[np.uint8] | None
+    width: int = 0
+    error: str = ""
 
 
-def pack_manifest(manifest: Path, splits: set[str], side: int, workers: int = 2) -> Pack:
-    """Reads the films of some splits of a manifest (columns ``path, subject_id, split``).
+def canonical_film(film: Film, side: int) -> Canonical:
+    """Decodes one film. Never raises for what is wrong with the file itself."""
+    if film.ref.status != "ok":
+        return Canonical(None, error=film.ref.error)
+    try:
+        image = decode(film.ref, DecodeOptions())
+    except ImageError as e:
+        return Canonical(None, error=e.message)
+    except OSError as e:
+        return Canonical(None, error=f"It cannot be read: {e.strerror or e}.")
+    if image.values.ndim != 2:
+        return Canonical(None, error="It is a volume; this network sees pictures.")
+    if image.values.min() == image.values.max():
+        return Canonical(None, error="It is blank: every pixel is the same.")
+    picture = np.rint(canonical_radiograph(image.values, side) * 255).astype(np.uint8)
+    return Canonical(picture, film.width or int(image.stored.shape[1]))
+
+
+def pack_manifest(
+    manifest: Path,
+    splits: set[str],
+    side: int,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    most: int | None = None,
+) -> Pack:
+    """Reads the films of some splits of a manifest into memory.
 
     Args:
-        manifest: CSV; its paths are relative to its folder.
+        manifest: with the columns ``path, subject_id, split``; paths are relative to its folder.
         splits: the values of ``split`` to take.
         side: side of the packed films in pixels.
-        workers: decoding processes.
+        workers: decoding processes; one per core if not given.
+        progress: is told of films read.
+        most: films to read, by a fixed draw; all if not given.
+
+    Raises:
+        SourceError: the manifest cannot be read, or holds no readable film of these splits.
     """
-    with manifest.open(newline="") as f:
-        rows = [row for row in csv.DictReader(f) if row["split"] in splits]
-    paths = [manifest.parent / row["path"] for row in rows]
-    with ProcessPoolExecutor(workers) as pool:
-        films = list(pool.map(partial(_canonical_uint8, side=side), paths, chunksize=64))
-    subjects = [row["subject_id"] or f"film:{row['path']}" for row in rows]
-    widths = [int(row.get("source_width_px") or 0) for row in rows]
-    return Pack(np.stack(films), np.array(subjects), np.array(widths, np.int64))
+    progress = progress or Silent()
+    films = [film for split in sorted(splits) for film in films_of(manifest, split, progress)]
+    if most is not None:
+        chosen = np.random.default_rng(0).permutation(len(films))[:most]
+        films = [films[i] for i in np.sort(chosen)]
+    progress.start("decode", len(films))
+    kept: list[tuple[Film, Canonical]] = []
+    unread: list[tuple[str, str]] = []
+    read = LocalEngine(workers).map(partial(canonical_film, side=side), films, chunk=16)
+    for film, canonical in zip(films, read, strict=True):
+        if canonical.picture is None:
+            unread.append((film.ref.path, canonical.error))
+        else:
+            kept.append((film, canonical))
+        progress.advance()
+    progress.finish()
+    if not kept:
+        raise SourceError(f"No film of {' or '.join(sorted(splits))} in {manifest} can be read.")
+    return Pack(
+        np.stack([c.picture for _, c in kept if c.picture is not None]),
+        np.array([f.subject or f"film:{f.ref.image_id}" for f, _ in kept]),
+        np.array([c.width for _, c in kept], np.int64),
+        np.array([f.group for f, _ in kept]),
+        tuple(unread),
+    )
 
 
 def join_packs(packs: list[Pack]) -> Pack:
     """Concatenates packs of the same side."""
-    return Pack(
-        np.concatenate([p.films for p in packs]),
-        np.concatenate([p.subjects for p in packs]),
-        np.concatenate([p.widths for p in packs]),
+    groups = [p.groups if p.groups is not None else np.full(len(p.subjects), "") for p in packs]
+    return replace(
+        packs[0],
+        films=np.concatenate([p.films for p in packs]),
+        subjects=np.concatenate([p.subjects for p in packs]),
+        widths=np.concatenate([p.widths for p in packs]),
+        groups=np.concatenate(groups),
+        unread=tuple(u for p in packs for u in p.unread),
     )

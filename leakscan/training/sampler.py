@@ -1,65 +1,79 @@
-"""Draws batches of film pairs, two films of one subject at a time."""
+"""Draws batches: some subjects, a few films of each."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.errors import SourceError
+
 _NEIGHBOURS = 10  # a look-alike is one of this many nearest subjects
 _GROUP = 4  # look-alikes drawn together
+_UNEQUAL = 0.7  # how often the next film is one of another source width, where there is one
+
+Ints = npt.NDArray[np.int64]
 
 
-class PairSampler:
-    """Draws batches of pairs in which every subject stands once.
+class SubjectSampler:
+    """Draws batches of P subjects with K films each (P x K sampling); each subject stands once.
 
     Subjects with two or more films are drawn alike, however many films they have, so that the few
-    with a hundred do not rule; a share of each batch are single-film subjects, whose positive is
-    another augmentation of the same film. Where a subject has films of several source widths, a
-    pair takes unequal ones, so that resolution never tells who it is.
+    with a hundred do not rule; a share of each batch are single-film subjects, shown in several
+    augmentations of the same film. Where a subject has films of several source widths, unequal
+    ones are preferred, so that resolution never tells who it is.
 
     Args:
         subjects: ``(n,)`` subject of each film.
         widths: ``(n,)`` source width of each film.
-        pairs: pairs per batch.
+        pairs: subjects per batch; with fewer than that in the set, some stand twice.
+        films_per_subject: K; a subject with fewer films shows some of them again.
         singles: share of the batch drawn from single-film subjects.
         hard: share of the other subjects drawn as look-alikes of one another, where centres are
             given to :meth:`batch`.
+        alike: share of the other subjects drawn from one group.
+        groups: ``(n,)`` what a film declares of its subject (sex, view, age), empty if nothing; a
+            subject belongs where its first film does.
         seed: of the draws; batch ``step`` is the same in every run.
 
     Raises:
-        ValueError: no subject has two films.
+        SourceError: no subject has two films.
     """
 
     def __init__(
         self,
         subjects: npt.NDArray[np.str_],
-        widths: npt.NDArray[np.int64],
+        widths: Ints,
         pairs: int,
+        films_per_subject: int = 2,
         singles: float = 0.15,
         hard: float = 0.0,
+        alike: float = 0.0,
+        groups: npt.NDArray[np.str_] | None = None,
         seed: int = 0,
     ) -> None:
         _, codes = np.unique(subjects, return_inverse=True)
         order = np.argsort(codes, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+        by_subject = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
         self._codes = codes
-        self._several = [g for g in groups if len(g) > 1]
+        self._several = [g for g in by_subject if len(g) > 1]
         self._several_codes = np.array([codes[g[0]] for g in self._several], np.int64)
-        self._single = np.concatenate([np.zeros(0, np.int64)] + [g for g in groups if len(g) == 1])
+        self._single = np.concatenate([np.zeros(0, np.int64)] + [g for g in by_subject if len(g) == 1])
         if not self._several:
-            raise ValueError("no subject has two films: there is nothing to learn from")
+            raise SourceError("No subject has two images: there is nothing to learn from.")
+        self._group_of = np.array([groups[g[0]] if groups is not None else "" for g in self._several])
         self._widths = widths
         self._pairs = pairs
+        self._per_subject = films_per_subject
         self._n_single = min(round(singles * pairs), len(self._single))
         self._hard = hard
+        self._alike = alike
         self._seed = seed
 
-    def batch(
-        self, step: int, centres: npt.NDArray[np.float32] | None = None
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Film indices ``(2 * pairs,)`` and labels ``(2 * pairs,)`` of batch ``step``.
+    def batch(self, step: int, centres: npt.NDArray[np.float32] | None = None) -> tuple[Ints, Ints]:
+        """Film indices ``(K * pairs,)`` and labels ``(K * pairs,)`` of batch ``step``.
 
-        The second half of the batch holds the partners of the first half, in order.
+        The first ``pairs`` entries hold one film of every subject, the next ``pairs`` their second
+        films in the same order, and so on. Labels are positions in ``np.unique`` of the subjects.
 
         Args:
             step: of the run.
@@ -68,37 +82,47 @@ class PairSampler:
         """
         rng = np.random.default_rng((self._seed, step))
         chosen = self._choose(self._pairs - self._n_single, centres, rng)
-        pairs = [self._two(self._several[i], rng) for i in chosen]
+        several = np.array([self._films(self._several[i], rng) for i in chosen], np.int64)
         singles = rng.choice(self._single, self._n_single, replace=False)
-        first = np.concatenate([np.array([p[0] for p in pairs], np.int64), singles])
-        second = np.concatenate([np.array([p[1] for p in pairs], np.int64), singles])
-        labels = self._codes[first]
-        return np.concatenate([first, second]), np.concatenate([labels, labels])
+        films = np.concatenate([several, np.repeat(singles[:, None], self._per_subject, axis=1)]).T
+        return films.ravel(), self._codes[films.ravel()]
 
-    def _choose(
-        self, n: int, centres: npt.NDArray[np.float32] | None, rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
+    def _choose(self, n: int, centres: npt.NDArray[np.float32] | None, rng: np.random.Generator) -> Ints:
         """Positions of ``n`` subjects with several films, each once while there are enough."""
         total = len(self._several)
-        if n >= total or centres is None or not self._hard:
-            return rng.choice(total, n, replace=n > total)
-        own = centres[self._several_codes]
+        if n >= total:
+            return np.concatenate([rng.permutation(total) for _ in range(-(-n // total))])[:n]
         chosen: list[int] = []
-        wanted = round(self._hard * n)
-        for seed in rng.permutation(total):
-            if len(chosen) >= wanted:
-                break
-            near = np.argsort(-(own @ own[seed]))[1 : 1 + _NEIGHBOURS]
-            group = [int(seed), *rng.choice(near, min(_GROUP - 1, len(near)), replace=False).tolist()]
-            chosen += [i for i in group if i not in chosen]
+        if centres is not None and self._hard:
+            own = centres[self._several_codes]
+            for seed in rng.permutation(total):
+                if len(chosen) >= round(self._hard * n):
+                    break
+                near = np.argsort(-(own @ own[seed]))[1 : 1 + _NEIGHBOURS]
+                group = [int(seed), *rng.choice(near, min(_GROUP - 1, len(near)), replace=False).tolist()]
+                chosen += [i for i in group if i not in chosen]
+        if self._alike:
+            wanted = len(chosen) + round(self._alike * n)
+            for seed in rng.permutation(np.flatnonzero(self._group_of != "")):
+                if len(chosen) >= wanted:
+                    break
+                same = rng.permutation(np.flatnonzero(self._group_of == self._group_of[seed]))
+                fresh = same[~np.isin(same, chosen)]
+                chosen += fresh[: wanted - len(chosen)].tolist()
         rest = np.setdiff1d(np.arange(total), chosen)
-        return np.concatenate(
-            [np.array(chosen[:n], np.int64), rng.choice(rest, max(0, n - len(chosen)), replace=False)]
-        )
+        others = rng.choice(rest, max(0, n - len(chosen)), replace=False)
+        return np.concatenate([np.array(chosen[:n], np.int64), others])
 
-    def _two(self, films: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[int, int]:
+    def _films(self, films: Ints, rng: np.random.Generator) -> list[int]:
+        """K films of one subject, different ones while there are enough."""
         first = int(rng.choice(films))
-        others = films[films != first]
-        unequal = others[self._widths[others] != self._widths[first]]
-        pool = unequal if len(unequal) and rng.random() < 0.7 else others
-        return first, int(rng.choice(pool))
+        out, left = [first], films[films != first]
+        while len(out) < self._per_subject:
+            if not len(left):
+                out += rng.choice(films, self._per_subject - len(out)).tolist()
+                break
+            unequal = left[self._widths[left] != self._widths[first]]
+            pool = unequal if len(unequal) and rng.random() < _UNEQUAL else left
+            out.append(int(rng.choice(pool)))
+            left = left[left != out[-1]]
+        return out

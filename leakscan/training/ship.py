@@ -20,6 +20,10 @@ from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
+from leakscan.decide.calibration import FILE as CALIBRATION_FILE
+from leakscan.decide.calibration import Calibration, write_calibration
+from leakscan.decide.fit import COHORT, choose_cohort, fit_calibration
+from leakscan.decide.normalise import TOP
 from leakscan.evaluation.encoder_figures import encode_pack, figures
 from leakscan.evaluation.metrics import pair_scores
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_digest, write_card
@@ -45,6 +49,7 @@ def ship(
     slices: npt.NDArray[np.uint8],
     tests: Mapping[str, Pack],
     training: Mapping[str, Any],
+    source: str = "NIH ChestX-ray14, calibration split",
 ) -> Card:
     """Writes a model folder and returns its card.
 
@@ -60,6 +65,7 @@ def ship(
         slices: ``(n, side, side)`` of brains, which the gate refuses.
         tests: films to report on, by name.
         training: what to say of the training, for the card.
+        source: of the calibration films, in words.
     """
     folder.mkdir(parents=True, exist_ok=True)
     films = train.films[np.random.default_rng(0).permutation(len(train.films))]
@@ -93,9 +99,10 @@ def ship(
         ),
     )
     encoder = TorchEncoder(card, folder)
+    write_calibration(_calibration(encoder, source, train, calibration, validation), folder / CALIBRATION_FILE)
     card = replace(
         card,
-        impostors=impostor_scores(encoder, calibration),
+        impostors=impostor_scores(encoder, source, calibration),
         measured={
             "training": dict(training),
             **{test: _measured(encoder, pack) for test, pack in tests.items()},
@@ -118,7 +125,7 @@ def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
     return np.stack(out)
 
 
-def impostor_scores(encoder: Encoder, pack: Pack) -> ImpostorScores:
+def impostor_scores(encoder: Encoder, source: str, pack: Pack) -> ImpostorScores:
     """The card's false match rate curve from a pack of labelled films."""
     prints, _ = encode_pack(encoder, pack.films)
     scores = pair_scores(prints, pack.subjects).impostor
@@ -127,12 +134,33 @@ def impostor_scores(encoder: Encoder, pack: Pack) -> ImpostorScores:
     at = np.clip(n - np.round(rates * n).astype(int), 0, n - 1)
     values = np.maximum.accumulate(scores[at])
     return ImpostorScores(
-        "NIH ChestX-ray14, calibration split",
+        source,
         len(prints),
         len(np.unique(pack.subjects)),
         n,
         tuple(float(f"{r:.6g}") for r in rates),
         tuple(round(float(v), 6) for v in values),
+    )
+
+
+def _calibration(encoder: Encoder, source: str, train: Pack, calibration: Pack, validation: Pack) -> Calibration:
+    """Cohort from subjects the network knows, tail from subjects it does not.
+
+    Scores against people of the training set are no less impostor scores, and all calibration
+    subjects stay free for the tail.
+    """
+    _, first = np.unique(train.subjects, return_index=True)
+    first = np.random.default_rng(0).permutation(first)[:COHORT]
+    cohort = choose_cohort(encode_pack(encoder, train.films[first])[0], train.subjects[first])
+    return fit_calibration(
+        encoder.card.encoder,
+        source,
+        cohort,
+        TOP,
+        encode_pack(encoder, calibration.films)[0],
+        calibration.subjects,
+        encode_pack(encoder, validation.films)[0],
+        validation.subjects,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscan.decide.subjects import Link, Node, link_subjects
+from leakscan.decide.subjects import Link, Node, contradictions, link_subjects
 from leakscan.types import RELATIONS
 
 NODES = [(dataset, f"{i}") for dataset in ("A", "B") for i in range(5)]
@@ -85,8 +85,9 @@ def test_the_weakest_link_is_the_weakest_of_those_that_split_the_group(
     for row in rows.values():
         candidates = splitting.get(row["group"], [])
         if not candidates:
-            assert row["weakest_link"] is None
+            assert row["weakest_link"] is None and row["bridges"] == []
             continue
+        assert sorted(row["bridges"]) == sorted(f"{link.a[1]} {link.b[1]}" for link in candidates)
         weakest = max(candidates, key=lambda link: (RELATIONS.index(link.relation), -link.score))
         assert row["weakest_link"] == f"{weakest.a[1]} {weakest.b[1]}"
 
@@ -106,7 +107,9 @@ def test_swapping_the_ends_changes_the_order_of_the_weakest_link_only() -> None:
     one, two = link_subjects(links, {}), link_subjects(turned, {})
     assert {r["weakest_link"] for r in one} == {"1 3"}
     assert {r["weakest_link"] for r in two} == {"3 1"}
-    assert [{**r, "weakest_link": ""} for r in one] == [{**r, "weakest_link": ""} for r in two]
+    assert one[0]["bridges"] == ["1 3", "1 2"] and two[0]["bridges"] == ["3 1", "2 1"]
+    same = {"weakest_link": "", "bridges": []}
+    assert [{**r, **same} for r in one] == [{**r, **same} for r in two]
 
 
 def test_one_subject_declared_in_two_datasets_is_no_link_by_itself() -> None:
@@ -125,3 +128,26 @@ def test_a_long_chain_needs_no_deep_recursion() -> None:
 
 def test_no_links_are_no_groups() -> None:
     assert link_subjects([], {("A", "1"): "s"}) == []
+
+
+def test_the_diameter_counts_links_between_people_not_between_images() -> None:
+    links = [
+        Link(("A", "1"), ("B", "1"), "same_subject", 0.5),
+        Link(("A", "2"), ("B", "2"), "same_subject", 0.6),
+    ]
+    rows = link_subjects(links, {("A", "1"): "s", ("A", "2"): "s"})
+    assert {row["diameter"] for row in rows} == {2}
+    assert {row["n_images"] for row in rows} == {4}
+
+
+def test_two_names_of_one_dataset_in_a_group_are_a_contradiction() -> None:
+    links = [
+        Link(("A", "1"), ("B", "1"), "same_subject", 0.5),
+        Link(("A", "2"), ("B", "1"), "same_file", 0.6),
+    ]
+    rows = link_subjects(links, {("A", "1"): "s", ("A", "2"): "t", ("B", "1"): "u"})
+    assert all(row["contradiction"] for row in rows)
+    (found,) = contradictions(rows)
+    assert found == {"group": rows[0]["group"], "dataset": "A", "subjects": 2, "weakest_link": "1 1"}
+    named_alike = link_subjects(links, {("A", "1"): "s", ("A", "2"): "s", ("B", "1"): "u"})
+    assert not any(row["contradiction"] for row in named_alike) and contradictions(named_alike) == []

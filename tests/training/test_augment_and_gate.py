@@ -34,6 +34,16 @@ def test_views_repeat_by_seed(films):
     assert torch.equal(one, augment(x, 48))
 
 
+def test_the_papers_views_move_films_a_little_and_change_nothing_else(films):
+    """Against the film itself; what leaves the frame is black, the grey levels stay."""
+    torch.manual_seed(0)
+    x = torch.from_numpy(films)[:, None].float() / 255
+    small, large = augment(x, 64, "affine"), augment(x, 64, "films")
+    off = (small - x).abs().mean(dim=(1, 2, 3))
+    assert (off > 0.001).all() and (off < (large - x).abs().mean(dim=(1, 2, 3))).all()
+    assert small.max() <= x.max() + 1e-5
+
+
 def test_no_broken_film_is_the_film_itself(films):
     broken = break_films(np.repeat(films, 5, axis=0))
     assert broken.shape == (30, 64, 64) and broken.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""Pairs are drawn fairly, and the hard negatives are the paper's."""
+"""Batches are drawn fairly, the hard negatives are the paper's, and the loss is what the config says."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakscan.training.losses import TripletContrastiveLoss, mine_closer_negatives
-from leakscan.training.sampler import PairSampler
+from leakscan.errors import SourceError
+from leakscan.training.config import TrainConfig
+from leakscan.training.losses import build_loss, mine_closer_negatives
+from leakscan.training.sampler import SubjectSampler
+
+NO_TERM = {"triplet": 0, "contrastive": 0, "softmax": 0, "hard": 0}
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(2, 3))
@@ -25,13 +29,57 @@ def test_every_negative_is_closer_than_the_positive_or_the_closest_there_is(seed
         assert distances[a, n] < distances[a, p] if len(closer) else distances[a, n] == others.min()
 
 
-def test_loss_is_small_for_separated_subjects_and_large_for_mixed_ones():
+@pytest.mark.parametrize("term", ["triplet", "contrastive", "softmax", "multi_similarity", "supcon"])
+def test_each_term_is_small_for_separated_subjects_and_large_for_mixed_ones(term):
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     apart = torch.eye(3).repeat(2, 1)
-    mixed = torch.eye(3).repeat(2, 1)[torch.tensor([0, 1, 2, 1, 2, 0])]
-    loss = TripletContrastiveLoss()
-    assert loss(apart, labels) < 0.1
-    assert loss(mixed, labels) > 1.0
+    mixed = apart[torch.tensor([0, 1, 2, 1, 2, 0])]
+    loss = build_loss(TrainConfig(**{**NO_TERM, term: 1.0}), 3, 3)
+    if loss.centres is not None:
+        loss.centres.data = torch.eye(3)
+    assert list(loss.terms) == [term]
+    assert loss(apart, labels) < 0.5 * loss(mixed, labels)
+
+
+def test_the_paper_measures_raw_distances_and_ours_unit_vectors():
+    """A triplet of the same directions ten times as long is another one only to the paper's loss."""
+    labels = torch.tensor([0, 1, 0, 1])
+    points = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [0.6, 0.8]])
+    for normalised in (True, False):
+        loss = build_loss(
+            TrainConfig(**{**NO_TERM, "triplet": 1, "margin": 4, "normalised": normalised}), 2, 2
+        )
+        near, far = loss(points, labels), loss(points * 10, labels)
+        assert torch.isclose(near, far) == normalised
+
+
+def test_the_triplet_loss_equals_the_formula():
+    points = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+    loss = build_loss(TrainConfig(**{**NO_TERM, "triplet": 2, "margin": 4, "normalised": False}), 2, 2)
+    # Anchor 0: 3 - 4 + 4 = 3. Anchor 1: 3 - 5 + 4 = 2. The library takes the mean of those above 0.
+    assert loss(points, torch.tensor([0, 0, 1])) == pytest.approx(2 * 2.5, rel=1e-4)
+
+
+def test_terms_add_up_by_their_weights():
+    torch.manual_seed(0)
+    points, labels = torch.randn(8, 4), torch.arange(4).repeat(2)
+    one = build_loss(TrainConfig(**{**NO_TERM, "contrastive": 1}), 4, 4)(points, labels)
+    two = build_loss(TrainConfig(**{**NO_TERM, "supcon": 1}), 4, 4)(points, labels)
+    both = build_loss(TrainConfig(**{**NO_TERM, "contrastive": 0.5, "supcon": 3}), 4, 4)(points, labels)
+    assert both == pytest.approx(float(0.5 * one + 3 * two), rel=1e-5)
+
+
+def test_memory_makes_negatives_of_earlier_batches_and_survives_a_checkpoint():
+    torch.manual_seed(0)
+    config = TrainConfig(**{**NO_TERM, "contrastive": 1, "pairs": 4, "memory": 20})
+    batches = [(torch.randn(8, 4), torch.arange(4).repeat(2) + 4 * i) for i in range(5)]
+    loss, plain = build_loss(config, 99, 4), build_loss(TrainConfig(**{**NO_TERM, "contrastive": 1}), 99, 4)
+    values = [loss(*b) for b in batches[:3]]
+    assert values[0] == pytest.approx(float(plain(*batches[0])), rel=1e-5)
+    assert values[2] > plain(*batches[2])
+    again = build_loss(config, 99, 4)
+    again.load_state_dict(loss.state_dict())
+    assert [float(again(*b)) for b in batches[3:]] == [float(loss(*b)) for b in batches[3:]]
 
 
 def _pack(counts, widths=None):
@@ -39,38 +87,83 @@ def _pack(counts, widths=None):
     return subjects, np.zeros(len(subjects), np.int64) if widths is None else np.array(widths)
 
 
-def test_a_pair_shows_one_subject_twice_and_a_subject_stands_once_in_a_batch():
+@given(
+    counts=st.lists(st.integers(1, 6), min_size=3, max_size=30).filter(lambda c: max(c) > 1),
+    pairs=st.integers(2, 12),
+    per_subject=st.integers(2, 5),
+    step=st.integers(0, 99),
+)
+def test_a_batch_holds_k_films_of_each_of_its_subjects(counts, pairs, per_subject, step):
+    """Different films while there are enough, and labels that name the subjects."""
+    subjects, widths = _pack(counts)
+    sampler = SubjectSampler(subjects, widths, pairs, per_subject)
+    films, labels = sampler.batch(step)
+    columns = films.reshape(per_subject, -1).T
+    assert len(films) == len(labels) == pairs * per_subject
+    assert (np.unique(subjects)[labels] == subjects[films]).all()
+    for of_one in columns:
+        assert len(set(subjects[of_one])) == 1
+        held = np.sum(subjects == subjects[of_one[0]])
+        assert len(set(of_one.tolist())) == min(per_subject, held)
+
+
+def test_a_subject_stands_once_in_a_batch():
     subjects, widths = _pack([5, 4, 3, 2, 1, 1, 1, 1])
-    sampler = PairSampler(subjects, widths, pairs=4, singles=0.25)
-    films, labels = sampler.batch(7)
-    first, second = films[:4], films[4:]
-    assert (subjects[first] == subjects[second]).all()
-    assert len(set(labels[:4].tolist())) == 4
-    several = [i for i in range(4) if np.sum(subjects == subjects[first[i]]) > 1]
-    assert all(first[i] != second[i] for i in several)
+    sampler = SubjectSampler(subjects, widths, pairs=4, singles=0.25)
+    assert all(len(set(sampler.batch(step)[1][:4].tolist())) == 4 for step in range(20))
 
 
 def test_batches_repeat_by_seed_and_step():
     subjects, widths = _pack([3] * 20)
-    one, other = (PairSampler(subjects, widths, 8, seed=3) for _ in range(2))
+    one, other = (SubjectSampler(subjects, widths, 8, seed=3) for _ in range(2))
     assert (one.batch(5)[0] == other.batch(5)[0]).all()
     assert (one.batch(5)[0] != one.batch(6)[0]).any()
 
 
 def test_subjects_with_many_films_do_not_rule():
     subjects, widths = _pack([500] + [2] * 9)
-    drawn = [s for step in range(200) for s in subjects[PairSampler(subjects, widths, 5).batch(step)[0]]]
+    sampler = SubjectSampler(subjects, widths, 5)
+    drawn = [s for step in range(200) for s in subjects[sampler.batch(step)[0]]]
     assert np.mean(np.array(drawn) == "s0") == pytest.approx(0.1, abs=0.03)
 
 
 def test_pairs_prefer_unequal_source_widths():
     subjects, widths = _pack([4] * 10, [64, 64, 64, 1024] * 10)
-    sampler = PairSampler(subjects, widths, 10)
+    sampler = SubjectSampler(subjects, widths, 10)
     pairs = np.concatenate([sampler.batch(s)[0].reshape(2, -1).T for s in range(100)])
     assert np.mean(widths[pairs[:, 0]] != widths[pairs[:, 1]]) > 0.7
 
 
+def _neighbours(labels):
+    """Share of the batch's subjects that have one of their own dozen beside them."""
+    dozens = labels[: len(labels) // 2] // 12
+    return np.mean(np.bincount(dozens, minlength=10)[dozens] > 1)
+
+
+def test_look_alikes_come_together_where_centres_say_so():
+    subjects, widths = _pack([2] * 120)
+    codes = np.unique(subjects, return_inverse=True)[1]
+    rng = np.random.default_rng(0)
+    dozens = rng.normal(size=(10, 16)).repeat(12, axis=0) + 0.01 * rng.normal(size=(120, 16))
+    centres = (dozens / np.linalg.norm(dozens, axis=1, keepdims=True)).astype(np.float32)
+    assert len(codes) == 240
+    plain, hard = (SubjectSampler(subjects, widths, 8, singles=0, hard=h) for h in (0.0, 1.0))
+    alone = np.mean([_neighbours(plain.batch(s, centres)[1]) for s in range(50)])
+    together = np.mean([_neighbours(hard.batch(s, centres)[1]) for s in range(50)])
+    assert together > 0.9 and alone < 0.7
+
+
+def test_subjects_of_one_sex_view_and_age_come_together_on_request():
+    subjects, widths = _pack([2] * 40)
+    groups = np.array([("F PA 50", "M AP 20", "M PA 70", "")[int(s[1:]) % 4] for s in subjects])
+    sampler = SubjectSampler(subjects, widths, 8, singles=0, alike=1.0, groups=groups)
+    for step in range(20):
+        films, labels = sampler.batch(step)
+        assert len(set(groups[films])) == 1 and "" not in groups[films]
+        assert len(set(labels.tolist())) == 8
+
+
 def test_no_subject_with_two_films_is_an_error_in_words():
     subjects, widths = _pack([1, 1, 1])
-    with pytest.raises(ValueError, match="no subject has two films"):
-        PairSampler(subjects, widths, 2)
+    with pytest.raises(SourceError, match="No subject has two images"):
+        SubjectSampler(subjects, widths, 2)

@@ -45,6 +45,7 @@ class Encoder(Protocol):
     """
 
     card: Card
+    folder: Path
 
     def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded: ...
 
@@ -64,7 +65,7 @@ class TorchEncoder:
     """
 
     def __init__(self, card: Card, folder: Path) -> None:
-        self.card = card
+        self.card, self.folder = card, folder
         path = folder / card.weights
         try:
             raw = path.read_bytes()

@@ -32,15 +32,12 @@ class _Depthwise(nn.Conv2d):
     """A depthwise convolution that trains in float32 on a CPU, where bfloat16 is no gain.
 
     oneDNN's bfloat16 backward pass of strided and 5x5 depthwise convolutions takes up to ten times
-    as long as in float32, which would be half of the training time of the whole network.
+    as long as in float32, which would be half of the training time of the whole network. Training
+    mode decides, not whether there is a graph: both passes of gradient caching compute the same.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if (
-            x.device.type != "cpu"
-            or not torch.is_grad_enabled()
-            or self.kernel_size + self.stride == (3, 3, 1, 1)
-        ):
+        if x.device.type != "cpu" or not self.training or self.kernel_size + self.stride == (3, 3, 1, 1):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.float()).to(x.dtype)
@@ -70,17 +67,37 @@ class _InvertedResidual(nn.Module):
         return x + out if self.is_residual else out
 
 
+class GeneralisedMean(nn.Module):
+    """Generalised-mean pooling (GeM, Radenovic et al. 2018, arXiv 1711.02512), with a learned power.
+
+    Power 1 is the mean, a large one the maximum; 3 is the usual start.
+
+    Shape:
+        ``(n, c, h, w)``, not negative -> ``(n, c)``.
+    """
+
+    def __init__(self, power: float = 3.0) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.tensor(power))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        # In float32: a root of a mean of powers loses what bfloat16 has.
+        powers = maps.float().clamp(min=1e-6) ** self.power
+        return powers.mean(dim=(2, 3)) ** (1.0 / self.power)
+
+
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 with a linear fingerprint head.
 
     Args:
         dim: length of the fingerprint.
+        gem: whether pooling is the generalised mean instead of the mean.
 
     Shape:
         ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``; :meth:`features` -> ``(n, 1280)``.
     """
 
-    def __init__(self, dim: int = FINGERPRINT_DIM) -> None:
+    def __init__(self, dim: int = FINGERPRINT_DIM, gem: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = [*_conv_unit(1, 32, 3, 2)]
         channels = 32
@@ -92,12 +109,13 @@ class EfficientNetLite0(nn.Module):
                 channels = outputs
         layers += _conv_unit(channels, 1280, 1)
         self.trunk = nn.Sequential(*layers)
+        self.pool = GeneralisedMean() if gem else None
         self.head = nn.Linear(1280, dim)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Pooled trunk features ``(n, 1280)``, which the gate looks at as well."""
         maps: torch.Tensor = self.trunk(x * 2.0 - 1.0)
-        return maps.mean(dim=(2, 3))
+        return maps.mean(dim=(2, 3)) if self.pool is None else cast(torch.Tensor, self.pool(maps))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.head(self.features(x))
@@ -209,6 +227,7 @@ class Gate(nn.Module):
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_lite0": EfficientNetLite0,
+    "efficientnet_lite0_gem": lambda dim: EfficientNetLite0(dim, gem=True),
     "resnet18": lambda dim: ResNet2d(18, dim),
     "resnet34": lambda dim: ResNet2d(34, dim),
     "resnet50": lambda dim: ResNet2d(50, dim),

@@ -1,0 +1,69 @@
+"""``leakscan calibrate``: error rates from one's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leakscan.cli import options as o
+from leakscan.cli.output import Output
+
+if TYPE_CHECKING:
+    from leakscan.jobs.compare import RunOptions
+
+
+@o.with_run_options(
+    "same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread",
+    "calibration",
+)  # fmt: skip
+def calibrate_command(
+    source: Annotated[
+        str, typer.Argument(help="A folder, manifest or store whose images have declared subjects.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, e.g. mine.calibration.safetensors.")
+    ],
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Folder for three pictures (needs leakscan[train]).")
+    ] = None,
+    *,
+    run: RunOptions,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Fit the error rates of an encoder on your own images with declared subjects.
+
+    Example: leakscan calibrate films.csv -o mine.calibration.safetensors --plots plots
+
+    Use it with: leakscan compare A B --calibration mine.calibration.safetensors
+
+    It tells which similarity strangers of your hospital reach, and how many pictures of one
+    person lie below. The file holds numbers, no images or identifiers of yours.
+    """
+    out = Output(as_json, quiet)
+    from leakscan.jobs.calibrate import calibrate
+
+    with out.progress() as progress:
+        result = calibrate(source, output, options=run, plots=plots, progress=progress)
+    out.data(result)
+    out.say(
+        f"{result['subjects']:,} subjects, {result['impostor_pairs']:,} impostor pairs, "
+        f"{result['genuine_pairs']:,} genuine pairs; p-values down to {result['smallest_p_value']:.1g}."
+    )
+    rows = [
+        [
+            f"{level['stated_fmr']:.0e}",
+            f"{level['counted_fmr']:.1e}",
+            f"{level['false_matches']:,}",
+            "unknown" if level["missed_share"] is None else f"{level['missed_share']:.1%}",
+        ]
+        for level in result["levels"]
+    ]
+    out.table(
+        "The calibration in use until now, on these images",
+        ["false match rate it states", "counted here", "false matches", "same person missed"],
+        rows,
+    )
+    out.say(f"Wrote {output}. Use it with: leakscan compare A B --calibration {output}")

@@ -1,0 +1,114 @@
+"""``leakscan train``: make a fingerprint from one's own films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leakscan.cli import options as o
+from leakscan.cli.output import Output
+
+Manifests = Annotated[
+    list[Path], typer.Argument(help="CSV or Parquet with path, subject_id, split (train and val).")
+]
+Run = Annotated[Path, typer.Option("--output", "-o", help="Run folder to write, or to go on in.")]
+PresetName = Annotated[str, typer.Option("--preset", help="paper-2d or fingerprint-2d.")]
+Backbone = Annotated[
+    str | None, typer.Option("--backbone", help="resnet50, resnet34, resnet18, efficientnet_lite0...")
+]
+Side = Annotated[int | None, typer.Option("--side", help="Side of the films the network sees, in pixels.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps in all.")]
+Pairs = Annotated[int | None, typer.Option("--pairs", help="Subjects of a batch.")]
+Chunk = Annotated[
+    int | None, typer.Option("--chunk", help="Films in memory at once (two passes); 0 is the whole batch.")
+]
+Start = Annotated[
+    str | None, typer.Option("--start", help="imagenet, none, an encoder's name, or a file of weights.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Any other setting as name=value; may be repeated.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of weights, batches and augmentation.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads of torch.", min=1)]
+PackedCache = Annotated[
+    Path | None, typer.Option("--cache", help="Folder for packed films; default: RUN/packed.")
+]
+Ship = Annotated[str | None, typer.Option("--ship", help="Make an encoder of this name of the best weights.")]
+
+
+def train_command(
+    manifests: Manifests,
+    output: Run,
+    preset: PresetName = "fingerprint-2d",
+    backbone: Backbone = None,
+    side: Side = None,
+    steps: Steps = None,
+    pairs: Pairs = None,
+    chunk: Chunk = None,
+    start: Start = None,
+    settings: Settings = None,
+    device: Device = "auto",
+    seed: Seed = None,
+    threads: Threads = None,
+    workers: o.Workers = None,
+    cache: PackedCache = None,
+    ship: Ship = None,
+    as_json: o.Json = False,
+) -> None:
+    """Train a fingerprint for chest radiographs on your own films.
+
+    Example: leakscan train films.csv -o run --preset fingerprint-2d
+
+    The same command goes on with a run that was stopped. Weights are chosen on the split val alone.
+    """
+    from leakscan.errors import UsageError
+    from leakscan.training import config as c
+    from leakscan.training.job import TrainJob, train_manifests
+
+    out = Output(as_json)
+    given: dict[str, object] = {}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting} has no value.", "Write it as name=value, as in softmax=0.5.")
+        given[name.strip()] = value.strip()
+    own = {
+        "architecture": backbone,
+        "side": side,
+        "steps": steps,
+        "pairs": pairs,
+        "chunk": chunk,
+        "seed": seed,
+    }
+    given |= {name: value for name, value in own.items() if value is not None}
+    config = c.changed(c.preset(preset), given)
+    job = TrainJob(tuple(manifests), output, start, device, threads, workers, cache, ship)
+    with out.progress() as progress:
+        summary = train_manifests(job, config, progress)
+    out.data(summary)
+    out.say(
+        f"Trained {summary['architecture']} for {summary['steps']:,} steps on {summary['train_films']:,} "
+        f"films of {summary['train_subjects']:,} subjects, start: {summary['start']}."
+    )
+    left = f"{summary['unreadable']:,} unreadable, {summary['without_subject']:,} without a subject"
+    out.say(f"Left out: {left}.")
+    for path, error in summary["first_unreadable"]:
+        out.say(f"  {path or '(no path)'}: {error}")
+    rows = [(name, summary[name]) for name in ("best", "last") if summary[name]]
+    columns = ["step", "loss", "val_tar", "val_fmr", "val_auc", "val_precision_at_1"]
+    cells = [[name, *(_cell(row[column]) for column in columns)] for name, row in rows]
+    out.table("Chosen on val, subjects weighted equally", ["weights", *columns], cells)
+    for sentence in summary["words"]:
+        out.say(sentence)
+    out.say(f"Weights: {output / 'best.safetensors'}; curves: {output / 'curves.png'}")
+    if "shipped" in summary:
+        out.say(f"To use it: leakscan models add {summary['shipped']}")
+
+
+def _cell(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

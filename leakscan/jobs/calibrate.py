@@ -1,0 +1,122 @@
+"""Fits the error rates of an encoder on a user's own images with declared subjects."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leakscan.decide.calibration import Calibration, write_calibration
+from leakscan.decide.columns import Columns
+from leakscan.decide.fit import fit_calibration
+from leakscan.engines.local import LocalEngine
+from leakscan.errors import ModelError, UsageError
+from leakscan.fingerprint.pipeline import Timings
+from leakscan.jobs.compare import RunOptions, load_calibrations, load_dataset, load_encoders
+from leakscan.jobs.places import dataset_names
+from leakscan.match.candidates import distinct_pictures
+from leakscan.types import Progress, Silent
+
+LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
+"""False match rates at which the calibration in use is held against the user's images."""
+
+
+def calibrate(
+    source: str | Path,
+    output: str | Path,
+    *,
+    options: RunOptions | None = None,
+    plots: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Writes a calibration of an encoder on one source.
+
+    Args:
+        source: directory, manifest, or store whose images have declared subjects.
+        output: file to write.
+        options: as for :func:`leakscan.compare`; ``encoder`` chooses between several.
+        plots: folder for pictures of the fit, or ``None``.
+        progress: is told how far it is.
+
+    Returns:
+        What was found: counts, and at several levels the false match rate that the encoder's own
+        calibration states beside the one counted here.
+
+    Raises:
+        UsageError: too few subjects are declared.
+        ModelError: no encoder with a cohort serves these images.
+        LeakscanError: as for :func:`leakscan.compare`.
+    """
+    options, progress = options or RunOptions(), progress or Silent()
+    encoders = load_encoders(options)
+    known = load_calibrations(encoders, None)
+    name = dataset_names([str(source)])[0]
+    dataset = load_dataset(
+        str(source), name, encoders, options, LocalEngine(options.workers), progress, Timings()
+    )
+    side = distinct_pictures(dataset.rows)
+    names = Columns(dataset, side).subjects()
+    labelled = np.array([subject is not None for subject in names])
+    if not labelled.any():
+        raise UsageError(
+            f"{source} declares no subjects, so nothing tells impostors from genuine pairs.",
+            "Name a manifest with subject_id, or how paths name subjects with --subjects.",
+        )
+    made = Counter(side.encoder[labelled & (side.encoder != "")].tolist())
+    encoder = next((e for e, _ in made.most_common() if e in known), None)
+    if encoder is None:
+        raise ModelError(
+            f"No encoder with a calibration to start from serves the images of {source}.",
+            "leakscan models list",
+        )
+    progress.start("Fitting the impostor tail", None)
+    at = np.flatnonzero(labelled & (side.encoder == encoder))
+    subjects = np.array([str(names[i]) for i in at.tolist()])
+    before = known[encoder]
+    fitted = fit_calibration(
+        encoder, name, before.cohort, before.top, side.fingerprints[at], subjects
+    )
+    write_calibration(fitted, Path(output))
+    if plots is not None:
+        from leakscan.report.plots import calibration_plots
+
+        progress.start("Drawing", None)
+        calibration_plots(fitted, plots)
+    progress.finish()
+    return {
+        "encoder": encoder,
+        "images": len(at),
+        "subjects": fitted.tail.n_subjects,
+        "impostor_pairs": fitted.tail.n_pairs,
+        "genuine_pairs": len(fitted.genuine.score),
+        "smallest_p_value": fitted.tail.floor,
+        "levels": held_against(before, fitted),
+        "file": str(output),
+    }
+
+
+def held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:
+    """What one calibration states, beside what the images of another show.
+
+    Args:
+        stated: the calibration in use.
+        counted: fitted on the images.
+    """
+    levels = []
+    for fmr in LEVELS:
+        score = stated.tail.score_at(fmr)
+        rate = float(counted.tail.p_value(np.array([score]))[0])
+        missed = counted.genuine.missed(score)[0]
+        levels.append(
+            {
+                "stated_fmr": fmr,
+                "score": round(score, 4),
+                "counted_fmr": rate,
+                "false_matches": round(rate * counted.tail.n_pairs),
+                "missed_share": None if math.isnan(missed) else round(missed, 4),
+            }
+        )
+    return levels
