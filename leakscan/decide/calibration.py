@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,7 +117,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         "decides": calibration.decides,
         "tail": calibration.tail.to_json(),
     }
-    tensors = {
+    tensors: dict[str, npt.NDArray[Any]] = {
         "cohort": np.ascontiguousarray(calibration.cohort),
         "genuine_score": np.ascontiguousarray(calibration.genuine.score),
         "genuine_owner": np.ascontiguousarray(calibration.genuine.owner),

@@ -34,7 +34,7 @@ def choose_cohort(
     order = rng.permutation(len(prints))
     _, first = np.unique(subjects[order], return_index=True)
     chosen = rng.permutation(order[first])[:size]
-    return prints[np.sort(chosen)].astype(np.float16)
+    return np.asarray(prints[np.sort(chosen)], np.float16)
 
 
 def fit_calibration(
@@ -65,7 +65,7 @@ def fit_calibration(
     found = len(np.unique(subjects))
     if found < LEAST_SUBJECTS:
         raise UsageError(
-            f"Only {found:,} declared subjects have usable images, and a calibration needs {LEAST_SUBJECTS:,}.",
+            f"Only {found:,} declared subjects have usable images, and a calibration needs {LEAST_SUBJECTS}.",
             "Name a manifest with subject_id, or how paths name subjects with --subjects.",
         )
     statistics = against_cohort(prints, cohort, top)

@@ -186,6 +186,7 @@ def _test(
         _family_q(code_b, p, settled, ~done_b, len(a.templates)),
     )
     comparisons = len(a.templates) * len(b.templates)
+    people = min(len(a.templates), len(b.templates))
     caution = _caution(a, b, ~done_a, ~done_b, bulk, calibration)
     review_p = min(LOOSE_FMR, max(tail.floor, REVIEW_EXPECTED_FALSE / comparisons))
     leak = (q <= LEAK_Q) & ~settled & (caution == "")
@@ -206,8 +207,8 @@ def _test(
         review_p,
         tail.score_at(review_p),
         tail.floor,
-        None if leak_p is None else _expected(leak_p, comparisons, calibration),
-        _expected(review_p, comparisons, calibration),
+        None if leak_p is None else _expected(leak_p, people, comparisons, calibration),
+        _expected(review_p, people, comparisons, calibration),
         None if leak_p is None else calibration.genuine.missed(tail.score_at(leak_p)),
         calibration.genuine.missed(tail.score_at(review_p)),
         share_false_among_first(waiting, comparisons),
@@ -289,8 +290,11 @@ def _family_q(
     return np.asarray(q[np.searchsorted(tests, unit_p_value(p, others), side="left")], np.float64)
 
 
-def _expected(p: float, comparisons: int, calibration: Calibration) -> tuple[float, float, float]:
-    low, high = calibration.tail.interval(calibration.tail.score_at(p))
+def _expected(
+    p: float, subjects: int, comparisons: int, calibration: Calibration
+) -> tuple[float, float, float]:
+    """Expected false pairs at a p-value; the interval is wide enough for these other subjects."""
+    low, high = calibration.tail.interval(calibration.tail.score_at(p), subjects=subjects)
     return p * comparisons, float(low) * comparisons, float(high) * comparisons
 
 

@@ -76,9 +76,7 @@ def calibrate(
     at = np.flatnonzero(labelled & (side.encoder == encoder))
     subjects = np.array([str(names[i]) for i in at.tolist()])
     before = known[encoder]
-    fitted = fit_calibration(
-        encoder, name, before.cohort, before.top, side.fingerprints[at], subjects
-    )
+    fitted = fit_calibration(encoder, name, before.cohort, before.top, side.fingerprints[at], subjects)
     write_calibration(fitted, Path(output))
     if plots is not None:
         from leakscan.report.plots import calibration_plots

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from leakscan.decide.calibration import Calibration
-from leakscan.errors import UsageError, OutputError
+from leakscan.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,5 @@ def _cost(calibration: Calibration, axes: Axes) -> None:
     for n, shade in zip(_SIZES, ("#6b8fb3", "#35618c", _INK), strict=True):
         axes.loglog(rate * n, np.maximum(missed, 1e-3), color=shade, label=f"{n:,} comparisons")
     axes.axvline(1.0, color=_SOFT, ls=":")
-    axes.set(
-        xlabel="expected false pairs", ylabel="repeated subjects missed", title="What a threshold costs"
-    )
+    axes.set(xlabel="expected false pairs", ylabel="repeated subjects missed", title="What a threshold costs")
     axes.legend(fontsize=8)

@@ -99,7 +99,8 @@ def ship(
         ),
     )
     encoder = TorchEncoder(card, folder)
-    write_calibration(_calibration(encoder, source, train, calibration, validation), folder / CALIBRATION_FILE)
+    fitted = _calibration(encoder, source, train, calibration, validation)
+    write_calibration(fitted, folder / CALIBRATION_FILE)
     card = replace(
         card,
         impostors=impostor_scores(encoder, source, calibration),
@@ -143,7 +144,9 @@ def impostor_scores(encoder: Encoder, source: str, pack: Pack) -> ImpostorScores
     )
 
 
-def _calibration(encoder: Encoder, source: str, train: Pack, calibration: Pack, validation: Pack) -> Calibration:
+def _calibration(
+    encoder: Encoder, source: str, train: Pack, calibration: Pack, validation: Pack
+) -> Calibration:
     """Cohort from subjects the network knows, tail from subjects it does not.
 
     Scores against people of the training set are no less impostor scores, and all calibration
