@@ -7,6 +7,7 @@ card.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -127,9 +128,19 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, part, {"leakscan": json.dumps(about)})
         part.replace(path)
-    except OSError as e:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"The calibration {path} cannot be written: {e.strerror or e}.") from e
+    except (OSError, SafetensorError) as e:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(f"The calibration {path} cannot be written: {e}.") from e
+
+
+def is_calibration(path: Path) -> bool:
+    """Whether a file is a calibration, of whatever encoder."""
+    try:
+        with safe_open(path, "numpy") as f:
+            return "leakscan" in (f.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
 
 
 def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:

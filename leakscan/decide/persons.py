@@ -100,13 +100,18 @@ class _Subjects:
         code: ``(pictures,)`` subject of each distinct picture, -1 without a fingerprint.
         templates: ``(s, d)`` unit vectors.
         statistics: of the templates against the cohort.
-        declared: how many of the subjects have a name.
+        is_declared: ``(s,)`` which of the subjects have a name.
     """
 
     code: Ints
     templates: npt.NDArray[np.float32]
     statistics: CohortStatistics
-    declared: int
+    is_declared: npt.NDArray[np.bool_]
+
+    @property
+    def declared(self) -> int:
+        """How many subjects have a name."""
+        return int(self.is_declared.sum())
 
 
 def compare_persons(
@@ -151,15 +156,14 @@ def compare_persons(
 def _subjects(side: Side, names: Sequence[str | None], calibration: Calibration) -> _Subjects:
     rows = np.flatnonzero(side.encoder == calibration.encoder)
     keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
-    declared = len({key for key in keys if key.startswith("subject ")})
-    _, code = np.unique(np.array(keys), return_inverse=True)
+    found, code = np.unique(np.array(keys), return_inverse=True)
     templates = np.zeros((int(code.max()) + 1, side.fingerprints.shape[1]), np.float32)
     np.add.at(templates, code, side.fingerprints[rows])
     templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-12)
     everywhere = np.full(len(side), -1, np.int64)
     everywhere[rows] = code
     statistics = against_cohort(templates, calibration.cohort, calibration.top)
-    return _Subjects(everywhere, templates, statistics, declared)
+    return _Subjects(everywhere, templates, statistics, np.char.startswith(found, "subject "))
 
 
 def _test(
@@ -178,7 +182,7 @@ def _test(
     code_a, code_b = a.code[pairs[:, 0]], b.code[pairs[:, 1]]
     done_a = np.isin(np.arange(len(a.templates)), code_a[settled])
     done_b = np.isin(np.arange(len(b.templates)), code_b[settled])
-    bulk = _bulk(a, b, ~done_a, ~done_b, calibration)
+    bulk = _bulk(a, b, calibration)
     fused = _scores(a, b, code_a, code_b)
     p = tail.p_value(fused if bulk is None else bulk.to_tail(fused))
     q = np.maximum(
@@ -187,7 +191,7 @@ def _test(
     )
     comparisons = len(a.templates) * len(b.templates)
     people = min(len(a.templates), len(b.templates))
-    caution = _caution(a, b, ~done_a, ~done_b, bulk, calibration)
+    caution = _caution(a, b, bulk, calibration)
     review_p = min(LOOSE_FMR, max(tail.floor, REVIEW_EXPECTED_FALSE / comparisons))
     leak = (q <= LEAK_Q) & ~settled & (caution == "")
     review = (p <= review_p) & ~leak & ~settled
@@ -243,27 +247,41 @@ def _picture_scores(
     own_b, at_b = np.unique(pairs[:, 1], return_inverse=True)
     prints_a, prints_b = side_a.fingerprints[own_a], side_b.fingerprints[own_b]
     left, right = (against_cohort(p, calibration.cohort, calibration.top) for p in (prints_a, prints_b))
-    single_a = _Subjects(own_a, prints_a, left, 0)
-    return _scores(single_a, _Subjects(own_b, prints_b, right, 0), at_a, at_b)
+    nobody = np.zeros(0, np.bool_)
+    single_a = _Subjects(own_a, prints_a, left, nobody)
+    return _scores(single_a, _Subjects(own_b, prints_b, right, nobody), at_a, at_b)
 
 
-def _bulk(
-    a: _Subjects,
-    b: _Subjects,
-    open_a: npt.NDArray[np.bool_],
-    open_b: npt.NDArray[np.bool_],
-    calibration: Calibration,
-) -> LocationScale | None:
-    """How this run's own scores lie, ``None`` where there are too few subjects to tell."""
-    left, right = np.flatnonzero(open_a), np.flatnonzero(open_b)
-    if min(len(left), len(right)) < CHECKABLE_SUBJECTS:
+def _bulk(a: _Subjects, b: _Subjects, calibration: Calibration) -> LocationScale | None:
+    """How this run's own impostors lie, ``None`` where there are too few subjects to tell.
+
+    They are A x B where both sides are large enough, else the declared subjects of the larger side
+    among themselves.
+    """
+    n_a, n_b = len(a.templates), len(b.templates)
+    if min(n_a, n_b) >= CHECKABLE_SUBJECTS:
+        # At most this share of all pairs is of one subject; unknown ones may have several pictures.
+        named = a.declared == n_a and b.declared == n_b
+        genuine = 1.0 / max(n_a, n_b) if named else _GENUINE_SHARE
+        return _held_against(a, b, _shuffled(np.arange(n_a)), _shuffled(np.arange(n_b)), genuine, calibration)
+    # The last part of the key only makes a tie come out alike with the datasets swapped.
+    larger = max((a, b), key=lambda s: (s.declared, len(s.templates), float(s.statistics.mean.sum())))
+    if larger.declared < CHECKABLE_SUBJECTS:
         return None
-    # At most this share of all pairs is of one subject; unknown subjects may have several pictures.
-    named = a.declared == len(a.templates) and b.declared == len(b.templates)
-    genuine = 1.0 / max(len(left), len(right)) if named else _GENUINE_SHARE
-    rng = np.random.default_rng(_SEED)
-    rows = rng.permutation(left)[:_BULK_SIDE]
-    columns = rng.permutation(right)[:_BULK_SIDE]
+    order = _shuffled(np.flatnonzero(larger.is_declared))
+    half = len(order) // 2
+    return _held_against(larger, larger, order[:half], order[half:], 0.0, calibration)
+
+
+def _shuffled(subjects: Ints) -> Ints:
+    """In an order that depends on their number only, so that swapping the datasets changes nothing."""
+    return np.random.default_rng((_SEED, len(subjects))).permutation(subjects)
+
+
+def _held_against(
+    a: _Subjects, b: _Subjects, left: Ints, right: Ints, genuine: float, calibration: Calibration
+) -> LocationScale:
+    rows, columns = left[:_BULK_SIDE], right[:_BULK_SIDE]
     flat = _scores(a, b, np.repeat(rows, len(columns)), np.tile(columns, len(rows)))
     return bulk_map(flat.reshape(len(rows), len(columns)), calibration.tail, genuine)
 
@@ -298,14 +316,7 @@ def _expected(
     return p * comparisons, float(low) * comparisons, float(high) * comparisons
 
 
-def _caution(
-    a: _Subjects,
-    b: _Subjects,
-    open_a: npt.NDArray[np.bool_],
-    open_b: npt.NDArray[np.bool_],
-    bulk: LocationScale | None,
-    calibration: Calibration,
-) -> str:
+def _caution(a: _Subjects, b: _Subjects, bulk: LocationScale | None, calibration: Calibration) -> str:
     """Why no score may decide here, or nothing."""
     if not calibration.decides:
         return (
@@ -313,10 +324,10 @@ def _caution(
             "evidence, identifiers and verified pictures decide"
         )
     if bulk is None:
-        few = min(int(open_a.sum()), int(open_b.sum()))
+        few = min(len(a.templates), len(b.templates))
         return (
-            f"with {few:,} open subjects on a side (fewer than {CHECKABLE_SUBJECTS}) nothing shows whether "
-            "the encoder's calibration holds for these images"
+            f"with {few:,} subjects on a side (fewer than {CHECKABLE_SUBJECTS}), and not as many declared on "
+            "the other, nothing shows whether the encoder's calibration holds for these images"
         )
     if bulk.out_of_domain:
         return (

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from leakscan.decide.calibration import Calibration, write_calibration
+from leakscan.decide.calibration import Calibration, is_calibration, write_calibration
 from leakscan.decide.columns import Columns
 from leakscan.decide.fit import fit_calibration
 from leakscan.engines.local import LocalEngine
-from leakscan.errors import ModelError, UsageError
+from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.fingerprint.pipeline import Timings
 from leakscan.jobs.compare import RunOptions, load_calibrations, load_dataset, load_encoders
 from leakscan.jobs.places import dataset_names
@@ -46,11 +46,16 @@ def calibrate(
         calibration states beside the one counted here.
 
     Raises:
+        OutputError: ``output`` exists and is no calibration, or cannot be written.
         UsageError: too few subjects are declared.
         ModelError: no encoder with a cohort serves these images.
         LeakscanError: as for :func:`leakscan.compare`.
     """
     options, progress = options or RunOptions(), progress or Silent()
+    if Path(output).exists() and not is_calibration(Path(output)):
+        raise OutputError(
+            f"{output} exists and is no calibration; it stays as it is.", "Name another file with -o."
+        )
     encoders = load_encoders(options)
     known = load_calibrations(encoders, None)
     name = dataset_names([str(source)])[0]
