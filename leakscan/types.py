@@ -1,7 +1,7 @@
 """The values that walk through the house, and the vocabulary they are written in.
 
 An image is found by a source (:class:`ImageRef`), decoded in a worker (:class:`DecodedImage`), and
-from then on is a row of a table (``leakscan.report.tables``).
+from then on is a row of a table (``leakscan.tables``).
 """
 
 from __future__ import annotations

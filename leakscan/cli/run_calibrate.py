@@ -26,7 +26,7 @@ def calibrate_command(
         Path, typer.Option("--output", "-o", help="File to write, e.g. mine.calibration.safetensors.")
     ],
     plots: Annotated[
-        Path | None, typer.Option("--plots", help="Folder for three pictures (needs leakscan[train]).")
+        Path | None, typer.Option("--plots", help="Folder for three pictures (needs the extra "train").")
     ] = None,
     *,
     run: RunOptions,
@@ -40,7 +40,8 @@ def calibrate_command(
     Use it with: leakscan compare A B --calibration mine.calibration.safetensors
 
     It tells which similarity strangers of your hospital reach, and how many pictures of one
-    person lie below. The file holds numbers, no images or identifiers of yours.
+    person lie below. The file holds numbers and the
+    source's name, no images or identifiers of yours.
     """
     out = Output(as_json, quiet)
     from leakscan.jobs.calibrate import calibrate
@@ -63,7 +64,7 @@ def calibrate_command(
     ]
     out.table(
         "The calibration in use until now, on these images",
-        ["false match rate it states", "counted here", "false matches", "same person missed"],
+        ["false match rate it states", "rate here", "false matches here", "same person missed"],
         rows,
     )
     out.say(f"Wrote {output}. Use it with: leakscan compare A B --calibration {output}")

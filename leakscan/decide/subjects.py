@@ -26,7 +26,7 @@ class Link:
         a: one end.
         b: the other.
         relation: what the pair is.
-        score: similarity, -1 where unknown.
+        score: normalised similarity, minus infinity where unknown.
     """
 
     a: Node

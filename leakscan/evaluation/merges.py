@@ -34,7 +34,7 @@ from leakscan.decide.pairs import HASH_RADIUS
 from leakscan.decide.persons import LOOSE_FMR, PersonTest, compare_persons
 from leakscan.evaluation.encoder_figures import encode_pack
 from leakscan.evaluation.metrics import estimate, subject_draws
-from leakscan.evaluation.tail_check import Split, stated_and_actual
+from leakscan.evaluation.tail_check import Rule, Split, stated_and_actual, tar
 from leakscan.fingerprint.encoders.encoder import TorchEncoder
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.match.candidates import Side, find_candidates
@@ -48,14 +48,16 @@ LEAKED = (0.0, 0.01, 0.05, 0.3, 1.0)
 """Share of the subjects that have films on both sides."""
 FIRST = 100
 """Pairs at the head of the review list that a curator is taken to look at."""
+_LEVELS = (0.01, 0.05, 0.1, 0.2)  # q-values at which false discoveries are counted
 _POWER = (0.05, 0.3)  # shares at which the steps of the decision are held against each other
 _MAX_PAIRS = 10**6
 _DRAWS = 300
 _HALVES = 3  # random halves whose bulk is mapped
 _ALL = 10**7  # impostor pairs kept
-_LEAST = 5  # pairs of subjects behind a false match rate
+_LEAST = 10  # pairs of subjects behind a false match rate
 _SHOTS = (1, 2, 3, 5)
 _FUSION_DRAWS = 5
+_MOST_OF_ALL = 10  # merges with everybody leaked
 _FEW = 5  # merges for each row that says what one step of the decision gains
 
 
@@ -82,6 +84,8 @@ class Outcome:
         leaks: ``(n, 2)`` distinct pairs (subject in A, subject in B) with a pair of films called a leak.
         first: of the first ``FIRST`` pairs of films of the review list.
         review: of the whole review list.
+        below: q -> those with a pair of films at or below this q-value, whatever was called.
+        false_review: pairs of films (of fused subjects where declared) in the review list that are false.
         leaked: the truth.
         subjects: true subjects on each side.
         test: what the decision says of itself.
@@ -90,6 +94,8 @@ class Outcome:
     leaks: Ints
     first: Ints
     review: Ints
+    below: Mapping[float, Ints]
+    false_review: int
     leaked: Ints
     subjects: tuple[int, int]
     test: PersonTest
@@ -139,7 +145,7 @@ def decide(
         merge: how they are dealt.
         calibration: of the encoder.
         loose: cosine similarity from which every pair of films is a candidate.
-        declared: whether each side names its subjects, so that their films decide together.
+        declared: whether each side names its subjects, so that their films decide together (few-shot).
         seed: of the new names.
     """
     _, codes = np.unique(split.subjects, return_inverse=True)
@@ -157,10 +163,13 @@ def decide(
     true = np.stack([codes[merge.a[found.a]], codes[merge.b[found.b]]], axis=1)
     waiting = np.flatnonzero(evidence.review)
     ranked = waiting[np.lexsort((-evidence.score[waiting], evidence.p_value[waiting]))]
+    strangers = waiting[true[waiting, 0] != true[waiting, 1]]
     return Outcome(
         np.unique(true[evidence.leak], axis=0),
         np.unique(true[ranked[:FIRST]], axis=0),
         np.unique(true[ranked], axis=0),
+        {q: np.unique(true[evidence.q_value <= q], axis=0) for q in _LEVELS},
+        len(np.unique(true[strangers], axis=0)) if declared else len(strangers),
         merge.leaked,
         (len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
         tests[0],
@@ -182,54 +191,74 @@ def _side(split: Split, rows: Ints, encoder: str) -> Side:
     )
 
 
-def false_discovery(pairs: Ints, times: npt.NDArray[np.floating]) -> float:
+def false_discovery(pairs: Ints, times: npt.NDArray[np.floating]) -> Floats:
     """Share of the pairs of subjects called one person that are two; 0 where none is called.
 
     Args:
         pairs: ``(n, 2)`` distinct pairs of codes.
-        times: ``(subjects,)`` how often each subject counts.
+        times: ``(..., subjects)`` how often each subject counts.
+
+    Returns:
+        ``(...)``.
     """
     same = pairs[:, 0] == pairs[:, 1]
-    true = float(times[pairs[same, 0]].sum())
-    false = float((times[pairs[~same, 0]] * times[pairs[~same, 1]]).sum())
-    return false / (true + false) if true + false > 0 else 0.0
+    return _share(_weight(pairs[~same], times), times[..., pairs[same, 0]].sum(axis=-1), nothing=0.0)
 
 
-def falsely_accused(pairs: Ints, times: npt.NDArray[np.floating]) -> float:
-    """Share of the subjects of B called leaked for whom no pair found is right; 0 where none is called."""
+def falsely_accused(pairs: Ints, times: npt.NDArray[np.floating]) -> Floats:
+    """Share of the subjects of B called leaked for whom no pair found is right; 0 where none is called.
+
+    Arguments and result as of :func:`false_discovery`.
+    """
     called = np.unique(pairs[:, 1])
     right = np.isin(called, pairs[pairs[:, 0] == pairs[:, 1], 1])
-    total = float(times[called].sum())
-    return float(times[called[~right]].sum()) / total if total > 0 else 0.0
+    false, true = (times[..., called[which]].sum(axis=-1) for which in (~right, right))
+    return _share(false, true, nothing=0.0)
 
 
-def recall(pairs: Ints, leaked: Ints, times: npt.NDArray[np.floating]) -> float:
-    """Share of the leaked subjects that stand in a pair with themselves; NaN where none leaked."""
-    total = float(times[leaked].sum())
-    hit = leaked[np.isin(leaked, pairs[pairs[:, 0] == pairs[:, 1], 0])]
-    return float(times[hit].sum()) / total if total > 0 else float("nan")
+def recall(pairs: Ints, leaked: Ints, times: npt.NDArray[np.floating]) -> Floats:
+    """Share of the leaked subjects that stand in a pair with themselves; NaN where none leaked.
+
+    Args:
+        pairs: as of :func:`false_discovery`.
+        leaked: ``(k,)`` codes.
+        times: as of :func:`false_discovery`.
+    """
+    hit = np.isin(leaked, pairs[pairs[:, 0] == pairs[:, 1], 0])
+    found, missed = (times[..., leaked[which]].sum(axis=-1) for which in (hit, ~hit))
+    return _share(found, missed, nothing=float("nan"))
+
+
+def _weight(pairs: Ints, times: npt.NDArray[np.floating]) -> Floats:
+    """How much pairs of two subjects each count, by subjects' times."""
+    return np.asarray((times[..., pairs[:, 0]] * times[..., pairs[:, 1]]).sum(axis=-1), np.float64)
+
+
+def _share(part: Floats, rest: Floats, nothing: float) -> Floats:
+    total = np.asarray(part + rest, np.float64)
+    return np.where(total > 0, part / np.where(total > 0, total, 1.0), nothing)
 
 
 def with_interval(
     outcomes: Sequence[Outcome],
-    figure: Callable[[Outcome, npt.NDArray[np.floating]], float],
+    figure: Callable[[Outcome, npt.NDArray[np.floating]], Floats],
     subjects: int,
 ) -> list[float]:
     """Mean of a figure over merges, and its 95 % interval: ``[mean, low, high]``.
 
     Args:
         outcomes: of merges dealt from the same subjects.
-        figure: of one merge, given how often each subject counts; NaN has no say.
+        figure: of one merge, given ``(draws, subjects)`` how often each subject counts; NaN has no say.
         subjects: how many there are.
     """
-    once = np.ones(subjects)
-    rng = np.random.default_rng(1)
-    drawn = []
-    for times in subject_draws(subjects, _DRAWS):
-        chosen = rng.integers(0, len(outcomes), len(outcomes))
-        drawn.append(_mean([figure(outcomes[i], times) for i in chosen.tolist()]))
-    known = np.array([v for v in drawn if not np.isnan(v)])
-    found = estimate(_mean([figure(o, once) for o in outcomes]), known, subjects)
+    times = np.concatenate([np.ones((1, subjects)), subject_draws(subjects, _DRAWS)])
+    values = np.stack([figure(o, times) for o in outcomes])
+    chosen = np.random.default_rng(1).integers(0, len(outcomes), values.shape)
+    chosen[:, 0] = np.arange(len(outcomes))
+    again = np.take_along_axis(values, chosen, axis=0)
+    known = ~np.isnan(again)
+    means = np.where(known, again, 0.0).sum(axis=0)[known.any(axis=0)] / known.sum(axis=0)[known.any(axis=0)]
+    found = estimate(float(means[0]), means[1:], subjects)
     return [_short(v) for v in (found.value, found.low, found.high)]
 
 
@@ -238,8 +267,6 @@ def summed_up(outcomes: Sequence[Outcome], subjects: int) -> dict[str, Any]:
     tests = [o.test for o in outcomes]
     bulks = [t.bulk for t in tests if t.bulk is not None]
     among = partial(with_interval, outcomes, subjects=subjects)
-    false = [int((o.leaks[:, 0] != o.leaks[:, 1]).sum()) for o in outcomes]
-    in_review = [int((o.review[:, 0] != o.review[:, 1]).sum()) for o in outcomes]
     units = tests[0].subjects
     out = {
         "merges": len(outcomes),
@@ -249,12 +276,15 @@ def summed_up(outcomes: Sequence[Outcome], subjects: int) -> dict[str, Any]:
         "units_at_the_floor_that_q_asks_for": _asked_for(units, tests[0].floor),
         "false_discovery_pairs_of_subjects": among(lambda o, t: false_discovery(o.leaks, t)),
         "false_discovery_subjects_of_b": among(lambda o, t: falsely_accused(o.leaks, t)),
+        "false_discovery_pairs_of_subjects_at_q": {f"{q:g}": _at_q(outcomes, q, subjects) for q in _LEVELS},
         "pairs_called": sum(len(o.leaks) for o in outcomes),
-        "false_pairs_called": sum(false),
-        "merges_without_a_false_leak": among(lambda o, t: float(_false_weight(o.leaks, t) == 0)),
+        "false_pairs_called": sum(len(_strangers(o.leaks)) for o in outcomes),
+        "merges_without_a_false_leak": among(
+            lambda o, t: np.asarray(_weight(_strangers(o.leaks), t) == 0, np.float64)
+        ),
         "merges_without_a_leak": _short(float(np.mean([not len(o.leaks) for o in outcomes]))),
         "false_pairs_in_review_found_and_expected": [
-            _short(float(np.mean(in_review))),
+            _short(float(np.mean([o.false_review for o in outcomes]))),
             _short(float(np.mean([t.review_false[0] for t in tests]))),
         ],
         "location": _range([b.location for b in bulks]),
@@ -274,15 +304,22 @@ def summed_up(outcomes: Sequence[Outcome], subjects: int) -> dict[str, Any]:
     return out
 
 
+def _at_q(outcomes: Sequence[Outcome], q: float, subjects: int) -> dict[str, Any]:
+    """What would be called at another q-value; shows the control where the floor forbids the usual one."""
+    return {
+        "pairs": sum(len(o.below[q]) for o in outcomes),
+        "mean": with_interval(outcomes, lambda o, t: false_discovery(o.below[q], t), subjects),
+    }
+
+
 def _asked_for(units: tuple[int, int], floor: float) -> int:
     """How many units must stand at the floor of the p-value before any of them has a q-value for a leak."""
     each = [float(unit_p_value(floor, other)) * own / LEAK_Q for own, other in (units, units[::-1])]
     return int(np.ceil(max(each)))
 
 
-def _false_weight(pairs: Ints, times: npt.NDArray[np.floating]) -> float:
-    false = pairs[pairs[:, 0] != pairs[:, 1]]
-    return float((times[false[:, 0]] * times[false[:, 1]]).sum())
+def _strangers(pairs: Ints) -> Ints:
+    return pairs[pairs[:, 0] != pairs[:, 1]]
 
 
 def plain(prints: npt.NDArray[np.floating], cohort: npt.NDArray[np.floating], top: int) -> CohortStatistics:
@@ -304,26 +341,6 @@ def decided_by(rule: Normaliser) -> Iterator[None]:
     """Has calibrations fitted, and persons compared, under another normalisation."""
     with mock.patch.object(persons, "against_cohort", rule), mock.patch.object(fit, "against_cohort", rule):
         yield
-
-
-def tar(split: Split, statistics: CohortStatistics) -> dict[str, float]:
-    """True accept rates where at least ``_LEAST`` pairs of subjects stand for the false match rate.
-
-    Pairs of subjects weigh the same among impostors, subjects among genuine pairs.
-    """
-    sample = impostor_pairs(split.prints, split.subjects, statistics, keep=_ALL)
-    order = np.argsort(-sample.score)
-    running = np.cumsum(sample.weight[order]) / sample.n_subject_pairs
-    score, owner = fit._genuine(split.prints, split.subjects, statistics)
-    out = {}
-    for rate in (1e-2, 1e-3, 1e-4, 1e-5):
-        if rate * sample.n_subject_pairs >= _LEAST:
-            above = score > sample.score[order[np.searchsorted(running, rate)]]
-            per_subject = (
-                np.bincount(owner, above)[np.unique(owner)] / np.unique(owner, return_counts=True)[1]
-            )
-            out[f"{rate:g}"] = _short(float(per_subject.mean()))
-    return out
 
 
 def fusion(split: Split, calibration: Calibration, seed: int = 0) -> dict[str, Any]:
@@ -437,10 +454,13 @@ def measure(
         return [decide(test, deal(codes, share, seed), known, loose, declared, seed) for seed in range(count)]
 
     each = max(1, merges // (len(LEAKED) - 1))
-    by_share = {f"{s:g}": outcomes(s, each if s < 1 else min(each, 10), calibration) for s in LEAKED}
+    shares = [(s, each if s < 1 else min(each, _MOST_OF_ALL)) for s in LEAKED]
     out: dict[str, Any] = {
         "floor": _short(calibration.tail.floor),
-        "merges": {share: summed_up(found, len(names)) for share, found in by_share.items()},
+        "merges": {f"{s:g}": summed_up(outcomes(s, n, calibration), len(names)) for s, n in shares},
+        "merges_declared": {
+            f"{s:g}": summed_up(outcomes(s, -(-n // 2), calibration, True), len(names)) for s, n in shares
+        },
         "stated": {name: stated(splits[name], calibration, loose) for name in ("nih_test", "ieee8023")},
     }
     several = splits["calibration"].with_(splits["val"])
@@ -456,7 +476,7 @@ def measure(
             rows = {f"{s:g}": summed_up(outcomes(s, _FEW, known), len(names)) for s in _POWER}
         steps[name] = {
             "tar": {
-                where: tar(split, rule(split.prints, calibration.cohort, calibration.top))
+                where: tar(split, Rule(name, calibration.cohort.astype(np.float32), calibration.top))
                 for where, split in (
                     ("calibration_val", several),
                     ("nih_test", test),
@@ -465,10 +485,6 @@ def measure(
             },
             "merges": {share: _brief(row) for share, row in rows.items()},
         }
-    rows = {f"{s:g}": summed_up(outcomes(s, _FEW, calibration, True), len(names)) for s in _POWER}
-    steps["softened_and_declared_on_both_sides"] = {
-        "merges": {share: _brief(row) for share, row in rows.items()}
-    }
     return out | {
         "power": steps,
         "fusion": {
@@ -496,13 +512,8 @@ def _fitted(encoder: str, cohort: npt.NDArray[np.float16], calibration: Split, v
     )
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [v for v in values if not np.isnan(v)]
-    return float(np.mean(known)) if known else float("nan")
-
-
 def _range(values: Sequence[float]) -> list[float]:
-    return [_short(v) for v in (_mean(values), min(values), max(values))] if values else []
+    return [_short(v) for v in (float(np.mean(values)), min(values), max(values))] if values else []
 
 
 def _short(value: float) -> float:

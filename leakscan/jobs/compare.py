@@ -259,6 +259,11 @@ def load_calibrations(encoders: Mapping[Kind, Encoder], own: Path | None) -> dic
     return found
 
 
+def _score_of(row: Mapping[str, Any]) -> float:
+    """The score of a pair; one that nothing compared is the weakest."""
+    return float("-inf") if row["score"] is None else float(row["score"])
+
+
 def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], options: RunOptions) -> Outcome:
     pairs = [row for comparison in comparisons for row in comparison.pairs]
     images = pa.concat_tables(
@@ -272,9 +277,7 @@ def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], opt
         if subject
     }
     links = [
-        Link(
-            (r["dataset_a"], r["image_a"]), (r["dataset_b"], r["image_b"]), r["relation"], r["score"] or -1.0
-        )
+        Link((r["dataset_a"], r["image_a"]), (r["dataset_b"], r["image_b"]), r["relation"], _score_of(r))
         for r in pairs
         if r["decision"] == "leak"
     ]
