@@ -26,7 +26,7 @@ def calibrate_command(
         Path, typer.Option("--output", "-o", help="File to write, e.g. mine.calibration.safetensors.")
     ],
     plots: Annotated[
-        Path | None, typer.Option("--plots", help="Folder for three pictures (needs the extra "train").")
+        Path | None, typer.Option("--plots", help="Folder for three pictures (needs the extra 'train').")
     ] = None,
     *,
     run: RunOptions,
