@@ -319,7 +319,7 @@ def _asked_for(units: tuple[int, int], floor: float) -> int:
 
 
 def _strangers(pairs: Ints) -> Ints:
-    return pairs[pairs[:, 0] != pairs[:, 1]]
+    return np.asarray(pairs[pairs[:, 0] != pairs[:, 1]], np.int64)
 
 
 def plain(prints: npt.NDArray[np.floating], cohort: npt.NDArray[np.floating], top: int) -> CohortStatistics:
