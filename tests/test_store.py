@@ -100,11 +100,9 @@ def test_a_store_finds_what_its_directory_finds_and_never_says_more_than_it_saw(
 
 
 def test_an_unverified_copy_is_never_waved_through(
-    leakscan: Leakscan, tmp_path: Path, films: list[Picture], monkeypatch: pytest.MonkeyPatch
+    leakscan: Leakscan, tmp_path: Path, films: list[Picture]
 ) -> None:
     """False same-subject matches that chance explains are no excuse for a picture that looks the same."""
-    # As in a large search, where no similarity alone is proof.
-    monkeypatch.setattr("leakscan.decide.calibration.LEAK_EXPECTED_FALSE", 1e-9)
     save(tmp_path / "A" / "1.png", films[1])
     save(tmp_path / "B" / "small.jpg", films[1], quality=85)
     leakscan("fingerprint", "A", "-o", "a.fps", "--kind", "chest_radiograph")
