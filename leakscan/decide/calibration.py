@@ -75,7 +75,8 @@ class Calibration:
         source: whose images, in words.
         cohort: ``(m, d)`` float16 unit fingerprints of different subjects that scores are
             normalised against.
-        top: how many of an image's nearest cohort members count.
+        top: how many of an image's nearest cohort members count; 0 for plain cosine similarities,
+            which then need no cohort.
         tail: of the normalised scores of known-different subjects.
         genuine: of the normalised scores of known-same subjects.
         decides: whether there were people enough for a score alone to prove anything.
@@ -98,8 +99,10 @@ def against_cohort(
     Args:
         prints: ``(n, d)`` unit vectors.
         cohort: ``(m, d)`` unit vectors of different subjects.
-        top: nearest members that count.
+        top: nearest members that count; with 0 a cosine similarity is its own normalised score.
     """
+    if top == 0:
+        return CohortStatistics(np.zeros(len(prints)), np.ones(len(prints)))
     usual = float(np.median(cohort_statistics(cohort, cohort, top=top).std))
     return soften(cohort_statistics(prints, cohort, top=top), usual)
 

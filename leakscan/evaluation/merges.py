@@ -333,7 +333,7 @@ def as_norm(prints: npt.NDArray[np.floating], cohort: npt.NDArray[np.floating], 
 
 
 RULES: Mapping[str, Normaliser] = {"cosine": plain, "as_norm": as_norm, "softened": shipped_rule}
-"""How scores are normalised; the last is what ``compare`` does."""
+"""How scores are normalised; the first is what the shipped calibration says."""
 
 
 @contextmanager
@@ -437,13 +437,18 @@ def stated(split: Split, calibration: Calibration, loose: float) -> dict[str, An
 
 
 def measure(
-    splits: Mapping[str, Split], calibration: Calibration, loose: float, merges: int
+    splits: Mapping[str, Split],
+    calibration: Calibration,
+    cohort: npt.NDArray[np.float16],
+    loose: float,
+    merges: int,
 ) -> dict[str, Any]:
     """All measurements.
 
     Args:
         splits: ``calibration``, ``val``, ``nih_test`` and ``ieee8023``.
         calibration: of the encoder that made them.
+        cohort: ``(m, d)`` of training subjects, for the normalisations that are compared.
         loose: cosine similarity from which every pair of films is a candidate.
         merges: how many, over the shares of leaked subjects up to 30 %.
     """
@@ -468,15 +473,11 @@ def measure(
     steps: dict[str, Any] = {}
     for name, rule in RULES.items():
         with decided_by(rule):
-            known = (
-                calibration
-                if name == "softened"
-                else _fitted(calibration.encoder, calibration.cohort, *fitted)
-            )
+            known = calibration if name == "cosine" else _fitted(calibration.encoder, cohort, TOP, *fitted)
             rows = {f"{s:g}": summed_up(outcomes(s, _FEW, known), len(names)) for s in _POWER}
         steps[name] = {
             "tar": {
-                where: tar(split, Rule(name, calibration.cohort.astype(np.float32), calibration.top))
+                where: tar(split, Rule(name, cohort.astype(np.float32), TOP))
                 for where, split in (
                     ("calibration_val", several),
                     ("nih_test", test),
@@ -498,13 +499,15 @@ def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: row[k] for k in ("open_units_on_each_side", "pairs_called", "false_pairs_called", "recall")}
 
 
-def _fitted(encoder: str, cohort: npt.NDArray[np.float16], calibration: Split, val: Split) -> Calibration:
+def _fitted(
+    encoder: str, cohort: npt.NDArray[np.float16], top: int, calibration: Split, val: Split
+) -> Calibration:
     """Fitted as shipping an encoder does."""
     return fit.fit_calibration(
         encoder,
         "NIH ChestX-ray14, calibration split",
         cohort,
-        TOP,
+        top,
         calibration.prints,
         calibration.subjects,
         val.prints,
@@ -551,16 +554,17 @@ def main() -> None:
         "nih_test": load("nih", "test"),
         "ieee8023": load("ieee8023", "eval_only"),
     }
+    train = load("nih", "train", fit.COHORT)
+    cohort = fit.choose_cohort(train.prints, train.subjects)
     if (folder / FILE).is_file():
         calibration = read_calibration(folder / FILE, [card.encoder])
     else:
-        train = load("nih", "train", fit.COHORT)
-        cohort = fit.choose_cohort(train.prints, train.subjects)
-        calibration = _fitted(card.encoder, cohort, splits["calibration"], splits["val"])
+        calibration = _fitted(card.encoder, cohort[:0], 0, splits["calibration"], splits["val"])
     loose = score_at(card.impostors, LOOSE_FMR)
     print(
         json.dumps(
-            {"encoder": card.encoder, **measure(splits, calibration, loose, arguments.merges)}, indent=1
+            {"encoder": card.encoder, **measure(splits, calibration, cohort, loose, arguments.merges)},
+            indent=1,
         )
     )
 
