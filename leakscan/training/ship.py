@@ -146,8 +146,8 @@ def impostor_scores(encoder: Encoder, source: str, pack: Pack) -> ImpostorScores
 def _calibration(encoder: Encoder, source: str, calibration: Pack, validation: Pack) -> Calibration:
     """Tail of the calibration subjects, on plain cosine similarities.
 
-    Against a cohort of training subjects the scores were no better at a false match rate of 1e-4
-    and worse at 1e-5 on calibration and val subjects (``leakscan.evaluation.merges``), and a file
+    On calibration and val subjects, scores normalised against a cohort of training subjects were no
+    better beyond the noise of drawing the cohort (``leakscan.evaluation.tail_check``), and a file
     without a cohort holds nobody's fingerprint.
     """
     return fit_calibration(
