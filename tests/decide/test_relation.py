@@ -164,6 +164,20 @@ def test_one_repeated_person_among_many_is_ranked_first_where_the_calibration_ca
     assert (found.pairs[0]["path_a"], found.pairs[0]["decision"]) == ("a219-0.png", "review")
 
 
+def test_strangers_who_are_all_more_alike_than_those_of_the_calibration_are_still_strangers() -> None:
+    """The run's own bulk sets where its scores lie: a common trait of two datasets is no match."""
+    trait = 0.5 * unit_vectors(99, 1)[0]
+    a, b = (
+        [{**image, "fingerprint": _unit(image["fingerprint"] + trait)} for image in images]
+        for images in (people(220, 1, "a"), people(220, 2, "b", first=300))
+    )
+    found = compared(dataset("A", a), dataset("B", b))
+    (test,) = found.persons
+    assert test.bulk is not None and test.bulk.location > 0.5
+    assert not any(r["decision"] == "leak" for r in found.pairs)
+    assert sum(r["decision"] == "review" for r in found.pairs) <= 3 * test.review_false[0]
+
+
 def test_pictures_of_a_declared_subject_decide_together() -> None:
     """Each picture lies too far out to tell; their mean does not."""
     far = people(1, 3, "a", pictures=8)
