@@ -1,0 +1,148 @@
+"""What scanners, protocols and de-identification do to a view; each function takes and returns batches.
+
+Views are ``(n, 1, x, y, z)`` float32 in about 0..1. Every function draws anew for every view.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+
+def _chance(views: torch.Tensor, probability: float) -> torch.Tensor:
+    return torch.rand(views.shape[0], 1, 1, 1, 1, device=views.device) < probability
+
+
+def _uniform(views: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    return torch.rand(views.shape[0], 1, 1, 1, 1, device=views.device) * (high - low) + low
+
+
+def smooth_noise(views: torch.Tensor, knots: int) -> torch.Tensor:
+    """Normal noise on ``knots`` points along each axis, between them linear: the shape of ``views``."""
+    field = torch.randn(views.shape[0], 1, knots, knots, knots, device=views.device)
+    return F.interpolate(field, size=views.shape[2:], mode="trilinear", align_corners=True)
+
+
+def bias_field(views: torch.Tensor, strength: float) -> torch.Tensor:
+    """Multiplies by a smooth field of logarithmic spread up to ``strength``: uneven coils."""
+    return views * torch.exp(smooth_noise(views, 4) * _uniform(views, 0.0, strength))
+
+
+def texture(views: torch.Tensor, strength: float) -> torch.Tensor:
+    """Grey differs a little within a tissue, on scales of 1 and 3 cm."""
+    waves = smooth_noise(views, 8) + smooth_noise(views, 20)
+    return views * (1.0 + waves * _uniform(views, 0.0, strength))
+
+
+def noise(views: torch.Tensor, strength: float) -> torch.Tensor:
+    """Magnitude noise (Rician): the modulus of a signal with noise in both channels."""
+    sigma = _uniform(views, 0.0, strength)
+    real, imaginary = views + torch.randn_like(views) * sigma, torch.randn_like(views) * sigma
+    return torch.sqrt(real**2 + imaginary**2)
+
+
+def thick_slices(views: torch.Tensor, step_mm: float, thickest_mm: float, probability: float) -> torch.Tensor:
+    """Averages slices along one axis of each chosen view up to ``thickest_mm``, and back by lines."""
+    out = list(views.split(1))
+    for i, view in enumerate(out):
+        if torch.rand(()) >= probability:
+            continue
+        axis = int(torch.randint(3, ()))
+        thick = step_mm + float(torch.rand(())) * (thickest_mm - step_mm)
+        size = list(view.shape[2:])
+        fine = size[axis]
+        size[axis] = max(4, round(fine * step_mm / thick))
+        view = blurred(view, [0.42 * thick / step_mm if a == axis else 0.0 for a in range(3)])
+        small = F.interpolate(view, size=size, mode="trilinear", align_corners=False)
+        out[i] = F.interpolate(small, size=view.shape[2:], mode="trilinear", align_corners=False)
+    return torch.cat(out)
+
+
+def blurred(views: torch.Tensor, sigma: list[float]) -> torch.Tensor:
+    """Gaussian blur; ``sigma`` in voxels for each axis, 0 leaves an axis alone."""
+    for axis, s in enumerate(sigma):
+        if s < 0.2:
+            continue
+        # As one matrix product along the axis: several times faster than a convolution of one channel.
+        at = torch.arange(views.shape[2 + axis], device=views.device, dtype=views.dtype)
+        kernel = torch.exp(-0.5 * ((at[:, None] - at[None, :]) / s) ** 2)
+        kernel = kernel / kernel.sum(dim=1, keepdim=True)
+        views = (views.movedim(2 + axis, -1) @ kernel.T).movedim(-1, 2 + axis).contiguous()
+    return views
+
+
+def unsharp(views: torch.Tensor, most_voxels: float) -> torch.Tensor:
+    """Blurs the batch by one random width, up to ``most_voxels``."""
+    sigma = float(torch.rand(())) * most_voxels
+    return blurred(views, [sigma] * 3)
+
+
+def stripped(views: torch.Tensor, brain: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Blackens what is not brain, with the errors of a skull-stripping tool: here wider, there tighter.
+
+    Args:
+        views: the views.
+        brain: ``(n, 1, x, y, z)`` 0..1.
+        chosen: ``(n,)`` bool.
+    """
+    soft = F.avg_pool3d(brain, 5, 1, 2)
+    level = _uniform(views, 0.15, 0.55) + 0.12 * smooth_noise(views, 5)
+    keep = (soft > level) | ~chosen.view(-1, 1, 1, 1, 1)
+    return views * keep
+
+
+def defaced(views: torch.Tensor, probability: float) -> torch.Tensor:
+    """Cuts the face off by a random plane in front of and below the brain."""
+    n, _, _, ny, nz = views.shape
+    y = torch.linspace(-1, 1, ny, device=views.device).view(1, 1, 1, -1, 1)
+    z = torch.linspace(-1, 1, nz, device=views.device).view(1, 1, 1, 1, -1)
+    slope, start = _uniform(views, 0.4, 1.0), _uniform(views, 0.75, 1.0)
+    cut = (y - slope * (z + 0.1) > start) & _chance(views, probability)
+    return views * ~cut
+
+
+def cropped(views: torch.Tensor, most: float, probability: float) -> torch.Tensor:
+    """Blackens slabs at the ends of one or two axes: a field of view that ends early."""
+    for axis in range(3):
+        size = views.shape[2 + axis]
+        shape = [1, 1, 1, 1, 1]
+        shape[2 + axis] = size
+        at = torch.linspace(0, 1, size, device=views.device).view(shape)
+        chosen = _chance(views, probability)
+        low, high = _uniform(views, 0.0, most), _uniform(views, 1.0 - most, 1.0)
+        views = views * ~(chosen & ((at < low) | (at > high)))
+    return views
+
+
+def blobs(
+    views: torch.Tensor, brain: torch.Tensor, probability: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Puts a swelling of random grey, size and outline into the brain: a tumour, an infarct, a cavity.
+
+    Returns:
+        The views, and where the swelling is ``(n, 1, x, y, z)`` bool.
+    """
+    n, _, *shape = views.shape
+    axes = [torch.arange(k, device=views.device, dtype=torch.float32) for k in shape]
+    grid = torch.meshgrid(*axes, indexing="ij")
+    middle = torch.stack([(k - 1) / 2 + torch.randn(n, device=views.device) * 0.16 * k for k in shape])
+    radius = _uniform(views, 2.0, 11.0)
+    distance = sum((g - m.view(-1, 1, 1, 1)) ** 2 for g, m in zip(grid, middle, strict=True))
+    rough = torch.sqrt(torch.as_tensor(distance))[:, None] + 2.5 * smooth_noise(views, 9)
+    where = (rough < radius) & (brain > 0.5) & _chance(views, probability)
+    rim = (rough > radius - 2.0) & _chance(views, 0.4)
+    grey = torch.where(rim, _uniform(views, 0.0, 1.2), _uniform(views, 0.0, 1.2))
+    return torch.where(where, grey + 0.05 * smooth_noise(views, 20), views), where
+
+
+def stretched(views: torch.Tensor) -> torch.Tensor:
+    """Brings the 1st and 99th percentile of what is not air to 0 and 1, as the canonical array has it.
+
+    Like :func:`leakscan.fingerprint.preprocess.volume.canonical_volume`: the low end is at most 0.
+    """
+    out = []
+    for view in views.split(1):
+        inside = view[view > 1e-4]
+        high = torch.quantile(inside[:: max(1, len(inside) // 50_000)], 0.99) if len(inside) else 1.0
+        out.append((view / max(float(high), 1e-4)).clamp(0, 1))
+    return torch.cat(out)

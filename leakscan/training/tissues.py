@@ -1,0 +1,190 @@
+"""Trains the network that names tissues, on views made by :mod:`leakscan.training.synth`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from leakscan.errors import LeakscanError
+from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, TissueNet
+from leakscan.training.interrupt import Interrupt, Stopped, deferred_interrupt
+from leakscan.training.run_folder import load_checkpoint, save_checkpoint, save_weights
+from leakscan.training.synth.generator import Manner, make_views
+from leakscan.training.synth.people import People
+from leakscan.training.synth.tissues import UNKNOWN
+from leakscan.types import Progress, Silent
+
+
+@dataclass(frozen=True)
+class TissueConfig:
+    """Everything that decides a run but the heads.
+
+    Attributes:
+        steps: optimiser steps.
+        views: per step.
+        learning_rate: of AdamW, at its peak; a half cosine to zero follows a short rise.
+        anatomy_mm: deformation of the heads, so that the network sees more than it was given.
+        ema: decay of the moving average of the weights, which is what is kept.
+        seed: of weights and views.
+        evaluate_every: steps between validations and checkpoints.
+        manner: of the views.
+    """
+
+    steps: int = 2000
+    views: int = 4
+    learning_rate: float = 2e-3
+    anatomy_mm: float = 2.5
+    ema: float = 0.995
+    seed: int = 0
+    evaluate_every: int = 100
+    manner: Manner = field(default_factory=Manner)
+
+
+def train_tissues(
+    config: TissueConfig,
+    people: People,
+    validation: People,
+    run_dir: Path,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+    progress: Progress | None = None,
+    device: torch.device | None = None,
+) -> nn.Module:
+    """Trains to the end, from the last checkpoint in ``run_dir`` if there is one.
+
+    Args:
+        config: what to train.
+        people: heads to learn from; those without labels are left out.
+        validation: heads of other people.
+        run_dir: gets ``checkpoint.pt`` and ``last.safetensors``.
+        report: is called with step, loss and Dice of every validation.
+        progress: is told of views.
+        device: by default CUDA where there is one.
+
+    Returns:
+        The network with averaged weights.
+
+    Raises:
+        Stopped: by Ctrl-C; a checkpoint was saved.
+        LeakscanError: the loss is no longer finite.
+    """
+    progress = progress or Silent()
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(config.seed)
+    people = people.take(np.flatnonzero(people.labelled))
+    net = TissueNet().to(device)
+    moving = torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=moving, use_buffers=True)
+    optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=1e-4)
+    step = 0
+    if (saved := load_checkpoint(run_dir)) is not None:
+        net.load_state_dict(saved["net"])
+        average.load_state_dict(saved["average"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step = int(saved["step"])
+
+    def save() -> None:
+        state = {"net": net.state_dict(), "average": average.state_dict()}
+        save_checkpoint(run_dir, {**state, "optimiser": optimiser.state_dict(), "step": step})
+
+    losses: list[float] = []
+    progress.start("train", (config.steps - step) * config.views)
+    with deferred_interrupt() as asked:
+        try:
+            while step < config.steps:
+                asked.check()
+                losses.append(_step(config, net, optimiser, people, step, device))
+                average.update_parameters(net)
+                step += 1
+                progress.note(f"step {step:,} of {config.steps:,}, loss {losses[-1]:.3f}")
+                progress.advance(config.views)
+                if step % config.evaluate_every == 0 or step == config.steps:
+                    found = dice(average.module, validation, config.manner, device)
+                    row = {"step": float(step), "loss": float(np.mean(losses)), "val_dice": found}
+                    losses = []
+                    save_weights(run_dir / "last.safetensors", average.module, {**asdict(config), **row})
+                    save()
+                    report(row)
+        except Interrupt:
+            save()
+            raise Stopped(
+                f"Stopped after step {step:,} of {config.steps:,}; the checkpoint is saved.",
+                "The same command goes on from there.",
+            ) from None
+    progress.finish()
+    module: nn.Module = average.module
+    return module
+
+
+def _step(
+    config: TissueConfig,
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    people: People,
+    step: int,
+    device: torch.device,
+) -> float:
+    rate = min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    for group in optimiser.param_groups:
+        group["lr"] = config.learning_rate * rate
+    chosen = np.random.default_rng((config.seed, step)).choice(len(people), config.views)
+    torch.manual_seed(config.seed * 1_000_003 + step)
+    with torch.no_grad():
+        views = make_views(people.take(chosen), config.manner, device, anatomy_mm=config.anatomy_mm)
+    net.train()
+    optimiser.zero_grad(set_to_none=True)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = net(views.images)
+    loss = tissue_loss(logits.float(), views.tissues)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise LeakscanError(
+            f"The loss of step {step + 1:,} is not a finite number.", "Lower the learning rate."
+        )
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+    optimiser.step()
+    return value
+
+
+def tissue_loss(logits: torch.Tensor, tissues: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy plus one minus the mean soft Dice of the tissues (Milletari 2016, arXiv 1606.04797).
+
+    Args:
+        logits: ``(n, TISSUE_CHANNELS, x, y, z)``.
+        tissues: ``(n, x, y, z)``; ``UNKNOWN`` counts for nothing.
+    """
+    known = (tissues != UNKNOWN)[:, None]
+    entropy = F.cross_entropy(logits, tissues, ignore_index=UNKNOWN)
+    shares = logits.softmax(dim=1)[:, 1:] * known
+    truth = F.one_hot(tissues.clamp(max=TISSUE_CHANNELS - 1), TISSUE_CHANNELS).movedim(-1, 1)[:, 1:] * known
+    over = (0, 2, 3, 4)
+    common = (shares * truth).sum(over)
+    overlap = (2 * common + 1.0) / (shares.sum(over) + truth.sum(over) + 1.0)
+    return entropy + 1.0 - overlap.mean()
+
+
+@torch.inference_mode()
+def dice(net: nn.Module, people: People, manner: Manner, device: torch.device) -> float:
+    """Mean Dice of the tissues over one fixed view of every labelled head."""
+    net.eval()
+    people = people.take(np.flatnonzero(people.labelled))
+    common, both = torch.zeros(TISSUE_CHANNELS - 1), torch.zeros(TISSUE_CHANNELS - 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for i in range(len(people)):
+            views = make_views(people.take(np.array([i])), manner, device)
+            with torch.autocast(device.type, torch.bfloat16):
+                named = net(views.images).argmax(dim=1)
+            known = views.tissues != UNKNOWN
+            for tissue in range(1, TISSUE_CHANNELS):
+                found, true = (named == tissue) & known, views.tissues == tissue
+                common[tissue - 1] += (found & true).sum().cpu()
+                both[tissue - 1] += (found.sum() + true.sum()).cpu()
+    return float((2 * common / both.clamp(min=1)).mean())
