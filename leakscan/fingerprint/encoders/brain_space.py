@@ -1,0 +1,117 @@
+"""Brings the tissue maps of a brain to the place of an average brain, by turning and shifting alone.
+
+Size and shape stay: they are part of who it is.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+_STEPS = (12, 10)  # at twice the maps' voxel, then at it
+_DAMPING = 1e-3
+_ALIGNED_BY = (0, 1, 2, 3, 5, 6)  # all tissues but CSF, of which a stripped volume keeps what it likes
+
+
+def align(
+    maps: torch.Tensor, template: torch.Tensor, step_mm: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rigid alignment, inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004).
+
+    Args:
+        maps: ``(n, c, x, y, z)`` shares of the tissues, 0..1, without the first of ``TISSUES``.
+        template: ``(c, x, y, z)`` the average brain, in the middle of its grid.
+        step_mm: edge of a voxel.
+
+    Returns:
+        The maps on the template's grid ``(n, c, x, y, z)``, and the correlation of each with the
+        template ``(n,)``, -1..1: low where no brain was found, or one that lies wrong.
+    """
+    pose = torch.eye(4).repeat(len(maps), 1, 1)
+    pose[:, :3, 3] = _centre(maps, step_mm) - _centre(template[None], step_mm)
+    for scale, steps in zip((2, 1), _STEPS, strict=True):
+        small = F.avg_pool3d(maps, scale) if scale > 1 else maps
+        fixed = F.avg_pool3d(template[None], scale)[0] if scale > 1 else template
+        pose = _refined(small, fixed, pose, step_mm * scale, steps)
+    moved = resample(maps, pose, step_mm)
+    flat, mean = moved.flatten(1), template.flatten()
+    flat, mean = flat - flat.mean(dim=1, keepdim=True), mean - mean.mean()
+    fit = (flat @ mean) / (flat.norm(dim=1) * mean.norm()).clamp(min=1e-6)
+    return moved, fit
+
+
+def resample(maps: torch.Tensor, pose: torch.Tensor, step_mm: float) -> torch.Tensor:
+    """Looks maps up where ``pose`` ``(n, 4, 4)`` sends each voxel, in millimetres from the middle."""
+    grid = _grid(maps.shape[2:], step_mm)
+    return _sampled(maps, grid.view(-1, 3), pose, step_mm).view(maps.shape)
+
+
+def _grid(shape: torch.Size, step_mm: float) -> torch.Tensor:
+    axes = [(torch.arange(k, dtype=torch.float32) - (k - 1) / 2) * step_mm for k in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
+def _sampled(maps: torch.Tensor, points: torch.Tensor, pose: torch.Tensor, step_mm: float) -> torch.Tensor:
+    """Values ``(n, c, points)`` at ``pose`` applied to ``points`` ``(p, 3)``."""
+    half = torch.tensor([k * step_mm / 2 for k in maps.shape[2:]])
+    at = points @ pose[:, :3, :3].transpose(1, 2) + pose[:, None, :3, 3]
+    at = (at / half).flip(-1)[:, :, None, None]
+    return F.grid_sample(maps, at, align_corners=False)[..., 0, 0]
+
+
+def _centre(maps: torch.Tensor, step_mm: float) -> torch.Tensor:
+    """Middle of mass of the brain ``(n, 3)``, millimetres from the middle of the grid."""
+    brain = maps.sum(dim=1).flatten(1)
+    return (brain @ _grid(maps.shape[2:], step_mm).view(-1, 3)) / brain.sum(dim=1, keepdim=True).clamp(min=1.0)
+
+
+def _refined(
+    maps: torch.Tensor, template: torch.Tensor, pose: torch.Tensor, step_mm: float, steps: int
+) -> torch.Tensor:
+    inside = template.sum(dim=0) > 0.02
+    points = _grid(template.shape[1:], step_mm)[inside]
+    by = list(_ALIGNED_BY)
+    slopes = torch.stack([torch.gradient(template[by], dim=d + 1)[0][:, inside] for d in range(3)], dim=-1)
+    slopes = slopes / step_mm
+    reach = float(points.abs().max())
+    turns = torch.cross(points.expand_as(slopes), slopes, dim=-1) / reach
+    jacobian = torch.cat([turns, slopes], dim=-1).flatten(0, 1)  # (c * p, 6): rotation, shift
+    normal = jacobian.T @ jacobian
+    normal += torch.eye(6) * _DAMPING * normal.diagonal().mean()
+    solve = torch.linalg.solve(normal, jacobian.T)
+    wanted = template[by][:, inside]
+    for _ in range(steps):
+        residual = _sampled(maps[:, by], points, pose, step_mm) - wanted
+        change = residual.flatten(1) @ solve.T
+        pose = pose @ torch.linalg.inv(_motion(change, reach))
+    return pose
+
+
+def _motion(change: torch.Tensor, reach: float) -> torch.Tensor:
+    """Rigid motions ``(n, 4, 4)`` from rotation vectors (times ``reach``) and shifts, ``(n, 6)``."""
+    x, y, z = (change[:, :3] / reach).clamp(-0.3, 0.3).unbind(dim=1)
+    none = torch.zeros_like(x)
+    skew = torch.stack([none, -z, y, z, none, -x, -y, x, none], dim=1).view(-1, 3, 3)
+    motion = torch.eye(4).repeat(len(change), 1, 1)
+    motion[:, :3, :3] = torch.linalg.matrix_exp(skew)
+    motion[:, :3, 3] = change[:, 3:]
+    return motion
+
+
+def average_brain(maps: torch.Tensor, step_mm: float, rounds: int = 3) -> torch.Tensor:
+    """The mean of maps after aligning all to their own mean, ``(c, x, y, z)``.
+
+    Args:
+        maps: ``(n, c, x, y, z)``.
+        step_mm: edge of a voxel.
+        rounds: of aligning and averaging.
+    """
+    start = torch.eye(4).repeat(len(maps), 1, 1)
+    start[:, :3, 3] = _centre(maps, step_mm)
+    mean = resample(maps, start, step_mm).mean(dim=0)
+    for _ in range(rounds):
+        mean = torch.cat([align(m[None], mean, step_mm)[0] for m in maps]).mean(dim=0)
+        middle = torch.eye(4)[None].clone()
+        middle[:, :3, 3] = _centre(mean[None], step_mm)
+        mean = resample(mean[None], middle, step_mm)[0]
+    return mean

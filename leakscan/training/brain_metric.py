@@ -1,0 +1,61 @@
+"""Learns which directions in aligned tissue maps tell people apart, and which tell scans apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LinearMetric:
+    """A linear fingerprint: centre, project, bring to length 1.
+
+    Attributes:
+        mean: ``(d,)`` of the training views.
+        axes: ``(k, d)``; within-person spread is about 1 along each.
+    """
+
+    mean: Floats
+    axes: Floats
+
+    def __call__(self, maps: Floats) -> Floats:
+        """``(n, d)`` aligned maps to ``(n, k)`` fingerprints of length 1."""
+        prints = (maps - self.mean) @ self.axes.T
+        return np.asarray(prints / np.maximum(np.linalg.norm(prints, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def fit_metric(
+    maps: Floats, people: npt.NDArray[np.generic], components: int, shrinkage: float, dim: int = 128
+) -> LinearMetric:
+    """Principal components, then whitening by the within-person covariance (regularised LDA).
+
+    Args:
+        maps: ``(n, d)`` aligned tissue maps of several views of every person; d may be large.
+        people: ``(n,)`` who each view shows.
+        components: principal components that are looked at.
+        shrinkage: share of the mean variance added along every component before whitening.
+        dim: of the fingerprint: the directions in which people differ most, in units of scans.
+    """
+    mean = maps.mean(axis=0)
+    centred = maps - mean
+    # d is a hundred times n: the components come from the n x n matrix of products.
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    kept = np.argsort(-values)[: min(components, len(maps) - 1)]
+    basis = (centred.T @ vectors[:, kept]) / np.sqrt(np.maximum(values[kept], 1e-9))
+    scores = centred @ basis
+    _, codes = np.unique(people, return_inverse=True)
+    counts = np.bincount(codes)
+    means = np.stack([np.bincount(codes, scores[:, j]) / counts for j in range(scores.shape[1])], axis=1)
+    apart = scores - means[codes]
+    within = apart.T @ apart / max(1, len(maps) - len(counts))
+    within += np.eye(len(within)) * shrinkage * np.trace(within) / len(within)
+    spread, axes = np.linalg.eigh(within)
+    white = axes / np.sqrt(spread)
+    between = np.cov((means @ white).T)
+    order, turn = np.linalg.eigh(between)
+    best = turn[:, np.argsort(-order)[:dim]]
+    return LinearMetric(mean.astype(np.float32), np.asarray((basis @ white @ best).T, np.float32))
