@@ -25,7 +25,9 @@ class LinearMetric:
     def __call__(self, maps: Floats) -> Floats:
         """``(n, d)`` aligned maps to ``(n, k)`` fingerprints of length 1."""
         prints = (maps - self.mean) @ self.axes.T
-        return np.asarray(prints / np.maximum(np.linalg.norm(prints, axis=1, keepdims=True), 1e-9), np.float32)
+        return np.asarray(
+            prints / np.maximum(np.linalg.norm(prints, axis=1, keepdims=True), 1e-9), np.float32
+        )
 
 
 def fit_metric(

@@ -13,9 +13,7 @@ _DAMPING = 1e-3
 _ALIGNED_BY = (0, 1, 2, 3, 5, 6)  # all tissues but CSF, of which a stripped volume keeps what it likes
 
 
-def align(
-    maps: torch.Tensor, template: torch.Tensor, step_mm: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def align(maps: torch.Tensor, template: torch.Tensor, step_mm: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Rigid alignment, inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004).
 
     Args:
@@ -62,7 +60,9 @@ def _sampled(maps: torch.Tensor, points: torch.Tensor, pose: torch.Tensor, step_
 def _centre(maps: torch.Tensor, step_mm: float) -> torch.Tensor:
     """Middle of mass of the brain ``(n, 3)``, millimetres from the middle of the grid."""
     brain = maps.sum(dim=1).flatten(1)
-    return (brain @ _grid(maps.shape[2:], step_mm).view(-1, 3)) / brain.sum(dim=1, keepdim=True).clamp(min=1.0)
+    return (brain @ _grid(maps.shape[2:], step_mm).view(-1, 3)) / brain.sum(dim=1, keepdim=True).clamp(
+        min=1.0
+    )
 
 
 def _refined(

@@ -43,18 +43,20 @@ def noise(views: torch.Tensor, strength: float) -> torch.Tensor:
 
 def thick_slices(views: torch.Tensor, step_mm: float, thickest_mm: float, probability: float) -> torch.Tensor:
     """Averages slices along one axis of each chosen view up to ``thickest_mm``, and back by lines."""
-    out = list(views.split(1))
-    for i, view in enumerate(out):
+    out = []
+    for i in range(len(views)):
+        view = views[i : i + 1]
         if torch.rand(()) >= probability:
+            out.append(view)
             continue
         axis = int(torch.randint(3, ()))
         thick = step_mm + float(torch.rand(())) * (thickest_mm - step_mm)
         size = list(view.shape[2:])
         fine = size[axis]
         size[axis] = max(4, round(fine * step_mm / thick))
-        view = blurred(view, [0.42 * thick / step_mm if a == axis else 0.0 for a in range(3)])
-        small = F.interpolate(view, size=size, mode="trilinear", align_corners=False)
-        out[i] = F.interpolate(small, size=view.shape[2:], mode="trilinear", align_corners=False)
+        smooth = blurred(view, [0.42 * thick / step_mm if a == axis else 0.0 for a in range(3)])
+        small = F.interpolate(smooth, size=size, mode="trilinear", align_corners=False)
+        out.append(F.interpolate(small, size=view.shape[2:], mode="trilinear", align_corners=False))
     return torch.cat(out)
 
 
@@ -93,7 +95,7 @@ def stripped(views: torch.Tensor, brain: torch.Tensor, chosen: torch.Tensor) -> 
 
 def defaced(views: torch.Tensor, probability: float) -> torch.Tensor:
     """Cuts the face off by a random plane in front of and below the brain."""
-    n, _, _, ny, nz = views.shape
+    ny, nz = views.shape[3:]
     y = torch.linspace(-1, 1, ny, device=views.device).view(1, 1, 1, -1, 1)
     z = torch.linspace(-1, 1, nz, device=views.device).view(1, 1, 1, 1, -1)
     slope, start = _uniform(views, 0.4, 1.0), _uniform(views, 0.75, 1.0)
@@ -114,9 +116,7 @@ def cropped(views: torch.Tensor, most: float, probability: float) -> torch.Tenso
     return views
 
 
-def blobs(
-    views: torch.Tensor, brain: torch.Tensor, probability: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def blobs(views: torch.Tensor, brain: torch.Tensor, probability: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Puts a swelling of random grey, size and outline into the brain: a tumour, an infarct, a cavity.
 
     Returns:
@@ -141,7 +141,8 @@ def stretched(views: torch.Tensor) -> torch.Tensor:
     Like :func:`leakscan.fingerprint.preprocess.volume.canonical_volume`: the low end is at most 0.
     """
     out = []
-    for view in views.split(1):
+    for i in range(len(views)):
+        view = views[i : i + 1]
         inside = view[view > 1e-4]
         high = torch.quantile(inside[:: max(1, len(inside) // 50_000)], 0.99) if len(inside) else 1.0
         out.append((view / max(float(high), 1e-4)).clamp(0, 1))

@@ -79,9 +79,7 @@ def make_views(
             seed is another person, bent by a smooth deformation. ``None`` deforms each view anew.
         anatomy_mm: standard deviation of that deformation; 0 is none.
     """
-    shades, tissues, t1 = (
-        torch.from_numpy(a).to(device) for a in (people.shades, people.tissues, people.t1)
-    )
+    shades, tissues, t1 = (torch.from_numpy(a).to(device) for a in (people.shades, people.tissues, people.t1))
     n = len(people)
     at = places(poses(n, manner.pose, device))
     if anatomy_mm:

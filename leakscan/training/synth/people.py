@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -107,7 +108,7 @@ def read_people(sources: Sequence[Source], progress: Progress | None = None) -> 
 
 
 def _read(path: Path) -> tuple[Bytes, tuple[float, ...]]:
-    image = nib.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call, attr-defined]
+    image = nib.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call]
     return np.asarray(image.dataobj), tuple(float(s) for s in image.header.get_zooms()[:3])
 
 
@@ -118,7 +119,7 @@ def _centre(source: Source) -> npt.NDArray[np.float64]:
 
 def _placed(
     values: npt.NDArray[np.generic], spacing: tuple[float, ...], head: npt.NDArray[np.float64], order: int
-) -> npt.NDArray[np.generic]:
+) -> npt.NDArray[Any]:
     step = GRID_MM / np.array(spacing)
     middle = (np.array(GRID) - 1) / 2
     out = ndimage.affine_transform(values, step, head - middle * step, output_shape=GRID, order=order)

@@ -48,7 +48,15 @@ _MUSE: dict[int, tuple[int, ...]] = {
 }
 
 # Structures that scanners show in a grey of their own, beyond the tissue they belong to.
-_SHADES_FREESURFER = ((9, 10, 48, 49), (11, 26, 50, 58), (12, 51), (13, 52), (17, 18, 53, 54), (16,), (31, 63))
+_SHADES_FREESURFER = (
+    (9, 10, 48, 49),
+    (11, 26, 50, 58),
+    (12, 51),
+    (13, 52),
+    (17, 18, 53, 54),
+    (16,),
+    (31, 63),
+)
 _SHADES_MUSE = ((59, 60), (23, 30, 36, 37), (57, 58), (55, 56), (31, 32, 47, 48), (35,), ())
 SHADES = len(TISSUES) + len(_SHADES_MUSE)
 """Shades inside the brain: one for each tissue, then thalamus, caudate, putamen, pallidum,
