@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from leakscan.fingerprint.preprocess.volume import SHAPE
 from leakscan.training.synth.generator import Manner, make_views
 from leakscan.training.synth.people import GRID, People
-from leakscan.training.synth.space import SHAPE, Pose
+from leakscan.training.synth.space import Pose
 from leakscan.training.synth.tissues import SHADES, TISSUES, UNKNOWN, shade_table, tissue_table
 
 STILL = Manner(
@@ -33,7 +34,6 @@ def people() -> People:
         none,
         np.array([True, True]),
         np.array([False, False]),
-        np.array([False, True]),
     )
 
 

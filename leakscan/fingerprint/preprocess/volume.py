@@ -11,6 +11,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 VERSION = "volume-1"
+SHAPE = (80, 96, 80)
+"""Voxels of the canonical array of a brain: left to right, back to front, foot to head."""
+STEP_MM = 2.5
+"""Edge of its voxels."""
 
 _BACKGROUND = 0.15  # of the 99th percentile: darker voxels are air
 _PERCENTILES = (1.0, 99.0)

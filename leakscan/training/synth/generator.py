@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
+from leakscan.fingerprint.preprocess.volume import STEP_MM
 from leakscan.training.synth import acquisition as acq
 from leakscan.training.synth.contrast import paint, random_curves, random_greys
 from leakscan.training.synth.people import People
-from leakscan.training.synth.space import SHAPE, STEP_MM, Pose, deformation, places, poses
+from leakscan.training.synth.space import Pose, deformation, places, poses
 from leakscan.training.synth.tissues import UNKNOWN
 
 
@@ -98,8 +99,7 @@ def make_views(
     images, swelling = acq.blobs(images, brain, manner.blobs)
     target = torch.where(swelling[:, 0], UNKNOWN, target)
     images = acq.bias_field(images, manner.bias)
-    whole = torch.from_numpy(people.whole).to(device)
-    strip = labelled & (~whole | (torch.rand(n, device=device) < manner.stripped))
+    strip = labelled & (torch.rand(n, device=device) < manner.stripped)
     images = acq.stripped(images, brain, strip)
     images = acq.defaced(images, manner.defaced)
     images = acq.unsharp(images, manner.blur)
@@ -143,8 +143,3 @@ def _anatomies(
             torch.manual_seed(seed)
             out.append(deformation(1, amount_mm, 9, at[i : i + 1], device))
     return torch.cat(out)
-
-
-def canonical_shape() -> tuple[int, int, int]:
-    """Voxels of a view."""
-    return SHAPE

@@ -32,14 +32,12 @@ class Source:
         labels: label map, on the grid of ``t1`` where both are given.
         atlas: of the label map.
         t1: T1-weighted volume.
-        stripped: whether the T1 shows the brain alone.
     """
 
     subject: str
     labels: Path | None = None
     atlas: Atlas = "freesurfer"
     t1: Path | None = None
-    stripped: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,6 @@ class People:
         t1: ``(n, x, y, z)`` uint8; all 0 without a T1.
         labelled: ``(n,)`` bool.
         imaged: ``(n,)`` bool, whether there is a T1.
-        whole: ``(n,)`` bool, whether labels or T1 show more than the brain.
     """
 
     subjects: npt.NDArray[np.str_]
@@ -62,7 +59,6 @@ class People:
     t1: Bytes
     labelled: npt.NDArray[np.bool_]
     imaged: npt.NDArray[np.bool_]
-    whole: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -83,16 +79,16 @@ def read_people(sources: Sequence[Source], progress: Progress | None = None) -> 
     progress.start("Read heads", len(sources))
     n = len(sources)
     shades, tissues, t1 = (np.zeros((n, *GRID), np.uint8) for _ in range(3))
-    labelled, imaged, whole = (np.zeros(n, bool) for _ in range(3))
+    labelled, imaged = np.zeros(n, bool), np.zeros(n, bool)
     for i, source in enumerate(sources):
         head = _centre(source)
         if source.t1 is not None:
-            values, spacing = _read(source.t1)
+            values, spacing = read_volume(source.t1)
             placed = _placed(values.astype(np.float32), spacing, head, 1)
             t1[i] = np.clip(placed * (250.0 / max(float(np.percentile(placed, 99.7)), 1e-6)), 0, 255)
             imaged[i] = True
         if source.labels is not None:
-            labels, spacing = _read(source.labels)
+            labels, spacing = read_volume(source.labels)
             placed = _placed(labels, spacing, head, 0)
             shades[i], tissues[i] = shade_table(source.atlas)[placed], tissue_table(source.atlas)[placed]
             labelled[i] = True
@@ -101,19 +97,19 @@ def read_people(sources: Sequence[Source], progress: Progress | None = None) -> 
                 tissues[i][rim] = UNKNOWN
         else:
             tissues[i] = UNKNOWN
-        whole[i] = not source.stripped
         progress.advance()
     progress.finish()
-    return People(np.array([s.subject for s in sources]), shades, tissues, t1, labelled, imaged, whole)
+    return People(np.array([s.subject for s in sources]), shades, tissues, t1, labelled, imaged)
 
 
-def _read(path: Path) -> tuple[Bytes, tuple[float, ...]]:
+def read_volume(path: Path) -> tuple[Bytes, tuple[float, ...]]:
+    """Voxels in RAS+ order and their size in mm."""
     image = nib.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call]
     return np.asarray(image.dataobj), tuple(float(s) for s in image.header.get_zooms()[:3])
 
 
 def _centre(source: Source) -> npt.NDArray[np.float64]:
-    values, _ = _read(source.t1 or source.labels)  # type: ignore[arg-type]
+    values, _ = read_volume(source.t1 or source.labels)  # type: ignore[arg-type]
     return head_centre(values.astype(np.float32) if source.t1 else (values > 0).astype(np.float32))
 
 

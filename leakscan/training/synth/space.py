@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM
 from leakscan.training.synth.people import GRID, GRID_MM
 
-SHAPE = (80, 96, 80)
-STEP_MM = 2.5
 _EXTENT_MM = tuple(n * GRID_MM for n in GRID)
 
 

@@ -1,0 +1,190 @@
+"""How well a brain network knows people again, beside what needs no metric.
+
+``python -m leakscan.evaluation.brain_check brain.safetensors MANIFEST...``
+
+People with one T1 are scanned again by the generator: ``mild`` moves the head, thickens slices to
+4 mm, changes bias, noise and (for painted views) the contrast, and strips half of the skulls; ``harsh``
+does all of it further. Their impostors are real. People with several real contrasts need no generator:
+every pair of unequal contrast counts. Every person weighs the same; intervals resample people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file
+
+from leakscan.evaluation.metrics import auc, pair_scores
+from leakscan.fingerprint.encoders.brain_net import BrainNet
+from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
+from leakscan.training.brain import aligned_views
+from leakscan.training.heads import read_heads
+from leakscan.training.synth.generator import Manner
+from leakscan.training.synth.people import Source, read_people, read_volume
+from leakscan.training.synth.space import Pose
+
+Floats = npt.NDArray[np.float32]
+Names = npt.NDArray[np.str_]
+
+MILD = Manner(
+    Pose(8, 8, 0, 0), bias=0.3, noise=0.05, thickest_mm=4, thick=0.7, blur=0.5, stripped=0.5, defaced=0,
+    cropped=0, blobs=0,
+)  # fmt: skip
+HARSH = Manner(
+    Pose(15, 15, 0.015, 0.01), bias=0.6, noise=0.12, thickest_mm=7, thick=0.8, blur=1.2, stripped=0.5,
+    cropped=0.12, blobs=0.2,
+)  # fmt: skip
+_DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Aligned maps of volumes and whose they are.
+
+    Attributes:
+        maps: ``(n, d)``.
+        fit: ``(n,)`` correlation with the average brain.
+        subjects: ``(n,)``.
+        contrasts: ``(n,)``.
+    """
+
+    maps: Floats
+    fit: npt.NDArray[np.float32]
+    subjects: Names
+    contrasts: Names
+
+
+def load_net(path: Path) -> BrainNet:
+    """A network as :mod:`leakscan.training.brain` saves it."""
+    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    net = BrainNet(state["template"], len(state["axes"]))
+    # Half precision may move a voxel over the edge of the average brain, so its own sizes count.
+    net.load_state_dict(state)
+    return net.eval()
+
+
+@torch.inference_mode()
+def show(net: BrainNet, files: Sequence[Path], subjects: Sequence[str], contrasts: Sequence[str]) -> Shown:
+    """Reads volumes as leakscan's pipeline would and aligns their maps."""
+    maps, fits = [], []
+    for file in files:
+        values, spacing = read_volume(file)
+        volume = canonical_volume(values.astype(np.float32), spacing, SHAPE, STEP_MM)
+        found, fit = net.aligned(torch.from_numpy(volume)[None, None])
+        maps.append(found.numpy())
+        fits.append(fit.numpy())
+    return Shown(np.concatenate(maps), np.concatenate(fits), np.array(subjects), np.array(contrasts))
+
+
+def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
+    """What is compared: aligned maps to vectors of length 1."""
+    mean, axes = net.mean.numpy(), net.axes.numpy()
+
+    def unit(vectors: Floats) -> Floats:
+        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+
+    def silhouette(maps: Floats) -> Floats:
+        brain = maps.reshape(len(maps), 7, -1).sum(axis=1)
+        return unit(brain - mean.reshape(7, -1).sum(axis=0))
+
+    return {
+        "fingerprint": lambda maps: unit((maps - mean) @ axes.T),
+        "aligned maps, no metric": lambda maps: unit(maps - mean),
+        "silhouette of the brain": silhouette,
+    }
+
+
+def rescanned(scores: Floats) -> str:
+    """P@1, AUC and TAR at FMR 1e-2 of ``(n, n)`` scores, new scans of n people against n old ones."""
+
+    def figures(who: npt.NDArray[np.int64]) -> tuple[float, float, float]:
+        own = np.diag(scores)[who]
+        strangers = scores[np.ix_(who, who)][who[:, None] != who[None]]
+        first = float((scores.argmax(axis=1) == np.arange(len(scores)))[who].mean())
+        order = np.sort(strangers)
+        below = (np.searchsorted(order, own, "left") + np.searchsorted(order, own, "right")) / 2
+        return first, float(below.mean() / len(order)), float((own > np.quantile(order, 0.99)).mean())
+
+    rng = np.random.default_rng(0)
+    n = len(scores)
+    draws = np.array([figures(rng.integers(0, n, n)) for _ in range(_DRAWS)])
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    named = zip(("P@1", "AUC", "TAR at 1e-2"), figures(np.arange(n)), low, high, strict=True)
+    return ", ".join(f"{name} {value:.3f} ({a:.3f} to {b:.3f})" for name, value, a, b in named)
+
+
+def across(prints: Floats, shown: Shown) -> str:
+    """AUC of pairs of unequal contrast, and how often another contrast of a person comes first."""
+    unequal = shown.contrasts[:, None] != shown.contrasts[None]
+    same = shown.subjects[:, None] == shown.subjects[None]
+    scores = prints @ prints.T
+    hits, asked = 0, 0
+    for i in range(len(prints)):
+        for contrast in np.unique(shown.contrasts[unequal[i] & same[i]]):
+            gallery = np.flatnonzero(shown.contrasts == contrast)
+            hits += bool(same[i, gallery[scores[i, gallery].argmax()]])
+            asked += 1
+    pairs = pair_scores(prints, shown.subjects)
+    genuine, impostor = scores[np.triu(same & unequal, 1)], scores[np.triu(~same & unequal, 1)]
+    rank = np.searchsorted(np.sort(impostor), genuine) / len(impostor)
+    return f"AUC {rank.mean():.3f} across contrasts, {auc(pairs):.3f} over all pairs; first {hits} of {asked}"
+
+
+def main() -> None:
+    """Prints one table."""
+    parser = argparse.ArgumentParser(prog="python -m leakscan.evaluation.brain_check", description=__doc__)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("manifests", nargs="+", type=Path)
+    parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
+    given = parser.parse_args()
+    net = load_net(given.weights)
+    several = [m for m in given.manifests if _contrasts(m) > 1]
+    alone = [m for m in given.manifests if m not in several]
+    if alone:
+        heads = read_heads(alone, dict(pair.split("=", 1) for pair in given.same))
+        held = [*heads.get("val", []), *heads.get("calibration", [])]
+        for name, sources in (("val and calibration", held), ("test", heads.get("test", []))):
+            _print_rescans(net, name, [s for s in sources if s.t1])
+    for manifest in several:
+        _print_contrasts(net, manifest)
+
+
+def _contrasts(manifest: Path) -> int:
+    return len({row["contrast"] for row in _rows(manifest)} - {"labels"})
+
+
+def _rows(manifest: Path) -> list[dict[str, str]]:
+    with manifest.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _print_rescans(net: BrainNet, name: str, sources: Sequence[Source]) -> None:
+    if len(sources) < 2:
+        return
+    people = read_people(sources)
+    first = show(net, [s.t1 for s in sources if s.t1], people.subjects.tolist(), ["T1"] * len(people))
+    print(f"{name}: {len(people)} people, fit of the originals {np.percentile(first.fit, 5):.2f} and more")
+    for manner, how, seed in (("mild", MILD, 1), ("harsh", HARSH, 2)):
+        again, _ = aligned_views(net, people, how, seed)
+        for system, vectors in systems(net).items():
+            print(f"  {manner:6} {system:24} {rescanned(vectors(again) @ vectors(first.maps).T)}", flush=True)
+
+
+def _print_contrasts(net: BrainNet, manifest: Path) -> None:
+    rows = [row for row in _rows(manifest) if row["contrast"] != "labels"]
+    files = [manifest.parent / row["path"] for row in rows]
+    shown = show(net, files, [r["subject_id"] for r in rows], [r["contrast"] for r in rows])
+    print(f"{manifest.parent.name}: {len(rows)} volumes, {len(set(shown.subjects))} people")
+    for system, vectors in systems(net).items():
+        print(f"         {system:24} {across(vectors(shown.maps), shown)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

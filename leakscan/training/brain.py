@@ -1,0 +1,129 @@
+"""Makes the brain encoder's network: tissues, then the average brain, then the metric.
+
+``python -m leakscan.training.brain MANIFEST... -o RUN`` goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from leakscan.fingerprint.encoders.brain_net import MAP_MM, BrainNet
+from leakscan.fingerprint.encoders.brain_space import average_brain
+from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS
+from leakscan.training.brain_metric import fit_metric
+from leakscan.training.heads import read_heads
+from leakscan.training.run_folder import save_weights
+from leakscan.training.synth.generator import Manner, make_views
+from leakscan.training.synth.people import People, read_people
+from leakscan.training.synth.space import Pose, places
+from leakscan.training.synth.tissues import UNKNOWN
+from leakscan.training.tissues import TissueConfig, train_tissues
+
+Floats = npt.NDArray[np.float32]
+
+# Two scans of one head differ by where it lies, hardly by its size: the metric must not learn to
+# overlook size and shape.
+RESCANNED = Manner(
+    Pose(12, 12, 0.01, 0.01), bias=0.5, noise=0.1, thickest_mm=6.5, thick=0.7, blur=1.0, blobs=0.1
+)
+_BATCH = 4
+_BENT_MM = 3.0
+
+
+def template_of(people: People) -> torch.Tensor:
+    """The average of the label maps ``(7, x, y, z)``."""
+    middle = places(torch.eye(4)[None, :3])
+    maps = []
+    for i in np.flatnonzero(people.labelled):
+        labels = torch.from_numpy(people.tissues[i]).float()[None, None]
+        at = F.grid_sample(labels, middle, mode="nearest", align_corners=False)[0, 0].long()
+        at[at == UNKNOWN] = 0
+        shares = F.one_hot(at, TISSUE_CHANNELS).movedim(-1, 0)[1:].float()
+        maps.append(F.avg_pool3d(shares[None], 2)[0])
+    return average_brain(torch.stack(maps), MAP_MM)
+
+
+@torch.inference_mode()
+def aligned_views(
+    net: BrainNet, people: People, manner: Manner, seed: int, anatomy: int | None = None
+) -> tuple[Floats, Floats]:
+    """Aligned tissue maps ``(n, d)`` of one view of every head, and their fit ``(n,)``.
+
+    Args:
+        net: with its template; the metric is not used.
+        people: the heads.
+        manner: of the views.
+        seed: of the views.
+        anatomy: ``None`` for the people themselves, a number for others made of them.
+    """
+    torch.manual_seed(seed)
+    maps, fits = [], []
+    for start in range(0, len(people), _BATCH):
+        some = people.take(np.arange(start, min(start + _BATCH, len(people))))
+        seeds = None if anatomy is None else [anatomy] * len(some)
+        views = make_views(some, manner, None, seeds, 0.0 if anatomy is None else _BENT_MM)
+        found, fit = net.aligned(views.images)
+        maps.append(found.half())
+        fits.append(fit)
+    return torch.cat(maps).float().numpy(), torch.cat(fits).numpy()
+
+
+def learn_metric(
+    net: BrainNet, people: People, views: int, anatomies: int, components: int, shrinkage: float
+) -> None:
+    """Fits the metric of ``net`` on rescanned views of people and of others made of them."""
+    maps, who = [], []
+    for anatomy in range(anatomies):
+        for view in range(views):
+            made = anatomy if anatomy else None
+            maps.append(aligned_views(net, people, RESCANNED, 100 + 50 * anatomy + view, made)[0])
+            who.append([f"{subject}#{anatomy}" for subject in people.subjects])
+    metric = fit_metric(np.concatenate(maps), np.concatenate(who), components, shrinkage)
+    net.mean, net.axes = torch.from_numpy(metric.mean), torch.from_numpy(metric.axes)
+
+
+def main() -> None:
+    """Trains and writes ``RUN/brain.safetensors``."""
+    parser = argparse.ArgumentParser(prog="python -m leakscan.training.brain", description=__doc__)
+    parser.add_argument("manifests", nargs="+", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1500, help="of the tissue network")
+    parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
+    parser.add_argument("--views", type=int, default=3, help="of every head, for the metric")
+    parser.add_argument("--anatomies", type=int, default=2, help="people made of every head, itself included")
+    parser.add_argument("--components", type=int, default=400)
+    parser.add_argument("--shrinkage", type=float, default=0.3)
+    given = parser.parse_args()
+    heads = read_heads(given.manifests, dict(pair.split("=", 1) for pair in given.same))
+    people, validation = read_people(heads["train"]), read_people(heads["val"])
+    run = given.output
+    run.mkdir(parents=True, exist_ok=True)
+    config = replace(TissueConfig(), steps=given.steps)
+    tissues = train_tissues(config, people, validation, run, lambda row: print(row, flush=True))
+    net = BrainNet(template_of(people))
+    net.tissues.load_state_dict(tissues.state_dict())
+    net.eval()
+    learn_metric(net, people, given.views, given.anatomies, given.components, given.shrinkage)
+    save(net, run / "brain.safetensors", {"steps": given.steps, "shrinkage": given.shrinkage})
+
+
+def save(net: BrainNet, path: Path, about: dict[str, object]) -> None:
+    """Writes weights; the metric and the average brain in half precision."""
+
+    class _Half(nn.Module):
+        def state_dict(self, *args: object, **kwargs: object) -> dict[str, torch.Tensor]:  # type: ignore[override]
+            return {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+
+    save_weights(path, _Half(), about)
+
+
+if __name__ == "__main__":
+    main()
