@@ -108,7 +108,8 @@ def main() -> None:
     run.mkdir(parents=True, exist_ok=True)
     config = replace(TissueConfig(), steps=given.steps)
     tissues = train_tissues(config, people, validation, run, lambda row: print(row, flush=True))
-    net = BrainNet(template_of(people))
+    # Half precision from the start: the voxels that belong to the average brain must stay the same.
+    net = BrainNet(template_of(people).half().float())
     net.tissues.load_state_dict(tissues.state_dict())
     net.eval()
     learn_metric(net, people, given.views, given.anatomies, given.components, given.shrinkage)
