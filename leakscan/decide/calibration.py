@@ -19,6 +19,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from leakscan.decide.likelihood import JointEvidence
 from leakscan.decide.normalise import CohortStatistics, cohort_statistics, soften
 from leakscan.decide.tail import Tail
 from leakscan.errors import ModelError, OutputError
@@ -32,7 +33,13 @@ LEAK_Q = 0.01
 REVIEW_EXPECTED_FALSE = 20.0
 """Pairs go to review while at most this many false ones are expected among them."""
 
+LOOK_P = 1e-2
+"""Pairs whose score has at most this p-value get a second look at their anatomy."""
+
 _DRAWS = 500
+_ROUNDING = 1e-6  # of scores that were stored as float32 or went through a p-value and back
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,16 +49,23 @@ class Genuine:
     Attributes:
         score: ``(g,)`` float32.
         owner: ``(g,)`` int32, the subject of each pair; subjects count alike.
+        anatomy: ``(g, 2)`` float32 anatomy score and shared pixels, NaN where nobody looked; ``None``
+            where nobody looked at any.
     """
 
     score: npt.NDArray[np.float32]
     owner: npt.NDArray[np.int32]
+    anatomy: npt.NDArray[np.float32] | None = None
 
-    def missed(self, score: float, seed: int = 0) -> tuple[float, float, float]:
-        """False non-match rate at a threshold, and its 95 % interval by subject bootstrap.
+    def missed(self, score: float) -> tuple[float, float, float]:
+        """False non-match rate of the fingerprint alone: :meth:`share` of the pairs below a score."""
+        return self.share(self.score < score)
+
+    def share(self, chosen: npt.NDArray[np.bool_], seed: int = 0) -> tuple[float, float, float]:
+        """The share of the chosen pairs, and its 95 % interval by subject bootstrap.
 
         Args:
-            score: pairs below it are missed.
+            chosen: ``(g,)``.
             seed: of the draws.
 
         Returns:
@@ -60,7 +74,7 @@ class Genuine:
         if not len(self.score):
             return float("nan"), float("nan"), float("nan")
         _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
-        per_subject = np.bincount(owner, self.score < score) / pairs
+        per_subject = np.bincount(owner, chosen) / pairs
         draws = np.random.default_rng(seed).choice(per_subject, (_DRAWS, len(per_subject))).mean(axis=1)
         low, high = np.quantile(draws, [0.025, 0.975])
         return float(per_subject.mean()), float(low), float(high)
@@ -80,6 +94,9 @@ class Calibration:
         tail: of the normalised scores of known-different subjects.
         genuine: of the normalised scores of known-same subjects.
         decides: whether there were people enough for a score alone to prove anything.
+        joint: what score and anatomy say together; ``None`` where no pair gets a second look.
+        joint_tail: of the joint ratios of known-different subjects, looked at or not as in a run.
+        look_p: p-value of the score from which pairs get the second look.
     """
 
     encoder: str
@@ -89,6 +106,59 @@ class Calibration:
     tail: Tail
     genuine: Genuine
     decides: bool = True
+    joint: JointEvidence | None = None
+    joint_tail: Tail | None = None
+    look_p: float = LOOK_P
+
+    @property
+    def looks(self) -> bool:
+        """Whether pairs get a second look at their anatomy."""
+        return self.joint is not None and self.joint_tail is not None
+
+    def p_value(self, score: npt.ArrayLike, anatomy: npt.ArrayLike | None = None) -> Floats:
+        """False match rates of pairs, some of which were looked at.
+
+        A pair that nobody looked at keeps the rate of its score. One that was looked at has the rate at
+        which a stranger's joint ratio comes this high *from the start*: the impostors behind
+        ``joint_tail`` went through the same two steps (below the score at ``look_p`` they kept the ratio
+        of their score alone, above it they were looked at), so the p-value needs no correction for the
+        selection. Where all pairs above the score are looked at, it is valid at every level below
+        ``look_p``. Where the time or the pixels did not reach, a stranger has two ways to a small
+        p-value, and the rate is at most twice the stated one.
+
+        Args:
+            score: ``(n,)`` normalised scores.
+            anatomy: ``(n, 2)`` anatomy score and shared pixels, NaN where nobody looked. It counts only
+                where ``score`` is one that gets a second look.
+
+        Returns:
+            ``(n,)``, none below the floor of the tail it comes from.
+        """
+        scores = np.asarray(score, np.float64)
+        p = self.tail.p_value(scores)
+        if anatomy is None or self.joint is None or self.joint_tail is None:
+            return p
+        seen = np.asarray(anatomy, np.float64).reshape(-1, 2)
+        looked = np.isfinite(seen[:, 0]) & (p <= self.look_p * (1.0 + _ROUNDING))
+        p[looked] = self.joint_tail.p_value(self.joint.llr(scores[looked], seen[looked]))
+        return p
+
+    def missed(self, p: float, reach: float = 1.0) -> tuple[float, float, float]:
+        """False non-match rate at a p-value, and its 95 % interval by subject bootstrap.
+
+        Args:
+            p: pairs with a larger one are missed.
+            reach: p-value of the score from which pairs were found and looked at, so that a search with a
+                narrower radius than ``look_p`` promises no more than it does; 0 where nobody looked.
+
+        Returns:
+            ``(rate, low, high)``; NaN where there are no genuine pairs.
+        """
+        found = self.tail.p_value(self.genuine.score)
+        if self.genuine.anatomy is not None:
+            reached = (found <= reach)[:, None]
+            found = self.p_value(self.genuine.score, np.where(reached, self.genuine.anatomy, np.nan))
+        return self.genuine.share(found > p * (1.0 + _ROUNDING))
 
 
 def against_cohort(
@@ -113,7 +183,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    about = {
+    about: dict[str, Any] = {
         "format": FORMAT,
         "encoder": calibration.encoder,
         "source": calibration.source,
@@ -121,11 +191,19 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         "decides": calibration.decides,
         "tail": calibration.tail.to_json(),
     }
+    if calibration.joint is not None and calibration.joint_tail is not None:
+        about |= {
+            "joint": calibration.joint.to_json(),
+            "joint_tail": calibration.joint_tail.to_json(),
+            "look_p": calibration.look_p,
+        }
     tensors: dict[str, npt.NDArray[Any]] = {
         "cohort": np.ascontiguousarray(calibration.cohort),
         "genuine_score": np.ascontiguousarray(calibration.genuine.score),
         "genuine_owner": np.ascontiguousarray(calibration.genuine.owner),
     }
+    if calibration.genuine.anatomy is not None:
+        tensors["genuine_anatomy"] = np.ascontiguousarray(calibration.genuine.anatomy)
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,8 +246,11 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             tensors["cohort"],
             int(about["top"]),
             Tail.from_json(about["tail"]),
-            Genuine(tensors["genuine_score"], tensors["genuine_owner"]),
+            Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_anatomy")),
             bool(about["decides"]),
+            JointEvidence.from_json(about["joint"]) if "joint" in about else None,
+            Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
+            float(about.get("look_p", LOOK_P)),
         )
     except FileNotFoundError:
         raise ModelError(f"There is no calibration {path}.", "leakscan calibrate SOURCE -o FILE") from None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration import Calibration, Genuine, against_cohort
+from leakscan.decide.calibration import LOOK_P, Calibration, Genuine, against_cohort
+from leakscan.decide.fit_look import Look, fit_look, look_at_impostors
 from leakscan.decide.impostors import impostor_pairs
 from leakscan.decide.normalise import CohortStatistics, normalise
-from leakscan.decide.tail import LEAST_SUBJECTS, fit_tail
+from leakscan.decide.tail import LEAST_SUBJECTS, Tail, fit_tail
 from leakscan.errors import UsageError
 
 COHORT = 1000
 """Members of a cohort."""
 _PAIRS_PER_SUBJECT = 50
+_LOOKED_PER_SUBJECT = 10  # a look at a pair takes a thousand times as long as its score
 
 Prints = npt.NDArray[np.float32]
 Names = npt.NDArray[np.str_]
@@ -46,8 +50,10 @@ def fit_calibration(
     subjects: Names,
     more_prints: Prints | None = None,
     more_subjects: Names | None = None,
+    look: Look | None = None,
+    more_look: Look | None = None,
 ) -> Calibration:
-    """Impostor tail and genuine scores of labelled fingerprints.
+    """Impostor tail and genuine scores of labelled fingerprints, and what a second look adds.
 
     Args:
         encoder: name@digest that made them.
@@ -58,6 +64,9 @@ def fit_calibration(
         subjects: ``(n,)``, none unknown.
         more_prints: of further people, for genuine pairs only.
         more_subjects: their subjects.
+        look: compares the anatomy of pairs of ``prints``; without it, or where too few people were
+            looked at, the calibration has no second look.
+        more_look: the same for ``more_prints``; their genuine pairs count only if both are given.
 
     Raises:
         UsageError: there are fewer than ``LEAST_SUBJECTS`` subjects.
@@ -69,25 +78,65 @@ def fit_calibration(
             "Name a manifest with subject_id, or how paths name subjects with --subjects.",
         )
     statistics = against_cohort(prints, cohort, top)
-    tail = fit_tail(impostor_pairs(prints, subjects, statistics, source=source))
-    genuine = [_genuine(prints, subjects, statistics)]
+    sample = impostor_pairs(prints, subjects, statistics, source=source)
+    tail = fit_tail(sample)
+    each = _PAIRS_PER_SUBJECT if look is None else _LOOKED_PER_SUBJECT
+    sets = [_genuine(prints, subjects, statistics, each)]
+    looks = [look]
     if more_prints is not None and more_subjects is not None:
-        genuine.append(_genuine(more_prints, more_subjects, against_cohort(more_prints, cohort, top)))
-    offset = 0
-    scores, owners = [], []
-    for score, owner in genuine:
-        scores.append(score)
-        owners.append(owner + offset)
-        offset += int(owner.max(initial=-1)) + 1
+        sets.append(_genuine(more_prints, more_subjects, against_cohort(more_prints, cohort, top), each))
+        looks.append(more_look)
+    genuine = _joined(sets)
+    if look is None or None in looks:
+        return Calibration(encoder, source, cohort, top, tail, genuine)
+    impostors = look_at_impostors(sample, tail, look)
+    anatomy = [
+        _anatomy(own, tail, impostors.look_p, how)
+        for own, how in zip(sets, looks, strict=True)
+        if how is not None
+    ]
+    seen = replace(genuine, anatomy=np.concatenate(anatomy).astype(np.float32))
+    fitted = fit_look(
+        impostors, genuine.score.astype(np.float64), genuine.owner.astype(np.int64), np.concatenate(anatomy)
+    )
+    if fitted is None:
+        return Calibration(encoder, source, cohort, top, tail, genuine)
+    joint, joint_tail = fitted
     return Calibration(
-        encoder, source, cohort, top, tail, Genuine(np.concatenate(scores), np.concatenate(owners))
+        encoder, source, cohort, top, tail, seen, True, joint, joint_tail, min(LOOK_P, impostors.look_p)
     )
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """Genuine pairs of one set of images."""
+
+    images: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
+    owner: npt.NDArray[np.int32]
+
+
+def _joined(sets: list[_Pairs]) -> Genuine:
+    offset, owners = 0, []
+    for pairs in sets:
+        owners.append(pairs.owner + np.int32(offset))
+        offset += int(pairs.owner.max(initial=-1)) + 1
+    return Genuine(np.concatenate([pairs.score for pairs in sets]), np.concatenate(owners))
+
+
+def _anatomy(pairs: _Pairs, tail: Tail, look_p: float, look: Look) -> npt.NDArray[np.float64]:
+    """``(g, 2)`` of the pairs whose score gets them a second look; NaN for the others."""
+    out = np.full((len(pairs.score), 2), np.nan)
+    high = np.flatnonzero(tail.p_value(pairs.score) <= look_p)
+    if len(high):
+        out[high] = look(pairs.images[high])
+    return out
+
+
 def _genuine(
-    prints: Prints, subjects: Names, statistics: CohortStatistics, seed: int = 0
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Normalised scores of the pairs of every subject, at most some tens drawn of each."""
+    prints: Prints, subjects: Names, statistics: CohortStatistics, each: int, seed: int = 0
+) -> _Pairs:
+    """The pairs of every subject, at most ``each`` drawn of one, with their normalised scores."""
     rng = np.random.default_rng(seed)
     names, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     order = np.argsort(codes, kind="stable")
@@ -95,14 +144,15 @@ def _genuine(
     first, second, owner = [], [], []
     for code in range(len(names)):
         i, j = np.triu_indices(counts[code], k=1)
-        drawn = rng.permutation(len(i))[:_PAIRS_PER_SUBJECT]
+        drawn = rng.permutation(len(i))[:each]
         first.append(groups[code][i[drawn]])
         second.append(groups[code][j[drawn]])
         owner.append(np.full(len(drawn), code))
     a, b = np.concatenate(first), np.concatenate(second)
     cosine = (prints[a] * prints[b]).sum(axis=1)
     mean, std = statistics.mean, statistics.std
-    return (
+    return _Pairs(
+        np.stack([a, b], axis=1).astype(np.int64),
         normalise(cosine, mean[a], std[a], mean[b], std[b]).astype(np.float32),
         np.concatenate(owner).astype(np.int32),
     )

@@ -45,6 +45,7 @@ class ImpostorSample:
         n_images: of all subjects.
         n_pairs: of images.
         source: which images, in words.
+        images: ``(e, 2)`` index of the two images of each kept pair, where they are of one dataset.
     """
 
     score: Floats
@@ -58,6 +59,7 @@ class ImpostorSample:
     n_images: int
     n_pairs: int
     source: str
+    images: npt.NDArray[np.int32] | None = None
 
     @property
     def n_subjects(self) -> int:
@@ -112,7 +114,8 @@ def impostor_pairs(
     kept = []
     for score, row, column, weight in view.blocks():
         above = score >= cut
-        kept.append((score[above], codes[row[above]], codes[column[above]], weight[above]))
+        images = known[np.stack([row[above], column[above]], axis=1)].astype(np.int32)
+        kept.append((score[above], codes[row[above]], codes[column[above]], weight[above], images))
         if len(mass):
             place = ((score[~above] - low) * (_BINS / (cut - low))).astype(np.int64)
             mass += np.bincount(np.clip(place, 0, _BINS - 1), weight[~above], _BINS)
@@ -129,6 +132,7 @@ def impostor_pairs(
         len(codes),
         n_pairs,
         source,
+        columns[4],
     )
 
 
@@ -217,6 +221,7 @@ def raise_cut(sample: ImpostorSample, cut: float) -> ImpostorSample:
         subject_a=sample.subject_a[above],
         subject_b=sample.subject_b[above],
         weight=sample.weight[above],
+        images=None if sample.images is None else sample.images[above],
         edges=edges,
         mass=_rebinned(sample, edges) + fell,
         cut=cut,

@@ -14,11 +14,15 @@ import numpy as np
 from leakscan.decide.calibration import Calibration, score_at
 from leakscan.decide.columns import Columns, Known
 from leakscan.decide.gather import Work, gather
-from leakscan.decide.persons import LOOSE_FMR, PersonEvidence, PersonTest, compare_persons
+from leakscan.decide.looks import LookCache
+from leakscan.decide.persons import LOOSE_FMR, PersonEvidence, PersonTest, decide_persons
 from leakscan.decide.relation import Facts, Verdict, judge
+from leakscan.decide.scored import score_persons
+from leakscan.decide.second_look import look_again
 from leakscan.decide.verdicts import VerdictCache
 from leakscan.decide.verification import Pixels, Task, verify_tasks
 from leakscan.decide.verify import Verification
+from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import distinct_pictures, find_candidates
@@ -89,6 +93,7 @@ def compare_datasets(
     verdicts: VerdictCache,
     engine: Engine,
     progress: Progress,
+    looks: LookCache | None = None,
 ) -> Comparison:
     """Decides about every pair of images of two datasets that has anything in common.
 
@@ -101,6 +106,7 @@ def compare_datasets(
         verdicts: what was verified before; is added to.
         engine: runs the verification.
         progress: is told.
+        looks: at whose anatomy was looked before; is added to.
     """
     began = time.monotonic()
     progress.start(f"Matching {a.name} with {b.name}", None)
@@ -112,12 +118,17 @@ def compare_datasets(
     matched = time.monotonic()
     verifications = _verify(work, known, options, verdicts, engine, progress)
     settled = work.equal.copy()
-    settled[[at for at, seen in verifications.items() if seen.same_image]] = True
-    evidence, persons = compare_persons(
+    settled[[at for at, verdict in verifications.items() if verdict.same_image]] = True
+    scored = score_persons(
         side_a, side_b, known.a.subjects(), known.b.subjects(), work.pairs, settled, calibrations
     )
+    left = max(0.0, options.verify_seconds - (time.monotonic() - matched))
+    seen = look_again(
+        scored, work.pairs, known, looks or LookCache(None), engine, options.decode, left, progress
+    )
+    evidence, persons = decide_persons(scored, seen, len(work.pairs))
     judged = time.monotonic()
-    rows, n_rows = _strongest(_rows(work, verifications, known, evidence, persons), options.max_pairs)
+    rows, n_rows = _strongest(_rows(work, verifications, seen, known, evidence, persons), options.max_pairs)
     too_many = n_rows - len(rows) + work.ids_cut
     return Comparison(
         a.name,
@@ -171,6 +182,7 @@ def _verify(
 def _rows(
     work: Work,
     verifications: Mapping[int, Verification],
+    looks: Mapping[int, AnatomyMatch],
     known: Known,
     evidence: PersonEvidence,
     persons: list[PersonTest],
@@ -191,6 +203,7 @@ def _rows(
                 person=_person(evidence, position),
                 bits=None if np.isnan(work.bits[position]) else int(work.bits[position]),
                 verification=verifications.get(position),
+                anatomy=looks.get(position),
                 why_unverified=_why_unverified(a.pixels(row_a), b.pixels(row_b))
                 if position not in verifications
                 else "",

@@ -1,9 +1,7 @@
-"""Do two images show one person? From similarities to p-values, q-values and decisions.
+"""Do two images show one person? From scores and looks to p-values, q-values and decisions.
 
-A subject counts once, however many images it has: the images that a dataset declares to be of one
-subject are fused to one template before anything is tested (few-shot), and an image without a
-declared subject stands for itself. One test is "the best match of this subject in the other
-dataset is a stranger"; the family of tests is one dataset's subjects that no copy has settled.
+One test is "the best match of this subject in the other dataset is a stranger"; the family of tests is
+one dataset's subjects that no copy has settled.
 """
 
 from __future__ import annotations
@@ -14,19 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.bulk import LocationScale, bulk_map
-from leakscan.decide.calibration import LEAK_Q, REVIEW_EXPECTED_FALSE, Calibration, against_cohort
+from leakscan.decide.bulk import LocationScale
+from leakscan.decide.calibration import LEAK_Q, REVIEW_EXPECTED_FALSE
 from leakscan.decide.discovery import best_of_units, q_values, share_false_among_first, unit_p_value
-from leakscan.decide.normalise import CohortStatistics, normalise
-from leakscan.match.candidates import Side
+from leakscan.decide.scored import CHECKABLE_SUBJECTS, Scored
+from leakscan.decide.tail import Tail
+from leakscan.decide.verify.anatomy import AnatomyMatch
 
 LOOSE_FMR = 1e-3
 """Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
-CHECKABLE_SUBJECTS = 200
-"""A dataset with fewer subjects cannot show whether the calibration holds for it."""
-_BULK_SIDE = 700  # images of each side whose scores are held against the calibration's
-_GENUINE_SHARE = 0.01
-_SEED = 0
+_ALL_LOOKED = 0.99  # of those due a second look, from which on the run promises what looks achieve
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,9 +37,9 @@ class PersonTest:
         subjects: declared subjects, and pictures without one, on each side.
         comparisons: of subjects of one dataset with subjects of the other.
         leak_p: p-value up to which pairs are leaks, ``None`` where none is.
-        leak_score: normalised score at ``leak_p``.
+        leak_score: normalised score that alone has the p-value ``leak_p``.
         review_p: p-value up to which pairs are for review.
-        review_score: normalised score at ``review_p``.
+        review_score: normalised score that alone has the p-value ``review_p``.
         floor: smallest p-value that the calibration supports.
         leak_false: expected false pairs at ``leak_p``, with its 95 % interval.
         review_false: the same at ``review_p``.
@@ -53,6 +48,8 @@ class PersonTest:
         first_false: length of a beginning of the review list -> expected share of false pairs in it.
         bulk: how this run's own scores lie against the calibration's impostors.
         caution: why no score decides here, empty where it does.
+        looks_due: pairs of subjects whose score is high enough for a second look.
+        looked: of those, how many got one.
     """
 
     encoder: str
@@ -71,6 +68,8 @@ class PersonTest:
     first_false: Mapping[int, float]
     bulk: LocationScale | None
     caution: str
+    looks_due: int
+    looked: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,8 @@ class PersonEvidence:
 
     Attributes:
         score: ``(n,)`` normalised similarity of the two pictures.
-        p_value: ``(n,)`` false match rate at the fused score of their subjects.
+        p_value: ``(n,)`` false match rate at the fused score of their subjects, with what was seen of
+            their anatomy.
         q_value: ``(n,)`` false discovery rate if pairs up to this one are called leaks.
         leak: ``(n,)`` bool.
         review: ``(n,)`` bool.
@@ -92,110 +92,62 @@ class PersonEvidence:
     review: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class _Subjects:
-    """The subjects of one dataset as one encoder sees them.
-
-    Attributes:
-        code: ``(pictures,)`` subject of each distinct picture, -1 without a fingerprint.
-        templates: ``(s, d)`` unit vectors.
-        statistics: of the templates against the cohort.
-        is_declared: ``(s,)`` which of the subjects have a name.
-    """
-
-    code: Ints
-    templates: npt.NDArray[np.float32]
-    statistics: CohortStatistics
-    is_declared: npt.NDArray[np.bool_]
-
-    @property
-    def declared(self) -> int:
-        """How many subjects have a name."""
-        return int(self.is_declared.sum())
-
-
-def compare_persons(
-    side_a: Side,
-    side_b: Side,
-    subjects_a: Sequence[str | None],
-    subjects_b: Sequence[str | None],
-    pairs: Ints,
-    settled: npt.NDArray[np.bool_],
-    calibrations: Mapping[str, Calibration],
+def decide_persons(
+    scored: Sequence[Scored], looks: Mapping[int, AnatomyMatch], n_pairs: int
 ) -> tuple[PersonEvidence, list[PersonTest]]:
-    """Tests all pairs of pictures for showing one person.
+    """Decides about all pairs of pictures whether they show one person.
 
     Args:
-        side_a: distinct pictures of the dataset named first.
-        side_b: of the other.
-        subjects_a: declared subject of each picture of A, ``None`` where unknown.
-        subjects_b: of B.
-        pairs: ``(n, 2)`` candidates, indices into the sides.
-        settled: ``(n,)`` whether the two are proved to be one picture.
-        calibrations: encoder -> calibration.
+        scored: from ``score_persons``.
+        looks: position of a pair -> how the anatomy of its pictures agrees.
+        n_pairs: pairs in all.
 
     Returns:
         The evidence by pair, and one summary for every encoder that compared anything.
     """
-    n = len(pairs)
-    nothing = np.full(n, np.nan)
-    evidence = PersonEvidence(
-        nothing.copy(), nothing.copy(), nothing.copy(), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    )
-    tests = []
-    for encoder, calibration in calibrations.items():
-        if not (side_a.encoder == encoder).any() or not (side_b.encoder == encoder).any():
-            continue
-        a = _subjects(side_a, subjects_a, calibration)
-        b = _subjects(side_b, subjects_b, calibration)
-        at = np.flatnonzero((a.code[pairs[:, 0]] >= 0) & (b.code[pairs[:, 1]] >= 0))
-        tests.append(_test(a, b, side_a, side_b, pairs[at], settled[at], calibration, evidence, at))
-    return evidence, tests
+    score, p_value, q_value = (np.full(n_pairs, np.nan) for _ in range(3))
+    leak, review = (np.zeros(n_pairs, np.bool_) for _ in range(2))
+    evidence = PersonEvidence(score, p_value, q_value, leak, review)
+    return evidence, [_test(one, _anatomy(one, looks), evidence) for one in scored]
 
 
-def _subjects(side: Side, names: Sequence[str | None], calibration: Calibration) -> _Subjects:
-    rows = np.flatnonzero(side.encoder == calibration.encoder)
-    keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
-    found, code = np.unique(np.array(keys), return_inverse=True)
-    templates = np.zeros((int(code.max()) + 1, side.fingerprints.shape[1]), np.float32)
-    np.add.at(templates, code, side.fingerprints[rows])
-    templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-12)
-    everywhere = np.full(len(side), -1, np.int64)
-    everywhere[rows] = code
-    statistics = against_cohort(templates, calibration.cohort, calibration.top)
-    return _Subjects(everywhere, templates, statistics, np.char.startswith(found, "subject "))
+def _anatomy(scored: Scored, looks: Mapping[int, AnatomyMatch]) -> Floats:
+    """``(m, 2)`` anatomy score and shared pixels; a look at two subjects holds for all their pictures."""
+    out = np.full((len(scored.at), 2), np.nan)
+    codes = scored.pair_of_subjects
+    seen = {
+        code: (found.score, found.shared_px)
+        for code, found in zip(codes.tolist(), map(looks.get, scored.at.tolist()), strict=True)
+        if found is not None
+    }
+    for position, code in enumerate(codes.tolist()) if seen else ():
+        out[position] = seen.get(code, np.nan)
+    return out
 
 
-def _test(
-    a: _Subjects,
-    b: _Subjects,
-    side_a: Side,
-    side_b: Side,
-    pairs: Ints,
-    settled: npt.NDArray[np.bool_],
-    calibration: Calibration,
-    evidence: PersonEvidence,
-    at: Ints,
-) -> PersonTest:
-    """Fills in ``evidence`` at the positions ``at`` of ``pairs`` and sums it up."""
-    tail = calibration.tail
-    code_a, code_b = a.code[pairs[:, 0]], b.code[pairs[:, 1]]
-    done_a = np.isin(np.arange(len(a.templates)), code_a[settled])
-    done_b = np.isin(np.arange(len(b.templates)), code_b[settled])
-    bulk = _bulk(a, b, calibration)
-    fused = _scores(a, b, code_a, code_b)
-    p = tail.p_value(fused if bulk is None else bulk.to_tail(fused))
+def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTest:
+    """Fills in ``evidence`` at the pairs of ``scored`` and sums it up."""
+    calibration, a, b, settled = scored.calibration, scored.a, scored.b, scored.settled
+    p = calibration.p_value(scored.score, anatomy)
     q = np.maximum(
-        _family_q(code_a, p, settled, ~done_a, len(b.templates)),
-        _family_q(code_b, p, settled, ~done_b, len(a.templates)),
+        _family_q(scored.code_a, p, settled, scored.open_a, len(b.templates)),
+        _family_q(scored.code_b, p, settled, scored.open_b, len(a.templates)),
     )
-    comparisons = len(a.templates) * len(b.templates)
+    due = calibration.looks & ~settled & (calibration.tail.p_value(scored.score) <= calibration.look_p)
+    n_due = len(np.unique(scored.pair_of_subjects[due]))
+    n_looked = len(np.unique(scored.pair_of_subjects[due & np.isfinite(anatomy[:, 0])]))
+    looked = n_looked > 0 and n_looked >= _ALL_LOOKED * n_due
+    tail = calibration.joint_tail if looked and calibration.joint_tail is not None else calibration.tail
+    # The search promises no pairs beyond its radius, so neither does the share of missed subjects.
+    reach = LOOSE_FMR if looked else 0.0
+    comparisons = scored.comparisons
     people = min(len(a.templates), len(b.templates))
-    caution = _caution(a, b, bulk, calibration)
+    caution = _caution(scored)
     review_p = min(LOOSE_FMR, max(tail.floor, REVIEW_EXPECTED_FALSE / comparisons))
     leak = (q <= LEAK_Q) & ~settled & (caution == "")
     review = (p <= review_p) & ~leak & ~settled
-    evidence.score[at] = _picture_scores(a, b, side_a, side_b, pairs, fused, calibration)
+    at = scored.at
+    evidence.score[at] = scored.picture
     evidence.p_value[at], evidence.q_value[at] = p, q
     evidence.leak[at], evidence.review[at] = leak, review
 
@@ -207,83 +159,20 @@ def _test(
         (len(a.templates), len(b.templates)),
         comparisons,
         leak_p,
-        None if leak_p is None else tail.score_at(leak_p),
+        None if leak_p is None else calibration.tail.score_at(leak_p),
         review_p,
-        tail.score_at(review_p),
+        calibration.tail.score_at(review_p),
         tail.floor,
-        None if leak_p is None else _expected(leak_p, people, comparisons, calibration),
-        _expected(review_p, people, comparisons, calibration),
-        None if leak_p is None else calibration.genuine.missed(tail.score_at(leak_p)),
-        calibration.genuine.missed(tail.score_at(review_p)),
+        None if leak_p is None else _expected(leak_p, people, comparisons, tail),
+        _expected(review_p, people, comparisons, tail),
+        None if leak_p is None else calibration.missed(leak_p, reach),
+        calibration.missed(review_p, reach),
         share_false_among_first(waiting, comparisons),
-        bulk,
+        scored.bulk,
         caution,
+        n_due,
+        n_looked,
     )
-
-
-def _scores(a: _Subjects, b: _Subjects, code_a: Ints, code_b: Ints) -> Floats:
-    """Normalised scores of pairs of templates; the products are summed in one fixed order."""
-    cosine = np.empty(len(code_a))
-    for start in range(0, len(code_a), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        cosine[part] = (a.templates[code_a[part]] * b.templates[code_b[part]]).sum(axis=1)
-    left, right = a.statistics, b.statistics
-    return normalise(cosine, left.mean[code_a], left.std[code_a], right.mean[code_b], right.std[code_b])
-
-
-def _picture_scores(
-    a: _Subjects,
-    b: _Subjects,
-    side_a: Side,
-    side_b: Side,
-    pairs: Ints,
-    fused: Floats,
-    calibration: Calibration,
-) -> Floats:
-    """Normalised scores of the pictures themselves: the fused ones where nothing was fused."""
-    if len(a.templates) == (a.code >= 0).sum() and len(b.templates) == (b.code >= 0).sum():
-        return fused
-    own_a, at_a = np.unique(pairs[:, 0], return_inverse=True)
-    own_b, at_b = np.unique(pairs[:, 1], return_inverse=True)
-    prints_a, prints_b = side_a.fingerprints[own_a], side_b.fingerprints[own_b]
-    left, right = (against_cohort(p, calibration.cohort, calibration.top) for p in (prints_a, prints_b))
-    nobody = np.zeros(0, np.bool_)
-    single_a = _Subjects(own_a, prints_a, left, nobody)
-    return _scores(single_a, _Subjects(own_b, prints_b, right, nobody), at_a, at_b)
-
-
-def _bulk(a: _Subjects, b: _Subjects, calibration: Calibration) -> LocationScale | None:
-    """How this run's own impostors lie, ``None`` where there are too few subjects to tell.
-
-    They are A x B where both sides are large enough, else the declared subjects of the larger side
-    among themselves.
-    """
-    n_a, n_b = len(a.templates), len(b.templates)
-    if min(n_a, n_b) >= CHECKABLE_SUBJECTS:
-        # At most this share of all pairs is of one subject; unknown ones may have several pictures.
-        named = a.declared == n_a and b.declared == n_b
-        genuine = 1.0 / max(n_a, n_b) if named else _GENUINE_SHARE
-        return _held_against(a, b, _shuffled(np.arange(n_a)), _shuffled(np.arange(n_b)), genuine, calibration)
-    # The last part of the key only makes a tie come out alike with the datasets swapped.
-    larger = max((a, b), key=lambda s: (s.declared, len(s.templates), float(s.statistics.mean.sum())))
-    if larger.declared < CHECKABLE_SUBJECTS:
-        return None
-    order = _shuffled(np.flatnonzero(larger.is_declared))
-    half = len(order) // 2
-    return _held_against(larger, larger, order[:half], order[half:], 0.0, calibration)
-
-
-def _shuffled(subjects: Ints) -> Ints:
-    """In an order that depends on their number only, so that swapping the datasets changes nothing."""
-    return np.random.default_rng((_SEED, len(subjects))).permutation(subjects)
-
-
-def _held_against(
-    a: _Subjects, b: _Subjects, left: Ints, right: Ints, genuine: float, calibration: Calibration
-) -> LocationScale:
-    rows, columns = left[:_BULK_SIDE], right[:_BULK_SIDE]
-    flat = _scores(a, b, np.repeat(rows, len(columns)), np.tile(columns, len(rows)))
-    return bulk_map(flat.reshape(len(rows), len(columns)), calibration.tail, genuine)
 
 
 def _family_q(
@@ -308,23 +197,22 @@ def _family_q(
     return np.asarray(q[np.searchsorted(tests, unit_p_value(p, others), side="left")], np.float64)
 
 
-def _expected(
-    p: float, subjects: int, comparisons: int, calibration: Calibration
-) -> tuple[float, float, float]:
+def _expected(p: float, subjects: int, comparisons: int, tail: Tail) -> tuple[float, float, float]:
     """Expected false pairs at a p-value; the interval is wide enough for these other subjects."""
-    low, high = calibration.tail.interval(calibration.tail.score_at(p), subjects=subjects)
+    low, high = tail.interval(tail.score_at(p), subjects=subjects)
     return p * comparisons, float(low) * comparisons, float(high) * comparisons
 
 
-def _caution(a: _Subjects, b: _Subjects, bulk: LocationScale | None, calibration: Calibration) -> str:
+def _caution(scored: Scored) -> str:
     """Why no score may decide here, or nothing."""
-    if not calibration.decides:
+    if not scored.calibration.decides:
         return (
             "the encoder was calibrated on too few people for a similarity to prove anything, so only exact "
             "evidence, identifiers and verified pictures decide"
         )
+    bulk = scored.bulk
     if bulk is None:
-        few = min(len(a.templates), len(b.templates))
+        few = min(len(scored.a.templates), len(scored.b.templates))
         return (
             f"with {few:,} subjects on a side (fewer than {CHECKABLE_SUBJECTS}), and not as many declared on "
             "the other, nothing shows whether the encoder's calibration holds for these images"

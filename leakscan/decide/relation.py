@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from leakscan.decide.verify import Verification
+from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.types import Decision, Relation
 
 _LOOKS_ALIKE_BITS = 4
@@ -27,6 +28,7 @@ class Facts:
         bits: differing bits of the perceptual hashes, ``None`` if beyond the radius.
         verification: of the pixels, ``None`` if they were not looked at.
         why_unverified: why not, in a few words.
+        anatomy: how the bones of the two agree, ``None`` if nobody looked.
         same_subject_id: declared subjects agree (keyed hashes, placeholders dropped).
         same_study_uid: study UIDs agree.
         ids_are_proof: identifiers may be compared across these sources (``--same-ids``, or one
@@ -44,6 +46,7 @@ class Facts:
     bits: int | None = None
     verification: Verification | None = None
     why_unverified: str = ""
+    anatomy: AnatomyMatch | None = None
     same_subject_id: bool = False
     same_study_uid: bool = False
     ids_are_proof: bool = False
@@ -112,6 +115,8 @@ def _supporting(facts: Facts) -> list[str]:
             f"fingerprint similarity {facts.similarity:.3f}: {expected:.2g} false pairs as good expected "
             f"in {facts.comparisons:,} subject comparisons"
         )
+    if facts.anatomy is not None:
+        out.append(f"bones match at {facts.anatomy.matches} of {facts.anatomy.candidates} places")
     if facts.bits is not None:
         out.append(f"perceptual hashes differ in {facts.bits} of 63 bits")
     return out

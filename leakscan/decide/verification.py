@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from leakscan.decide.verify import NOT_ALIGNED, Verification
+from leakscan.decide.verify.anatomy import AnatomyFeatures
 from leakscan.decide.verify.keypoints import PictureFeatures, describe, glance, worth_a_look
 from leakscan.decide.verify.radiograph import verify_pictures
 from leakscan.decide.verify.volume import verify_volumes
@@ -32,7 +33,7 @@ _KEPT = 3000
 """Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
 _CHUNK = 16  # pairs or pictures a worker gets at a time
 
-Features = PictureFeatures | VolumeFeatures
+Features = PictureFeatures | VolumeFeatures | AnatomyFeatures
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,15 @@ def verify_tasks(
         for start in range(0, len(order), size):
             window = order[start : start + size]
             if ndim == 2:
-                glances = _window_features([tasks[i] for i in window], glances, glance_at, engine, options)
-                seen = _over_pairs(_glance_pair, window, tasks, glances, engine, deadline)
+                glances = window_features([tasks[i] for i in window], glances, glance_at, engine, options)
+                seen = over_pairs(_glance_pair, window, tasks, glances, engine, deadline)
                 for i in window:
                     out[i] = NOT_ALIGNED if seen.get(i) is False else None
                 window = [i for i in window if seen.get(i)]
-            features = _window_features(
+            features = window_features(
                 [tasks[i] for i in window], features, describe_in_full, engine, options
             )
-            for i, verification in _over_pairs(_verify, window, tasks, features, engine, deadline).items():
+            for i, verification in over_pairs(_verify, window, tasks, features, engine, deadline).items():
                 out[i] = verification
             progress.advance(min(size, len(order) - start))
             if time.monotonic() > deadline:
@@ -99,7 +100,7 @@ def verify_tasks(
     return out
 
 
-def _over_pairs(
+def over_pairs(
     function: Callable[[tuple[Features | None, Features | None]], R],
     window: Sequence[int],
     tasks: Sequence[Task],
@@ -112,19 +113,20 @@ def _over_pairs(
     return dict(zip(window, engine.map(function, pairs, _CHUNK), strict=False))
 
 
-def _window_features(
+def window_features(
     tasks: Sequence[Task],
     known: Mapping[str, Features | None],
     describer: Callable[[DecodedImage], Features],
     engine: Engine,
     options: DecodeOptions,
+    most: int = _KEPT,
 ) -> dict[str, Features | None]:
-    """Features of every image of a window, and of the windows before while memory allows."""
+    """Features of every image of a window, and of the windows before while there are at most ``most``."""
     needed = {key: pixels for task in tasks for key, pixels in ((task.key_a, task.a), (task.key_b, task.b))}
     missing = {key: pixels for key, pixels in needed.items() if key not in known}
     described = engine.map(partial(_describe, describer=describer, options=options), missing.values())
     fresh = dict(zip(missing, described, strict=True))
-    if len(known) + len(fresh) <= _KEPT:
+    if len(known) + len(fresh) <= most:
         return {**known, **fresh}
     return {key: fresh[key] if key in fresh else known[key] for key in needed}
 

@@ -12,6 +12,7 @@ import numpy as np
 from leakscan.decide.calibration import Calibration, is_calibration, write_calibration
 from leakscan.decide.columns import Columns
 from leakscan.decide.fit import fit_calibration
+from leakscan.decide.second_look import look_of
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.fingerprint.pipeline import Timings
@@ -59,11 +60,11 @@ def calibrate(
     encoders = load_encoders(options)
     known = load_calibrations(encoders, None)
     name = dataset_names([str(source)])[0]
-    dataset = load_dataset(
-        str(source), name, encoders, options, LocalEngine(options.workers), progress, Timings()
-    )
+    engine = LocalEngine(options.workers)
+    dataset = load_dataset(str(source), name, encoders, options, engine, progress, Timings())
     side = distinct_pictures(dataset.rows)
-    names = Columns(dataset, side).subjects()
+    columns = Columns(dataset, side)
+    names = columns.subjects()
     labelled = np.array([subject is not None for subject in names])
     if not labelled.any():
         raise UsageError(
@@ -81,7 +82,14 @@ def calibrate(
     at = np.flatnonzero(labelled & (side.encoder == encoder))
     subjects = np.array([str(names[i]) for i in at.tolist()])
     before = known[encoder]
-    fitted = fit_calibration(encoder, name, before.cohort, before.top, side.fingerprints[at], subjects)
+    look = None
+    if any(e.card.encoder == encoder and kind == "chest_radiograph" for kind, e in encoders.items()):
+        pixels = [columns.pixels(int(row)) for row in side.rows[at]]
+        if any(where is not None for where in pixels):
+            look = look_of(pixels, engine, options.decode, progress)
+    fitted = fit_calibration(
+        encoder, name, before.cohort, before.top, side.fingerprints[at], subjects, look=look
+    )
     write_calibration(fitted, Path(output))
     if plots is not None:
         from leakscan.report.plots import calibration_plots
@@ -96,6 +104,7 @@ def calibrate(
         "impostor_pairs": fitted.tail.n_pairs,
         "genuine_pairs": len(fitted.genuine.score),
         "smallest_p_value": fitted.tail.floor,
+        "second_look": fitted.looks,
         "levels": held_against(before, fitted),
         "file": str(output),
     }

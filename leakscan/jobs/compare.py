@@ -14,6 +14,7 @@ import pyarrow as pa
 from leakscan import tables
 from leakscan.decide.calibration import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration import Calibration, read_calibration
+from leakscan.decide.looks import LookCache
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
@@ -172,11 +173,13 @@ def decide_and_report(
     decide = DecideOptions(options.same_ids, options.max_pairs, options.verify_seconds, options.decode)
     make_cache(options.cache)
     verdicts = VerdictCache(options.cache / "verdicts.parquet")
+    looks = LookCache(options.cache / "looks.parquet")
     comparisons = [
-        compare_datasets(a, b, cards, calibrations, decide, verdicts, engine, progress)
+        compare_datasets(a, b, cards, calibrations, decide, verdicts, engine, progress, looks)
         for a, b in combinations(datasets, 2)
     ]
     verdicts.save()
+    looks.save()
     outcome = _outcome(datasets, comparisons, options)
     policy = Policy(options.fail_on, options.max_unread, options.show_subjects)
     summary = summarise(outcome, cards, calibrations, policy, timings, time.monotonic() - began)

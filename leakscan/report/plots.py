@@ -58,8 +58,8 @@ def _grid(calibration: Calibration) -> tuple[Floats, Floats, Floats, Floats]:
     return score, tail.p_value(score), low, high
 
 
-def _missed(calibration: Calibration, score: Floats) -> Floats:
-    return np.array([calibration.genuine.missed(float(s)) for s in score])
+def _missed(calibration: Calibration, rate: Floats) -> Floats:
+    return np.array([calibration.missed(float(r)) for r in rate])
 
 
 def _scores(calibration: Calibration, axes: Axes) -> None:
@@ -69,7 +69,7 @@ def _scores(calibration: Calibration, axes: Axes) -> None:
     axes.semilogy(score, rate, color=_INK, label="strangers above this score (fitted tail)")
     axes.axvline(calibration.tail.threshold, color=_SOFT, ls=":", label="the fitted tail begins")
     if len(calibration.genuine.score):
-        missed = _missed(calibration, score)[:, 0]
+        missed = np.array([calibration.genuine.missed(float(s))[0] for s in score])
         axes.semilogy(score, np.maximum(1 - missed, 1e-12), color=_GENUINE, label="same person above")
     axes.set(
         xlabel="normalised score",
@@ -82,8 +82,8 @@ def _scores(calibration: Calibration, axes: Axes) -> None:
 
 def _det(calibration: Calibration, axes: Axes) -> None:
     """Detection error trade-off on normal deviates (ISO/IEC 19795-1)."""
-    score, rate, _, _ = _grid(calibration)
-    missed = np.clip(_missed(calibration, score), 1e-4, 1 - 1e-4)
+    _, rate, _, _ = _grid(calibration)
+    missed = np.clip(_missed(calibration, rate), 1e-4, 1 - 1e-4)
     deviate: Any = stats.norm.ppf
     axes.fill_between(deviate(rate), deviate(missed[:, 1]), deviate(missed[:, 2]), color=_SOFT, alpha=0.5)
     axes.plot(deviate(rate), deviate(missed[:, 0]), color=_INK)
@@ -97,8 +97,8 @@ def _det(calibration: Calibration, axes: Axes) -> None:
 
 def _cost(calibration: Calibration, axes: Axes) -> None:
     """Expected false pairs against missed subjects as the threshold moves, for runs of several sizes."""
-    score, rate, _, _ = _grid(calibration)
-    missed = _missed(calibration, score)[:, 0]
+    _, rate, _, _ = _grid(calibration)
+    missed = _missed(calibration, rate)[:, 0]
     for n, shade in zip(_SIZES, ("#6b8fb3", "#35618c", _INK), strict=True):
         axes.loglog(rate * n, np.maximum(missed, 1e-3), color=shade, label=f"{n:,} comparisons")
     axes.axvline(1.0, color=_SOFT, ls=":")

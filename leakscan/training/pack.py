@@ -14,7 +14,7 @@ from leakscan.errors import ImageError, SourceError
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.sources.formats import decode
 from leakscan.training.manifests import Film, films_of
-from leakscan.types import DecodeOptions, Progress, Silent
+from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Pack:
         widths: ``(n,)`` int, the width in pixels at which the film was found.
         groups: ``(n,)`` str, what is declared of sex, view and age; empty strings if nothing.
         unread: path and reason of every image that was left out.
+        refs: ``n`` files the films were read from; empty where nobody kept them.
     """
 
     films: npt.NDArray[np.uint8]
@@ -34,6 +35,7 @@ class Pack:
     widths: npt.NDArray[np.int64]
     groups: npt.NDArray[np.str_] | None = None
     unread: tuple[tuple[str, str], ...] = ()
+    refs: tuple[ImageRef, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def pack_manifest(
         np.array([c.width for _, c in kept], np.int64),
         np.array([f.group for f, _ in kept]),
         tuple(unread),
+        tuple(f.ref for f, _ in kept),
     )
 
 
@@ -127,4 +130,5 @@ def join_packs(packs: list[Pack]) -> Pack:
         widths=np.concatenate([p.widths for p in packs]),
         groups=np.concatenate(groups),
         unread=tuple(u for p in packs for u in p.unread),
+        refs=tuple(r for p in packs for r in p.refs) if all(p.refs for p in packs) else (),
     )

@@ -23,6 +23,7 @@ from torch import nn
 from leakscan.decide.calibration import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration import Calibration, write_calibration
 from leakscan.decide.fit import fit_calibration
+from leakscan.decide.fit_look import Look
 from leakscan.evaluation.encoder_figures import encode_pack, figures
 from leakscan.evaluation.metrics import pair_scores
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_digest, write_card
@@ -49,6 +50,7 @@ def ship(
     tests: Mapping[str, Pack],
     training: Mapping[str, Any],
     source: str = "NIH ChestX-ray14, calibration split",
+    looks: tuple[Look, Look] | None = None,
 ) -> Card:
     """Writes a model folder and returns its card.
 
@@ -65,6 +67,8 @@ def ship(
         tests: films to report on, by name.
         training: what to say of the training, for the card.
         source: of the calibration films, in words.
+        looks: compare the anatomy of pairs of calibration and of validation films; without them the
+            calibration has no second look.
     """
     folder.mkdir(parents=True, exist_ok=True)
     films = train.films[np.random.default_rng(0).permutation(len(train.films))]
@@ -98,7 +102,7 @@ def ship(
         ),
     )
     encoder = TorchEncoder(card, folder)
-    fitted = _calibration(encoder, source, calibration, validation)
+    fitted = shipped_calibration(encoder, source, calibration, validation, looks)
     write_calibration(fitted, folder / CALIBRATION_FILE)
     card = replace(
         card,
@@ -143,12 +147,25 @@ def impostor_scores(encoder: Encoder, source: str, pack: Pack) -> ImpostorScores
     )
 
 
-def _calibration(encoder: Encoder, source: str, calibration: Pack, validation: Pack) -> Calibration:
-    """Tail of the calibration subjects, on plain cosine similarities.
+def shipped_calibration(
+    encoder: Encoder,
+    source: str,
+    calibration: Pack,
+    validation: Pack,
+    looks: tuple[Look, Look] | None = None,
+) -> Calibration:
+    """Tails of the calibration subjects, on plain cosine similarities.
 
     On calibration and val subjects, scores normalised against a cohort of training subjects were no
     better beyond the noise of drawing the cohort (``leakscan.evaluation.tail_check``), and a file
     without a cohort holds nobody's fingerprint.
+
+    Args:
+        encoder: as users run it.
+        source: of the calibration films, in words.
+        calibration: films whose impostors make the tails.
+        validation: films for further genuine pairs.
+        looks: as for :func:`ship`.
     """
     return fit_calibration(
         encoder.card.encoder,
@@ -159,6 +176,7 @@ def _calibration(encoder: Encoder, source: str, calibration: Pack, validation: P
         calibration.subjects,
         encode_pack(encoder, validation.films)[0],
         validation.subjects,
+        *(looks or (None, None)),
     )
 
 

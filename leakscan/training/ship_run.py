@@ -15,6 +15,7 @@ from leakscan.errors import SourceError, UsageError
 from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.training.looks import look_at_pack
 from leakscan.training.pack import Pack, join_packs, pack_manifest
 from leakscan.training.run_folder import read_config
 from leakscan.training.ship import ship
@@ -85,7 +86,8 @@ def ship_run(
         return join_packs([pack_manifest(m, {split}, config.side, workers, progress, most) for m in chosen])
 
     tests = {TEST: packed(TEST)} if _has(manifests, TEST) else {}
-    calibration = packed(CALIBRATION)
+    validation, calibration = packed("val"), packed(CALIBRATION)
+    looks = (look_at_pack(calibration, workers, progress), look_at_pack(validation, workers, progress))
     ship(
         net.eval(),
         name,
@@ -93,12 +95,13 @@ def ship_run(
         config.side,
         run / name,
         packed("train", _GATE_FILMS),
-        packed("val"),
+        validation,
         calibration,
         drawn_slices(config.side) if slices is None else slices,
         tests,
         {k: training[k] for k in ("preset", "start", "steps", "train_films", "train_subjects", "words")},
         f"calibration split of {', '.join(m.name for m in manifests)}",
+        looks,
     )
     target = run / f"{name}.zip"
     with zipfile.ZipFile(target, "w") as z:

@@ -1,0 +1,181 @@
+"""Looks at the anatomy of the pairs whose fingerprints are most alike: best first, within a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.columns import Known
+from leakscan.decide.fit_look import Look
+from leakscan.decide.looks import LookCache
+from leakscan.decide.scored import Scored
+from leakscan.decide.verification import Features, Pixels, Task, over_pairs, window_features
+from leakscan.decide.verify.anatomy import AnatomyFeatures, AnatomyMatch, compare_anatomy, describe_anatomy
+from leakscan.types import DecodedImage, DecodeOptions, Engine, Progress
+
+_WINDOW = 512  # pairs: the features of at most twice as many films are needed at once
+_KEPT = 2000  # features kept from window to window, at most 145 kB each
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def look_again(
+    scored: Sequence[Scored],
+    pairs: Ints,
+    known: Known,
+    cache: LookCache,
+    engine: Engine,
+    options: DecodeOptions,
+    seconds: float,
+    progress: Progress,
+) -> dict[int, AnatomyMatch]:
+    """Looks at the best pair of pictures of every two subjects that score high enough.
+
+    Args:
+        scored: from ``score_persons``.
+        pairs: ``(n, 2)`` of pictures.
+        known: rows and pixels of both datasets.
+        cache: what was looked at before; is added to.
+        engine: runs the look.
+        options: for decoding.
+        seconds: of wall time; the rest stay unseen.
+        progress: is told.
+
+    Returns:
+        Position of a pair -> how the anatomy of its two pictures agrees.
+    """
+    found: dict[int, AnatomyMatch] = {}
+    tasks: list[Task] = []
+    waiting: list[tuple[int, str, str]] = []
+    for position in due(scored, partial(_names, known, pairs)):
+        (row_a, look_a), (row_b, look_b) = _pictures(pairs, known, position)
+        before = cache.get(look_a, look_b)
+        if before is not None:
+            found[position] = before
+            continue
+        pixels_a, pixels_b = known.a.pixels(row_a), known.b.pixels(row_b)
+        if pixels_a is not None and pixels_b is not None:
+            tasks.append(Task(f"a/{row_a}", f"b/{row_b}", pixels_a, pixels_b, 2))
+            waiting.append((position, look_a, look_b))
+    if tasks:
+        fresh = look_at(tasks, engine, options, seconds, progress)
+        for (position, look_a, look_b), match in zip(waiting, fresh, strict=True):
+            if match is not None:
+                found[position] = match
+                cache.add(look_a, look_b, match)
+    return found
+
+
+def look_at(
+    tasks: Sequence[Task], engine: Engine, options: DecodeOptions, seconds: float, progress: Progress
+) -> list[AnatomyMatch | None]:
+    """Compares the anatomy of pairs in the given order until the time is up.
+
+    Args:
+        tasks: best first; an image is described once while few enough others come between.
+        engine: runs them.
+        options: for decoding.
+        seconds: of wall time.
+        progress: is told.
+
+    Returns:
+        One entry per task: ``None`` for a pair that was not reached or cannot be read.
+    """
+    progress.start("Comparing anatomy", len(tasks))
+    deadline = time.monotonic() + seconds
+    out: list[AnatomyMatch | None] = [None] * len(tasks)
+    features: dict[str, Features | None] = {}
+    for start in range(0, len(tasks), _WINDOW):
+        if time.monotonic() > deadline:
+            break
+        window = range(start, min(start + _WINDOW, len(tasks)))
+        features = window_features([tasks[i] for i in window], features, _describe, engine, options, _KEPT)
+        for i, match in over_pairs(_compare, window, tasks, features, engine, deadline).items():
+            out[i] = match
+        progress.advance(len(window))
+    return out
+
+
+def look_of(
+    pixels: Sequence[Pixels | None], engine: Engine, options: DecodeOptions, progress: Progress
+) -> Look:
+    """Looks at pairs of one set of films, for ``fit_calibration``.
+
+    Args:
+        pixels: of each film, ``None`` where they are not at hand.
+        engine: runs the looks.
+        options: for decoding.
+        progress: is told.
+    """
+
+    def look(pairs: Ints) -> Floats:
+        out = np.full((len(pairs), 2), np.nan)
+        at, tasks = [], []
+        for position, (i, j) in enumerate(pairs.tolist()):
+            first, second = pixels[i], pixels[j]
+            if first is not None and second is not None:
+                at.append(position)
+                tasks.append(Task(str(i), str(j), first, second, 2))
+        for position, match in zip(at, look_at(tasks, engine, options, np.inf, progress), strict=True):
+            if match is not None:
+                out[position] = match.score, match.shared_px
+        return out
+
+    return look
+
+
+def due(scored: Sequence[Scored], named: Callable[[int], tuple[str, str] | None]) -> list[int]:
+    """Positions of the pairs to look at, best first: the best two pictures of every two subjects.
+
+    Args:
+        scored: from ``score_persons``.
+        named: position of a pair -> what its two pictures are called, ``None`` where nobody can look at
+            them. Names break ties, so that the order is the same whichever dataset is A.
+    """
+    ranked: list[tuple[float, str, str, int]] = []
+    for one in scored:
+        if not one.calibration.looks:
+            continue
+        p = one.calibration.tail.p_value(one.score)
+        codes = one.pair_of_subjects
+        best: dict[int, tuple[float, str, str, int]] = {}
+        for m in np.flatnonzero(~one.settled & (p <= one.calibration.look_p)).tolist():
+            position = int(one.at[m])
+            names = named(position)
+            if names is None:
+                continue
+            entry = (-float(one.picture[m]), min(names), max(names), position)
+            best[int(codes[m])] = min(entry, best.get(int(codes[m]), entry))
+        by_position = dict(zip(one.at.tolist(), one.score.tolist(), strict=True))
+        ranked += [(-by_position[position], a, b, position) for _, a, b, position in best.values()]
+    return [position for *_, position in sorted(ranked)]
+
+
+def _names(known: Known, pairs: Ints, position: int) -> tuple[str, str] | None:
+    (row_a, look_a), (row_b, look_b) = _pictures(pairs, known, position)
+    flat = known.a.side.ndim[pairs[position, 0]] == known.b.side.ndim[pairs[position, 1]] == 2
+    at_hand = known.a.pixels(row_a) is not None and known.b.pixels(row_b) is not None
+    return (look_a, look_b) if flat and at_hand else None
+
+
+def _pictures(pairs: Ints, known: Known, position: int) -> tuple[tuple[int, str], tuple[int, str]]:
+    """Row and name of the two pictures of a pair."""
+    i, j = pairs[position].tolist()
+    row_a, row_b = int(known.a.side.rows[i]), int(known.b.side.rows[j])
+    return (row_a, known.a.look(row_a)), (row_b, known.b.look(row_b))
+
+
+def _describe(image: DecodedImage) -> Features:
+    return describe_anatomy(image.values)
+
+
+def _compare(pair: tuple[Features | None, Features | None]) -> AnatomyMatch | None:
+    a, b = pair
+    if isinstance(a, AnatomyFeatures) and isinstance(b, AnatomyFeatures):
+        return compare_anatomy(a, b)
+    return None

@@ -1,0 +1,236 @@
+"""What the second look promises: honest p-values, one look a pair, nothing lost where nobody can look."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import drawn_subjects
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import store_rows, unit_vectors
+from made_up_encoder import CARD, ENCODER
+
+from leakscan.decide.calibration import Calibration, against_cohort, read_calibration, write_calibration
+from leakscan.decide.fit import fit_calibration
+from leakscan.decide.fit_look import look_at_impostors
+from leakscan.decide.impostors import impostor_pairs
+from leakscan.decide.looks import LookCache
+from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
+from leakscan.decide.second_look import look_of
+from leakscan.decide.tail import fit_tail
+from leakscan.decide.verdicts import VerdictCache
+from leakscan.decide.verify.anatomy import AnatomyMatch
+from leakscan.engines.local import LocalEngine
+from leakscan.fingerprint.pipeline import Dataset
+from leakscan.types import DecodeOptions, Silent
+
+Floats = npt.NDArray[np.float64]
+COHORT = unit_vectors(7, 300).astype(np.float16)
+SPREAD = 3.0  # of the pictures of one person: many of them lie among strangers
+
+
+def crowd(seed: int, subjects: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_]]:
+    """Two pictures of everybody, most too far apart for the score alone."""
+    centres = unit_vectors(seed, subjects)
+    near = centres + SPREAD * unit_vectors(seed + 1, subjects)
+    prints = np.concatenate([centres, near / np.linalg.norm(near, axis=1, keepdims=True)])
+    return prints.astype(np.float32), np.array([f"s{i}" for i in range(subjects)] * 2)
+
+
+def bones(names: npt.NDArray[np.str_], seed: int = 0) -> Any:
+    """A look at drawn numbers: pairs of one person match more often."""
+
+    def look(pairs: npt.NDArray[np.int64]) -> Floats:
+        rng = np.random.default_rng(seed)
+        same = names[pairs[:, 0]] == names[pairs[:, 1]]
+        return np.stack([rng.gamma(3.0, 0.15, len(pairs)) + 2.0 * same, np.full(len(pairs), 400.0)], axis=1)
+
+    return look
+
+
+@functools.cache
+def calibration() -> Calibration:
+    prints, names = crowd(5, 500)
+    return fit_calibration(ENCODER, "drawn people", COHORT, 200, prints, names, look=bones(names))
+
+
+def test_the_look_finds_people_that_the_score_misses() -> None:
+    fitted = calibration()
+    assert fitted.looks
+    alone, both = fitted.missed(1e-4, reach=0.0)[0], fitted.missed(1e-4)[0]
+    assert both < alone - 0.05
+    assert alone == pytest.approx(fitted.genuine.missed(fitted.tail.score_at(1e-4))[0], abs=0.01)
+
+
+def test_p_values_of_other_strangers_are_as_stated_after_the_look() -> None:
+    """Score, selection and look of strangers that nothing was fitted on."""
+    fitted = calibration()
+    prints, names = crowd(55, 700)
+    impostors = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200), keep=10**7)
+    assert impostors.images is not None
+    looked = fitted.tail.p_value(impostors.score) <= fitted.look_p
+    anatomy = np.full((len(looked), 2), np.nan)
+    anatomy[looked] = bones(names, seed=9)(impostors.images[looked].astype(np.int64))
+    p = fitted.p_value(impostors.score, anatomy)
+    for level in (3e-3, 1e-3, 1e-4):
+        rate = float(impostors.weight[p <= level].sum()) / impostors.n_subject_pairs
+        assert level / 4 < rate < 2 * level
+
+
+def test_no_p_value_passes_the_floor_and_pairs_not_looked_at_keep_theirs() -> None:
+    fitted = calibration()
+    assert fitted.joint_tail is not None
+    z = np.array([1.0, 5.0, 40.0])
+    nobody = np.full((3, 2), np.nan)
+    np.testing.assert_array_equal(fitted.p_value(z, nobody), fitted.tail.p_value(z))
+    seen = fitted.p_value(z, [[9.0, 400.0]] * 3)
+    assert seen[2] == fitted.joint_tail.floor
+    assert seen[0] == fitted.tail.p_value(1.0)  # such a score gets no look, whatever is claimed
+
+
+def test_fewer_looks_keep_the_weight_and_raise_the_smallest_p_value() -> None:
+    prints, names = crowd(5, 300)
+    sample = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200))
+    tail = fit_tail(sample, draws=20)
+    every = look_at_impostors(sample, tail, bones(names))
+    some = look_at_impostors(sample, tail, bones(names), most=500)
+    assert every.support == 1.0
+    assert some.looked.sum() <= 500 < every.looked.sum()
+    assert some.sample.weight.sum() == pytest.approx(every.sample.weight.sum())
+    assert some.support == pytest.approx(some.looked.sum() / every.looked.sum(), rel=0.1)
+
+
+def test_a_calibration_with_a_look_reads_back_and_one_without_stays_readable(tmp_path: Path) -> None:
+    fitted = calibration()
+    write_calibration(fitted, tmp_path / "with")
+    again = read_calibration(tmp_path / "with", [ENCODER])
+    assert (again.joint, again.joint_tail, again.look_p) == (fitted.joint, fitted.joint_tail, fitted.look_p)
+    assert again.missed(1e-4) == fitted.missed(1e-4)
+    plain = replace(fitted, joint=None, joint_tail=None, genuine=replace(fitted.genuine, anatomy=None))
+    write_calibration(plain, tmp_path / "without")
+    older = read_calibration(tmp_path / "without", [ENCODER])
+    assert not older.looks
+    assert older.missed(1e-4) == fitted.missed(1e-4, reach=0.0)
+
+
+def test_too_few_people_to_learn_from_make_no_look() -> None:
+    prints, names = crowd(5, 60)
+    names[60:] = [f"t{i}" for i in range(60)]  # nobody twice
+    assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=bones(names)).looks
+
+
+# Two datasets of drawn films
+
+FILMS = 4
+
+
+@functools.cache
+def film(subject: int, day: int) -> bytes:
+    moved = drawn_subjects.second_film(subject, day) if day else drawn_subjects.film(subject)
+    encoded = cv2.imencode(".png", moved.astype(np.uint8))[1]
+    return bytes(encoded.tobytes())
+
+
+def dataset(name: str, day: int, pixels: bool = True) -> Dataset:
+    """Films of four people, whose fingerprints are alike from day to day."""
+    near = unit_vectors(1, FILMS) + 0.25 * unit_vectors(20 + day, FILMS)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    rows = [
+        {"fingerprint": v, "path": f"{name}{i}.png", "preview": film(i, day) if pixels else None}
+        for i, v in enumerate(near)
+    ]
+    return Dataset(name, store_rows(rows), {}, {}, "k1")
+
+
+class Counting(LocalEngine):
+    """Counts what it is asked to do."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.items = 0
+
+    def map(self, function: Any, items: Any, chunk: int = 8) -> Iterator[Any]:
+        for result in super().map(function, items, chunk):
+            self.items += 1
+            yield result
+
+
+def compared(a: Dataset, b: Dataset, looks: LookCache, **kept: Any) -> Comparison:
+    verdicts, engine = kept.get("verdicts", VerdictCache(None)), kept.get("engine", LocalEngine(0))
+    return compare_datasets(
+        a, b, {ENCODER: CARD}, {ENCODER: calibration()}, DecideOptions(), verdicts, engine, Silent(), looks
+    )
+
+
+def bones_of(found: Comparison) -> dict[tuple[str, str], str]:
+    return {
+        (r["path_a"], r["path_b"]): sentence
+        for r in found.pairs
+        for sentence in r["evidence"]
+        if sentence.startswith("bones match at ")
+    }
+
+
+def test_candidates_get_a_look_and_the_evidence_says_what_it_found() -> None:
+    found = compared(dataset("a", 0), dataset("b", 1), LookCache(None))
+    said = bones_of(found)
+    assert {(f"a{i}.png", f"b{i}.png") for i in range(FILMS)} <= set(said)
+    assert int(said["a0.png", "b0.png"].split()[3]) > 10
+    (test,) = found.persons
+    assert test.looked == test.looks_due >= FILMS
+
+
+def test_a_second_run_looks_at_nothing_again(tmp_path: Path) -> None:
+    a, b = dataset("a", 0), dataset("b", 1)
+    looks, verdicts = LookCache(tmp_path / "looks.parquet"), VerdictCache(None)
+    first = compared(a, b, looks, verdicts=verdicts)
+    looks.save()
+    engine = Counting()
+    again = compared(a, b, LookCache(tmp_path / "looks.parquet"), verdicts=verdicts, engine=engine)
+    assert engine.items == 0
+    assert again.pairs == first.pairs
+
+
+def test_swapping_the_datasets_changes_no_figure() -> None:
+    a, b = dataset("a", 0), dataset("b", 1)
+    one, two = compared(a, b, LookCache(None)), compared(b, a, LookCache(None))
+    figures = ("score", "p_value", "q_value", "decision", "evidence")
+    assert [(r["path_a"], r["path_b"], *(r[f] for f in figures)) for r in one.pairs] == [
+        (r["path_b"], r["path_a"], *(r[f] for f in figures)) for r in two.pairs
+    ]
+
+
+def test_without_pixels_the_score_decides_alone() -> None:
+    found = compared(dataset("a", 0, pixels=False), dataset("b", 1), LookCache(None))
+    assert not bones_of(found)
+    (test,) = found.persons
+    assert test.looked == 0 < test.looks_due
+    assert test.missed_review == calibration().missed(test.review_p, reach=0.0)
+    assert all(r["p_value"] == pytest.approx(calibration().tail.p_value(r["score"])) for r in found.pairs)
+
+
+def test_films_that_are_not_at_hand_are_not_looked_at() -> None:
+    look = look_of([film(0, 0), None, film(0, 1)], LocalEngine(0), DecodeOptions(), Silent())
+    found = look(np.array([[0, 1], [0, 2]]))
+    assert np.isnan(found[0]).all()
+    assert found[1, 0] > 0
+
+
+def test_looks_are_remembered_by_version_and_a_damaged_file_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, match = tmp_path / "looks.parquet", AnatomyMatch(9, 30, 1.27, 224)
+    cache = LookCache(path)
+    cache.add("x", "a", match)
+    cache.save()
+    assert LookCache(path).get("a", "x") == LookCache(path).get("x", "a") == match
+    monkeypatch.setattr("leakscan.decide.looks.VERSION", "look-next")
+    assert LookCache(path).get("a", "x") is None
+    path.write_bytes(b"no parquet")
+    assert LookCache(path).get("a", "x") is None
