@@ -81,10 +81,10 @@ def fit_calibration(
     sample = impostor_pairs(prints, subjects, statistics, source=source)
     tail = fit_tail(sample)
     each = _PAIRS_PER_SUBJECT if look is None else _LOOKED_PER_SUBJECT
-    sets = [_genuine(prints, subjects, statistics, each)]
+    sets = [genuine_pairs(prints, subjects, statistics, each)]
     looks = [look]
     if more_prints is not None and more_subjects is not None:
-        sets.append(_genuine(more_prints, more_subjects, against_cohort(more_prints, cohort, top), each))
+        sets.append(genuine_pairs(more_prints, more_subjects, against_cohort(more_prints, cohort, top), each))
         looks.append(more_look)
     genuine = _joined(sets)
     if look is None or None in looks:
@@ -108,7 +108,7 @@ def fit_calibration(
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class GenuinePairs:
     """Genuine pairs of one set of images."""
 
     images: npt.NDArray[np.int64]
@@ -116,7 +116,7 @@ class _Pairs:
     owner: npt.NDArray[np.int32]
 
 
-def _joined(sets: list[_Pairs]) -> Genuine:
+def _joined(sets: list[GenuinePairs]) -> Genuine:
     offset, owners = 0, []
     for pairs in sets:
         owners.append(pairs.owner + np.int32(offset))
@@ -124,7 +124,7 @@ def _joined(sets: list[_Pairs]) -> Genuine:
     return Genuine(np.concatenate([pairs.score for pairs in sets]), np.concatenate(owners))
 
 
-def _anatomy(pairs: _Pairs, tail: Tail, look_p: float, look: Look) -> npt.NDArray[np.float64]:
+def _anatomy(pairs: GenuinePairs, tail: Tail, look_p: float, look: Look) -> npt.NDArray[np.float64]:
     """``(g, 2)`` of the pairs whose score gets them a second look; NaN for the others."""
     out = np.full((len(pairs.score), 2), np.nan)
     high = np.flatnonzero(tail.p_value(pairs.score) <= look_p)
@@ -133,9 +133,9 @@ def _anatomy(pairs: _Pairs, tail: Tail, look_p: float, look: Look) -> npt.NDArra
     return out
 
 
-def _genuine(
+def genuine_pairs(
     prints: Prints, subjects: Names, statistics: CohortStatistics, each: int, seed: int = 0
-) -> _Pairs:
+) -> GenuinePairs:
     """The pairs of every subject, at most ``each`` drawn of one, with their normalised scores."""
     rng = np.random.default_rng(seed)
     names, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
@@ -151,7 +151,7 @@ def _genuine(
     a, b = np.concatenate(first), np.concatenate(second)
     cosine = (prints[a] * prints[b]).sum(axis=1)
     mean, std = statistics.mean, statistics.std
-    return _Pairs(
+    return GenuinePairs(
         np.stack([a, b], axis=1).astype(np.int64),
         normalise(cosine, mean[a], std[a], mean[b], std[b]).astype(np.float32),
         np.concatenate(owner).astype(np.int32),

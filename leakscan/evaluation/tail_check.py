@@ -8,53 +8,30 @@ where every pair of images weighs the same stand beside (``actual_by_image``). P
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.bulk import bulk_map
+from leakscan.decide.bulk import LocationScale, bulk_map
 from leakscan.decide.discovery import best_of_units, q_values, share_false_among_first, unit_p_value
 from leakscan.decide.impostors import ImpostorSample, impostor_pairs
 from leakscan.decide.normalise import TOP, CohortStatistics, cohort_statistics, normalise, soften
 from leakscan.decide.tail import Tail, fit_tail
-from leakscan.evaluation.encoder_figures import encode_pack
-from leakscan.fingerprint.encoders.encoder import TorchEncoder
-from leakscan.fingerprint.encoders.registry import card_for
-from leakscan.training.pack import pack_manifest
+from leakscan.evaluation.splits import COHORT, Split, load_cohort, load_splits, measured_encoder, short
 
 Floats = npt.NDArray[np.float64]
 
 LEVELS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7)
-COHORT = 1000
 _TOPS = (50, 100, 200, 400, COHORT)
 _RULES = ("cosine", "softened", "as_norm")
 _FIT_SUBJECTS = 450  # 1e5 pairs of subjects
 _HALVES = 20
-
-
-@dataclass(frozen=True)
-class Split:
-    """Fingerprints of one split; ``subjects`` has no empty name."""
-
-    prints: npt.NDArray[np.float32]
-    subjects: npt.NDArray[np.str_]
-
-    def of(self, names: npt.NDArray[np.str_]) -> Split:
-        """The images of some subjects."""
-        wanted = np.isin(self.subjects, names)
-        return Split(self.prints[wanted], self.subjects[wanted])
-
-    def with_(self, other: Split) -> Split:
-        """Both splits as one."""
-        return Split(np.concatenate([self.prints, other.prints]), np.append(self.subjects, other.subjects))
 
 
 @dataclass(frozen=True)
@@ -114,11 +91,11 @@ def stated_and_actual(tail: Tail, counted: ImpostorSample, least: float = 30.0) 
         rows.append(
             {
                 "stated": rate,
-                "actual": _short(found),
-                "actual_by_image": _short(by_image),
+                "actual": short(found),
+                "actual_by_image": short(by_image),
                 "image_pairs": count,
-                "ratio": _short(rate / found) if found else None,
-                "interval": [_short(low), _short(high)],
+                "ratio": short(rate / found) if found else None,
+                "interval": [short(low), short(high)],
                 "inside": _inside(found, low, high, tail),
             }
         )
@@ -126,31 +103,33 @@ def stated_and_actual(tail: Tail, counted: ImpostorSample, least: float = 30.0) 
 
 
 def mapped_stated_and_actual(tail: Tail, counted: Split, rule: Rule) -> dict[str, Any]:
-    """As :func:`stated_and_actual`, after location and scale were taken from the images' own bulk.
+    """As :func:`stated_and_actual`, after location and scale were taken from the images' own bulk."""
+    fitted = bulk_of(counted, tail, rule.statistics(counted))
+    sample = rule.sample(counted)
+    return {
+        "location": short(fitted.location),
+        "scale": short(fitted.scale),
+        "disagreement": short(fitted.disagreement),
+        "out_of_domain": fitted.out_of_domain,
+        "levels": stated_and_actual(tail, replace(sample, score=fitted.to_tail(sample.score))),
+    }
+
+
+def bulk_of(split: Split, tail: Tail, statistics: CohortStatistics | None) -> LocationScale:
+    """How the scores of a split lie against a tail, as a run would find them.
 
     Rows and columns of the bulk are one image each of two random halves of the subjects.
     """
     rng = np.random.default_rng(0)
-    order = rng.permutation(len(counted.subjects))
-    _, first = np.unique(counted.subjects[order], return_index=True)
+    order = rng.permutation(len(split.subjects))
+    _, first = np.unique(split.subjects[order], return_index=True)
     one = rng.permutation(order[first])
     left, right = one[: len(one) // 2], one[len(one) // 2 :]
-    found = rule.statistics(counted)
-    scores = counted.prints[left] @ counted.prints[right].T
-    if found is not None:
-        scores = normalise(
-            scores, found.mean[left, None], found.std[left, None], found.mean[right], found.std[right]
-        )
-    fitted = bulk_map(scores, tail, genuine_share=2.0 / len(one))
-    sample = rule.sample(counted)
-    moved = ImpostorSample(**{**sample.__dict__, "score": fitted.to_tail(sample.score)})
-    return {
-        "location": _short(fitted.location),
-        "scale": _short(fitted.scale),
-        "disagreement": _short(fitted.disagreement),
-        "out_of_domain": fitted.out_of_domain,
-        "levels": stated_and_actual(tail, moved),
-    }
+    scores = split.prints[left] @ split.prints[right].T
+    if statistics is not None:
+        mean, std = statistics.mean, statistics.std
+        scores = normalise(scores, mean[left, None], std[left, None], mean[right], std[right])
+    return bulk_map(scores, tail, genuine_share=2.0 / len(one))
 
 
 def extrapolation(fit_from: Split, count_on: Split, rule: Rule, disjoint: bool) -> list[dict[str, Any]]:
@@ -181,12 +160,12 @@ def extrapolation(fit_from: Split, count_on: Split, rule: Rule, disjoint: bool) 
             )
     return [
         {
-            "stated": _short(level),
-            "times_rule_of_three": _short(level / (3.0 / tail.n_effective)),
-            "actual_over_stated_mean": _short(float(np.mean([r for r, _, _ in rows]))),
-            "range_of_runs": [_short(min(r for r, _, _ in rows)), _short(max(r for r, _, _ in rows))],
-            "image_pairs_mean": _short(float(np.mean([n for _, n, _ in rows]))),
-            "inside_interval": _short(float(np.mean([inside for _, _, inside in rows]))),
+            "stated": short(level),
+            "times_rule_of_three": short(level / (3.0 / tail.n_effective)),
+            "actual_over_stated_mean": short(float(np.mean([r for r, _, _ in rows]))),
+            "range_of_runs": [short(min(r for r, _, _ in rows)), short(max(r for r, _, _ in rows))],
+            "image_pairs_mean": short(float(np.mean([n for _, n, _ in rows]))),
+            "inside_interval": short(float(np.mean([inside for _, _, inside in rows]))),
         }
         for level, rows in found.items()
         if level <= tail.share
@@ -220,8 +199,8 @@ def cost(tail: Tail, candidates: int = 10**6, units: int = 10**5, gallery: int =
     return {
         "comparisons": units * gallery,
         "candidates": candidates,
-        "seconds": _short(seconds),
-        "peak_gib_of_the_whole_check": _short(peak),
+        "seconds": short(seconds),
+        "peak_gib_of_the_whole_check": short(peak),
         "found": int((q <= 0.01).sum()),
     }
 
@@ -246,9 +225,9 @@ def check(splits: dict[str, Split], cohort: npt.NDArray[np.float32]) -> dict[str
         start = time.perf_counter()
         tail = fit_tail(fit_on(rule))
         out[name] = {
-            "fit_seconds": _short(time.perf_counter() - start),
-            "tail": {k: _short(getattr(tail, k)) for k in ("share", "threshold", "shape", "scale", "floor")},
-            "goodness_of_fit_p": _short(tail.fit.p_value),
+            "fit_seconds": short(time.perf_counter() - start),
+            "tail": {k: short(getattr(tail, k)) for k in ("share", "threshold", "shape", "scale", "floor")},
+            "goodness_of_fit_p": short(tail.fit.p_value),
             "tar_nih_test": tar(splits["nih_test"], rule),
             "tar_ieee8023": tar(splits["ieee8023"], rule),
             "nih_test": stated_and_actual(tail, rule.sample(splits["nih_test"])),
@@ -269,42 +248,10 @@ def _inside(rate: float, low: float, high: float, tail: Tail) -> bool:
     return rate <= high and (rate >= low or low <= tail.floor * 1.001)
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.3g}")
-
-
 def main() -> None:
     """Entry point of the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path, help="folder with cxr/")
-    parser.add_argument(
-        "--encoder", help="name of an encoder for chest radiographs (default: the shipped one)"
-    )
-    arguments = parser.parse_args()
-    entry = card_for("chest_radiograph", arguments.encoder)
-    if entry is None:
-        parser.error("there is no encoder for chest radiographs")
-    encoder = TorchEncoder(*entry)
-
-    def load(folder: str, split: str, one_each: int = 0) -> Split:
-        pack = pack_manifest(arguments.data / "cxr" / folder / "manifest.csv", {split}, encoder.card.side)
-        films, subjects = pack.films, pack.subjects
-        if one_each:
-            order = np.random.default_rng(0).permutation(len(subjects))
-            _, first = np.unique(subjects[order], return_index=True)
-            chosen = np.random.default_rng(1).permutation(order[first])[:one_each]
-            films, subjects = films[chosen], subjects[chosen]
-        return Split(encode_pack(encoder, films)[0], subjects)
-
-    splits = {
-        "calibration": load("nih", "calibration"),
-        "val": load("nih", "val"),
-        "nih_test": load("nih", "test"),
-        "ieee8023": load("ieee8023", "eval_only"),
-    }
-    result = check(splits, load("nih", "train", COHORT).prints)
+    encoder, _, arguments = measured_encoder(__doc__)
+    result = check(load_splits(encoder, arguments.data), load_cohort(encoder, arguments.data))
     print(json.dumps({"encoder": encoder.card.encoder, **result}, indent=1))
 
 

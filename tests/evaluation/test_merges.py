@@ -5,25 +5,23 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import unit_vectors
 
 from leakscan.decide.calibration import Calibration
 from leakscan.decide.fit import fit_calibration
-from leakscan.evaluation.merges import (
-    RULES,
-    deal,
-    decide,
-    decided_by,
+from leakscan.decide.verify.anatomy import AnatomyMatch
+from leakscan.evaluation.fusion import fusion
+from leakscan.evaluation.merge_cases import deal, decide, new_names
+from leakscan.evaluation.merge_figures import (
     false_discovery,
     falsely_accused,
-    fusion,
-    new_names,
     recall,
     summed_up,
     with_interval,
 )
-from leakscan.evaluation.tail_check import Split
+from leakscan.evaluation.splits import Split
 
 CODES = np.repeat(np.arange(100), [3] * 60 + [1] * 40)
 ONCE = np.ones(6)
@@ -147,17 +145,38 @@ def test_an_interval_holds_its_mean_and_is_a_point_where_nothing_varies() -> Non
     assert with_interval(found, lambda o, t: np.ones(len(t)), 440) == [1.0, 1.0, 1.0]
 
 
-def test_another_normalisation_lasts_as_long_as_it_is_asked_for() -> None:
-    split = people(440, 2)
-    _, codes = np.unique(split.subjects, return_inverse=True)
-    merge = deal(codes, 0.1, 0)
-    before = decide(split, merge, calibration(), 0.3).test.bulk
-    with decided_by(RULES["cosine"]):
-        plain = decide(split, merge, calibration(), 0.3).test.bulk
-    assert before is not None
-    assert plain is not None
-    assert plain.scale < before.scale / 5
-    assert decide(split, merge, calibration(), 0.3).test.bulk == before
+def test_a_look_that_tells_people_apart_finds_more_of_them() -> None:
+    """Films so far apart that the score misses most, and bones that always match where they should."""
+    split = people(440, 2, apart=3.0)
+    names, codes = np.unique(split.subjects, return_inverse=True)
+    known = people(800, 2, apart=3.0, seed=71)
+
+    def bones(films: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
+        same = subjects[films[:, 0]] == subjects[films[:, 1]]
+        return np.stack(
+            [np.where(same, 4.0, (films.sum(axis=1) % 97) / 97), np.full(len(films), 400.0)], axis=1
+        )
+
+    def looks(films: list[tuple[int, int]]) -> list[AnatomyMatch | None]:
+        found = bones(np.array(films, np.int64).reshape(-1, 2), split.subjects)
+        return [AnatomyMatch(9, 30, float(score), int(px)) for score, px in found]
+
+    fitted = fit_calibration(
+        "made-up@1",
+        "random directions",
+        np.zeros((0, 128), np.float16),
+        0,
+        known.prints,
+        known.subjects,
+        look=lambda films: bones(films, known.subjects),
+    )
+    merge = deal(codes, 0.3, 0)
+    alone = decide(split, merge, fitted, 0.2)
+    both = decide(split, merge, fitted, 0.2, looks=looks)
+    ones = np.ones(len(names))
+    assert recall(both.first, both.leaked, ones) > recall(alone.first, alone.leaked, ones) + 0.1
+    assert false_discovery(both.first, ones) < 0.5 * false_discovery(alone.first, ones)
+    assert both.test.looked == both.test.looks_due > 0 == alone.test.looked
 
 
 def test_more_declared_films_find_more() -> None:

@@ -1,0 +1,141 @@
+"""What the second look at the anatomy adds, and whether its p-values hold.
+
+``python -m leakscan.evaluation.look_check DATA`` takes the calibration that lies beside an encoder's card,
+and films it was not fitted on: nih test and other hospitals. The scores of either are first mapped by their
+own bulk, as in a run. Impostors whose score is due a look get one, and the share of pairs of subjects whose
+p-value is below a level stands beside that level. Every subject with genuine pairs weighs the same. Prints
+JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from leakscan.cli.output import RichProgress
+from leakscan.decide.bulk import LocationScale
+from leakscan.decide.calibration import FILE, Calibration, against_cohort, read_calibration
+from leakscan.decide.fit import genuine_pairs
+from leakscan.decide.fit_look import Look, look_at_impostors
+from leakscan.decide.impostors import impostor_pairs
+from leakscan.decide.persons import LOOSE_FMR
+from leakscan.decide.second_look import look_of
+from leakscan.engines.local import LocalEngine
+from leakscan.errors import ModelError
+from leakscan.evaluation.metrics import estimate, subject_draws
+from leakscan.evaluation.splits import Split, load_splits, measured_encoder, short
+from leakscan.evaluation.tail_check import LEVELS, bulk_of
+from leakscan.types import DecodeOptions
+
+Floats = npt.NDArray[np.float64]
+
+MOST_LOOKS = 40_000
+"""Impostor pairs that are looked at, of each set of films."""
+_LEAST_FALSE = 30.0  # expected false pairs behind a level
+_GENUINE_EACH = 10  # pairs of one subject
+_TAR_LEVELS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+_DRAWS = 500
+
+
+def check(split: Split, calibration: Calibration, look: Look) -> dict[str, Any]:
+    """Levels and power on one set of films.
+
+    Args:
+        split: films with their subjects.
+        calibration: with a second look; of the encoder that made the fingerprints.
+        look: compares the anatomy of pairs of the films.
+    """
+    bulk = bulk_of(split, calibration.tail, against_cohort(split.prints, calibration.cohort, calibration.top))
+    return {
+        "location": short(bulk.location),
+        "scale": short(bulk.scale),
+        "factor_unexplained": short(float(np.exp(bulk.disagreement))),
+        "levels": stated_and_actual_with_looks(split, calibration, look, bulk),
+        "power": power(split, calibration, look, bulk),
+    }
+
+
+def stated_and_actual_with_looks(
+    split: Split, calibration: Calibration, look: Look, bulk: LocationScale
+) -> list[dict[str, Any]]:
+    """A row for every level at which 30 false matches are expected; arguments of :func:`check`."""
+    tail = calibration.joint_tail
+    assert tail is not None
+    statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
+    sample = impostor_pairs(split.prints, split.subjects, statistics, keep=10**7)
+    mapped = replace(sample, score=bulk.to_tail(sample.score))
+    impostors = look_at_impostors(mapped, calibration.tail, look, most=MOST_LOOKS)
+    p = calibration.p_value(impostors.sample.score, impostors.anatomy)
+    rows = []
+    for level in LEVELS:
+        if level > calibration.look_p or level < tail.floor or level * sample.n_subject_pairs < _LEAST_FALSE:
+            continue
+        rate = float(impostors.sample.weight[p <= level].sum()) / sample.n_subject_pairs
+        low, high = (float(v) for v in tail.interval(tail.score_at(level), subjects=sample.n_subjects))
+        rows.append(
+            {
+                "stated": level,
+                "actual": short(rate),
+                "ratio": short(level / rate) if rate else None,
+                "interval": [short(low), short(high)],
+                "inside": low <= rate <= high,
+            }
+        )
+    return rows
+
+
+def power(split: Split, calibration: Calibration, look: Look, bulk: LocationScale) -> dict[str, Any]:
+    """True accept rate at stated false match rates by the score, and with the look; ``[value, low, high]``.
+
+    ``searched`` counts a pair as found only if the search of a run reaches it (``LOOSE_FMR``) by score;
+    arguments of :func:`check`.
+    """
+    statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
+    pairs = genuine_pairs(split.prints, split.subjects, statistics, _GENUINE_EACH)
+    score = bulk.to_tail(pairs.score)
+    alone = calibration.tail.p_value(score)
+    anatomy = np.full((len(score), 2), np.nan)
+    due = np.flatnonzero(alone <= calibration.look_p)
+    anatomy[due] = look(pairs.images[due])
+    seen = calibration.p_value(score, anatomy)
+    near = np.where((alone <= LOOSE_FMR)[:, None], anatomy, np.nan)
+    searched = calibration.p_value(score, near)
+    found = {"score": alone, "with_looks": seen, "with_looks_searched": searched}
+    return {
+        f"{level:g}": {name: _share(p <= level * (1 + 1e-6), pairs.owner) for name, p in found.items()}
+        for level in _TAR_LEVELS
+        if level >= calibration.tail.floor
+    }
+
+
+def _share(hit: npt.NDArray[np.bool_], owner: npt.NDArray[np.int32]) -> list[float]:
+    _, code, counts = np.unique(owner, return_inverse=True, return_counts=True)
+    each = np.bincount(code, hit) / counts
+    draws = subject_draws(len(each), _DRAWS) @ each / len(each)
+    found = estimate(float(each.mean()), draws, len(each))
+    return [short(v) for v in (found.value, found.low, found.high)]
+
+
+def main() -> None:
+    """Entry point of the module."""
+    encoder, folder, arguments = measured_encoder(__doc__)
+    calibration = read_calibration(folder / FILE, [encoder.card.encoder])
+    if not calibration.looks:
+        raise ModelError(f"{folder / FILE} has no second look: nothing to measure.")
+    splits = load_splits(encoder, arguments.data)
+    progress = RichProgress(Console(stderr=True), True)
+    engine = LocalEngine(arguments.workers)
+    found = {
+        name: check(splits[name], calibration, look_of(splits[name].refs, engine, DecodeOptions(), progress))
+        for name in ("nih_test", "ieee8023")
+    }
+    print(json.dumps({"encoder": encoder.card.encoder, **found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
