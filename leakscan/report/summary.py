@@ -213,6 +213,8 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
         "review_missed_share": interval(test.missed_review),
         "expected_false_among_first": {str(k): round(v, 4) for k, v in test.first_false.items()},
         "own_scores": None if test.bulk is None else test.bulk.__dict__,
+        "looks_due": test.looks_due,
+        "looked": test.looked,
         "caution": test.caution or None,
     }
 

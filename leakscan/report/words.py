@@ -68,6 +68,13 @@ def person_words(test: PersonTest) -> list[str]:
         f"its pairs are expected to be false, and {_share(test.missed_review)} of repeated subjects lie "
         "below it."
     )
+    if test.looks_due:
+        left = test.looks_due - test.looked
+        words.append(
+            f"{test.looked:,} of {test.looks_due:,} pairs of subjects with a high score got a second look at "
+            "their anatomy, which counts in their p-values."
+            + (f" The other {left:,} keep the p-value of their score: no pixels, or no time." if left else "")
+        )
     if test.first_false:
         parts = [f"{share:.0%} of the first {k:,}" for k, share in test.first_false.items()]
         words.append(f"Expected false pairs in the review list, best first: {', '.join(parts)}.")
