@@ -107,7 +107,7 @@ def leakscan(
 
     monkeypatch.chdir(tmp_path)
     # By name, because `leakscan.compare` is the function of the public API.
-    monkeypatch.setattr(importlib.import_module("leakscan.jobs.compare"), "TorchEncoder", loaded_once)
+    monkeypatch.setattr(importlib.import_module("leakscan.jobs.compare"), "load_encoder", loaded_once)
 
     def call(command: str, *arguments: object) -> Ran:
         given = [command, *map(str, arguments)]

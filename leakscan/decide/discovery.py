@@ -9,8 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def unit_p_value(p: npt.ArrayLike, comparisons: npt.ArrayLike) -> Floats:
@@ -42,7 +45,7 @@ def best_of_units(p: npt.ArrayLike, unit: npt.ArrayLike, units: int) -> Floats:
     return best
 
 
-def q_values(p_units: npt.ArrayLike, total: int | None = None) -> Floats:
+def q_values(p_units: npt.ArrayLike, total: int | None = None, found: npt.ArrayLike | None = None) -> Floats:
     """Benjamini-Hochberg q-values (1995): the false discovery rate at which each unit is found.
 
     The rate is controlled for independent and for positively dependent tests (Benjamini and
@@ -51,6 +54,8 @@ def q_values(p_units: npt.ArrayLike, total: int | None = None) -> Floats:
     Args:
         p_units: ``(m,)`` 0..1.
         total: tested units, at least ``m``; those not given have p = 1.
+        found: ``(m,)`` discoveries that calling every unit up to this one makes, at least 1; by default
+            every unit is one. Fewer where several units are one discovery (:func:`groups_found`).
 
     Raises:
         ValueError: ``total`` is smaller than ``m``.
@@ -60,10 +65,43 @@ def q_values(p_units: npt.ArrayLike, total: int | None = None) -> Floats:
     if tested < len(p):
         raise ValueError(f"{len(p)} units have p-values, but only {tested} were tested")
     order = np.argsort(p, kind="stable")
-    raw = p[order] * tested / np.arange(1, len(p) + 1)
+    each = np.arange(1, len(p) + 1) if found is None else np.asarray(found)[order]
+    raw = p[order] * tested / each
     q = np.empty(len(p))
     q[order] = np.minimum(np.minimum.accumulate(raw[::-1])[::-1], 1.0)
     return q
+
+
+def groups_found(p: npt.ArrayLike, unit_a: npt.ArrayLike, unit_b: npt.ArrayLike, at: npt.ArrayLike) -> Ints:
+    """How many groups of units hang together by the pairs at or below a p-value.
+
+    The films of one unknown subject are many units and many pairs, but one discovery. Counted as
+    vertices with an edge less the edges of a minimum spanning forest, both up to the p-value (Kruskal
+    1956), so that all levels are counted at once.
+
+    Args:
+        p: ``(c,)`` of the candidate pairs, above 0.
+        unit_a: ``(c,)`` int, from 0: the unit of each in A.
+        unit_b: in B.
+        at: ``(m,)`` p-values.
+
+    Returns:
+        ``(m,)``.
+    """
+    level, a, b = np.asarray(p, np.float64), np.asarray(unit_a, np.int64), np.asarray(unit_b, np.int64)
+    order = np.lexsort((level, b, a))
+    first = np.ones(len(order), bool)
+    first[1:] = (np.diff(a[order]) != 0) | (np.diff(b[order]) != 0)
+    level, a, b = level[order][first], a[order][first], b[order][first]
+    n_a, n_b = (int(x.max(initial=-1)) + 1 for x in (a, b))
+    graph = coo_array((level, (a, n_a + b)), shape=(n_a + n_b, n_a + n_b))
+    joined = np.sort(minimum_spanning_tree(graph.tocsr()).data)
+    touched = np.full(n_a + n_b, np.inf)
+    np.minimum.at(touched, a, level)
+    np.minimum.at(touched, n_a + b, level)
+    touched.sort()
+    where = np.asarray(at, np.float64)
+    return np.searchsorted(touched, where, "right") - np.searchsorted(joined, where, "right")
 
 
 def expected_false_pairs(p_threshold: npt.ArrayLike, comparisons: int) -> Floats:

@@ -1,7 +1,8 @@
 """Do two images show one person? From scores and looks to p-values, q-values and decisions.
 
 One test is "the best match of this subject in the other dataset is a stranger"; the family of tests is
-one dataset's subjects that no copy has settled.
+one dataset's subjects that no copy has settled. Discoveries are counted in groups of subjects that hang
+together: where nobody declares subjects, the films of one person are many tests but one discovery.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ import numpy.typing as npt
 
 from leakscan.decide.bulk import LocationScale
 from leakscan.decide.calibration import LEAK_Q, REVIEW_EXPECTED_FALSE
-from leakscan.decide.discovery import best_of_units, q_values, share_false_among_first, unit_p_value
+from leakscan.decide.discovery import (
+    best_of_units,
+    groups_found,
+    q_values,
+    share_false_among_first,
+    unit_p_value,
+)
 from leakscan.decide.scored import CHECKABLE_SUBJECTS, Scored
 from leakscan.decide.tail import Tail
 from leakscan.decide.verify.anatomy import AnatomyMatch
@@ -25,6 +32,7 @@ _ALL_LOOKED = 0.99  # of those due a second look, from which on the run promises
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -130,8 +138,8 @@ def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTe
     calibration, a, b, settled = scored.calibration, scored.a, scored.b, scored.settled
     p = calibration.p_value(scored.score, anatomy)
     q = np.maximum(
-        _family_q(scored.code_a, p, settled, scored.open_a, len(b.templates)),
-        _family_q(scored.code_b, p, settled, scored.open_b, len(a.templates)),
+        _family_q(scored.code_a, scored.code_b, p, ~settled, scored.open_a, len(b.templates)),
+        _family_q(scored.code_b, scored.code_a, p, ~settled, scored.open_b, len(a.templates)),
     )
     due = calibration.looks & ~settled & (calibration.tail.p_value(scored.score) <= calibration.look_p)
     n_due = len(np.unique(scored.pair_of_subjects[due]))
@@ -175,26 +183,27 @@ def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTe
     )
 
 
-def _family_q(
-    code: Ints, p: Floats, settled: npt.NDArray[np.bool_], open_units: npt.NDArray[np.bool_], others: int
-) -> Floats:
+def _family_q(own: Ints, other: Ints, p: Floats, tested: Bools, open_units: Bools, others: int) -> Floats:
     """q-values of all pairs in the family of one dataset's open subjects.
 
     Args:
-        code: ``(n,)`` subject of each pair in this dataset.
+        own: ``(n,)`` subject of each pair in this dataset.
+        other: ``(n,)`` in the other.
         p: ``(n,)``.
-        settled: ``(n,)`` pairs that need no test.
+        tested: ``(n,)`` which pairs no copy has settled.
         open_units: ``(subjects,)`` which subjects are tested.
         others: subjects of the other dataset, among which the best match was sought.
     """
-    best = best_of_units(p[~settled], code[~settled], len(open_units))
-    tests = np.sort(unit_p_value(best[open_units], others))
-    if not len(tests):
+    at = np.flatnonzero(tested & open_units[own])
+    best = best_of_units(p[at], own[at], len(open_units))[open_units]
+    best = np.sort(best)
+    if not len(best):
         return np.ones(len(p))
+    found = np.maximum(groups_found(p[at], own[at], other[at], best), 1)
     # A pair is called a leak exactly where the tests up to its p-value are: the q-value of the
     # first test that is no better than it.
-    q = np.append(q_values(tests), 1.0)
-    return np.asarray(q[np.searchsorted(tests, unit_p_value(p, others), side="left")], np.float64)
+    q = np.append(q_values(unit_p_value(best, others), found=found), 1.0)
+    return np.asarray(q[np.searchsorted(best, p, side="left")], np.float64)
 
 
 def _expected(p: float, subjects: int, comparisons: int, tail: Tail) -> tuple[float, float, float]:

@@ -8,6 +8,8 @@ _PROJECTION = {"CR", "DX", "DR", "RF", "XR"}
 _FRONTAL = {"PA", "AP", "AP SUPINE", "AP ERECT", "PA ERECT", "AP AXIAL"}
 _CHEST = {"CHEST", "THORAX", "LUNG", "CHEST_TO_ABDOMEN"}
 _BRAIN = {"BRAIN", "HEAD", "SKULL"}
+REFUSED: dict[Kind, Kind] = {"chest_radiograph": "other_2d", "brain_mri": "other_3d"}
+"""What an image is whose gate refused it."""
 
 
 def kind_from_tags(tags: Tags, ndim: int) -> Kind | None:
@@ -44,4 +46,4 @@ def presumed_kind(ref: ImageRef, asked: Kind | None) -> tuple[Kind, bool]:
         return settled, False
     if asked is not None and asked.endswith(("3d", "mri")) == (ref.ndim == 3):
         return asked, False
-    return ("chest_radiograph", True) if ref.ndim == 2 else ("other_3d", False)
+    return ("chest_radiograph", True) if ref.ndim == 2 else ("brain_mri", True)

@@ -20,7 +20,7 @@ from blake3 import blake3
 from leakscan import tables
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.encoder import Encoder
-from leakscan.fingerprint.kinds import presumed_kind
+from leakscan.fingerprint.kinds import REFUSED, presumed_kind
 from leakscan.fingerprint.prepare import Prepared, PrepareOptions, prepare
 from leakscan.fingerprint.store import Store
 from leakscan.sources.identity import IdentityKey, drop_placeholders
@@ -190,7 +190,7 @@ class _RowMaker:
         self.rest: list[dict[str, Any]] = []
 
     def rows(self, refs: Sequence[ImageRef], engine: Engine) -> Iterator[dict[str, Any]]:
-        kinds = [presumed_kind(ref, self._options.kind) for ref in refs]
+        kinds = [self._kind(ref) for ref in refs]
         readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
         results = engine.map(partial(prepare, options=self._options.prepare), readable)
         block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
@@ -214,6 +214,11 @@ class _RowMaker:
             raise
         yield from self._encode(block)
 
+    def _kind(self, ref: ImageRef) -> tuple[Kind, bool]:
+        """As presumed; a guess that no encoder here can confirm is none."""
+        kind, gated = presumed_kind(ref, self._options.kind)
+        return (REFUSED[kind], False) if gated and kind not in self._encoders else (kind, gated)
+
     def _encode(self, block: list[tuple[ImageRef, Kind, bool, Prepared]]) -> list[dict[str, Any]]:
         began = time.monotonic()
         rows = [self._row(ref, kind, prepared) for ref, kind, _, prepared in block]
@@ -228,7 +233,7 @@ class _RowMaker:
                     rows[i]["encoder"] = encoder.card.encoder
                     rows[i]["fingerprint"] = encoded.fingerprints[j].astype(np.float16)
                 else:
-                    rows[i]["kind"] = "other_2d"
+                    rows[i]["kind"] = REFUSED[kind]
         self._timings.encode += time.monotonic() - began
         return rows
 

@@ -5,6 +5,7 @@ Imports nothing heavy, so that workers start at once; the encoder stays in the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -14,8 +15,9 @@ import numpy.typing as npt
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.sources.formats import decode
-from leakscan.types import DecodeOptions, ImageRef, Kind, Status
+from leakscan.types import DecodedImage, DecodeOptions, ImageRef, Kind, Status
 
 PREVIEW_SIDE = 512
 
@@ -47,7 +49,8 @@ class Prepared:
         shape: of the stored array.
         spacing_mm: per axis; empty if unknown.
         phash: ``(8,)`` uint64 or ``None``.
-        canonical: ``(side, side)`` uint8 for the encoder, ``None`` where no encoder is meant.
+        canonical: ``(side, side)`` uint8 for the encoder, of a volume ``SHAPE``; ``None`` where no encoder is
+            meant.
         preview: PNG of the picture at 512 px, or ``None``.
         notes: from decoding.
         passing: whether the trouble may be gone next time (memory, a failing disk).
@@ -96,17 +99,26 @@ def prepare(item: tuple[ImageRef, Kind], options: PrepareOptions) -> Prepared:
         return replace(
             read, status="blank", error="It is blank: every pixel is the same, so it matches nothing."
         )
-    side = dict(options.sides).get(kind)
-    canonical = None
-    if side is not None and image.values.ndim == 2:
-        canonical = np.rint(canonical_radiograph(image.values, side) * 255).astype(np.uint8)
     return replace(
         read,
         pixel_hash=pixel_hash(image.stored),
         phash=perceptual_hashes(image.values),
-        canonical=canonical,
+        canonical=_canonical(image, kind, dict(options.sides)),
         preview=_preview(image.values) if options.previews and image.values.ndim == 2 else None,
     )
+
+
+def _canonical(image: DecodedImage, kind: Kind, sides: Mapping[Kind, int]) -> npt.NDArray[np.uint8] | None:
+    """The array that the encoder of a kind is shown, ``None`` where there is no encoder for the image."""
+    if kind not in sides:
+        return None
+    if kind == "chest_radiograph" and image.values.ndim == 2:
+        array = canonical_radiograph(image.values, sides[kind])
+    elif kind == "brain_mri" and image.values.ndim == 3:
+        array = canonical_volume(image.values, image.spacing_mm, SHAPE, STEP_MM)
+    else:
+        return None
+    return np.rint(array * 255).astype(np.uint8)
 
 
 def _preview(values: npt.NDArray[np.float32]) -> bytes:

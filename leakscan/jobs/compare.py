@@ -20,7 +20,8 @@ from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import UsageError
-from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.pipeline import (
     Dataset,
@@ -237,7 +238,7 @@ def load_encoders(options: RunOptions) -> dict[Kind, Encoder]:
     for kind in KINDS:
         entry = card_for(kind, options.encoder)
         if entry is not None:
-            encoders[kind] = TorchEncoder(*entry)
+            encoders[kind] = load_encoder(*entry)
     return encoders
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from leakscan.decide.discovery import (
     best_of_units,
     expected_false_pairs,
+    groups_found,
     q_values,
     share_false_among_first,
     unit_p_value,
@@ -86,3 +88,25 @@ def test_expected_false_pairs_grow_with_the_comparisons() -> None:
 def test_the_share_of_false_pairs_among_the_first_is_bounded() -> None:
     p = np.concatenate([np.full(50, 1e-9), np.full(60, 1e-3)])
     assert share_false_among_first(p, 10**6) == {10: pytest.approx(1e-4), 100: 1.0}
+
+
+def test_films_of_one_subject_are_one_discovery() -> None:
+    """Pairs 0-0, 0-1 and 1-1 hang together, 2-2 stands alone, and 3-1 joins the first group late."""
+    p = [1e-6, 1e-5, 2e-5, 1e-4, 1e-3]
+    a, b = [0, 0, 1, 2, 3], [0, 1, 1, 2, 1]
+    assert groups_found(p, a, b, [1e-7, 1e-6, 1e-5, 2e-5, 1e-4, 1e-3]).tolist() == [0, 1, 1, 1, 2, 2]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.floats(1e-9, 1.0)), max_size=40))
+def test_groups_are_the_connected_components(pairs: list[tuple[int, int, float]]) -> None:
+    levels = [level for *_, level in pairs]
+    found = groups_found(levels, [a for a, *_ in pairs], [b for _, b, _ in pairs], levels)
+    for level, count in zip(levels, found.tolist(), strict=True):
+        graph = nx.Graph((f"a{a}", f"b{b}") for a, b, other in pairs if other <= level)
+        assert count == nx.number_connected_components(graph)
+
+
+def test_q_values_rise_where_units_share_a_discovery() -> None:
+    p = [1e-4, 2e-4, 3e-4]
+    assert q_values(p, found=[1, 2, 3]).tolist() == q_values(p).tolist()
+    assert q_values(p, found=[1, 1, 1]).tolist() == pytest.approx([3e-4, 6e-4, 9e-4])

@@ -26,7 +26,7 @@ def _ref(ndim=2, **tags):
         (_ref(ndim=3, modality="CT", body_part="HEAD"), "brain_mri", ("other_3d", False)),
         (_ref(ndim=3, modality="MR", body_part="KNEE"), "brain_mri", ("other_3d", False)),
         (_ref(ndim=3), "brain_mri", ("brain_mri", False)),
-        (_ref(ndim=3), None, ("other_3d", False)),
+        (_ref(ndim=3), None, ("brain_mri", True)),
     ],
 )
 def test_kind_and_whether_the_gate_is_asked(ref, asked, expected):

@@ -56,6 +56,9 @@ class BrainNet(nn.Module):
         inside = self.template.sum(dim=0) > _IN_BRAIN
         return maps[:, :, inside].flatten(1), fit
 
-    def forward(self, volumes: torch.Tensor) -> torch.Tensor:
-        maps, _ = self.aligned(volumes)
+    def project(self, maps: torch.Tensor) -> torch.Tensor:
+        """Fingerprints ``(n, dim)``, not normalised, of aligned maps ``(n, d)``."""
         return (maps - self.mean) @ self.axes.T
+
+    def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+        return self.project(self.aligned(volumes)[0])

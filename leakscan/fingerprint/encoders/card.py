@@ -20,6 +20,7 @@ from blake3 import blake3
 from PIL import Image
 
 from leakscan.errors import ModelError
+from leakscan.fingerprint.preprocess.volume import SHAPE
 from leakscan.types import KINDS, Kind
 
 FORMAT = 1
@@ -53,10 +54,10 @@ class Card:
     Attributes:
         name: folder name under ``models/``.
         kind: the images it was made for.
-        architecture: a key of ``networks.ARCHITECTURES``.
+        architecture: a key of ``networks.ARCHITECTURES``, or ``brain_net``.
         dim: length of the fingerprint.
         preprocessing: ``radiograph-1``...; must be the version this program computes.
-        side: of the canonical array in pixels.
+        side: of the canonical array in pixels; of a volume from left to right.
         weights: file name beside the card.
         digest: first 12 hex digits of blake3 over weights and preprocessing.
         gate_threshold: images whose gate logit is below are not of ``kind``.
@@ -84,9 +85,11 @@ class Card:
         return f"{self.name}@{self.digest}"
 
     def golden_inputs(self) -> npt.NDArray[np.uint8]:
-        """``(n, side, side)`` uint8 canonical arrays."""
+        """``(n, side, side)`` uint8 canonical arrays; of volumes ``(n, side, y, z)``."""
         pictures = [Image.open(io.BytesIO(base64.b64decode(g["png"]))) for g in self.golden]
-        return np.stack([np.asarray(p, np.uint8) for p in pictures])
+        arrays = np.stack([np.asarray(p, np.uint8) for p in pictures])
+        # The slices of a volume lie below one another in its picture.
+        return arrays.reshape(len(arrays), *SHAPE) if self.kind == "brain_mri" else arrays
 
     def golden_fingerprints(self) -> npt.NDArray[np.float32]:
         """``(n, dim)`` float32."""

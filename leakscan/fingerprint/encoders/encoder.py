@@ -16,7 +16,7 @@ from torch import nn
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import Card, weights_digest
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, Gate
-from leakscan.fingerprint.preprocess import radiograph, volume
+from leakscan.fingerprint.preprocess import radiograph
 
 GOLDEN_TOLERANCE = 1e-3
 """Largest cosine distance between a golden fingerprint and the one computed here."""
@@ -41,7 +41,8 @@ class Encoder(Protocol):
     """Turns canonical arrays of one kind into fingerprints.
 
     ``encode`` is deterministic on one machine and agrees between machines to within
-    ``GOLDEN_TOLERANCE``; it takes ``(n, side, side)`` uint8 and any ``n`` of at least 1.
+    ``GOLDEN_TOLERANCE``; it takes ``(n, side, side)`` uint8 pictures, or volumes of the shape that the
+    preprocessing gives them, and any ``n`` of at least 1.
     """
 
     card: Card
@@ -66,35 +67,24 @@ class TorchEncoder:
 
     def __init__(self, card: Card, folder: Path) -> None:
         self.card, self.folder = card, folder
-        path = folder / card.weights
-        try:
-            raw = path.read_bytes()
-            state = load_safetensors(raw)
-        except (OSError, SafetensorError) as e:
-            raise ModelError(f"The weights {path} cannot be read: {e}.", "Add the model again.") from e
-        if weights_digest(raw, card.preprocessing, card.side) != card.digest:
-            raise ModelError(f"{path} is not the file that its card describes (the digests differ).")
-        if card.preprocessing not in (radiograph.VERSION, volume.VERSION):
-            raise ModelError(
-                f"{card.name} needs the preprocessing {card.preprocessing}; this leakscan has another."
-            )
+        state = read_weights(card, folder, radiograph.VERSION)
         gate = {k.removeprefix("gate."): state.pop(k).float() for k in list(state) if k.startswith("gate.")}
         self._gate = Gate(**gate) if gate else None
         if card.architecture not in ARCHITECTURES:
             raise ModelError(f"{card.name} is a {card.architecture}, a network this leakscan does not know.")
-        if not card.golden:
-            raise ModelError(f"The card of {card.name} holds no golden fingerprints to check it by.")
         net = ARCHITECTURES[card.architecture](card.dim)
         try:
             net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
         except RuntimeError as e:
-            raise ModelError(f"{path} holds the weights of another network than {card.architecture}.") from e
+            raise ModelError(
+                f"{folder / card.weights} holds the weights of another network than {card.architecture}."
+            ) from e
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = torch.bfloat16 if _computes_bfloat16(self._device) else torch.float32
+        self._dtype = torch.bfloat16 if computes_bfloat16(self._device) else torch.float32
         self._net = net.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._gate:
             self._gate.to(self._device)
-        self._check_golden()
+        check_golden(self)
 
     @torch.inference_mode()
     def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded:
@@ -111,17 +101,54 @@ class TorchEncoder:
             logits = self._gate(features).cpu().numpy()
         return Encoded(prints, logits >= self.card.gate_threshold, logits)
 
-    def _check_golden(self) -> None:
-        found = self.encode(self.card.golden_inputs()).fingerprints
-        distance = 1.0 - (found * self.card.golden_fingerprints()).sum(axis=1)
-        if not (distance <= GOLDEN_TOLERANCE).all():
-            raise ModelError(
-                f"The encoder {self.card.name} does not reproduce its golden fingerprints here "
-                f"(cosine distance {distance.max():.4f}); its results would not mean what its card says."
-            )
+
+def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torch.Tensor]:
+    """The tensors that a card names, after checking that they are the right ones.
+
+    Args:
+        card: of the encoder.
+        folder: holds the weights.
+        preprocessing: the version that this program computes for the encoder's kind.
+
+    Raises:
+        ModelError: they are missing, damaged, not those of the card, or need another preprocessing, or
+            the card has nothing to check the encoder by.
+    """
+    path = folder / card.weights
+    try:
+        raw = path.read_bytes()
+        state = load_safetensors(raw)
+    except (OSError, SafetensorError) as e:
+        raise ModelError(f"The weights {path} cannot be read: {e}.", "Add the model again.") from e
+    if weights_digest(raw, card.preprocessing, card.side) != card.digest:
+        raise ModelError(f"{path} is not the file that its card describes (the digests differ).")
+    if card.preprocessing != preprocessing:
+        raise ModelError(
+            f"{card.name} needs the preprocessing {card.preprocessing}; this leakscan has {preprocessing}."
+        )
+    if not card.golden:
+        raise ModelError(f"The card of {card.name} holds no golden fingerprints to check it by.")
+    return dict(state)
 
 
-def _computes_bfloat16(device: torch.device) -> bool:
+def check_golden(encoder: Encoder) -> None:
+    """Refuses an encoder whose results would not mean what its card says.
+
+    Raises:
+        ModelError: it does not reproduce the golden fingerprints of its card.
+    """
+    card = encoder.card
+    found = encoder.encode(card.golden_inputs()).fingerprints
+    distance = 1.0 - (found * card.golden_fingerprints()).sum(axis=1)
+    if not (distance <= GOLDEN_TOLERANCE).all():
+        raise ModelError(
+            f"The encoder {card.name} does not reproduce its golden fingerprints here (cosine distance "
+            f"{distance.max():.4f}); its results would not mean what its card says."
+        )
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the processor has instructions for bfloat16; without them it is slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

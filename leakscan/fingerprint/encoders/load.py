@@ -1,0 +1,21 @@
+"""From a card to a running encoder, whatever its network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leakscan.fingerprint.encoders import brain_encoder
+from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
+from leakscan.fingerprint.encoders.card import Card
+from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+
+
+def load_encoder(card: Card, folder: Path) -> Encoder:
+    """Reads the weights of an encoder and checks that it computes what its card says.
+
+    Raises:
+        ModelError: it does not, or cannot be read.
+    """
+    if card.architecture == brain_encoder.ARCHITECTURE:
+        return BrainEncoder(card, folder)
+    return TorchEncoder(card, folder)
