@@ -82,14 +82,14 @@ Leakscan = Callable[..., Ran]
 @pytest.fixture(scope="session")
 def loaded_once() -> Callable[..., Any]:
     """Loads every encoder once a test run: its golden check takes longer than most tests."""
-    from leakscan.fingerprint.encoders.encoder import TorchEncoder
+    from leakscan.fingerprint.encoders.load import load_encoder
 
-    known: dict[tuple[str, Path], TorchEncoder] = {}
+    known: dict[tuple[str, Path], Any] = {}
 
-    def load(card: Any, folder: Path) -> TorchEncoder:
+    def load(card: Any, folder: Path) -> Any:
         key = card.encoder, folder
         if key not in known:
-            known[key] = TorchEncoder(card, folder)
+            known[key] = load_encoder(card, folder)
         return known[key]
 
     return load

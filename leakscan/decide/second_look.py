@@ -18,7 +18,7 @@ from leakscan.decide.verify.anatomy import AnatomyFeatures, AnatomyMatch, compar
 from leakscan.types import DecodedImage, DecodeOptions, Engine, Progress
 
 _WINDOW = 512  # pairs: the features of at most twice as many films are needed at once
-_KEPT = 2000  # features kept from window to window, at most 145 kB each
+_KEPT = 4000  # features kept from window to window, at most 145 kB each
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -126,9 +126,12 @@ def window_features(
     missing = {key: pixels for key, pixels in needed.items() if key not in known}
     described = engine.map(partial(_describe, describer=describer, options=options), missing.values())
     fresh = dict(zip(missing, described, strict=True))
-    if len(known) + len(fresh) <= most:
-        return {**known, **fresh}
-    return {key: fresh[key] if key in fresh else known[key] for key in needed}
+    # What this window needs goes to the end; the front, unused for longest, makes room.
+    current = {key: fresh[key] if key in fresh else known[key] for key in needed}
+    others = [key for key in known if key not in needed]
+    room = max(0, most - len(current))
+    kept = others[len(others) - min(room, len(others)) :]
+    return {**{key: known[key] for key in kept}, **current}
 
 
 def _until(window: Sequence[int], deadline: float) -> Iterator[int]:

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file
 
 from leakscan.evaluation.metrics import auc, pair_scores
+from leakscan.fingerprint.encoders.brain_encoder import brain_net
 from leakscan.fingerprint.encoders.brain_net import BrainNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.training.brain import aligned_views
@@ -59,15 +60,6 @@ class Shown:
     fit: npt.NDArray[np.float32]
     subjects: Names
     contrasts: Names
-
-
-def load_net(path: Path) -> BrainNet:
-    """A network as :mod:`leakscan.training.brain` saves it."""
-    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-    net = BrainNet(state["template"], len(state["axes"]))
-    # Half precision may move a voxel over the edge of the average brain, so its own sizes count.
-    net.load_state_dict(state)
-    return net.eval()
 
 
 @torch.inference_mode()
@@ -144,7 +136,7 @@ def main() -> None:
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
     given = parser.parse_args()
-    net = load_net(given.weights)
+    net = brain_net(load_file(given.weights))
     several = [m for m in given.manifests if _contrasts(m) > 1]
     alone = [m for m in given.manifests if m not in several]
     if alone:

@@ -34,7 +34,7 @@ from leakscan.types import DecodeOptions
 
 Floats = npt.NDArray[np.float64]
 
-MOST_LOOKS = 40_000
+MOST_LOOKS = 20_000
 """Impostor pairs that are looked at, of each set of films."""
 _LEAST_FALSE = 30.0  # expected false pairs behind a level
 _GENUINE_EACH = 10  # pairs of one subject

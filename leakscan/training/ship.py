@@ -90,23 +90,16 @@ def ship(
         weights="weights.safetensors",
         digest=weights_digest(raw, radiograph.VERSION, side),
         gate_threshold=threshold,
-        golden=tuple({"png": _png(x), "fingerprint": []} for x in inputs),
+        golden=(),
         impostors=ImpostorScores("", 0, 0, 0, (), ()),
     )
-    golden = _golden_fingerprints(folder, card, inputs)
-    card = replace(
-        card,
-        golden=tuple(
-            {"png": g["png"], "fingerprint": [round(float(v), 6) for v in f]}
-            for g, f in zip(card.golden, golden, strict=True)
-        ),
-    )
+    card = replace(card, golden=golden_of(inputs, _golden_fingerprints(folder, card, inputs)))
     encoder = TorchEncoder(card, folder)
     fitted = shipped_calibration(encoder, source, calibration, validation, looks)
     write_calibration(fitted, folder / CALIBRATION_FILE)
     card = replace(
         card,
-        impostors=impostor_scores(encoder, source, calibration),
+        impostors=impostor_curve(encode_pack(encoder, calibration.films)[0], calibration.subjects, source),
         measured={
             "training": dict(training),
             **{test: _measured(encoder, pack) for test, pack in tests.items()},
@@ -129,10 +122,19 @@ def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
     return np.stack(out)
 
 
-def impostor_scores(encoder: Encoder, source: str, pack: Pack) -> ImpostorScores:
-    """The card's false match rate curve from a pack of labelled films."""
-    prints, _ = encode_pack(encoder, pack.films)
-    scores = pair_scores(prints, pack.subjects).impostor
+def golden_of(pictures: npt.NDArray[np.uint8], prints: npt.NDArray[np.float32]) -> tuple[dict[str, Any], ...]:
+    """What a card holds of golden inputs ``(n, rows, columns)`` and their fingerprints ``(n, dim)``."""
+    return tuple(
+        {"png": _png(picture), "fingerprint": [round(float(v), 6) for v in values]}
+        for picture, values in zip(pictures, prints, strict=True)
+    )
+
+
+def impostor_curve(
+    prints: npt.NDArray[np.float32], subjects: npt.NDArray[np.str_], source: str
+) -> ImpostorScores:
+    """The card's false match rate as a function of the cosine, from labelled fingerprints."""
+    scores = pair_scores(prints, subjects).impostor
     n = len(scores)
     rates = np.geomspace(0.9, 1 / n, _POINTS)
     at = np.clip(n - np.round(rates * n).astype(int), 0, n - 1)
@@ -140,7 +142,7 @@ def impostor_scores(encoder: Encoder, source: str, pack: Pack) -> ImpostorScores
     return ImpostorScores(
         source,
         len(prints),
-        len(np.unique(pack.subjects)),
+        len(np.unique(subjects)),
         n,
         tuple(float(f"{r:.6g}") for r in rates),
         tuple(round(float(v), 6) for v in values),

@@ -8,9 +8,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from leakscan.errors import SourceError
-from leakscan.evaluation.brain_check import load_net, rescanned, show
+from leakscan.evaluation.brain_check import rescanned, show
+from leakscan.fingerprint.encoders.brain_encoder import brain_net
 from leakscan.fingerprint.encoders.brain_net import BrainNet
 from leakscan.training.brain import save
 from leakscan.training.heads import read_heads
@@ -91,7 +93,7 @@ def test_a_saved_network_gives_the_same_prints(folder: Path, tmp_path: Path) -> 
     save(net, tmp_path / "brain.safetensors", {})
     files, who = [folder / "t1/0.nii.gz"], ["s0"]
     before = show(net, files, who, ["T1"])
-    again = load_net(tmp_path / "brain.safetensors")
+    again = brain_net(load_file(tmp_path / "brain.safetensors"))
     after = show(again, files, who, ["T1"])
     prints = [(s.maps - n.mean.numpy()) @ n.axes.numpy().T for s, n in ((before, net), (after, again))]
     cosine = (prints[0] * prints[1]).sum() / np.linalg.norm(prints[0]) / np.linalg.norm(prints[1])

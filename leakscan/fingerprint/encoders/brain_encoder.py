@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,10 @@ class BrainEncoder:
 
     def __init__(self, card: Card, folder: Path) -> None:
         self.card, self.folder = card, folder
-        state = {k: v.float() if v.is_floating_point() else v for k, v in _weights(card, folder).items()}
         try:
-            self._net = BrainNet(state["template"], card.dim)
-            self._net.load_state_dict(state)
+            self._net = brain_net(read_weights(card, folder, volume.VERSION))
         except (KeyError, RuntimeError) as e:
             raise ModelError(f"{folder / card.weights} holds the weights of another network.") from e
-        self._net.eval()
         check_golden(self)
 
     @torch.inference_mode()
@@ -58,5 +56,21 @@ class BrainEncoder:
         return Encoded(np.concatenate(prints), quality >= self.card.gate_threshold, quality)
 
 
-def _weights(card: Card, folder: Path) -> dict[str, torch.Tensor]:
-    return read_weights(card, folder, volume.VERSION)
+def brain_net(state: Mapping[str, torch.Tensor]) -> BrainNet:
+    """A network as it was saved, in float32.
+
+    Half precision may move a voxel over the edge of the average brain, so the sizes saved count.
+
+    Raises:
+        KeyError: a tensor is missing.
+        RuntimeError: the tensors do not fit together.
+    """
+    full = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    first = [full[f"tissues.down.{i}.0.weight"] for i in range(_scales(full))]
+    net = BrainNet(full["template"], len(full["axes"]), tuple(len(weight) for weight in first))
+    net.load_state_dict(full)
+    return net.eval()
+
+
+def _scales(state: Mapping[str, torch.Tensor]) -> int:
+    return len({name.split(".")[2] for name in state if name.startswith("tissues.down.")})

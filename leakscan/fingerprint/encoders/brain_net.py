@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from leakscan.fingerprint.encoders.brain_space import align
-from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, TissueNet
+from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, WIDTHS, TissueNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM
 
 MAP_MM = 2 * STEP_MM
@@ -25,6 +25,7 @@ class BrainNet(nn.Module):
     Args:
         template: ``(7, x, y, z)`` average tissue maps, ``MAP_MM`` a voxel.
         dim: length of the fingerprint.
+        widths: of the tissue network.
 
     Shape:
         ``(n, 1, *SHAPE)`` in 0..1 -> ``(n, dim)``, not normalised.
@@ -34,11 +35,13 @@ class BrainNet(nn.Module):
     mean: torch.Tensor
     axes: torch.Tensor
 
-    def __init__(self, template: torch.Tensor | None = None, dim: int = 128) -> None:
+    def __init__(
+        self, template: torch.Tensor | None = None, dim: int = 128, widths: tuple[int, ...] = WIDTHS
+    ) -> None:
         super().__init__()
         if template is None:
             template = torch.zeros(TISSUE_CHANNELS - 1, *(k // 2 for k in SHAPE))
-        self.tissues = TissueNet()
+        self.tissues = TissueNet(widths)
         self.register_buffer("template", template)
         size = len(template) * int((template.sum(dim=0) > _IN_BRAIN).sum())
         self.register_buffer("mean", torch.zeros(size))

@@ -10,6 +10,9 @@ TISSUE_CHANNELS = 8
 """Everything that is no brain, then white matter, cortex, deep grey, ventricles, CSF, cerebellar
 cortex, white matter of the hindbrain."""
 
+WIDTHS = (32, 64, 128)
+"""Channels of each scale, finest first: what two processor cores apply in an eighth of a second."""
+
 
 class _Block(nn.Sequential):
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -38,7 +41,7 @@ class TissueNet(nn.Module):
         of ``2 ** len(widths)``.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 128)) -> None:
+    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.down = nn.ModuleList(_Block(i, o) for i, o in zip((8, *widths), widths, strict=False))
         self.up = nn.ModuleList(
