@@ -44,6 +44,22 @@ class LocationScale:
         """Scores of the audit in the units of the tail."""
         return np.asarray((np.asarray(score, np.float64) - self.location) / self.scale, np.float64)
 
+    def undone(self, p: npt.ArrayLike, tail: Tail) -> Floats:
+        """By how much a rate changes if the map is left out: rate without it over rate with it.
+
+        The bulk fixes location and scale, but the far tail of these images may follow the calibration's
+        as it stands as well as the shifted one. What is said of a rate must hold both.
+
+        Args:
+            p: false match rates of mapped scores.
+            tail: that they come from.
+        """
+        rate = np.asarray(p, np.float64)
+        mapped = np.array([tail.score_at(float(r)) for r in rate.ravel()]).reshape(rate.shape)
+        return np.asarray(
+            tail.p_value(self.location + self.scale * mapped) / tail.p_value(mapped), np.float64
+        )
+
     @property
     def disagreement(self) -> float:
         """The largest absolute log ratio: what location and scale leave unexplained."""

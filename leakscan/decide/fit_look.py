@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 Look = Callable[[Ints], Floats]
 """From pairs ``(n, 2)`` of images to ``(n, 2)`` anatomy score and shared pixels, NaN where it cannot look."""
 
-MOST_LOOKS = 8000
+MOST_LOOKS = 16_000
 """Impostor pairs that are looked at; 9 ms each."""
 _LEAST_GENUINE = 30  # subjects behind the four numbers of the joint ratio
 

@@ -149,7 +149,6 @@ def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTe
     # The search promises no pairs beyond its radius, so neither does the share of missed subjects.
     reach = LOOSE_FMR if looked else 0.0
     comparisons = scored.comparisons
-    people = min(len(a.templates), len(b.templates))
     caution = _caution(scored)
     review_p = min(LOOSE_FMR, max(tail.floor, REVIEW_EXPECTED_FALSE / comparisons))
     leak = (q <= LEAK_Q) & ~settled & (caution == "")
@@ -171,8 +170,8 @@ def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTe
         review_p,
         calibration.tail.score_at(review_p),
         tail.floor,
-        None if leak_p is None else _expected(leak_p, people, comparisons, tail),
-        _expected(review_p, people, comparisons, tail),
+        None if leak_p is None else _expected(leak_p, scored, tail),
+        _expected(review_p, scored, tail),
         None if leak_p is None else calibration.missed(leak_p, reach),
         calibration.missed(review_p, reach),
         share_false_among_first(waiting, comparisons),
@@ -206,10 +205,17 @@ def _family_q(own: Ints, other: Ints, p: Floats, tested: Bools, open_units: Bool
     return np.asarray(q[np.searchsorted(best, p, side="left")], np.float64)
 
 
-def _expected(p: float, subjects: int, comparisons: int, tail: Tail) -> tuple[float, float, float]:
-    """Expected false pairs at a p-value; the interval is wide enough for these other subjects."""
-    low, high = tail.interval(tail.score_at(p), subjects=subjects)
-    return p * comparisons, float(low) * comparisons, float(high) * comparisons
+def _expected(p: float, scored: Scored, tail: Tail) -> tuple[float, float, float]:
+    """Expected false pairs at a p-value.
+
+    The interval is wide enough for these other subjects, and for a tail that does not move with the bulk.
+    """
+    people = min(len(scored.a.templates), len(scored.b.templates))
+    low, high = (float(end) for end in tail.interval(tail.score_at(p), subjects=people))
+    if scored.bulk is not None:
+        undone = float(scored.bulk.undone(p, scored.calibration.tail))
+        low, high = low * min(1.0, undone), high * max(1.0, undone)
+    return p * scored.comparisons, low * scored.comparisons, high * scored.comparisons
 
 
 def _caution(scored: Scored) -> str:

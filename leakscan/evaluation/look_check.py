@@ -77,6 +77,8 @@ def stated_and_actual_with_looks(
             continue
         rate = float(impostors.sample.weight[p <= level].sum()) / sample.n_subject_pairs
         low, high = (float(v) for v in tail.interval(tail.score_at(level), subjects=sample.n_subjects))
+        undone = float(bulk.undone(level, calibration.tail))
+        low, high = low * min(1.0, undone), high * max(1.0, undone)
         rows.append(
             {
                 "stated": level,

@@ -57,7 +57,7 @@ def stated(split: Split, calibration: Calibration, loose: float) -> dict[str, An
                 "scale": None if bulk is None else short(bulk.scale),
                 "factor_unexplained": None if bulk is None else short(float(np.exp(bulk.disagreement))),
                 "caution": test.caution,
-                "levels": stated_and_actual(calibration.tail, moved),
+                "levels": stated_and_actual(calibration.tail, moved, bulk),
             }
         )
     return {"subjects": len(names), "pairs_of_subjects": sample.n_subject_pairs, "halves": halves}

@@ -81,13 +81,24 @@ def actual(sample: ImpostorSample, score: float) -> tuple[float, float, int]:
     return float(sample.weight[above].sum()) / sample.n_subject_pairs, count / sample.n_pairs, count
 
 
-def stated_and_actual(tail: Tail, counted: ImpostorSample, least: float = 30.0) -> list[dict[str, Any]]:
-    """A row for every level at which ``least`` false matches of the counted subjects are expected."""
+def stated_and_actual(
+    tail: Tail, counted: ImpostorSample, bulk: LocationScale | None = None, least: float = 30.0
+) -> list[dict[str, Any]]:
+    """A row for every level at which ``least`` false matches of the counted subjects are expected.
+
+    Args:
+        tail: what is stated.
+        counted: what is counted, its scores mapped by ``bulk``.
+        bulk: widens the interval as a run does.
+        least: expected false matches.
+    """
     rows = []
     for rate in (r for r in LEVELS if r * counted.n_subject_pairs >= least and r >= tail.floor):
         score = tail.score_at(rate)
         found, by_image, count = actual(counted, score)
         low, high = (float(v) for v in tail.interval(score, subjects=counted.n_subjects))
+        undone = 1.0 if bulk is None else float(bulk.undone(rate, tail))
+        low, high = low * min(1.0, undone), high * max(1.0, undone)
         rows.append(
             {
                 "stated": rate,
@@ -111,7 +122,7 @@ def mapped_stated_and_actual(tail: Tail, counted: Split, rule: Rule) -> dict[str
         "scale": short(fitted.scale),
         "disagreement": short(fitted.disagreement),
         "out_of_domain": fitted.out_of_domain,
-        "levels": stated_and_actual(tail, replace(sample, score=fitted.to_tail(sample.score))),
+        "levels": stated_and_actual(tail, replace(sample, score=fitted.to_tail(sample.score)), fitted),
     }
 
 

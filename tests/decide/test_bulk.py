@@ -46,6 +46,15 @@ def test_location_and_scale_are_found_and_undone(leaked: float) -> None:
     assert not found.out_of_domain
 
 
+def test_leaving_the_map_out_changes_rates_as_its_shift_does() -> None:
+    here, shifted = (bulk_map(audit(2, 0.0, location), card()) for location in (0.0, 0.4))
+    np.testing.assert_allclose(here.undone([1e-1, 1e-2], card()), 1, rtol=0.15)
+    found = shifted.undone([1e-1, 1e-2, 1e-3], card())
+    # A normal score that is 0.4 higher: what is taken for 1e-2 counts as 3.2e-3 without the map.
+    assert found[1] == pytest.approx(0.32, rel=0.2)
+    assert (np.diff(found) < 0).all()
+
+
 def test_a_heavier_bulk_is_out_of_domain() -> None:
     rng = np.random.default_rng(3)
     mixture = rng.normal(size=(400, 400)) * np.where(rng.random((400, 400)) < 0.15, 4.0, 1.0)
