@@ -14,9 +14,9 @@ Manifests = Annotated[
     list[Path], typer.Argument(help="CSV or Parquet with path, subject_id, split (train and val).")
 ]
 Run = Annotated[Path, typer.Option("--output", "-o", help="Run folder to write, or to go on in.")]
-PresetName = Annotated[str, typer.Option("--preset", help="paper-2d or fingerprint-2d.")]
+PresetName = Annotated[str, typer.Option("--preset", help="fingerprint-2d, paper-2d or paper-3d.")]
 Backbone = Annotated[
-    str | None, typer.Option("--backbone", help="resnet50, resnet34, resnet18, efficientnet_lite0...")
+    str | None, typer.Option("--backbone", help="resnet50, efficientnet_lite0, resnet50_3d...")
 ]
 Side = Annotated[int | None, typer.Option("--side", help="Side of the films the network sees, in pixels.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps in all.")]
@@ -58,7 +58,7 @@ def train_command(
     ship: Ship = None,
     as_json: o.Json = False,
 ) -> None:
-    """Train a fingerprint for chest radiographs on your own films.
+    """Train a fingerprint on your own chest films, or on volumes of the brain.
 
     Example: leakscan train films.csv -o run --preset fingerprint-2d
 

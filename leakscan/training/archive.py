@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,12 +21,12 @@ from blake3 import blake3
 from leakscan import tables
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import OutputError, SourceError, StoreError
-from leakscan.fingerprint.preprocess import radiograph
+from leakscan.training.form import Form
 from leakscan.training.manifests import Film, films_of
 from leakscan.training.pack import Pack, canonical_film
 from leakscan.types import Progress
 
-_FORMAT = 1
+_FORMAT = 2
 _HEADER = 128  # bytes of the .npy header, whatever the count: NumPy pads to a multiple of 64
 _CHUNK = 16  # films a worker takes at a time: 4 MB at 512 px
 
@@ -35,6 +36,7 @@ PACKED = tables.table_schema(
         ("subject", pa.int32()),
         ("width", pa.int32()),
         ("group", pa.string()),
+        ("contrast", pa.string()),
         ("path", pa.string()),
         ("error", pa.string()),
     ],
@@ -42,9 +44,9 @@ PACKED = tables.table_schema(
 """One row per image of the split: packed if ``error`` is null. Subjects are numbers, not names."""
 
 
-def manifests_key(manifests: Sequence[Path], split: str, side: int) -> str:
-    """Changes when a manifest, its folder, the split, the side or the preprocessing does."""
-    digest = blake3(f"{_FORMAT}|{radiograph.VERSION}|{side}|{split}".encode())
+def manifests_key(manifests: Sequence[Path], split: str, form: Form) -> str:
+    """Changes when a manifest, its folder, the split or the form does."""
+    digest = blake3(f"{_FORMAT}|{form.version}|{split}".encode())
     for manifest in manifests:
         digest.update(str(manifest.resolve()).encode() + b"|")
         digest.update(blake3(manifest.read_bytes()).digest())
@@ -54,7 +56,7 @@ def manifests_key(manifests: Sequence[Path], split: str, side: int) -> str:
 def packed_films(
     manifests: Sequence[Path],
     split: str,
-    side: int,
+    form: Form,
     cache: Path,
     progress: Progress,
     workers: int | None = None,
@@ -66,8 +68,8 @@ def packed_films(
     Args:
         manifests: tables that :func:`~leakscan.training.manifests.check_manifests` let pass.
         split: to take.
-        side: of the packed films in pixels.
-        cache: folder for ``SPLIT-SIDE-KEY.npy`` and ``.parquet``.
+        form: of the packed films.
+        cache: folder for ``SPLIT-SIZE-KEY.npy`` and ``.parquet``.
         progress: is told of films decoded.
         workers: decoding processes; one per core if not given.
 
@@ -75,18 +77,18 @@ def packed_films(
         SourceError: a manifest cannot be read, or none of the films can.
         OutputError: the cache cannot be written.
     """
-    stem = cache / f"{split}-{side}-{manifests_key(manifests, split, side)}"
+    stem = cache / f"{split}-{form.shape[-1]}-{manifests_key(manifests, split, form)}"
     pictures, table = stem.with_suffix(".npy"), stem.with_suffix(".parquet")
     if not (pictures.is_file() and table.is_file()):
         films = [f for m in manifests for f in films_of(m, split, progress)]
         # What cannot be read declares nothing, and is counted.
         known = [f for f in films if f.subject or f.ref.status != "ok"]
-        _decode(known, side, pictures, table, progress, workers)
-    return _open(pictures, table, side, split)
+        _decode(known, form, pictures, table, progress, workers)
+    return _open(pictures, table, form, split)
 
 
 def _decode(
-    films: list[Film], side: int, pictures: Path, table: Path, progress: Progress, workers: int | None
+    films: list[Film], form: Form, pictures: Path, table: Path, progress: Progress, workers: int | None
 ) -> None:
     codes = {s: i for i, s in enumerate(dict.fromkeys(f.subject for f in films))}
     part = pictures.with_name(pictures.name + ".part")
@@ -95,8 +97,8 @@ def _decode(
     try:
         pictures.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
-            stream.write(_header(0, side))
-            read = LocalEngine(workers).map(partial(canonical_film, side=side), films, chunk=_CHUNK)
+            stream.write(_header(0, form))
+            read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=_CHUNK)
             for film, canonical in zip(films, read, strict=True):
                 if canonical.picture is not None:
                     stream.write(canonical.picture.tobytes())
@@ -105,13 +107,14 @@ def _decode(
                         "subject": codes[film.subject],
                         "width": canonical.width,
                         "group": film.group,
+                        "contrast": film.contrast,
                         "path": film.ref.path,
                         "error": canonical.error or None,
                     }
                 )
                 progress.advance()
             stream.seek(0)
-            stream.write(_header(sum(r["error"] is None for r in rows), side))
+            stream.write(_header(sum(r["error"] is None for r in rows), form))
         tables.write(tables.from_rows(rows, PACKED), table)
         part.replace(pictures)
     except OSError as e:
@@ -119,21 +122,22 @@ def _decode(
             part.unlink(missing_ok=True)
         raise OutputError(
             f"Cannot write {pictures}: {e.strerror or e}.",
-            f"Packing takes {len(films) * side * side / 2**30:.1f} GiB; name another folder with --cache.",
+            f"Packing takes {len(films) * math.prod(form.shape) / 2**30:.1f} GiB; "
+            "name another folder with --cache.",
         ) from e
     progress.finish()
 
 
-def _header(count: int, side: int) -> bytes:
+def _header(count: int, form: Form) -> bytes:
     buffer = io.BytesIO()
-    shape = {"descr": "|u1", "fortran_order": False, "shape": (count, side, side)}
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (count, *form.shape)}
     np.lib.format.write_array_header_1_0(buffer, shape)
     header = buffer.getvalue()
     assert len(header) == _HEADER
     return header
 
 
-def _open(pictures: Path, table: Path, side: int, split: str) -> Pack:
+def _open(pictures: Path, table: Path, form: Form, split: str) -> Pack:
     columns = tables.read(table, PACKED)
     rows = columns.to_pylist()
     unread = tuple((r["path"], r["error"]) for r in rows if r["error"] is not None)
@@ -145,7 +149,7 @@ def _open(pictures: Path, table: Path, side: int, split: str) -> Pack:
         films: npt.NDArray[np.uint8] = np.load(pictures, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as e:
         raise StoreError(f"{pictures} is damaged: {e}.", "Delete it; it will be made again.") from e
-    if films.shape != (len(packed), side, side):
+    if films.shape != (len(packed), *form.shape):
         raise StoreError(f"{pictures} and {table} do not belong together.", "Delete both.")
     return Pack(
         films,
@@ -153,6 +157,7 @@ def _open(pictures: Path, table: Path, side: int, split: str) -> Pack:
         np.array([r["width"] for r in packed], np.int64),
         np.array([r["group"] or "" for r in packed]),
         unread,
+        np.array([r["contrast"] or "" for r in packed]),
     )
 
 
@@ -169,7 +174,7 @@ def describe(listing_images: dict[str, int], train: Pack, validation: Pack) -> d
     }
 
 
-def data_key(manifests: Sequence[Path], side: int) -> str:
+def data_key(manifests: Sequence[Path], form: Form) -> str:
     """Names the films of a run: of both splits it reads."""
-    keys = [manifests_key(manifests, split, side) for split in ("train", "val")]
+    keys = [manifests_key(manifests, split, form) for split in ("train", "val")]
     return blake3(json.dumps(keys).encode()).hexdigest()[:16]

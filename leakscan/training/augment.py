@@ -45,6 +45,22 @@ def small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
     return F.grid_sample(films, grid, align_corners=False)
 
 
+def small_affine_3d(volumes: torch.Tensor) -> torch.Tensor:
+    """As :func:`small_affine`, about each axis of volumes ``(n, 1, x, y, z)``."""
+    n = volumes.shape[0]
+    turn = _uniform(3 * n, -math.radians(5), math.radians(5), volumes).view(n, 3)
+    zoom = _uniform(n, 0.95, 1.05, volumes)
+    shift = _uniform(3 * n, -0.1, 0.1, volumes).view(n, 3, 1)
+    x, y, z = turn.unbind(dim=1)
+    none = torch.zeros_like(x)
+    skew = torch.stack([none, -z, y, z, none, -x, -y, x, none], dim=1).view(n, 3, 3)
+    # The grid runs from -1 to 1 along axes of unlike length: turns are made in voxels.
+    size = torch.tensor(volumes.shape[:1:-1], dtype=volumes.dtype, device=volumes.device)
+    linear = torch.linalg.matrix_exp(skew) * zoom.view(n, 1, 1) * size / size[:, None]
+    grid = F.affine_grid(torch.cat([linear, shift], dim=2), list(volumes.shape), align_corners=False)
+    return F.grid_sample(volumes, grid, align_corners=False)
+
+
 def random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
     """Turns (12 degrees), zooms (crops to 70 % or pads by 20 %), squashes and shifts films.
 
@@ -143,10 +159,12 @@ def augment(films: torch.Tensor, side: int, kind: Augmentation = "films") -> tor
     """One random view of every film.
 
     Args:
-        films: ``(n, 1, s, s)`` float in 0..1.
-        side: side of the result.
+        films: ``(n, 1, s, s)`` float in 0..1, or volumes ``(n, 1, x, y, z)``.
+        side: side of the result; volumes keep their shape.
         kind: ``films`` for all of the above, ``affine`` for the paper's alone.
     """
+    if films.ndim == 5:
+        return small_affine_3d(films)
     if kind == "affine":
         return small_affine(films, side)
     films = random_affine(films, side)

@@ -1,23 +1,26 @@
-"""Everything that decides a training run, as one value, and the two presets.
+"""Everything that decides a training run, as one value, and the presets.
 
-``paper-2d`` is the recipe of arXiv 2512.16685 as its authors released it; ``fingerprint-2d`` is
-ours. A run starts from a preset and may change any field of it.
+``paper-2d`` and ``paper-3d`` are the recipes of arXiv 2512.16685 as its authors released them;
+``fingerprint-2d`` is ours. A run starts from a preset and may change any field of it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from leakscan.errors import UsageError
+from leakscan.training.form import Form
 
 Schedule = Literal["plateau", "warm_restarts"]
 Augmentation = Literal["films", "affine"]
 Precision = Literal["bfloat16", "float32"]
 
 
+_SHAPE = re.compile(r"[1-9]\d{0,3}x[1-9]\d{0,3}x[1-9]\d{0,3}")
 _Allowed = tuple[Callable[[Any], bool], str]
 
 
@@ -30,8 +33,8 @@ _SHARE: _Allowed = (lambda value: 0 <= value <= 1, "a share between 0 and 1")
 _RANGES: dict[str, _Allowed] = {
     **{"side": _at_least(32), "pairs": _at_least(2), "films_per_subject": _at_least(2)},
     **{"evaluate_every": _at_least(1), "oversample": _at_least(1)},
-    **dict.fromkeys(("singles", "hard", "alike", "decay"), _SHARE),
-    **dict.fromkeys(("steps", "learning_rate", "restart", "margin", "temperature"), _POSITIVE),
+    **dict.fromkeys(("singles", "hard", "alike", "decay", "apart"), _SHARE),
+    **dict.fromkeys(("steps", "learning_rate", "restart", "margin", "temperature", "step_mm"), _POSITIVE),
     **dict.fromkeys(("chunk", "clip", "memory", "weight_decay", "seed"), _at_least(0)),
     **dict.fromkeys(("triplet", "contrastive", "softmax", "multi_similarity", "supcon"), _at_least(0)),
     "ema": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
@@ -44,14 +47,18 @@ class TrainConfig:
 
     Attributes:
         preset: the name it came from.
-        architecture: a key of ``ARCHITECTURES`` for pictures.
+        architecture: a key of ``ARCHITECTURES``; those that end in ``_3d`` see volumes.
         side: side of the films the network sees, in pixels.
+        shape: voxels of the volumes the network sees, such as ``120x120x78``; empty for films.
+        step_mm: edge of their voxels.
         oversample: packed films are this many times larger, so that zooming in finds detail.
         pairs: subjects of a batch; with two films each these are anchor-positive pairs.
         films_per_subject: films of each subject in a batch, 2 or more.
         singles: share of the batch that shows subjects with one film, in several augmentations.
         hard: share of the other subjects drawn as look-alikes of one another (needs ``softmax``).
         alike: share of them drawn from one group of sex, view and age, where the manifest has them.
+        apart: how often a film's partner is one of another source width, and a volume's one of another
+            contrast, where there is one; 1 leaves subjects without such a partner out of the pairs.
         steps: optimiser steps in all.
         chunk: films that go through the network at once; 0 is the whole batch. The gradients are
             those of the whole batch in any case, but batch norm sees chunks.
@@ -86,12 +93,15 @@ class TrainConfig:
     preset: str = "fingerprint-2d"
     architecture: str = "efficientnet_lite0"
     side: int = 128
+    shape: str = ""
+    step_mm: float = 2.0
     oversample: float = 1.25
     pairs: int = 64
     films_per_subject: int = 2
     singles: float = 0.15
     hard: float = 0.5
     alike: float = 0.0
+    apart: float = 0.7
     steps: int = 40_000
     chunk: int = 0
     learning_rate: float = 6e-4
@@ -122,6 +132,11 @@ class TrainConfig:
             if not allowed(getattr(self, name)):
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be {words}.")
         batch_wise = self.contrastive or self.multi_similarity or self.supcon
+        if bool(self.shape) != self.architecture.endswith("_3d"):
+            what = "needs shape, such as 120x120x78" if not self.shape else "sees films and takes no shape"
+            raise UsageError(f"The backbone {self.architecture} {what}.")
+        if self.shape and not _SHAPE.fullmatch(self.shape):
+            raise UsageError(f"shape is {self.shape!r}; it must be three numbers, such as 120x120x78.")
         refused = {
             "hard needs softmax: look-alikes are found among the centres that the margin softmax learns.": (
                 self.hard and not self.softmax
@@ -148,9 +163,13 @@ class TrainConfig:
         return self.pairs * self.films_per_subject
 
     @property
-    def packed_side(self) -> int:
-        """Side of the packed films in pixels."""
-        return round(self.side * self.oversample)
+    def form(self) -> Form:
+        """What images are packed as."""
+        if self.shape:
+            x, y, z = map(int, self.shape.split("x"))
+            return Form((x, y, z), self.step_mm)
+        packed = round(self.side * self.oversample)
+        return Form((packed, packed))
 
 
 PRESETS: dict[str, TrainConfig] = {
@@ -164,6 +183,31 @@ PRESETS: dict[str, TrainConfig] = {
         hard=0.0,
         steps=4000,
         chunk=8,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        schedule="warm_restarts",
+        restart=100,
+        clip=0.0,
+        normalised=False,
+        margin=4.0,
+        triplet=1.0,
+        contrastive=0.0,
+        softmax=0.0,
+        augmentation="affine",
+        ema=0.0,
+        evaluate_every=100,
+    ),
+    "paper-3d": TrainConfig(
+        preset="paper-3d",
+        architecture="resnet50_3d",
+        shape="120x120x78",
+        oversample=1.0,
+        pairs=45,
+        singles=0.0,
+        hard=0.0,
+        apart=1.0,
+        steps=4000,
+        chunk=2,
         learning_rate=1e-3,
         weight_decay=0.01,
         schedule="warm_restarts",

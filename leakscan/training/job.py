@@ -56,23 +56,30 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
         raise UsageError(f"Training needs {', '.join(missing)}.", "pip install 'leakscan[train]'")
     from leakscan.training.archive import data_key, describe, packed_films
     from leakscan.training.loop import train
-    from leakscan.training.manifests import TRAIN, VALIDATION, check_manifests
+    from leakscan.training.manifests import TRAIN, VALIDATION, check_contrasts, check_manifests
     from leakscan.training.run_folder import claim, read_rows, write_json
     from leakscan.training.start import default_start, start_from
 
     device = _device(job.device, job.threads)
     _check_architecture(config.architecture)
     listing = check_manifests(job.manifests)
+    if config.shape and job.ship is not None:
+        raise UsageError(
+            "--ship makes encoders of films; a network for volumes is made by leakscan.training.brain.",
+            "Leave --ship out: the weights lie in the run folder.",
+        )
+    if config.shape and config.apart >= 1:
+        check_contrasts(job.manifests)
     if job.ship is not None:
         from leakscan.training.ship_run import check_shippable
 
         check_shippable(job.ship, listing.subjects)
-    start = job.start or default_start(config.architecture, config.preset == "paper-2d")
+    start = job.start or default_start(config.architecture, config.preset.startswith("paper"))
     initialise = start_from(start, config.architecture)
-    claim(job.run, config, {"films": data_key(job.manifests, config.packed_side), "start": start})
+    claim(job.run, config, {"films": data_key(job.manifests, config.form), "start": start})
     cache = job.cache or job.run / "packed"
     train_pack, val_pack = (
-        packed_films(job.manifests, split, config.packed_side, cache, progress, job.workers)
+        packed_films(job.manifests, split, config.form, cache, progress, job.workers)
         for split in (TRAIN, VALIDATION)
     )
     _check_readable(train_pack.subjects.tolist(), "train")
@@ -134,9 +141,8 @@ def _check_readable(subjects: Sequence[str], split: str) -> None:
 def _check_architecture(name: str) -> None:
     from leakscan.fingerprint.encoders.networks import ARCHITECTURES
 
-    flat = [a for a in ARCHITECTURES if not a.endswith("_3d")]
-    if name not in flat:
-        raise UsageError(f"There is no backbone {name!r} for films.", f"Backbones are {', '.join(flat)}.")
+    if name not in ARCHITECTURES:
+        raise UsageError(f"There is no backbone {name!r}.", f"Backbones are {', '.join(ARCHITECTURES)}.")
 
 
 def _device(wanted: str, threads: int | None) -> Any:

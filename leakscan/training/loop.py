@@ -32,7 +32,7 @@ from leakscan.training.run_folder import (
 )
 from leakscan.training.sampler import SubjectSampler
 from leakscan.training.schedule import learning_rate_at
-from leakscan.training.validation import Validated, embed, to_float, validate
+from leakscan.training.validation import Validated, channels_last, embed, to_float, validate
 from leakscan.types import Progress, Silent
 
 _CENTRE_RATE = 10.0  # times the learning rate: a centre is touched once in many batches
@@ -111,13 +111,14 @@ def train(
         _place_centres(run.loss.centres, embed(run.net, pack.films, config.side, progress), codes)
     sampler = SubjectSampler(
         pack.subjects,
-        pack.widths,
+        pack.sorts,
         config.pairs,
         config.films_per_subject,
         config.singles,
         config.hard,
         config.alike,
         pack.groups,
+        config.apart,
         config.seed,
     )
     step_of = _Step(config, pack, sampler, device, run, progress)
@@ -141,7 +142,8 @@ def _begin(
     net = ARCHITECTURES[config.architecture](FINGERPRINT_DIM)
     if initialise:
         initialise(net)
-    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = torch.channels_last_3d if config.shape else torch.channels_last
+    net = net.to(device, memory_format=layout)  # type: ignore[call-overload]
     moving = torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=moving, use_buffers=True)
     loss = build_loss(config, classes, FINGERPRINT_DIM).to(device)
@@ -272,7 +274,7 @@ class _Step:
     def _views(self, films: npt.NDArray[np.int64]) -> torch.Tensor:
         x = to_float(self._pack.films[films], self._device)
         x = augment(x, self._config.side, self._config.augmentation)
-        return x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous(memory_format=channels_last(x))
 
     def _forward(self, films: torch.Tensor) -> torch.Tensor:
         low = self._config.precision == "bfloat16"

@@ -25,12 +25,14 @@ class Film:
         subject: declared; empty if unknown.
         width: declared source width in pixels; 0 if unknown.
         group: sex, view and age group in one word; empty if nothing is declared.
+        contrast: declared contrast of a volume (``T1``, ``FLAIR``...); empty if unknown.
     """
 
     ref: ImageRef
     subject: str
     width: int
     group: str
+    contrast: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,25 @@ def check_manifests(manifests: Sequence[Path]) -> Listing:
     )
 
 
+def check_contrasts(manifests: Sequence[Path]) -> None:
+    """Refuses manifests that show nobody of ``train`` in two contrasts, where partners must differ in it.
+
+    Raises:
+        SourceError: no subject has two.
+    """
+    contrasts: dict[str, set[str]] = {}
+    for manifest in manifests:
+        columns = (column_values(manifest, name) for name in ("subject_id", "split", "contrast"))
+        for subject, split, contrast in zip(*columns, strict=True):
+            if subject and split == TRAIN:
+                contrasts.setdefault(subject, set()).add(contrast)
+    if max(map(len, contrasts.values()), default=0) < 2:
+        raise SourceError(
+            f"No subject of the split 'train' in {' and '.join(map(str, manifests))} has two contrasts.",
+            "Partners must differ in the column contrast here; --set apart=0.7 takes equal ones as well.",
+        )
+
+
 def _check_disjoint(splits: dict[str, Counter[str]], names: str) -> None:
     for split, subjects in sorted(splits.items()):
         shared = splits[TRAIN].keys() & subjects.keys() if split != TRAIN else set()
@@ -134,24 +155,25 @@ def films_of(manifest: Path, split: str, progress: Progress) -> list[Film]:
     films = []
     for ref in source.scan(progress):
         file = ref.files[0] if ref.files else os.path.normpath(root / ref.path)
-        width, group = declared.get(file, (0, ""))
-        films.append(Film(ref, ref.tags.subject, width, group))
+        width, group, contrast = declared.get(file, (0, "", ""))
+        films.append(Film(ref, ref.tags.subject, width, group, contrast))
     return films
 
 
-def _declared(manifest: Path) -> dict[str, tuple[int, str]]:
-    """Source width and group of every file that a manifest lists, where it has those columns."""
+def _declared(manifest: Path) -> dict[str, tuple[int, str, str]]:
+    """Source width, group and contrast of every file that a manifest lists, where it has those columns."""
     root = Path(os.path.abspath(manifest)).parent  # noqa: PTH100
     paths = [os.path.normpath(root / p) for p in column_values(manifest, "path")]
     widths = _optional(manifest, "source_width_px", len(paths))
     columns = [_optional(manifest, c, len(paths)) for c in ("sex", "view")]
     ages = [_age_group(a) for a in _optional(manifest, "age_years", len(paths))]
-    out: dict[str, tuple[int, str]] = {}
+    contrasts = _optional(manifest, "contrast", len(paths))
+    out: dict[str, tuple[int, str, str]] = {}
     for i, path in enumerate(paths):
         words = [*(c[i] for c in columns), ages[i]]
         width = widths[i]
-        described = (int(width) if width.isdigit() else 0, " ".join(words) if any(words) else "")
-        out.setdefault(path, described)
+        group = " ".join(words) if any(words) else ""
+        out.setdefault(path, (int(width) if width.isdigit() else 0, group, contrasts[i]))
     return out
 
 

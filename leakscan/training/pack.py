@@ -1,4 +1,4 @@
-"""Packed films: one uint8 array of canonical radiographs, so that training never decodes."""
+"""Packed films: one uint8 array of canonical images, so that training never decodes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ImageError, SourceError
-from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.sources.formats import decode
+from leakscan.training.form import Form
 from leakscan.training.manifests import Film, films_of
 from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
 
@@ -22,11 +22,13 @@ class Pack:
     """Films ready for training.
 
     Attributes:
-        films: ``(n, side, side)`` uint8, canonical radiographs; may be memory-mapped.
+        films: ``(n, side, side)`` uint8, canonical radiographs, or ``(n, x, y, z)`` volumes; may be
+            memory-mapped.
         subjects: ``(n,)`` str.
         widths: ``(n,)`` int, the width in pixels at which the film was found.
         groups: ``(n,)`` str, what is declared of sex, view and age; empty strings if nothing.
         unread: path and reason of every image that was left out.
+        contrasts: ``(n,)`` str, declared contrast of volumes; empty strings if unknown.
         refs: ``n`` files the films were read from; empty where nobody kept them.
     """
 
@@ -35,7 +37,13 @@ class Pack:
     widths: npt.NDArray[np.int64]
     groups: npt.NDArray[np.str_] | None = None
     unread: tuple[tuple[str, str], ...] = ()
+    contrasts: npt.NDArray[np.str_] | None = None
     refs: tuple[ImageRef, ...] = ()
+
+    @property
+    def sorts(self) -> npt.NDArray[np.generic]:
+        """``(n,)`` what must not tell who it is: source width of films, contrast of volumes."""
+        return self.contrasts if self.films.ndim == 4 and self.contrasts is not None else self.widths
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Canonical:
     """One film after a worker.
 
     Attributes:
-        picture: ``(side, side)`` uint8, ``None`` if it cannot be used.
+        picture: uint8 of the form asked for, ``None`` if it cannot be used.
         width: of the stored image in pixels.
         error: a sentence if it cannot be used.
     """
@@ -53,7 +61,7 @@ class Canonical:
     error: str = ""
 
 
-def canonical_film(film: Film, side: int) -> Canonical:
+def canonical_film(film: Film, form: Form) -> Canonical:
     """Decodes one film. Never raises for what is wrong with the file itself."""
     if film.ref.status != "ok":
         return Canonical(None, error=film.ref.error)
@@ -63,12 +71,12 @@ def canonical_film(film: Film, side: int) -> Canonical:
         return Canonical(None, error=e.message)
     except OSError as e:
         return Canonical(None, error=f"It cannot be read: {e.strerror or e}.")
-    if image.values.ndim != 2:
-        return Canonical(None, error="It is a volume; this network sees pictures.")
+    if image.values.ndim != len(form.shape):
+        what = "a volume" if image.values.ndim == 3 else "a picture"
+        return Canonical(None, error=f"It is {what}; this network sees {form.words}.")
     if image.values.min() == image.values.max():
         return Canonical(None, error="It is blank: every pixel is the same.")
-    picture = np.rint(canonical_radiograph(image.values, side) * 255).astype(np.uint8)
-    return Canonical(picture, film.width or int(image.stored.shape[1]))
+    return Canonical(form.of(image), film.width or int(image.stored.shape[1]))
 
 
 def pack_manifest(
@@ -100,7 +108,8 @@ def pack_manifest(
     progress.start("decode", len(films))
     kept: list[tuple[Film, Canonical]] = []
     unread: list[tuple[str, str]] = []
-    read = LocalEngine(workers).map(partial(canonical_film, side=side), films, chunk=16)
+    form = Form((side, side))
+    read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=16)
     for film, canonical in zip(films, read, strict=True):
         if canonical.picture is None:
             unread.append((film.ref.path, canonical.error))
@@ -116,7 +125,7 @@ def pack_manifest(
         np.array([c.width for _, c in kept], np.int64),
         np.array([f.group for f, _ in kept]),
         tuple(unread),
-        tuple(f.ref for f, _ in kept),
+        refs=tuple(f.ref for f, _ in kept),
     )
 
 

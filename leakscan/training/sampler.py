@@ -9,7 +9,6 @@ from leakscan.errors import SourceError
 
 _NEIGHBOURS = 10  # a look-alike is one of this many nearest subjects
 _GROUP = 4  # look-alikes drawn together
-_UNEQUAL = 0.7  # how often the next film is one of another source width, where there is one
 
 Ints = npt.NDArray[np.int64]
 
@@ -20,11 +19,11 @@ class SubjectSampler:
     Subjects with two or more films are drawn alike, however many films they have, so that the few
     with a hundred do not rule; a share of each batch are single-film subjects, shown in several
     augmentations of the same film. Where a subject has films of several source widths, unequal
-    ones are preferred, so that resolution never tells who it is.
+    ones are preferred, so that resolution never tells who it is; likewise contrasts of volumes.
 
     Args:
         subjects: ``(n,)`` subject of each film.
-        widths: ``(n,)`` source width of each film.
+        sorts: ``(n,)`` source width of each film, or contrast of each volume.
         pairs: subjects per batch; with fewer than that in the set, some stand twice.
         films_per_subject: K; a subject with fewer films shows some of them again.
         singles: share of the batch drawn from single-film subjects.
@@ -33,6 +32,8 @@ class SubjectSampler:
         alike: share of the other subjects drawn from one group.
         groups: ``(n,)`` what a film declares of its subject (sex, view, age), empty if nothing; a
             subject belongs where its first film does.
+        apart: how often the next film is one of another sort, where there is one. With 1, a subject whose
+            films are all of one sort counts as one with a single film.
         seed: of the draws; batch ``step`` is the same in every run.
 
     Raises:
@@ -42,26 +43,30 @@ class SubjectSampler:
     def __init__(
         self,
         subjects: npt.NDArray[np.str_],
-        widths: Ints,
+        sorts: npt.NDArray[np.generic],
         pairs: int,
         films_per_subject: int = 2,
         singles: float = 0.15,
         hard: float = 0.0,
         alike: float = 0.0,
         groups: npt.NDArray[np.str_] | None = None,
+        apart: float = 0.7,
         seed: int = 0,
     ) -> None:
         _, codes = np.unique(subjects, return_inverse=True)
         order = np.argsort(codes, kind="stable")
         by_subject = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
         self._codes = codes
-        self._several = [g for g in by_subject if len(g) > 1]
+        kinds = [len(np.unique(sorts[g])) if apart >= 1 else len(g) for g in by_subject]
+        self._several = [g for g, k in zip(by_subject, kinds, strict=True) if k > 1]
         self._several_codes = np.array([codes[g[0]] for g in self._several], np.int64)
-        self._single = np.concatenate([np.zeros(0, np.int64)] + [g for g in by_subject if len(g) == 1])
+        alone = [g[:1] for g, k in zip(by_subject, kinds, strict=True) if k == 1]
+        self._single = np.concatenate([np.zeros(0, np.int64), *alone])
         if not self._several:
-            raise SourceError("No subject has two images: there is nothing to learn from.")
+            what = "images of different contrast" if apart >= 1 else "images"
+            raise SourceError(f"No subject has two {what}: there is nothing to learn from.")
         self._group_of = np.array([groups[g[0]] if groups is not None else "" for g in self._several])
-        self._widths = widths
+        self._sorts, self._apart = sorts, apart
         self._pairs = pairs
         self._per_subject = films_per_subject
         self._n_single = min(round(singles * pairs), len(self._single))
@@ -121,8 +126,8 @@ class SubjectSampler:
             if not len(left):
                 out += rng.choice(films, self._per_subject - len(out)).tolist()
                 break
-            unequal = left[self._widths[left] != self._widths[first]]
-            pool = unequal if len(unequal) and rng.random() < _UNEQUAL else left
+            unequal = left[self._sorts[left] != self._sorts[first]]
+            pool = unequal if len(unequal) and rng.random() < self._apart else left
             out.append(int(rng.choice(pool)))
             left = left[left != out[-1]]
         return out

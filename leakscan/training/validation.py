@@ -79,8 +79,8 @@ def embed(
 
     Args:
         net: put into evaluation mode.
-        films: ``(n, s, s)`` uint8.
-        side: that the network sees.
+        films: ``(n, s, s)`` uint8, or volumes ``(n, x, y, z)``.
+        side: of films that the network sees.
         progress: is told of films done; its stage has been opened.
         batch: films at a time.
     """
@@ -89,17 +89,22 @@ def embed(
     out = []
     for start in range(0, len(films), batch):
         x = to_float(films[start : start + batch], device)
-        if x.shape[-1] != side:
+        if x.ndim == 4 and x.shape[-1] != side:
             x = nn.functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            prints = net(x.contiguous(memory_format=torch.channels_last)).float()
+            prints = net(x.contiguous(memory_format=channels_last(x))).float()
         out.append(nn.functional.normalize(prints))
         if progress is not None:
             progress.advance(len(x))
     return torch.cat(out).cpu().numpy()
 
 
+def channels_last(x: torch.Tensor) -> torch.memory_format:
+    """The layout in which convolutions of a batch of films or volumes are fastest."""
+    return torch.channels_last_3d if x.ndim == 5 else torch.channels_last
+
+
 def to_float(films: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Packed films ``(n, s, s)`` as a float batch ``(n, 1, s, s)`` in 0..1."""
+    """Packed films ``(n, s, s)`` as a float batch ``(n, 1, s, s)`` in 0..1; volumes likewise."""
     # A copy, because torch warns of read-only memory maps.
     return torch.from_numpy(np.array(films)).to(device)[:, None].float() / 255.0

@@ -4,12 +4,14 @@ import csv
 import json
 
 import cv2
+import nibabel
 import numpy as np
 import pytest
 import torch
 from conftest import save
 
 from leakscan.evaluation.drawing import draw_film
+from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES
 
 TINY = ("--side", 32, "--pairs", 3, "--workers", 0, "--threads", 1, "--device", "cpu")
@@ -85,6 +87,49 @@ def test_the_papers_preset_trains_and_says_how_far_it_got(leakscan, archive):
     assert "pairs is 3, not 225" in ran.out and "side is 32, not 512" in ran.out
 
 
+@pytest.fixture
+def heads(tmp_path):
+    """Volumes of eight drawn heads in two contrasts each, half of them to train on."""
+    rows = []
+    for subject in range(8):
+        head = draw_brain(np.random.default_rng(subject), (16, 19, 16), 12.0).astype(np.float32)
+        for contrast, values in (("T1", head), ("T2", head.max() - head)):
+            name = f"{subject}-{contrast}.nii.gz"
+            nibabel.save(nibabel.Nifti1Image(values, np.diag([12.0, 12, 12, 1])), tmp_path / name)
+            rows.append((name, f"person{subject}", "train" if subject < 4 else "val", contrast))
+
+    with (tmp_path / "heads.csv").open("w", newline="") as f:
+        csv.writer(f).writerows([("path", "subject_id", "split", "contrast"), *rows])
+    return tmp_path / "heads.csv"
+
+
+SMALL = ("--backbone", "resnet18_3d", "--set", "shape=16x18x14", "--set", "step_mm=12", "--pairs", 3)
+
+
+def test_the_papers_volumes_train_across_contrasts(leakscan, heads, tmp_path):
+    given = ("train", heads, "-o", "run", "--preset", "paper-3d", *SMALL, "--steps", 2, "--workers", 0)
+    ran = leakscan(*given, "--threads", 1, "--device", "cpu")
+    assert ran.code == 0, ran.err
+    assert "The preset paper-3d was not run to its end: 2 of its 4,000 steps." in ran.out
+    packed = np.load(next((tmp_path / "run/packed").glob("train-*.npy")))
+    assert packed.shape == (8, 16, 18, 14)
+    assert packed.min() == 0 and packed.max() == 255
+
+
+def test_partners_of_one_contrast_are_refused_before_anything_is_decoded(leakscan, heads, tmp_path):
+    heads.write_text(heads.read_text().replace(",T2", ",T1"))
+    ran = leakscan("train", heads, "-o", "run", "--preset", "paper-3d", *SMALL)
+    assert ran.code == 2 and "has two contrasts" in ran.error
+    assert not (tmp_path / "run").exists()
+
+
+def test_films_and_volumes_need_backbones_of_their_own(leakscan, archive):
+    wrong = leakscan("train", archive, "-o", "run", "--preset", "paper-3d", "--backbone", "resnet18")
+    assert wrong.code == 2 and "sees films and takes no shape" in wrong.error
+    missing = leakscan("train", archive, "-o", "run", "--backbone", "resnet18_3d")
+    assert missing.code == 2 and "needs shape, such as 120x120x78" in missing.error
+
+
 def test_a_run_becomes_an_encoder_that_compare_uses(leakscan, archive, tmp_path, monkeypatch):
     """GeM pooling, every loss and a start from an earlier run's weights come along."""
     monkeypatch.setenv("LEAKSCAN_MODELS", str(tmp_path / "models"))
@@ -112,7 +157,7 @@ def test_a_run_becomes_an_encoder_that_compare_uses(leakscan, archive, tmp_path,
     ("more", "words"),
     [
         (("--preset", "paper"), "no preset 'paper'"),
-        (("--backbone", "resnet18_3d"), "no backbone 'resnet18_3d' for films"),
+        (("--backbone", "resnet19"), "no backbone 'resnet19'"),
         (("--backbone", "resnet18", "--start", "imagenet"), "no ImageNet weights here for resnet18"),
         (("--start", "nothing"), "neither imagenet, none, an encoder nor a file"),
         (("--set", "softmax"), "has no value"),

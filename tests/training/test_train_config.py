@@ -32,7 +32,7 @@ def test_the_papers_preset_is_the_papers():
     )  # fmt: skip
     assert (paper.margin, paper.normalised, paper.learning_rate, paper.restart) == (4.0, False, 1e-3, 100)
     assert (paper.triplet, paper.contrastive, paper.softmax, paper.ema) == (1.0, 0.0, 0.0, 0.0)
-    assert (paper.augmentation, paper.schedule, paper.packed_side) == ("affine", "warm_restarts", 512)
+    assert (paper.augmentation, paper.schedule, paper.form.shape) == ("affine", "warm_restarts", (512, 512))
 
 
 def test_settings_given_as_text_have_their_kinds():

@@ -10,6 +10,7 @@ from leakscan.errors import OutputError, SourceError, UsageError
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.training import archive
 from leakscan.training.archive import packed_films
+from leakscan.training.form import Form
 from leakscan.training.manifests import check_manifests
 from leakscan.types import Silent
 
@@ -97,7 +98,7 @@ COLUMNS = ("path", "subject_id", "split", "source_width_px", "sex", "view", "age
 
 def test_readable_films_are_packed_and_all_others_named(folder):
     manifest = _manifest(folder, ROWS, COLUMNS)
-    pack = packed_films([manifest], "train", 40, folder / "cache", Silent(), workers=0)
+    pack = packed_films([manifest], "train", Form((40, 40)), folder / "cache", Silent(), workers=0)
     for film, seed in zip(pack.films, range(2), strict=True):
         assert (film == np.rint(canonical_radiograph(scene(seed), 40) * 255)).all()
     assert len(set(pack.subjects)) == 2
@@ -111,7 +112,7 @@ def test_readable_films_are_packed_and_all_others_named(folder):
 
 def test_the_packed_films_lie_in_a_plain_npy_without_names_of_subjects(folder):
     manifest = _manifest(folder, ROWS, COLUMNS)
-    pack = packed_films([manifest], "train", 40, folder / "cache", Silent(), workers=0)
+    pack = packed_films([manifest], "train", Form((40, 40)), folder / "cache", Silent(), workers=0)
     assert isinstance(pack.films, np.memmap) and pack.films.shape == (2, 40, 40)
     (table,) = (folder / "cache").glob("*.parquet")
     assert b"p1" not in table.read_bytes()
@@ -122,12 +123,12 @@ def test_films_are_decoded_once_until_the_manifest_changes(folder, monkeypatch):
     decoded = []
     real = archive.canonical_film
     monkeypatch.setattr(
-        archive, "canonical_film", lambda film, side: decoded.append(side) or real(film, side)
+        archive, "canonical_film", lambda film, form: decoded.append(form) or real(film, form)
     )
 
     def pack(side=40, split="train"):
         decoded.clear()
-        found = packed_films([manifest], split, side, folder / "cache", Silent(), workers=0)
+        found = packed_films([manifest], split, Form((side, side)), folder / "cache", Silent(), workers=0)
         return len(decoded), found
 
     assert pack()[0] == 7
@@ -142,11 +143,11 @@ def test_films_are_decoded_once_until_the_manifest_changes(folder, monkeypatch):
 def test_no_readable_film_is_an_error_that_names_the_first(folder):
     manifest = _manifest(folder, [("broken.png", "p1", "train"), ("missing.png", "p1", "train")])
     with pytest.raises(SourceError, match=r"None of the 2 films .* First: broken.png: "):
-        packed_films([manifest], "train", 40, folder / "cache", Silent(), workers=0)
+        packed_films([manifest], "train", Form((40, 40)), folder / "cache", Silent(), workers=0)
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_in_words(folder):
     manifest = _manifest(folder, ROWS, COLUMNS)
     (folder / "file").write_text("")
     with pytest.raises(OutputError, match="Cannot write"):
-        packed_films([manifest], "train", 40, folder / "file" / "cache", Silent(), workers=0)
+        packed_films([manifest], "train", Form((40, 40)), folder / "file" / "cache", Silent(), workers=0)

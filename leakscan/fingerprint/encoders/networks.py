@@ -171,8 +171,14 @@ class ResNet2d(nn.Module):
         return out
 
 
+_WIDTHS_3D = [32, 64, 128, 256]
+_LAYERS_3D = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3]}
+
+
 class ResNet3d(nn.Module):
     """A MONAI 3D ResNet for one-channel volumes with a linear fingerprint head.
+
+    Stem of stride 1 and stages of 32, 64, 128 and 256 channels, as in arXiv 2512.16685.
 
     Args:
         depth: 18, 34 or 50.
@@ -183,17 +189,19 @@ class ResNet3d(nn.Module):
     """
 
     def __init__(self, depth: int, dim: int = FINGERPRINT_DIM) -> None:
-        from monai.networks.nets.resnet import resnet18, resnet34, resnet50
+        from monai.networks.nets.resnet import ResNet
 
         super().__init__()
-        build: Callable[..., nn.Module] = {18: resnet18, 34: resnet34, 50: resnet50}[depth]
-        net = build(spatial_dims=3, n_input_channels=1, num_classes=dim, conv1_t_stride=1)
+        block = "bottleneck" if depth >= 50 else "basic"
+        net: nn.Module = ResNet(
+            block, _LAYERS_3D[depth], _WIDTHS_3D, n_input_channels=1, num_classes=dim, conv1_t_stride=1
+        )
         self.head = cast(nn.Linear, net.fc)
         net.fc = nn.Identity()
         self.trunk = net
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Pooled trunk features ``(n, 512 or 2048)``."""
+        """Pooled trunk features ``(n, 256 or 1024)``."""
         out: torch.Tensor = self.trunk(x)
         return out
 

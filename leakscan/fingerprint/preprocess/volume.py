@@ -25,6 +25,7 @@ def canonical_volume(
     spacing_mm: tuple[float, ...],
     shape: tuple[int, int, int],
     target_mm: float,
+    percentiles: tuple[float, float] = _PERCENTILES,
 ) -> npt.NDArray[np.float32]:
     """Brings one volume to the encoder's canonical form.
 
@@ -33,6 +34,7 @@ def canonical_volume(
         spacing_mm: voxel size per axis; unknown (empty or not positive) counts as ``target_mm``.
         shape: of the result in voxels.
         target_mm: voxel size of the result.
+        percentiles: of the voxels above 0, that become 0 and 1.
 
     Returns:
         ``shape`` float32 in 0..1; air is 0.
@@ -54,7 +56,7 @@ def canonical_volume(
     inside = out[out > 0]
     if inside.size == 0:
         return np.zeros(shape, np.float32)
-    low, high = np.percentile(inside, _PERCENTILES)
+    low, high = np.percentile(inside, percentiles)
     grey = (out - min(low, 0.0)) / max(high - min(low, 0.0), 1e-6)
     return np.asarray(np.clip(grey, 0, 1), np.float32)
 
