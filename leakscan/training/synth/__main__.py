@@ -50,10 +50,9 @@ def main() -> None:
                 image = make_views(head, Manner(), None, seeds, _BENT_MM if other else 0.0).images[0, 0]
                 name = f"{subject.replace(':', '_')}-{i}-{other}-view{view}.nii.gz"
                 voxels = np.rint(image.numpy() * 255).astype(np.uint8)
-                nibabel.save(
-                    nibabel.Nifti1Image(voxels, np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])),
-                    given.output / name,
-                )
+                affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
+                scan = nibabel.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
+                nibabel.save(scan, given.output / name)
                 rows.append((name, f"{subject}#{other}", f"view{view}", split))
                 progress.advance()
     progress.finish()
