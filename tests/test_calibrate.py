@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import cv2
@@ -77,3 +78,43 @@ def test_a_calibration_that_is_none_is_named(leakscan: Leakscan, films: Path, tm
     ran = leakscan("compare", films, films.parent, "--calibration", "mine.safetensors", *FILMS)
     assert ran.code == 2
     assert "mine.safetensors is no calibration" in ran.error
+
+
+def test_datasets_that_are_copies_of_each_other_are_settled_by_hashes(
+    leakscan: Leakscan, films: Path, tmp_path: Path
+) -> None:
+    """Nobody is left to test, and the films of one person are no strangers to each other."""
+    shutil.copytree(films.parent, tmp_path / "again")
+    ran = leakscan("compare", films.parent, "again", "--exclude", "*.csv", *FILMS, "--json")
+    assert ran.code == 1, ran.err
+    assert ran.json["decisions"]["same_file"]["leak"] == 65
+    (comparison,) = ran.json["comparisons"]
+    assert any("nothing shows whether the encoder's calibration holds" in w for w in comparison["words"])
+
+
+def test_one_identifier_on_every_film_names_nobody(leakscan: Leakscan, films: Path, tmp_path: Path) -> None:
+    for i in range(30):
+        shutil.copy(films.parent / f"{i}-0.png", tmp_path / f"{i}.png")
+    with (tmp_path / "one.csv").open("w", newline="") as f:
+        csv.writer(f).writerows([("path", "subject_id"), *((f"{i}.png", "the same") for i in range(30))])
+    ran = leakscan("calibrate", "one.csv", "-o", "mine.safetensors", *FILMS)
+    assert ran.code == 2
+    assert "an identifier that stands on most images names nobody" in ran.error
+
+
+def test_films_that_are_all_of_one_subject_are_one_test_and_no_leak(
+    leakscan: Leakscan, films: Path, tmp_path: Path
+) -> None:
+    for i in range(45):
+        folder = tmp_path if i < 15 else tmp_path / "others"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(films.parent / f"{i}-0.png", folder / f"{i}.png")
+    with (tmp_path / "one.csv").open("w", newline="") as f:
+        csv.writer(f).writerows([("path", "subject_id"), *((f"{i}.png", "the same") for i in range(15))])
+    ran = leakscan("compare", "one.csv", "others", *FILMS, "--json")
+    assert ran.code in (0, 3), ran.err
+    (comparison,) = ran.json["comparisons"]
+    (tested,) = comparison["thresholds"].values()
+    assert tested["subjects"] == [1, 30]
+    assert "1 subject on a side (fewer than 200)" in tested["caution"]
+    assert not any(found["leak"] for found in ran.json["decisions"].values())

@@ -229,8 +229,9 @@ def _caution(scored: Scored) -> str:
     if bulk is None:
         few = min(len(scored.a.templates), len(scored.b.templates))
         return (
-            f"with {few:,} subjects on a side (fewer than {CHECKABLE_SUBJECTS}), and not as many declared on "
-            "the other, nothing shows whether the encoder's calibration holds for these images"
+            f"with {few:,} subject{'' if few == 1 else 's'} on a side (fewer than {CHECKABLE_SUBJECTS}), and "
+            "not as many declared on the other, nothing shows whether the encoder's calibration holds for "
+            "these images"
         )
     if bulk.out_of_domain:
         return (

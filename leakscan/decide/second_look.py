@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -63,7 +63,7 @@ def look_again(
             tasks.append(Task(f"a/{row_a}", f"b/{row_b}", pixels_a, pixels_b, 2))
             waiting.append((position, look_a, look_b))
     if tasks:
-        fresh = look_at(tasks, engine, options, seconds, progress)
+        fresh, _ = look_at(tasks, engine, options, seconds, progress)
         for (position, look_a, look_b), match in zip(waiting, fresh, strict=True):
             if match is not None:
                 found[position] = match
@@ -72,8 +72,14 @@ def look_again(
 
 
 def look_at(
-    tasks: Sequence[Task], engine: Engine, options: DecodeOptions, seconds: float, progress: Progress
-) -> list[AnatomyMatch | None]:
+    tasks: Sequence[Task],
+    engine: Engine,
+    options: DecodeOptions,
+    seconds: float,
+    progress: Progress,
+    known: Mapping[str, Features | None] | None = None,
+    kept: int = _KEPT,
+) -> tuple[list[AnatomyMatch | None], Mapping[str, Features | None]]:
     """Compares the anatomy of pairs in the given order until the time is up.
 
     Args:
@@ -82,23 +88,26 @@ def look_at(
         options: for decoding.
         seconds: of wall time.
         progress: is told.
+        known: features of images by the tasks' keys, from an earlier call.
+        kept: features to keep from window to window.
 
     Returns:
-        One entry per task: ``None`` for a pair that was not reached or cannot be read.
+        One entry per task: ``None`` for a pair that was not reached or cannot be read; and the features
+        that were kept.
     """
     progress.start("Comparing anatomy", len(tasks))
     deadline = time.monotonic() + seconds
     out: list[AnatomyMatch | None] = [None] * len(tasks)
-    features: dict[str, Features | None] = {}
+    features = known or {}
     for start in range(0, len(tasks), _WINDOW):
         if time.monotonic() > deadline:
             break
         window = range(start, min(start + _WINDOW, len(tasks)))
-        features = window_features([tasks[i] for i in window], features, _describe, engine, options, _KEPT)
+        features = window_features([tasks[i] for i in window], features, _describe, engine, options, kept)
         for i, match in over_pairs(_compare, window, tasks, features, engine, deadline).items():
             out[i] = match
         progress.advance(len(window))
-    return out
+    return out, features
 
 
 def look_of(
@@ -121,7 +130,8 @@ def look_of(
             if first is not None and second is not None:
                 at.append(position)
                 tasks.append(Task(str(i), str(j), first, second, 2))
-        for position, match in zip(at, look_at(tasks, engine, options, np.inf, progress), strict=True):
+        matches, _ = look_at(tasks, engine, options, np.inf, progress)
+        for position, match in zip(at, matches, strict=True):
             if match is not None:
                 out[position] = match.score, match.shared_px
         return out

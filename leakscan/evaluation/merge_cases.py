@@ -18,7 +18,7 @@ from leakscan.decide.pairs import HASH_RADIUS
 from leakscan.decide.persons import PersonTest, decide_persons
 from leakscan.decide.scored import score_persons
 from leakscan.decide.second_look import due, look_at
-from leakscan.decide.verification import Task
+from leakscan.decide.verification import Features, Task
 from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.evaluation.splits import Split
 from leakscan.match.candidates import Side, find_candidates
@@ -120,13 +120,16 @@ class RememberedLooks:
     def __init__(self, refs: tuple[ImageRef, ...], engine: Engine) -> None:
         self._refs, self._engine = refs, engine
         self._known: dict[tuple[int, int], AnatomyMatch | None] = {}
+        self._features: Mapping[str, Features | None] = {}
 
     def __call__(self, films: list[tuple[int, int]]) -> list[AnatomyMatch | None]:
         """How the anatomy of pairs of films agrees, ``None`` where they cannot be compared."""
         keys = [(min(pair), max(pair)) for pair in films]
         fresh = [key for key in dict.fromkeys(keys) if key not in self._known]
         tasks = [Task(str(i), str(j), self._refs[i], self._refs[j], 2) for i, j in fresh]
-        found = look_at(tasks, self._engine, DecodeOptions(), np.inf, Silent())
+        found, self._features = look_at(
+            tasks, self._engine, DecodeOptions(), np.inf, Silent(), self._features, len(self._refs)
+        )
         self._known |= dict(zip(fresh, found, strict=True))
         return [self._known[key] for key in keys]
 

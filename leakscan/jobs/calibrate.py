@@ -69,7 +69,8 @@ def calibrate(
     if not labelled.any():
         raise UsageError(
             f"{source} declares no subjects, so nothing tells impostors from genuine pairs.",
-            "Name a manifest with subject_id, or how paths name subjects with --subjects.",
+            "Name a manifest with subject_id, or how paths name subjects with --subjects; an identifier that "
+            "stands on most images names nobody.",
         )
     made = Counter(side.encoder[labelled & (side.encoder != "")].tolist())
     encoder = next((e for e, _ in made.most_common() if e in known), None)
