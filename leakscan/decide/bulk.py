@@ -21,6 +21,7 @@ DOMAIN_LIMIT = math.log(2.0)
 COMPARED = (0.1, 0.03, 0.01)
 _MATCHED = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
 _SHARES = 11  # candidate shares of genuine pairs
+_DRAWS = 40  # of the map's own error
 
 
 @dataclass(frozen=True)
@@ -33,32 +34,42 @@ class LocationScale:
         genuine_share: share of genuine pairs at which the two agree best.
         log_ratio: log(actual / stated FMR) at each level of ``COMPARED`` after mapping, 0 where genuine
             pairs or the error of the sample explain it.
+        draws: location and scale with rows and columns of the sample drawn again, which is how well
+            they are known.
     """
 
     location: float
     scale: float
     genuine_share: float
     log_ratio: tuple[float, ...]
+    draws: tuple[tuple[float, float], ...]
 
     def to_tail(self, score: npt.ArrayLike) -> Floats:
         """Scores of the audit in the units of the tail."""
         return np.asarray((np.asarray(score, np.float64) - self.location) / self.scale, np.float64)
 
-    def undone(self, p: npt.ArrayLike, tail: Tail) -> Floats:
-        """By how much a rate changes if the map is left out: rate without it over rate with it.
+    def widened(self, p: float, low: float, high: float, tail: Tail) -> tuple[float, float]:
+        """The interval of a false match rate with what is not known of the map.
 
-        The bulk fixes location and scale, but the far tail of these images may follow the calibration's
-        as it stands as well as the shifted one. What is said of a rate must hold both.
+        Location and scale come from a sample, whose error adds to that of the tail (independent, so the
+        squares add, of logarithms). And the far tail of these images may follow the calibration's as it
+        stands as well as the shifted one: what is said of a rate must hold both.
 
         Args:
-            p: false match rates of mapped scores.
+            p: false match rate of mapped scores.
+            low: lower end of its interval by the tail alone.
+            high: upper end.
             tail: that they come from.
         """
-        rate = np.asarray(p, np.float64)
-        mapped = np.array([tail.score_at(float(r)) for r in rate.ravel()]).reshape(rate.shape)
-        return np.asarray(
-            tail.p_value(self.location + self.scale * mapped) / tail.p_value(mapped), np.float64
-        )
+        mapped = tail.score_at(p)
+        observed = self.location + self.scale * mapped
+        location, scale = np.array(self.draws).T
+        drawn = np.log(tail.p_value((observed - location) / scale))
+        error = 1.96 * float(drawn.std())
+        undone = float(np.log(tail.p_value(observed) / tail.p_value(mapped)))
+        down = -math.hypot(math.log(p / low), error) + min(undone, 0.0)
+        up = math.hypot(math.log(high / p), error) + max(undone, 0.0)
+        return max(p * math.exp(down), min(p, tail.floor)), min(p * math.exp(up), 1.0)
 
     @property
     def disagreement(self) -> float:
@@ -97,7 +108,14 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         key=lambda found: found[0],
     )[1]
     ratios = [_log_ratio(scores > location + scale * tail.score_at(f), f, genuine_share) for f in COMPARED]
-    return LocationScale(location, scale, share, tuple(ratios))
+    wanted = 1.0 - (share + (1.0 - share) * levels)
+    draws = []
+    for draw in range(_DRAWS):
+        # Seeded by their number, so that the datasets may change places.
+        rows, columns = (np.random.default_rng((draw, n)).integers(0, n, n) for n in scores.shape)
+        drawn = np.sort(scores[np.ix_(rows, columns)], axis=None)
+        draws.append(_line(card, np.quantile(drawn, wanted), share)[1][:2])
+    return LocationScale(location, scale, share, tuple(ratios), tuple(draws))
 
 
 def _line(card: Floats, quantiles: Floats, share: float) -> tuple[float, tuple[float, float, float]]:

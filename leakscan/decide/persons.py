@@ -213,8 +213,7 @@ def _expected(p: float, scored: Scored, tail: Tail) -> tuple[float, float, float
     people = min(len(scored.a.templates), len(scored.b.templates))
     low, high = (float(end) for end in tail.interval(tail.score_at(p), subjects=people))
     if scored.bulk is not None:
-        undone = float(scored.bulk.undone(p, scored.calibration.tail))
-        low, high = low * min(1.0, undone), high * max(1.0, undone)
+        low, high = scored.bulk.widened(p, low, high, scored.calibration.tail)
     return p * scored.comparisons, low * scored.comparisons, high * scored.comparisons
 
 

@@ -77,8 +77,7 @@ def stated_and_actual_with_looks(
             continue
         rate = float(impostors.sample.weight[p <= level].sum()) / sample.n_subject_pairs
         low, high = (float(v) for v in tail.interval(tail.score_at(level), subjects=sample.n_subjects))
-        undone = float(bulk.undone(level, calibration.tail))
-        low, high = low * min(1.0, undone), high * max(1.0, undone)
+        low, high = bulk.widened(level, low, high, calibration.tail)
         rows.append(
             {
                 "stated": level,

@@ -97,8 +97,8 @@ def stated_and_actual(
         score = tail.score_at(rate)
         found, by_image, count = actual(counted, score)
         low, high = (float(v) for v in tail.interval(score, subjects=counted.n_subjects))
-        undone = 1.0 if bulk is None else float(bulk.undone(rate, tail))
-        low, high = low * min(1.0, undone), high * max(1.0, undone)
+        if bulk is not None:
+            low, high = bulk.widened(rate, low, high, tail)
         rows.append(
             {
                 "stated": rate,

@@ -48,11 +48,30 @@ def test_location_and_scale_are_found_and_undone(leaked: float) -> None:
 
 def test_leaving_the_map_out_changes_rates_as_its_shift_does() -> None:
     here, shifted = (bulk_map(audit(2, 0.0, location), card()) for location in (0.0, 0.4))
-    np.testing.assert_allclose(here.undone([1e-1, 1e-2], card()), 1, rtol=0.15)
-    found = shifted.undone([1e-1, 1e-2, 1e-3], card())
+    assert here.widened(1e-2, 1e-2, 1e-2, card()) == (
+        pytest.approx(1e-2, rel=0.2),
+        pytest.approx(1e-2, rel=0.2),
+    )
+    low, high = shifted.widened(1e-2, 1e-2, 1e-2, card())
     # A normal score that is 0.4 higher: what is taken for 1e-2 counts as 3.2e-3 without the map.
-    assert found[1] == pytest.approx(0.32, rel=0.2)
-    assert (np.diff(found) < 0).all()
+    assert low == pytest.approx(0.32e-2, rel=0.25)
+    assert high == pytest.approx(1e-2, rel=0.2)
+    assert shifted.widened(1e-3, 1e-3, 1e-3, card())[0] / 1e-3 < low / 1e-2
+
+
+def test_the_interval_holds_the_error_of_the_map_as_often_as_it_says() -> None:
+    """The tail is known here (its interval has no width); only location and scale are guessed."""
+    held = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        scores = rng.normal(size=(60, 60)) + 0.3 * rng.normal(size=(60, 1)) + 0.3 * rng.normal(size=(60,))
+        scores /= np.sqrt(1.18)
+        found = bulk_map(scores, card())
+        truth = float(card().p_value(found.to_tail(card().score_at(1e-2))))
+        # What is taken for the rate of a mapped score, and the rate that score really has.
+        low, high = found.widened(truth, truth, truth, card())
+        held.append(low <= 1e-2 <= high)
+    assert np.mean(held) >= 0.88
 
 
 def test_a_heavier_bulk_is_out_of_domain() -> None:
