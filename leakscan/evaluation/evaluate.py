@@ -26,6 +26,7 @@ from leakscan.evaluation.episodes import (
 from leakscan.evaluation.evaluation_plots import Plotted, draw_plots, require_plotting, silhouette
 from leakscan.evaluation.evaluation_report import check_folder, write_evaluation
 from leakscan.evaluation.films import Film, Left, check_subjects, labels_of, list_films
+from leakscan.evaluation.fusion import fused_figures, too_few
 from leakscan.evaluation.metrics import per_subject, resampled_ratio, subject_draws
 from leakscan.evaluation.pairing import Compared, compare_all
 from leakscan.evaluation.protocols import ALL, Labels, Protocol, protocols
@@ -151,6 +152,7 @@ def _measure(
     missing: list[str] = []
     everyone = list(_episodes(labels, False, seed, missing))
     by_width = list(_episodes(labels, True, seed, missing))
+    missing += too_few(labels.subjects)
     rows: list[dict[str, Any]] = []
     compared: dict[str, Compared] = {}
     progress.start("Measuring", len(systems) * (len(chosen) + 1))
@@ -165,6 +167,7 @@ def _measure(
             if protocol.rule is None:
                 found += _silhouette(vectors, labels, draws, seed)
                 found += _asked(everyone, vectors, labels, draws)
+                found += fused_figures(vectors, labels.subjects, draws, seed)
             elif protocol.name == "unequal_width":
                 found += _asked(by_width, vectors, labels, draws)
             rows += [_row(system.name, protocol.name, figure, result) for figure in found]

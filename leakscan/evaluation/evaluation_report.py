@@ -49,6 +49,8 @@ HEADLINES = {
     "80_way_5_shot.mean_recall": "80-way 5-shot, Mean-Recall@5",
     "80_way_5_shot.all_k": "80-way 5-shot, all 5",
     "80_way_5_shot.hit": "80-way 5-shot, Hit@5",
+    "one_of_5.tar@fmr=0.001": "TAR at FMR 1e-3, one of 5 images",
+    "fused_5.tar@fmr=0.001": "TAR at FMR 1e-3, the 5 together",
     "miasd": "MIASD",
     "miesd": "MIESD",
     "silhouette": "silhouette",
