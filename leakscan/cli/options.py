@@ -109,18 +109,18 @@ def run_options(
     return RunOptions(
         cache=cache,
         key=key,
-        kind=None if kind is None else _one_of("--kind", kind, KINDS),
+        kind=None if kind is None else one_of("--kind", kind, KINDS),
         encoder=encoder,
         calibration=calibration,
         subjects=parse_subject_rule(subjects) if subjects else None,
         exclude=tuple(exclude or ()),
-        decode=DecodeOptions(max_pixels, _one_of("--frames", frames, ("first", "all")), labels),
+        decode=DecodeOptions(max_pixels, one_of("--frames", frames, ("first", "all")), labels),
         same_ids=same_ids,
         show_subjects=show_subjects,
         hide_paths=hide_paths,
         max_pairs=max_pairs,
         verify_seconds=verify_seconds,
-        fail_on=_one_of("--fail-on", fail_on, FAIL_ON),
+        fail_on=one_of("--fail-on", fail_on, FAIL_ON),
         max_unread=max_unread,
         workers=workers,
     )
@@ -162,7 +162,7 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     }
 
 
-def _one_of(option: str, value: str, allowed: tuple[S, ...]) -> S:
+def one_of(option: str, value: str, allowed: tuple[S, ...]) -> S:
     from leakscan.errors import UsageError
 
     for known in allowed:

@@ -23,10 +23,14 @@ def evaluate_command(
         list[str] | None,
         typer.Option("--encoder", help="Name of an encoder; may be repeated. Default: all of the kind."),
     ] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help="Of the images: chest_radiograph or brain_mri (volumes).")
+    ] = "chest_radiograph",
     baselines: Annotated[
         bool,
         typer.Option(
-            "--baselines/--no-baselines", help="Measure pHash, untrained networks and ImageNet features too."
+            "--baselines/--no-baselines",
+            help="Measure plain methods too: pHash, untrained networks, ImageNet features, silhouettes.",
         ),
     ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,
@@ -39,16 +43,17 @@ def evaluate_command(
 
     Example: leakscan evaluate films.csv --split test -o evaluation
 
-    The manifest may also have source_width_px, view, sex, follow_up and acquired: pairs are then
+    The manifest may also have source_width_px, view, contrast, sex, follow_up and acquired: pairs are then
     broken down by them. Evaluate only on subjects that no encoder was trained on.
     """
     from leakscan.evaluation.evaluate import EvaluateOptions, evaluate
     from leakscan.evaluation.evaluation_report import headline_table
-    from leakscan.types import DecodeOptions
+    from leakscan.types import KINDS, DecodeOptions
 
     out = Output(as_json, quiet)
     chosen = EvaluateOptions(
         split=split,
+        kind=o.one_of("--kind", kind, KINDS),
         encoders=tuple(encoder or ()),
         baselines=baselines,
         decode=DecodeOptions(max_pixels),
@@ -57,7 +62,7 @@ def evaluate_command(
     with out.progress() as progress:
         found = evaluate(manifest, output, chosen, overwrite, progress)
     out.data({**found, "report": str(output)})
-    for protocol in ("all", "unequal_width", "reduced_128"):
+    for protocol in ("all", "unequal_width", "reduced_128", "contrast=different", "contrast=same"):
         columns, rows = headline_table(found["headlines"], protocol)
         if rows:
             out.table(f"{protocol}: {found['protocols'][protocol]}", columns, rows)

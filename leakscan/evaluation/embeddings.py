@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,33 +13,19 @@ from torch import nn
 
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, UsageError
-from leakscan.evaluation.films import Film, Look, looker
+from leakscan.evaluation.brain_baselines import brain_baselines
+from leakscan.evaluation.films import VOLUMES, Film, Look, looker
+from leakscan.evaluation.systems import Role, System, Vectors
+from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import Card
-from leakscan.fingerprint.encoders.encoder import TorchEncoder
+from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
 from leakscan.types import DecodeOptions, Kind, Progress
 
-Role = Literal["encoder", "untrained", "imagenet", "phash"]
-Vectors = npt.NDArray[np.float32]
-
 _BATCH = 64
 _SEED = 0
-
-
-class System(Protocol):
-    """Something that turns looks at images into vectors whose cosine similarity is a score.
-
-    ``name`` stands in the table. ``side`` is that of the canonical array it wants, 0 for none.
-    ``vectors`` gives ``(n, d)`` float32 of unit length for the looks, of the films reduced to 128 px if
-    asked, and ``(n,)`` bool, whether the system takes the image for one of its kind.
-    """
-
-    name: str
-    role: Role
-    side: int
-
-    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class Embedded:
         unread: ``(path, sentence)`` of the others.
         looks: what is left of the looks at the films that were kept: everything but pictures.
         plain: system -> ``(n, d)`` float32.
-        reduced: system -> ``(n, d)`` float32, of the films reduced to 128 px.
+        reduced: system -> ``(n, d)`` float32, of the films reduced to 128 px; empty for volumes.
         accepted: system -> ``(n,)`` bool.
     """
 
@@ -78,8 +63,14 @@ def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[Sy
         UsageError: a named encoder is for another kind.
     """
     chosen = _chosen(kind, encoders)
-    systems: list[System] = [EncoderSystem(TorchEncoder(card, folder)) for card, folder in chosen]
-    if baselines:
+    loaded = [load_encoder(card, folder) for card, folder in chosen]
+    systems: list[System] = [EncoderSystem(encoder) for encoder in loaded]
+    if baselines and kind in VOLUMES:
+        # Those of several encoders would differ little: the first one's alignment serves.
+        brain = next((encoder for encoder in loaded if isinstance(encoder, BrainEncoder)), None)
+        if brain is not None:
+            systems += brain_baselines(brain)
+    elif baselines:
         shapes = sorted({(card.architecture, card.dim, card.side) for card, _ in chosen})
         once = len({architecture for architecture, _, _ in shapes}) == len(shapes)
         for architecture, dim, side in shapes:
@@ -95,15 +86,17 @@ def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[Sy
 def embed(
     films: Sequence[Film],
     systems: Sequence[System],
+    kind: Kind,
     engine: LocalEngine,
     options: DecodeOptions,
     progress: Progress,
 ) -> Embedded:
-    """Decodes every film once and puts it through every system; pictures are dropped as they go.
+    """Decodes every image once and puts it through every system; pictures are dropped as they go.
 
     Args:
         films: to embed.
         systems: to put them through.
+        kind: of the images.
         engine: runs the decoding.
         options: limits for reading.
         progress: is told.
@@ -114,11 +107,12 @@ def embed(
     looks: list[Look] = []
     batch: list[Look] = []
     found: dict[tuple[str, bool], list[Vectors]] = {(s.name, r): [] for s in systems for r in (False, True)}
+    sizes = (False,) if kind in VOLUMES else (False, True)
     taken: dict[str, list[npt.NDArray[np.bool_]]] = {s.name: [] for s in systems}
 
     def flush() -> None:
         for system in systems if batch else ():
-            for small in (False, True):
+            for small in sizes:
                 vectors, accepted = system.vectors(batch, small)
                 found[system.name, small].append(vectors)
                 if not small:
@@ -151,7 +145,7 @@ class EncoderSystem:
 
     role: Role = "encoder"
 
-    def __init__(self, encoder: TorchEncoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self.name, self.side = encoder.card.encoder, encoder.card.side
         self._encoder = encoder
 

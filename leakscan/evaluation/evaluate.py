@@ -14,7 +14,7 @@ import numpy as np
 import leakscan
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import UsageError
-from leakscan.evaluation.embeddings import Embedded, Role, System, Vectors, embed, systems_for
+from leakscan.evaluation.embeddings import Embedded, embed, systems_for
 from leakscan.evaluation.episodes import (
     SETTINGS,
     Episodes,
@@ -25,16 +25,17 @@ from leakscan.evaluation.episodes import (
 )
 from leakscan.evaluation.evaluation_plots import Plotted, draw_plots, require_plotting, silhouette
 from leakscan.evaluation.evaluation_report import check_folder, write_evaluation
-from leakscan.evaluation.films import Film, Left, check_subjects, labels_of, list_films
+from leakscan.evaluation.films import VOLUMES, Film, Left, check_subjects, labels_of, list_films
 from leakscan.evaluation.fusion import fused_figures, too_few
 from leakscan.evaluation.metrics import per_subject, resampled_ratio, subject_draws
 from leakscan.evaluation.pairing import Compared, compare_all
 from leakscan.evaluation.protocols import ALL, Labels, Protocol, protocols
+from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.evaluation.verification import Draws, Figure, figures
 from leakscan.types import DecodeOptions, Kind, Progress, Silent
 
 REDUCED = "reduced_128"
-_KINDS: tuple[Kind, ...] = ("chest_radiograph",)
+_KINDS: tuple[Kind, ...] = ("chest_radiograph", *VOLUMES)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class EvaluateOptions:
 
     Attributes:
         split: value of the manifest's column ``split``; all rows if ``None``.
-        kind: of the images; chest radiographs so far.
+        kind: of the images: chest radiographs or volumes of the brain.
         encoders: names; every encoder of the kind if empty.
         baselines: whether pHash, untrained networks and ImageNet features are measured as well.
         decode: limits for reading.
@@ -82,7 +83,7 @@ def evaluate(
 
     Args:
         manifest: CSV or Parquet with ``path`` and ``subject_id``, and if known ``split``,
-            ``source_width_px``, ``view``, ``sex``, ``follow_up``, ``acquired``.
+            ``source_width_px``, ``view``, ``contrast``, ``sex``, ``follow_up``, ``acquired``.
         output: folder for ``evaluation.parquet``, ``.json``, ``.html`` and the pictures.
         options: choices.
         overwrite: whether ``output`` may hold an earlier evaluation.
@@ -100,9 +101,9 @@ def evaluate(
     require_plotting()
     check_folder(output, overwrite)
     began = time.monotonic()
-    films, left = list_films(manifest, options.split, options.decode, progress)
+    films, left = list_films(manifest, options.split, options.kind, options.decode, progress)
     systems = systems_for(options.kind, options.encoders, options.baselines)
-    embedded = embed(films, systems, LocalEngine(options.workers), options.decode, progress)
+    embedded = embed(films, systems, options.kind, LocalEngine(options.workers), options.decode, progress)
     films = [films[i] for i in embedded.kept]
     left = replace(left, unread=left.unread + embedded.unread)
     check_subjects(films, manifest, options.split, left.unread)
@@ -129,8 +130,7 @@ def evaluate(
             for s in systems
             if s.role == "encoder"
         },
-        "protocols": {p.name: p.words for p in protocols(labels)}
-        | {REDUCED: "all pairs, every film reduced to 128 px"},
+        "protocols": {p.name: p.words for p in (*protocols(labels), *_reduced(embedded))},
         "not_measured": measured.missing,
         "intervals": f"95 %, {options.draws} resamplings of the subjects",
         "seconds": round(time.monotonic() - began, 1),
@@ -155,11 +155,11 @@ def _measure(
     missing += too_few(labels.subjects)
     rows: list[dict[str, Any]] = []
     compared: dict[str, Compared] = {}
-    progress.start("Measuring", len(systems) * (len(chosen) + 1))
+    progress.start("Measuring", len(systems) * (len(chosen) + len(_reduced(embedded))))
     for system in systems:
-        plain, small = embedded.plain[system.name], embedded.reduced[system.name]
-        for protocol in (*chosen, Protocol(REDUCED, None, "")):
-            vectors = small if protocol.name == REDUCED else plain
+        plain = embedded.plain[system.name]
+        for protocol in (*chosen, *_reduced(embedded)):
+            vectors = embedded.reduced[system.name] if protocol.name == REDUCED else plain
             result = compare_all(vectors, labels.subjects, protocol.rule, seed=seed)
             found = figures(result, draws)
             if protocol is ALL:
@@ -177,6 +177,11 @@ def _measure(
         f"{p.name}: no genuine pair" for p in chosen if not any(r["protocol"] == p.name for r in rows)
     ]
     return _Measured(rows, compared, missing)
+
+
+def _reduced(embedded: Embedded) -> list[Protocol]:
+    """The protocol of films reduced to 128 px, where there are films."""
+    return [Protocol(REDUCED, None, "all pairs, every film reduced to 128 px")] if embedded.reduced else []
 
 
 def _episodes(labels: Labels, by_width: bool, seed: int, missing: list[str]) -> Iterator[Episodes]:
@@ -243,6 +248,6 @@ def _counts(films: Sequence[Film], left: Left, labels: Labels, embedded: Embedde
         "unread": [{"path": path, "error": error} for path, error in left.unread],
         "of_unknown_subject": left.unknown,
         "of_other_views": left.other_views,
-        "volumes": left.volumes,
+        "of_other_shape": left.other_shape,
         "ignored": left.ignored,
     }

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.errors import UsageError
-from leakscan.evaluation.embeddings import Role, Vectors
 from leakscan.evaluation.pairing import Compared, bin_edges, distance
+from leakscan.evaluation.systems import Role, Vectors
 from leakscan.evaluation.verification import false_rates, genuine_weights
 
 if TYPE_CHECKING:

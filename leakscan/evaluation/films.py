@@ -1,7 +1,7 @@
-"""The films of a manifest with what is declared of them, decoded once for every system.
+"""The images of a manifest with what is declared of them, decoded once for every system.
 
 What a worker hands back is what the encoders of a run see: the same decoder and the same canonical
-array, once as it is and once with the film reduced to 128 px before.
+array; of a film once as it is and once reduced to 128 px before.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ from leakscan.evaluation.protocols import (
 )
 from leakscan.fingerprint.hashing import is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource, column_values
-from leakscan.types import DecodeOptions, ImageRef, Progress
+from leakscan.types import DecodeOptions, ImageRef, Kind, Progress
 
+VOLUMES: tuple[Kind, ...] = ("brain_mri",)
+"""Kinds whose images are volumes."""
 REDUCED_SIDE = 128
 """px: the longest side of a reduced film."""
 
-_DECLARED = ("source_width_px", "view", "sex", "follow_up", "acquired")
+_DECLARED = ("source_width_px", "view", "contrast", "sex", "follow_up", "acquired")
+_NO_IMAGE = "labels"  # contrast of a label map that lies beside the images
 
 
 @dataclass(frozen=True)
@@ -58,27 +62,27 @@ class Left:
     Attributes:
         unread: ``(path, sentence)`` of what could not be read.
         unknown: images of no declared subject; they could be anybody's.
-        other_views: images whose declared view is not frontal.
-        volumes: images that are no pictures.
+        other_views: films whose declared view is not frontal, and label maps.
+        other_shape: volumes among films, pictures among volumes.
         ignored: files that are no images, or listed twice.
     """
 
     unread: tuple[tuple[str, str], ...] = ()
     unknown: int = 0
     other_views: int = 0
-    volumes: int = 0
+    other_shape: int = 0
     ignored: int = 0
 
 
 @dataclass(frozen=True)
 class Look:
-    """One film after a worker.
+    """One image after a worker.
 
     Attributes:
-        canonical: side -> ``(side, side)`` uint8, as the encoders of a run get it.
-        reduced: the same of the film reduced to ``REDUCED_SIDE``.
-        phash: ``(2,)`` uint64, perceptual hashes of the film and of the reduced film.
-        width: of the stored picture in pixels.
+        canonical: side -> ``(side, side)`` uint8, of a volume ``SHAPE``, as the encoders of a run get it.
+        reduced: the same of a film reduced to ``REDUCED_SIDE``.
+        phash: ``(2,)`` uint64, perceptual hashes of the film and of the reduced film; zeros for a volume.
+        width: of the stored picture in pixels, 0 for a volume.
         pixel_hash: equal for equal pictures.
         error: a sentence if it cannot be used; then the rest is empty.
     """
@@ -92,13 +96,16 @@ class Look:
 
 
 def list_films(
-    manifest: Path, split: str | None, options: DecodeOptions, progress: Progress
+    manifest: Path, split: str | None, kind: Kind, options: DecodeOptions, progress: Progress
 ) -> tuple[list[Film], Left]:
-    """The films of a manifest, or of one of its splits, that have a subject and a frontal or unknown view.
+    """The images of a manifest, or of one of its splits, that have a subject and may be of a kind.
+
+    Films need a frontal or unknown view; label maps are no volumes.
 
     Args:
         manifest: CSV or Parquet with ``path`` and ``subject_id``.
         split: value of the column ``split``, or ``None`` for all rows.
+        kind: of the images to list.
         options: for reading headers.
         progress: is told.
 
@@ -118,7 +125,8 @@ def list_films(
     source = ManifestSource(manifest, manifest.stem, options, query)
     declared = _declared(manifest)
     root = Path(os.path.abspath(manifest)).parent  # noqa: PTH100 - as ManifestSource does
-    films, unread, left = [], [], {"unknown": 0, "other_views": 0, "volumes": 0, "ignored": 0}
+    ndim = 3 if kind in VOLUMES else 2
+    films, unread, left = [], [], {"unknown": 0, "other_views": 0, "other_shape": 0, "ignored": 0}
     for ref in source.scan(progress):
         file = ref.files[0] if ref.files else os.path.normpath(root / ref.path)
         film = Film(ref, declared.get(file, {}))
@@ -128,9 +136,9 @@ def list_films(
             unread.append((ref.path, ref.error))
         elif not ref.tags.subject:
             left["unknown"] += 1
-        elif ref.ndim != 2:
-            left["volumes"] += 1
-        elif not is_frontal(_view(film)):
+        elif ref.ndim != ndim:
+            left["other_shape"] += 1
+        elif not is_frontal(_view(film)) if ndim == 2 else film.declared.get("contrast") == _NO_IMAGE:
             left["other_views"] += 1
         else:
             films.append(film)
@@ -183,6 +191,9 @@ def look_at(film: Film, sides: tuple[int, ...], options: DecodeOptions) -> Look:
         return Look(error="It does not fit into memory; lower --workers.")
     if is_blank(image.stored) or is_blank(image.values):
         return Look(error="It is blank: every pixel is the same.")
+    if image.values.ndim == 3:
+        volume = canonical_volume(image.values, image.spacing_mm, SHAPE, STEP_MM)
+        return Look(dict.fromkeys(sides, _bytes(volume)), pixel_hash=pixel_hash(image.stored))
     small = reduced(image.values)
     return Look(
         {side: _canonical(image.values, side) for side in sides},
@@ -219,11 +230,13 @@ def labels_of(films: Sequence[Film], looks: Sequence[Look]) -> Labels:
     texts = {c: [film.declared.get(c, "").strip() for film in films] for c in _DECLARED}
     has_width = any("source_width_px" in film.declared for film in films)
     widths = whole_numbers(texts["source_width_px"]) if has_width else np.array([k.width for k in looks])
+    is_film = np.array([k.width > 0 for k in looks])
     acquired = [f.declared.get("acquired", "").strip() or f.ref.tags.acquired for f in films]
     return Labels(
         codes([film.ref.tags.subject for film in films]),
-        widths.astype(np.int64),
+        np.where(is_film, widths, -1).astype(np.int64),
         codes([projection(_view(film)) for film in films]),
+        codes([text.upper() for text in texts["contrast"]]),
         codes([text.upper() for text in texts["sex"]]),
         numbers(texts["follow_up"]),
         np.array([day_number(text) for text in acquired]),
@@ -231,7 +244,11 @@ def labels_of(films: Sequence[Film], looks: Sequence[Look]) -> Labels:
 
 
 def _canonical(values: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]:
-    return np.rint(canonical_radiograph(values, side) * 255).astype(np.uint8)
+    return _bytes(canonical_radiograph(values, side))
+
+
+def _bytes(canonical: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    return np.rint(canonical * 255).astype(np.uint8)
 
 
 def _view(film: Film) -> str:

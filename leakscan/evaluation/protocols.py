@@ -31,6 +31,7 @@ class Labels:
         subjects: ``(n,)`` codes from 0.
         widths: ``(n,)`` px at which the image was found; negative if unknown.
         views: ``(n,)`` a code per projection (PA, AP); negative if unknown.
+        contrasts: ``(n,)`` a code per contrast (T1, FLAIR); negative if unknown.
         sexes: ``(n,)`` a code; negative if unknown.
         follow_up: ``(n,)`` number of the image in its subject's course; NaN if unknown.
         acquired: ``(n,)`` day number; NaN if unknown.
@@ -39,6 +40,7 @@ class Labels:
     subjects: Ints
     widths: Ints
     views: Ints
+    contrasts: Ints
     sexes: Ints
     follow_up: Floats
     acquired: Floats
@@ -65,8 +67,11 @@ ALL = Protocol("all", None, "all pairs")
 def protocols(labels: Labels) -> Iterator[Protocol]:
     """All pairs, and every restriction that the labels can tell."""
     yield ALL
-    yield from _by_label(labels.widths, "unequal_width", "", "films found at different widths")
-    yield from _by_label(labels.views, "view=different", "view=same", "one PA, the other AP")
+    yield from _by_label(labels.widths, "unequal_width", ("films found at different widths",))
+    yield from _by_label(labels.views, "view", ("one PA, the other AP", "both of the same view"))
+    yield from _by_label(
+        labels.contrasts, "contrast", ("of different contrasts", "both of the same contrast")
+    )
     if len(np.unique(labels.sexes[labels.sexes >= 0])) > 1:
         yield Protocol("sex=same", _same(labels.sexes), "both of the same sex")
     if np.isfinite(labels.acquired).any():
@@ -96,12 +101,13 @@ def day_number(text: str) -> float:
         return float("nan")
 
 
-def _by_label(labels: Ints, different: str, same: str, words: str) -> Iterator[Protocol]:
+def _by_label(labels: Ints, name: str, words: tuple[str, ...]) -> Iterator[Protocol]:
+    """Pairs of different labels and, where there are words for them, pairs of equal labels."""
     if len(np.unique(labels[labels >= 0])) < 2:
         return
-    yield Protocol(different, _different(labels), words)
-    if same:
-        yield Protocol(same, _same(labels), "both of the same view")
+    yield Protocol(name if len(words) == 1 else f"{name}=different", _different(labels), words[0])
+    if len(words) > 1:
+        yield Protocol(f"{name}=same", _same(labels), words[1])
 
 
 def _different(labels: Ints) -> Rule:

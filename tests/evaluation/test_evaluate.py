@@ -66,7 +66,7 @@ def evaluate(
     leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch, loaded_once: Callable[..., Any]
 ) -> Leakscan:
     """The command without worker processes, its encoder loaded once."""
-    monkeypatch.setattr(embeddings, "TorchEncoder", loaded_once)
+    monkeypatch.setattr(embeddings, "load_encoder", loaded_once)
 
     def call(command: str, *arguments: object) -> Any:
         return leakscan(command, *arguments, "--workers", 0)

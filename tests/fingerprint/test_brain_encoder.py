@@ -9,52 +9,20 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import numpy.typing as npt
 import pytest
-import torch
-from conftest import Leakscan, rows_of, unit_vectors
-from scipy import ndimage
+from conftest import Leakscan, rows_of
+from made_up_brain import SUBJECTS, lump, make_model
 
 from leakscan.decide.calibration import FILE, read_calibration
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
-from leakscan.fingerprint.encoders.brain_net import BrainNet
 from leakscan.fingerprint.encoders.card import read_card
-from leakscan.fingerprint.encoders.encoder import Encoded
-from leakscan.fingerprint.preprocess.volume import SHAPE
-from leakscan.training.ship_brain import golden_volumes, ship_brain
-
-SUBJECTS = 110
-
-
-def lump(seed: int, shape: tuple[int, ...] = SHAPE) -> npt.NDArray[np.uint8]:
-    """A smooth volume like no other."""
-    coarse = np.random.default_rng([5, seed]).uniform(0, 255, (5, 6, 5))
-    zoom = np.array(shape) / coarse.shape
-    return np.clip(ndimage.zoom(coarse, zoom, order=1), 0, 255).astype(np.uint8)
+from leakscan.training.ship_brain import golden_volumes
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder of an untrained network: what it says means nothing, how it says it counts."""
-    torch.manual_seed(0)
-    template = torch.zeros(7, *(k // 2 for k in SHAPE))
-    template[:, 15:25, 18:30, 15:25] = torch.rand(7, 10, 12, 10) / 7
-    net = BrainNet(template, 128, (8, 8)).eval()
-    net.axes = torch.randn_like(net.axes)
-    folder = tmp_path_factory.mktemp("models") / "brain-lumps"
-    prints = np.concatenate([unit_vectors(1, SUBJECTS), unit_vectors(1, 5)])
-    seen = Encoded(prints, np.ones(len(prints), bool), np.linspace(0.5, 0.9, len(prints), dtype=np.float32))
-    ship_brain(
-        net,
-        "brain-lumps",
-        folder,
-        seen,
-        np.array([f"s{i}" for i in [*range(SUBJECTS), *range(5)]]),
-        "lumps",
-        {},
-    )
-    return folder
+    return make_model(tmp_path_factory.mktemp("models") / "brain-lumps")
 
 
 @pytest.fixture

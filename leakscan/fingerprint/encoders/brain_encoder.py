@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,17 +43,26 @@ class BrainEncoder:
             raise ModelError(f"{folder / card.weights} holds the weights of another network.") from e
         check_golden(self)
 
-    @torch.inference_mode()
+    @property
+    def template(self) -> torch.Tensor:
+        """The average brain ``(7, x, y, z)``."""
+        return self._net.template
+
     def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded:
         """See the protocol ``Encoder``; ``canonical`` is ``(n, *SHAPE)``."""
         prints, fits = [], []
-        for start in range(0, len(canonical), _BATCH):
-            batch = torch.from_numpy(canonical[start : start + _BATCH])[:, None].float() / 255.0
-            maps, fit = self._net.aligned(batch)
+        for maps, fit in self.aligned(canonical):
             prints.append(nn.functional.normalize(self._net.project(maps)).numpy())
             fits.append(fit.numpy())
         quality = np.concatenate(fits)
         return Encoded(np.concatenate(prints), quality >= self.card.gate_threshold, quality)
+
+    @torch.inference_mode()
+    def aligned(self, canonical: npt.NDArray[np.uint8]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Aligned tissue maps ``(k, d)`` and their fit ``(k,)``, a few of the ``(n, *SHAPE)`` at a time."""
+        for start in range(0, len(canonical), _BATCH):
+            batch = torch.from_numpy(canonical[start : start + _BATCH])[:, None].float() / 255.0
+            yield self._net.aligned(batch)
 
 
 def brain_net(state: Mapping[str, torch.Tensor]) -> BrainNet:

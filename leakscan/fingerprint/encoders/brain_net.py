@@ -56,8 +56,11 @@ class BrainNet(nn.Module):
     def aligned(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Aligned maps inside the average brain ``(n, d)``, and how well each fits it ``(n,)``."""
         maps, fit = align(self.tissue_maps(volumes), self.template, MAP_MM)
-        inside = self.template.sum(dim=0) > _IN_BRAIN
-        return maps[:, :, inside].flatten(1), fit
+        return self.inside(maps), fit
+
+    def inside(self, maps: torch.Tensor) -> torch.Tensor:
+        """What of aligned maps ``(n, 7, x, y, z)`` lies in the average brain, ``(n, d)``."""
+        return maps[:, :, self.template.sum(dim=0) > _IN_BRAIN].flatten(1)
 
     def project(self, maps: torch.Tensor) -> torch.Tensor:
         """Fingerprints ``(n, dim)``, not normalised, of aligned maps ``(n, d)``."""

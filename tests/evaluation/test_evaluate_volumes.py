@@ -1,0 +1,70 @@
+"""``leakscan evaluate`` for volumes: systems, protocols, and what is left out."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from conftest import Leakscan, save
+from made_up_brain import lump, make_model
+
+from leakscan import tables
+from leakscan.evaluation.evaluation_report import EVALUATION
+
+COLUMNS = ("path", "subject_id", "contrast")
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four people in two contrasts, one the other with its greys turned round; label map and picture."""
+    root = tmp_path_factory.mktemp("scans")
+    rows: list[tuple[str, str, str]] = []
+    for person in range(4):
+        volume = lump(person, (40, 48, 40))
+        for contrast, values in (("T1", volume), ("T2", 255 - volume)):
+            name = f"{person}_{contrast}.nii.gz"
+            nibabel.save(nibabel.Nifti1Image(values, np.diag([5.0, 5.0, 5.0, 1.0])), root / name)
+            rows.append((name, f"person-{person}", contrast))
+    nibabel.save(nibabel.Nifti1Image(lump(9, (40, 48, 40)), np.eye(4)), root / "labels.nii.gz")
+    save(root / "film.png", lump(1)[:, :, 40])
+    rows += [("labels.nii.gz", "person-0", "labels"), ("film.png", "person-0", "T1")]
+    with (root / "scans.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([COLUMNS, *rows])
+    return root / "scans.csv"
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_model(tmp_path / "own" / "brain-lumps")
+    monkeypatch.setenv("LEAKSCAN_MODELS", str(tmp_path / "own"))
+
+
+def test_volumes_are_measured_by_contrast_beside_their_baselines(
+    leakscan: Leakscan, scans: Path, model: None
+) -> None:
+    ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out", "--workers", 0, "--json")
+    assert ran.code == 0, ran.err
+    assert sorted(ran.json["systems"].values()) == ["encoder", "maps", "silhouette", "untrained"]
+    assert (ran.json["images"], ran.json["subjects"]) == (8, 4)
+    assert (ran.json["of_other_views"], ran.json["of_other_shape"]) == (1, 1)
+    assert set(ran.json["protocols"]) == {"all", "contrast=different", "contrast=same"}
+    rows = tables.read(Path("out/evaluation.parquet"), EVALUATION).to_pylist()
+    counts = {(r["protocol"], r["n_genuine"], r["n_impostor"]) for r in rows if r["metric"] == "auc"}
+    # Nobody has two scans of one contrast, so there is nothing to say of them.
+    assert counts == {("all", 4, 24), ("contrast=different", 4, 12)}
+    assert "contrast=same: no genuine pair" in ran.json["not_measured"]
+
+
+def test_without_an_encoder_of_volumes_a_sentence_says_so(leakscan: Leakscan, scans: Path) -> None:
+    ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out")
+    assert ran.code == 2
+    assert "There is no encoder for brain_mri" in ran.error
+
+
+def test_a_kind_that_cannot_be_evaluated_is_named(leakscan: Leakscan, scans: Path) -> None:
+    ran = leakscan("evaluate", scans, "--kind", "other_3d", "-o", "out")
+    assert ran.code == 2
+    assert "There is no evaluation for other_3d" in ran.error
