@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.decide.anatomy_looks import look_at
 from leakscan.decide.columns import Known
 from leakscan.decide.fit_look import Look
 from leakscan.decide.looks import LookCache
 from leakscan.decide.scored import Scored
-from leakscan.decide.verification import Features, Pixels, Task, over_pairs, window_features
-from leakscan.decide.verify.anatomy import AnatomyFeatures, AnatomyMatch, compare_anatomy, describe_anatomy
-from leakscan.types import DecodedImage, DecodeOptions, Engine, Progress
-
-_WINDOW = 512  # pairs: the features of at most twice as many films are needed at once
-_KEPT = 4000  # features kept from window to window, at most 145 kB each
+from leakscan.decide.verification import Pixels, Task
+from leakscan.decide.verify.anatomy import AnatomyMatch
+from leakscan.types import DecodeOptions, Engine, Progress
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -69,45 +66,6 @@ def look_again(
                 found[position] = match
                 cache.add(look_a, look_b, match)
     return found
-
-
-def look_at(
-    tasks: Sequence[Task],
-    engine: Engine,
-    options: DecodeOptions,
-    seconds: float,
-    progress: Progress,
-    known: Mapping[str, Features | None] | None = None,
-    kept: int = _KEPT,
-) -> tuple[list[AnatomyMatch | None], Mapping[str, Features | None]]:
-    """Compares the anatomy of pairs in the given order until the time is up.
-
-    Args:
-        tasks: best first; an image is described once while few enough others come between.
-        engine: runs them.
-        options: for decoding.
-        seconds: of wall time.
-        progress: is told.
-        known: features of images by the tasks' keys, from an earlier call.
-        kept: features to keep from window to window.
-
-    Returns:
-        One entry per task: ``None`` for a pair that was not reached or cannot be read; and the features
-        that were kept.
-    """
-    progress.start("Comparing anatomy", len(tasks))
-    deadline = time.monotonic() + seconds
-    out: list[AnatomyMatch | None] = [None] * len(tasks)
-    features = known or {}
-    for start in range(0, len(tasks), _WINDOW):
-        if time.monotonic() > deadline:
-            break
-        window = range(start, min(start + _WINDOW, len(tasks)))
-        features = window_features([tasks[i] for i in window], features, _describe, engine, options, kept)
-        for i, match in over_pairs(_compare, window, tasks, features, engine, deadline).items():
-            out[i] = match
-        progress.advance(len(window))
-    return out, features
 
 
 def look_of(
@@ -178,14 +136,3 @@ def _pictures(pairs: Ints, known: Known, position: int) -> tuple[tuple[int, str]
     i, j = pairs[position].tolist()
     row_a, row_b = int(known.a.side.rows[i]), int(known.b.side.rows[j])
     return (row_a, known.a.look(row_a)), (row_b, known.b.look(row_b))
-
-
-def _describe(image: DecodedImage) -> Features:
-    return describe_anatomy(image.values)
-
-
-def _compare(pair: tuple[Features | None, Features | None]) -> AnatomyMatch | None:
-    a, b = pair
-    if isinstance(a, AnatomyFeatures) and isinstance(b, AnatomyFeatures):
-        return compare_anatomy(a, b)
-    return None

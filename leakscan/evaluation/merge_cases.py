@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.decide.anatomy_looks import look_at
 from leakscan.decide.calibration import Calibration
 from leakscan.decide.pairs import HASH_RADIUS
 from leakscan.decide.persons import PersonTest, decide_persons
 from leakscan.decide.scored import score_persons
-from leakscan.decide.second_look import due, look_at
+from leakscan.decide.second_look import due
 from leakscan.decide.verification import Features, Task
 from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.evaluation.splits import Split

@@ -112,6 +112,8 @@ class Spy(LocalEngine):
 
 def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     """Every worker would spend seconds and hundreds of megabytes on it, once for every source."""
+    from leakscan.decide.anatomy_looks import look_at
+    from leakscan.decide.verification import Task
     from leakscan.fingerprint.pipeline import FingerprintOptions, Timings, fingerprint_source
     from leakscan.sources.identity import IdentityKey
     from leakscan.sources.open import open_source
@@ -120,7 +122,10 @@ def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     source = open_source(str(fill(tmp_path / "A", [1, 2])), DecodeOptions())
     options = FingerprintOptions(IdentityKey(tmp_path / "key"))
     fingerprint_source(source, None, {}, options, spy, Silent(), Timings())
-    assert spy.sent
+    refs = [ref for ref in source.scan(Silent()) if ref.status == "ok"]
+    pair = Task("1", "2", refs[0], refs[1], 2)
+    look_at([pair], spy, DecodeOptions(), 60, Silent())
+    assert len(spy.sent) >= 3
     code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
     for sent in spy.sent:
         assert (
