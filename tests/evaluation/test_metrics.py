@@ -213,7 +213,7 @@ def test_a_rule_restricts_genuine_and_impostor_pairs_and_the_gallery():
     codes = np.array([0, 0, 0, 1, 1])
     widths = np.array([64, 64, 128, 64, 128])
     labels = Labels(
-        codes, widths, *(np.full(5, -1) for _ in range(2)), *(np.full(5, np.nan) for _ in range(2))
+        codes, widths, *(np.full(5, -1) for _ in range(3)), *(np.full(5, np.nan) for _ in range(2))
     )
     (rule,) = [p.rule for p in protocols(labels) if p.name == "unequal_width"]
     compared = compare_all(np.eye(5)[:, :5], codes, rule)
@@ -225,7 +225,7 @@ def test_a_rule_restricts_genuine_and_impostor_pairs_and_the_gallery():
 def test_time_restricts_genuine_pairs_alone():
     codes = np.array([0, 0, 0, 1])
     unknown, nothing = np.full(4, -1), np.full(4, np.nan)
-    labels = Labels(codes, unknown, unknown, unknown, np.array([0.0, 1, 9, 0]), nothing)
+    labels = Labels(codes, unknown, unknown, unknown, unknown, np.array([0.0, 1, 9, 0]), nothing)
     found = {p.name: compare_all(np.eye(4), codes, p.rule) for p in protocols(labels)}
     counts = {name: (len(c.genuine), c.n_impostor) for name, c in found.items()}
     assert counts == {
