@@ -32,7 +32,8 @@ def make_model(folder: Path) -> Path:
     template[:, 15:25, 18:30, 15:25] = torch.rand(7, 10, 12, 10) / 7
     net = BrainNet(template, 128, (8, 8)).eval()
     net.axes = torch.randn_like(net.axes)
-    prints = np.concatenate([unit_vectors(1, SUBJECTS), unit_vectors(1, 5)])
+    dim = len(net.axes) + net.folds
+    prints = np.concatenate([unit_vectors(1, SUBJECTS, dim), unit_vectors(1, 5, dim)])
     seen = Encoded(prints, np.ones(len(prints), bool), np.linspace(0.5, 0.9, len(prints), dtype=np.float32))
     subjects = np.array([f"s{i}" for i in [*range(SUBJECTS), *range(5)]])
     ship_brain(net, folder.name, folder, seen, subjects, "lumps", {})

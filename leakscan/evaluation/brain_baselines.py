@@ -41,18 +41,19 @@ class MapSystem:
         role: ``silhouette`` adds up the tissues first.
         side: of the canonical volume.
         template: ``(7, x, y, z)`` the average brain.
-        aligned: gives the maps inside it.
+        aligned: gives the tissues, and edges, inside it.
     """
 
     def __init__(self, name: str, role: Role, side: int, template: torch.Tensor, aligned: Aligned) -> None:
         self.name, self.role, self.side = name, role, side
         self._aligned = aligned
-        self._mean = BrainNet(template).inside(template[None])[0]
+        self._net = BrainNet(template)
+        self._mean = self._net.inside(template[None])[0]
 
     def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`; there are no reduced volumes."""
         canonical = np.stack([look.canonical[self.side] for look in looks])
-        maps = torch.cat([maps for maps, _ in self._aligned(canonical)])
+        maps = torch.cat([self._net.parts(known)[0] for known, _ in self._aligned(canonical)])
         shares = (maps - self._mean).view(len(maps), _TISSUES, -1)
         if self.role == "untrained":  # it has no average brain to differ from
             shares = maps.view(shares.shape)

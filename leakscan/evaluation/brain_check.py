@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 from leakscan.evaluation.metrics import auc, pair_scores
 from leakscan.fingerprint.encoders.brain_encoder import brain_net
-from leakscan.fingerprint.encoders.brain_net import BrainNet
+from leakscan.fingerprint.encoders.brain_net import MAP_CHANNELS, BrainNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.training.brain import aligned_views
 from leakscan.training.heads import read_heads
@@ -50,7 +50,7 @@ class Shown:
     """Aligned maps of volumes and whose they are.
 
     Attributes:
-        maps: ``(n, d)``.
+        maps: ``(n, d)`` tissues and edges in their place.
         fit: ``(n,)`` correlation with the average brain.
         subjects: ``(n,)``.
         contrasts: ``(n,)``.
@@ -76,20 +76,26 @@ def show(net: BrainNet, files: Sequence[Path], subjects: Sequence[str], contrast
 
 
 def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
-    """What is compared: aligned maps to vectors of length 1."""
-    mean, axes = net.mean.numpy(), net.axes.numpy()
+    """What is compared: tissues and edges in their place to vectors of length 1."""
+    dim = len(net.axes)
 
     def unit(vectors: Floats) -> Floats:
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
-    def silhouette(maps: Floats) -> Floats:
-        brain = maps.reshape(len(maps), 7, -1).sum(axis=1)
-        return unit(brain - mean.reshape(7, -1).sum(axis=0))
+    def tissues(known: Floats) -> Floats:
+        return net.parts(torch.from_numpy(known) - net.mean)[0].numpy()
+
+    def prints(known: Floats) -> Floats:
+        return net.project(torch.from_numpy(known)).numpy()
 
     return {
-        "fingerprint": lambda maps: unit((maps - mean) @ axes.T),
-        "aligned maps, no metric": lambda maps: unit(maps - mean),
-        "silhouette of the brain": silhouette,
+        "fingerprint": prints,
+        "its edges alone": lambda known: unit(prints(known)[:, dim:]),
+        "its tissues alone": lambda known: unit(prints(known)[:, :dim]),
+        "aligned maps, no metric": lambda known: unit(tissues(known)),
+        "silhouette of the brain": lambda known: unit(
+            tissues(known).reshape(len(known), MAP_CHANNELS, -1).sum(axis=1)
+        ),
     }
 
 

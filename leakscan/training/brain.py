@@ -1,4 +1,4 @@
-"""Makes the brain encoder's network: tissues, then the average brain, then the metric.
+"""Makes the brain encoder's network: tissues, then the average brain, then the metric on tissues and edges.
 
 ``python -m leakscan.training.brain MANIFEST... -o RUN`` goes on where it was stopped.
 """
@@ -18,7 +18,7 @@ from torch import nn
 from leakscan.fingerprint.encoders.brain_net import MAP_MM, BrainNet
 from leakscan.fingerprint.encoders.brain_space import average_brain
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS
-from leakscan.training.brain_metric import fit_metric
+from leakscan.training.brain_metric import fit_metric, scan_directions
 from leakscan.training.heads import read_heads
 from leakscan.training.run_folder import save_weights
 from leakscan.training.synth.generator import Manner, make_views
@@ -55,7 +55,7 @@ def template_of(people: People) -> torch.Tensor:
 def aligned_views(
     net: BrainNet, people: People, manner: Manner, seed: int, anatomy: int | None = None
 ) -> tuple[Floats, Floats]:
-    """Aligned tissue maps ``(n, d)`` of one view of every head, and their fit ``(n,)``.
+    """Tissues and edges in place ``(n, d)`` of one view of every head, and their fit ``(n,)``.
 
     Args:
         net: with its template; the metric is not used.
@@ -86,8 +86,13 @@ def learn_metric(
             made = anatomy if anatomy else None
             maps.append(aligned_views(net, people, RESCANNED, 100 + 50 * anatomy + view, made)[0])
             who.append([f"{subject}#{anatomy}" for subject in people.subjects])
-    metric = fit_metric(np.concatenate(maps), np.concatenate(who), components, shrinkage)
-    net.mean, net.axes = torch.from_numpy(metric.mean), torch.from_numpy(metric.axes)
+    known, subjects = np.concatenate(maps), np.concatenate(who)
+    tissues, edges = (part.numpy() for part in net.parts(torch.from_numpy(known)))
+    metric = fit_metric(tissues, subjects, components, shrinkage)
+    directions = torch.from_numpy(scan_directions(edges, subjects, len(net.overlook)))
+    net.overlook.zero_()
+    net.overlook[: len(directions)] = directions
+    net.mean, net.axes = torch.from_numpy(known.mean(axis=0)), torch.from_numpy(metric.axes)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Learns which directions in aligned tissue maps tell people apart, and which tell scans apart."""
+"""Learns which directions in aligned maps of a brain tell people apart, and which tell scans apart."""
 
 from __future__ import annotations
 
@@ -61,3 +61,26 @@ def fit_metric(
     order, turn = np.linalg.eigh(between)
     best = turn[:, np.argsort(-order)[:dim]]
     return LinearMetric(mean.astype(np.float32), np.asarray((basis @ white @ best).T, np.float32))
+
+
+def scan_directions(maps: Floats, people: npt.NDArray[np.generic], count: int) -> Floats:
+    """The directions in which views of one person differ most: contrast, thickness, stripping.
+
+    Nuisance attribute projection (Solomonoff, Campbell and Boardman, ICASSP 2005) takes them out.
+
+    Args:
+        maps: ``(n, d)`` aligned maps of several views of every person; d may be large.
+        people: ``(n,)`` who each view shows.
+        count: directions.
+
+    Returns:
+        ``(count, d)`` orthonormal rows, fewer where the views span fewer.
+    """
+    _, codes = np.unique(people, return_inverse=True)
+    apart = maps.copy()
+    for code in range(codes.max() + 1):
+        apart[codes == code] -= apart[codes == code].mean(axis=0)
+    values, vectors = np.linalg.eigh(apart @ apart.T)
+    kept = np.argsort(-values)[:count]
+    kept = kept[values[kept] > 1e-6 * values.max()]
+    return np.asarray((apart.T @ vectors[:, kept] / np.sqrt(values[kept])).T, np.float32)

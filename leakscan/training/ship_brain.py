@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load
-from torch import nn
 
 from leakscan.decide.calibration import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration import write_calibration
@@ -59,12 +58,12 @@ def ship_brain(
     inputs = golden_volumes()
     with torch.inference_mode():
         halved = brain_net(load(raw))
-        prints = nn.functional.normalize(halved(torch.from_numpy(inputs)[:, None].float() / 255.0)).numpy()
+        prints = halved(torch.from_numpy(inputs)[:, None].float() / 255.0).numpy()
     card = Card(
         name=name,
         kind="brain_mri",
         architecture=ARCHITECTURE,
-        dim=len(net.axes),
+        dim=len(net.axes) + net.folds,
         preprocessing=volume.VERSION,
         side=SHAPE[0],
         weights="weights.safetensors",

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.brain_net import BrainNet
@@ -51,15 +50,15 @@ class BrainEncoder:
     def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded:
         """See the protocol ``Encoder``; ``canonical`` is ``(n, *SHAPE)``."""
         prints, fits = [], []
-        for maps, fit in self.aligned(canonical):
-            prints.append(nn.functional.normalize(self._net.project(maps)).numpy())
+        for known, fit in self.aligned(canonical):
+            prints.append(self._net.project(known).numpy())
             fits.append(fit.numpy())
         quality = np.concatenate(fits)
         return Encoded(np.concatenate(prints), quality >= self.card.gate_threshold, quality)
 
     @torch.inference_mode()
     def aligned(self, canonical: npt.NDArray[np.uint8]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Aligned tissue maps ``(k, d)`` and their fit ``(k,)``, a few of the ``(n, *SHAPE)`` at a time."""
+        """Tissues and edges in place ``(k, d)`` and their fit ``(k,)``, a few of the ``(n, *SHAPE)`` at a time."""
         for start in range(0, len(canonical), _BATCH):
             batch = torch.from_numpy(canonical[start : start + _BATCH])[:, None].float() / 255.0
             yield self._net.aligned(batch)
@@ -76,7 +75,8 @@ def brain_net(state: Mapping[str, torch.Tensor]) -> BrainNet:
     """
     full = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     first = [full[f"tissues.down.{i}.0.weight"] for i in range(_scales(full))]
-    net = BrainNet(full["template"], len(full["axes"]), tuple(len(weight) for weight in first))
+    widths = tuple(len(weight) for weight in first)
+    net = BrainNet(full["template"], len(full["axes"]), widths, overlooked=len(full["overlook"]))
     net.load_state_dict(full)
     return net.eval()
 

@@ -1,51 +1,81 @@
 """A brain volume to a fingerprint: name the tissues, bring them to their place, measure.
 
 Contrast is solved by naming tissues, which can be learned from label maps without end; place by
-alignment; identity by a linear metric that knows how scans of one person differ.
+alignment; identity by two vectors side by side: a linear metric on the tissues, which knows how scans of
+one person differ, and the lines of the folds (:mod:`.brain_edges`), which need hardly any training and keep
+what no small set of training brains can span.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from leakscan.fingerprint.encoders.brain_space import align
+from leakscan.fingerprint.encoders.brain_edges import EDGE_CHANNELS, edge_tensors
+from leakscan.fingerprint.encoders.brain_space import align, resample
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, WIDTHS, TissueNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM
 
 MAP_MM = 2 * STEP_MM
 """Edge of a voxel of the aligned maps."""
+MAP_CHANNELS = TISSUE_CHANNELS - 1
+"""Tissues of a map."""
 _IN_BRAIN = 0.02  # share of tissue in the average brain from which a voxel belongs to it
+_BRAIN = 0.5  # share from which it is hardly ever air
+_FOLDS_COUNT = 4.0  # how much the folds count in a similarity, where the tissues count 1
 
 
 class BrainNet(nn.Module):
-    """Tissue network, average brain and linear metric.
+    """Tissue network, average brain and metric.
+
+    What is known of a volume in its place is a vector of ``d = (7 + 6) v`` numbers: tissue shares, then edge
+    tensors, of the ``v`` voxels of the average brain.
 
     Args:
         template: ``(7, x, y, z)`` average tissue maps, ``MAP_MM`` a voxel.
-        dim: length of the fingerprint.
+        dim: length of the part of the fingerprint that the tissues make.
         widths: of the tissue network.
+        folds: length of the part that the edges make.
+        overlooked: directions among the edges in which scans of one person differ most.
 
     Shape:
-        ``(n, 1, *SHAPE)`` in 0..1 -> ``(n, dim)``, not normalised.
+        ``(n, 1, *SHAPE)`` in 0..1 -> ``(n, dim + folds)``, of length 1.
     """
 
     template: torch.Tensor
     mean: torch.Tensor
     axes: torch.Tensor
+    overlook: torch.Tensor
+    bins: torch.Tensor
+    signs: torch.Tensor
 
     def __init__(
-        self, template: torch.Tensor | None = None, dim: int = 128, widths: tuple[int, ...] = WIDTHS
+        self,
+        template: torch.Tensor | None = None,
+        dim: int = 128,
+        widths: tuple[int, ...] = WIDTHS,
+        folds: int = 2048,
+        overlooked: int = 20,
     ) -> None:
         super().__init__()
         if template is None:
-            template = torch.zeros(TISSUE_CHANNELS - 1, *(k // 2 for k in SHAPE))
+            template = torch.zeros(MAP_CHANNELS, *(k // 2 for k in SHAPE))
         self.tissues = TissueNet(widths)
+        self.folds = folds
         self.register_buffer("template", template)
-        size = len(template) * int((template.sum(dim=0) > _IN_BRAIN).sum())
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("axes", torch.zeros(dim, size))
+        voxels = int((template.sum(dim=0) > _IN_BRAIN).sum())
+        self._tissue_size, edge_size = MAP_CHANNELS * voxels, EDGE_CHANNELS * voxels
+        self.register_buffer("mean", torch.zeros(self._tissue_size + edge_size))
+        self.register_buffer("axes", torch.zeros(dim, self._tissue_size))
+        self.register_buffer("overlook", torch.zeros(overlooked, edge_size))
+        # Random, but saved with the weights: a fingerprint must not depend on a library's generator.
+        chance = torch.Generator().manual_seed(0)
+        self.register_buffer("bins", torch.randint(0, folds, (edge_size,), generator=chance).to(torch.int16))
+        signs = 2 * torch.randint(0, 2, (edge_size,), generator=chance) - 1
+        self.register_buffer("signs", signs.to(torch.int8))
 
     def tissue_maps(self, volumes: torch.Tensor) -> torch.Tensor:
         """Shares of the tissues ``(n, 7, x, y, z)`` on ``MAP_MM``, where the head lies."""
@@ -54,17 +84,33 @@ class BrainNet(nn.Module):
         return F.avg_pool3d(logits.float().softmax(dim=1)[:, 1:], 2)
 
     def aligned(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Aligned maps inside the average brain ``(n, d)``, and how well each fits it ``(n,)``."""
-        maps, fit = align(self.tissue_maps(volumes), self.template, MAP_MM)
-        return self.inside(maps), fit
+        """Tissues and edges inside the average brain ``(n, d)``, and how well each fits it ``(n,)``."""
+        maps, pose, fit = align(self.tissue_maps(volumes), self.template, MAP_MM)
+        edges = edge_tensors(resample(volumes, pose, STEP_MM), self.template.sum(dim=0) > _BRAIN)
+        return torch.cat([self.inside(maps), self.inside(edges)], dim=1), fit
 
     def inside(self, maps: torch.Tensor) -> torch.Tensor:
-        """What of aligned maps ``(n, 7, x, y, z)`` lies in the average brain, ``(n, d)``."""
+        """What of aligned maps ``(n, c, x, y, z)`` lies in the average brain, ``(n, c v)``."""
         return maps[:, :, self.template.sum(dim=0) > _IN_BRAIN].flatten(1)
 
-    def project(self, maps: torch.Tensor) -> torch.Tensor:
-        """Fingerprints ``(n, dim)``, not normalised, of aligned maps ``(n, d)``."""
-        return (maps - self.mean) @ self.axes.T
+    def parts(self, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tissues ``(n, 7 v)`` and edges ``(n, 6 v)`` of what :meth:`aligned` gives."""
+        return known[:, : self._tissue_size], known[:, self._tissue_size :]
+
+    def project(self, known: torch.Tensor) -> torch.Tensor:
+        """Fingerprints ``(n, dim + folds)`` of length 1 of what :meth:`aligned` gives."""
+        tissues, edges = self.parts(known - self.mean)
+        left = F.normalize(tissues @ self.axes.T)
+        right = F.normalize(self._spread(edges - (edges @ self.overlook.T) @ self.overlook))
+        return torch.cat([left, math.sqrt(_FOLDS_COUNT) * right], dim=1) / math.sqrt(1 + _FOLDS_COUNT)
+
+    def _spread(self, edges: torch.Tensor) -> torch.Tensor:
+        """Sums of random signs in random bins, ``(n, folds)``: dot products stay what they are on average.
+
+        Feature hashing (Weinberger et al., ICML 2009).
+        """
+        out = edges.new_zeros(len(edges), self.folds)
+        return out.index_add_(1, self.bins.long(), edges * self.signs)
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
         return self.project(self.aligned(volumes)[0])

@@ -13,7 +13,9 @@ _DAMPING = 1e-3
 _ALIGNED_BY = (0, 1, 2, 3, 5, 6)  # all tissues but CSF, of which a stripped volume keeps what it likes
 
 
-def align(maps: torch.Tensor, template: torch.Tensor, step_mm: float) -> tuple[torch.Tensor, torch.Tensor]:
+def align(
+    maps: torch.Tensor, template: torch.Tensor, step_mm: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rigid alignment, inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004).
 
     Args:
@@ -22,8 +24,9 @@ def align(maps: torch.Tensor, template: torch.Tensor, step_mm: float) -> tuple[t
         step_mm: edge of a voxel.
 
     Returns:
-        The maps on the template's grid ``(n, c, x, y, z)``, and the correlation of each with the
-        template ``(n,)``, -1..1: low where no brain was found, or one that lies wrong.
+        The maps on the template's grid ``(n, c, x, y, z)``, the pose of each ``(n, 4, 4)`` for
+        :func:`resample`, and its correlation with the template ``(n,)``, -1..1: low where no brain was
+        found, or one that lies wrong.
     """
     pose = torch.eye(4).repeat(len(maps), 1, 1)
     pose[:, :3, 3] = _centre(maps, step_mm) - _centre(template[None], step_mm)
@@ -35,7 +38,7 @@ def align(maps: torch.Tensor, template: torch.Tensor, step_mm: float) -> tuple[t
     flat, mean = moved.flatten(1), template.flatten()
     flat, mean = flat - flat.mean(dim=1, keepdim=True), mean - mean.mean()
     fit = (flat @ mean) / (flat.norm(dim=1) * mean.norm()).clamp(min=1e-6)
-    return moved, fit
+    return moved, pose, fit
 
 
 def resample(maps: torch.Tensor, pose: torch.Tensor, step_mm: float) -> torch.Tensor:
