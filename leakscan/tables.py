@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from leakscan.errors import OutputError, StoreError
 
 VERSION = "1"
-FINGERPRINT_DIM = 128
 ORIENTATIONS = 8
 
 _VERSION_KEY = b"leakscan.schema_version"
@@ -53,7 +52,7 @@ _IMAGE_FIELDS: list[tuple[str, pa.DataType]] = [
 ]
 _FINGERPRINT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("encoder", pa.string()),
-    ("fingerprint", pa.list_(pa.float16(), FINGERPRINT_DIM)),
+    ("fingerprint", pa.list_(pa.float16())),  # as many numbers as the encoder makes
     ("phash", pa.list_(pa.uint64(), ORIENTATIONS)),
     ("quality", pa.float32()),
 ]

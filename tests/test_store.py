@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import NO_ENCODER, Leakscan, Picture, fill, rows_of, save, scene
 from PIL import Image
@@ -181,6 +182,18 @@ def test_a_store_made_with_an_unknown_encoder_is_named(
     assert ran.code == 2
     assert "cxr-old@000000000000" in ran.error
     assert "models add" in ran.error
+
+
+def test_a_shard_whose_fingerprints_have_a_fixed_length_is_read(tmp_path: Path) -> None:
+    """As stores before volumes had fingerprints wrote them."""
+    store = Store.create(tmp_path / "old.fps", INFO)
+    store.append([row("a"), {**row("b"), "encoder": "cxr@1", "fingerprint": np.ones(4, np.float16)}])
+    (shard,) = (tmp_path / "old.fps" / "shards").iterdir()
+    table = pq.read_table(shard)
+    at = table.schema.get_field_index("fingerprint")
+    fixed = pa.array([None, np.ones(4, np.float16)], pa.list_(pa.float16(), 4))
+    pq.write_table(table.set_column(at, "fingerprint", fixed), shard)
+    assert store.load()["fingerprint"].to_pylist() == [None, [1.0] * 4]
 
 
 # The folder itself

@@ -35,7 +35,7 @@ FINGERPRINTS = [
     ("image_id", "string"),
     ("dataset", "string"),
     ("encoder", "string"),
-    ("fingerprint", "fixed_size_list<item: halffloat>[128]"),
+    ("fingerprint", "list<item: halffloat>"),
     ("phash", "fixed_size_list<item: uint64>[8]"),
     ("quality", "float"),
 ]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from leakscan.decide.bulk import LocationScale, bulk_map
 from leakscan.decide.calibration import Calibration, against_cohort
 from leakscan.decide.normalise import CohortStatistics, normalise
-from leakscan.match.candidates import Side
+from leakscan.match.candidates import Side, paired_products
 
 CHECKABLE_SUBJECTS = 200
 """A dataset with fewer subjects cannot show whether the calibration holds for it."""
@@ -148,11 +148,11 @@ def score_persons(
 
 
 def _subjects(side: Side, names: Sequence[str | None], calibration: Calibration) -> Subjects:
-    rows = np.flatnonzero(side.encoder == calibration.encoder)
+    rows, prints = side.pictures(calibration.encoder), side.fingerprints[calibration.encoder]
     keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
     found, code = np.unique(np.array(keys), return_inverse=True)
-    templates = np.zeros((int(code.max()) + 1, side.fingerprints.shape[1]), np.float32)
-    np.add.at(templates, code, side.fingerprints[rows])
+    templates = np.zeros((int(code.max()) + 1, prints.shape[1]), np.float32)
+    np.add.at(templates, code, prints)
     templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-12)
     everywhere = np.full(len(side), -1, np.int64)
     everywhere[rows] = code
@@ -161,11 +161,8 @@ def _subjects(side: Side, names: Sequence[str | None], calibration: Calibration)
 
 
 def _scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Floats:
-    """Normalised scores of pairs of templates; the products are summed in one fixed order."""
-    cosine = np.empty(len(code_a))
-    for start in range(0, len(code_a), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        cosine[part] = (a.templates[code_a[part]] * b.templates[code_b[part]]).sum(axis=1)
+    """Normalised scores of pairs of templates."""
+    cosine = paired_products(a.templates, b.templates, code_a, code_b).astype(np.float64)
     left, right = a.statistics, b.statistics
     return normalise(cosine, left.mean[code_a], left.std[code_a], right.mean[code_b], right.std[code_b])
 
@@ -184,7 +181,7 @@ def _picture_scores(
         return fused
     own_a, at_a = np.unique(pairs[:, 0], return_inverse=True)
     own_b, at_b = np.unique(pairs[:, 1], return_inverse=True)
-    prints_a, prints_b = side_a.fingerprints[own_a], side_b.fingerprints[own_b]
+    prints_a, prints_b = (s.prints(calibration.encoder, own) for s, own in ((side_a, own_a), (side_b, own_b)))
     left, right = (against_cohort(p, calibration.cohort, calibration.top) for p in (prints_a, prints_b))
     nobody = np.zeros(0, np.bool_)
     single_a = Subjects(own_a, prints_a, left, nobody)

@@ -201,5 +201,5 @@ def _side(split: Split, rows: Ints, encoder: str) -> Side:
         looks[rows].astype(np.uint64),
         np.full(n, 2),
         np.full(n, encoder),
-        split.prints[rows],
+        {encoder: split.prints[rows]},
     )

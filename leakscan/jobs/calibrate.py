@@ -89,7 +89,7 @@ def calibrate(
         if any(where is not None for where in pixels):
             look = look_of(pixels, engine, options.decode, progress)
     fitted = fit_calibration(
-        encoder, name, before.cohort, before.top, side.fingerprints[at], subjects, look=look
+        encoder, name, before.cohort, before.top, side.prints(encoder, at), subjects, look=look
     )
     write_calibration(fitted, Path(output))
     if plots is not None:

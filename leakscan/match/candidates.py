@@ -6,7 +6,7 @@ the two datasets only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,9 @@ NEAREST_LOOKS = 10
 """The same by perceptual hash, for pictures without a fingerprint; hashes rank worse."""
 
 
+_NUMBERS_AT_ONCE = 1 << 23  # of fingerprints multiplied together; 32 MB each way
+
+
 @dataclass(frozen=True)
 class Side:
     """The distinct pictures of one dataset.
@@ -36,7 +39,7 @@ class Side:
         phash: ``(n, 8)`` uint64.
         ndim: ``(n,)`` 2 or 3.
         encoder: ``(n,)`` name@digest, empty where no fingerprint was made.
-        fingerprints: ``(n, d)`` float32 as stored (rounded to float16), zero where there is none.
+        fingerprints: encoder -> ``(m, d)`` float32 as stored (rounded to float16) of its pictures, in order.
     """
 
     rows: npt.NDArray[np.int64]
@@ -45,10 +48,18 @@ class Side:
     phash: npt.NDArray[np.uint64]
     ndim: npt.NDArray[np.int64]
     encoder: npt.NDArray[np.str_]
-    fingerprints: npt.NDArray[np.float32]
+    fingerprints: Mapping[str, npt.NDArray[np.float32]]
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def pictures(self, encoder: str) -> npt.NDArray[np.int64]:
+        """Which pictures have a fingerprint of this encoder, in order."""
+        return np.flatnonzero(self.encoder == encoder)
+
+    def prints(self, encoder: str, pictures: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Fingerprints ``(k, d)`` of ``k`` pictures, all of which have one of this encoder."""
+        return self.fingerprints[encoder][np.searchsorted(self.pictures(encoder), pictures)]
 
 
 @dataclass(frozen=True)
@@ -88,13 +99,12 @@ def distinct_pictures(rows: pa.Table) -> Side:
         members.setdefault(str(hashes[row]), []).append(row)
     first = np.array([m[0] for m in members.values()], np.int64)
     picked = rows.take(pa.array(first, pa.int64()))
-    dim = rows.schema.field("fingerprint").type.list_size
-    prints = np.zeros((len(first), dim), np.float32)
     encoder = np.array([e or "" for e in picked["encoder"].to_pylist()], np.str_)
-    has = np.flatnonzero(encoder != "")
-    if len(has):
-        stored = picked["fingerprint"].combine_chunks().take(pa.array(has))
-        prints[has] = stored.flatten().to_numpy(zero_copy_only=False).reshape(len(has), dim)
+    prints = {}
+    for name in np.unique(encoder[encoder != ""]).tolist():
+        stored = picked["fingerprint"].combine_chunks().take(pa.array(np.flatnonzero(encoder == name)))
+        flat = stored.flatten().to_numpy(zero_copy_only=False)
+        prints[name] = flat.reshape(len(stored), -1).astype(np.float32)
     phash = picked["phash"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     ndim = [3 if kind in ("brain_mri", "other_3d") else 2 for kind in picked["kind"].to_pylist()]
     return Side(
@@ -122,11 +132,11 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
     comparisons: dict[str, int] = {}
     cut, cut_score = 0, NO_SCORE
     for encoder, threshold in loose.items():
-        rows_a, rows_b = np.flatnonzero(a.encoder == encoder), np.flatnonzero(b.encoder == encoder)
+        rows_a, rows_b = a.pictures(encoder), b.pictures(encoder)
         comparisons[encoder] = len(rows_a) * len(rows_b)
         if not comparisons[encoder]:
             continue
-        prints_a, prints_b = a.fingerprints[rows_a], b.fingerprints[rows_b]
+        prints_a, prints_b = a.fingerprints[encoder], b.fingerprints[encoder]
         index_a, index_b = ExactIndex(prints_a), ExactIndex(prints_b)
         hits = index_b.range_search(prints_a, threshold, max_pairs)
         cut += hits.cut
@@ -190,11 +200,31 @@ def equal_pixels(a: Side, b: Side) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 
 def scores(a: Side, b: Side, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Similarities of pairs, summed in one fixed order so that swapping A and B changes no bit."""
-    encoder_a, encoder_b = a.encoder[pairs[:, 0]], b.encoder[pairs[:, 1]]
-    comparable = np.flatnonzero((encoder_a == encoder_b) & (encoder_a != ""))
     out = np.full(len(pairs), NO_SCORE, np.float32)
-    for start in range(0, len(comparable), 1 << 16):
-        at = comparable[start : start + (1 << 16)]
-        product = a.fingerprints[pairs[at, 0]] * b.fingerprints[pairs[at, 1]]
-        out[at] = product.sum(axis=1)
+    for encoder in sorted(set(a.fingerprints) & set(b.fingerprints)):
+        at = np.flatnonzero((a.encoder[pairs[:, 0]] == encoder) & (b.encoder[pairs[:, 1]] == encoder))
+        i = np.searchsorted(a.pictures(encoder), pairs[at, 0])
+        j = np.searchsorted(b.pictures(encoder), pairs[at, 1])
+        out[at] = paired_products(a.fingerprints[encoder], b.fingerprints[encoder], i, j)
+    return out
+
+
+def paired_products(
+    a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Dot products ``(m,)`` of ``a[i]`` and ``b[j]``, a bounded number at a time.
+
+    Each is summed by itself and in one order: a matrix product may round otherwise when A and B are swapped.
+
+    Args:
+        a: ``(n, d)``.
+        b: ``(n', d)``.
+        i: ``(m,)`` rows of ``a``.
+        j: ``(m,)`` rows of ``b``.
+    """
+    out = np.empty(len(i), np.float32)
+    step = max(1, _NUMBERS_AT_ONCE // max(1, a.shape[1]))
+    for start in range(0, len(i), step):
+        part = slice(start, start + step)
+        out[part] = (a[i[part]] * b[j[part]]).sum(axis=1)
     return out

@@ -34,6 +34,16 @@ Floats = npt.NDArray[np.float32]
 RESCANNED = Manner(
     Pose(12, 12, 0.01, 0.01), bias=0.5, noise=0.1, thickest_mm=6.5, thick=0.7, blur=1.0, blobs=0.1
 )
+ROUGH = Manner(
+    Pose(16, 16, 0.015, 0.01),
+    bias=0.7,
+    noise=0.15,
+    thickest_mm=7.5,
+    thick=0.8,
+    blur=1.3,
+    cropped=0.15,
+    blobs=0.2,
+)
 _BATCH = 4
 _BENT_MM = 3.0
 
@@ -79,12 +89,13 @@ def aligned_views(
 def learn_metric(
     net: BrainNet, people: People, views: int, anatomies: int, components: int, shrinkage: float
 ) -> None:
-    """Fits the metric of ``net`` on rescanned views of people and of others made of them."""
+    """Fits the metric of ``net`` on views of people, every other one rough, and of others made of them."""
     maps, who = [], []
     for anatomy in range(anatomies):
         for view in range(views):
             made = anatomy if anatomy else None
-            maps.append(aligned_views(net, people, RESCANNED, 100 + 50 * anatomy + view, made)[0])
+            manner = (RESCANNED, ROUGH)[view % 2]
+            maps.append(aligned_views(net, people, manner, 100 + 50 * anatomy + view, made)[0])
             who.append([f"{subject}#{anatomy}" for subject in people.subjects])
     known, subjects = np.concatenate(maps), np.concatenate(who)
     tissues, edges = (part.numpy() for part in net.parts(torch.from_numpy(known)))

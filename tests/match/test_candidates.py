@@ -43,7 +43,7 @@ def found(candidates: Candidates) -> dict[tuple[int, int], tuple[float, float]]:
 
 
 def brute_force(a: Side, b: Side, threshold: float, radius: int) -> set[tuple[int, int]]:
-    product = a.fingerprints @ b.fingerprints.T
+    product = a.fingerprints[ENCODER] @ b.fingerprints[ENCODER].T
     near = product >= threshold
     for line, best in zip(near, np.argsort(-product, axis=1)[:, :NEAREST], strict=True):
         line[best] = True
@@ -93,10 +93,10 @@ def test_candidates_come_best_first() -> None:
 
 def test_a_limit_cuts_the_farthest_and_is_counted() -> None:
     a, b = side(unit_vectors(5, 20), 1), side(unit_vectors(6, 20), 2)
-    over = (a.fingerprints @ b.fingerprints.T) >= 0.0
+    over = (a.fingerprints[ENCODER] @ b.fingerprints[ENCODER].T) >= 0.0
     candidates = find_candidates(a, b, {ENCODER: 0.0}, 0, 30)
     assert candidates.cut == over.sum() - 30
-    kept = np.sort((a.fingerprints @ b.fingerprints.T).ravel())[::-1][29]
+    kept = np.sort((a.fingerprints[ENCODER] @ b.fingerprints[ENCODER].T).ravel())[::-1][29]
     assert candidates.cut_score == pytest.approx(kept, abs=1e-5)
 
 
@@ -151,4 +151,22 @@ def test_a_source_without_any_row_is_no_trouble() -> None:
 def test_fingerprints_are_those_that_the_store_keeps() -> None:
     """Both sides pass through float16, whether they come from a file or straight from the encoder."""
     vectors = unit_vectors(8, 3)
-    assert (side(vectors, 1).fingerprints == vectors.astype(np.float16).astype(np.float32)).all()
+    assert (side(vectors, 1).fingerprints[ENCODER] == vectors.astype(np.float16).astype(np.float32)).all()
+
+
+def test_encoders_of_different_length_live_in_one_dataset() -> None:
+    """A folder may hold films and volumes; their fingerprints need not be equally long."""
+    films, brains = unit_vectors(8, 4), unit_vectors(9, 3, 300)
+    rows = [{"fingerprint": v, "encoder": ENCODER, "pixel_hash": f"f{i}"} for i, v in enumerate(films)]
+    rows += [{"fingerprint": v, "encoder": "brain@1", "pixel_hash": f"b{i}"} for i, v in enumerate(brains)]
+    rows.insert(2, {"pixel_hash": "mute"})
+    both = distinct_pictures(store_rows(rows))
+    assert {name: prints.shape for name, prints in both.fingerprints.items()} == {
+        ENCODER: (4, 128),
+        "brain@1": (3, 300),
+    }
+    candidates = find_candidates(both, both, {ENCODER: 0.9, "brain@1": 0.9}, 0, MANY)
+    assert candidates.comparisons == {ENCODER: 16, "brain@1": 9}
+    own = {i: s[0] for (i, j), s in found(candidates).items() if i == j}
+    assert {i for i, s in own.items() if s == pytest.approx(1, abs=1e-3)} == {0, 1, 3, 4, 5, 6, 7}
+    assert np.isnan(own.get(2, np.nan))

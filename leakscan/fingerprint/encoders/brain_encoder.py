@@ -58,7 +58,7 @@ class BrainEncoder:
 
     @torch.inference_mode()
     def aligned(self, canonical: npt.NDArray[np.uint8]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Tissues and edges in place ``(k, d)`` and their fit ``(k,)``, a few of the ``(n, *SHAPE)`` at a time."""
+        """What the metric sees of ``(n, *SHAPE)``, ``(k, d)``, and its fit ``(k,)``, a few at a time."""
         for start in range(0, len(canonical), _BATCH):
             batch = torch.from_numpy(canonical[start : start + _BATCH])[:, None].float() / 255.0
             yield self._net.aligned(batch)
