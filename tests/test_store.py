@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import NO_ENCODER, Leakscan, Picture, fill, rows_of, save, scene
 from PIL import Image
