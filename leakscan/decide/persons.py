@@ -28,6 +28,10 @@ from leakscan.decide.verify.anatomy import AnatomyMatch
 
 LOOSE_FMR = 1e-3
 """Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
+_FEW_PEOPLE_RATE = 1e-5
+"""Where a calibration has too few people to decide, what goes to review is as rare as this, ..."""
+_FEW_PEOPLE_FALSE = 0.1
+"""... and at most so many false pairs are expected, by the fitted distribution far beyond its floor."""
 _ALL_LOOKED = 0.99  # of those due a second look, from which on the run promises what looks achieve
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +51,8 @@ class PersonTest:
         leak_p: p-value up to which pairs are leaks, ``None`` where none is.
         leak_score: normalised score that alone has the p-value ``leak_p``.
         review_p: p-value up to which pairs are for review.
-        review_score: normalised score that alone has the p-value ``review_p``.
+        review_score: normalised score that alone has the p-value ``review_p``; higher, where the
+            calibration has too few people to decide.
         floor: smallest p-value that the calibration supports.
         leak_false: expected false pairs at ``leak_p``, with its 95 % interval.
         review_false: the same at ``review_p``.
@@ -56,6 +61,7 @@ class PersonTest:
         first_false: length of a beginning of the review list -> expected share of false pairs in it.
         bulk: how this run's own scores lie against the calibration's impostors.
         caution: why no score decides here, empty where it does.
+        few_people: the calibration has too few people for its p-values to choose what is reviewed.
         looks_due: pairs of subjects whose score is high enough for a second look.
         looked: of those, how many got one.
     """
@@ -76,6 +82,7 @@ class PersonTest:
     first_false: Mapping[int, float]
     bulk: LocationScale | None
     caution: str
+    few_people: bool
     looks_due: int
     looked: int
 
@@ -150,9 +157,19 @@ def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTe
     reach = LOOSE_FMR if looked else 0.0
     comparisons = scored.comparisons
     caution = _caution(scored)
-    review_p = min(LOOSE_FMR, max(tail.floor, REVIEW_EXPECTED_FALSE / comparisons))
+    few_people = not calibration.decides
+    if few_people:
+        rate = min(_FEW_PEOPLE_RATE, _FEW_PEOPLE_FALSE / comparisons)
+        review_p, review_score = tail.floor, tail.score_beyond(rate)
+        review_false = rate * comparisons, 0.0, tail.floor * comparisons
+        missed_review = calibration.genuine.missed(review_score)
+    else:
+        review_p = min(LOOSE_FMR, max(tail.floor, REVIEW_EXPECTED_FALSE / comparisons))
+        review_score = calibration.tail.score_at(review_p)
+        review_false = _expected(review_p, scored, tail)
+        missed_review = calibration.missed(review_p, reach)
     leak = (q <= LEAK_Q) & ~settled & (caution == "")
-    review = (p <= review_p) & ~leak & ~settled
+    review = ((scored.score >= review_score) if few_people else (p <= review_p)) & ~leak & ~settled
     at = scored.at
     evidence.score[at] = scored.picture
     evidence.p_value[at], evidence.q_value[at] = p, q
@@ -168,15 +185,16 @@ def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTe
         leak_p,
         None if leak_p is None else calibration.tail.score_at(leak_p),
         review_p,
-        calibration.tail.score_at(review_p),
+        review_score,
         tail.floor,
         None if leak_p is None else _expected(leak_p, scored, tail),
-        _expected(review_p, scored, tail),
+        review_false,
         None if leak_p is None else calibration.missed(leak_p, reach),
-        calibration.missed(review_p, reach),
-        share_false_among_first(waiting, comparisons),
+        missed_review,
+        {} if few_people else share_false_among_first(waiting, comparisons),
         scored.bulk,
         caution,
+        few_people,
         n_due,
         n_looked,
     )

@@ -25,7 +25,7 @@ EXTRAPOLATION = 3.0
 """How far below the rule of three p-values go. Measured by ``leakscan.evaluation.tail_check``: fitted on
 450 calibration and val subjects, the rate there is 1.2 to 1.8 times the stated one, and at ten times
 below 1.9 to 3.1 times."""
-LEAST_SUBJECTS = 50
+LEAST_SUBJECTS = 40
 _FORMAT = 1
 _GRID = 96  # tabulated points below the threshold
 _FIT_DRAWS = 199  # of the goodness of fit
@@ -131,6 +131,15 @@ class Tail:
         return float(
             np.interp(math.log(wanted), np.log(np.array(self.bulk_fmr)[::-1]), self.bulk_score[::-1])
         )
+
+    def score_beyond(self, rate: float) -> float:
+        """The score whose rate is ``rate`` by the fitted distribution, past the floor if need be.
+
+        No p-value may rest on it: so far out nothing was measured. It puts pairs up for review.
+        """
+        if rate >= self.share:
+            return self.score_at(rate)
+        return self.threshold + float(quantile(rate / self.share, self.shape, self.scale))
 
     def to_json(self) -> str:
         """One JSON object with all attributes."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,9 @@ from leakscan.training.synth.space import Pose
 
 Floats = npt.NDArray[np.float32]
 Names = npt.NDArray[np.str_]
+Figures = dict[str, list[float]]
+Measured = tuple[str, str, str, Figures]
+"""Whose volumes, in which manner made, by which system, with what result."""
 
 MILD = Manner(
     Pose(8, 8, 0, 0), bias=0.3, noise=0.05, thickest_mm=4, thick=0.7, blur=0.5, stripped=0.5, defaced=0,
@@ -99,8 +102,12 @@ def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
     }
 
 
-def rescanned(scores: Floats) -> str:
-    """P@1, AUC and TAR at FMR 1e-2 of ``(n, n)`` scores, new scans of n people against n old ones."""
+def rescanned(scores: Floats) -> Figures:
+    """P@1, AUC and TAR at FMR 1e-2 of ``(n, n)`` scores, new scans of n people against n old ones.
+
+    Returns:
+        Figure -> value and the ends of its 95 % interval.
+    """
 
     def figures(who: npt.NDArray[np.int64]) -> tuple[float, float, float]:
         own = np.diag(scores)[who]
@@ -114,12 +121,16 @@ def rescanned(scores: Floats) -> str:
     n = len(scores)
     draws = np.array([figures(rng.integers(0, n, n)) for _ in range(_DRAWS)])
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
-    named = zip(("P@1", "AUC", "TAR at 1e-2"), figures(np.arange(n)), low, high, strict=True)
-    return ", ".join(f"{name} {value:.3f} ({a:.3f} to {b:.3f})" for name, value, a, b in named)
+    found = np.stack([figures(np.arange(n)), low, high], axis=1).round(4)
+    return dict(zip(("P@1", "AUC", "TAR at 1e-2"), found.tolist(), strict=True))
 
 
-def across(prints: Floats, shown: Shown) -> str:
-    """AUC of pairs of unequal contrast, and how often another contrast of a person comes first."""
+def across(prints: Floats, shown: Shown) -> Figures:
+    """AUC of pairs of unequal contrast, and how often another contrast of a person comes first.
+
+    Returns:
+        Figure -> value; of ``first``, how often and of how many.
+    """
     unequal = shown.contrasts[:, None] != shown.contrasts[None]
     same = shown.subjects[:, None] == shown.subjects[None]
     scores = prints @ prints.T
@@ -132,7 +143,32 @@ def across(prints: Floats, shown: Shown) -> str:
     pairs = pair_scores(prints, shown.subjects)
     genuine, impostor = scores[np.triu(same & unequal, 1)], scores[np.triu(~same & unequal, 1)]
     rank = np.searchsorted(np.sort(impostor), genuine) / len(impostor)
-    return f"AUC {rank.mean():.3f} across contrasts, {auc(pairs):.3f} over all pairs; first {hits} of {asked}"
+    return {
+        "AUC across contrasts": [round(float(rank.mean()), 4)],
+        "AUC over all pairs": [round(auc(pairs), 4)],
+        "first": [hits, asked],
+    }
+
+
+def measure(net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str]) -> Iterator[Measured]:
+    """Figures of every system on every set: rescanned people first, then those with several contrasts.
+
+    Args:
+        net: with its metric.
+        manifests: CSV with ``path``, ``subject_id``, ``contrast``, ``split``.
+        same: subject -> the subject that may be the same person.
+    """
+    several = [m for m in manifests if _contrasts(m) > 1]
+    alone = [m for m in manifests if m not in several]
+    if alone:
+        heads = read_heads(alone, same)
+        held = [*heads.get("val", []), *heads.get("calibration", [])]
+        for name, sources in (("val and calibration", held), ("test", heads.get("test", []))):
+            people = [s for s in sources if s.t1]
+            if len(people) > 1:
+                yield from _rescans(net, name, people)
+    for manifest in several:
+        yield from _contrasts_of(net, manifest)
 
 
 def main() -> None:
@@ -143,15 +179,24 @@ def main() -> None:
     parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
     given = parser.parse_args()
     net = brain_net(load_file(given.weights))
-    several = [m for m in given.manifests if _contrasts(m) > 1]
-    alone = [m for m in given.manifests if m not in several]
-    if alone:
-        heads = read_heads(alone, dict(pair.split("=", 1) for pair in given.same))
-        held = [*heads.get("val", []), *heads.get("calibration", [])]
-        for name, sources in (("val and calibration", held), ("test", heads.get("test", []))):
-            _print_rescans(net, name, [s for s in sources if s.t1])
-    for manifest in several:
-        _print_contrasts(net, manifest)
+    same = dict(pair.split("=", 1) for pair in given.same)
+    before = ""
+    for group, how, system, found in measure(net, given.manifests, same):
+        if group != before:
+            print(group)
+            before = group
+        print(f"  {how:6} {system:24} {_said(found)}", flush=True)
+
+
+def _said(found: Figures) -> str:
+    parts = []
+    for name, values in found.items():
+        if name == "first":
+            parts.append(f"first {values[0]} of {values[1]}")
+        else:
+            ends = f" ({values[1]:.3f} to {values[2]:.3f})" if len(values) == 3 else ""
+            parts.append(f"{name} {values[0]:.3f}{ends}")
+    return ", ".join(parts)
 
 
 def _contrasts(manifest: Path) -> int:
@@ -163,25 +208,23 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _print_rescans(net: BrainNet, name: str, sources: Sequence[Source]) -> None:
-    if len(sources) < 2:
-        return
+def _rescans(net: BrainNet, name: str, sources: Sequence[Source]) -> Iterator[Measured]:
     people = read_people(sources)
     first = show(net, [s.t1 for s in sources if s.t1], people.subjects.tolist(), ["T1"] * len(people))
-    print(f"{name}: {len(people)} people, fit of the originals {np.percentile(first.fit, 5):.2f} and more")
+    group = f"{name}: {len(people)} people, fit of the originals {np.percentile(first.fit, 5):.2f} and more"
     for manner, how, seed in (("mild", MILD, 1), ("harsh", HARSH, 2)):
         again, _ = aligned_views(net, people, how, seed)
         for system, vectors in systems(net).items():
-            print(f"  {manner:6} {system:24} {rescanned(vectors(again) @ vectors(first.maps).T)}", flush=True)
+            yield group, manner, system, rescanned(vectors(again) @ vectors(first.maps).T)
 
 
-def _print_contrasts(net: BrainNet, manifest: Path) -> None:
+def _contrasts_of(net: BrainNet, manifest: Path) -> Iterator[Measured]:
     rows = [row for row in _rows(manifest) if row["contrast"] != "labels"]
     files = [manifest.parent / row["path"] for row in rows]
     shown = show(net, files, [r["subject_id"] for r in rows], [r["contrast"] for r in rows])
-    print(f"{manifest.parent.name}: {len(rows)} volumes, {len(set(shown.subjects))} people")
+    group = f"{manifest.parent.name}: {len(rows)} volumes, {len(set(shown.subjects))} people"
     for system, vectors in systems(net).items():
-        print(f"         {system:24} {across(vectors(shown.maps), shown)}", flush=True)
+        yield group, "", system, across(vectors(shown.maps), shown)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,15 @@ def person_words(test: PersonTest) -> list[str]:
         )
     else:
         words.append(f"Among {n:,} subject comparisons no similarity was high enough for a leak.")
+    if test.few_people:
+        expected, _, most = test.review_false
+        words.append(
+            f"The review list holds similarities of {test.review_score:.2f} and more. By a distribution that "
+            f"reaches far beyond what was measured, {expected:.2g} of its pairs are expected to be false; "
+            f"by what was measured, {most:.2g} at most. {_share(test.missed_review)} of repeated subjects "
+            "lie below it."
+        )
+        return words
     words.append(
         f"The review list reaches down to a p-value of {test.review_p:.1g}: {_count(test.review_false)} of "
         f"its pairs are expected to be false, and {_share(test.missed_review)} of repeated subjects lie "

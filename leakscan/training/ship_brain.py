@@ -1,8 +1,15 @@
-"""From a trained brain network to an encoder: a model folder with card, gate and calibration."""
+"""Makes the brain encoder that ships: ``python -m leakscan.training.ship_brain WEIGHTS DATA -o FOLDER``.
+
+The gate and the calibration come from the people of val and calibration, as they are and scanned again by
+the generator; the card reports on test and on people with several real contrasts. Prints what the
+card holds as JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +20,9 @@ import torch
 from safetensors.torch import load
 
 from leakscan.decide.calibration import FILE as CALIBRATION_FILE
-from leakscan.decide.calibration import write_calibration
+from leakscan.decide.calibration import read_calibration, write_calibration
 from leakscan.decide.fit import fit_calibration
+from leakscan.evaluation.brain_check import HARSH, MILD, measure, show
 from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.fingerprint.encoders.brain_encoder import ARCHITECTURE, BrainEncoder, brain_net
 from leakscan.fingerprint.encoders.brain_net import BrainNet
@@ -22,9 +30,15 @@ from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_dig
 from leakscan.fingerprint.encoders.encoder import Encoded
 from leakscan.fingerprint.preprocess import volume
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
-from leakscan.training.brain import save
+from leakscan.training.brain import aligned_views, save
+from leakscan.training.heads import read_heads
 from leakscan.training.ship import golden_of, impostor_curve
+from leakscan.training.synth.people import Source, read_people
 
+_SCANNED_ONCE = ("ixi", "ds002748")
+_CONTRASTS = ("ds000011", "tumour", "ljubljana_ms")
+_SAME = {"ixi:IXI384": "ixi:IXI383", "ixi:IXI201": "ixi:IXI150"}
+"""People of IXI who may be one person under two names, see docs/benchmarks.md."""
 _KEPT = 0.01  # share of the calibration volumes that the gate may refuse
 _DRAWN_MM = 3.0
 _GREYS = 16  # of golden volumes: a card is text, and smooth pictures of few greys pack well
@@ -86,6 +100,52 @@ def ship_brain(
     return card
 
 
+def seen_again(net: BrainNet, sources: Sequence[Source]) -> tuple[Encoded, npt.NDArray[np.str_]]:
+    """Fingerprints of people as they are and as made-up scanners see them, mildly and harshly.
+
+    Args:
+        net: with its metric.
+        sources: people with a T1.
+
+    Returns:
+        What the network says of three volumes of each, and whose they are.
+    """
+    people = read_people(sources)
+    first = show(net, [s.t1 for s in sources if s.t1], people.subjects.tolist(), ["T1"] * len(people))
+    again = [aligned_views(net, people, manner, seed) for manner, seed in ((MILD, 11), (HARSH, 12))]
+    known = np.concatenate([first.maps, *(maps for maps, _ in again)])
+    with torch.inference_mode():
+        prints = net.project(torch.from_numpy(known)).numpy()
+    fits = np.concatenate([first.fit, *(fit for _, fit in again)])
+    return Encoded(prints, np.ones(len(prints), bool), fits), np.tile(people.subjects, 3)
+
+
+def main() -> None:
+    """Entry point of the module."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights", type=Path, help="brain.safetensors of a run")
+    parser.add_argument("data", type=Path, help="folder with mri/")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model folder, such as models/brain")
+    parser.add_argument("--training", type=json.loads, default={}, help="JSON: what the card says of it")
+    given = parser.parse_args()
+    net = brain_net(load(given.weights.read_bytes()))
+    manifest = {name: given.data / "mri" / name / "manifest.csv" for name in (*_SCANNED_ONCE, *_CONTRASTS)}
+    heads = read_heads([manifest[name] for name in _SCANNED_ONCE], _SAME)
+    seen, subjects = seen_again(net, [s for split in ("val", "calibration") for s in heads[split] if s.t1])
+    measured: dict[str, Any] = {"training": given.training}
+    for group, how, system, found in measure(net, list(manifest.values()), _SAME):
+        if system == "fingerprint" and not group.startswith("val"):
+            measured[" ".join((group.split(",")[0], how)).strip()] = found
+    source = "IXI and ds002748, people of val and calibration, as scanned and as made-up scanners see them"
+    card = ship_brain(net, given.output.name, given.output, seen, subjects, source, measured)
+    calibration = read_calibration(given.output / CALIBRATION_FILE, [card.encoder])
+    fitted = {"people": calibration.tail.n_subjects, "floor": calibration.tail.floor}
+    about = {"encoder": card.encoder, "gate": card.gate_threshold, "calibration": fitted}
+    print(json.dumps({**about, **card.measured}, indent=1))
+
+
 def golden_volumes() -> npt.NDArray[np.uint8]:
     """Two drawn heads ``(2, *SHAPE)`` that no person is behind."""
     out = []
@@ -94,3 +154,7 @@ def golden_volumes() -> npt.NDArray[np.uint8]:
         canonical = canonical_volume(head, (_DRAWN_MM,) * 3, SHAPE, STEP_MM)
         out.append(np.rint(canonical * (_GREYS - 1)) * (255 // (_GREYS - 1)))
     return np.stack(out).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()
