@@ -86,7 +86,7 @@ def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
     def tissues(known: Floats) -> Floats:
-        return net.parts(torch.from_numpy(known) - net.mean)[0].numpy()
+        return net.centred(torch.from_numpy(known))[0].numpy()
 
     def prints(known: Floats) -> Floats:
         return net.project(torch.from_numpy(known)).numpy()

@@ -87,23 +87,44 @@ def aligned_views(
 
 
 def learn_metric(
-    net: BrainNet, people: People, views: int, anatomies: int, components: int, shrinkage: float
+    net: BrainNet,
+    people: People,
+    views: int,
+    anatomies: int,
+    components: int,
+    shrinkage: float,
+    run: Path,
 ) -> None:
-    """Fits the metric of ``net`` on views of people, every other one rough, and of others made of them."""
+    """Fits the metric of ``net`` on views of people, every other one rough, and of others made of them.
+
+    Args:
+        net: with tissue network and template.
+        people: the heads.
+        views: of every head.
+        anatomies: people made of every head, itself included.
+        components: of the tissue metric.
+        shrinkage: of the tissue metric.
+        run: folder that keeps what was seen of each view, so that a stopped run goes on.
+    """
     maps, who = [], []
     for anatomy in range(anatomies):
         for view in range(views):
             made = anatomy if anatomy else None
             manner = (RESCANNED, ROUGH)[view % 2]
-            maps.append(aligned_views(net, people, manner, 100 + 50 * anatomy + view, made)[0])
+            seen = run / f"view-{anatomy}-{view}.npy"
+            if not seen.is_file():
+                found = aligned_views(net, people, manner, 100 + 50 * anatomy + view, made)[0]
+                np.save(seen.with_suffix(".part.npy"), found.astype(np.float16))
+                seen.with_suffix(".part.npy").replace(seen)
+            maps.append(np.load(seen))
             who.append([f"{subject}#{anatomy}" for subject in people.subjects])
-    known, subjects = np.concatenate(maps), np.concatenate(who)
-    tissues, edges = (part.numpy() for part in net.parts(torch.from_numpy(known)))
-    metric = fit_metric(tissues, subjects, components, shrinkage)
-    directions = torch.from_numpy(scan_directions(edges, subjects, len(net.overlook)))
+    known, subjects = torch.from_numpy(np.concatenate(maps).astype(np.float32)), np.concatenate(who)
+    net.mean = known.mean(dim=0)
+    tissues, lines = (part.numpy() for part in net.centred(known))
+    net.axes = torch.from_numpy(fit_metric(tissues, subjects, components, shrinkage).axes)
+    directions = torch.from_numpy(scan_directions(lines, subjects, len(net.overlook)))
     net.overlook.zero_()
     net.overlook[: len(directions)] = directions
-    net.mean, net.axes = torch.from_numpy(known.mean(axis=0)), torch.from_numpy(metric.axes)
 
 
 def main() -> None:
@@ -128,7 +149,7 @@ def main() -> None:
     net = BrainNet(template_of(people).half().float())
     net.tissues.load_state_dict(tissues.state_dict())
     net.eval()
-    learn_metric(net, people, given.views, given.anatomies, given.components, given.shrinkage)
+    learn_metric(net, people, given.views, given.anatomies, given.components, given.shrinkage, run)
     save(net, run / "brain.safetensors", {"steps": given.steps, "shrinkage": given.shrinkage})
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscan.fingerprint.encoders.brain_edges import EDGE_CHANNELS, edge_tensors
+from leakscan.fingerprint.encoders.brain_edges import EDGE_CHANNELS, beyond_average, edge_tensors
 from leakscan.training.brain_metric import scan_directions
 
 SIDE = 24
@@ -59,6 +59,22 @@ def test_the_product_of_two_tensors_is_the_squared_cosine_between_their_lines() 
 
 def test_where_nothing_changes_there_is_no_line() -> None:
     assert not edge_tensors(torch.full((1, 1, SIDE, SIDE, SIDE), 0.4), INSIDE).any()
+
+
+def test_the_average_brain_and_a_blank_have_nothing_beyond_the_average() -> None:
+    brains = torch.stack([lines(lumps(seed)) for seed in range(5)])
+    average = brains.mean(dim=0)
+    assert beyond_average(torch.stack([average, 0 * average]), average).abs().max() < 1e-6
+    assert beyond_average(brains, average).norm(dim=1).min() > 1
+
+
+def test_a_brain_with_half_its_edges_left_is_still_itself() -> None:
+    brains = torch.stack([lines(lumps(seed)) for seed in range(5)])
+    average = brains.mean(dim=0)
+    places = torch.rand(brains.shape[1] // EDGE_CHANNELS, generator=torch.Generator().manual_seed(0)) < 0.5
+    torn = brains * places.repeat(EDGE_CHANNELS)
+    known, found = (torch.nn.functional.normalize(beyond_average(b, average)) for b in (brains, torn))
+    assert (found @ known.T).argmax(dim=1).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_directions_in_which_scans_of_one_person_differ_are_found() -> None:

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 EDGE_CHANNELS = 6
 """Entries of a symmetric tensor of three axes: three squares, three products."""
 
+_SQUARES = 3  # entries whose sum says how sure it is that there is an edge, 0..1
+_LEAST = 1e-3  # of that in the average brain
 _QUIET = 0.3  # of the median slope inside the brain: slopes below it are noise and count little
 
 
@@ -38,3 +40,21 @@ def edge_tensors(volumes: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     x, y, z = (slopes / torch.sqrt(size**2 + quiet**2).clamp(min=1e-6)[:, None]).unbind(dim=1)
     products = torch.stack([x * y, x * z, y * z], dim=1) * math.sqrt(2)
     return F.avg_pool3d(torch.cat([torch.stack([x * x, y * y, z * z], dim=1), products], dim=1), 2)
+
+
+def beyond_average(edges: torch.Tensor, average: torch.Tensor) -> torch.Tensor:
+    """What the lines of a brain have beyond those of the average brain.
+
+    The average counts at each place as much as there is an edge: where nothing changes (a blank, a part cut
+    off) nothing is left, and thick slices, which show fewer edges, do not resemble each other for it.
+
+    Args:
+        edges: ``(n, EDGE_CHANNELS * v)`` tensors of ``v`` places.
+        average: ``(EDGE_CHANNELS * v,)`` of many brains.
+
+    Returns:
+        ``(n, EDGE_CHANNELS * v)``.
+    """
+    own, mean = edges.view(len(edges), EDGE_CHANNELS, -1), average.view(EDGE_CHANNELS, -1)
+    share = own[:, :_SQUARES].sum(dim=1) / mean[:_SQUARES].sum(dim=0).clamp(min=_LEAST)
+    return (own - share[:, None] * mean).flatten(1)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from leakscan.fingerprint.encoders.brain_edges import EDGE_CHANNELS, edge_tensors
+from leakscan.fingerprint.encoders.brain_edges import EDGE_CHANNELS, beyond_average, edge_tensors
 from leakscan.fingerprint.encoders.brain_space import align, resample
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, WIDTHS, TissueNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM
@@ -25,7 +25,7 @@ MAP_CHANNELS = TISSUE_CHANNELS - 1
 """Tissues of a map."""
 _IN_BRAIN = 0.02  # share of tissue in the average brain from which a voxel belongs to it
 _BRAIN = 0.5  # share from which it is hardly ever air
-_FOLDS_COUNT = 4.0  # how much the folds count in a similarity, where the tissues count 1
+_FOLDS_COUNT = 16.0  # how much the folds count in a similarity, where the tissues count 1
 
 
 class BrainNet(nn.Module):
@@ -57,7 +57,7 @@ class BrainNet(nn.Module):
         template: torch.Tensor | None = None,
         dim: int = 128,
         widths: tuple[int, ...] = WIDTHS,
-        folds: int = 2048,
+        folds: int = 4096,
         overlooked: int = 20,
     ) -> None:
         super().__init__()
@@ -97,11 +97,16 @@ class BrainNet(nn.Module):
         """Tissues ``(n, 7 v)`` and edges ``(n, 6 v)`` of what :meth:`aligned` gives."""
         return known[:, : self._tissue_size], known[:, self._tissue_size :]
 
+    def centred(self, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """:meth:`parts`, each less what the average brain has of it."""
+        (tissues, edges), (mean_tissues, mean_edges) = self.parts(known), self.parts(self.mean[None])
+        return tissues - mean_tissues, beyond_average(edges, mean_edges[0])
+
     def project(self, known: torch.Tensor) -> torch.Tensor:
         """Fingerprints ``(n, dim + folds)`` of length 1 of what :meth:`aligned` gives."""
-        tissues, edges = self.parts(known - self.mean)
+        tissues, lines = self.centred(known)
         left = F.normalize(tissues @ self.axes.T)
-        right = F.normalize(self._spread(edges - (edges @ self.overlook.T) @ self.overlook))
+        right = F.normalize(self._spread(lines - (lines @ self.overlook.T) @ self.overlook))
         return torch.cat([left, math.sqrt(_FOLDS_COUNT) * right], dim=1) / math.sqrt(1 + _FOLDS_COUNT)
 
     def _spread(self, edges: torch.Tensor) -> torch.Tensor:
