@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from conftest import store_rows, unit_vectors
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_encoder import made_up
+from made_up_encoder import ENCODER, calibration, made_up
 
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.relation import Facts, judge
@@ -18,6 +19,7 @@ from leakscan.decide.verdicts import VerdictCache
 from leakscan.decide.verify import NOT_ALIGNED, Verification
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.report.words import comparison_words
 from leakscan.types import RELATIONS, Silent
 
 SAME = Verification(True, 0.97, 200, "hflip", 0.9)
@@ -290,3 +292,33 @@ def test_pairs_that_nobody_looked_at_are_counted() -> None:
     found = compare_datasets(a, b, *made_up(), DecideOptions(), VerdictCache(None), Dying(), Silent())
     assert found.verified == 0
     assert found.unverified == found.candidates > 0
+
+
+def few(a: Dataset, b: Dataset) -> Comparison:
+    """Compared by an encoder whose calibration has 60 people and does not decide."""
+    cards, _ = made_up()
+    small = {ENCODER: replace(calibration(60), decides=False)}
+    return compare_datasets(a, b, cards, small, DecideOptions(), VerdictCache(None), LocalEngine(0), Silent())
+
+
+def test_a_calibration_of_few_people_puts_clear_pairs_up_for_review_and_calls_none_a_leak() -> None:
+    found = few(dataset("A", people(220, 1, "a")), dataset("B", people(220, 2, "b", first=190)))
+    assert {r["decision"] for r in found.pairs} == {"review"}
+    mates = {(f"a{i}-0.png", f"b{i}-0.png") for i in range(190, 220)}
+    reviewed = {(r["path_a"], r["path_b"]) for r in found.pairs}
+    assert len(mates & reviewed) >= 25
+    assert len(reviewed - mates) <= 1
+    (test,) = found.persons
+    assert test.few_people
+    assert test.review_false[0] <= 0.1 < test.review_false[2]
+    words = " ".join(comparison_words(found))
+    assert "too few people" in words
+    assert "far beyond what was measured" in words
+
+
+def test_where_nobody_is_shared_a_calibration_of_few_people_lists_nobody() -> None:
+    """However small the comparison: an audit may compare thousands of pairs of splits one by one."""
+    a, b = people(220, 1, "a"), people(220, 2, "b", first=300)
+    assert few(dataset("A", a), dataset("B", b)).pairs == []
+    alone = [few(dataset("A", [x]), dataset("B", [y])).pairs for x, y in zip(a[:40], b[:40], strict=True)]
+    assert not any(alone)
