@@ -10,11 +10,15 @@ import typer
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
 
+BRAIN_PRESET = "fingerprint-3d"
+
 Manifests = Annotated[
     list[Path], typer.Argument(help="CSV or Parquet with path, subject_id, split (train and val).")
 ]
 Run = Annotated[Path, typer.Option("--output", "-o", help="Run folder to write, or to go on in.")]
-PresetName = Annotated[str, typer.Option("--preset", help="fingerprint-2d, paper-2d or paper-3d.")]
+PresetName = Annotated[
+    str, typer.Option("--preset", help="fingerprint-2d, fingerprint-3d, paper-2d, paper-3d.")
+]
 Backbone = Annotated[
     str | None, typer.Option("--backbone", help="resnet50, efficientnet_lite0, resnet50_3d...")
 ]
@@ -84,6 +88,14 @@ def train_command(
         "seed": seed,
     }
     given |= {name: value for name, value in own.items() if value is not None}
+    if preset == BRAIN_PRESET:
+        for option, unwanted in {"start": start, "workers": workers, "cache": cache}.items():
+            if unwanted is not None:
+                raise UsageError(f"--{option} does not apply to --preset {BRAIN_PRESET}.")
+        if device not in ("auto", "cpu"):
+            raise UsageError(f"--preset {BRAIN_PRESET} takes a GPU where there is one; leave --device out.")
+        _train_brain(out, manifests, output, given, ship, threads)
+        return
     config = c.changed(c.preset(preset), given)
     job = TrainJob(tuple(manifests), output, start, device, threads, workers, cache, ship)
     with out.progress() as progress:
@@ -104,6 +116,28 @@ def train_command(
     for sentence in summary["words"]:
         out.say(sentence)
     out.say(f"Weights: {output / 'best.safetensors'}; curves: {output / 'curves.png'}")
+    if "shipped" in summary:
+        out.say(f"To use it: leakscan models add {summary['shipped']}")
+
+
+def _train_brain(
+    out: Output,
+    manifests: list[Path],
+    run: Path,
+    given: dict[str, object],
+    ship: str | None,
+    threads: int | None,
+) -> None:
+    from leakscan.training.brain_job import brain_config, train_brain
+
+    config = brain_config(given)
+    with out.progress() as progress:
+        summary = train_brain(manifests, run, config, ship, progress, threads)
+    out.data(summary)
+    out.say(f"Trained on {summary['heads']:,} heads of {summary['people']:,} people, {config.steps:,} steps.")
+    if summary["last"]:
+        out.say(f"Mean Dice of the tissues on val: {summary['last']['val_dice']:.3f}.")
+    out.say(f"Weights: {summary['weights']}; curves: {run / 'curves.png'}")
     if "shipped" in summary:
         out.say(f"To use it: leakscan models add {summary['shipped']}")
 

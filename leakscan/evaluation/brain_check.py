@@ -158,7 +158,7 @@ def measure(net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str]) -
         manifests: CSV with ``path``, ``subject_id``, ``contrast``, ``split``.
         same: subject -> the subject that may be the same person.
     """
-    several = [m for m in manifests if _contrasts(m) > 1]
+    several = [m for m in manifests if contrasts(m) > 1]
     alone = [m for m in manifests if m not in several]
     if alone:
         heads = read_heads(alone, same)
@@ -199,7 +199,8 @@ def _said(found: Figures) -> str:
     return ", ".join(parts)
 
 
-def _contrasts(manifest: Path) -> int:
+def contrasts(manifest: Path) -> int:
+    """How many contrasts of people's heads a manifest names."""
     return len({row["contrast"] for row in _rows(manifest)} - {"labels"})
 
 

@@ -1,12 +1,7 @@
-"""Makes the brain encoder's network: tissues, then the average brain, then the metric on tissues and edges.
-
-``python -m leakscan.training.brain MANIFEST... -o RUN`` goes on where it was stopped.
-"""
+"""Makes a brain network's average brain and its metric on tissues and edges."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +14,12 @@ from leakscan.fingerprint.encoders.brain_net import MAP_MM, BrainNet
 from leakscan.fingerprint.encoders.brain_space import average_brain
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS
 from leakscan.training.brain_metric import fit_metric, scan_directions
-from leakscan.training.heads import read_heads
 from leakscan.training.run_folder import save_weights
 from leakscan.training.synth.generator import Manner, make_views
-from leakscan.training.synth.people import People, read_people
+from leakscan.training.synth.people import People
 from leakscan.training.synth.space import Pose, places
 from leakscan.training.synth.tissues import UNKNOWN
-from leakscan.training.tissues import TissueConfig, train_tissues
+from leakscan.types import Progress, Silent
 
 Floats = npt.NDArray[np.float32]
 
@@ -94,6 +88,7 @@ def learn_metric(
     components: int,
     shrinkage: float,
     run: Path,
+    progress: Progress | None = None,
 ) -> None:
     """Fits the metric of ``net`` on views of people, every other one rough, and of others made of them.
 
@@ -105,7 +100,10 @@ def learn_metric(
         components: of the tissue metric.
         shrinkage: of the tissue metric.
         run: folder that keeps what was seen of each view, so that a stopped run goes on.
+        progress: is told of views.
     """
+    progress = progress or Silent()
+    progress.start("Learn the metric", views * anatomies * len(people))
     maps, who = [], []
     for anatomy in range(anatomies):
         for view in range(views):
@@ -117,6 +115,7 @@ def learn_metric(
                 np.save(seen.with_suffix(".part.npy"), found.astype(np.float16))
                 seen.with_suffix(".part.npy").replace(seen)
             maps.append(np.load(seen))
+            progress.advance(len(people))
             who.append([f"{subject}#{anatomy}" for subject in people.subjects])
     known, subjects = torch.from_numpy(np.concatenate(maps).astype(np.float32)), np.concatenate(who)
     net.mean = known.mean(dim=0)
@@ -125,32 +124,7 @@ def learn_metric(
     directions = torch.from_numpy(scan_directions(lines, subjects, len(net.overlook)))
     net.overlook.zero_()
     net.overlook[: len(directions)] = directions
-
-
-def main() -> None:
-    """Trains and writes ``RUN/brain.safetensors``."""
-    parser = argparse.ArgumentParser(prog="python -m leakscan.training.brain", description=__doc__)
-    parser.add_argument("manifests", nargs="+", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500, help="of the tissue network")
-    parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
-    parser.add_argument("--views", type=int, default=3, help="of every head, for the metric")
-    parser.add_argument("--anatomies", type=int, default=2, help="people made of every head, itself included")
-    parser.add_argument("--components", type=int, default=700)
-    parser.add_argument("--shrinkage", type=float, default=0.1)
-    given = parser.parse_args()
-    heads = read_heads(given.manifests, dict(pair.split("=", 1) for pair in given.same))
-    people, validation = read_people(heads["train"]), read_people(heads["val"])
-    run = given.output
-    run.mkdir(parents=True, exist_ok=True)
-    config = replace(TissueConfig(), steps=given.steps)
-    tissues = train_tissues(config, people, validation, run, lambda row: print(row, flush=True))
-    # Half precision from the start: the voxels that belong to the average brain must stay the same.
-    net = BrainNet(template_of(people).half().float())
-    net.tissues.load_state_dict(tissues.state_dict())
-    net.eval()
-    learn_metric(net, people, given.views, given.anatomies, given.components, given.shrinkage, run)
-    save(net, run / "brain.safetensors", {"steps": given.steps, "shrinkage": given.shrinkage})
+    progress.finish()
 
 
 def save(net: BrainNet, path: Path, about: dict[str, object]) -> None:
@@ -161,7 +135,3 @@ def save(net: BrainNet, path: Path, about: dict[str, object]) -> None:
             return {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
 
     save_weights(path, _Half(), about)
-
-
-if __name__ == "__main__":
-    main()

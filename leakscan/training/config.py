@@ -236,7 +236,9 @@ def preset(name: str) -> TrainConfig:
         UsageError: there is none of that name.
     """
     if name not in PRESETS:
-        raise UsageError(f"There is no preset {name!r}.", f"Presets are {' and '.join(PRESETS)}.")
+        raise UsageError(
+            f"There is no preset {name!r}.", f"Presets are {', '.join(PRESETS)} and fingerprint-3d."
+        )
     return PRESETS[name]
 
 

@@ -65,8 +65,8 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
     listing = check_manifests(job.manifests)
     if config.shape and job.ship is not None:
         raise UsageError(
-            "--ship makes encoders of films; a network for volumes is made by leakscan.training.brain.",
-            "Leave --ship out: the weights lie in the run folder.",
+            f"--ship makes no encoder of {config.preset}.",
+            "Take --preset fingerprint-3d, or leave --ship out: the weights lie in the run folder.",
         )
     if config.shape and config.apart >= 1:
         check_contrasts(job.manifests)

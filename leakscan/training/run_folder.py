@@ -56,14 +56,28 @@ def claim(run: Path, config: TrainConfig, about: Mapping[str, Any]) -> None:
         UsageError: the folder is something else, or was begun with other settings.
         OutputError: it cannot be written.
     """
+    begin(run, to_json(config), about, lambda begun: may_go_on(from_json(begun), config))
+
+
+def begin(
+    run: Path, config: Any, about: Mapping[str, Any], differs: Callable[[Any], Mapping[str, tuple[Any, Any]]]
+) -> None:
+    """:func:`claim` for settings of any form.
+
+    Args:
+        run: the folder.
+        config: of this run, as JSON holds it.
+        about: what else must not change between sittings, by name.
+        differs: settings that a run was begun with -> which of them must not be otherwise now, by name, with
+            both values.
+    """
     file = run / "config.json"
     if file.is_file():
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
-            begun, begun_about = from_json(raw["config"]), raw["about"]
+            other, begun_about = {**differs(raw["config"])}, raw["about"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             raise StoreError(f"{file} is damaged: {e}.", "Choose another run folder.") from e
-        other = {**may_go_on(begun, config)}
         other |= {
             k: (begun_about.get(k), about[k])
             for k in about
@@ -81,7 +95,7 @@ def claim(run: Path, config: TrainConfig, about: Mapping[str, Any]) -> None:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise OutputError(f"Cannot make the folder {run}: {e.strerror or e}.") from e
-    write_json(file, {"config": to_json(config), "about": dict(about)})
+    write_json(file, {"config": config, "about": dict(about)})
 
 
 def read_config(run: Path) -> TrainConfig:

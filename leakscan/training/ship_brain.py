@@ -1,4 +1,4 @@
-"""Makes the brain encoder that ships: ``python -m leakscan.training.ship_brain WEIGHTS DATA -o FOLDER``.
+"""Makes a brain encoder: ``python -m leakscan.training.ship_brain WEIGHTS MANIFEST... -o FOLDER``.
 
 The gate and the calibration come from the people of val and calibration, as they are and scanned again by
 the generator; the card reports on test and on people with several real contrasts. Prints what the
@@ -22,7 +22,7 @@ from safetensors.torch import load
 from leakscan.decide.calibration import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration import read_calibration, write_calibration
 from leakscan.decide.fit import fit_calibration
-from leakscan.evaluation.brain_check import HARSH, MILD, measure, show
+from leakscan.evaluation.brain_check import HARSH, MILD, contrasts, measure, show
 from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.fingerprint.encoders.brain_encoder import ARCHITECTURE, BrainEncoder, brain_net
 from leakscan.fingerprint.encoders.brain_net import BrainNet
@@ -31,14 +31,11 @@ from leakscan.fingerprint.encoders.encoder import Encoded
 from leakscan.fingerprint.preprocess import volume
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.training.brain import aligned_views, save
+from leakscan.training.brain_job import held_people
 from leakscan.training.heads import read_heads
 from leakscan.training.ship import golden_of, impostor_curve
 from leakscan.training.synth.people import Source, read_people
 
-_SCANNED_ONCE = ("ixi", "ds002748")
-_CONTRASTS = ("ds000011", "tumour", "ljubljana_ms")
-_SAME = {"ixi:IXI384": "ixi:IXI383", "ixi:IXI201": "ixi:IXI150"}
-"""People of IXI who may be one person under two names, see docs/benchmarks.md."""
 _KEPT = 0.01  # share of the calibration volumes that the gate may refuse
 _DRAWN_MM = 3.0
 _GREYS = 16  # of golden volumes: a card is text, and smooth pictures of few greys pack well
@@ -120,26 +117,51 @@ def seen_again(net: BrainNet, sources: Sequence[Source]) -> tuple[Encoded, npt.N
     return Encoded(prints, np.ones(len(prints), bool), fits), np.tile(people.subjects, 3)
 
 
+def encoder_of(
+    net: BrainNet,
+    manifests: Sequence[Path],
+    same: Mapping[str, str],
+    folder: Path,
+    training: Mapping[str, Any],
+) -> Card:
+    """Makes an encoder of a network: gate and calibration from val and calibration, figures from the rest.
+
+    Args:
+        net: with its metric.
+        manifests: of people with one T1 (as for training), and of people with several contrasts, all of whom
+            the card reports on.
+        same: subject -> the subject who may be the same person.
+        folder: to write, which names the encoder.
+        training: what the card says of it.
+
+    Raises:
+        SourceError: a manifest cannot be used, or too few people are there to calibrate on.
+    """
+    heads = read_heads([m for m in manifests if contrasts(m) < 2], same)
+    seen, subjects = seen_again(net, held_people(heads))
+    measured: dict[str, Any] = {"training": dict(training)}
+    for group, how, system, found in measure(net, manifests, same):
+        if system == "fingerprint" and not group.startswith("val"):
+            measured[" ".join((group.split(",")[0], how)).strip()] = found
+    names = ", ".join(sorted({m.parent.name for m in manifests if contrasts(m) < 2}))
+    source = f"{names}: people of val and calibration, as scanned and as made-up scanners see them"
+    return ship_brain(net, folder.name, folder, seen, subjects, source, measured)
+
+
 def main() -> None:
     """Entry point of the module."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("weights", type=Path, help="brain.safetensors of a run")
-    parser.add_argument("data", type=Path, help="folder with mri/")
+    parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True, help="model folder, such as models/brain")
+    parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
     parser.add_argument("--training", type=json.loads, default={}, help="JSON: what the card says of it")
     given = parser.parse_args()
+    same = dict(pair.split("=", 1) for pair in given.same)
     net = brain_net(load(given.weights.read_bytes()))
-    manifest = {name: given.data / "mri" / name / "manifest.csv" for name in (*_SCANNED_ONCE, *_CONTRASTS)}
-    heads = read_heads([manifest[name] for name in _SCANNED_ONCE], _SAME)
-    seen, subjects = seen_again(net, [s for split in ("val", "calibration") for s in heads[split] if s.t1])
-    measured: dict[str, Any] = {"training": given.training}
-    for group, how, system, found in measure(net, list(manifest.values()), _SAME):
-        if system == "fingerprint" and not group.startswith("val"):
-            measured[" ".join((group.split(",")[0], how)).strip()] = found
-    source = "IXI and ds002748, people of val and calibration, as scanned and as made-up scanners see them"
-    card = ship_brain(net, given.output.name, given.output, seen, subjects, source, measured)
+    card = encoder_of(net, given.manifests, same, given.output, given.training)
     calibration = read_calibration(given.output / CALIBRATION_FILE, [card.encoder])
     fitted = {"people": calibration.tail.n_subjects, "floor": calibration.tail.floor}
     about = {"encoder": card.encoder, "gate": card.gate_threshold, "calibration": fitted}

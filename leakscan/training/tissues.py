@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from leakscan import tables
 from leakscan.errors import LeakscanError
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, TissueNet
 from leakscan.training.interrupt import Interrupt, Stopped, deferred_interrupt
-from leakscan.training.run_folder import load_checkpoint, save_checkpoint, save_weights
+from leakscan.training.run_folder import load_checkpoint, save_checkpoint, save_weights, whole
 from leakscan.training.synth.generator import Manner, make_views
 from leakscan.training.synth.people import People
 from leakscan.training.synth.tissues import UNKNOWN
 from leakscan.types import Progress, Silent
+
+TISSUE_METRICS = tables.table_schema(
+    "tissue_metrics", [("step", pa.int64()), ("loss", pa.float64()), ("val_dice", pa.float64())]
+)
+"""One row per validation; ``loss`` is the mean since the last."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,6 @@ def train_tissues(
     people: People,
     validation: People,
     run_dir: Path,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
     progress: Progress | None = None,
     device: torch.device | None = None,
 ) -> nn.Module:
@@ -62,8 +67,7 @@ def train_tissues(
         config: what to train.
         people: heads to learn from; those without labels are left out.
         validation: heads of other people.
-        run_dir: gets ``checkpoint.pt`` and ``last.safetensors``.
-        report: is called with step, loss and Dice of every validation.
+        run_dir: gets ``checkpoint.pt``, ``last.safetensors``, ``metrics.parquet`` and ``curves.png``.
         progress: is told of views.
         device: by default CUDA where there is one.
 
@@ -106,11 +110,11 @@ def train_tissues(
                 progress.advance(config.views)
                 if step % config.evaluate_every == 0 or step == config.steps:
                     found = dice(average.module, validation, config.manner, device)
-                    row = {"step": float(step), "loss": float(np.mean(losses)), "val_dice": found}
+                    row = {"step": step, "loss": float(np.mean(losses)), "val_dice": found}
                     losses = []
                     save_weights(run_dir / "last.safetensors", average.module, {**asdict(config), **row})
                     save()
-                    report(row)
+                    _write_rows(run_dir, row)
         except Interrupt:
             save()
             raise Stopped(
@@ -120,6 +124,25 @@ def train_tissues(
     progress.finish()
     module: nn.Module = average.module
     return module
+
+
+def _write_rows(run: Path, row: dict[str, float]) -> None:
+    """Adds a row to ``metrics.parquet``, in place of those a stopped run had made beyond it."""
+    path = run / "metrics.parquet"
+    before = tables.read(path, TISSUE_METRICS).to_pylist() if path.is_file() else []
+    rows = [*(r for r in before if r["step"] < row["step"]), row]
+    tables.write(tables.from_rows(rows, TISSUE_METRICS), path)
+    whole(run / "curves.png", lambda part: _draw(rows, part))
+
+
+def _draw(rows: list[dict[str, float]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "val_dice"), strict=True):
+        axes.plot([r["step"] for r in rows], [r[name] for r in rows], marker=".")
+        axes.set(xlabel="step", ylabel={"loss": "loss", "val_dice": "mean Dice on val"}[name])
+    figure.savefig(path, format="png", dpi=100)
 
 
 def _step(
