@@ -21,11 +21,11 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
-from leakscan.evaluation.metrics import auc, pair_scores
+from leakscan.decide.verify.volume import VolumeFeatures, describe_volume, verify_volumes
 from leakscan.fingerprint.encoders.brain_encoder import brain_net
 from leakscan.fingerprint.encoders.brain_net import MAP_CHANNELS, BrainNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
-from leakscan.training.brain import aligned_views
+from leakscan.training.brain import aligned_views, images_of
 from leakscan.training.heads import read_heads
 from leakscan.training.synth.generator import Manner
 from leakscan.training.synth.people import Source, read_people, read_volume
@@ -45,6 +45,7 @@ HARSH = Manner(
     Pose(15, 15, 0.015, 0.01), bias=0.6, noise=0.12, thickest_mm=7, thick=0.8, blur=1.2, stripped=0.5,
     cropped=0.12, blobs=0.2,
 )  # fmt: skip
+PAIRS = "every two aligned, no training"
 _DRAWS = 500
 
 
@@ -102,6 +103,21 @@ def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
     }
 
 
+def pair_by_pair(a: Sequence[VolumeFeatures], b: Sequence[VolumeFeatures] | None = None) -> Floats:
+    """Scores ``(n, m)`` without training: every two volumes aligned by themselves, then correlated.
+
+    That is what verification does. Two volumes that it cannot align score -1. Without ``b``, those of ``a``
+    are compared with each other.
+    """
+    if b is not None:
+        scores = [[verify_volumes(one, other).correlation for other in b] for one in a]
+        return np.nan_to_num(np.array(scores, np.float32), nan=-1.0)
+    out = np.eye(len(a), dtype=np.float32)
+    for i, j in zip(*np.triu_indices(len(a), 1), strict=True):
+        out[i, j] = out[j, i] = np.nan_to_num(verify_volumes(a[i], a[j]).correlation, nan=-1.0)
+    return out
+
+
 def rescanned(scores: Floats) -> Figures:
     """P@1, AUC and TAR at FMR 1e-2 of ``(n, n)`` scores, new scans of n people against n old ones.
 
@@ -125,7 +141,7 @@ def rescanned(scores: Floats) -> Figures:
     return dict(zip(("P@1", "AUC", "TAR at 1e-2"), found.tolist(), strict=True))
 
 
-def across(prints: Floats, shown: Shown) -> Figures:
+def across(scores: Floats, shown: Shown) -> Figures:
     """AUC of pairs of unequal contrast, and how often another contrast of a person comes first.
 
     Returns:
@@ -133,30 +149,38 @@ def across(prints: Floats, shown: Shown) -> Figures:
     """
     unequal = shown.contrasts[:, None] != shown.contrasts[None]
     same = shown.subjects[:, None] == shown.subjects[None]
-    scores = prints @ prints.T
     hits, asked = 0, 0
-    for i in range(len(prints)):
+    for i in range(len(scores)):
         for contrast in np.unique(shown.contrasts[unequal[i] & same[i]]):
             gallery = np.flatnonzero(shown.contrasts == contrast)
             hits += bool(same[i, gallery[scores[i, gallery].argmax()]])
             asked += 1
-    pairs = pair_scores(prints, shown.subjects)
-    genuine, impostor = scores[np.triu(same & unequal, 1)], scores[np.triu(~same & unequal, 1)]
-    rank = np.searchsorted(np.sort(impostor), genuine) / len(impostor)
+    upper = np.triu(np.ones_like(same), 1)
+    apart, all_pairs = (_rank(scores[upper & same & w], scores[upper & ~same & w]) for w in (unequal, True))
     return {
-        "AUC across contrasts": [round(float(rank.mean()), 4)],
-        "AUC over all pairs": [round(auc(pairs), 4)],
+        "AUC across contrasts": [round(apart, 4)],
+        "AUC over all pairs": [round(all_pairs, 4)],
         "first": [hits, asked],
     }
 
 
-def measure(net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str]) -> Iterator[Measured]:
+def _rank(genuine: Floats, impostor: Floats) -> float:
+    """Area under the curve: how often a genuine pair scores higher than an impostor pair."""
+    order = np.sort(impostor)
+    below = np.searchsorted(order, genuine, "left") + np.searchsorted(order, genuine, "right")
+    return float(below.mean() / 2 / len(order))
+
+
+def measure(
+    net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str], pairs: bool = False
+) -> Iterator[Measured]:
     """Figures of every system on every set: rescanned people first, then those with several contrasts.
 
     Args:
         net: with its metric.
         manifests: CSV with ``path``, ``subject_id``, ``contrast``, ``split``.
         same: subject -> the subject that may be the same person.
+        pairs: also align every two volumes, which takes some tenths of a second each.
     """
     several = [m for m in manifests if contrasts(m) > 1]
     alone = [m for m in manifests if m not in several]
@@ -166,9 +190,9 @@ def measure(net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str]) -
         for name, sources in (("val and calibration", held), ("test", heads.get("test", []))):
             people = [s for s in sources if s.t1]
             if len(people) > 1:
-                yield from _rescans(net, name, people)
+                yield from _rescans(net, name, people, pairs)
     for manifest in several:
-        yield from _contrasts_of(net, manifest)
+        yield from _contrasts_of(net, manifest, pairs)
 
 
 def main() -> None:
@@ -177,15 +201,16 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
+    parser.add_argument("--pairs", action="store_true", help="also a baseline that aligns every two volumes")
     given = parser.parse_args()
     net = brain_net(load_file(given.weights))
     same = dict(pair.split("=", 1) for pair in given.same)
     before = ""
-    for group, how, system, found in measure(net, given.manifests, same):
+    for group, how, system, found in measure(net, given.manifests, same, given.pairs):
         if group != before:
             print(group)
             before = group
-        print(f"  {how:6} {system:24} {_said(found)}", flush=True)
+        print(f"  {how:6} {system:31} {_said(found)}", flush=True)
 
 
 def _said(found: Figures) -> str:
@@ -209,23 +234,37 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _rescans(net: BrainNet, name: str, sources: Sequence[Source]) -> Iterator[Measured]:
+def _rescans(net: BrainNet, name: str, sources: Sequence[Source], pairs: bool) -> Iterator[Measured]:
     people = read_people(sources)
     first = show(net, [s.t1 for s in sources if s.t1], people.subjects.tolist(), ["T1"] * len(people))
+    before = [_described(s.t1) for s in sources if s.t1 and pairs]
     group = f"{name}: {len(people)} people, fit of the originals {np.percentile(first.fit, 5):.2f} and more"
     for manner, how, seed in (("mild", MILD, 1), ("harsh", HARSH, 2)):
         again, _ = aligned_views(net, people, how, seed)
         for system, vectors in systems(net).items():
             yield group, manner, system, rescanned(vectors(again) @ vectors(first.maps).T)
+        if pairs:
+            images = torch.cat(list(images_of(people, how, seed)))[:, 0].numpy()
+            after = [describe_volume(image, (STEP_MM,) * 3) for image in images]
+            yield group, manner, PAIRS, rescanned(pair_by_pair(after, before))
 
 
-def _contrasts_of(net: BrainNet, manifest: Path) -> Iterator[Measured]:
+def _contrasts_of(net: BrainNet, manifest: Path, pairs: bool) -> Iterator[Measured]:
     rows = [row for row in _rows(manifest) if row["contrast"] != "labels"]
     files = [manifest.parent / row["path"] for row in rows]
     shown = show(net, files, [r["subject_id"] for r in rows], [r["contrast"] for r in rows])
     group = f"{manifest.parent.name}: {len(rows)} volumes, {len(set(shown.subjects))} people"
     for system, vectors in systems(net).items():
-        yield group, "", system, across(vectors(shown.maps), shown)
+        found = vectors(shown.maps)
+        yield group, "", system, across(found @ found.T, shown)
+    if pairs:
+        described = [_described(file) for file in files]
+        yield group, "", PAIRS, across(pair_by_pair(described), shown)
+
+
+def _described(file: Path) -> VolumeFeatures:
+    values, spacing = read_volume(file)
+    return describe_volume(values.astype(np.float32), spacing)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -68,16 +69,23 @@ def aligned_views(
         seed: of the views.
         anatomy: ``None`` for the people themselves, a number for others made of them.
     """
-    torch.manual_seed(seed)
     maps, fits = [], []
-    for start in range(0, len(people), _BATCH):
-        some = people.take(np.arange(start, min(start + _BATCH, len(people))))
-        seeds = None if anatomy is None else [anatomy] * len(some)
-        views = make_views(some, manner, None, seeds, 0.0 if anatomy is None else _BENT_MM)
-        found, fit = net.aligned(views.images)
+    for images in images_of(people, manner, seed, anatomy):
+        found, fit = net.aligned(images)
         maps.append(found.half())
         fits.append(fit)
     return torch.cat(maps).float().numpy(), torch.cat(fits).numpy()
+
+
+def images_of(
+    people: People, manner: Manner, seed: int, anatomy: int | None = None
+) -> Iterator[torch.Tensor]:
+    """One view of every head ``(k, 1, *SHAPE)``, a few at a time; see :func:`aligned_views`."""
+    torch.manual_seed(seed)
+    for start in range(0, len(people), _BATCH):
+        some = people.take(np.arange(start, min(start + _BATCH, len(people))))
+        seeds = None if anatomy is None else [anatomy] * len(some)
+        yield make_views(some, manner, None, seeds, 0.0 if anatomy is None else _BENT_MM).images
 
 
 def learn_metric(

@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from leakscan.decide.verify.volume import describe_volume
 from leakscan.errors import SourceError
-from leakscan.evaluation.brain_check import rescanned, show
+from leakscan.evaluation.brain_check import pair_by_pair, rescanned, show
+from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.fingerprint.encoders.brain_encoder import brain_net
 from leakscan.fingerprint.encoders.brain_net import BrainNet
 from leakscan.training.brain import save
@@ -105,3 +107,13 @@ def test_figures_of_rescans_follow_the_scores() -> None:
     assert rescanned(perfect) == {key: [1, 1, 1] for key in ("P@1", "AUC", "TAR at 1e-2")}
     chance = np.random.default_rng(0).normal(size=(30, 30)).astype(np.float32)
     assert rescanned(chance)["P@1"][0] < 0.2
+
+
+def test_volumes_aligned_pair_by_pair_are_nearest_to_their_own_copies() -> None:
+    drawn = [draw_brain(np.random.default_rng([4, i]), spacing_mm=4.0).astype(np.float32) for i in range(3)]
+    heads = [describe_volume(v, (4.0,) * 3) for v in drawn]
+    flipped = [describe_volume(np.ascontiguousarray(v[::-1]), (4.0,) * 3) for v in drawn]
+    scores = pair_by_pair(flipped, heads)
+    assert scores.argmax(axis=1).tolist() == [0, 1, 2]
+    own = pair_by_pair(heads)
+    np.testing.assert_allclose(own, own.T)
