@@ -113,7 +113,7 @@ def pair_by_pair(a: Sequence[VolumeFeatures], b: Sequence[VolumeFeatures] | None
         scores = [[verify_volumes(one, other).correlation for other in b] for one in a]
         return np.nan_to_num(np.array(scores, np.float32), nan=-1.0)
     out = np.eye(len(a), dtype=np.float32)
-    for i, j in zip(*np.triu_indices(len(a), 1), strict=True):
+    for i, j in zip(*(k.tolist() for k in np.triu_indices(len(a), 1)), strict=True):
         out[i, j] = out[j, i] = np.nan_to_num(verify_volumes(a[i], a[j]).correlation, nan=-1.0)
     return out
 
