@@ -111,7 +111,7 @@ class ManifestSource:
             return
         path = Path(os.path.normpath(self._root / listed))
         if not path.is_relative_to(self._root):
-            error = "The manifest names a path outside its folder."
+            error = "The manifest names a path outside its folder; put the manifest above the images."
             yield collector.problem(posix_name(listed), "unreadable", error)
             return
         name = posix_name(os.path.relpath(path, self._root))

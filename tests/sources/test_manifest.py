@@ -123,7 +123,11 @@ def test_a_missing_file_and_a_path_outside_are_rows(folder: Path) -> None:
     refs = scan(manifest(folder, "images/0.png", "images/gone.png", "../secret.png", str(outside), '""'))
     assert [r.status for r in refs] == ["ok", "unreadable", "unreadable", "unreadable", "unreadable"]
     assert refs[1].error == "The manifest names it, but it does not exist."
-    assert refs[2].error == refs[3].error == "The manifest names a path outside its folder."
+    assert (
+        refs[2].error
+        == refs[3].error
+        == ("The manifest names a path outside its folder; put the manifest above the images.")
+    )
     assert refs[2].path == "../secret.png"
     assert all(not r.files for r in refs[1:])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from leakscan.fingerprint.preprocess.volume import SHAPE
 from leakscan.training.synth.__main__ import main
@@ -29,6 +30,7 @@ def test_every_person_is_scanned_in_each_contrast(tmp_path: Path, monkeypatch: p
     main()
     with (out / "manifest.csv").open(newline="") as f:
         made = list(csv.DictReader(f))
+    assert Image.open(out / "sheet.png").size == (2 * (SHAPE[0] + SHAPE[1]), 4 * max(SHAPE[1:]))
     people = {row["subject_id"] for row in made}
     assert people == {f"set:person{i}#{other}" for i in range(2) for other in range(2)}
     assert len(made) == 8

@@ -2,7 +2,8 @@
 
 Every head of the manifests' split ``train`` is scanned several times in random contrasts. With
 ``--others``, each head also becomes other people by smooth deformation. ``FOLDER/manifest.csv`` has the
-columns that ``leakscan train`` reads; the contrasts are called ``view0``, ``view1``...
+columns that ``leakscan train`` reads; the contrasts are called ``view0``, ``view1``... ``FOLDER/sheet.png``
+shows the first people: a line each, of every view a slice from the side and one from above.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from rich.console import Console
 
 from leakscan.cli.output import RichProgress
@@ -23,6 +26,7 @@ from leakscan.training.synth.generator import Manner, make_views
 from leakscan.training.synth.people import read_people
 
 _BENT_MM = 3.0
+_SHOWN = 6  # people on the sheet
 _VALIDATION = 5  # one head of this many is for val
 
 
@@ -39,6 +43,7 @@ def main() -> None:
     given.output.mkdir(parents=True, exist_ok=True)
     progress = RichProgress(Console(stderr=True), True)
     rows = []
+    shown: dict[str, list[npt.NDArray[np.uint8]]] = {}
     torch.manual_seed(given.seed)
     progress.start("scan", len(people) * (1 + given.others) * given.views)
     for i, subject in enumerate(people.subjects.tolist()):
@@ -54,10 +59,21 @@ def main() -> None:
                 scan = nibabel.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
                 nibabel.save(scan, given.output / name)
                 rows.append((name, f"{subject}#{other}", f"view{view}", split))
+                shown.setdefault(f"{i}#{other}", []).append(_slices(voxels))
                 progress.advance()
     progress.finish()
+    lines = [np.concatenate(views, axis=1) for views in list(shown.values())[:_SHOWN]]
+    Image.fromarray(np.concatenate(lines)).save(given.output / "sheet.png", optimize=True)
     with (given.output / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("path", "subject_id", "contrast", "split"), *rows])
+
+
+def _slices(voxels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The middle of a volume ``(x, y, z)`` from the side and from above, side by side, equally high."""
+    side = np.rot90(voxels[voxels.shape[0] // 2])
+    above = np.rot90(voxels[:, :, voxels.shape[2] // 2])
+    high = max(len(side), len(above))
+    return np.concatenate([np.pad(s, ((0, high - len(s)), (0, 0))) for s in (side, above)], axis=1)
 
 
 if __name__ == "__main__":
