@@ -186,8 +186,8 @@ def test_the_same_seed_gives_the_same_tail() -> None:
 
 
 def test_too_few_subjects_are_refused() -> None:
-    with pytest.raises(SourceError, match="49 subjects, too few"):
-        fit_tail(strangers("normal", 49, 0))
+    with pytest.raises(SourceError, match="39 subjects, too few"):
+        fit_tail(strangers("normal", 39, 0))
 
 
 def test_scores_that_do_not_vary_are_refused() -> None:

@@ -13,6 +13,7 @@ from made_up_brain import lump, make_model
 
 from leakscan import tables
 from leakscan.evaluation.evaluation_report import EVALUATION
+from leakscan.fingerprint.encoders import registry
 
 COLUMNS = ("path", "subject_id", "contrast")
 
@@ -45,7 +46,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_volumes_are_measured_by_contrast_beside_their_baselines(
     leakscan: Leakscan, scans: Path, model: None
 ) -> None:
-    ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out", "--workers", 0, "--json")
+    own = ("--encoder", "brain-lumps")
+    ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out", *own, "--workers", 0, "--json")
     assert ran.code == 0, ran.err
     assert sorted(ran.json["systems"].values()) == ["encoder", "maps", "silhouette", "untrained"]
     assert (ran.json["images"], ran.json["subjects"]) == (8, 4)
@@ -58,7 +60,10 @@ def test_volumes_are_measured_by_contrast_beside_their_baselines(
     assert "contrast=same: no genuine pair" in ran.json["not_measured"]
 
 
-def test_without_an_encoder_of_volumes_a_sentence_says_so(leakscan: Leakscan, scans: Path) -> None:
+def test_without_an_encoder_of_volumes_a_sentence_says_so(
+    leakscan: Leakscan, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_PACKAGE", tmp_path / "nothing" / "shipped")
     ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out")
     assert ran.code == 2
     assert "There is no encoder for brain_mri" in ran.error

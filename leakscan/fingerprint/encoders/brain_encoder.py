@@ -16,8 +16,6 @@ from leakscan.fingerprint.encoders.encoder import Encoded, check_golden, read_we
 from leakscan.fingerprint.preprocess import volume
 
 ARCHITECTURE = "brain_net"
-_FLIPS = ((3,), (4,), (3, 4))  # of (n, 1, x, y, z): back to front, upside down, both
-_SURE = 0.8  # fit from which a volume lies as its header says; 95 % of people's originals have 0.83 and more
 _BATCH = 4  # volumes; a tissue map takes some 20 MB on its way
 
 
@@ -64,13 +62,7 @@ class BrainEncoder:
         """What the metric sees of ``(n, *SHAPE)``, ``(k, d)``, and its fit ``(k,)``, a few at a time."""
         for start in range(0, len(canonical), _BATCH):
             batch = torch.from_numpy(canonical[start : start + _BATCH])[:, None].float() / 255.0
-            known, fit = self._net.aligned(batch)
-            doubtful = torch.nonzero(fit < _SURE)[:, 0]
-            for axes in _FLIPS if len(doubtful) else ():
-                turned, turned_fit = self._net.aligned(batch[doubtful].flip(axes))
-                better = turned_fit >= fit[doubtful].clamp(min=_SURE)
-                known[doubtful[better]], fit[doubtful[better]] = turned[better], turned_fit[better]
-            yield known, fit
+            yield self._net.upright(batch)
 
 
 def brain_net(state: Mapping[str, torch.Tensor]) -> BrainNet:
