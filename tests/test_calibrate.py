@@ -44,7 +44,7 @@ def test_calibrate_fits_draws_and_its_file_is_used(leakscan: Leakscan, films: Pa
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in (tmp_path / "plots").iterdir())
     used = leakscan("compare", films, films.parent, "--calibration", "mine.safetensors", *FILMS, "--json")
     assert used.code == 1  # the films are the same
-    encoder = used.json["encoders"]["chest_radiograph"]
+    (encoder,) = (e for e in used.json["encoders"].values() if e["kind"] == "chest_radiograph")
     assert "films" in encoder["calibration"]["source"]
     assert encoder["calibration"]["subjects"] == 60
 
