@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 
 EXTRAPOLATION = 3.0
 """How far below the rule of three p-values go. Measured by ``leakscan.evaluation.tail_check``: fitted on
-450 calibration and val subjects, the rate there is 1.2 to 1.8 times the stated one, and at ten times
-below 1.9 to 3.1 times."""
+450 calibration and val subjects, the rate there is 1.3 to 1.9 times the stated one, and at ten times
+below 1.7 to 2.8 times."""
 LEAST_SUBJECTS = 40
 _FORMAT = 1
 _GRID = 96  # tabulated points below the threshold
