@@ -81,7 +81,7 @@ class TrainConfig:
             well (cross-batch memory, arXiv 1912.06798); 0 is none.
         augmentation: ``films`` (what happens to public films) or ``affine`` (small turns only).
         ema: decay of the moving average of the weights, which is what is kept; 0 is none.
-        precision: of the network's forward and backward pass.
+        precision: of the network's forward and backward pass; ``bfloat16`` where the device computes in it.
         compiled: whether the network goes through ``torch.compile`` (a third faster on a CPU).
         seed: of weights, batches and augmentation.
         evaluate_every: steps between validations and checkpoints.

@@ -16,6 +16,7 @@ from torch import nn
 
 from leakscan.errors import LeakscanError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.training.augment import augment
 from leakscan.training.config import TrainConfig
 from leakscan.training.interrupt import Asked, Interrupt, Stopped, deferred_interrupt
@@ -278,7 +279,7 @@ class _Step:
 
     def _forward(self, films: torch.Tensor) -> torch.Tensor:
         low = self._config.precision == "bfloat16"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=low):
+        with low_precision(self._device, low):
             out: torch.Tensor = self._net(films)
         return out
 

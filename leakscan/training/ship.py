@@ -28,6 +28,7 @@ from leakscan.evaluation.encoder_figures import encode_pack, figures
 from leakscan.evaluation.metrics import pair_scores
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_digest, write_card
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.training.gate import break_films, fit_gate
 from leakscan.training.pack import Pack
@@ -194,7 +195,7 @@ def _features(net: nn.Module, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.fl
     for start in range(0, len(films), _BATCH):
         x = torch.from_numpy(films[start : start + _BATCH])[:, None].float() / 255.0
         x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision(torch.device("cpu")):
             features = net.features(x)  # type: ignore[operator]
         out.append(features.float())
     return torch.cat(out).numpy()

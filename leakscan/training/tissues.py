@@ -14,6 +14,7 @@ from torch import nn
 
 from leakscan import tables
 from leakscan.errors import LeakscanError
+from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, TissueNet
 from leakscan.training.interrupt import Interrupt, Stopped, deferred_interrupt
 from leakscan.training.run_folder import load_checkpoint, save_checkpoint, save_weights, whole
@@ -162,7 +163,7 @@ def _step(
         views = make_views(people.take(chosen), config.manner, device, anatomy_mm=config.anatomy_mm)
     net.train()
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast(device.type, torch.bfloat16):
+    with low_precision(device):
         logits = net(views.images)
     loss = tissue_loss(logits.float(), views.tissues)
     value = float(loss.detach())
@@ -203,7 +204,7 @@ def dice(net: nn.Module, people: People, manner: Manner, device: torch.device) -
         torch.manual_seed(0)
         for i in range(len(people)):
             views = make_views(people.take(np.array([i])), manner, device)
-            with torch.autocast(device.type, torch.bfloat16):
+            with low_precision(device):
                 named = net(views.images).argmax(dim=1)
             known = views.tissues != UNKNOWN
             for tissue in range(1, TISSUE_CHANNELS):

@@ -16,6 +16,7 @@ from torch import nn
 
 from leakscan.fingerprint.encoders.brain_edges import EDGE_CHANNELS, beyond_average, edge_tensors
 from leakscan.fingerprint.encoders.brain_space import align, resample
+from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, WIDTHS, TissueNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM
 
@@ -81,7 +82,7 @@ class BrainNet(nn.Module):
 
     def tissue_maps(self, volumes: torch.Tensor) -> torch.Tensor:
         """Shares of the tissues ``(n, 7, x, y, z)`` on ``MAP_MM``, where the head lies."""
-        with torch.autocast(volumes.device.type, torch.bfloat16):
+        with low_precision(volumes.device):
             logits = self.tissues(volumes)
         return F.avg_pool3d(logits.float().softmax(dim=1)[:, 1:], 2)
 

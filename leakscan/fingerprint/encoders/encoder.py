@@ -16,6 +16,7 @@ from torch import nn
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import Card, weights_digest
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, Gate
+from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 
 GOLDEN_TOLERANCE = 1e-3
@@ -80,7 +81,6 @@ class TorchEncoder:
                 f"{folder / card.weights} holds the weights of another network than {card.architecture}."
             ) from e
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = torch.bfloat16 if computes_bfloat16(self._device) else torch.float32
         self._net = net.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._gate:
             self._gate.to(self._device)
@@ -91,7 +91,7 @@ class TorchEncoder:
         """See :class:`Encoder`."""
         batch = torch.from_numpy(canonical).to(self._device)[:, None].float() / 255.0
         batch = batch.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
+        with low_precision(self._device):
             features = self._net.features(batch)
         features = features.float()
         prints = nn.functional.normalize(self._net.head(features)).cpu().numpy()
@@ -145,11 +145,3 @@ def check_golden(encoder: Encoder) -> None:
             f"The encoder {card.name} does not reproduce its golden fingerprints here (cosine distance "
             f"{distance.max():.4f}); its results would not mean what its card says."
         )
-
-
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the processor has instructions for bfloat16; without them it is slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
