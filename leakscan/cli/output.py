@@ -26,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leakscan.errors import LeakscanError
+from leakscan.report.words import words_by_comparison
 
 _HEADLINES = {
     0: "[bold green]No leak found.[/]",
@@ -33,6 +34,7 @@ _HEADLINES = {
     3: "[bold yellow]Could not vouch for these datasets.[/]",
 }
 STRONGEST_SHOWN = 10
+DATASETS_SHOWN = 20
 
 
 class _Console(Console):
@@ -96,14 +98,17 @@ class Output:
             return
         verdict = "Reported only." if summary["fail_on"] == "none" else _HEADLINES[summary["exit_code"]]
         self.say(verdict + " " + escape(" ".join(summary["reasons"])), markup=True)
-        for dataset in summary["datasets"]:
+        datasets = summary["datasets"]
+        for dataset in datasets[:DATASETS_SHOWN]:
             self.say(_dataset_words(dataset))
+        if len(datasets) > DATASETS_SHOWN:
+            self.say(f"... and {len(datasets) - DATASETS_SHOWN:,} more datasets; all are in summary.json.")
         counts = summary["decisions"].items()
         rows = [[r, str(c["leak"]), str(c["review"])] for r, c in counts]
         self.table("", ["relation", "leaks", "to review"], rows)
-        for comparison in summary["comparisons"]:
-            for words in comparison["words"]:
-                self.say(f"{comparison['a']} × {comparison['b']}: {words}")
+        for name, sentences in words_by_comparison(summary["comparisons"]):
+            for words in sentences:
+                self.say(f"{name}: {words}")
         if audit := summary.get("audit"):
             self.say(
                 f"{audit['shared_subjects']} declared subjects stand in more than one split; "

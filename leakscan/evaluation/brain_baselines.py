@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,22 +16,26 @@ from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.brain_net import BrainNet
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS
+from leakscan.fingerprint.preprocess.volume import STEP_MM
 
 Aligned = Callable[[npt.NDArray[np.uint8]], Iterator[tuple[torch.Tensor, torch.Tensor]]]
 
 _TISSUES = TISSUE_CHANNELS - 1
+_GREYS = (1.0, 0.6, 0.75, 0.15, 0.1, 0.55, 0.9)
+"""Of the tissues, about as a T1 shows them; mutual information does not mind which they are."""
 _BATCH = 4
 _SEED = 0
 
 
 def brain_baselines(encoder: BrainEncoder) -> list[System]:
-    """Tissue maps without the metric, the silhouette of the brain, and maps of an untrained network."""
+    """What needs no metric: tissue maps, silhouette, an untrained network's maps, and aligned grey levels."""
     side, template = encoder.card.side, encoder.template
     untrained = _Untrained(template)
     return [
         MapSystem("aligned tissue maps, no metric", "maps", side, template, encoder.aligned),
         MapSystem("silhouette of the brain", "silhouette", side, template, encoder.aligned),
         MapSystem("untrained tissue network", "untrained", side, template, untrained.aligned),
+        GreySystem("aligned grey levels, no training", side, template),
     ]
 
 
@@ -61,6 +67,74 @@ class MapSystem:
         found = (shares.sum(dim=1) if self.role == "silhouette" else shares).flatten(1)
         vectors = nn.functional.normalize(found.float()).numpy()
         return np.asarray(vectors, np.float32), np.ones(len(looks), bool)
+
+
+class GreySystem:
+    """Volumes registered to the average brain by their grey levels, then correlated; a :class:`System`.
+
+    Linkage without training as in arXiv 2602.10043, whose volumes are of one contrast and stripped of their
+    skulls. Registration is rigid, by Mattes' mutual information (SimpleITK), so that any contrast may come;
+    the correlation that follows is of grey levels and wants one contrast.
+
+    Args:
+        name: in the table.
+        side: of the canonical volume.
+        template: ``(7, x, y, z)`` the average brain.
+    """
+
+    role: Role = "greys"
+
+    def __init__(self, name: str, side: int, template: torch.Tensor) -> None:
+        self.name, self.side = name, side
+        greys = (template * torch.tensor(_GREYS).view(-1, 1, 1, 1)).sum(dim=0)
+        self._inside = (template.sum(dim=0) > 0.5).repeat_interleave(2, 0).repeat_interleave(2, 1)
+        self._inside = self._inside.repeat_interleave(2, 2)
+        brain = nn.functional.interpolate(greys[None, None], scale_factor=2, mode="trilinear")[0, 0]
+        self._fixed, self._mask = _image(brain.numpy()), _image(self._inside.numpy().astype(np.uint8))
+
+    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+        """See :class:`System`; there are no reduced volumes."""
+        found = np.stack([self.aligned(look.canonical[self.side].astype(np.float32)) for look in looks])
+        return unit_rows(found), np.ones(len(looks), bool)
+
+    def aligned(self, canonical: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Grey levels ``(v,)`` inside the average brain, less their mean, of ``(x, y, z)``."""
+        sitk = _sitk()
+        moving = _image(canonical)
+        method = sitk.ImageRegistrationMethod()
+        method.SetMetricAsMattesMutualInformation(32)
+        method.SetMetricFixedMask(self._mask)
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentage(0.2, 1)
+        method.SetInterpolator(sitk.sitkLinear)
+        method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.02, 60)
+        method.SetOptimizerScalesFromPhysicalShift()
+        method.SetShrinkFactorsPerLevel([4, 2, 1])
+        method.SetSmoothingSigmasPerLevel([4.0, 2.0, 0.0])
+        middle = [(k - 1) / 2 * STEP_MM for k in canonical.shape]
+        method.SetInitialTransform(sitk.Euler3DTransform(middle), inPlace=False)
+        try:
+            placed = sitk.Resample(moving, self._fixed, method.Execute(self._fixed, moving))
+        except RuntimeError:  # too little in common to begin with: as it lies
+            placed = moving
+        greys = sitk.GetArrayFromImage(placed).transpose(2, 1, 0)[self._inside.numpy()]
+        return np.asarray(greys - greys.mean(), np.float32)
+
+
+def unit_rows(vectors: npt.NDArray[np.float32]) -> Vectors:
+    """Vectors ``(n, d)`` at length 1; those of length 0 stay."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def _sitk() -> Any:
+    """SimpleITK, which has no types; loaded where it is needed, because loading takes a second."""
+    return importlib.import_module("SimpleITK")
+
+
+def _image(volume: npt.NDArray[np.generic]) -> Any:
+    image = _sitk().GetImageFromArray(np.ascontiguousarray(volume.transpose(2, 1, 0)))
+    image.SetSpacing([STEP_MM] * 3)
+    return image
 
 
 class _Untrained:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from leakscan.evaluation.films import Look
 
-Role = Literal["encoder", "untrained", "imagenet", "phash", "maps", "silhouette"]
+Role = Literal["encoder", "untrained", "imagenet", "phash", "maps", "silhouette", "greys"]
 Vectors = npt.NDArray[np.float32]
 
 

@@ -6,7 +6,7 @@ None of them leaves anything to chance: the same input gives the same hash on ev
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import cv2
@@ -98,6 +98,24 @@ def perceptual_hashes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]
         x, y, z = (parity if flip else ones for flip in flips)
         out.append(_bits(block * x[:, None, None] * y[None, :, None] * z[None, None, :]))
     return np.array(out, np.uint64)
+
+
+def axes_exchanged(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The hashes that volumes would have with their axes in another order.
+
+    The block of coefficients turns as the volume does, and so do its signs: no pixels are needed.
+
+    Args:
+        hashes: ``(n,)`` of volumes.
+
+    Returns:
+        ``(n, 6)``, the first as given. With the eight flips these are all 48 orientations.
+    """
+    big = np.ascontiguousarray(hashes, ">u8").view(np.uint8).reshape(-1, 8)
+    signs = np.unpackbits(big, axis=1).reshape(-1, 4, 4, 4)
+    turned = [signs.transpose(0, *(1 + axis for axis in order)) for order in permutations(range(3))]
+    packed = np.packbits(np.stack(turned, axis=1).reshape(len(signs), 6, 64), axis=2)
+    return packed.view(">u8").reshape(len(signs), 6).astype(np.uint64)
 
 
 def hamming(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:

@@ -7,7 +7,6 @@ were copied into two splits) is joined across the line that is being examined.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -83,6 +82,7 @@ def audit(
         began,
         run_dir,
         lambda pairs: {**_outside(outside, options.hide_paths), **_audit_facts(pairs, parts)},
+        nearest_of_all=True,
     )
 
 
@@ -135,9 +135,10 @@ def _outside(entries: Sequence[str], hidden: bool) -> dict[str, Any]:
 def _audit_facts(pairs: pa.Table, parts: Sequence[Dataset]) -> dict[str, Any]:
     """What only an audit can say: shared declared subjects, and one person under two names."""
     declared = [{s for s in part.rows["subject"].to_pylist() if s} for part in parts]
-    shared: dict[str, int] = defaultdict(int)
+    shared: dict[str, int] = {}
     for one, other in combinations(range(len(parts)), 2):
-        shared[f"{parts[one].name} × {parts[other].name}"] = len(declared[one] & declared[other])
+        if common := len(declared[one] & declared[other]):
+            shared[f"{parts[one].name} × {parts[other].name}"] = common
     everywhere = sorted({s for one, other in combinations(declared, 2) for s in one & other})
     # One person under two declared subjects: a label error, or a false pair.
     contradictions = [
@@ -151,7 +152,7 @@ def _audit_facts(pairs: pa.Table, parts: Sequence[Dataset]) -> dict[str, Any]:
     ]
     return {
         "shared_subjects": len(everywhere),
-        "shared_subjects_by_pair": dict(shared),
+        "shared_subjects_by_pair": shared,
         "contradictions": len(contradictions),
         "contradicting_pairs": contradictions[:_LISTED],
     }

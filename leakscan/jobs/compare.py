@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from leakscan import tables
 from leakscan.decide.calibration import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration import Calibration, read_calibration
 from leakscan.decide.looks import LookCache
-from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
+from leakscan.decide.pairs import Comparison, DecideOptions, compare_all
 from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
 from leakscan.engines.local import LocalEngine
@@ -155,6 +154,7 @@ def decide_and_report(
     began: float,
     run_dir: Path | None,
     extra: Callable[[pa.Table], dict[str, Any]] | None = None,
+    nearest_of_all: bool = False,
 ) -> Result:
     """Compares every two datasets once and writes the run folder.
 
@@ -168,17 +168,17 @@ def decide_and_report(
         began: ``time.monotonic()`` at the start of the run.
         run_dir: to write, or ``None``.
         extra: makes the ``audit`` section of the summary from the pairs.
+        nearest_of_all: see ``DecideOptions``.
     """
     cards = {encoder.card.encoder: encoder.card for encoder in encoders.values()}
     calibrations = load_calibrations(encoders, options.calibration)
-    decide = DecideOptions(options.same_ids, options.max_pairs, options.verify_seconds, options.decode)
+    decide = DecideOptions(
+        options.same_ids, options.max_pairs, options.verify_seconds, options.decode, nearest_of_all
+    )
     make_cache(options.cache)
     verdicts = VerdictCache(options.cache / "verdicts.parquet")
     looks = LookCache(options.cache / "looks.parquet")
-    comparisons = [
-        compare_datasets(a, b, cards, calibrations, decide, verdicts, engine, progress, looks)
-        for a, b in combinations(datasets, 2)
-    ]
+    comparisons = compare_all(datasets, cards, calibrations, decide, verdicts, engine, progress, looks)
     verdicts.save()
     looks.save()
     outcome = _outcome(datasets, comparisons, options)

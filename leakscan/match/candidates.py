@@ -6,15 +6,16 @@ the two datasets only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from leakscan.fingerprint.hashing import PHASH_BITS
-from leakscan.match.index import ExactIndex, HashIndex
+from leakscan.fingerprint.hashing import PHASH_BITS, axes_exchanged
+from leakscan.match.index import ExactIndex, HashIndex, Hits
 from leakscan.tables import ORIENTATIONS
 
 NO_SCORE = float("nan")
@@ -118,7 +119,68 @@ def distinct_pictures(rows: pa.Table) -> Side:
     )
 
 
-def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_pairs: int) -> Candidates:
+Near = dict[tuple[int, int], float]
+"""Pairs of pictures of two sides -> differing bits of their perceptual hashes, NaN where not compared."""
+
+
+def nearest_pictures(sides: Sequence[Side]) -> dict[tuple[int, int], Near]:
+    """The nearest of all other sides' pictures for every picture, however far they are.
+
+    Args:
+        sides: of the datasets.
+
+    Returns:
+        (number of a side, number of a later side) -> pairs of their pictures, found from either end.
+    """
+    found: dict[tuple[int, int], Near] = {pair: {} for pair in combinations(range(len(sides)), 2)}
+
+    def add(own: int, picture: int, other: int, neighbour: int, bits: float) -> None:
+        pair = (picture, neighbour) if own < other else (neighbour, picture)
+        near = found[min(own, other), max(own, other)]
+        if pair not in near or not np.isnan(bits):
+            near[pair] = bits
+
+    for own in range(len(sides)):
+        for pictures, hits, where in _searched(sides, own):
+            for query, at, bits in zip(
+                hits.query.tolist(), hits.found.tolist(), hits.score.tolist(), strict=True
+            ):
+                other, neighbour = where[at].tolist()
+                add(own, int(pictures[query]), other, neighbour, bits)
+    return found
+
+
+def _searched(
+    sides: Sequence[Side], own: int
+) -> Iterator[tuple[npt.NDArray[np.int64], Hits, npt.NDArray[np.int64]]]:
+    """Searches for one side: its pictures, hits (score: differing bits), ``(n, 2)`` side and picture hit."""
+    side = sides[own]
+    others = [(number, other) for number, other in enumerate(sides) if number != own]
+
+    def places(of: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+        numbers = [np.full(len(some), number) for (number, _), some in zip(others, of, strict=True)]
+        return np.stack([np.concatenate(numbers), np.concatenate(of)], axis=1).astype(np.int64)
+
+    for encoder, prints in side.fingerprints.items():
+        known = [other.fingerprints.get(encoder, prints[:0]) for _, other in others]
+        if len(prints) and any(map(len, known)):
+            hits = ExactIndex(np.concatenate(known)).nearest(prints, NEAREST)
+            where = places([other.pictures(encoder) for _, other in others])
+            yield side.pictures(encoder), replace(hits, score=np.full(len(hits.query), NO_SCORE)), where
+    for ndim in (2, 3):
+        mute = np.flatnonzero((side.ndim == ndim) & (side.encoder == ""))
+        theirs = [np.flatnonzero(other.ndim == ndim) for _, other in others]
+        if len(mute) and any(map(len, theirs)):
+            hashes = np.concatenate([other.phash[at] for (_, other), at in zip(others, theirs, strict=True)])
+            # A volume whose axes were exchanged without a word in its header is refused by its encoder.
+            own_hashes = side.phash[mute, 0]
+            variants = own_hashes if ndim == 2 else axes_exchanged(own_hashes)
+            yield mute, HashIndex(hashes, PHASH_BITS).nearest(variants, NEAREST_LOOKS), places(theirs)
+
+
+def find_candidates(
+    a: Side, b: Side, loose: dict[str, float], radius: int, max_pairs: int, near: Near | None = None
+) -> Candidates:
     """Every pair whose fingerprints or looks are near, best first.
 
     Args:
@@ -127,8 +189,10 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
         loose: encoder -> lowest cosine similarity worth a second look.
         radius: most differing bits of perceptual hashes worth a second look.
         max_pairs: of each of the two searches.
+        near: pairs that are candidates however far they are, from :func:`nearest_pictures`; by default
+            those that it finds in these two sides.
     """
-    found: dict[tuple[int, int], float] = {}
+    found = dict(nearest_pictures([a, b])[0, 1] if near is None else near)
     comparisons: dict[str, int] = {}
     cut, cut_score = 0, NO_SCORE
     for encoder, threshold in loose.items():
@@ -136,24 +200,18 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
         comparisons[encoder] = len(rows_a) * len(rows_b)
         if not comparisons[encoder]:
             continue
-        prints_a, prints_b = a.fingerprints[encoder], b.fingerprints[encoder]
-        index_a, index_b = ExactIndex(prints_a), ExactIndex(prints_b)
-        hits = index_b.range_search(prints_a, threshold, max_pairs)
+        hits = ExactIndex(b.fingerprints[encoder]).range_search(a.fingerprints[encoder], threshold, max_pairs)
         cut += hits.cut
         cut_score = float(np.fmax(cut_score, hits.cut_score))
-        near = index_b.nearest(prints_a, NEAREST)
-        near_b = index_a.nearest(prints_b, NEAREST)
-        for i, j in (
-            (hits.query, hits.found),
-            (near.query, near.found),
-            (near_b.found, near_b.query),
-        ):
-            found.update(dict.fromkeys(zip(rows_a[i].tolist(), rows_b[j].tolist(), strict=True), NO_SCORE))
+        for pair in zip(rows_a[hits.query].tolist(), rows_b[hits.found].tolist(), strict=True):
+            found.setdefault(pair, NO_SCORE)
     for ndim in (2, 3):
         rows_a, rows_b = np.flatnonzero(a.ndim == ndim), np.flatnonzero(b.ndim == ndim)
-        for i, j, bits, past_limit in _near_looks(a, b, rows_a, rows_b, radius, max_pairs):
-            found.update(dict(zip(zip(i.tolist(), j.tolist(), strict=True), bits.tolist(), strict=True)))
-            cut += past_limit
+        if len(rows_a) and len(rows_b):
+            hits = HashIndex(a.phash[rows_a], PHASH_BITS).range_search(b.phash[rows_b, 0], radius, max_pairs)
+            alike = zip(rows_a[hits.found].tolist(), rows_b[hits.query].tolist(), strict=True)
+            found.update(dict(zip(alike, hits.score.tolist(), strict=True)))
+            cut += hits.cut
     pairs = np.array(list(found), np.int64).reshape(-1, 2)
     bits = np.array(list(found.values()), np.float32)
     score = scores(a, b, pairs)
@@ -163,33 +221,6 @@ def find_candidates(a: Side, b: Side, loose: dict[str, float], radius: int, max_
     return Candidates(
         pairs[order, 0], pairs[order, 1], score[order], bits[order], comparisons, cut, cut_score
     )
-
-
-def _near_looks(
-    a: Side,
-    b: Side,
-    rows_a: npt.NDArray[np.int64],
-    rows_b: npt.NDArray[np.int64],
-    radius: int,
-    max_pairs: int,
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32], int]]:
-    """Pairs near by their perceptual hashes, as ``(index in a, index in b, differing bits, cut)``.
-
-    All within the radius; and, for pictures that no fingerprint speaks for, the nearest ones.
-    """
-    if not len(rows_a) or not len(rows_b):
-        return
-    index_a = HashIndex(a.phash[rows_a], PHASH_BITS)
-    index_b = HashIndex(b.phash[rows_b], PHASH_BITS)
-    hits = index_a.range_search(b.phash[rows_b, 0], radius, max_pairs)
-    yield rows_a[hits.found], rows_b[hits.query], hits.score, hits.cut
-    mute_a, mute_b = rows_a[a.encoder[rows_a] == ""], rows_b[b.encoder[rows_b] == ""]
-    if len(mute_a):
-        hits = index_b.nearest(a.phash[mute_a, 0], NEAREST_LOOKS)
-        yield mute_a[hits.query], rows_b[hits.found], hits.score, hits.cut
-    if len(mute_b):
-        hits = index_a.nearest(b.phash[mute_b, 0], NEAREST_LOOKS)
-        yield rows_a[hits.found], mute_b[hits.query], hits.score, hits.cut
 
 
 def equal_pixels(a: Side, b: Side) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

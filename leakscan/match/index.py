@@ -125,13 +125,15 @@ class HashIndex:
         return best.hits()
 
     def nearest(self, hashes: npt.NDArray[np.uint64], k: int) -> Hits:
-        """The ``k`` hashes nearest to each of ``(m,)``, by differing bits."""
+        """The ``k`` hashes nearest to each of ``(m,)``, or to the best of ``(m, v)``, by differing bits."""
+        variants = hashes.reshape(len(hashes), -1)
         depth = min(k * self._orientations, self._index.ntotal)
         parts = []
-        for sign in (hashes, hashes ^ self._everything):
-            distances, found = self._index.search(_bytes(sign), depth)
-            query = np.repeat(np.arange(len(hashes)), depth)
-            parts.append((query, found.ravel() // self._orientations, distances.ravel()))
+        for variant in variants.T:
+            for sign in (variant, variant ^ self._everything):
+                distances, found = self._index.search(_bytes(sign), depth)
+                query = np.repeat(np.arange(len(hashes)), depth)
+                parts.append((query, found.ravel() // self._orientations, distances.ravel()))
         query, found, distance = _closest(parts)
         order = np.lexsort((found, distance, query))
         rank = np.arange(len(order)) - np.searchsorted(query[order], query[order])

@@ -18,6 +18,7 @@ from PIL import Image
 
 from leakscan.errors import ImageError
 from leakscan.report.summary import Outcome
+from leakscan.report.words import words_by_comparison
 from leakscan.sources.formats import decode
 from leakscan.types import DecodeOptions, ImageRef
 
@@ -49,7 +50,11 @@ def render_html(
             ref = refs.get(pair[f"dataset_{side}"], {}).get(pair[f"image_{side}"])
             pair[f"picture_{side}"] = _thumbnail(ref, options)
     return environment.get_template("report.html.jinja").render(
-        summary=summary, pairs=pairs, n_pairs=len(outcome.pairs), relation_words=_RELATION_WORDS
+        summary=summary,
+        comparisons=words_by_comparison(summary["comparisons"]),
+        pairs=pairs,
+        n_pairs=len(outcome.pairs),
+        relation_words=_RELATION_WORDS,
     )
 
 

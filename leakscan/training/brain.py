@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from leakscan.fingerprint.encoders.brain_net import MAP_MM, BrainNet
-from leakscan.fingerprint.encoders.brain_space import average_brain
+from leakscan.fingerprint.encoders.brain_space import align, average_brain, resample
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS
+from leakscan.fingerprint.preprocess.volume import STEP_MM
 from leakscan.training.brain_metric import fit_metric, scan_directions
 from leakscan.training.run_folder import save_weights
 from leakscan.training.synth.generator import Manner, make_views
@@ -39,6 +40,10 @@ ROUGH = Manner(
     cropped=0.15,
     blobs=0.2,
 )
+CLEAR = Manner(Pose(4, 4, 0, 0), bias=0.2, noise=0.03, thick=0, blur=0.3, defaced=0, cropped=0, blobs=0)
+"""Views that the average edges are made of."""
+_CLEAR_SEED = 90
+_ROUNDS = 3
 _BATCH = 4
 _BENT_MM = 3.0
 
@@ -54,6 +59,33 @@ def template_of(people: People) -> torch.Tensor:
         shares = F.one_hot(at, TISSUE_CHANNELS).movedim(-1, 0)[1:].float()
         maps.append(F.avg_pool3d(shares[None], 2)[0])
     return average_brain(torch.stack(maps), MAP_MM)
+
+
+@torch.inference_mode()
+def learn_edges(net: BrainNet, people: People, progress: Progress | None = None) -> None:
+    """Sets the average edges of ``net``: of all heads, each brought to where the average has them.
+
+    Args:
+        net: with tissue network and template.
+        people: the heads.
+        progress: is told of heads.
+    """
+    progress = progress or Silent()
+    progress.start("Average the edges", (1 + _ROUNDS) * len(people))
+    views, poses = [], []
+    for images in images_of(people, CLEAR, _CLEAR_SEED):
+        views.append(images.half())
+        poses.append(align(net.tissue_maps(images), net.template, MAP_MM)[1])
+        progress.advance(len(images))
+    for _ in range(_ROUNDS):
+        total = torch.zeros_like(net.edges)
+        for i, view in enumerate(views):
+            images = view.float()
+            poses[i] = net.settled(images, poses[i])
+            total += net.edges_of(resample(images, poses[i], STEP_MM)).sum(dim=0)
+            progress.advance(len(images))
+        net.edges = (total / len(people)).half().float()
+    progress.finish()
 
 
 @torch.inference_mode()

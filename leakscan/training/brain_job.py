@@ -20,7 +20,7 @@ from leakscan import tables
 from leakscan.decide.tail import LEAST_SUBJECTS
 from leakscan.errors import SourceError, UsageError
 from leakscan.fingerprint.encoders.brain_net import BrainNet
-from leakscan.training.brain import learn_metric, save, template_of
+from leakscan.training.brain import learn_edges, learn_metric, save, template_of
 from leakscan.training.heads import read_heads
 from leakscan.training.run_folder import begin, write_json
 from leakscan.training.synth.people import Source, read_people
@@ -138,6 +138,7 @@ def train_brain(
     net = BrainNet(template_of(people).half().float())
     net.tissues.load_state_dict(tissues.state_dict())
     net.eval()
+    learn_edges(net, people, progress)
     learn_metric(
         net, people, config.views, config.anatomies, config.components, config.shrinkage, run, progress
     )

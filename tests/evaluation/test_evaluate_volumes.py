@@ -49,7 +49,7 @@ def test_volumes_are_measured_by_contrast_beside_their_baselines(
     own = ("--encoder", "brain-lumps")
     ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out", *own, "--workers", 0, "--json")
     assert ran.code == 0, ran.err
-    assert sorted(ran.json["systems"].values()) == ["encoder", "maps", "silhouette", "untrained"]
+    assert sorted(ran.json["systems"].values()) == ["encoder", "greys", "maps", "silhouette", "untrained"]
     assert (ran.json["images"], ran.json["subjects"]) == (8, 4)
     assert (ran.json["of_other_views"], ran.json["of_other_shape"]) == (1, 1)
     assert set(ran.json["protocols"]) == {"all", "contrast=different", "contrast=same"}

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from leakscan.fingerprint.encoders.brain_edges import EDGE_CHANNELS, beyond_average, edge_tensors
-from leakscan.fingerprint.encoders.brain_space import align, resample
+from leakscan.fingerprint.encoders.brain_space import align, fit_of, resample, settle
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, WIDTHS, TissueNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM
@@ -26,13 +26,14 @@ MAP_CHANNELS = TISSUE_CHANNELS - 1
 """Tissues of a map."""
 _IN_BRAIN = 0.02  # share of tissue in the average brain from which a voxel belongs to it
 _BRAIN = 0.5  # share from which it is hardly ever air
+_AIR = 0.02  # grey level up to which a voxel shows nothing
 _FLIPS = ((3,), (4,), (3, 4))  # of (n, 1, x, y, z): back to front, upside down, both
 _SURE = 0.8  # fit from which a volume lies as its header says; 95 % of people's originals have 0.83 and more
 _FOLDS_COUNT = 16.0  # how much the folds count in a similarity, where the tissues count 1
 
 
 class BrainNet(nn.Module):
-    """Tissue network, average brain and metric.
+    """Tissue network, average brain (its tissues and its edges) and metric.
 
     What is known of a volume in its place is a vector of ``d = (7 + 6) v`` numbers: tissue shares, then edge
     tensors, of the ``v`` voxels of the average brain.
@@ -49,6 +50,7 @@ class BrainNet(nn.Module):
     """
 
     template: torch.Tensor
+    edges: torch.Tensor
     mean: torch.Tensor
     axes: torch.Tensor
     overlook: torch.Tensor
@@ -69,6 +71,7 @@ class BrainNet(nn.Module):
         self.tissues = TissueNet(widths)
         self.folds = folds
         self.register_buffer("template", template)
+        self.register_buffer("edges", torch.zeros(EDGE_CHANNELS, *template.shape[1:]))
         voxels = int((template.sum(dim=0) > _IN_BRAIN).sum())
         self._tissue_size, edge_size = MAP_CHANNELS * voxels, EDGE_CHANNELS * voxels
         self.register_buffer("mean", torch.zeros(self._tissue_size + edge_size))
@@ -88,9 +91,24 @@ class BrainNet(nn.Module):
 
     def aligned(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tissues and edges inside the average brain ``(n, d)``, and how well each fits it ``(n,)``."""
-        maps, pose, fit = align(self.tissue_maps(volumes), self.template, MAP_MM)
-        edges = edge_tensors(resample(volumes, pose, STEP_MM), self.template.sum(dim=0) > _BRAIN)
-        return torch.cat([self.inside(maps), self.inside(edges)], dim=1), fit
+        maps = self.tissue_maps(volumes)
+        pose = self.settled(volumes, align(maps, self.template, MAP_MM)[1])
+        placed = resample(maps, pose, MAP_MM)
+        edges = self.edges_of(resample(volumes, pose, STEP_MM))
+        return torch.cat([self.inside(placed), self.inside(edges)], dim=1), fit_of(placed, self.template)
+
+    def settled(self, volumes: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+        """Poses ``(n, 4, 4)`` of volumes, made better by their edges; as they are without average edges."""
+        if not self.edges.any():
+            return pose
+        placed = resample(volumes, pose, STEP_MM)
+        seen = F.avg_pool3d(F.avg_pool3d((placed > _AIR).float(), 2), 3, 1, 1, count_include_pad=False)
+        inside = self.template.sum(dim=0) > _IN_BRAIN
+        return pose @ settle(self.edges_of(placed), seen, self.edges, inside, MAP_MM)
+
+    def edges_of(self, placed: torch.Tensor) -> torch.Tensor:
+        """Edge tensors ``(n, EDGE_CHANNELS, x, y, z)`` on ``MAP_MM`` of volumes in their place."""
+        return edge_tensors(placed, self.template.sum(dim=0) > _BRAIN)
 
     def upright(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """:meth:`aligned`; a volume that fits badly counts back to front or upside down if it fits so."""

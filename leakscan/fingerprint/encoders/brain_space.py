@@ -1,6 +1,8 @@
-"""Brings the tissue maps of a brain to the place of an average brain, by turning and shifting alone.
+"""Brings a brain to the place of an average brain, by turning and shifting alone.
 
-Size and shape stay: they are part of who it is.
+Its tissues bring it near, from anywhere; the lines along which grey levels change bring it home
+(:func:`settle`), because tissues named in a poor scan are off by some degrees. Size and shape stay: they
+are part of who it is.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import torch.nn.functional as F
 
 _STEPS = (12, 10)  # at twice the maps' voxel, then at it
 _DAMPING = 1e-3
+_SETTLING_STEPS = 12
+_GAIN = (0.2, 5.0)  # how much weaker or stronger than the average the lines of a volume may be
 _ALIGNED_BY = (0, 1, 2, 3, 5, 6)  # all tissues but CSF, of which a stripped volume keeps what it likes
 
 
@@ -35,10 +39,53 @@ def align(
         fixed = F.avg_pool3d(template[None], scale)[0] if scale > 1 else template
         pose = _refined(small, fixed, pose, step_mm * scale, steps)
     moved = resample(maps, pose, step_mm)
-    flat, mean = moved.flatten(1), template.flatten()
+    return moved, pose, fit_of(moved, template)
+
+
+def fit_of(maps: torch.Tensor, template: torch.Tensor) -> torch.Tensor:
+    """Correlation ``(n,)``, -1..1, of maps in their place with the average brain."""
+    flat, mean = maps.flatten(1), template.flatten()
     flat, mean = flat - flat.mean(dim=1, keepdim=True), mean - mean.mean()
-    fit = (flat @ mean) / (flat.norm(dim=1) * mean.norm()).clamp(min=1e-6)
-    return moved, pose, fit
+    fit: torch.Tensor = (flat @ mean) / (flat.norm(dim=1) * mean.norm()).clamp(min=1e-6)
+    return fit
+
+
+def settle(
+    edges: torch.Tensor, seen: torch.Tensor, average: torch.Tensor, inside: torch.Tensor, step_mm: float
+) -> torch.Tensor:
+    """How brains that lie nearly right must still move for their lines to lie on the average ones.
+
+    Gauss-Newton as in :func:`align`, with two differences: places that a scan did not reach have no say, and
+    the lines of a poor scan may be weaker throughout.
+
+    Args:
+        edges: ``(n, c, x, y, z)`` edge tensors in about the average brain's place.
+        seen: ``(n, 1, x, y, z)`` 0..1, where the scan shows more than air.
+        average: ``(c, x, y, z)`` edge tensors of the average brain.
+        inside: ``(x, y, z)`` bool, the brain.
+        step_mm: edge of a voxel.
+
+    Returns:
+        Poses ``(n, 4, 4)`` for :func:`resample`, relative to where the edges lie now.
+    """
+    points = _grid(average.shape[1:], step_mm)[inside]
+    jacobian, reach = _jacobian(average, inside, points, step_mm)
+    wanted = average[:, inside]
+    poses = []
+    for own in torch.cat([edges, seen], dim=1):
+        pose, solve, weight = torch.eye(4)[None], torch.empty(0), torch.empty(0)
+        for step in range(_SETTLING_STEPS):
+            *found, reached = _sampled(own[None], points, pose, step_mm)[0]
+            lines = torch.stack(found)
+            if step == 0:
+                weight = (reached > 0.5).float()
+                weighted = (jacobian.view(len(wanted), -1, 6) * weight[None, :, None]).flatten(0, 1)
+                solve = _solver(jacobian, weighted)
+            gain = (lines * wanted * weight).sum() / (lines * lines * weight).sum().clamp(min=1e-6)
+            residual = gain.clamp(*_GAIN) * lines - wanted
+            pose = pose @ torch.linalg.inv(_motion((solve @ residual.flatten())[None], reach))
+        poses.append(pose)
+    return torch.cat(poses)
 
 
 def resample(maps: torch.Tensor, pose: torch.Tensor, step_mm: float) -> torch.Tensor:
@@ -74,20 +121,33 @@ def _refined(
     inside = template.sum(dim=0) > 0.02
     points = _grid(template.shape[1:], step_mm)[inside]
     by = list(_ALIGNED_BY)
-    slopes = torch.stack([torch.gradient(template[by], dim=d + 1)[0][:, inside] for d in range(3)], dim=-1)
-    slopes = slopes / step_mm
-    reach = float(points.abs().max())
-    turns = torch.cross(points.expand_as(slopes), slopes, dim=-1) / reach
-    jacobian = torch.cat([turns, slopes], dim=-1).flatten(0, 1)  # (c * p, 6): rotation, shift
-    normal = jacobian.T @ jacobian
-    normal += torch.eye(6) * _DAMPING * normal.diagonal().mean()
-    solve = torch.linalg.solve(normal, jacobian.T)
+    jacobian, reach = _jacobian(template[by], inside, points, step_mm)
+    solve = _solver(jacobian, jacobian)
     wanted = template[by][:, inside]
     for _ in range(steps):
         residual = _sampled(maps[:, by], points, pose, step_mm) - wanted
         change = residual.flatten(1) @ solve.T
         pose = pose @ torch.linalg.inv(_motion(change, reach))
     return pose
+
+
+def _jacobian(
+    fixed: torch.Tensor, inside: torch.Tensor, points: torch.Tensor, step_mm: float
+) -> tuple[torch.Tensor, float]:
+    """How maps ``(c, x, y, z)`` change at ``p`` points by turns (times a reach) and shifts ``(c * p, 6)``."""
+    slopes = torch.stack([torch.gradient(fixed, dim=d + 1)[0][:, inside] for d in range(3)], dim=-1)
+    slopes = slopes / step_mm
+    reach = float(points.abs().max())
+    turns = torch.cross(points.expand_as(slopes), slopes, dim=-1) / reach
+    return torch.cat([turns, slopes], dim=-1).flatten(0, 1), reach
+
+
+def _solver(jacobian: torch.Tensor, weighted: torch.Tensor) -> torch.Tensor:
+    """``(6, c * p)`` that turns residuals into motions, damped."""
+    normal = jacobian.T @ weighted
+    normal += torch.eye(6) * (_DAMPING * normal.diagonal().mean()).clamp(min=1e-9)
+    solved: torch.Tensor = torch.linalg.solve(normal, weighted.T)
+    return solved
 
 
 def _motion(change: torch.Tensor, reach: float) -> torch.Tensor:
