@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from leakscan.fingerprint.hashing import (
     ORIENTATIONS_2D,
     ORIENTATIONS_3D,
     PHASH_BITS,
+    axes_exchanged,
     file_hash,
     hamming,
     is_blank,
@@ -163,6 +165,16 @@ def test_one_transform_gives_the_hash_of_all_eight_flips_of_a_volume(seed: int) 
         axes = tuple("xyz".index(part[-1]) for part in word.split("+") if part)
         flipped = perceptual_hashes(np.ascontiguousarray(np.flip(volume, axes) if axes else volume))[0]
         assert int(hamming(flipped[None], variant[None])[0]) <= 2, word
+
+
+@given(st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_hashes_of_exchanged_axes_need_no_pixels(seed: int) -> None:
+    volume = np.random.default_rng(seed).random((9, 14, 11)).astype(np.float32)
+    derived = axes_exchanged(perceptual_hashes(volume)[:1])[0]
+    computed = [perceptual_hashes(volume.transpose(order))[0] for order in permutations(range(3))]
+    # A coefficient of almost nothing may round to either side.
+    assert (np.bitwise_count(derived ^ np.array(computed, np.uint64)) <= 1).all()
 
 
 def test_the_hash_survives_what_a_viewer_does_and_tells_films_apart(films: list[Picture]) -> None:

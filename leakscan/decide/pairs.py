@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from leakscan.decide.calibration import Calibration, score_at
 from leakscan.decide.columns import Columns, Known
+from leakscan.decide.folds import FoldEncoder, look_at_folds
 from leakscan.decide.gather import Work, gather
 from leakscan.decide.looks import LookCache
 from leakscan.decide.persons import LOOSE_FMR, PersonTest, decide_persons
@@ -105,9 +108,11 @@ def compare_datasets(
     engine: Engine,
     progress: Progress,
     looks: LookCache | None = None,
+    encoders: Mapping[str, FoldEncoder] | None = None,
 ) -> Comparison:
     """:func:`compare_all` of two datasets."""
-    return compare_all([a, b], cards, calibrations, options, verdicts, engine, progress, looks)[0]
+    found = compare_all([a, b], cards, calibrations, options, verdicts, engine, progress, looks, encoders)
+    return found[0]
 
 
 def compare_all(
@@ -119,6 +124,7 @@ def compare_all(
     engine: Engine,
     progress: Progress,
     looks: LookCache | None = None,
+    encoders: Mapping[str, FoldEncoder] | None = None,
 ) -> list[Comparison]:
     """Decides about every pair of images of every two datasets that has anything in common.
 
@@ -131,6 +137,7 @@ def compare_all(
         engine: runs the verification.
         progress: is told.
         looks: at whose anatomy was looked before; is added to.
+        encoders: those (name@digest) that can align two volumes to each other.
 
     Returns:
         One comparison for every two datasets, in the order of their combinations.
@@ -150,6 +157,7 @@ def compare_all(
             calibrations,
             options,
             looks,
+            encoders or {},
             engine,
             progress,
         )
@@ -186,6 +194,7 @@ def _decide(
     calibrations: Mapping[str, Calibration],
     options: DecideOptions,
     looks: LookCache,
+    encoders: Mapping[str, FoldEncoder],
     engine: Engine,
     progress: Progress,
 ) -> Comparison:
@@ -200,8 +209,14 @@ def _decide(
     )
     seen = look_again(scored, work.pairs, known, looks, engine, options.decode, seconds, progress)
     evidence, persons = decide_persons(scored, seen, len(work.pairs))
+    reviewed = np.flatnonzero(evidence.review)
+    reviewed = reviewed[np.argsort(-evidence.score[reviewed], kind="stable")].tolist()
+    left = max(0.0, seconds - (time.monotonic() - began))
+    folds = look_at_folds(reviewed, work.pairs, known, encoders, options.decode, left, progress)
     judged = time.monotonic()
-    rows, n_rows = strongest(rows_of(work, verifications, seen, known, evidence, persons), options.max_pairs)
+    rows, n_rows = strongest(
+        rows_of(work, verifications, seen, folds, known, evidence, persons), options.max_pairs
+    )
     too_many = n_rows - len(rows) + work.ids_cut
     return Comparison(
         known.a.dataset.name,

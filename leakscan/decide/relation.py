@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from leakscan.decide.folds import FoldMatch
 from leakscan.decide.verify import Verification
 from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.types import Decision, Relation
@@ -29,6 +30,7 @@ class Facts:
         verification: of the pixels, ``None`` if they were not looked at.
         why_unverified: why not, in a few words.
         anatomy: how the bones of the two agree, ``None`` if nobody looked.
+        folds: how the folds of two brains agree, ``None`` if nobody looked.
         same_subject_id: declared subjects agree (keyed hashes, placeholders dropped).
         same_study_uid: study UIDs agree.
         ids_are_proof: identifiers may be compared across these sources (``--same-ids``, or one
@@ -47,6 +49,7 @@ class Facts:
     verification: Verification | None = None
     why_unverified: str = ""
     anatomy: AnatomyMatch | None = None
+    folds: FoldMatch | None = None
     same_subject_id: bool = False
     same_study_uid: bool = False
     ids_are_proof: bool = False
@@ -117,6 +120,11 @@ def _supporting(facts: Facts) -> list[str]:
         )
     if facts.anatomy is not None:
         out.append(f"bones match at {facts.anatomy.matches} of {facts.anatomy.candidates} places")
+    if facts.folds is not None:
+        words = f"folds agree by {facts.folds.agreement:.2f} once the two are aligned to each other"
+        if facts.folds.others:
+            words += f"; with {facts.folds.others} others they agree by {facts.folds.strangers:.2f} at most"
+        out.append(words)
     if facts.bits is not None:
         out.append(f"perceptual hashes differ in {facts.bits} of 63 bits")
     return out

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from leakscan.decide.columns import Known
+from leakscan.decide.folds import FoldMatch
 from leakscan.decide.gather import Work
 from leakscan.decide.persons import PersonEvidence, PersonTest
 from leakscan.decide.relation import Facts, Verdict, judge
@@ -23,6 +24,7 @@ def rows_of(
     work: Work,
     verifications: Mapping[int, Verification],
     looks: Mapping[int, AnatomyMatch],
+    folds: Mapping[int, FoldMatch],
     known: Known,
     evidence: PersonEvidence,
     persons: list[PersonTest],
@@ -33,6 +35,7 @@ def rows_of(
         work: the pairs of pictures.
         verifications: position of a pair -> what was seen of its pixels.
         looks: position of a pair -> how its anatomy agrees.
+        folds: position of a pair -> how its folds agree.
         known: rows of both datasets.
         evidence: what the fingerprints say.
         persons: of every encoder.
@@ -54,6 +57,7 @@ def rows_of(
                 bits=None if np.isnan(work.bits[position]) else int(work.bits[position]),
                 verification=verifications.get(position),
                 anatomy=looks.get(position),
+                folds=folds.get(position),
                 why_unverified=_why_unverified(a.pixels(row_a), b.pixels(row_b))
                 if position not in verifications
                 else "",

@@ -145,7 +145,7 @@ def _describe(
     pixels: Pixels, describer: Callable[[DecodedImage], Features], options: DecodeOptions
 ) -> Features | None:
     try:
-        return describer(_load(pixels, options))
+        return describer(load_pixels(pixels, options))
     except (ImageError, OSError):
         return None
 
@@ -169,7 +169,13 @@ def _glance_pair(pair: tuple[Features | None, Features | None]) -> bool | None:
     return None
 
 
-def _load(pixels: Pixels, options: DecodeOptions) -> DecodedImage:
+def load_pixels(pixels: Pixels, options: DecodeOptions) -> DecodedImage:
+    """Decodes an image from its files or its preview.
+
+    Raises:
+        ImageError: it cannot be read.
+        OSError: likewise.
+    """
     if isinstance(pixels, ImageRef):
         return decode(pixels, options)
     grey = np.asarray(cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED))

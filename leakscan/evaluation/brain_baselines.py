@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ Aligned = Callable[[npt.NDArray[np.uint8]], Iterator[tuple[torch.Tensor, torch.T
 _TISSUES = TISSUE_CHANNELS - 1
 _GREYS = (1.0, 0.6, 0.75, 0.15, 0.1, 0.55, 0.9)
 """Of the tissues, about as a T1 shows them; mutual information does not mind which they are."""
+_STARTS_MM = (0.0, 20.0)  # how far above the middle the brain may lie: stripped, or in a whole head
 _BATCH = 4
 _SEED = 0
 
@@ -111,13 +113,16 @@ class GreySystem:
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetShrinkFactorsPerLevel([4, 2, 1])
         method.SetSmoothingSigmasPerLevel([4.0, 2.0, 0.0])
-        middle = [(k - 1) / 2 * STEP_MM for k in canonical.shape]
-        method.SetInitialTransform(sitk.Euler3DTransform(middle), inPlace=False)
-        try:
-            placed = sitk.Resample(moving, self._fixed, method.Execute(self._fixed, moving))
-        except RuntimeError:  # too little in common to begin with: as it lies
-            placed = moving
-        greys = sitk.GetArrayFromImage(placed).transpose(2, 1, 0)[self._inside.numpy()]
+        found = []
+        for up in _STARTS_MM:
+            start = sitk.Euler3DTransform([(k - 1) / 2 * STEP_MM for k in canonical.shape])
+            start.SetTranslation((0.0, 0.0, up))
+            method.SetInitialTransform(start, inPlace=False)
+            with contextlib.suppress(RuntimeError):  # too little in common to begin with
+                found.append((method.Execute(self._fixed, moving), method.GetMetricValue()))
+        if found:
+            moving = sitk.Resample(moving, self._fixed, min(found, key=lambda one: one[1])[0])
+        greys = sitk.GetArrayFromImage(moving).transpose(2, 1, 0)[self._inside.numpy()]
         return np.asarray(greys - greys.mean(), np.float32)
 
 

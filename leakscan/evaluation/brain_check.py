@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
-from leakscan.decide.verify.volume import VolumeFeatures, describe_volume, verify_volumes
+from leakscan.evaluation.brain_baselines import GreySystem, unit_rows
 from leakscan.fingerprint.encoders.brain_encoder import brain_net
 from leakscan.fingerprint.encoders.brain_net import MAP_CHANNELS, BrainNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
@@ -45,7 +46,7 @@ HARSH = Manner(
     Pose(15, 15, 0.015, 0.01), bias=0.6, noise=0.12, thickest_mm=7, thick=0.8, blur=1.2, stripped=0.5,
     cropped=0.12, blobs=0.2,
 )  # fmt: skip
-PAIRS = "every two aligned, no training"
+GREYS = "aligned grey levels, no training"
 _DRAWS = 500
 
 
@@ -70,9 +71,7 @@ class Shown:
 def show(net: BrainNet, files: Sequence[Path], subjects: Sequence[str], contrasts: Sequence[str]) -> Shown:
     """Reads volumes as leakscan's pipeline would and aligns their maps."""
     maps, fits = [], []
-    for file in files:
-        values, spacing = read_volume(file)
-        volume = canonical_volume(values.astype(np.float32), spacing, SHAPE, STEP_MM)
+    for volume in _canonical(files):
         found, fit = net.aligned(torch.from_numpy(volume)[None, None])
         maps.append(found.numpy())
         fits.append(fit.numpy())
@@ -101,21 +100,6 @@ def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
             tissues(known).reshape(len(known), MAP_CHANNELS, -1).sum(axis=1)
         ),
     }
-
-
-def pair_by_pair(a: Sequence[VolumeFeatures], b: Sequence[VolumeFeatures] | None = None) -> Floats:
-    """Scores ``(n, m)`` without training: every two volumes aligned by themselves, then correlated.
-
-    That is what verification does. Two volumes that it cannot align score -1. Without ``b``, those of ``a``
-    are compared with each other.
-    """
-    if b is not None:
-        scores = [[verify_volumes(one, other).correlation for other in b] for one in a]
-        return np.nan_to_num(np.array(scores, np.float32), nan=-1.0)
-    out = np.eye(len(a), dtype=np.float32)
-    for i, j in zip(*(k.tolist() for k in np.triu_indices(len(a), 1)), strict=True):
-        out[i, j] = out[j, i] = np.nan_to_num(verify_volumes(a[i], a[j]).correlation, nan=-1.0)
-    return out
 
 
 def rescanned(scores: Floats) -> Figures:
@@ -172,7 +156,7 @@ def _rank(genuine: Floats, impostor: Floats) -> float:
 
 
 def measure(
-    net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str], pairs: bool = False
+    net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str], greys: bool = False
 ) -> Iterator[Measured]:
     """Figures of every system on every set: rescanned people first, then those with several contrasts.
 
@@ -180,8 +164,9 @@ def measure(
         net: with its metric.
         manifests: CSV with ``path``, ``subject_id``, ``contrast``, ``split``.
         same: subject -> the subject that may be the same person.
-        pairs: also align every two volumes, which takes some tenths of a second each.
+        greys: also register grey levels, which takes a second or two for each volume.
     """
+    baseline = GreySystem(GREYS, SHAPE[0], net.template) if greys else None
     several = [m for m in manifests if contrasts(m) > 1]
     alone = [m for m in manifests if m not in several]
     if alone:
@@ -190,9 +175,9 @@ def measure(
         for name, sources in (("val and calibration", held), ("test", heads.get("test", []))):
             people = [s for s in sources if s.t1]
             if len(people) > 1:
-                yield from _rescans(net, name, people, pairs)
+                yield from _rescans(net, name, people, baseline)
     for manifest in several:
-        yield from _contrasts_of(net, manifest, pairs)
+        yield from _contrasts_of(net, manifest, baseline)
 
 
 def main() -> None:
@@ -201,12 +186,12 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
-    parser.add_argument("--pairs", action="store_true", help="also a baseline that aligns every two volumes")
+    parser.add_argument("--greys", action="store_true", help="also a baseline that registers grey levels")
     given = parser.parse_args()
     net = brain_net(load_file(given.weights))
     same = dict(pair.split("=", 1) for pair in given.same)
     before = ""
-    for group, how, system, found in measure(net, given.manifests, same, given.pairs):
+    for group, how, system, found in measure(net, given.manifests, same, given.greys):
         if group != before:
             print(group)
             before = group
@@ -234,22 +219,25 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _rescans(net: BrainNet, name: str, sources: Sequence[Source], pairs: bool) -> Iterator[Measured]:
+def _rescans(
+    net: BrainNet, name: str, sources: Sequence[Source], baseline: GreySystem | None
+) -> Iterator[Measured]:
     people = read_people(sources)
-    first = show(net, [s.t1 for s in sources if s.t1], people.subjects.tolist(), ["T1"] * len(people))
-    before = [_described(s.t1) for s in sources if s.t1 and pairs]
+    files = [s.t1 for s in sources if s.t1]
+    first = show(net, files, people.subjects.tolist(), ["T1"] * len(people))
+    before = _registered(baseline, _canonical(files))
     group = f"{name}: {len(people)} people, fit of the originals {np.percentile(first.fit, 5):.2f} and more"
     for manner, how, seed in (("mild", MILD, 1), ("harsh", HARSH, 2)):
         again, _ = aligned_views(net, people, how, seed)
         for system, vectors in systems(net).items():
             yield group, manner, system, rescanned(vectors(again) @ vectors(first.maps).T)
-        if pairs:
+        if before is not None:
             images = torch.cat(list(images_of(people, how, seed)))[:, 0].numpy()
-            after = [describe_volume(image, (STEP_MM,) * 3) for image in images]
-            yield group, manner, PAIRS, rescanned(pair_by_pair(after, before))
+            after = _registered(baseline, images)
+            yield group, manner, GREYS, rescanned(after @ before.T)
 
 
-def _contrasts_of(net: BrainNet, manifest: Path, pairs: bool) -> Iterator[Measured]:
+def _contrasts_of(net: BrainNet, manifest: Path, baseline: GreySystem | None) -> Iterator[Measured]:
     rows = [row for row in _rows(manifest) if row["contrast"] != "labels"]
     files = [manifest.parent / row["path"] for row in rows]
     shown = show(net, files, [r["subject_id"] for r in rows], [r["contrast"] for r in rows])
@@ -257,14 +245,19 @@ def _contrasts_of(net: BrainNet, manifest: Path, pairs: bool) -> Iterator[Measur
     for system, vectors in systems(net).items():
         found = vectors(shown.maps)
         yield group, "", system, across(found @ found.T, shown)
-    if pairs:
-        described = [_described(file) for file in files]
-        yield group, "", PAIRS, across(pair_by_pair(described), shown)
+    registered = _registered(baseline, _canonical(files))
+    if registered is not None:
+        yield group, "", GREYS, across(registered @ registered.T, shown)
 
 
-def _described(file: Path) -> VolumeFeatures:
-    values, spacing = read_volume(file)
-    return describe_volume(values.astype(np.float32), spacing)
+def _registered(baseline: GreySystem | None, volumes: Iterable[Floats]) -> Any:
+    return None if baseline is None else unit_rows(np.stack([baseline.aligned(v) for v in volumes]))
+
+
+def _canonical(files: Sequence[Path]) -> Iterator[Floats]:
+    for file in files:
+        values, spacing = read_volume(file)
+        yield canonical_volume(values.astype(np.float32), spacing, SHAPE, STEP_MM)
 
 
 if __name__ == "__main__":

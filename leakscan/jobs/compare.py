@@ -19,6 +19,7 @@ from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import UsageError
+from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.registry import card_for
@@ -178,7 +179,8 @@ def decide_and_report(
     make_cache(options.cache)
     verdicts = VerdictCache(options.cache / "verdicts.parquet")
     looks = LookCache(options.cache / "looks.parquet")
-    comparisons = compare_all(datasets, cards, calibrations, decide, verdicts, engine, progress, looks)
+    folds = {e.card.encoder: e for e in encoders.values() if isinstance(e, BrainEncoder)}
+    comparisons = compare_all(datasets, cards, calibrations, decide, verdicts, engine, progress, looks, folds)
     verdicts.save()
     looks.save()
     outcome = _outcome(datasets, comparisons, options)

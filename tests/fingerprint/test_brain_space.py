@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscan.fingerprint.encoders.brain_space import align, average_brain, resample
+from leakscan.fingerprint.encoders.brain_edges import edge_tensors
+from leakscan.fingerprint.encoders.brain_space import align, average_brain, resample, settle
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, TissueNet
 from leakscan.training.brain_metric import fit_metric
 
@@ -59,6 +60,54 @@ def test_the_average_of_one_brain_in_many_places_is_that_brain() -> None:
     scattered = torch.cat([moved(maps, d, (d / 2, -d / 3, 0.0)) for d in (-12.0, -5.0, 3.0, 9.0)])
     mean = average_brain(scattered, STEP)
     assert float(align(maps, mean, STEP)[2]) > 0.95
+
+
+def scan(seed: int = 0) -> torch.Tensor:
+    """A lumpy head ``(1, 1, 80, 96, 80)`` of 2.5 mm."""
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 1, 11, 13, 11, generator=rng) + 0.1
+    return torch.nn.functional.interpolate(coarse, size=(80, 96, 80), mode="trilinear")
+
+
+INNER = torch.zeros(40, 48, 40, dtype=torch.bool)
+INNER[8:-8, 8:-8, 8:-8] = True
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    degrees=st.floats(-8, 8),
+    shift=st.tuples(*[st.floats(-5, 5)] * 3),
+    inverted=st.booleans(),
+    cut=st.booleans(),
+)
+def test_lines_bring_a_brain_home_whatever_its_contrast_and_what_was_cut_off(
+    degrees: float, shift: tuple[float, float, float], inverted: bool, cut: bool
+) -> None:
+    head = scan()
+    average = edge_tensors(head, INNER)[0]
+    lies = torch.eye(4)[None].clone()
+    angle = math.radians(degrees)
+    lies[0, 0, 0] = lies[0, 1, 1] = math.cos(angle)
+    lies[0, 0, 1], lies[0, 1, 0] = -math.sin(angle), math.sin(angle)
+    lies[0, :3, 3] = torch.tensor(shift)
+    image = resample(head, lies, STEP / 2)
+    image = 1.2 - image if inverted else image
+    seen = torch.ones(1, 1, 40, 48, 40)
+    if cut:
+        image[:, :, :, :34] = 0
+        seen[:, :, :, :17] = 0
+    pose = settle(edge_tensors(image, INNER), seen, average, INNER, STEP)
+    back = (lies @ pose)[0]
+    turned = math.degrees(math.acos(min(1.0, (float(back[:3, :3].trace()) - 1) / 2)))
+    assert turned < 1
+    assert float(back[:3, 3].norm()) < 1
+
+
+def test_where_there_are_no_lines_nothing_moves() -> None:
+    average = edge_tensors(scan(), INNER)[0]
+    blank = edge_tensors(torch.zeros(1, 1, 80, 96, 80), INNER)
+    pose = settle(blank, torch.zeros(1, 1, 40, 48, 40), average, INNER, STEP)
+    torch.testing.assert_close(pose[0], torch.eye(4))
 
 
 def test_the_tissue_network_names_every_voxel() -> None:

@@ -11,7 +11,7 @@ from conftest import store_rows, unit_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscan.fingerprint.hashing import hamming
+from leakscan.fingerprint.hashing import hamming, perceptual_hashes
 from leakscan.match.candidates import (
     NEAREST,
     Candidates,
@@ -19,6 +19,7 @@ from leakscan.match.candidates import (
     distinct_pictures,
     equal_pixels,
     find_candidates,
+    nearest_pictures,
     scores,
 )
 
@@ -118,6 +119,36 @@ def test_pictures_and_volumes_never_meet_by_their_looks() -> None:
     deep = distinct_pictures(store_rows([{"phash": phash, "pixel_hash": "y", "kind": "other_3d"}]))
     assert found(find_candidates(flat, deep, {}, 8, MANY)) == {}
     assert found(find_candidates(flat, flat, {}, 8, MANY)).keys() == {(0, 0)}
+
+
+def test_a_volume_that_no_encoder_takes_is_met_with_its_axes_in_any_order() -> None:
+    """Its header lost what its axes are; the original has a fingerprint, so that it is found by its look."""
+    rng = np.random.default_rng(4)
+    volumes = [rng.random((12, 15, 13)).astype(np.float32) for _ in range(12)]
+    known = [
+        {"fingerprint": v, "kind": "brain_mri", "pixel_hash": f"a{i}", "phash": perceptual_hashes(x).tolist()}
+        for i, (v, x) in enumerate(zip(unit_vectors(1, 12), volumes, strict=True))
+    ]
+    turned = perceptual_hashes(volumes[7].transpose(1, 2, 0)[:, ::-1])
+    mute = distinct_pictures(
+        store_rows([{"kind": "other_3d", "pixel_hash": "b", "phash": turned.tolist(), "encoder": None}])
+    )
+    near = found(find_candidates(distinct_pictures(store_rows(known)), mute, {}, 0, MANY))
+    assert min(near, key=lambda pair: near[pair][1]) == (7, 0)
+    assert near[7, 0][1] <= 1
+
+
+def test_nearest_of_many_sides_are_counted_once_not_for_every_side() -> None:
+    """An audit of a thousand small splits must not look at every pair of pictures."""
+    sides = [side(unit_vectors(seed, 1), seed) for seed in range(30)]
+    near = nearest_pictures(sides)
+    assert len(near) == 30 * 29 / 2
+    pairs = sum(map(len, near.values()))
+    assert 30 * NEAREST / 2 <= pairs <= 30 * NEAREST
+    prints = np.concatenate([s.fingerprints[ENCODER] for s in sides])
+    product = prints @ prints.T - 9 * np.eye(30)
+    for own, best in enumerate(np.argsort(-product, axis=1)[:, :NEAREST]):
+        assert all((0, 0) in near[min(own, other), max(own, other)] for other in best.tolist())
 
 
 def test_equal_pixels_are_one_picture_with_many_rows() -> None:

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy import ndimage
 
-from leakscan.decide.verify.volume import describe_volume
 from leakscan.errors import SourceError
-from leakscan.evaluation.brain_check import pair_by_pair, rescanned, show
+from leakscan.evaluation.brain_baselines import GreySystem, unit_rows
+from leakscan.evaluation.brain_check import rescanned, show
 from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.fingerprint.encoders.brain_encoder import brain_net
 from leakscan.fingerprint.encoders.brain_net import BrainNet
+from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.training.brain import save
 from leakscan.training.heads import read_heads
 from leakscan.training.synth.people import GRID, read_people
@@ -109,11 +111,15 @@ def test_figures_of_rescans_follow_the_scores() -> None:
     assert rescanned(chance)["P@1"][0] < 0.2
 
 
-def test_volumes_aligned_pair_by_pair_are_nearest_to_their_own_copies() -> None:
-    drawn = [draw_brain(np.random.default_rng([4, i]), spacing_mm=4.0).astype(np.float32) for i in range(3)]
-    heads = [describe_volume(v, (4.0,) * 3) for v in drawn]
-    flipped = [describe_volume(np.ascontiguousarray(v[::-1]), (4.0,) * 3) for v in drawn]
-    scores = pair_by_pair(flipped, heads)
-    assert scores.argmax(axis=1).tolist() == [0, 1, 2]
-    own = pair_by_pair(heads)
-    np.testing.assert_allclose(own, own.T)
+def test_registered_grey_levels_are_nearest_to_the_same_head_moved() -> None:
+    """The baseline without training, on heads that lie elsewhere: shifted, turned, or both."""
+    drawn = [draw_brain(np.random.default_rng([4, i]), spacing_mm=STEP_MM) for i in range(3)]
+    heads = [canonical_volume(v.astype(np.float32), (STEP_MM,) * 3, SHAPE, STEP_MM) for v in drawn]
+    shares = torch.from_numpy(np.mean(heads, axis=0))[None].repeat(7, 1, 1, 1)[:, ::2, ::2, ::2] / 7
+    baseline = GreySystem("greys", SHAPE[0], shares)
+    turned = [
+        ndimage.shift(ndimage.rotate(v, 6, (0, 1), reshape=False, order=1), (2, -3, 1), order=1)
+        for v in heads
+    ]
+    first, again = (unit_rows(np.stack([baseline.aligned(v) for v in some])) for some in (heads, turned))
+    assert (again @ first.T).argmax(axis=1).tolist() == [0, 1, 2]

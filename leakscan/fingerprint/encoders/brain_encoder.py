@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from leakscan.errors import ModelError
-from leakscan.fingerprint.encoders.brain_net import BrainNet
+from leakscan.fingerprint.encoders.brain_net import BrainNet, Placed
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.encoder import Encoded, check_golden, read_weights
 from leakscan.fingerprint.preprocess import volume
@@ -56,6 +56,16 @@ class BrainEncoder:
             fits.append(fit.numpy())
         quality = np.concatenate(fits)
         return Encoded(np.concatenate(prints), quality >= self.card.gate_threshold, quality)
+
+    @torch.inference_mode()
+    def placed(self, canonical: npt.NDArray[np.uint8]) -> Placed:
+        """What :meth:`agreement` needs of one canonical volume ``SHAPE``."""
+        return self._net.placed(torch.from_numpy(canonical)[None, None].float() / 255.0)
+
+    @torch.inference_mode()
+    def agreement(self, one: Placed, other: Placed) -> float:
+        """How well the folds of two volumes agree once they are aligned to each other, -1..1."""
+        return self._net.agreement(one, other)
 
     @torch.inference_mode()
     def aligned(self, canonical: npt.NDArray[np.uint8]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

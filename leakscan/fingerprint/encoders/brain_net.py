@@ -9,6 +9,7 @@ what no small set of training brains can span.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,25 @@ _AIR = 0.02  # grey level up to which a voxel shows nothing
 _FLIPS = ((3,), (4,), (3, 4))  # of (n, 1, x, y, z): back to front, upside down, both
 _SURE = 0.8  # fit from which a volume lies as its header says; 95 % of people's originals have 0.83 and more
 _FOLDS_COUNT = 16.0  # how much the folds count in a similarity, where the tissues count 1
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One volume in the place of the average brain.
+
+    Attributes:
+        volume: ``(1, 1, *SHAPE)`` upright, where it was.
+        pose: ``(1, 4, 4)`` that brings it there, for ``resample``.
+        edges: ``(1, EDGE_CHANNELS, x, y, z)`` on ``MAP_MM``.
+        seen: ``(1, 1, x, y, z)`` 0..1, where it shows more than air.
+        lines: ``(1, EDGE_CHANNELS v)`` of the folds, beyond the average brain's.
+    """
+
+    volume: torch.Tensor
+    pose: torch.Tensor
+    edges: torch.Tensor
+    seen: torch.Tensor
+    lines: torch.Tensor
 
 
 class BrainNet(nn.Module):
@@ -102,9 +122,12 @@ class BrainNet(nn.Module):
         if not self.edges.any():
             return pose
         placed = resample(volumes, pose, STEP_MM)
-        seen = F.avg_pool3d(F.avg_pool3d((placed > _AIR).float(), 2), 3, 1, 1, count_include_pad=False)
-        inside = self.template.sum(dim=0) > _IN_BRAIN
-        return pose @ settle(self.edges_of(placed), seen, self.edges, inside, MAP_MM)
+        return pose @ settle(self.edges_of(placed), _seen(placed), self.edges, self.brain, MAP_MM)
+
+    @property
+    def brain(self) -> torch.Tensor:
+        """``(x, y, z)`` bool, what belongs to the average brain."""
+        return self.template.sum(dim=0) > _IN_BRAIN
 
     def edges_of(self, placed: torch.Tensor) -> torch.Tensor:
         """Edge tensors ``(n, EDGE_CHANNELS, x, y, z)`` on ``MAP_MM`` of volumes in their place."""
@@ -122,7 +145,7 @@ class BrainNet(nn.Module):
 
     def inside(self, maps: torch.Tensor) -> torch.Tensor:
         """What of aligned maps ``(n, c, x, y, z)`` lies in the average brain, ``(n, c v)``."""
-        return maps[:, :, self.template.sum(dim=0) > _IN_BRAIN].flatten(1)
+        return maps[:, :, self.brain].flatten(1)
 
     def parts(self, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tissues ``(n, 7 v)`` and edges ``(n, 6 v)`` of what :meth:`aligned` gives."""
@@ -137,8 +160,44 @@ class BrainNet(nn.Module):
         """Fingerprints ``(n, dim + folds)`` of length 1 of what :meth:`aligned` gives."""
         tissues, lines = self.centred(known)
         left = F.normalize(tissues @ self.axes.T)
-        right = F.normalize(self._spread(lines - (lines @ self.overlook.T) @ self.overlook))
+        right = F.normalize(self._spread(self._telling(lines)))
         return torch.cat([left, math.sqrt(_FOLDS_COUNT) * right], dim=1) / math.sqrt(1 + _FOLDS_COUNT)
+
+    def _telling(self, lines: torch.Tensor) -> torch.Tensor:
+        """Lines beyond the average, less what differs between scans of one person."""
+        return lines - (lines @ self.overlook.T) @ self.overlook
+
+    def placed(self, volume: torch.Tensor) -> Placed:
+        """What a second look needs of one volume ``(1, 1, *SHAPE)``; upright as in :meth:`upright`."""
+        best, best_fit = self._placed(volume)
+        for axes in _FLIPS if best_fit < _SURE else ():
+            turned, fit = self._placed(volume.flip(axes))
+            if fit >= max(best_fit, _SURE):
+                best, best_fit = turned, fit
+        return best
+
+    def _placed(self, volume: torch.Tensor) -> tuple[Placed, float]:
+        maps = self.tissue_maps(volume)
+        pose = self.settled(volume, align(maps, self.template, MAP_MM)[1])
+        there = resample(volume, pose, STEP_MM)
+        edges = self.edges_of(there)
+        fit = float(fit_of(resample(maps, pose, MAP_MM), self.template))
+        return Placed(volume, pose, edges, _seen(there), self._lines(edges)), fit
+
+    def agreement(self, fixed: Placed, moving: Placed) -> float:
+        """How well the folds of two volumes agree, -1..1, after aligning the second to the first.
+
+        Only places that both scans show count.
+        """
+        pose = moving.pose @ settle(moving.edges, moving.seen, fixed.edges[0], self.brain, MAP_MM)
+        there = resample(moving.volume, pose, STEP_MM)
+        shared = self.inside((fixed.seen * _seen(there)).expand_as(fixed.edges))
+        one, other = fixed.lines * shared, self._lines(self.edges_of(there)) * shared
+        return float(F.cosine_similarity(one, other))
+
+    def _lines(self, edges: torch.Tensor) -> torch.Tensor:
+        mean = self.parts(self.mean[None])[1][0]
+        return self._telling(beyond_average(self.inside(edges), mean))
 
     def _spread(self, edges: torch.Tensor) -> torch.Tensor:
         """Sums of random signs in random bins, ``(n, folds)``: dot products stay what they are on average.
@@ -150,3 +209,8 @@ class BrainNet(nn.Module):
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
         return self.project(self.upright(volumes)[0])
+
+
+def _seen(placed: torch.Tensor) -> torch.Tensor:
+    """Where volumes ``(n, 1, x, y, z)`` show more than air, on ``MAP_MM``."""
+    return F.avg_pool3d(F.avg_pool3d((placed > _AIR).float(), 2), 3, 1, 1, count_include_pad=False)
