@@ -28,8 +28,8 @@ _KEPT = 100  # volumes in memory, 6 MB each
 class FoldEncoder(Protocol):
     """An encoder that can bring two volumes to each other.
 
-    ``placed`` takes one canonical volume ``SHAPE`` uint8; ``agreement`` of two such is -1..1 and need not be the
-    same both ways round.
+    ``placed`` takes one canonical volume ``SHAPE`` uint8; ``agreement`` of two such is -1..1 and need not be
+    the same both ways round.
     """
 
     def placed(self, canonical: npt.NDArray[np.uint8]) -> Any: ...
