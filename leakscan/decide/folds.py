@@ -22,6 +22,8 @@ from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_vol
 from leakscan.types import DecodeOptions, Progress
 
 _STRANGERS = 4  # volumes of each dataset that a volume of the other is compared with besides
+MOST_PAIRS = 100
+"""Pairs that are looked at, the best ones: as many as the report shows. It is evidence for a person."""
 _KEPT = 100  # volumes in memory, 6 MB each
 
 
@@ -61,7 +63,7 @@ def look_at_folds(
     seconds: float,
     progress: Progress,
 ) -> dict[int, FoldMatch]:
-    """Looks at pairs of volumes, best first, until the time is up.
+    """Looks at the ``MOST_PAIRS`` best pairs of volumes, until the time is up.
 
     Args:
         positions: in ``pairs``, best first; those of other encoders are passed over.
@@ -76,7 +78,7 @@ def look_at_folds(
         Position -> what was seen; none for a pair whose pixels are not at hand.
     """
     sides = known.a.side, known.b.side
-    due = [p for p in positions if str(sides[0].encoder[pairs[p, 0]]) in encoders]
+    due = [p for p in positions if str(sides[0].encoder[pairs[p, 0]]) in encoders][:MOST_PAIRS]
     if not due:
         return {}
     progress.start("Comparing folds", len(due))

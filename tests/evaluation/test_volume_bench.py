@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from made_up_brain import make_model
 
 from leakscan.errors import UsageError
 from leakscan.evaluation.drawing_brain import draw_brain
@@ -23,7 +25,14 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_copy_of_every_kind_is_found_and_no_stranger(heads: Path, tmp_path: Path) -> None:
+def test_one_copy_of_every_kind_is_found_and_no_stranger(
+    heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn heads are no brains to the encoder here, so that hashes alone must propose them, however turned."""
+    model = make_model(tmp_path / "own" / "brain-lumps")
+    card = json.loads((model / "card.json").read_text())
+    (model / "card.json").write_text(json.dumps({**card, "gate_threshold": 2.0}))
+    monkeypatch.setenv("LEAKSCAN_MODELS", str(tmp_path / "own"))
     work = tmp_path / "bench"
     found = volume_bench([str(heads)], work, len(KINDS) + 1, 1, seed=0)
     assert found["volumes"] == [len(KINDS) + 1, len(KINDS) + 1]
