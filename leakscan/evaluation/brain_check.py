@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import load_file
 
 from leakscan.evaluation.brain_baselines import GreySystem, unit_rows
+from leakscan.evaluation.brain_looks import LOOKED, looked_at, place_all
 from leakscan.fingerprint.encoders.brain_encoder import brain_net
 from leakscan.fingerprint.encoders.brain_net import MAP_CHANNELS, BrainNet
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
@@ -156,7 +157,11 @@ def _rank(genuine: Floats, impostor: Floats) -> float:
 
 
 def measure(
-    net: BrainNet, manifests: Sequence[Path], same: Mapping[str, str], greys: bool = False
+    net: BrainNet,
+    manifests: Sequence[Path],
+    same: Mapping[str, str],
+    greys: bool = False,
+    looks: bool = False,
 ) -> Iterator[Measured]:
     """Figures of every system on every set: rescanned people first, then those with several contrasts.
 
@@ -165,6 +170,7 @@ def measure(
         manifests: CSV with ``path``, ``subject_id``, ``contrast``, ``split``.
         same: subject -> the subject that may be the same person.
         greys: also register grey levels, which takes a second or two for each volume.
+        looks: also look a second time at the nearest of made-up new scans, half a second each.
     """
     baseline = GreySystem(GREYS, SHAPE[0], net.template) if greys else None
     several = [m for m in manifests if contrasts(m) > 1]
@@ -175,7 +181,7 @@ def measure(
         for name, sources in (("val and calibration", held), ("test", heads.get("test", []))):
             people = [s for s in sources if s.t1]
             if len(people) > 1:
-                yield from _rescans(net, name, people, baseline)
+                yield from _rescans(net, name, people, baseline, looks)
     for manifest in several:
         yield from _contrasts_of(net, manifest, baseline)
 
@@ -187,11 +193,12 @@ def main() -> None:
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--same", action="append", default=[], metavar="A=B", help="may be one person")
     parser.add_argument("--greys", action="store_true", help="also a baseline that registers grey levels")
+    parser.add_argument("--looks", action="store_true", help="also the second look at the nearest")
     given = parser.parse_args()
     net = brain_net(load_file(given.weights))
     same = dict(pair.split("=", 1) for pair in given.same)
     before = ""
-    for group, how, system, found in measure(net, given.manifests, same, given.greys):
+    for group, how, system, found in measure(net, given.manifests, same, given.greys, given.looks):
         if group != before:
             print(group)
             before = group
@@ -220,7 +227,7 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
 
 
 def _rescans(
-    net: BrainNet, name: str, sources: Sequence[Source], baseline: GreySystem | None
+    net: BrainNet, name: str, sources: Sequence[Source], baseline: GreySystem | None, looks: bool
 ) -> Iterator[Measured]:
     people = read_people(sources)
     files = [s.t1 for s in sources if s.t1]
@@ -231,6 +238,14 @@ def _rescans(
         again, _ = aligned_views(net, people, how, seed)
         for system, vectors in systems(net).items():
             yield group, manner, system, rescanned(vectors(again) @ vectors(first.maps).T)
+        if looks:
+            old = place_all(net, (torch.from_numpy(v)[None] for v in _canonical(files)))
+            new = place_all(net, (v for images in images_of(people, how, seed) for v in images))
+            scores = systems(net)["fingerprint"](again) @ systems(net)["fingerprint"](first.maps).T
+            for system, found in zip(
+                ("second look", "fingerprint"), looked_at(net, old, new, scores), strict=True
+            ):
+                yield group, manner, f"{system} of the {LOOKED} nearest", found
         if before is not None:
             images = torch.cat(list(images_of(people, how, seed)))[:, 0].numpy()
             after = _registered(baseline, images)

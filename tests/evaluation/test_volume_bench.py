@@ -28,7 +28,7 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_copy_of_every_kind_is_found_and_no_stranger(
     heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Drawn heads are no brains to the encoder here, so that hashes alone must propose them, however turned."""
+    """Drawn heads are no brains to the encoder here: hashes alone must propose them, however turned."""
     model = make_model(tmp_path / "own" / "brain-lumps")
     card = json.loads((model / "card.json").read_text())
     (model / "card.json").write_text(json.dumps({**card, "gate_threshold": 2.0}))
