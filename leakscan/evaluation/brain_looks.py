@@ -49,8 +49,8 @@ def looked_at(
         best = near[np.arange(n), np.take_along_axis(values, near, axis=1).argmax(axis=1)]
         above = np.diag(values) > values[strangers].max()
         return {
-            "first of five": [float((best == np.arange(n)).mean())],
-            "above strangers": [float(above.mean())],
+            "P@1": [float((best == np.arange(n)).mean())],
+            "above every stranger": [float(above.mean())],
         }
 
     return figures(agreed), figures(scores)
