@@ -84,6 +84,24 @@ def test_an_audit_of_clean_splits_finds_nothing(leakscan: Leakscan, tmp_path: Pa
     assert ran.code == 3  # no subject comparison
 
 
+def test_every_file_may_be_a_split_and_what_is_excluded_is_none(
+    leakscan: Leakscan, tmp_path: Path, dataset: Path
+) -> None:
+    """Who stands in a dataset twice: one search and one sentence for all splits, not one for every two."""
+    fill(dataset / "more", list(range(20, 32)))
+    rows = ["path"] + [str(p.relative_to(dataset)) for p in sorted(dataset.rglob("*.png"))]
+    (dataset / "films.csv").write_text("\n".join(rows) + "\n")
+    each = ("audit", "data/films.csv", "--split-column", "path", "--exclude", "train/sub-01/*")
+    ran = leakscan(*each, "--json", "-o", "run", *NO_ENCODER)
+    assert ran.code == 1
+    assert len(ran.json["datasets"]) == 17
+    assert found(tmp_path / "run") == {("test/sub-04/a.png", "train/sub-02/a.png", "same_pixels", "leak")}
+    assert ran.json["audit"]["shared_subjects_by_pair"] == {}
+    shown = leakscan(*each, *NO_ENCODER).out
+    assert shown.count("No subject comparison was possible") == 1
+    assert "135 other comparisons" in shown
+
+
 @pytest.mark.parametrize("value", ["a+b", "c&d", "50%", "e=f", "two words", " padded ", "a/b", "é#1", "?"])
 def test_any_name_of_a_split_will_do(leakscan: Leakscan, tmp_path: Path, value: str) -> None:
     fill(tmp_path / "data", [1, 2])

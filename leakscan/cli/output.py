@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leakscan.errors import LeakscanError
-from leakscan.report.words import words_by_comparison
+from leakscan.report.alike import words_by_comparison
 
 _HEADLINES = {
     0: "[bold green]No leak found.[/]",

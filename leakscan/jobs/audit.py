@@ -63,7 +63,7 @@ def audit(
         LeakscanError: as for :func:`leakscan.compare`.
     """
     options, progress = replace(options or RunOptions(), same_ids=True), progress or Silent()
-    splits, outside = split_sources(Path(source), split_column)
+    splits, outside = split_sources(Path(source), split_column, options.exclude)
     run_dir = check_output(Path(output), overwrite) if output is not None else None
     began, timings, engine = time.monotonic(), Timings(), LocalEngine(options.workers)
     encoders = load_encoders(options)
@@ -86,12 +86,15 @@ def audit(
     )
 
 
-def split_sources(source: Path, split_column: str) -> tuple[dict[str, str], list[str]]:
+def split_sources(
+    source: Path, split_column: str, exclude: Sequence[str] = ()
+) -> tuple[dict[str, str], list[str]]:
     """The splits of a dataset as sources of their own.
 
     Args:
         source: a directory or manifest.
         split_column: manifest column that names the split.
+        exclude: globs of paths that do not count; a split of a manifest that has no others is none.
 
     Returns:
         Split -> source, and what stands outside every split.
@@ -101,7 +104,7 @@ def split_sources(source: Path, split_column: str) -> tuple[dict[str, str], list
         UsageError: it has fewer than two splits.
     """
     if source.suffix.lower() in MANIFEST_SUFFIXES and source.is_file():
-        values = column_values(source, split_column)
+        values = column_values(source, split_column, exclude)
         splits = {
             value: f"{source}?{quote_plus(split_column)}={quote_plus(value)}"
             for value in sorted(set(values))

@@ -17,8 +17,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from PIL import Image
 
 from leakscan.errors import ImageError
+from leakscan.report.alike import words_by_comparison
 from leakscan.report.summary import Outcome
-from leakscan.report.words import words_by_comparison
 from leakscan.sources.formats import decode
 from leakscan.types import DecodeOptions, ImageRef
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from leakscan.decide.calibration import LEAK_Q
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons import PersonTest
 
-_NAMED = 6  # comparisons of which the same is said that are still named one by one
 Interval = tuple[float, float, float]
 
 
@@ -44,23 +41,6 @@ def comparison_words(c: Comparison) -> list[str]:
         below = "" if c.cut_score is None else f" below a similarity of {c.cut_score:.3f}"
         words.append(f"{c.cut:,} candidate pairs{below} were cut by --max-pairs.")
     return words
-
-
-def words_by_comparison(comparisons: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    """Names of comparisons and what to say of them; many that came to the same are named once.
-
-    Args:
-        comparisons: as ``summary.json`` has them.
-    """
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for c in comparisons:
-        alike.setdefault(tuple(c["words"]), []).append(f"{c['a']} × {c['b']}")
-    out = []
-    for words, names in alike.items():
-        many = len(names) > _NAMED
-        shown = [f"{names[0]} and {len(names) - 1:,} other comparisons"] if many else names
-        out += [(name, list(words)) for name in shown]
-    return out
 
 
 def person_words(test: PersonTest) -> list[str]:

@@ -193,8 +193,13 @@ def _listed(values: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} others" if more else "")
 
 
-def column_values(path: Path, column: str) -> list[str]:
+def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[str]:
     """One column of a manifest as text, empty where it is null.
+
+    Args:
+        path: of the manifest.
+        column: its name.
+        exclude: globs of paths whose rows do not count.
 
     Raises:
         SourceError: the table cannot be read or has no such column.
@@ -202,4 +207,9 @@ def column_values(path: Path, column: str) -> list[str]:
     table = _table(path)
     if column not in table:
         raise SourceError(f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}.")
-    return [value.strip() for value in table[column]]
+    left_out = exclusion(exclude) if "path" in table else None
+    return [
+        value.strip()
+        for i, value in enumerate(table[column])
+        if left_out is None or not left_out.match(posix_name(table["path"][i]))
+    ]

@@ -1,0 +1,25 @@
+"""Many comparisons that came to the same are told once. Imports nothing: the command line starts with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_NAMED = 6  # comparisons of which the same is said that are still named one by one
+
+
+def words_by_comparison(comparisons: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Names of comparisons and what to say of them; many that came to the same are named once.
+
+    Args:
+        comparisons: as ``summary.json`` has them.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for c in comparisons:
+        alike.setdefault(tuple(c["words"]), []).append(f"{c['a']} × {c['b']}")
+    out = []
+    for words, names in alike.items():
+        many = len(names) > _NAMED
+        shown = [f"{names[0]} and {len(names) - 1:,} other comparisons"] if many else names
+        out += [(name, list(words)) for name in shown]
+    return out
