@@ -104,7 +104,9 @@ def leakscan(
 ) -> Leakscan:
     """Runs a command as the console script would, in ``tmp_path``, without worker processes."""
     from leakscan.cli.app import run
+    from leakscan.engines.allocator import keep_freed_memory
 
+    keep_freed_memory()
     monkeypatch.chdir(tmp_path)
     # By name, because `leakscan.compare` is the function of the public API.
     monkeypatch.setattr(importlib.import_module("leakscan.jobs.compare"), "load_encoder", loaded_once)

@@ -21,6 +21,7 @@ from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_models import models_app
 from leakscan.cli.run_train import train_command
+from leakscan.engines.allocator import keep_freed_memory
 from leakscan.errors import LeakscanError
 
 INTERRUPTED = 130  # as shells report Ctrl-C
@@ -99,6 +100,7 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_freed_memory()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

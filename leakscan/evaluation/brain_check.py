@@ -202,7 +202,7 @@ def main() -> None:
         if group != before:
             print(group)
             before = group
-        print(f"  {how:6} {system:31} {_said(found)}", flush=True)
+        print(f"  {how:6} {system:33} {_said(found)}", flush=True)
 
 
 def _said(found: Figures) -> str:

@@ -25,7 +25,8 @@ class Verification:
             (``hflip``, ``vflip``, ``rot90``, ``rot180``, ``rot270``, ``transpose``, ``antitranspose``,
             ``invert``, ``crop``, ``scale``, ``stretch``, ``rotate``, ``grey``; for volumes
             ``flip-x``..., ``permute``, ``moved``), turns being counter-clockwise; empty for none.
-        overlap: share of the smaller image (in the aligned frame) that the other covers, 0..1.
+        overlap: share of the smaller image (in the aligned frame) that the other covers, 0..1; 0 for volumes
+            that show two acquisitions.
     """
 
     same_image: bool

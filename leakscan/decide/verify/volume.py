@@ -72,11 +72,12 @@ def verify_volumes(a: VolumeFeatures, b: VolumeFeatures) -> Verification:
     found = _compared(a, b) if a.key <= b.key else _turned_round(_compared(b, a))
     if found is None:
         return NOT_ALIGNED
-    covered, grey = _overlap(a, b, found.fit.matrix)
     correlation = min(found.fit.correlation, 1.0)
-    alike = correlation >= _SAME and found.weak >= _SAME_WEAK
+    if correlation < _SAME or found.weak < _SAME_WEAK:
+        return Verification(False, correlation, 0, "", 0.0)
+    covered, grey = _overlap(a, b, found.fit.matrix)
     return Verification(
-        same_image=alike and max(covered) >= _LEAST_OVERLAP,
+        same_image=max(covered) >= _LEAST_OVERLAP,
         correlation=correlation,
         inliers=0,
         transform=_words(a, b, found.fit.matrix, min(covered), grey),
@@ -110,6 +111,8 @@ def _measured(a: VolumeFeatures, b: VolumeFeatures, fit: Fit, scales: Matrix) ->
         return _Compared(fit, -1.0)
     if not 1 / _RESAMPLED < scales[2] <= scales[0] < _RESAMPLED:
         return _at_one_resolution(a, b, fit)
+    if fit.correlation < _SAME:
+        return _Compared(fit, -1.0)
     contrasts = a.contrast.astype(np.float32), b.contrast.astype(np.float32)
     return _Compared(fit, _weak_part(contrasts[0], a.mask, contrasts[1], fit.matrix))
 

@@ -13,10 +13,11 @@ from leakscan.decide.verify.volume_features import Floats, Matrix, VolumeFeature
 
 _TRIED = 4  # orientations
 _COARSE_STEPS = 12
+_PROBING_STEPS = 4
 _FINE_STEPS = 25
 _STILL = 0.01  # voxels: a step that moves nothing further ends the refinement
 _DAMPING = 1e-3
-_ENOUGH_POINTS = 15_000  # of a template are enough to find twelve numbers
+_ENOUGH_POINTS = 5_000  # of a template are enough to find twelve numbers
 _LEAST_SHARE = 0.2  # of the template that must stay inside the other
 _WORTHWHILE = 0.004  # gain of correlation in four steps
 _SCALE_DIFFERS = 1.08  # ratio of spreads from which a lost or wrong spacing is tried
@@ -75,18 +76,20 @@ def align(a: VolumeFeatures, b: VolumeFeatures, likely: list[tuple[float, Matrix
     coarse = [coarse_a.fit(b.broad, half @ start @ double, _COARSE_STEPS) for start in starts]
     coarse.sort(key=lambda fit: -fit.correlation)
     fine_a = _Template.of(a.contrast, a.mask)
-    best = Fit(np.eye(4), -1.0)
-    for fit in coarse[:2]:
-        if fit.correlation < coarse[0].correlation - 0.1:
-            continue
-        found = fine_a.fit(b.contrast, double @ fit.matrix @ half, _FINE_STEPS)
-        best = max(best, found, key=lambda entry: entry.correlation)
-    return best
+    # The likelier two show within a few steps which of them is right; only that one goes all the way.
+    probed = [
+        fine_a.fit(b.contrast, double @ fit.matrix @ half, _PROBING_STEPS)
+        for fit in coarse[:2]
+        if fit.correlation >= coarse[0].correlation - 0.1
+    ]
+    best = max(probed, key=lambda fit: fit.correlation)
+    return fine_a.measured(b.contrast, fine_a.fit(b.contrast, best.matrix, _FINE_STEPS))
 
 
 def refine(fixed: Floats, mask: npt.NDArray[np.bool_], moving: Floats) -> Fit:
     """Refines from identity: both contrasts are on one grid already."""
-    return _Template.of(fixed, mask).fit(moving, np.eye(4), _FINE_STEPS)
+    template = _Template.of(fixed, mask)
+    return template.measured(moving, template.fit(moving, np.eye(4), _FINE_STEPS))
 
 
 def _about(linear: Matrix, centre_a: Matrix, centre_b: Matrix) -> Matrix:
@@ -146,7 +149,10 @@ class _Template:
         return cls(points, values[mask], jacobian, middle.astype(np.float64), reach)
 
     def fit(self, contrast: npt.NDArray[np.floating], start: Matrix, steps: int) -> Fit:
-        """Inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004) on normalised contrast."""
+        """Inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004) on normalised contrast.
+
+        The correlation is that of ``_ENOUGH_POINTS`` points.
+        """
         moving = contrast.astype(np.float32)
         thin = max(1, len(self.points) // _ENOUGH_POINTS)
         part = _Template(
@@ -164,7 +170,11 @@ class _Template:
                     break
                 lately = best.correlation
             matrix = following
-        return Fit(best.matrix, self.step(moving, best.matrix)[0]) if thin > 1 else best
+        return best
+
+    def measured(self, contrast: npt.NDArray[np.floating], fit: Fit) -> Fit:
+        """The fit with its correlation on all points, not only on those that found it."""
+        return Fit(fit.matrix, self.step(contrast.astype(np.float32), fit.matrix)[0])
 
     def step(self, moving: Floats, matrix: Matrix) -> tuple[float, Matrix, float]:
         """Correlation under ``matrix``, the next matrix, and by how many voxels that moves things."""

@@ -136,11 +136,12 @@ class BrainNet(nn.Module):
     def upright(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """:meth:`aligned`; a volume that fits badly counts back to front or upside down if it fits so."""
         known, fit = self.aligned(volumes)
-        doubtful = torch.nonzero(fit < _SURE)[:, 0]
-        for axes in _FLIPS if len(doubtful) else ():
-            turned, turned_fit = self.aligned(volumes[doubtful].flip(axes))
-            better = turned_fit >= fit[doubtful].clamp(min=_SURE)
-            known[doubtful[better]], fit[doubtful[better]] = turned[better], turned_fit[better]
+        for axes in _FLIPS:
+            doubtful = torch.nonzero(fit < _SURE)[:, 0]
+            if len(doubtful):
+                turned, turned_fit = self.aligned(volumes[doubtful].flip(axes))
+                better = turned_fit >= _SURE
+                known[doubtful[better]], fit[doubtful[better]] = turned[better], turned_fit[better]
         return known, fit
 
     def inside(self, maps: torch.Tensor) -> torch.Tensor:
@@ -169,12 +170,12 @@ class BrainNet(nn.Module):
 
     def placed(self, volume: torch.Tensor) -> Placed:
         """What a second look needs of one volume ``(1, 1, *SHAPE)``; upright as in :meth:`upright`."""
-        best, best_fit = self._placed(volume)
-        for axes in _FLIPS if best_fit < _SURE else ():
+        found, fit = self._placed(volume)
+        for axes in _FLIPS if fit < _SURE else ():
             turned, fit = self._placed(volume.flip(axes))
-            if fit >= max(best_fit, _SURE):
-                best, best_fit = turned, fit
-        return best
+            if fit >= _SURE:
+                return turned
+        return found
 
     def _placed(self, volume: torch.Tensor) -> tuple[Placed, float]:
         maps = self.tissue_maps(volume)
