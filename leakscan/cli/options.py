@@ -60,7 +60,7 @@ ShowSubjects = Annotated[bool, typer.Option("--show-subjects", help="Write decla
 HidePaths = Annotated[bool, typer.Option("--hide-paths", help="Write no paths (they can identify people).")]
 MaxPairs = Annotated[int, typer.Option("--max-pairs", help="Most candidate pairs for two sources.", min=1)]
 VerifySeconds = Annotated[
-    float, typer.Option("--verify-seconds", help="Time for verifying the pairs of two sources.", min=0)
+    float, typer.Option("--verify-seconds", help="Time for looking at the pixels of all pairs.", min=0)
 ]
 FailOn = Annotated[
     str,

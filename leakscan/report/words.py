@@ -66,10 +66,10 @@ def person_words(test: PersonTest) -> list[str]:
     if test.few_people:
         expected, _, most = test.review_false
         words.append(
-            f"The review list holds similarities of {test.review_score:.2f} and more. By a distribution that "
-            f"reaches far beyond what was measured, {expected:.2g} of its pairs are expected to be false; "
-            f"by what was measured, {most:.2g} at most. {_share(test.missed_review)} of repeated subjects "
-            "lie below it."
+            f"The review list holds similarities of {test.review_score:.4f} and more. By a distribution that "
+            f"reaches far beyond what was measured, {expected:.2g} false pairs are expected on it; by what "
+            f"was measured, {most:.2g} at most. {_share(test.missed_review)} of repeated subjects lie below "
+            "it, as far as scans that a generator made of few people tell."
         )
         return words
     words.append(

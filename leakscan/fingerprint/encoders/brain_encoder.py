@@ -23,8 +23,8 @@ class BrainEncoder:
     """Volumes in, fingerprints out; see the protocol ``Encoder``.
 
     What is no brain is told by its tissues: brought to their place, they do not look like the average
-    brain. ``quality`` is that correlation, -1..1. A volume that fits badly is tried back to front and
-    upside down, as a wrong header leaves it; a mirrored one fits as well as it is.
+    brain. ``quality`` is that correlation, -1..1. A volume that fits badly is tried flipped along y,
+    z or both, as a wrong header leaves it; one flipped along x, a mirror image, fits as well as it is.
 
     Args:
         card: of the encoder.

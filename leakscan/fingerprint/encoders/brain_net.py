@@ -28,7 +28,7 @@ MAP_CHANNELS = TISSUE_CHANNELS - 1
 _IN_BRAIN = 0.02  # share of tissue in the average brain from which a voxel belongs to it
 _BRAIN = 0.5  # share from which it is hardly ever air
 _AIR = 0.02  # grey level up to which a voxel shows nothing
-_FLIPS = ((3,), (4,), (3, 4))  # of (n, 1, x, y, z): back to front, upside down, both
+_FLIPS = ((3,), (4,), (3, 4))  # of (n, 1, x, y, z): along y, z, both; along x it is mirrored, and fits
 _SURE = 0.8  # fit from which a volume lies as its header says; 95 % of people's originals have 0.83 and more
 _FOLDS_COUNT = 16.0  # how much the folds count in a similarity, where the tissues count 1
 
