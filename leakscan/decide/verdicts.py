@@ -13,7 +13,7 @@ from leakscan import tables
 from leakscan.decide.verify import Verification
 from leakscan.errors import StoreError
 
-VERSION = "verify-1"
+VERSION = "verify-2"
 """Changes whenever a verifier may decide otherwise."""
 
 VERDICTS = tables.table_schema(
