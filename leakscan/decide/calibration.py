@@ -34,7 +34,7 @@ REVIEW_EXPECTED_FALSE = 20.0
 """Pairs go to review while at most this many false ones are expected among them."""
 
 LOOK_P = 1e-2
-"""Pairs whose score has at most this p-value get a second look at their anatomy."""
+"""Pairs whose score has at most this p-value get a second look."""
 
 _DRAWS = 500
 _ROUNDING = 1e-6  # of scores that were stored as float32 or went through a p-value and back
@@ -49,13 +49,13 @@ class Genuine:
     Attributes:
         score: ``(g,)`` float32.
         owner: ``(g,)`` int32, the subject of each pair; subjects count alike.
-        anatomy: ``(g, 2)`` float32 anatomy score and shared pixels, NaN where nobody looked; ``None``
-            where nobody looked at any.
+        found: ``(g,)`` float32 what a second look found, NaN where nobody looked; ``None`` where nobody
+            looked at any.
     """
 
     score: npt.NDArray[np.float32]
     owner: npt.NDArray[np.int32]
-    anatomy: npt.NDArray[np.float32] | None = None
+    found: npt.NDArray[np.float32] | None = None
 
     def missed(self, score: float) -> tuple[float, float, float]:
         """False non-match rate of the fingerprint alone: :meth:`share` of the pairs below a score."""
@@ -94,9 +94,10 @@ class Calibration:
         tail: of the normalised scores of known-different subjects.
         genuine: of the normalised scores of known-same subjects.
         decides: whether there were people enough for a score alone to prove anything.
-        joint: what score and anatomy say together; ``None`` where no pair gets a second look.
+        joint: what score and finding say together; ``None`` where no pair gets a second look.
         joint_tail: of the joint ratios of known-different subjects, looked at or not as in a run.
         look_p: p-value of the score from which pairs get the second look.
+        look: digest of the look that ``joint`` was fitted with.
     """
 
     encoder: str
@@ -109,13 +110,14 @@ class Calibration:
     joint: JointEvidence | None = None
     joint_tail: Tail | None = None
     look_p: float = LOOK_P
+    look: str = ""
 
     @property
     def looks(self) -> bool:
-        """Whether pairs get a second look at their anatomy."""
+        """Whether pairs get a second look."""
         return self.joint is not None and self.joint_tail is not None
 
-    def p_value(self, score: npt.ArrayLike, anatomy: npt.ArrayLike | None = None) -> Floats:
+    def p_value(self, score: npt.ArrayLike, found: npt.ArrayLike | None = None) -> Floats:
         """False match rates of pairs, some of which were looked at.
 
         A pair that nobody looked at keeps the rate of its score. One that was looked at has the rate at
@@ -128,18 +130,18 @@ class Calibration:
 
         Args:
             score: ``(n,)`` normalised scores.
-            anatomy: ``(n, 2)`` anatomy score and shared pixels, NaN where nobody looked. It counts only
-                where ``score`` is one that gets a second look.
+            found: ``(n,)`` what a second look found, NaN where nobody looked. It counts only where
+                ``score`` is one that gets a second look.
 
         Returns:
             ``(n,)``, none below the floor of the tail it comes from.
         """
         scores = np.asarray(score, np.float64)
         p = self.tail.p_value(scores)
-        if anatomy is None or self.joint is None or self.joint_tail is None:
+        if found is None or self.joint is None or self.joint_tail is None:
             return p
-        seen = np.asarray(anatomy, np.float64).reshape(-1, 2)
-        looked = np.isfinite(seen[:, 0]) & (p <= self.look_p * (1.0 + _ROUNDING))
+        seen = np.asarray(found, np.float64)
+        looked = np.isfinite(seen) & (p <= self.look_p * (1.0 + _ROUNDING))
         p[looked] = self.joint_tail.p_value(self.joint.llr(scores[looked], seen[looked]))
         return p
 
@@ -154,11 +156,12 @@ class Calibration:
         Returns:
             ``(rate, low, high)``; NaN where there are no genuine pairs.
         """
-        found = self.tail.p_value(self.genuine.score)
-        if self.genuine.anatomy is not None:
-            reached = (found <= reach)[:, None]
-            found = self.p_value(self.genuine.score, np.where(reached, self.genuine.anatomy, np.nan))
-        return self.genuine.share(found > p * (1.0 + _ROUNDING))
+        p_values = self.tail.p_value(self.genuine.score)
+        if self.genuine.found is not None:
+            p_values = self.p_value(
+                self.genuine.score, np.where(p_values <= reach, self.genuine.found, np.nan)
+            )
+        return self.genuine.share(p_values > p * (1.0 + _ROUNDING))
 
 
 def against_cohort(
@@ -196,14 +199,15 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
             "joint": calibration.joint.to_json(),
             "joint_tail": calibration.joint_tail.to_json(),
             "look_p": calibration.look_p,
+            "look": calibration.look,
         }
     tensors: dict[str, npt.NDArray[Any]] = {
         "cohort": np.ascontiguousarray(calibration.cohort),
         "genuine_score": np.ascontiguousarray(calibration.genuine.score),
         "genuine_owner": np.ascontiguousarray(calibration.genuine.owner),
     }
-    if calibration.genuine.anatomy is not None:
-        tensors["genuine_anatomy"] = np.ascontiguousarray(calibration.genuine.anatomy)
+    if calibration.genuine.found is not None:
+        tensors["genuine_found"] = np.ascontiguousarray(calibration.genuine.found)
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,11 +250,12 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             tensors["cohort"],
             int(about["top"]),
             Tail.from_json(about["tail"]),
-            Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_anatomy")),
+            Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_found")),
             bool(about["decides"]),
             JointEvidence.from_json(about["joint"]) if "joint" in about else None,
             Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
             float(about.get("look_p", LOOK_P)),
+            str(about.get("look", "")),
         )
     except FileNotFoundError:
         raise ModelError(f"There is no calibration {path}.", "leakscan calibrate SOURCE -o FILE") from None

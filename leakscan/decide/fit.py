@@ -64,7 +64,7 @@ def fit_calibration(
         subjects: ``(n,)``, none unknown.
         more_prints: of further people, for genuine pairs only.
         more_subjects: their subjects.
-        look: compares the anatomy of pairs of ``prints``; without it, or where too few people were
+        look: looks at pairs of ``prints``; without it, or where too few people were
             looked at, the calibration has no second look.
         more_look: the same for ``more_prints``; their genuine pairs count only if both are given.
 
@@ -90,14 +90,14 @@ def fit_calibration(
     if look is None or None in looks:
         return Calibration(encoder, source, cohort, top, tail, genuine)
     impostors = look_at_impostors(sample, tail, look)
-    anatomy = [
-        _anatomy(own, tail, impostors.look_p, how)
+    findings = [
+        _found(own, tail, impostors.look_p, how)
         for own, how in zip(sets, looks, strict=True)
         if how is not None
     ]
-    seen = replace(genuine, anatomy=np.concatenate(anatomy).astype(np.float32))
+    seen = replace(genuine, found=np.concatenate(findings).astype(np.float32))
     fitted = fit_look(
-        impostors, genuine.score.astype(np.float64), genuine.owner.astype(np.int64), np.concatenate(anatomy)
+        impostors, genuine.score.astype(np.float64), genuine.owner.astype(np.int64), np.concatenate(findings)
     )
     if fitted is None:
         return Calibration(encoder, source, cohort, top, tail, genuine)
@@ -124,9 +124,9 @@ def _joined(sets: list[GenuinePairs]) -> Genuine:
     return Genuine(np.concatenate([pairs.score for pairs in sets]), np.concatenate(owners))
 
 
-def _anatomy(pairs: GenuinePairs, tail: Tail, look_p: float, look: Look) -> npt.NDArray[np.float64]:
-    """``(g, 2)`` of the pairs whose score gets them a second look; NaN for the others."""
-    out = np.full((len(pairs.score), 2), np.nan)
+def _found(pairs: GenuinePairs, tail: Tail, look_p: float, look: Look) -> npt.NDArray[np.float64]:
+    """``(g,)`` of the pairs whose score gets them a second look; NaN for the others."""
+    out = np.full(len(pairs.score), np.nan)
     high = np.flatnonzero(tail.p_value(pairs.score) <= look_p)
     if len(high):
         out[high] = look(pairs.images[high])

@@ -1,4 +1,4 @@
-"""Fits the second look: what score and anatomy say together, and how often strangers reach that.
+"""Fits the second look: what score and finding say together, and how often strangers reach that.
 
 The impostors go through the steps of a run. Those whose score is high enough are looked at, the others
 keep the ratio of their score alone, and one tail is fitted to the ratios of all.
@@ -22,11 +22,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 Look = Callable[[Ints], Floats]
-"""From pairs ``(n, 2)`` of images to ``(n, 2)`` anatomy score and shared pixels, NaN where it cannot look."""
+"""From pairs ``(n, 2)`` of images to what a second look finds ``(n,)``, NaN where it cannot look."""
 
 MOST_LOOKS = 16_000
-"""Impostor pairs that are looked at; 9 ms each."""
-_LEAST_GENUINE = 30  # subjects behind the four numbers of the joint ratio
+"""Impostor pairs that are looked at."""
+_LEAST_GENUINE = 30  # subjects behind the numbers of the joint ratio
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class LookedAt:
     Attributes:
         sample: with the drawn pairs only, their weights scaled to stand for all.
         looked: ``(e,)`` bool, which of them were.
-        anatomy: ``(e, 2)`` anatomy score and shared pixels, NaN where nobody looked.
+        found: ``(e,)`` what was seen, NaN where nobody looked.
         look_p: p-value of the score from which pairs were looked at.
         support: the share of what the pairs above that score could tell that the drawn ones tell, 0..1.
     """
 
     sample: ImpostorSample
     looked: npt.NDArray[np.bool_]
-    anatomy: Floats
+    found: Floats
     look_p: float
     support: float
 
@@ -80,7 +80,7 @@ def look_at_impostors(
         support = min(1.0, _effective(times) / _effective(weight))
     order = np.argsort(sample.images[chosen, 0], kind="stable")  # films are described once
     chosen, times = chosen[order], times[order]
-    found = np.asarray(look(sample.images[chosen].astype(np.int64)), np.float64).reshape(-1, 2)
+    seen = np.asarray(look(sample.images[chosen].astype(np.int64)), np.float64)
     low = np.flatnonzero(sample.score < cut)
     keep = np.concatenate([chosen, low])
     images = sample.images[keep]
@@ -92,41 +92,39 @@ def look_at_impostors(
         weight=np.concatenate([times, sample.weight[low]]),
         images=images,
     )
-    anatomy = np.full((len(keep), 2), np.nan)
-    anatomy[: len(chosen)] = found
+    found = np.full(len(keep), np.nan)
+    found[: len(chosen)] = seen
     look_p = float(tail.p_value(np.array([cut]))[0])
-    return LookedAt(kept, np.isfinite(anatomy[:, 0]), anatomy, look_p, support)
+    return LookedAt(kept, np.isfinite(found), found, look_p, support)
 
 
-def fit_look(
-    impostors: LookedAt, z: Floats, owner: Ints, anatomy: Floats
-) -> tuple[JointEvidence, Tail] | None:
+def fit_look(impostors: LookedAt, z: Floats, owner: Ints, found: Floats) -> tuple[JointEvidence, Tail] | None:
     """The joint ratio and the tail of its impostors.
 
-    The ratio's four numbers come from the same impostors as the tail; thousands of pairs leave that
+    The ratio's numbers come from the same impostors as the tail; thousands of pairs leave that
     no room to matter.
 
     Args:
         impostors: from :func:`look_at_impostors`.
         z: ``(g,)`` normalised scores of genuine pairs.
         owner: ``(g,)`` their subjects.
-        anatomy: ``(g, 2)``, NaN where nobody looked.
+        found: ``(g,)``, NaN where nobody looked.
 
     Returns:
         ``None`` where too few people were looked at, or the ratio does not rise with the score.
     """
-    seen = np.isfinite(anatomy[:, 0])
+    seen = np.isfinite(found)
     people, code, pairs = np.unique(owner[seen], return_inverse=True, return_counts=True)
     sample, looked = impostors.sample, impostors.looked
     if len(people) < _LEAST_GENUINE or np.count_nonzero(looked) < LEAST_SUBJECTS:
         return None
     joint = fit_joint(
         np.concatenate([z[seen], sample.score[looked]]),
-        np.concatenate([anatomy[seen], impostors.anatomy[looked]]),
+        np.concatenate([found[seen], impostors.found[looked]]),
         np.concatenate([np.ones(len(code), bool), np.zeros(int(looked.sum()), bool)]),
         np.concatenate([1.0 / pairs[code], sample.weight[looked]]),
     )
-    if joint.score <= 0:
+    if joint.score <= 0 or joint.alone_score <= 0:
         return None
     try:
         return joint, joint_tail(impostors, joint)
@@ -144,8 +142,8 @@ def joint_tail(impostors: LookedAt, joint: JointEvidence) -> Tail:
         SourceError: too few ratios are that high, or they do not vary.
     """
     sample = impostors.sample
-    ratio = joint.llr(sample.score, impostors.anatomy)
-    unseen = joint.llr(sample.score, np.full_like(impostors.anatomy, np.nan))
+    ratio = joint.llr(sample.score, impostors.found)
+    unseen = joint.llr(sample.score, np.full_like(impostors.found, np.nan))
     turning = float(unseen[~impostors.looked].max(initial=float(unseen.min())))
     share = float(sample.weight[ratio > turning].sum()) / sample.n_subject_pairs
     if share <= 0:
@@ -160,7 +158,7 @@ def _of_ratios(sample: ImpostorSample, ratio: Floats, joint: JointEvidence) -> I
     """The sample with ratios for scores; looked-at pairs that fell below the cut are only counted."""
     if not len(sample.mass):
         return replace(sample, score=ratio)
-    edges = joint.bias + joint.score * sample.edges
+    edges = joint.alone_bias + joint.alone_score * sample.edges
     fell = ratio < edges[-1]
     counted = np.histogram(np.clip(ratio[fell], edges[0], None), edges, weights=sample.weight[fell])[0]
     return replace(

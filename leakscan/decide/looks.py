@@ -1,38 +1,28 @@
-"""Remembers how the anatomy of two pictures agrees, so that a pair is looked at once.
+"""Remembers what a second look at two pictures found, so that a pair is looked at once.
 
-As with verdicts, what was found belongs to two pixel hashes and to the version of the comparison.
+As with verdicts, a finding belongs to two pixel hashes and to the digest of the network that looked.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 
 from leakscan import tables
-from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.errors import StoreError
 
-VERSION = "look-1"
-"""Changes whenever the comparison may find otherwise."""
+VERSION = "look-2"
+"""Changes whenever one network may find otherwise."""
 
 LOOKS = tables.table_schema(
     "looks",
-    [
-        ("version", pa.string()),
-        ("a", pa.string()),
-        ("b", pa.string()),
-        ("matches", pa.int32()),
-        ("candidates", pa.int32()),
-        ("score", pa.float64()),
-        ("shared_px", pa.int32()),
-    ],
+    [("version", pa.string()), ("a", pa.string()), ("b", pa.string()), ("found", pa.float32())],
 )
 
 
 class LookCache:
-    """Looks by pair of pictures; the order of the two does not matter.
+    """Findings by the look and the pair of pictures; the order of the two does not matter.
 
     Args:
         path: Parquet file to keep them in; ``None`` keeps nothing beyond the run. A damaged file
@@ -41,25 +31,33 @@ class LookCache:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._known: dict[tuple[str, str], AnatomyMatch] = {}
+        self._known: dict[tuple[str, str, str], float] = {}
         self._changed = False
         if path is not None and path.is_file():
             try:
                 rows = tables.read(path, LOOKS).to_pylist()
             except StoreError:
                 rows = []
-            for row in rows:
-                version, a, b = (row.pop(name) for name in ("version", "a", "b"))
-                if version == VERSION:
-                    self._known[a, b] = AnatomyMatch(**row)
+            # Of other versions: forgotten. Of other looks of this version: kept for whoever uses them.
+            self._known = {
+                (r["version"], r["a"], r["b"]): r["found"]
+                for r in rows
+                if r["version"].startswith(VERSION + "|")
+            }
 
-    def get(self, a: str, b: str) -> AnatomyMatch | None:
-        """What is known of a pair."""
-        return self._known.get((min(a, b), max(a, b)))
+    def get(self, look: str, a: str, b: str) -> float | None:
+        """What is known of a pair.
 
-    def add(self, a: str, b: str, match: AnatomyMatch) -> None:
-        """Remembers a look."""
-        self._known[min(a, b), max(a, b)] = match
+        Args:
+            look: digest of the look.
+            a: names a picture.
+            b: likewise.
+        """
+        return self._known.get(_key(look, a, b))
+
+    def add(self, look: str, a: str, b: str, found: float) -> None:
+        """Remembers a finding; arguments of :meth:`get`."""
+        self._known[_key(look, a, b)] = found
         self._changed = True
 
     def save(self) -> None:
@@ -70,6 +68,10 @@ class LookCache:
         """
         if self._path is None or not self._changed:
             return
-        rows = ({"version": VERSION, "a": a, "b": b, **asdict(m)} for (a, b), m in self._known.items())
+        rows = ({"version": v, "a": a, "b": b, "found": f} for (v, a, b), f in self._known.items())
         tables.write(tables.from_rows(rows, LOOKS), self._path)
         self._changed = False
+
+
+def _key(look: str, a: str, b: str) -> tuple[str, str, str]:
+    return f"{VERSION}|{look}", min(a, b), max(a, b)

@@ -13,6 +13,7 @@ import numpy as np
 
 from leakscan.decide.calibration import Calibration, score_at
 from leakscan.decide.columns import Columns, Known
+from leakscan.decide.film_looks import Looker
 from leakscan.decide.folds import FoldEncoder, look_at_folds
 from leakscan.decide.gather import Work, gather
 from leakscan.decide.looks import LookCache
@@ -109,9 +110,12 @@ def compare_datasets(
     progress: Progress,
     looks: LookCache | None = None,
     encoders: Mapping[str, FoldEncoder] | None = None,
+    lookers: Mapping[str, Looker] | None = None,
 ) -> Comparison:
     """:func:`compare_all` of two datasets."""
-    found = compare_all([a, b], cards, calibrations, options, verdicts, engine, progress, looks, encoders)
+    found = compare_all(
+        [a, b], cards, calibrations, options, verdicts, engine, progress, looks, encoders, lookers
+    )
     return found[0]
 
 
@@ -125,6 +129,7 @@ def compare_all(
     progress: Progress,
     looks: LookCache | None = None,
     encoders: Mapping[str, FoldEncoder] | None = None,
+    lookers: Mapping[str, Looker] | None = None,
 ) -> list[Comparison]:
     """Decides about every pair of images of every two datasets that has anything in common.
 
@@ -136,8 +141,9 @@ def compare_all(
         verdicts: what was verified before; is added to.
         engine: runs the verification.
         progress: is told.
-        looks: at whose anatomy was looked before; is added to.
+        looks: what second looks found before; is added to.
         encoders: those (name@digest) that can align two volumes to each other.
+        lookers: encoder (name@digest) -> what looks again at pairs of its films.
 
     Returns:
         One comparison for every two datasets, in the order of their combinations.
@@ -158,6 +164,7 @@ def compare_all(
             options,
             looks,
             encoders or {},
+            lookers or {},
             engine,
             progress,
         )
@@ -195,6 +202,7 @@ def _decide(
     options: DecideOptions,
     looks: LookCache,
     encoders: Mapping[str, FoldEncoder],
+    lookers: Mapping[str, Looker],
     engine: Engine,
     progress: Progress,
 ) -> Comparison:
@@ -207,16 +215,14 @@ def _decide(
     scored = score_persons(
         side_a, side_b, known.a.subjects(), known.b.subjects(), work.pairs, settled, calibrations
     )
-    seen = look_again(scored, work.pairs, known, looks, engine, options.decode, seconds, progress)
+    seen = look_again(scored, work.pairs, known, lookers, looks, engine, options.decode, seconds, progress)
     evidence, persons = decide_persons(scored, seen, len(work.pairs))
     reviewed = np.flatnonzero(evidence.review)
     reviewed = reviewed[np.argsort(-evidence.score[reviewed], kind="stable")].tolist()
     left = max(0.0, seconds - (time.monotonic() - began))
     folds = look_at_folds(reviewed, work.pairs, known, encoders, options.decode, left, progress)
     judged = time.monotonic()
-    rows, n_rows = strongest(
-        rows_of(work, verifications, seen, folds, known, evidence, persons), options.max_pairs
-    )
+    rows, n_rows = strongest(rows_of(work, verifications, folds, known, evidence, persons), options.max_pairs)
     too_many = n_rows - len(rows) + work.ids_cut
     return Comparison(
         known.a.dataset.name,

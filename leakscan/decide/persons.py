@@ -24,7 +24,6 @@ from leakscan.decide.discovery import (
 )
 from leakscan.decide.scored import CHECKABLE_SUBJECTS, Scored
 from leakscan.decide.tail import Tail
-from leakscan.decide.verify.anatomy import AnatomyMatch
 
 LOOSE_FMR = 1e-3
 """Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
@@ -93,11 +92,13 @@ class PersonEvidence:
 
     Attributes:
         score: ``(n,)`` normalised similarity of the two pictures.
-        p_value: ``(n,)`` false match rate at the fused score of their subjects, with what was seen of
-            their anatomy.
+        p_value: ``(n,)`` false match rate at the fused score of their subjects, with what a second look
+            found.
         q_value: ``(n,)`` false discovery rate if pairs up to this one are called leaks.
         leak: ``(n,)`` bool.
         review: ``(n,)`` bool.
+        look_gain: ``(n,)`` what the second look added to the log-likelihood ratio of one person, in nats; NaN
+            where it had no say.
     """
 
     score: Floats
@@ -105,52 +106,46 @@ class PersonEvidence:
     q_value: Floats
     leak: npt.NDArray[np.bool_]
     review: npt.NDArray[np.bool_]
+    look_gain: Floats
 
 
 def decide_persons(
-    scored: Sequence[Scored], looks: Mapping[int, AnatomyMatch], n_pairs: int
+    scored: Sequence[Scored], looks: Mapping[int, float], n_pairs: int
 ) -> tuple[PersonEvidence, list[PersonTest]]:
     """Decides about all pairs of pictures whether they show one person.
 
     Args:
         scored: from ``score_persons``.
-        looks: position of a pair -> how the anatomy of its pictures agrees.
+        looks: position of a pair -> what a second look found.
         n_pairs: pairs in all.
 
     Returns:
         The evidence by pair, and one summary for every encoder that compared anything.
     """
-    score, p_value, q_value = (np.full(n_pairs, np.nan) for _ in range(3))
+    score, p_value, q_value, look_gain = (np.full(n_pairs, np.nan) for _ in range(4))
     leak, review = (np.zeros(n_pairs, np.bool_) for _ in range(2))
-    evidence = PersonEvidence(score, p_value, q_value, leak, review)
-    return evidence, [_test(one, _anatomy(one, looks), evidence) for one in scored]
+    evidence = PersonEvidence(score, p_value, q_value, leak, review, look_gain)
+    return evidence, [_test(one, _findings(one, looks), evidence) for one in scored]
 
 
-def _anatomy(scored: Scored, looks: Mapping[int, AnatomyMatch]) -> Floats:
-    """``(m, 2)`` anatomy score and shared pixels; a look at two subjects holds for all their pictures."""
-    out = np.full((len(scored.at), 2), np.nan)
-    codes = scored.pair_of_subjects
-    seen = {
-        code: (found.score, found.shared_px)
-        for code, found in zip(codes.tolist(), map(looks.get, scored.at.tolist()), strict=True)
-        if found is not None
-    }
-    for position, code in enumerate(codes.tolist()) if seen else ():
-        out[position] = seen.get(code, np.nan)
-    return out
+def _findings(scored: Scored, looks: Mapping[int, float]) -> Floats:
+    """``(m,)``, NaN where nobody looked; a look at two subjects holds for all their pictures."""
+    codes = scored.pair_of_subjects.tolist()
+    seen = {code: looks[at] for code, at in zip(codes, scored.at.tolist(), strict=True) if at in looks}
+    return np.array([seen.get(code, np.nan) for code in codes], np.float64)
 
 
-def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTest:
+def _test(scored: Scored, found: Floats, evidence: PersonEvidence) -> PersonTest:
     """Fills in ``evidence`` at the pairs of ``scored`` and sums it up."""
     calibration, a, b, settled = scored.calibration, scored.a, scored.b, scored.settled
-    p = calibration.p_value(scored.score, anatomy)
+    p = calibration.p_value(scored.score, found)
     q = np.maximum(
         _family_q(scored.code_a, scored.code_b, p, ~settled, scored.open_a, len(b.templates)),
         _family_q(scored.code_b, scored.code_a, p, ~settled, scored.open_b, len(a.templates)),
     )
     due = calibration.looks & ~settled & (calibration.tail.p_value(scored.score) <= calibration.look_p)
     n_due = len(np.unique(scored.pair_of_subjects[due]))
-    n_looked = len(np.unique(scored.pair_of_subjects[due & np.isfinite(anatomy[:, 0])]))
+    n_looked = len(np.unique(scored.pair_of_subjects[due & np.isfinite(found)]))
     looked = n_looked > 0 and n_looked >= _ALL_LOOKED * n_due
     tail = calibration.joint_tail if looked and calibration.joint_tail is not None else calibration.tail
     # The search promises no pairs beyond its radius, so neither does the share of missed subjects.
@@ -174,6 +169,9 @@ def _test(scored: Scored, anatomy: Floats, evidence: PersonEvidence) -> PersonTe
     evidence.score[at] = scored.picture
     evidence.p_value[at], evidence.q_value[at] = p, q
     evidence.leak[at], evidence.review[at] = leak, review
+    if calibration.joint is not None:
+        both, alone = (calibration.joint.llr(scored.score, f) for f in (found, np.full(len(found), np.nan)))
+        evidence.look_gain[at] = np.where(due & np.isfinite(found), both - alone, np.nan)
 
     leak_p = float(p[leak].max()) if leak.any() else None
     waiting = np.sort(p[review])

@@ -16,14 +16,12 @@ from leakscan.decide.persons import PersonEvidence, PersonTest
 from leakscan.decide.relation import Facts, Verdict, judge
 from leakscan.decide.verification import Pixels
 from leakscan.decide.verify import Verification
-from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.types import RELATIONS, Decision
 
 
 def rows_of(
     work: Work,
     verifications: Mapping[int, Verification],
-    looks: Mapping[int, AnatomyMatch],
     folds: Mapping[int, FoldMatch],
     known: Known,
     evidence: PersonEvidence,
@@ -34,7 +32,6 @@ def rows_of(
     Args:
         work: the pairs of pictures.
         verifications: position of a pair -> what was seen of its pixels.
-        looks: position of a pair -> how its anatomy agrees.
         folds: position of a pair -> how its folds agree.
         known: rows of both datasets.
         evidence: what the fingerprints say.
@@ -56,7 +53,7 @@ def rows_of(
                 person=_person(evidence, position),
                 bits=None if np.isnan(work.bits[position]) else int(work.bits[position]),
                 verification=verifications.get(position),
-                anatomy=looks.get(position),
+                look_gain=_known_or_none(evidence.look_gain[position]),
                 folds=folds.get(position),
                 why_unverified=_why_unverified(a.pixels(row_a), b.pixels(row_b))
                 if position not in verifications

@@ -1,20 +1,20 @@
-"""Looks at the anatomy of the pairs whose fingerprints are most alike: best first, within a time."""
+"""Looks again at the pairs of films whose fingerprints are most alike: best first, within a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.anatomy_looks import look_at
 from leakscan.decide.columns import Known
+from leakscan.decide.film_looks import FilmLooks, Looker
 from leakscan.decide.fit_look import Look
 from leakscan.decide.looks import LookCache
 from leakscan.decide.scored import Scored
 from leakscan.decide.verification import Pixels, Task
-from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.types import DecodeOptions, Engine, Progress
 
 Ints = npt.NDArray[np.int64]
@@ -25,73 +25,86 @@ def look_again(
     scored: Sequence[Scored],
     pairs: Ints,
     known: Known,
+    lookers: Mapping[str, Looker],
     cache: LookCache,
     engine: Engine,
     options: DecodeOptions,
     seconds: float,
     progress: Progress,
-) -> dict[int, AnatomyMatch]:
+) -> dict[int, float]:
     """Looks at the best pair of pictures of every two subjects that score high enough.
 
     Args:
         scored: from ``score_persons``.
         pairs: ``(n, 2)`` of pictures.
         known: rows and pixels of both datasets.
+        lookers: encoder -> what looks at pairs of its films.
         cache: what was looked at before; is added to.
-        engine: runs the look.
+        engine: runs the decoding.
         options: for decoding.
         seconds: of wall time; the rest stay unseen.
         progress: is told.
 
     Returns:
-        Position of a pair -> how the anatomy of its two pictures agrees.
+        Position of a pair -> what was found.
     """
-    found: dict[int, AnatomyMatch] = {}
-    tasks: list[Task] = []
-    waiting: list[tuple[int, str, str]] = []
-    for position in due(scored, partial(_names, known, pairs)):
-        (row_a, look_a), (row_b, look_b) = _pictures(pairs, known, position)
-        before = cache.get(look_a, look_b)
-        if before is not None:
-            found[position] = before
+    found: dict[int, float] = {}
+    deadline = time.monotonic() + seconds
+    for one in scored:
+        looker = lookers.get(one.calibration.encoder)
+        if looker is None:
             continue
-        pixels_a, pixels_b = known.a.pixels(row_a), known.b.pixels(row_b)
-        if pixels_a is not None and pixels_b is not None:
-            tasks.append(Task(f"a/{row_a}", f"b/{row_b}", pixels_a, pixels_b, 2))
-            waiting.append((position, look_a, look_b))
-    if tasks:
-        fresh, _ = look_at(tasks, engine, options, seconds, progress)
-        for (position, look_a, look_b), match in zip(waiting, fresh, strict=True):
-            if match is not None:
-                found[position] = match
-                cache.add(look_a, look_b, match)
+        tasks: list[Task] = []
+        waiting: list[tuple[int, str, str]] = []
+        for position in due([one], partial(_names, known, pairs)):
+            (row_a, look_a), (row_b, look_b) = _pictures(pairs, known, position)
+            before = cache.get(looker.digest, look_a, look_b)
+            if before is not None:
+                found[position] = before
+                continue
+            pixels_a, pixels_b = known.a.pixels(row_a), known.b.pixels(row_b)
+            if pixels_a is not None and pixels_b is not None:
+                tasks.append(Task(f"a/{row_a}", f"b/{row_b}", pixels_a, pixels_b, 2))
+                waiting.append((position, look_a, look_b))
+        if tasks:
+            look = FilmLooks(looker, engine, options)
+            fresh = look(tasks, max(0.0, deadline - time.monotonic()), progress)
+            for (position, look_a, look_b), finding in zip(waiting, fresh, strict=True):
+                if finding is not None:
+                    found[position] = finding
+                    cache.add(looker.digest, look_a, look_b, finding)
     return found
 
 
 def look_of(
-    pixels: Sequence[Pixels | None], engine: Engine, options: DecodeOptions, progress: Progress
+    pixels: Sequence[Pixels | None],
+    looker: Looker,
+    engine: Engine,
+    options: DecodeOptions,
+    progress: Progress,
 ) -> Look:
     """Looks at pairs of one set of films, for ``fit_calibration``.
 
     Args:
         pixels: of each film, ``None`` where they are not at hand.
-        engine: runs the looks.
+        looker: looks.
+        engine: runs the decoding.
         options: for decoding.
         progress: is told.
     """
+    films = FilmLooks(looker, engine, options)
 
     def look(pairs: Ints) -> Floats:
-        out = np.full((len(pairs), 2), np.nan)
+        out = np.full(len(pairs), np.nan)
         at, tasks = [], []
         for position, (i, j) in enumerate(pairs.tolist()):
             first, second = pixels[i], pixels[j]
             if first is not None and second is not None:
                 at.append(position)
                 tasks.append(Task(str(i), str(j), first, second, 2))
-        matches, _ = look_at(tasks, engine, options, np.inf, progress)
-        for position, match in zip(at, matches, strict=True):
-            if match is not None:
-                out[position] = match.score, match.shared_px
+        for position, finding in zip(at, films(tasks, np.inf, progress), strict=True):
+            if finding is not None:
+                out[position] = finding
         return out
 
     return look

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from leakscan.decide.verify import NOT_ALIGNED, Verification
-from leakscan.decide.verify.anatomy import AnatomyFeatures
 from leakscan.decide.verify.keypoints import PictureFeatures, describe, glance, worth_a_look
 from leakscan.decide.verify.radiograph import verify_pictures
 from leakscan.decide.verify.volume import verify_volumes
@@ -33,7 +32,7 @@ _KEPT = 3000
 """Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
 _CHUNK = 16  # pairs or pictures a worker gets at a time
 
-Features = PictureFeatures | VolumeFeatures | AnatomyFeatures
+Features = PictureFeatures | VolumeFeatures
 
 
 @dataclass(frozen=True)

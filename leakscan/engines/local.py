@@ -84,7 +84,7 @@ def _context() -> multiprocessing.context.BaseContext:
     whatever state they are, and deadlock.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["leakscan.fingerprint.prepare", "leakscan.decide.anatomy_looks"])
+    context.set_forkserver_preload(["leakscan.fingerprint.prepare", "leakscan.decide.film_looks"])
     return context
 
 

@@ -1,4 +1,4 @@
-"""What the second look at the anatomy adds, and whether its p-values hold.
+"""What the second look adds, and whether its p-values hold.
 
 ``python -m leakscan.evaluation.look_check DATA`` takes the calibration that lies beside an encoder's card,
 and films it was not fitted on: nih test and other hospitals. The scores of either are first mapped by their
@@ -30,6 +30,7 @@ from leakscan.errors import ModelError
 from leakscan.evaluation.metrics import estimate, subject_draws
 from leakscan.evaluation.splits import Split, load_splits, measured_encoder, short
 from leakscan.evaluation.tail_check import LEVELS, bulk_of
+from leakscan.fingerprint.encoders.film_look import load_look
 from leakscan.types import DecodeOptions
 
 Floats = npt.NDArray[np.float64]
@@ -48,7 +49,7 @@ def check(split: Split, calibration: Calibration, look: Look) -> dict[str, Any]:
     Args:
         split: films with their subjects.
         calibration: with a second look; of the encoder that made the fingerprints.
-        look: compares the anatomy of pairs of the films.
+        look: looks at pairs of the films.
     """
     bulk = bulk_of(split, calibration.tail, against_cohort(split.prints, calibration.cohort, calibration.top))
     return {
@@ -70,7 +71,7 @@ def stated_and_actual_with_looks(
     sample = impostor_pairs(split.prints, split.subjects, statistics, keep=10**7)
     mapped = replace(sample, score=bulk.to_tail(sample.score))
     impostors = look_at_impostors(mapped, calibration.tail, look, most=MOST_LOOKS)
-    p = calibration.p_value(impostors.sample.score, impostors.anatomy)
+    p = calibration.p_value(impostors.sample.score, impostors.found)
     rows = []
     for level in LEVELS:
         if level > calibration.look_p or level < tail.floor or level * sample.n_subject_pairs < _LEAST_FALSE:
@@ -100,12 +101,11 @@ def power(split: Split, calibration: Calibration, look: Look, bulk: LocationScal
     pairs = genuine_pairs(split.prints, split.subjects, statistics, _GENUINE_EACH)
     score = bulk.to_tail(pairs.score)
     alone = calibration.tail.p_value(score)
-    anatomy = np.full((len(score), 2), np.nan)
+    findings = np.full(len(score), np.nan)
     due = np.flatnonzero(alone <= calibration.look_p)
-    anatomy[due] = look(pairs.images[due])
-    seen = calibration.p_value(score, anatomy)
-    near = np.where((alone <= LOOSE_FMR)[:, None], anatomy, np.nan)
-    searched = calibration.p_value(score, near)
+    findings[due] = look(pairs.images[due])
+    seen = calibration.p_value(score, findings)
+    searched = calibration.p_value(score, np.where(alone <= LOOSE_FMR, findings, np.nan))
     found = {"score": alone, "with_looks": seen, "with_looks_searched": searched}
     return {
         f"{level:g}": {name: _share(p <= level * (1 + 1e-6), pairs.owner) for name, p in found.items()}
@@ -126,13 +126,18 @@ def main() -> None:
     """Entry point of the module."""
     encoder, folder, arguments = measured_encoder(__doc__)
     calibration = read_calibration(folder / FILE, [encoder.card.encoder])
-    if not calibration.looks:
-        raise ModelError(f"{folder / FILE} has no second look: nothing to measure.")
+    looker = load_look(folder)
+    if not calibration.looks or looker is None:
+        raise ModelError(f"{folder} has no second look: nothing to measure.")
     splits = load_splits(encoder, arguments.data)
     progress = RichProgress(Console(stderr=True), True)
     engine = LocalEngine(arguments.workers)
     found = {
-        name: check(splits[name], calibration, look_of(splits[name].refs, engine, DecodeOptions(), progress))
+        name: check(
+            splits[name],
+            calibration,
+            look_of(splits[name].refs, looker, engine, DecodeOptions(), progress),
+        )
         for name in ("nih_test", "ieee8023")
     }
     print(json.dumps({"encoder": encoder.card.encoder, **found}, indent=1))

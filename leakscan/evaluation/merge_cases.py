@@ -13,21 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.anatomy_looks import look_at
 from leakscan.decide.calibration import Calibration
+from leakscan.decide.film_looks import FilmLooks, Looker
 from leakscan.decide.pairs import HASH_RADIUS
 from leakscan.decide.persons import PersonTest, decide_persons
 from leakscan.decide.scored import score_persons
 from leakscan.decide.second_look import due
-from leakscan.decide.verification import Features, Task
-from leakscan.decide.verify.anatomy import AnatomyMatch
+from leakscan.decide.verification import Task
 from leakscan.evaluation.splits import Split
 from leakscan.match.candidates import Side, find_candidates
 from leakscan.types import DecodeOptions, Engine, ImageRef, Silent
 
 Ints = npt.NDArray[np.int64]
-Looks = Callable[[list[tuple[int, int]]], list[AnatomyMatch | None]]
-"""From pairs of films of a split, best first, to how their anatomy agrees."""
+Looks = Callable[[list[tuple[int, int]]], list[float | None]]
+"""From pairs of films of a split, best first, to what a second look finds."""
 
 FIRST = 100
 """Pairs at the head of the review list that a curator is taken to look at."""
@@ -115,23 +114,21 @@ class RememberedLooks:
 
     Args:
         refs: of the films.
-        engine: runs the looks.
+        looker: looks.
+        engine: runs the decoding.
     """
 
-    def __init__(self, refs: tuple[ImageRef, ...], engine: Engine) -> None:
-        self._refs, self._engine = refs, engine
-        self._known: dict[tuple[int, int], AnatomyMatch | None] = {}
-        self._features: Mapping[str, Features | None] = {}
+    def __init__(self, refs: tuple[ImageRef, ...], looker: Looker, engine: Engine) -> None:
+        self._refs = refs
+        self._look = FilmLooks(looker, engine, DecodeOptions(), kept=len(refs))
+        self._known: dict[tuple[int, int], float | None] = {}
 
-    def __call__(self, films: list[tuple[int, int]]) -> list[AnatomyMatch | None]:
-        """How the anatomy of pairs of films agrees, ``None`` where they cannot be compared."""
+    def __call__(self, films: list[tuple[int, int]]) -> list[float | None]:
+        """What is found of pairs of films, ``None`` where they cannot be compared."""
         keys = [(min(pair), max(pair)) for pair in films]
         fresh = [key for key in dict.fromkeys(keys) if key not in self._known]
         tasks = [Task(str(i), str(j), self._refs[i], self._refs[j], 2) for i, j in fresh]
-        found, self._features = look_at(
-            tasks, self._engine, DecodeOptions(), np.inf, Silent(), self._features, len(self._refs)
-        )
-        self._known |= dict(zip(fresh, found, strict=True))
+        self._known |= dict(zip(fresh, self._look(tasks, np.inf, Silent()), strict=True))
         return [self._known[key] for key in keys]
 
 
@@ -168,11 +165,11 @@ def decide(
         {calibration.encoder: calibration},
     )
     films = np.stack([merge.a[found.a], merge.b[found.b]], axis=1)
-    seen: dict[int, AnatomyMatch] = {}
+    seen: dict[int, float] = {}
     if looks is not None:
         at = due(scored, lambda position: (str(films[position, 0]), str(films[position, 1])))
-        matches = looks([(int(i), int(j)) for i, j in films[at]])
-        seen = {position: match for position, match in zip(at, matches, strict=True) if match is not None}
+        findings = looks([(int(i), int(j)) for i, j in films[at]])
+        seen = {position: found for position, found in zip(at, findings, strict=True) if found is not None}
     evidence, tests = decide_persons(scored, seen, len(films))
     true = codes[films]
     waiting = np.flatnonzero(evidence.review)

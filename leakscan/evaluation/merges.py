@@ -27,6 +27,7 @@ from leakscan.evaluation.merge_cases import Outcome, RememberedLooks, deal, deci
 from leakscan.evaluation.merge_figures import summed_up
 from leakscan.evaluation.splits import Split, load_cohort, load_splits, measured_encoder, short
 from leakscan.evaluation.tail_check import stated_and_actual
+from leakscan.fingerprint.encoders.film_look import load_look
 
 LEAKED = (0.0, 0.01, 0.05, 0.3, 1.0)
 """Share of the subjects that have films on both sides."""
@@ -146,7 +147,9 @@ def main() -> None:
         raise ModelError(f"{folder} has no {FILE}, so nothing would be decided.")
     calibration = read_calibration(folder / FILE, [card.encoder])
     splits, cohort = load_splits(encoder, arguments.data), load_cohort(encoder, arguments.data)
-    looks = RememberedLooks(splits["nih_test"].refs, LocalEngine(arguments.workers))
+    looker = load_look(folder)
+    engine = LocalEngine(arguments.workers)
+    looks = None if looker is None else RememberedLooks(splits["nih_test"].refs, looker, engine)
     loose = score_at(card.impostors, LOOSE_FMR)
     found = measure(splits, calibration, cohort, loose, arguments.merges, looks)
     print(json.dumps({"encoder": card.encoder, **found}, indent=1))

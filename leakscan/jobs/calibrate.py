@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from leakscan.decide.second_look import look_of
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.fingerprint.pipeline import Timings
-from leakscan.jobs.compare import RunOptions, load_calibrations, load_dataset, load_encoders
+from leakscan.jobs.compare import RunOptions, load_calibrations, load_dataset, load_encoders, load_looks
 from leakscan.jobs.places import dataset_names
 from leakscan.match.candidates import distinct_pictures
 from leakscan.types import Progress, Silent
@@ -58,7 +59,8 @@ def calibrate(
             f"{output} exists and is no calibration; it stays as it is.", "Name another file with -o."
         )
     encoders = load_encoders(options)
-    known = load_calibrations(encoders, None)
+    lookers = load_looks(encoders)
+    known = load_calibrations(encoders, None, lookers)
     name = dataset_names([str(source)])[0]
     engine = LocalEngine(options.workers)
     dataset = load_dataset(str(source), name, encoders, options, engine, progress, Timings())
@@ -83,14 +85,15 @@ def calibrate(
     at = np.flatnonzero(labelled & (side.encoder == encoder))
     subjects = np.array([str(names[i]) for i in at.tolist()])
     before = known[encoder]
-    look = None
-    if any(e.card.encoder == encoder and kind == "chest_radiograph" for kind, e in encoders.items()):
-        pixels = [columns.pixels(int(row)) for row in side.rows[at]]
-        if any(where is not None for where in pixels):
-            look = look_of(pixels, engine, options.decode, progress)
+    look, looker = None, lookers.get(encoder)
+    pixels = [columns.pixels(int(row)) for row in side.rows[at]]
+    if looker is not None and any(where is not None for where in pixels):
+        look = look_of(pixels, looker, engine, options.decode, progress)
     fitted = fit_calibration(
         encoder, name, before.cohort, before.top, side.prints(encoder, at), subjects, look=look
     )
+    if fitted.looks and looker is not None:
+        fitted = replace(fitted, look=looker.digest)
     write_calibration(fitted, Path(output))
     if plots is not None:
         from leakscan.report.plots import calibration_plots

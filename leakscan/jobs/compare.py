@@ -18,9 +18,10 @@ from leakscan.decide.pairs import Comparison, DecideOptions, compare_all
 from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
 from leakscan.engines.local import LocalEngine
-from leakscan.errors import UsageError
+from leakscan.errors import ModelError, UsageError
 from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.encoders.film_look import FilmLook, load_look
 from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.pipeline import (
@@ -172,7 +173,8 @@ def decide_and_report(
         nearest_of_all: see ``DecideOptions``.
     """
     cards = {encoder.card.encoder: encoder.card for encoder in encoders.values()}
-    calibrations = load_calibrations(encoders, options.calibration)
+    lookers = load_looks(encoders)
+    calibrations = load_calibrations(encoders, options.calibration, lookers)
     decide = DecideOptions(
         options.same_ids, options.max_pairs, options.verify_seconds, options.decode, nearest_of_all
     )
@@ -180,7 +182,9 @@ def decide_and_report(
     verdicts = VerdictCache(options.cache / "verdicts.parquet")
     looks = LookCache(options.cache / "looks.parquet")
     folds = {e.card.encoder: e for e in encoders.values() if isinstance(e, BrainEncoder)}
-    comparisons = compare_all(datasets, cards, calibrations, decide, verdicts, engine, progress, looks, folds)
+    comparisons = compare_all(
+        datasets, cards, calibrations, decide, verdicts, engine, progress, looks, folds, lookers
+    )
     verdicts.save()
     looks.save()
     outcome = _outcome(datasets, comparisons, options)
@@ -244,15 +248,29 @@ def load_encoders(options: RunOptions) -> dict[Kind, Encoder]:
     return encoders
 
 
-def load_calibrations(encoders: Mapping[Kind, Encoder], own: Path | None) -> dict[str, Calibration]:
+def load_looks(encoders: Mapping[Kind, Encoder]) -> dict[str, FilmLook]:
+    """The second look of every encoder that has one.
+
+    Raises:
+        ModelError: one is damaged.
+    """
+    looks = {encoder.card.encoder: load_look(encoder.folder) for encoder in encoders.values()}
+    return {name: look for name, look in looks.items() if look is not None}
+
+
+def load_calibrations(
+    encoders: Mapping[Kind, Encoder], own: Path | None, looks: Mapping[str, FilmLook]
+) -> dict[str, Calibration]:
     """The calibration of every encoder that has one.
 
     Args:
         encoders: in use.
         own: a user's file, which must belong to one of them.
+        looks: their second looks.
 
     Raises:
-        ModelError: a calibration is damaged, or the user's file belongs to none of the encoders.
+        ModelError: a calibration is damaged or was made with another second look, or the user's file belongs
+            to none of the encoders.
     """
     found = {}
     for encoder in encoders.values():
@@ -262,6 +280,14 @@ def load_calibrations(encoders: Mapping[Kind, Encoder], own: Path | None) -> dic
     if own is not None:
         calibration = read_calibration(own, [encoder.card.encoder for encoder in encoders.values()])
         found[calibration.encoder] = calibration
+    for name, calibration in found.items():
+        have = looks[name].digest if name in looks else "none"
+        if calibration.looks and calibration.look != have:
+            raise ModelError(
+                f"The calibration from {calibration.source} was made with the second look "
+                f"{calibration.look or 'of an earlier leakscan'}, but {name} comes with {have}.",
+                "Calibrate again with leakscan calibrate, or add the model again.",
+            )
     return found
 
 

@@ -80,8 +80,8 @@ def person_words(test: PersonTest) -> list[str]:
     if test.looks_due:
         left = test.looks_due - test.looked
         words.append(
-            f"{test.looked:,} of {test.looks_due:,} pairs of subjects with a high score got a second look at "
-            "their anatomy, which counts in their p-values."
+            f"{test.looked:,} of {test.looks_due:,} pairs of subjects with a high score got a second "
+            "look, which counts in their p-values."
             + (f" The other {left:,} keep the p-value of their score: no pixels, or no time." if left else "")
         )
     if test.first_false:

@@ -155,20 +155,23 @@ def random_patches(films: torch.Tensor) -> torch.Tensor:
     return films
 
 
-def augment(films: torch.Tensor, side: int, kind: Augmentation = "films") -> torch.Tensor:
+def augment(films: torch.Tensor, side: int, kind: Augmentation = "films", mild: float = 0.0) -> torch.Tensor:
     """One random view of every film.
 
     Args:
         films: ``(n, 1, s, s)`` float in 0..1, or volumes ``(n, 1, x, y, z)``.
         side: side of the result; volumes keep their shape.
         kind: ``films`` for all of the above, ``affine`` for the paper's alone.
+        mild: share of the films, 0..1, that ``films`` places by :func:`small_affine` instead.
     """
     if films.ndim == 5:
         return small_affine_3d(films)
     if kind == "affine":
         return small_affine(films, side)
-    films = random_affine(films, side)
-    films = random_local_contrast(films)
+    views = random_affine(films, side)
+    if mild:
+        views = torch.where(_where(films, mild), small_affine(films, side), views)
+    films = random_local_contrast(views)
     films = random_grey_levels(films)
     films = random_resolution(films)
     return random_patches(random_noise(films))

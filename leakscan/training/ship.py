@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +24,15 @@ from torch import nn
 from leakscan.decide.calibration import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration import Calibration, write_calibration
 from leakscan.decide.fit import fit_calibration
-from leakscan.decide.fit_look import Look
 from leakscan.evaluation.encoder_figures import encode_pack, figures
 from leakscan.evaluation.metrics import pair_scores
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_digest, write_card
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.encoders.film_look import FILE as LOOK_FILE
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.training.gate import break_films, fit_gate
+from leakscan.training.looks import PackLooks
 from leakscan.training.pack import Pack
 
 _BATCH = 64
@@ -51,7 +53,7 @@ def ship(
     tests: Mapping[str, Pack],
     training: Mapping[str, Any],
     source: str = "NIH ChestX-ray14, calibration split",
-    looks: tuple[Look, Look] | None = None,
+    looks: PackLooks | None = None,
 ) -> Card:
     """Writes a model folder and returns its card.
 
@@ -68,8 +70,7 @@ def ship(
         tests: films to report on, by name.
         training: what to say of the training, for the card.
         source: of the calibration films, in words.
-        looks: compare the anatomy of pairs of calibration and of validation films; without them the
-            calibration has no second look.
+        looks: the second look to ship, at calibration and validation films; without it there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     films = train.films[np.random.default_rng(0).permutation(len(train.films))]
@@ -96,6 +97,8 @@ def ship(
     )
     card = replace(card, golden=golden_of(inputs, _golden_fingerprints(folder, card, inputs)))
     encoder = TorchEncoder(card, folder)
+    if looks is not None and looks.looker.path.resolve() != (folder / LOOK_FILE).resolve():
+        shutil.copyfile(looks.looker.path, folder / LOOK_FILE)
     fitted = shipped_calibration(encoder, source, calibration, validation, looks)
     write_calibration(fitted, folder / CALIBRATION_FILE)
     card = replace(
@@ -155,7 +158,7 @@ def shipped_calibration(
     source: str,
     calibration: Pack,
     validation: Pack,
-    looks: tuple[Look, Look] | None = None,
+    looks: PackLooks | None = None,
 ) -> Calibration:
     """Tails of the calibration subjects, on plain cosine similarities.
 
@@ -170,7 +173,7 @@ def shipped_calibration(
         validation: films for further genuine pairs.
         looks: as for :func:`ship`.
     """
-    return fit_calibration(
+    fitted = fit_calibration(
         encoder.card.encoder,
         source,
         np.zeros((0, encoder.card.dim), np.float16),
@@ -179,8 +182,9 @@ def shipped_calibration(
         calibration.subjects,
         encode_pack(encoder, validation.films)[0],
         validation.subjects,
-        *(looks or (None, None)),
+        *((looks.calibration, looks.validation) if looks is not None else (None, None)),
     )
+    return replace(fitted, look=looks.looker.digest) if looks is not None and fitted.looks else fitted
 
 
 def _measured(encoder: Encoder, pack: Pack) -> dict[str, Any]:

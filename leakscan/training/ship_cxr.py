@@ -20,7 +20,7 @@ from leakscan.decide.calibration import FILE, Calibration, read_calibration
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.training.gate import brain_slices
-from leakscan.training.looks import look_at_pack
+from leakscan.training.looks import look_at_packs
 from leakscan.training.pack import Pack, join_packs, pack_manifest
 from leakscan.training.ship import ship
 from leakscan.training.start import load_weights
@@ -37,6 +37,7 @@ def ship_cxr(
     architecture: str,
     side: int,
     training: dict[str, Any],
+    look: Path | None,
     workers: int,
     progress: Progress,
 ) -> Card:
@@ -49,6 +50,7 @@ def ship_cxr(
         architecture: of the weights.
         side: of the canonical array in pixels.
         training: what the card says of the training.
+        look: file of the second look; by default that of the installed encoder.
         workers: processes that decode and look.
         progress: is told.
 
@@ -75,7 +77,7 @@ def ship_cxr(
         brain_slices([data / "mri/ixi", data / "mri/ds002748"], "train", side),
         {"nih_test": packed("nih", "test"), "ieee8023": packed("ieee8023", "eval_only")},
         training,
-        looks=(look_at_pack(calibration, workers, progress), look_at_pack(validation, workers, progress)),
+        looks=look_at_packs(look, calibration, validation, workers, progress),
     )
 
 
@@ -113,6 +115,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="efficientnet_lite0")
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--training", type=json.loads, default={}, help="JSON: what the card says of it")
+    parser.add_argument("--look", type=Path, help="file of the second look (default: the installed one)")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     card = ship_cxr(
@@ -122,6 +125,7 @@ def main() -> None:
         given.architecture,
         given.side,
         given.training,
+        given.look,
         given.workers,
         RichProgress(Console(stderr=True), True),
     )

@@ -15,7 +15,7 @@ from leakscan.errors import SourceError, UsageError
 from leakscan.evaluation.drawing_brain import draw_brain
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
-from leakscan.training.looks import look_at_pack
+from leakscan.training.looks import look_at_packs
 from leakscan.training.pack import Pack, join_packs, pack_manifest
 from leakscan.training.run_folder import read_config
 from leakscan.training.ship import ship
@@ -87,7 +87,7 @@ def ship_run(
 
     tests = {TEST: packed(TEST)} if _has(manifests, TEST) else {}
     validation, calibration = packed("val"), packed(CALIBRATION)
-    looks = (look_at_pack(calibration, workers, progress), look_at_pack(validation, workers, progress))
+    looks = look_at_packs(None, calibration, validation, workers, progress)
     ship(
         net.eval(),
         name,

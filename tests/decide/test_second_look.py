@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from conftest import store_rows, unit_vectors
 from made_up_encoder import CARD, ENCODER
 
 from leakscan.decide.calibration import Calibration, against_cohort, read_calibration, write_calibration
+from leakscan.decide.film_looks import FilmLooks
 from leakscan.decide.fit import fit_calibration
 from leakscan.decide.fit_look import look_at_impostors
 from leakscan.decide.impostors import impostor_pairs
@@ -25,7 +27,7 @@ from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.second_look import look_of
 from leakscan.decide.tail import fit_tail
 from leakscan.decide.verdicts import VerdictCache
-from leakscan.decide.verify.anatomy import AnatomyMatch
+from leakscan.decide.verification import Task
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.types import DecodeOptions, Silent
@@ -43,13 +45,13 @@ def crowd(seed: int, subjects: int) -> tuple[npt.NDArray[np.float32], npt.NDArra
     return prints.astype(np.float32), np.array([f"s{i}" for i in range(subjects)] * 2)
 
 
-def bones(names: npt.NDArray[np.str_], seed: int = 0) -> Any:
-    """A look at drawn numbers: pairs of one person match more often."""
+def drawn_look(names: npt.NDArray[np.str_], seed: int = 0) -> Any:
+    """A look at drawn numbers, which are higher for one person."""
 
     def look(pairs: npt.NDArray[np.int64]) -> Floats:
         rng = np.random.default_rng(seed)
         same = names[pairs[:, 0]] == names[pairs[:, 1]]
-        return np.stack([rng.gamma(3.0, 0.15, len(pairs)) + 2.0 * same, np.full(len(pairs), 400.0)], axis=1)
+        return rng.normal(-2.0, 1.0, len(pairs)) + 2.5 * same
 
     return look
 
@@ -57,7 +59,7 @@ def bones(names: npt.NDArray[np.str_], seed: int = 0) -> Any:
 @functools.cache
 def calibration() -> Calibration:
     prints, names = crowd(5, 500)
-    return fit_calibration(ENCODER, "drawn people", COHORT, 200, prints, names, look=bones(names))
+    return fit_calibration(ENCODER, "drawn people", COHORT, 200, prints, names, look=drawn_look(names))
 
 
 def test_the_look_finds_people_that_the_score_misses() -> None:
@@ -75,9 +77,9 @@ def test_p_values_of_other_strangers_are_as_stated_after_the_look() -> None:
     impostors = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200), keep=10**7)
     assert impostors.images is not None
     looked = fitted.tail.p_value(impostors.score) <= fitted.look_p
-    anatomy = np.full((len(looked), 2), np.nan)
-    anatomy[looked] = bones(names, seed=9)(impostors.images[looked].astype(np.int64))
-    p = fitted.p_value(impostors.score, anatomy)
+    found = np.full(len(looked), np.nan)
+    found[looked] = drawn_look(names, seed=9)(impostors.images[looked].astype(np.int64))
+    p = fitted.p_value(impostors.score, found)
     for level in (3e-3, 1e-3, 1e-4):
         rate = float(impostors.weight[p <= level].sum()) / impostors.n_subject_pairs
         assert level / 4 < rate < 2 * level
@@ -87,9 +89,9 @@ def test_no_p_value_passes_the_floor_and_pairs_not_looked_at_keep_theirs() -> No
     fitted = calibration()
     assert fitted.joint_tail is not None
     z = np.array([1.0, 5.0, 40.0])
-    nobody = np.full((3, 2), np.nan)
+    nobody = np.full(3, np.nan)
     np.testing.assert_array_equal(fitted.p_value(z, nobody), fitted.tail.p_value(z))
-    seen = fitted.p_value(z, [[9.0, 400.0]] * 3)
+    seen = fitted.p_value(z, [30.0] * 3)
     assert seen[2] == fitted.joint_tail.floor
     assert seen[0] == fitted.tail.p_value(1.0)  # such a score gets no look, whatever is claimed
 
@@ -98,8 +100,8 @@ def test_fewer_looks_keep_the_weight_and_raise_the_smallest_p_value() -> None:
     prints, names = crowd(5, 300)
     sample = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200))
     tail = fit_tail(sample, draws=20)
-    every = look_at_impostors(sample, tail, bones(names))
-    some = look_at_impostors(sample, tail, bones(names), most=500)
+    every = look_at_impostors(sample, tail, drawn_look(names))
+    some = look_at_impostors(sample, tail, drawn_look(names), most=500)
     assert every.support == 1.0
     assert some.looked.sum() <= 500 < every.looked.sum()
     assert some.sample.weight.sum() == pytest.approx(every.sample.weight.sum())
@@ -108,11 +110,12 @@ def test_fewer_looks_keep_the_weight_and_raise_the_smallest_p_value() -> None:
 
 def test_a_calibration_with_a_look_reads_back_and_one_without_stays_readable(tmp_path: Path) -> None:
     fitted = calibration()
-    write_calibration(fitted, tmp_path / "with")
+    write_calibration(replace(fitted, look="abc"), tmp_path / "with")
     again = read_calibration(tmp_path / "with", [ENCODER])
     assert (again.joint, again.joint_tail, again.look_p) == (fitted.joint, fitted.joint_tail, fitted.look_p)
+    assert again.look == "abc"
     assert again.missed(1e-4) == fitted.missed(1e-4)
-    plain = replace(fitted, joint=None, joint_tail=None, genuine=replace(fitted.genuine, anatomy=None))
+    plain = replace(fitted, joint=None, joint_tail=None, genuine=replace(fitted.genuine, found=None))
     write_calibration(plain, tmp_path / "without")
     older = read_calibration(tmp_path / "without", [ENCODER])
     assert not older.looks
@@ -122,7 +125,7 @@ def test_a_calibration_with_a_look_reads_back_and_one_without_stays_readable(tmp
 def test_too_few_people_to_learn_from_make_no_look() -> None:
     prints, names = crowd(5, 60)
     names[60:] = [f"t{i}" for i in range(60)]  # nobody twice
-    assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=bones(names)).looks
+    assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=drawn_look(names)).looks
 
 
 # Two datasets of drawn films
@@ -148,6 +151,23 @@ def dataset(name: str, day: int, pixels: bool = True) -> Dataset:
     return Dataset(name, store_rows(rows), {}, {}, "k1")
 
 
+class MadeUpLooker:
+    """Takes the correlation of two small pictures for a look."""
+
+    digest, side = "made-up", 48
+
+    def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        flat = canonical.reshape(len(canonical), -1).astype(np.float32)
+        flat -= flat.mean(axis=1, keepdims=True)
+        return (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float16)
+
+    def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+        return np.asarray(10.0 * (a.astype(np.float32) * b).sum(axis=1) - 6.0, np.float32)
+
+
+LOOKER = MadeUpLooker()
+
+
 class Counting(LocalEngine):
     """Counts what it is asked to do."""
 
@@ -164,24 +184,35 @@ class Counting(LocalEngine):
 def compared(a: Dataset, b: Dataset, looks: LookCache, **kept: Any) -> Comparison:
     verdicts, engine = kept.get("verdicts", VerdictCache(None)), kept.get("engine", LocalEngine(0))
     return compare_datasets(
-        a, b, {ENCODER: CARD}, {ENCODER: calibration()}, DecideOptions(), verdicts, engine, Silent(), looks
+        a,
+        b,
+        {ENCODER: CARD},
+        {ENCODER: calibration()},
+        DecideOptions(),
+        verdicts,
+        engine,
+        Silent(),
+        looks,
+        lookers=kept.get("lookers", {ENCODER: LOOKER}),
     )
 
 
-def bones_of(found: Comparison) -> dict[tuple[str, str], str]:
+def said_of(found: Comparison) -> dict[tuple[str, str], str]:
     return {
         (r["path_a"], r["path_b"]): sentence
         for r in found.pairs
         for sentence in r["evidence"]
-        if sentence.startswith("bones match at ")
+        if sentence.startswith("a second look at both films ")
     }
 
 
 def test_candidates_get_a_look_and_the_evidence_says_what_it_found() -> None:
     found = compared(dataset("a", 0), dataset("b", 1), LookCache(None))
-    said = bones_of(found)
+    said = said_of(found)
     assert {(f"a{i}.png", f"b{i}.png") for i in range(FILMS)} <= set(said)
-    assert int(said["a0.png", "b0.png"].split()[3]) > 10
+    assert re.fullmatch(
+        r".* makes one person [\d.e+]+ times (likelier|less likely)", said["a0.png", "b0.png"]
+    )
     (test,) = found.persons
     assert test.looked == test.looks_due >= FILMS
 
@@ -208,29 +239,47 @@ def test_swapping_the_datasets_changes_no_figure() -> None:
 
 def test_without_pixels_the_score_decides_alone() -> None:
     found = compared(dataset("a", 0, pixels=False), dataset("b", 1), LookCache(None))
-    assert not bones_of(found)
+    assert not said_of(found)
     (test,) = found.persons
     assert test.looked == 0 < test.looks_due
     assert test.missed_review == calibration().missed(test.review_p, reach=0.0)
     assert all(r["p_value"] == pytest.approx(calibration().tail.p_value(r["score"])) for r in found.pairs)
 
 
+def test_an_encoder_without_a_look_decides_by_the_score() -> None:
+    found = compared(dataset("a", 0), dataset("b", 1), LookCache(None), lookers={})
+    assert not said_of(found)
+    (test,) = found.persons
+    assert test.looked == 0 < test.looks_due
+
+
 def test_films_that_are_not_at_hand_are_not_looked_at() -> None:
-    look = look_of([film(0, 0), None, film(0, 1)], LocalEngine(0), DecodeOptions(), Silent())
-    found = look(np.array([[0, 1], [0, 2]]))
-    assert np.isnan(found[0]).all()
-    assert found[1, 0] > 0
+    films = [film(0, 0), None, film(0, 1), b"no picture"]
+    look = look_of(films, LOOKER, LocalEngine(0), DecodeOptions(), Silent())
+    found = look(np.array([[0, 1], [0, 2], [3, 0], [2, 0]]))
+    assert np.isnan(found).tolist() == [True, False, True, False]
+    assert found[1] == found[3]
+
+
+def test_films_are_described_again_where_too_few_are_kept() -> None:
+    films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
+    tasks = [Task(a, b, films[a], films[b], 2) for a in films for b in films if a < b]
+    some, every = (FilmLooks(LOOKER, LocalEngine(0), DecodeOptions(), kept) for kept in (3, 100))
+    want = every(tasks, np.inf, Silent())
+    assert [some([task], np.inf, Silent())[0] for task in tasks] == want
+    assert every(tasks, -1.0, Silent()) == [None] * len(tasks)
 
 
 def test_looks_are_remembered_by_version_and_a_damaged_file_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, match = tmp_path / "looks.parquet", AnatomyMatch(9, 30, 1.27, 224)
+    path = tmp_path / "looks.parquet"
     cache = LookCache(path)
-    cache.add("x", "a", match)
+    cache.add("net", "x", "a", -1.25)
     cache.save()
-    assert LookCache(path).get("a", "x") == LookCache(path).get("x", "a") == match
+    assert LookCache(path).get("net", "a", "x") == LookCache(path).get("net", "x", "a") == -1.25
+    assert LookCache(path).get("other net", "a", "x") is None
     monkeypatch.setattr("leakscan.decide.looks.VERSION", "look-next")
-    assert LookCache(path).get("a", "x") is None
+    assert LookCache(path).get("net", "a", "x") is None
     path.write_bytes(b"no parquet")
-    assert LookCache(path).get("a", "x") is None
+    assert LookCache(path).get("net", "a", "x") is None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import fill
 
@@ -110,9 +111,21 @@ class Spy(LocalEngine):
         return super().map(function, items, chunk)
 
 
+class _Looker:
+    """Looks at nothing."""
+
+    digest, side = "none", 32
+
+    def describe(self, canonical: Any) -> Any:
+        return canonical
+
+    def compare(self, a: Any, b: Any) -> Any:
+        return np.zeros(len(a))
+
+
 def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     """Every worker would spend seconds and hundreds of megabytes on it, once for every source."""
-    from leakscan.decide.anatomy_looks import look_at
+    from leakscan.decide.film_looks import FilmLooks
     from leakscan.decide.verification import Task
     from leakscan.fingerprint.pipeline import FingerprintOptions, Timings, fingerprint_source
     from leakscan.sources.identity import IdentityKey
@@ -124,8 +137,8 @@ def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     fingerprint_source(source, None, {}, options, spy, Silent(), Timings())
     refs = [ref for ref in source.scan(Silent()) if ref.status == "ok"]
     pair = Task("1", "2", refs[0], refs[1], 2)
-    look_at([pair], spy, DecodeOptions(), 60, Silent())
-    assert len(spy.sent) >= 3
+    FilmLooks(_Looker(), spy, DecodeOptions())([pair], 60, Silent())
+    assert len(spy.sent) == 2
     code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
     for sent in spy.sent:
         assert (

@@ -11,7 +11,6 @@ from conftest import unit_vectors
 
 from leakscan.decide.calibration import Calibration
 from leakscan.decide.fit import fit_calibration
-from leakscan.decide.verify.anatomy import AnatomyMatch
 from leakscan.evaluation.fusion import fusion
 from leakscan.evaluation.merge_cases import deal, decide, new_names
 from leakscan.evaluation.merge_figures import (
@@ -146,20 +145,18 @@ def test_an_interval_holds_its_mean_and_is_a_point_where_nothing_varies() -> Non
 
 
 def test_a_look_that_tells_people_apart_finds_more_of_them() -> None:
-    """Films so far apart that the score misses most, and bones that always match where they should."""
+    """Films so far apart that the score misses most, and a look that is always right."""
     split = people(440, 2, apart=1.5)
     names, codes = np.unique(split.subjects, return_inverse=True)
     known = people(800, 2, apart=1.5, seed=71)
 
-    def bones(films: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
+    def seen(films: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
         same = subjects[films[:, 0]] == subjects[films[:, 1]]
-        return np.stack(
-            [np.where(same, 4.0, (films.sum(axis=1) % 97) / 97), np.full(len(films), 400.0)], axis=1
-        )
+        return np.where(same, 4.0, (films.sum(axis=1) % 97) / 97)
 
-    def looks(films: list[tuple[int, int]]) -> list[AnatomyMatch | None]:
-        found = bones(np.array(films, np.int64).reshape(-1, 2), split.subjects)
-        return [AnatomyMatch(9, 30, float(score), int(px)) for score, px in found]
+    def looks(films: list[tuple[int, int]]) -> list[float | None]:
+        found = seen(np.array(films, np.int64).reshape(-1, 2), split.subjects)
+        return [float(f) for f in found]
 
     fitted = fit_calibration(
         "made-up@1",
@@ -168,7 +165,7 @@ def test_a_look_that_tells_people_apart_finds_more_of_them() -> None:
         0,
         known.prints,
         known.subjects,
-        look=lambda films: bones(films, known.subjects),
+        look=lambda films: seen(films, known.subjects),
     )
     merge = deal(codes, 0.3, 0)
     alone = decide(split, merge, fitted, 0.2)

@@ -1,0 +1,143 @@
+"""The network of the second look: it holds the details of two chest films against each other.
+
+A fingerprint sums a film up in one vector, so two people of one build filmed alike come out alike. Here
+every film keeps a grid of small vectors, and each place of the one looks for its like near the same place
+of the other (a windowed cost volume, as in optical flow: PWC-Net, arXiv 1709.02371). Convolutions over what
+was found there, and how it differs, say whether the ribs, clavicles and hila of two films are one person's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from leakscan.fingerprint.encoders.networks import EfficientNetLite0
+
+SIDE = 192
+"""Pixels of the canonical films it sees."""
+GRID = SIDE // 16
+"""Places along a side."""
+
+_FINE, _FINE_CHANNELS = 13, 112  # layer of the trunk and its channels, at a sixteenth of the side
+_COARSE, _COARSE_CHANNELS = 17, 192  # at half of that
+_MIXED = 96
+_KEYS, _KEY_DIM = 3, 24
+_VALUES = 24
+_REACH = 2  # places: a sixth of the film either way
+_WIDTH = 40
+_DROPPED = 0.1
+
+DETAIL_DIM = _KEYS * _KEY_DIM + _VALUES
+"""Numbers that are kept of a place."""
+
+
+class DetailNet(nn.Module):
+    """Details of films, and whether two films' details are of one person.
+
+    The trunk is the first 18 layers of EfficientNet-Lite0. Of every place, three unit vectors (keys) say
+    where its like is, and one vector (values) how the two differ.
+
+    Shape:
+        :meth:`describe`: ``(n, 1, SIDE, SIDE)`` in 0..1 -> ``(n, GRID * GRID, DETAIL_DIM)``;
+        :meth:`compare`: two of those -> ``(n,)`` logits, the same either way round.
+    """
+
+    window: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = EfficientNetLite0().trunk[: _COARSE + 1]
+        self.fine_norm, self.coarse_norm = nn.LayerNorm(_FINE_CHANNELS), nn.LayerNorm(_COARSE_CHANNELS)
+        self.fine, self.coarse = nn.Linear(_FINE_CHANNELS, _MIXED), nn.Linear(_COARSE_CHANNELS, _MIXED)
+        self.mix = nn.Sequential(
+            nn.GELU(),
+            nn.Conv2d(_MIXED, _MIXED, 3, padding=1, groups=_MIXED),
+            nn.Conv2d(_MIXED, _MIXED, 1),
+            nn.GELU(),
+        )
+        self.keys, self.values = nn.Conv2d(_MIXED, _KEYS * _KEY_DIM, 1), nn.Conv2d(_MIXED, _VALUES, 1)
+        size = (2 * _REACH + 1) ** 2
+        self.log_sharpness = nn.Parameter(torch.tensor(2.3))
+        self.place = nn.Parameter(torch.zeros(size))
+        self.drop = nn.Dropout2d(_DROPPED)
+        self.costs = nn.Sequential(nn.Conv2d(_KEYS * size, _WIDTH, 1), nn.GELU())
+        self.differences = nn.Sequential(nn.Conv2d(2 * _VALUES, _WIDTH, 1), nn.GELU())
+        self.body = nn.Sequential(
+            nn.Conv2d(2 * _WIDTH, _WIDTH, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(_WIDTH, 2, 1),
+        )
+        self.register_buffer("window", _window(), persistent=False)
+
+    def maps(self, films: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the trunk makes of films: ``(n, 112, 12, 12)`` and ``(n, 192, 6, 6)``."""
+        x = films * 2.0 - 1.0
+        fine = self.trunk[: _FINE + 1](x)
+        return fine, self.trunk[_FINE + 1 :](fine)
+
+    def details(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        """Details of films from :meth:`maps`."""
+        near = self.fine(self.fine_norm(fine.float().permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        far = self.coarse(self.coarse_norm(coarse.float().permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        x = self.mix(near + nn.functional.interpolate(far, size=near.shape[-2:], mode="bilinear"))
+        keys, values = (head(x).flatten(2).transpose(1, 2) for head in (self.keys, self.values))
+        return torch.cat([nn.functional.normalize(_by_key(keys), dim=3).flatten(2), values], dim=2)
+
+    def describe(self, films: torch.Tensor) -> torch.Tensor:
+        """Details of films."""
+        return self.details(*self.maps(films))
+
+    def compare(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Logits of pairs of films, from their details."""
+        at = _KEYS * _KEY_DIM
+        alike = torch.einsum("nphd,nqhd->nhpq", _by_key(a[..., :at]), _by_key(b[..., :at]))
+        there = self._one_way(alike, a[..., at:], b[..., at:])
+        back = self._one_way(alike.transpose(2, 3), b[..., at:], a[..., at:])
+        return (there + back) / 2
+
+    def _one_way(self, alike: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """``(n,)``: every place of the one film looks around itself in the other.
+
+        Args:
+            alike: ``(n, keys, places, places)`` cosines.
+            own: ``(n, places, values)``.
+            other: likewise.
+        """
+        n, keys, places, _ = alike.shape
+        outside = self.window == places
+        costs = nn.functional.pad(alike, (0, 1)).gather(3, self.window.expand(n, keys, -1, -1))
+        weights = costs.mean(1) * self.log_sharpness.exp() + self.place
+        weights = weights.masked_fill(outside, -30.0).softmax(dim=-1)
+        looked = torch.zeros(n, places, places + 1, dtype=weights.dtype, device=weights.device)
+        looked = looked.scatter(2, self.window.expand(n, -1, -1), weights)[..., :places]
+        found = looked @ other
+        differences = torch.cat([(own - found).abs(), own * found], dim=2)
+        x = torch.cat(
+            [
+                self.costs(self.drop(_picture(costs.permute(0, 1, 3, 2).flatten(1, 2)))),
+                self.differences(_picture(differences.transpose(1, 2))),
+            ],
+            dim=1,
+        )
+        judged: torch.Tensor = self.body(x).flatten(2)
+        return (judged[:, 0] * judged[:, 1].softmax(dim=1)).sum(dim=1)
+
+
+def _picture(x: torch.Tensor) -> torch.Tensor:
+    return x.reshape(*x.shape[:2], GRID, GRID)
+
+
+def _by_key(keys: torch.Tensor) -> torch.Tensor:
+    return keys.reshape(*keys.shape[:2], _KEYS, _KEY_DIM)
+
+
+def _window() -> torch.Tensor:
+    """``(places, window)``: the places around each place; ``places`` stands for one outside the film."""
+    at = torch.arange(GRID)
+    step = torch.arange(-_REACH, _REACH + 1)
+    rows = (at[:, None, None, None] + step[:, None]).expand(GRID, GRID, len(step), len(step))
+    columns = (at[None, :, None, None] + step).expand(GRID, GRID, len(step), len(step))
+    inside = (rows >= 0) & (rows < GRID) & (columns >= 0) & (columns < GRID)
+    return torch.where(inside, rows * GRID + columns, GRID * GRID).flatten(2).flatten(0, 1)

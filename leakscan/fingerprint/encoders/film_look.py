@@ -1,0 +1,154 @@
+"""Reads and runs the second look that ships with a chest encoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from blake3 import blake3
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save
+
+from leakscan.errors import ModelError
+from leakscan.fingerprint.encoders.detail_net import SIDE, DetailNet
+from leakscan.fingerprint.encoders.precision import low_precision
+from leakscan.fingerprint.preprocess import radiograph
+
+FILE = "look.safetensors"
+"""Name of an encoder's second look, beside its card."""
+
+_FORMAT = 1
+_TOLERANCE = 0.05
+"""Largest difference, in nats, between the probe's logit in the file and the one computed here."""
+_PAIRS_AT_ONCE = 128  # some 100 MB
+
+
+class FilmLook:
+    """Says of pairs of chest films whether their details are one person's.
+
+    Runs on CUDA where there is one.
+
+    Args:
+        path: made by :func:`save_look`.
+
+    Raises:
+        ModelError: the file is damaged, of another format or preprocessing, or does not compute here what
+            it says.
+    """
+
+    side = SIDE
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            raw = path.read_bytes()
+            with safe_open(path, "numpy") as f:
+                about = json.loads((f.metadata() or {})["leakscan"])
+            self._net = DetailNet()
+            self._net.load_state_dict(
+                {k: v.float() if v.is_floating_point() else v for k, v in load_safetensors(raw).items()}
+            )
+            made_for, probe = (about["format"], about["preprocessing"]), float(about["probe"])
+        except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as e:
+            raise ModelError(f"The second look {path} cannot be read: {e}.", "Add the model again.") from e
+        if made_for != (_FORMAT, radiograph.VERSION):
+            raise ModelError(
+                f"{path} needs format {made_for[0]} and the preprocessing {made_for[1]}; this leakscan has "
+                f"{_FORMAT} and {radiograph.VERSION}."
+            )
+        self.digest = blake3(raw).hexdigest()[:12]
+        """What findings and calibrations name the look by."""
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._net.eval().to(self._device)
+        self._net.trunk.to(memory_format=torch.channels_last)
+        found = self._probe()
+        if not abs(found - probe) <= _TOLERANCE:
+            raise ModelError(
+                f"The second look {path} does not compute here what it should ({found:.3f} instead of "
+                f"{probe:.3f}); its findings would not mean what the calibration says."
+            )
+
+    @torch.inference_mode()
+    def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        """What is kept of films, 28 kB each.
+
+        Args:
+            canonical: ``(n, side, side)`` radiographs.
+
+        Returns:
+            ``(n, places, DETAIL_DIM)``.
+        """
+        films = torch.from_numpy(canonical).to(self._device)[:, None].float() / 255.0
+        films = films.contiguous(memory_format=torch.channels_last)
+        with low_precision(self._device):
+            fine, coarse = self._net.maps(films)
+        return self._net.details(fine, coarse).half().cpu().numpy()
+
+    @torch.inference_mode()
+    def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+        """Logits ``(n,)`` of pairs, higher for one person; uncalibrated.
+
+        The same for (a, b) as for (b, a) up to rounding: whoever wants them equal gives a pair one order.
+
+        Args:
+            a: ``(n, places, DETAIL_DIM)`` from :meth:`describe`.
+            b: likewise.
+        """
+        out = [
+            self._net.compare(
+                *(torch.from_numpy(x[at : at + _PAIRS_AT_ONCE]).to(self._device).float() for x in (a, b))
+            )
+            for at in range(0, len(a), _PAIRS_AT_ONCE)
+        ]
+        return torch.cat(out).cpu().numpy() if out else np.zeros(0, np.float32)
+
+    def _probe(self) -> float:
+        details = self.describe(_probe_films())
+        return float(self.compare(details[:1], details[1:])[0])
+
+
+def load_look(folder: Path) -> FilmLook | None:
+    """The second look of an encoder, ``None`` where it has none.
+
+    Args:
+        folder: of the encoder.
+
+    Raises:
+        ModelError: see :class:`FilmLook`.
+    """
+    path = folder / FILE
+    return FilmLook(path) if path.is_file() else None
+
+
+def save_look(net: DetailNet, path: Path) -> None:
+    """Writes a network in float16, with what it computes of a probe in float32.
+
+    Args:
+        net: trained.
+        path: to write.
+    """
+    state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+    rounded = DetailNet()
+    rounded.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    films = torch.from_numpy(_probe_films())[:, None].float() / 255.0
+    with torch.inference_mode():
+        details = rounded.eval().describe(films).half().float()
+        probe = float(rounded.compare(details[:1], details[1:])[0])
+    about = {"format": _FORMAT, "preprocessing": radiograph.VERSION, "probe": round(probe, 4)}
+    path.write_bytes(save(state, {"leakscan": json.dumps(about)}))
+
+
+def _probe_films() -> npt.NDArray[np.uint8]:
+    """Two drawn pictures ``(2, SIDE, SIDE)`` with the rough layout of a chest film."""
+    y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
+    out = []
+    for tilt in (0.0, 0.1):
+        lungs = sum(np.exp(-(((x - c) / 0.13) ** 2 + ((y - 0.45) / 0.28) ** 2)) for c in (0.28, 0.72))
+        ribs = 0.12 * np.sin(2 * np.pi * 10.0 * (y + tilt * x + 0.3 * (x - 0.5) ** 2))
+        film = np.exp(-(((x - 0.5) / 0.45) ** 4)) * (0.75 + ribs) - 0.5 * lungs
+        out.append(np.clip(film * 255, 0, 255))
+    return np.stack(out).astype(np.uint8)

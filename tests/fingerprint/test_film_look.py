@@ -1,0 +1,67 @@
+"""The second look that ships: what it promises of pairs, and of its file."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from leakscan.decide.calibration import FILE as CALIBRATION
+from leakscan.decide.calibration import read_calibration
+from leakscan.errors import ModelError
+from leakscan.fingerprint.encoders.detail_net import DetailNet
+from leakscan.fingerprint.encoders.film_look import FILE, FilmLook, load_look, save_look
+from leakscan.fingerprint.encoders.registry import card_for
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("look") / FILE
+    save_look(DetailNet().eval(), path)
+    return path
+
+
+def films(n: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (n, FilmLook.side, FilmLook.side)).astype(np.uint8)
+
+
+def test_the_shipped_look_is_the_one_its_calibration_was_fitted_with() -> None:
+    entry = card_for("chest_radiograph")
+    assert entry is not None
+    card, folder = entry
+    look = load_look(folder)
+    fitted = read_calibration(folder / CALIBRATION, [card.encoder])
+    assert look is not None and fitted.looks
+    assert look.digest == fitted.look
+    assert fitted.missed(1e-4)[0] < fitted.missed(1e-4, reach=0.0)[0] - 0.03
+
+
+def test_a_pair_has_one_finding_whichever_way_round_and_beside_whatever_others(made: Path) -> None:
+    look = FilmLook(made)
+    details = look.describe(films(6))
+    found = look.compare(details[:3], details[3:])
+    np.testing.assert_allclose(look.compare(details[3:], details[:3]), found, atol=1e-4)
+    np.testing.assert_allclose(look.compare(details[1:2], details[4:5]), found[1:2], atol=1e-4)
+    assert look.compare(details[:0], details[:0]).shape == (0,)
+
+
+def test_an_encoder_without_a_look_has_none(tmp_path: Path) -> None:
+    assert load_look(tmp_path) is None
+
+
+def test_a_damaged_or_altered_look_is_refused(made: Path, tmp_path: Path) -> None:
+    bad = tmp_path / FILE
+    bad.write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match="cannot be read"):
+        FilmLook(bad)
+    shutil.copy(made, bad)
+    raw = bytearray(bad.read_bytes())
+    raw[-(len(raw) // 4) :] = bytes(len(raw) // 4)
+    bad.write_bytes(raw)
+    with pytest.raises(ModelError):
+        FilmLook(bad)
