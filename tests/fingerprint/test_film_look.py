@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 
 from leakscan.decide.calibration import FILE as CALIBRATION
 from leakscan.decide.calibration import read_calibration
@@ -59,9 +61,13 @@ def test_a_damaged_or_altered_look_is_refused(made: Path, tmp_path: Path) -> Non
     bad.write_bytes(b"no tensors")
     with pytest.raises(ModelError, match="cannot be read"):
         FilmLook(bad)
-    shutil.copy(made, bad)
-    raw = bytearray(bad.read_bytes())
-    raw[-(len(raw) // 4) :] = bytes(len(raw) // 4)
-    bad.write_bytes(raw)
-    with pytest.raises(ModelError):
+    bad.write_bytes(made.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="cannot be read"):
+        FilmLook(bad)
+    with safe_open(made, "pt") as f:
+        about = json.loads(f.metadata()["leakscan"])
+        tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    about["probe"] += 1.0
+    bad.write_bytes(save(tensors, {"leakscan": json.dumps(about)}))
+    with pytest.raises(ModelError, match="does not compute here"):
         FilmLook(bad)
