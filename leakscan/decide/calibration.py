@@ -95,7 +95,7 @@ class Calibration:
         genuine: of the normalised scores of known-same subjects.
         decides: whether there were people enough for a score alone to prove anything.
         joint: what score and finding say together; ``None`` where no pair gets a second look.
-        joint_tail: of the joint ratios of known-different subjects, looked at or not as in a run.
+        joint_tail: of the joint ratios of known-different subjects; those that get no look count as below.
         look_p: p-value of the score from which pairs get the second look.
         look: digest of the look that ``joint`` was fitted with.
     """
@@ -121,9 +121,8 @@ class Calibration:
         """False match rates of pairs, some of which were looked at.
 
         A pair that nobody looked at keeps the rate of its score. One that was looked at has the rate at
-        which a stranger's joint ratio comes this high *from the start*: the impostors behind
-        ``joint_tail`` went through the same two steps (below the score at ``look_p`` they kept the ratio
-        of their score alone, above it they were looked at), so the p-value needs no correction for the
+        which a stranger comes to be looked at *and* has a joint ratio this high: the impostors behind
+        ``joint_tail`` went through the same two steps, so the p-value needs no correction for the
         selection. Where all pairs above the score are looked at, it is valid at every level below
         ``look_p``. Where the time or the pixels did not reach, a stranger has two ways to a small
         p-value, and the rate is at most twice the stated one.

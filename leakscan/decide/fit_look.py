@@ -1,7 +1,7 @@
 """Fits the second look: what score and finding say together, and how often strangers reach that.
 
-The impostors go through the steps of a run. Those whose score is high enough are looked at, the others
-keep the ratio of their score alone, and one tail is fitted to the ratios of all.
+The impostors go through the steps of a run: those whose score is high enough are looked at, and a tail is
+fitted to how often a stranger comes to be looked at and then has so high a ratio.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Look = Callable[[Ints], Floats]
 
 MOST_LOOKS = 16_000
 """Impostor pairs that are looked at."""
+_UPPER_PART = 0.5  # of the ratios, at most, that the distribution is fitted to
 _LEAST_GENUINE = 30  # subjects behind the numbers of the joint ratio
 
 
@@ -128,50 +129,37 @@ def fit_look(impostors: LookedAt, z: Floats, owner: Ints, found: Floats) -> tupl
         return None
     try:
         return joint, joint_tail(impostors, joint)
-    except SourceError:  # hardly a stranger gains by the look, so nothing can be fitted to those
+    except SourceError:  # their ratios do not vary
         return None
 
 
 def joint_tail(impostors: LookedAt, joint: JointEvidence) -> Tail:
-    """The tail of the joint ratios of all impostors.
+    """The tail of the joint ratios of impostors that were looked at.
 
-    The distribution is fitted where only pairs that were looked at are: below, pairs whose score fell
-    just short of a look are mixed in, and the two together follow no one law. There they are counted.
+    Those that were not count as below all of them: a pair that nobody looked at keeps the p-value of its
+    score, so it never has a joint ratio to be taken for a match by.
 
     Raises:
-        SourceError: too few ratios are that high, or they do not vary.
+        SourceError: too few were looked at, or their ratios do not vary.
     """
-    sample = impostors.sample
-    ratio = joint.llr(sample.score, impostors.found)
-    unseen = joint.llr(sample.score, np.full_like(impostors.found, np.nan))
-    turning = float(unseen[~impostors.looked].max(initial=float(unseen.min())))
-    share = float(sample.weight[ratio > turning].sum()) / sample.n_subject_pairs
-    if share <= 0:
-        raise SourceError(f"No stranger of {sample.source} gains by a second look.")
-    tail = fit_tail(
-        _of_ratios(sample, ratio, joint), share=min(share, threshold_share(sample.n_subject_pairs))
-    )
-    return replace(tail, n_effective=max(1, int(tail.n_effective * impostors.support)))
-
-
-def _of_ratios(sample: ImpostorSample, ratio: Floats, joint: JointEvidence) -> ImpostorSample:
-    """The sample with ratios for scores; looked-at pairs that fell below the cut are only counted."""
-    if not len(sample.mass):
-        return replace(sample, score=ratio)
-    edges = joint.alone_bias + joint.alone_score * sample.edges
-    fell = ratio < edges[-1]
-    counted = np.histogram(np.clip(ratio[fell], edges[0], None), edges, weights=sample.weight[fell])[0]
-    return replace(
+    sample, looked = impostors.sample, impostors.looked
+    ratio = joint.llr(sample.score[looked], impostors.found[looked])
+    lowest = float(ratio.min())
+    weight = sample.weight[looked]
+    seen = replace(
         sample,
-        score=ratio[~fell],
-        subject_a=sample.subject_a[~fell],
-        subject_b=sample.subject_b[~fell],
-        weight=sample.weight[~fell],
-        images=None if sample.images is None else sample.images[~fell],
-        edges=edges,
-        mass=sample.mass + counted,
-        cut=float(edges[-1]),
+        score=ratio,
+        subject_a=sample.subject_a[looked],
+        subject_b=sample.subject_b[looked],
+        weight=weight,
+        images=None if sample.images is None else sample.images[looked],
+        edges=np.array([lowest - 1.0, lowest]),
+        mass=np.array([sample.n_subject_pairs - weight.sum()]),
+        cut=lowest,
     )
+    upper = _UPPER_PART * float(weight.sum()) / sample.n_subject_pairs
+    tail = fit_tail(seen, share=min(upper, threshold_share(sample.n_subject_pairs)))
+    return replace(tail, n_effective=max(1, int(tail.n_effective * impostors.support)))
 
 
 def _effective(weight: Floats) -> float:
