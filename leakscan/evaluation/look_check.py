@@ -28,6 +28,7 @@ from leakscan.decide.second_look import look_of
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError
 from leakscan.evaluation.metrics import estimate, subject_draws
+from leakscan.evaluation.nearest import look_at_nearest
 from leakscan.evaluation.splits import Split, load_splits, measured_encoder, short
 from leakscan.evaluation.tail_check import LEVELS, bulk_of
 from leakscan.fingerprint.encoders.film_look import load_look
@@ -58,6 +59,7 @@ def check(split: Split, calibration: Calibration, look: Look) -> dict[str, Any]:
         "factor_unexplained": short(float(np.exp(bulk.disagreement))),
         "levels": stated_and_actual_with_looks(split, calibration, look, bulk),
         "power": power(split, calibration, look, bulk),
+        "precision_at_1": precision_at_1(split, calibration, look, bulk),
     }
 
 
@@ -112,6 +114,20 @@ def power(split: Split, calibration: Calibration, look: Look, bulk: LocationScal
         for level in _TAR_LEVELS
         if level >= calibration.tail.floor
     }
+
+
+def precision_at_1(
+    split: Split, calibration: Calibration, look: Look, bulk: LocationScale
+) -> dict[str, list[float]]:
+    """How often the first of the ten nearest films is right; ``[value, low, high]``.
+
+    By score, by score and look together, and how often any of the ten is. Needs a calibration of plain
+    cosines; arguments of :func:`check`.
+    """
+    assert calibration.joint is not None and calibration.top == 0
+    near = look_at_nearest(split.prints, split.subjects, look, bulk.to_tail)
+    hits = {"score": near.first, "with_looks": near.looked(calibration.joint), "within_ten": near.within}
+    return {name: _share(hit, near.owner.astype(np.int32)) for name, hit in hits.items()}
 
 
 def _share(hit: npt.NDArray[np.bool_], owner: npt.NDArray[np.int32]) -> list[float]:

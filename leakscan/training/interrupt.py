@@ -17,6 +17,14 @@ class Stopped(LeakscanError):
     exit_code = 130  # as shells report Ctrl-C
 
 
+def stopped(step: int, steps: int) -> Stopped:
+    """What to raise once the checkpoint of a stopped run is saved."""
+    return Stopped(
+        f"Stopped after step {step:,} of {steps:,}; the checkpoint is saved.",
+        "The same command goes on from there.",
+    )
+
+
 class Asked:
     """Whether the user has asked to stop.
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.console import Console
-from torch import nn
 
 from leakscan.cli.output import RichProgress
 from leakscan.decide.likelihood import fit_joint
 from leakscan.errors import LeakscanError, UsageError
 from leakscan.evaluation.encoder_figures import encode_pack
-from leakscan.evaluation.metrics import precision_at_1
+from leakscan.evaluation.nearest import look_at_nearest
 from leakscan.fingerprint.encoders.detail_net import SIDE, DetailNet
 from leakscan.fingerprint.encoders.encoder import TorchEncoder, read_weights
 from leakscan.fingerprint.encoders.film_look import FILE, save_look
@@ -36,43 +34,16 @@ from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.training.archive import packed_films
 from leakscan.training.form import Form
-from leakscan.training.interrupt import Interrupt, Stopped, deferred_interrupt
-from leakscan.training.look_batches import Batch, LookBatches
+from leakscan.training.look_batches import LookBatches
+from leakscan.training.look_steps import LookConfig, teach
 from leakscan.training.look_views import View, make_view
 from leakscan.training.manifests import TRAIN, VALIDATION, check_manifests
 from leakscan.training.pack import Pack
-from leakscan.training.run_folder import begin, whole, write_json
+from leakscan.training.run_folder import begin, write_json
 from leakscan.types import Progress
 
 _PACKED_SIDE = 240  # px: crops are made from it
-_WARM_UP = 100  # steps
-_PAIRWISE = 0.5  # weight of the logistic loss
-_CLIP = 1.0
-_VALIDATED_NEAREST = 10
-_SAVE_EVERY = 100  # steps
-
-
-@dataclass(frozen=True)
-class LookConfig:
-    """How the second look is taught.
-
-    Attributes:
-        steps: in all.
-        views: of every film, the unaltered one included.
-        anchors: of a step.
-        strangers: of an anchor.
-        learning_rate: at its highest; rises over 100 steps, falls as half a cosine.
-        weight_decay: of AdamW.
-        seed: of everything.
-    """
-
-    steps: int = 2000
-    views: int = 4
-    anchors: int = 32
-    strangers: int = 5
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    seed: int = 0
+_BATCH = 128
 
 
 def start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
@@ -99,36 +70,6 @@ def start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
     return net, TorchEncoder(card, folder)
 
 
-def loss_of(net: DetailNet, views: Sequence[View], batch: Batch, rng: np.random.Generator) -> torch.Tensor:
-    """The loss of one batch, every film in a view of its own.
-
-    Args:
-        net: in training mode.
-        views: of all films.
-        batch: of the step.
-        rng: draws the views.
-    """
-    b, k = batch.strangers.shape
-    films = np.concatenate([batch.anchors, batch.partners, batch.strangers.ravel()])
-    chosen = rng.integers(0, len(views), len(films)).tolist()
-    device = net.place.device
-    fine, coarse = (
-        torch.from_numpy(
-            np.stack([getattr(views[v], name)[film] for v, film in zip(chosen, films.tolist(), strict=True)])
-        ).to(device)
-        for name in ("fine", "coarse")
-    )
-    details = net.details(fine, coarse)
-    anchors = torch.cat([torch.arange(b), torch.arange(b).repeat_interleave(k)]).to(device)
-    logits = net.compare(details[anchors], details[b:])
-    same, other = logits[:b], logits[b:].reshape(b, k)
-    apart = nn.functional.cross_entropy(
-        torch.cat([same[:, None], other], dim=1), torch.zeros(b, dtype=torch.long, device=device)
-    )
-    pairwise = nn.functional.softplus(-same).mean() + nn.functional.softplus(other).mean()
-    return apart + _PAIRWISE * pairwise
-
-
 @torch.inference_mode()
 def look_figures(
     net: DetailNet, view: View, prints: npt.NDArray[np.float32], subjects: npt.NDArray[np.str_]
@@ -145,96 +86,32 @@ def look_figures(
     """
     net.eval()
     device = net.place.device
+    blocks = [slice(at, at + _BATCH) for at in range(0, len(prints), _BATCH)]
     details = torch.cat(
         [
-            net.details(*(torch.from_numpy(m[at : at + 128]).to(device) for m in (view.fine, view.coarse)))
-            for at in range(0, len(prints), 128)
+            net.details(*(torch.from_numpy(np.array(m[block])).to(device) for m in (view.fine, view.coarse)))
+            for block in blocks
         ]
     )
-    _, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
-    cosine = prints @ prints.T
-    np.fill_diagonal(cosine, -np.inf)
-    queries = np.flatnonzero(counts[codes] > 1)
-    nearest = np.argsort(-cosine[queries], axis=1, kind="stable")[:, :_VALIDATED_NEAREST]
-    i, j = np.repeat(queries, nearest.shape[1]), nearest.ravel()
-    found = np.concatenate(
-        [
-            net.compare(details[i[at : at + 256]], details[j[at : at + 256]]).cpu().numpy()
-            for at in range(0, len(i), 256)
-        ]
-    )
-    weight = 1.0 / counts[codes[queries]]
-    same = codes[i] == codes[j]
-    joint = fit_joint(cosine[i, j], found, same, np.repeat(weight, nearest.shape[1]))
-    best = joint.llr(cosine[i, j], found).reshape(nearest.shape).argmax(axis=1)
-    hit = np.take_along_axis(same.reshape(nearest.shape), best[:, None], axis=1)[:, 0]
+
+    def look(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        found = [net.compare(details[i], details[j]) for i, j in (p.T for p in _in_batches(pairs))]
+        return torch.cat(found).double().cpu().numpy()
+
+    near = look_at_nearest(prints, subjects, look)
+    _, owner, films = np.unique(near.owner, return_inverse=True, return_counts=True)
+    weight = 1.0 / films[owner]
+    each = np.repeat(weight, near.same.shape[1])
+    joint = fit_joint(near.score.ravel(), near.found.ravel(), near.same.ravel(), each)
     return {
-        "precision_at_1": round(precision_at_1(prints, subjects), 4),
-        "precision_at_1_looked": round(float(weight @ hit / weight.sum()), 4),
+        "precision_at_1": round(float(np.average(near.first, weights=weight)), 4),
+        "precision_at_1_looked": round(float(np.average(near.looked(joint), weights=weight)), 4),
         "look_per_nat": round(joint.look, 3),
     }
 
 
-def teach(
-    net: DetailNet,
-    views: Sequence[View],
-    batches: LookBatches,
-    config: LookConfig,
-    folder: Path,
-    progress: Progress,
-) -> None:
-    """Trains in place, from the last checkpoint in ``folder`` if there is one.
-
-    Raises:
-        Stopped: by Ctrl-C; a checkpoint was saved.
-        LeakscanError: the loss is no longer finite.
-    """
-    learned = [p for p in net.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
-    checkpoint = folder / "checkpoint.pt"
-    step = 0
-    if checkpoint.is_file():
-        state: dict[str, Any] = torch.load(checkpoint, map_location=net.place.device, weights_only=True)
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        step = int(state["step"])
-
-    def save() -> None:
-        state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-        whole(checkpoint, lambda part: torch.save(state, part))
-
-    net.train()
-    net.trunk.eval()
-    progress.start("teach", config.steps)
-    progress.advance(step)
-    with deferred_interrupt() as asked:
-        try:
-            while step < config.steps:
-                asked.check()
-                torch.manual_seed(config.seed * 1_000_003 + step)
-                rate = 0.5 * (1.0 + math.cos(math.pi * step / config.steps)) * min(1.0, (step + 1) / _WARM_UP)
-                optimiser.param_groups[0]["lr"] = config.learning_rate * rate
-                loss = loss_of(net, views, batches(step), np.random.default_rng([config.seed, step, 1]))
-                if not math.isfinite(loss.item()):
-                    raise LeakscanError(
-                        f"The loss is {loss.item()} at step {step:,}.", "Lower --learning-rate."
-                    )
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(learned, _CLIP)
-                optimiser.step()
-                step += 1
-                progress.advance()
-                if step % _SAVE_EVERY == 0:
-                    save()
-        except Interrupt:
-            save()
-            raise Stopped(
-                f"Stopped after step {step:,} of {config.steps:,}; the checkpoint is saved.",
-                "The same command goes on from there.",
-            ) from None
-    save()
-    progress.finish()
+def _in_batches(pairs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    return [pairs[at : at + _BATCH] for at in range(0, len(pairs), _BATCH)]
 
 
 def teach_look(

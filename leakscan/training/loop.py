@@ -19,7 +19,7 @@ from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DI
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.training.augment import augment
 from leakscan.training.config import TrainConfig
-from leakscan.training.interrupt import Asked, Interrupt, Stopped, deferred_interrupt
+from leakscan.training.interrupt import Asked, Interrupt, deferred_interrupt, stopped
 from leakscan.training.losses import IdentityLoss, build_loss
 from leakscan.training.pack import Pack
 from leakscan.training.passes import backward_in_passes
@@ -128,10 +128,7 @@ def train(
             _loop(config, run, step_of, asked, validation, run_dir, report, progress)
         except Interrupt:
             save_checkpoint(run_dir, run.state())
-            raise Stopped(
-                f"Stopped after step {run.step:,} of {config.steps:,}; the checkpoint is saved.",
-                "The same command goes on from there.",
-            ) from None
+            raise stopped(run.step, config.steps) from None
     module: nn.Module = run.average.module
     return module
 

@@ -16,7 +16,7 @@ from leakscan import tables
 from leakscan.errors import LeakscanError
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS, TissueNet
-from leakscan.training.interrupt import Interrupt, Stopped, deferred_interrupt
+from leakscan.training.interrupt import Interrupt, deferred_interrupt, stopped
 from leakscan.training.run_folder import load_checkpoint, save_checkpoint, save_weights, whole
 from leakscan.training.synth.generator import Manner, make_views
 from leakscan.training.synth.people import People
@@ -118,10 +118,7 @@ def train_tissues(
                     _write_rows(run_dir, row)
         except Interrupt:
             save()
-            raise Stopped(
-                f"Stopped after step {step:,} of {config.steps:,}; the checkpoint is saved.",
-                "The same command goes on from there.",
-            ) from None
+            raise stopped(step, config.steps) from None
     progress.finish()
     module: nn.Module = average.module
     return module
