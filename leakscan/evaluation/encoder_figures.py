@@ -63,7 +63,8 @@ def encode_pack(
     encoder: Encoder, films: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Fingerprints ``(n, d)`` as a store holds them (rounded to float16), and whether the gate agrees."""
-    blocks = [encoder.encode(films[i : i + _BATCH]) for i in range(0, len(films), _BATCH)]
+    # Copies, because torch warns of read-only memory maps.
+    blocks = [encoder.encode(np.array(films[i : i + _BATCH])) for i in range(0, len(films), _BATCH)]
     prints = np.concatenate([b.fingerprints for b in blocks]).astype(np.float16).astype(np.float32)
     return prints, np.concatenate([b.accepted for b in blocks])
 

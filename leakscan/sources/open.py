@@ -87,4 +87,4 @@ def _near(path: Path) -> str:
     near = difflib.get_close_matches(wrong, siblings, n=3, cutoff=0.6)
     if near:
         return f"Did you mean {' or '.join(str(parent / n) for n in near)}?"
-    return f"There is no {wrong} in {parent}."
+    return f"There is no {wrong!r} in {'this folder' if parent == Path() else parent}."

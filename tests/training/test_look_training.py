@@ -1,0 +1,140 @@
+"""The second look is taught from drawn films: fair batches, a loss that falls, a run that goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from conftest import save, unit_vectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leakscan.decide.likelihood import JointEvidence
+from leakscan.errors import SourceError
+from leakscan.evaluation.drawing import draw_film
+from leakscan.evaluation.nearest import look_at_nearest
+from leakscan.fingerprint.encoders.detail_net import DetailNet
+from leakscan.fingerprint.encoders.film_look import FilmLook
+from leakscan.training import look_training
+from leakscan.training.look_batches import LookBatches, nearest_strangers
+from leakscan.training.look_steps import LookConfig, teach
+from leakscan.training.look_views import View
+from leakscan.types import Silent
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=4, max_size=40), st.integers(0, 99))
+def test_strangers_are_the_nearest_films_of_other_subjects(codes: list[int], seed: int) -> None:
+    subjects = np.unique(np.array(codes), return_inverse=True)[1]
+    if subjects.max() == 0:
+        return
+    prints = unit_vectors(seed, len(subjects), 8)
+    found = nearest_strangers(prints, subjects, 5)
+    for film, row in enumerate(found.tolist()):
+        others = [k for k in range(len(subjects)) if subjects[k] != subjects[film]]
+        plain = sorted(others, key=lambda k: -float(prints[film] @ prints[k]))[: len(row)]
+        np.testing.assert_allclose(prints[row] @ prints[film], prints[plain] @ prints[film], atol=1e-6)
+        assert set(row) <= set(others)
+
+
+def test_a_batch_pairs_films_of_one_subject_and_no_stranger_is_of_it() -> None:
+    subjects = np.array([f"s{i // 3}" for i in range(60)])
+    batches = LookBatches(subjects, unit_vectors(0, 60), size=8, strangers=4, seed=3)
+    for step in range(5):
+        batch = batches(step)
+        assert (batch.anchors != batch.partners).all()
+        assert (subjects[batch.anchors] == subjects[batch.partners]).all()
+        assert (subjects[batch.strangers] != subjects[batch.anchors][:, None]).all()
+        assert len(set(subjects[batch.anchors])) == len(batch.anchors) == 8
+    again = LookBatches(subjects, unit_vectors(0, 60), size=8, strangers=4, seed=3)
+    np.testing.assert_array_equal(batches(2).strangers, again(2).strangers)
+
+
+def test_subjects_of_one_film_each_teach_nothing() -> None:
+    with pytest.raises(SourceError, match="No subject has two films"):
+        LookBatches(np.array(["a", "b", "c"]), unit_vectors(0, 3))
+
+
+def places(seed: int, subjects: int) -> tuple[View, npt.NDArray[np.str_]]:
+    """Maps of two films of everybody that are alike up to noise."""
+    rng = np.random.default_rng(seed)
+    fine, coarse = rng.normal(size=(subjects, 112, 12, 12)), rng.normal(size=(subjects, 192, 6, 6))
+
+    def twice(maps: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
+        return np.concatenate([maps + 0.5 * rng.normal(size=maps.shape) for _ in range(2)]).astype(np.float16)
+
+    return View(twice(fine), twice(coarse)), np.array([f"s{i}" for i in range(subjects)] * 2)
+
+
+def taught(folder: Path, steps: int) -> DetailNet:
+    view, subjects = places(0, 10)
+    batches = LookBatches(subjects, unit_vectors(1, 20), 6, 3)
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    net = DetailNet()
+    net.trunk.requires_grad_(False)
+    teach(net, [view], batches, LookConfig(steps=steps, views=1), folder, Silent())
+    return net
+
+
+def test_teaching_tells_people_apart_that_it_has_not_seen(tmp_path: Path) -> None:
+    net = taught(tmp_path / "run", 60).eval()
+    view, _ = places(9, 8)
+    with torch.inference_mode():
+        details = net.details(torch.from_numpy(view.fine), torch.from_numpy(view.coarse))
+        same = net.compare(details[:8], details[8:])
+        other = net.compare(details[:8], details[8:].roll(1, 0))
+    assert (same > other).float().mean() > 0.8
+    assert not net.trunk[0].weight.requires_grad
+
+
+def test_a_finished_run_is_found_and_not_taught_again(tmp_path: Path) -> None:
+    once, again = taught(tmp_path / "run", 3), taught(tmp_path / "run", 3)
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), again.parameters(), strict=True))
+
+
+def test_the_nearest_are_ranked_by_score_and_look() -> None:
+    """Films 0 and 1 are of one subject, but 2 is nearer to 0; the look knows better."""
+    prints = np.array([[1, 0, 0], [0.6, 0.8, 0], [0.9, 0, np.sqrt(0.19)]], np.float32)
+    subjects = np.array(["x", "x", "y"])
+    near = look_at_nearest(prints, subjects, lambda pairs: np.where(pairs.max(axis=1) == 1, 3.0, -3.0))
+    assert near.first.tolist() == [False, True]
+    assert near.within.all()
+    joint = JointEvidence(0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1)
+    assert near.looked(joint).all()
+    assert (near.looked(JointEvidence(0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1)) == near.first).all()
+
+
+def test_the_command_teaches_a_look_goes_on_and_refuses_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = []
+    for subject in range(10):
+        for visit in range(2):
+            name = f"{subject}-{visit}.png"
+            film = draw_film(np.random.default_rng(subject), height=96)
+            save(tmp_path / name, film[visit : 90 + visit])
+            rows.append((name, f"p{subject}", "train" if subject < 6 else "val"))
+    manifest = tmp_path / "films.csv"
+    with manifest.open("w", newline="") as f:
+        csv.writer(f).writerows([("path", "subject_id", "split"), *rows])
+
+    def run(*more: str) -> None:
+        given = [str(manifest), "-o", str(tmp_path / "run"), "--steps", "2", "--views", "2", "--workers", "0"]
+        monkeypatch.setattr(sys, "argv", ["look_training", *given, *more])
+        look_training.main()
+
+    run()
+    found = json.loads(capsys.readouterr().out)
+    assert found["train_films"] == 12 and 0 <= found["val"]["precision_at_1_looked"] <= 1
+    first = FilmLook(Path(found["look"])).digest
+    run()
+    assert FilmLook(Path(found["look"])).digest == first
+    with pytest.raises(SystemExit, match="seed was 0 and is now 4"):
+        run("--seed", "4")
