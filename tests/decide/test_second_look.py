@@ -27,9 +27,10 @@ from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.second_look import look_of
 from leakscan.decide.tail import fit_tail
 from leakscan.decide.verdicts import VerdictCache
-from leakscan.decide.verification import Task
+from leakscan.decide.verification import Task, load_pixels
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.types import DecodeOptions, Silent
 
 Floats = npt.NDArray[np.float64]
@@ -259,6 +260,20 @@ def test_films_that_are_not_at_hand_are_not_looked_at() -> None:
     found = look(np.array([[0, 1], [0, 2], [3, 0], [2, 0]]))
     assert np.isnan(found).tolist() == [True, False, True, False]
     assert found[1] == found[3]
+
+
+def test_every_pair_gets_the_finding_of_its_own_two_films() -> None:
+    films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
+    tasks = [Task(a, b, films[a], films[b], 2) for a in films for b in films if a != b]
+    found = FilmLooks(LOOKER, LocalEngine(0), DecodeOptions())(tasks, np.inf, Silent())
+    values = {k: load_pixels(f, DecodeOptions()).values for k, f in films.items()}
+    seen = {
+        k: np.rint(canonical_radiograph(v, LOOKER.side) * 255).astype(np.uint8) for k, v in values.items()
+    }
+    details = {k: LOOKER.describe(picture[None]) for k, picture in seen.items()}
+    want = [float(LOOKER.compare(details[t.key_a], details[t.key_b])[0]) for t in tasks]
+    assert found == pytest.approx(want, abs=1e-4)
+    assert np.ptp(want) > 1.0
 
 
 def test_films_are_described_again_where_too_few_are_kept() -> None:
