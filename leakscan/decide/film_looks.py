@@ -22,7 +22,7 @@ from leakscan.types import DecodeOptions, Engine, Progress
 Details = npt.NDArray[np.float16]
 
 _WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
-_KEPT = 4000  # films whose details are kept from window to window, 28 kB each
+_KEPT = 2000  # films whose details are kept from window to window, 56 kB each
 _BATCH = 64  # films described at once
 
 

@@ -13,6 +13,10 @@ import torch.nn.functional as F
 
 from leakscan.training.config import Augmentation
 
+AT_ONCE = 64
+"""Films to alter at a time: some alterations are drawn once for all of them, and several times their memory
+is needed."""
+
 
 def _uniform(n: int, low: float, high: float, like: torch.Tensor) -> torch.Tensor:
     return torch.rand(n, device=like.device) * (high - low) + low

@@ -33,7 +33,7 @@ _SHARE: _Allowed = (lambda value: 0 <= value <= 1, "a share between 0 and 1")
 _RANGES: dict[str, _Allowed] = {
     **{"side": _at_least(32), "pairs": _at_least(2), "films_per_subject": _at_least(2)},
     **{"evaluate_every": _at_least(1), "oversample": _at_least(1)},
-    **dict.fromkeys(("singles", "hard", "alike", "decay", "apart"), _SHARE),
+    **dict.fromkeys(("singles", "hard", "alike", "decay", "apart", "mild"), _SHARE),
     **dict.fromkeys(("steps", "learning_rate", "restart", "margin", "temperature", "step_mm"), _POSITIVE),
     **dict.fromkeys(("chunk", "clip", "memory", "weight_decay", "seed"), _at_least(0)),
     **dict.fromkeys(("triplet", "contrastive", "softmax", "multi_similarity", "supcon"), _at_least(0)),
@@ -80,6 +80,7 @@ class TrainConfig:
         memory: fingerprints of earlier batches that the three batch-wise cosine terms look at as
             well (cross-batch memory, arXiv 1912.06798); 0 is none.
         augmentation: ``films`` (what happens to public films) or ``affine`` (small turns only).
+        mild: share of the films that ``films`` turns and crops hardly at all, as most films to be read are.
         ema: decay of the moving average of the weights, which is what is kept; 0 is none.
         precision: of the network's forward and backward pass; ``bfloat16`` where the device computes in it.
         compiled: whether the network goes through ``torch.compile`` (a third faster on a CPU).
@@ -120,6 +121,7 @@ class TrainConfig:
     temperature: float = 0.07
     memory: int = 0
     augmentation: Augmentation = "films"
+    mild: float = 0.0
     ema: float = 0.998
     precision: Precision = "bfloat16"
     compiled: bool = False

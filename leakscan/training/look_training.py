@@ -1,8 +1,8 @@
 """Teaches the second look: ``python -m leakscan.training.look_training MANIFEST... -o FOLDER``.
 
-The trunk is that of an installed chest encoder and stays as it is, so its view of every film is made once
-(``look_views``) and a step costs little. Every anchor meets another film of its subject and five strangers
-whom its fingerprint is near to; a softmax over the six and a logistic loss on each pair are made small.
+The trunk starts as that of an installed chest encoder. Every anchor and another film of its subject meet
+each other and five strangers whom the anchor's fingerprint is near to; a softmax over the six and a logistic
+loss on each pair are made small.
 Splits ``train`` and ``val``; ``val`` is reported, nothing is chosen by it but when to stop looking. A second
 call goes on where the first was stopped. Prints the last figures as JSON; FOLDER/look.safetensors is the
 network, to be calibrated and shipped by ``leakscan.training.ship_cxr --look``.
@@ -36,10 +36,10 @@ from leakscan.training.archive import packed_films
 from leakscan.training.form import Form
 from leakscan.training.look_batches import LookBatches
 from leakscan.training.look_steps import LookConfig, teach
-from leakscan.training.look_views import View, make_view
 from leakscan.training.manifests import TRAIN, VALIDATION, check_manifests
 from leakscan.training.pack import Pack
 from leakscan.training.run_folder import begin, write_json
+from leakscan.training.validation import to_float
 from leakscan.types import Progress
 
 _PACKED_SIDE = 240  # px: crops are made from it
@@ -65,14 +65,15 @@ def start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
     net = DetailNet()
     wanted = {k: state[f"trunk.{k}"] for k in net.trunk.state_dict()}
     net.trunk.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in wanted.items()})
-    for parameter in net.trunk.parameters():
-        parameter.requires_grad_(False)
     return net, TorchEncoder(card, folder)
 
 
 @torch.inference_mode()
 def look_figures(
-    net: DetailNet, view: View, prints: npt.NDArray[np.float32], subjects: npt.NDArray[np.str_]
+    net: DetailNet,
+    films: npt.NDArray[np.uint8],
+    prints: npt.NDArray[np.float32],
+    subjects: npt.NDArray[np.str_],
 ) -> dict[str, float]:
     """P@1 by fingerprint, and once the ten nearest are looked at.
 
@@ -80,17 +81,18 @@ def look_figures(
 
     Args:
         net: looks.
-        view: of the films, unaltered.
+        films: ``(n, SIDE, SIDE)``.
         prints: ``(n, d)`` unit fingerprints.
         subjects: ``(n,)``.
     """
     net.eval()
     device = net.place.device
-    blocks = [slice(at, at + _BATCH) for at in range(0, len(prints), _BATCH)]
     details = torch.cat(
         [
-            net.details(*(torch.from_numpy(np.array(m[block])).to(device) for m in (view.fine, view.coarse)))
-            for block in blocks
+            net.describe(
+                to_float(films[at : at + _BATCH], device).contiguous(memory_format=torch.channels_last)
+            )
+            for at in range(0, len(films), _BATCH)
         ]
     )
 
@@ -99,8 +101,8 @@ def look_figures(
         return torch.cat(found).double().cpu().numpy()
 
     near = look_at_nearest(prints, subjects, look)
-    _, owner, films = np.unique(near.owner, return_inverse=True, return_counts=True)
-    weight = 1.0 / films[owner]
+    _, owner, often = np.unique(near.owner, return_inverse=True, return_counts=True)
+    weight = 1.0 / often[owner]
     each = np.repeat(weight, near.same.shape[1])
     joint = fit_joint(near.score.ravel(), near.found.ravel(), near.same.ravel(), each)
     return {
@@ -146,35 +148,25 @@ def teach_look(
         folder, now, about, lambda begun: {k: (begun.get(k), now[k]) for k in now if begun.get(k) != now[k]}
     )
 
-    def read(split: str) -> tuple[Pack, npt.NDArray[np.float32], View]:
-        pack = packed_films(manifests, split, Form((_PACKED_SIDE, _PACKED_SIDE)), cache, progress, workers)
-        view = make_view(net, pack.films, _made(folder / split), 0, config.seed, progress)
-        seen = packed_films(manifests, split, Form((SIDE, SIDE)), cache, progress, workers)
-        return pack, encode_pack(reader, seen.films)[0], view
+    def read(split: str, side: int) -> Pack:
+        return packed_films(manifests, split, Form((side, side)), cache, progress, workers)
 
-    train, prints, first = read(TRAIN)
-    validation, val_prints, val_view = read(VALIDATION)
-    views = [first] + [
-        make_view(net, train.films, folder / TRAIN, number, config.seed, progress)
-        for number in range(1, config.views)
-    ]
+    train, seen, validation = read(TRAIN, _PACKED_SIDE), read(TRAIN, SIDE), read(VALIDATION, SIDE)
+    prints = encode_pack(reader, seen.films)[0]
     batches = LookBatches(train.subjects, prints, config.anchors, config.strangers, config.seed)
-    teach(net, views, batches, config, folder, progress)
-    save_look(net.cpu().eval(), folder / FILE)
+    teach(net, train.films, batches, config, folder, progress)
+    save_look([net.cpu().eval()], folder / FILE)
     found = {
         "look": str(folder / FILE),
         **about,
         **now,
         "train_films": len(train.films),
-        "val": look_figures(net, val_view, val_prints, validation.subjects),
+        "val": look_figures(
+            net, validation.films, encode_pack(reader, validation.films)[0], validation.subjects
+        ),
     }
     write_json(folder / "summary.json", found)
     return found
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def main() -> None:

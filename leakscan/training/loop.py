@@ -17,11 +17,11 @@ from torch import nn
 from leakscan.errors import LeakscanError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.encoders.precision import low_precision
-from leakscan.training.augment import augment
+from leakscan.training.augment import AT_ONCE, augment
 from leakscan.training.config import TrainConfig
 from leakscan.training.interrupt import Asked, Interrupt, deferred_interrupt, stopped
 from leakscan.training.losses import IdentityLoss, build_loss
-from leakscan.training.pack import Pack
+from leakscan.training.pack import Pack, PackedFilms
 from leakscan.training.passes import backward_in_passes
 from leakscan.training.run_folder import (
     Row,
@@ -33,11 +33,10 @@ from leakscan.training.run_folder import (
 )
 from leakscan.training.sampler import SubjectSampler
 from leakscan.training.schedule import learning_rate_at
-from leakscan.training.validation import Validated, channels_last, embed, to_float, validate
+from leakscan.training.validation import Validated, channels_last, embed, validate
 from leakscan.types import Progress, Silent
 
 _CENTRE_RATE = 10.0  # times the learning rate: a centre is touched once in many batches
-_AUGMENTED_AT_ONCE = 64  # films; augmentation needs several times their memory
 
 
 @dataclass
@@ -228,7 +227,7 @@ class _Step:
         run: _Run,
         progress: Progress,
     ) -> None:
-        self._config, self._pack, self._sampler = config, pack, sampler
+        self._config, self._films, self._sampler = config, PackedFilms(pack.films, device), sampler
         self._device, self._run, self._progress = device, run, progress
         self._net = torch.compile(run.net) if config.compiled else run.net
 
@@ -270,8 +269,8 @@ class _Step:
         return loss
 
     def _views(self, films: npt.NDArray[np.int64]) -> torch.Tensor:
-        x = to_float(self._pack.films[films], self._device)
-        x = augment(x, self._config.side, self._config.augmentation)
+        x = self._films[films][:, None].float() / 255.0
+        x = augment(x, self._config.side, self._config.augmentation, self._config.mild)
         return x.contiguous(memory_format=channels_last(x))
 
     def _forward(self, films: torch.Tensor) -> torch.Tensor:
@@ -282,7 +281,7 @@ class _Step:
 
 
 def _cuts(films: int) -> list[int]:
-    return list(range(_AUGMENTED_AT_ONCE, films, _AUGMENTED_AT_ONCE))
+    return list(range(AT_ONCE, films, AT_ONCE))
 
 
 def unit_centres(centres: torch.Tensor) -> npt.NDArray[np.float32]:

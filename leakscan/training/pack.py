@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ImageError, SourceError
@@ -15,6 +16,8 @@ from leakscan.sources.formats import decode
 from leakscan.training.form import Form
 from leakscan.training.manifests import Film, films_of
 from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
+
+_SHARE_OF_GPU = 0.5  # of what is free there, that films may take
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,28 @@ class Pack:
     def sorts(self) -> npt.NDArray[np.generic]:
         """``(n,)`` what must not tell who it is: source width of films, contrast of volumes."""
         return self.contrasts if self.films.ndim == 4 and self.contrasts is not None else self.widths
+
+
+class PackedFilms:
+    """Packed films by number, on the device that trains on them.
+
+    A GPU that has room keeps them all: a batch is then drawn there, and nothing waits for the processor.
+
+    Args:
+        films: ``(n, ...)`` uint8; may be memory-mapped.
+        device: to give batches on.
+    """
+
+    def __init__(self, films: npt.NDArray[np.uint8], device: torch.device) -> None:
+        self._films, self._device = films, device
+        fits = device.type == "cuda" and films.nbytes < _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]
+        self._held = torch.from_numpy(np.array(films)).to(device) if fits else None
+
+    def __getitem__(self, chosen: npt.NDArray[np.int64]) -> torch.Tensor:
+        """``(k, ...)`` uint8."""
+        if self._held is not None:
+            return self._held[torch.from_numpy(chosen).to(self._device)]
+        return torch.from_numpy(self._films[chosen]).to(self._device)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -37,7 +37,7 @@ def ship_cxr(
     architecture: str,
     side: int,
     training: dict[str, Any],
-    look: Path | None,
+    look: Path | Literal["none"] | None,
     workers: int,
     progress: Progress,
 ) -> Card:
@@ -50,7 +50,7 @@ def ship_cxr(
         architecture: of the weights.
         side: of the canonical array in pixels.
         training: what the card says of the training.
-        look: file of the second look; by default that of the installed encoder.
+        look: file of the second look; by default that of the installed encoder. ``none`` ships none.
         workers: processes that decode and look.
         progress: is told.
 
@@ -77,7 +77,7 @@ def ship_cxr(
         brain_slices([data / "mri/ixi", data / "mri/ds002748"], "train", side),
         {"nih_test": packed("nih", "test"), "ieee8023": packed("ieee8023", "eval_only")},
         training,
-        looks=look_at_packs(look, calibration, validation, workers, progress),
+        looks=None if look == "none" else look_at_packs(look, calibration, validation, workers, progress),
     )
 
 
@@ -115,7 +115,9 @@ def main() -> None:
     parser.add_argument("--architecture", default="efficientnet_lite0")
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--training", type=json.loads, default={}, help="JSON: what the card says of it")
-    parser.add_argument("--look", type=Path, help="file of the second look (default: the installed one)")
+    parser.add_argument(
+        "--look", help="file of the second look, or none (default: that of the installed encoder)"
+    )
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     card = ship_cxr(
@@ -125,7 +127,7 @@ def main() -> None:
         given.architecture,
         given.side,
         given.training,
-        given.look,
+        "none" if given.look == "none" else given.look and Path(given.look),
         given.workers,
         RichProgress(Console(stderr=True), True),
     )

@@ -107,7 +107,7 @@ def _load(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path, archite
     own = net.state_dict()
     given = {k: v.to(own[k].dtype) if k in own else v for k, v in state.items() if not k.startswith("gate.")}
     # Weights of the same trunk without the learned pooling are a fair start for the one that has it.
-    optional = {"pool.power"}
+    optional = {"pool.power", "pool.weight"}
     if set(given) - set(own) - optional or set(own) - set(given) - optional:
         raise ModelError(f"{path} holds the weights of another network than {architecture}.")
     given = {k: v for k, v in given.items() if k in own}

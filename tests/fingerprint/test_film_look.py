@@ -24,7 +24,7 @@ from leakscan.fingerprint.encoders.registry import card_for
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("look") / FILE
-    save_look(DetailNet().eval(), path)
+    save_look([DetailNet().eval(), DetailNet().eval()], path)
     return path
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0, PlacedMean
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
@@ -19,3 +19,15 @@ def test_an_architecture_turns_arrays_into_fingerprints(name):
 def test_weights_of_another_network_are_refused():
     with pytest.raises(ValueError, match="EfficientNet-Lite0"):
         EfficientNetLite0().load_imagenet({"conv.weight": torch.zeros(3, 3, 3, 3)})
+
+
+def test_weighing_places_starts_as_the_mean_and_says_where():
+    pool = PlacedMean(1280, 6)
+    maps = torch.rand(2, 1280, 6, 6)
+    torch.testing.assert_close(pool(maps), maps.mean(dim=(2, 3)))
+    with torch.no_grad():
+        pool.weight[:, 0, 0] = 1.0
+    moved = maps.roll(1, 2)
+    assert not torch.allclose(pool(maps), pool(moved), atol=1e-4)
+    larger = maps.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(pool(larger), pool(maps), rtol=0.05, atol=0.01)

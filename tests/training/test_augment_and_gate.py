@@ -44,6 +44,15 @@ def test_the_papers_views_move_films_a_little_and_change_nothing_else(films):
     assert small.max() <= x.max() + 1e-5
 
 
+def test_mild_views_are_placed_like_the_papers(films):
+    """Grey levels alter in any case; the marked rim of a film stays inside only where it hardly moves."""
+    x = torch.zeros(64, 1, 64, 64)
+    x[..., 8:-8, 8:-8] = 1.0
+    torch.manual_seed(0)
+    wild, mild = ((augment(x, 64, mild=share) > 0.5).float().sum(dim=(1, 2, 3)) for share in (0.0, 1.0))
+    assert mild.std() < wild.std() / 2
+
+
 def test_no_broken_film_is_the_film_itself(films):
     broken = break_films(np.repeat(films, 5, axis=0))
     assert broken.shape == (30, 64, 64) and broken.dtype == np.uint8

@@ -14,6 +14,7 @@ import torch
 from conftest import save, unit_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from leakscan.decide.likelihood import JointEvidence
 from leakscan.errors import SourceError
@@ -24,7 +25,6 @@ from leakscan.fingerprint.encoders.film_look import FilmLook
 from leakscan.training import look_training
 from leakscan.training.look_batches import LookBatches, nearest_strangers
 from leakscan.training.look_steps import LookConfig, teach
-from leakscan.training.look_views import View
 from leakscan.types import Silent
 
 
@@ -61,37 +61,50 @@ def test_subjects_of_one_film_each_teach_nothing() -> None:
         LookBatches(np.array(["a", "b", "c"]), unit_vectors(0, 3))
 
 
-def places(seed: int, subjects: int) -> tuple[View, npt.NDArray[np.str_]]:
-    """Maps of two films of everybody that are alike up to noise."""
+def people(seed: int, subjects: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.str_]]:
+    """Two pictures of everybody that are alike up to noise."""
     rng = np.random.default_rng(seed)
-    fine, coarse = rng.normal(size=(subjects, 112, 12, 12)), rng.normal(size=(subjects, 192, 6, 6))
-
-    def twice(maps: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
-        return np.concatenate([maps + 0.5 * rng.normal(size=maps.shape) for _ in range(2)]).astype(np.float16)
-
-    return View(twice(fine), twice(coarse)), np.array([f"s{i}" for i in range(subjects)] * 2)
+    own = np.repeat(np.repeat(rng.integers(40, 216, (subjects, 24, 24)), 8, axis=1), 8, axis=2)
+    twice = np.concatenate([own + rng.integers(-40, 41, own.shape) for _ in range(2)])
+    return twice.astype(np.uint8), np.array([f"s{i}" for i in range(subjects)] * 2)
 
 
-def taught(folder: Path, steps: int) -> DetailNet:
-    view, subjects = places(0, 10)
-    batches = LookBatches(subjects, unit_vectors(1, 20), 6, 3)
-    folder.mkdir(exist_ok=True)
+def small_net() -> DetailNet:
+    """With a trunk that costs nothing: patches of 16 px, seen by random filters."""
     torch.manual_seed(0)
     net = DetailNet()
-    net.trunk.requires_grad_(False)
-    teach(net, [view], batches, LookConfig(steps=steps, views=1), folder, Silent())
+    fine = [nn.Conv2d(1, 112, 16, 16), nn.BatchNorm2d(112), *(nn.Identity() for _ in range(12))]
+    net.trunk = nn.Sequential(*fine, nn.AvgPool2d(2), nn.Conv2d(112, 192, 1))
+    return net
+
+
+def taught(folder: Path, steps: int, trunk_rate: float = 0.0) -> DetailNet:
+    films, subjects = people(0, 10)
+    batches = LookBatches(subjects, unit_vectors(1, 20), 4, 2)
+    folder.mkdir(exist_ok=True)
+    net = small_net()
+    config = LookConfig(steps=steps, trunk_rate=trunk_rate, plain=1.0)
+    teach(net, films, batches, config, folder, Silent())
     return net
 
 
 def test_teaching_tells_people_apart_that_it_has_not_seen(tmp_path: Path) -> None:
     net = taught(tmp_path / "run", 60).eval()
-    view, _ = places(9, 8)
+    films, _ = people(9, 8)
     with torch.inference_mode():
-        details = net.details(torch.from_numpy(view.fine), torch.from_numpy(view.coarse))
+        details = net.describe(torch.from_numpy(films)[:, None] / 255.0)
         same = net.compare(details[:8], details[8:])
         other = net.compare(details[:8], details[8:].roll(1, 0))
     assert (same > other).float().mean() > 0.8
-    assert not net.trunk[0].weight.requires_grad
+
+
+def test_the_trunk_learns_at_its_own_rate_or_not_at_all(tmp_path: Path) -> None:
+    fresh = small_net().trunk.state_dict()
+    still = taught(tmp_path / "still", 2).trunk.state_dict()
+    moved = taught(tmp_path / "moved", 2, trunk_rate=0.3).trunk.state_dict()
+    assert all(torch.equal(fresh[k], still[k]) for k in fresh)
+    assert not torch.equal(fresh["0.weight"], moved["0.weight"])
+    assert torch.equal(fresh["1.running_mean"], moved["1.running_mean"])
 
 
 def test_a_finished_run_is_found_and_not_taught_again(tmp_path: Path) -> None:
@@ -126,7 +139,17 @@ def test_the_command_teaches_a_look_goes_on_and_refuses_other_settings(
         csv.writer(f).writerows([("path", "subject_id", "split"), *rows])
 
     def run(*more: str) -> None:
-        given = [str(manifest), "-o", str(tmp_path / "run"), "--steps", "2", "--views", "2", "--workers", "0"]
+        given = [
+            str(manifest),
+            "-o",
+            str(tmp_path / "run"),
+            "--steps",
+            "2",
+            "--anchors",
+            "2",
+            "--workers",
+            "0",
+        ]
         monkeypatch.setattr(sys, "argv", ["look_training", *given, *more])
         look_training.main()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from leakscan.fingerprint.preprocess import radiograph
 FILE = "look.safetensors"
 """Name of an encoder's second look, beside its card."""
 
-_FORMAT = 1
+_FORMAT = 2
 _TOLERANCE = 0.05
 """Largest difference, in nats, between the probe's logit in the file and the one computed here."""
 _PAIRS_AT_ONCE = 128  # some 100 MB
@@ -30,7 +31,8 @@ _PAIRS_AT_ONCE = 128  # some 100 MB
 class FilmLook:
     """Says of pairs of chest films whether their details are one person's.
 
-    Runs on CUDA where there is one.
+    Several networks, taught apart, may look; the mean of their logits counts (a deep ensemble,
+    arXiv 1612.01474). Runs on CUDA where there is one.
 
     Args:
         path: made by :func:`save_look`.
@@ -48,10 +50,7 @@ class FilmLook:
             raw = path.read_bytes()
             with safe_open(path, "numpy") as f:
                 about = json.loads((f.metadata() or {})["leakscan"])
-            self._net = DetailNet()
-            self._net.load_state_dict(
-                {k: v.float() if v.is_floating_point() else v for k, v in load_safetensors(raw).items()}
-            )
+            self._nets = _networks(load_safetensors(raw))
             made_for, probe = (about["format"], about["preprocessing"]), float(about["probe"])
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as e:
             raise ModelError(f"The second look {path} cannot be read: {e}.", "Add the model again.") from e
@@ -63,8 +62,9 @@ class FilmLook:
         self.digest = blake3(raw).hexdigest()[:12]
         """What findings and calibrations name the look by."""
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._net.eval().to(self._device)
-        self._net.trunk.to(memory_format=torch.channels_last)
+        for net in self._nets:
+            net.eval().to(self._device)
+            net.trunk.to(memory_format=torch.channels_last)
         found = self._probe()
         if not abs(found - probe) <= _TOLERANCE:
             raise ModelError(
@@ -72,21 +72,29 @@ class FilmLook:
                 f"{probe:.3f}); its findings would not mean what the calibration says."
             )
 
+    @property
+    def networks(self) -> tuple[DetailNet, ...]:
+        """Those that look."""
+        return tuple(self._nets)
+
     @torch.inference_mode()
     def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        """What is kept of films, 28 kB each.
+        """What is kept of films, 28 kB each for every network.
 
         Args:
             canonical: ``(n, side, side)`` radiographs.
 
         Returns:
-            ``(n, places, DETAIL_DIM)``.
+            ``(n, networks, places, DETAIL_DIM)``.
         """
         films = torch.from_numpy(canonical).to(self._device)[:, None].float() / 255.0
         films = films.contiguous(memory_format=torch.channels_last)
-        with low_precision(self._device):
-            fine, coarse = self._net.maps(films)
-        return self._net.details(fine, coarse).half().cpu().numpy()
+        details = []
+        for net in self._nets:
+            with low_precision(self._device):
+                fine, coarse = net.maps(films)
+            details.append(net.details(fine, coarse).half())
+        return torch.stack(details, dim=1).cpu().numpy()
 
     @torch.inference_mode()
     def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
@@ -95,16 +103,18 @@ class FilmLook:
         The same for (a, b) as for (b, a) up to rounding: whoever wants them equal gives a pair one order.
 
         Args:
-            a: ``(n, places, DETAIL_DIM)`` from :meth:`describe`.
+            a: ``(n, networks, places, DETAIL_DIM)`` from :meth:`describe`.
             b: likewise.
         """
         out = [
-            self._net.compare(
-                *(torch.from_numpy(x[at : at + _PAIRS_AT_ONCE]).to(self._device).float() for x in (a, b))
-            )
+            self._mean(*(torch.from_numpy(x[at : at + _PAIRS_AT_ONCE]).to(self._device) for x in (a, b)))
             for at in range(0, len(a), _PAIRS_AT_ONCE)
         ]
         return torch.cat(out).cpu().numpy() if out else np.zeros(0, np.float32)
+
+    def _mean(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        found = [net.compare(a[:, i].float(), b[:, i].float()) for i, net in enumerate(self._nets)]
+        return torch.stack(found).mean(dim=0)
 
     def _probe(self) -> float:
         details = self.describe(_probe_films())
@@ -124,22 +134,41 @@ def load_look(folder: Path) -> FilmLook | None:
     return FilmLook(path) if path.is_file() else None
 
 
-def save_look(net: DetailNet, path: Path) -> None:
-    """Writes a network in float16, with what it computes of a probe in float32.
+def save_look(nets: Sequence[DetailNet], path: Path) -> None:
+    """Writes networks in float16, with what they find of a probe in float32.
 
     Args:
-        net: trained.
+        nets: trained, one or more.
         path: to write.
     """
-    state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in net.state_dict().items()}
-    rounded = DetailNet()
-    rounded.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    state = {
+        f"{i}.{k}": v.half().contiguous() if v.is_floating_point() else v
+        for i, net in enumerate(nets)
+        for k, v in net.state_dict().items()
+    }
     films = torch.from_numpy(_probe_films())[:, None].float() / 255.0
+    found = []
     with torch.inference_mode():
-        details = rounded.eval().describe(films).half().float()
-        probe = float(rounded.compare(details[:1], details[1:])[0])
-    about = {"format": _FORMAT, "preprocessing": radiograph.VERSION, "probe": round(probe, 4)}
+        for rounded in _networks(state):
+            details = rounded.eval().describe(films).half().float()
+            found.append(float(rounded.compare(details[:1], details[1:])[0]))
+    probe = round(float(np.mean(found)), 4)
+    about = {"format": _FORMAT, "preprocessing": radiograph.VERSION, "probe": probe}
     path.write_bytes(save(state, {"leakscan": json.dumps(about)}))
+
+
+def _networks(state: Mapping[str, torch.Tensor]) -> list[DetailNet]:
+    """Networks of the tensors ``0.NAME``, ``1.NAME`` and so on."""
+    numbers = sorted({int(k.partition(".")[0]) for k in state})
+    nets = []
+    for number in numbers:
+        net = DetailNet()
+        own = {k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{number}.")}
+        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in own.items()})
+        nets.append(net)
+    if not nets:
+        raise ValueError("it holds no network")
+    return nets
 
 
 def _probe_films() -> npt.NDArray[np.uint8]:

@@ -86,18 +86,46 @@ class GeneralisedMean(nn.Module):
         return powers.mean(dim=(2, 3)) ** (1.0 / self.power)
 
 
+class PlacedMean(nn.Module):
+    """The mean over the places of a map, each weighted by what its channel learned of it.
+
+    A rib counts where ribs are: face recognition gains as much by weighing places (MobileFaceNets,
+    arXiv 1804.07573). Fresh, it is the plain mean. Maps of another size take the weights of the same
+    relative place.
+
+    Args:
+        channels: of the maps.
+        side: of the maps that the weights are for.
+
+    Shape:
+        ``(n, c, h, w)`` -> ``(n, c)``.
+    """
+
+    _GAIN = 5.0  # lets weights that start at zero move as fast as their neighbours
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels, side, side))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        weight: torch.Tensor = self.weight
+        if maps.shape[-2:] != weight.shape[-2:]:
+            weight = nn.functional.interpolate(weight[None], size=maps.shape[-2:], mode="bilinear")[0]
+        return (maps.float() * (1.0 + self._GAIN * weight)).mean(dim=(2, 3))
+
+
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 with a linear fingerprint head.
 
     Args:
         dim: length of the fingerprint.
-        gem: whether pooling is the generalised mean instead of the mean.
+        pool: instead of the mean.
 
     Shape:
         ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``; :meth:`features` -> ``(n, 1280)``.
     """
 
-    def __init__(self, dim: int = FINGERPRINT_DIM, gem: bool = False) -> None:
+    def __init__(self, dim: int = FINGERPRINT_DIM, pool: nn.Module | None = None) -> None:
         super().__init__()
         layers: list[nn.Module] = [*_conv_unit(1, 32, 3, 2)]
         channels = 32
@@ -109,7 +137,7 @@ class EfficientNetLite0(nn.Module):
                 channels = outputs
         layers += _conv_unit(channels, 1280, 1)
         self.trunk = nn.Sequential(*layers)
-        self.pool = GeneralisedMean() if gem else None
+        self.pool = pool
         self.head = nn.Linear(1280, dim)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -235,7 +263,8 @@ class Gate(nn.Module):
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_lite0": EfficientNetLite0,
-    "efficientnet_lite0_gem": lambda dim: EfficientNetLite0(dim, gem=True),
+    "efficientnet_lite0_gem": lambda dim: EfficientNetLite0(dim, GeneralisedMean()),
+    "efficientnet_lite0_placed": lambda dim: EfficientNetLite0(dim, PlacedMean(1280, 6)),
     "resnet18": lambda dim: ResNet2d(18, dim),
     "resnet34": lambda dim: ResNet2d(34, dim),
     "resnet50": lambda dim: ResNet2d(50, dim),
