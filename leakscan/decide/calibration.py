@@ -36,6 +36,9 @@ REVIEW_EXPECTED_FALSE = 20.0
 LOOK_P = 1e-2
 """Pairs whose score has at most this p-value get a second look."""
 
+LEAST_STRANGERS = 100
+"""Of a run's own strangers that must have been looked at before findings are shifted by theirs."""
+
 _DRAWS = 500
 _ROUNDING = 1e-6  # of scores that were stored as float32 or went through a p-value and back
 
@@ -98,6 +101,8 @@ class Calibration:
         joint_tail: of the joint ratios of known-different subjects; those that get no look count as below.
         look_p: p-value of the score from which pairs get the second look.
         look: digest of the look that ``joint`` was fitted with.
+        strangers_found: mean of what it found of strangers whose score just misses a look; a run's own are
+            held against it. ``None`` where that was not measured.
     """
 
     encoder: str
@@ -111,6 +116,7 @@ class Calibration:
     joint_tail: Tail | None = None
     look_p: float = LOOK_P
     look: str = ""
+    strangers_found: float | None = None
 
     @property
     def looks(self) -> bool:
@@ -143,6 +149,24 @@ class Calibration:
         looked = np.isfinite(seen) & (p <= self.look_p * (1.0 + _ROUNDING))
         p[looked] = self.joint_tail.p_value(self.joint.llr(scores[looked], seen[looked]))
         return p
+
+    def look_shift(self, found: npt.ArrayLike) -> float:
+        """How much more alike a run's own strangers look than the calibration's did.
+
+        To be taken off all findings of the run, so that strangers of other hospitals, whose films the look
+        takes for more alike, reach a p-value as often as it says.
+
+        Args:
+            found: what was found of the run's pairs whose score just misses a look, NaN where nobody looked.
+
+        Returns:
+            In units of the finding; 0 where fewer than ``LEAST_STRANGERS`` were looked at.
+        """
+        seen = np.asarray(found, np.float64)
+        seen = seen[np.isfinite(seen)]
+        if self.strangers_found is None or len(seen) < LEAST_STRANGERS:
+            return 0.0
+        return float(seen.mean()) - self.strangers_found
 
     def missed(self, p: float, reach: float = 1.0) -> tuple[float, float, float]:
         """False non-match rate at a p-value, and its 95 % interval by subject bootstrap.
@@ -199,6 +223,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
             "joint_tail": calibration.joint_tail.to_json(),
             "look_p": calibration.look_p,
             "look": calibration.look,
+            "strangers_found": calibration.strangers_found,
         }
     tensors: dict[str, npt.NDArray[Any]] = {
         "cohort": np.ascontiguousarray(calibration.cohort),
@@ -255,6 +280,7 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
             float(about.get("look_p", LOOK_P)),
             str(about.get("look", "")),
+            None if about.get("strangers_found") is None else float(about["strangers_found"]),
         )
     except FileNotFoundError:
         raise ModelError(f"There is no calibration {path}.", "leakscan calibrate SOURCE -o FILE") from None

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration import LOOK_P, Calibration, Genuine, against_cohort
-from leakscan.decide.fit_look import Look, fit_look, look_at_impostors
+from leakscan.decide.calibration import LEAST_STRANGERS, LOOK_P, Calibration, Genuine, against_cohort
+from leakscan.decide.fit_look import Look, fit_look, look_at_impostors, strangers_below
 from leakscan.decide.impostors import impostor_pairs
 from leakscan.decide.normalise import CohortStatistics, normalise
 from leakscan.decide.tail import LEAST_SUBJECTS, Tail, fit_tail
@@ -102,8 +102,29 @@ def fit_calibration(
     if fitted is None:
         return Calibration(encoder, source, cohort, top, tail, genuine)
     joint, joint_tail = fitted
+    look_p = min(LOOK_P, impostors.look_p)
+
+    def scores(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        mean, std = statistics.mean, statistics.std
+        return normalise(
+            prints[left] @ prints[right].T, mean[left, None], std[left, None], mean[right], std[right]
+        )
+
+    strangers = np.asarray(look(strangers_below(prints, subjects, scores, tail, look_p)))
+    strangers = strangers[np.isfinite(strangers)]
+    usual = float(strangers.mean()) if len(strangers) >= LEAST_STRANGERS else None
     return Calibration(
-        encoder, source, cohort, top, tail, seen, True, joint, joint_tail, min(LOOK_P, impostors.look_p)
+        encoder,
+        source,
+        cohort,
+        top,
+        tail,
+        seen,
+        True,
+        joint,
+        joint_tail,
+        look_p,
+        strangers_found=usual,
     )
 
 

@@ -24,6 +24,12 @@ Ints = npt.NDArray[np.int64]
 Look = Callable[[Ints], Floats]
 """From pairs ``(n, 2)`` of images to what a second look finds ``(n,)``, NaN where it cannot look."""
 
+STRANGERS = 1500
+"""Impostor pairs whose score is just too low for a look that are looked at all the same; see
+:func:`just_too_low`."""
+_TOO_LOW = 3.0  # times the p-value that gets a look
+_EACH_SIDE = 700  # images held against each other to find them
+
 MOST_LOOKS = 16_000
 """Impostor pairs that are looked at."""
 _UPPER_PART = 0.5  # of the ratios, at most, that the distribution is fitted to
@@ -97,6 +103,43 @@ def look_at_impostors(
     found[: len(chosen)] = seen
     look_p = float(tail.p_value(np.array([cut]))[0])
     return LookedAt(kept, np.isfinite(found), found, look_p, support)
+
+
+def just_too_low(p: Floats, look_p: float) -> Ints:
+    """``(k, 2)`` places in a table of p-values ``(a, b)`` that just miss a look.
+
+    What a look finds of these strangers says whether it takes the people of one hospital for more alike
+    than those of another; hardly any pair of one person lies there.
+    """
+    return np.argwhere((p > look_p) & (p <= _TOO_LOW * look_p)).astype(np.int64)
+
+
+def strangers_below(
+    prints: npt.NDArray[np.float32],
+    subjects: npt.NDArray[np.str_],
+    scores: Callable[[Ints, Ints], Floats],
+    tail: Tail,
+    look_p: float,
+    seed: int = 0,
+) -> Ints:
+    """Pairs ``(k, 2)`` of images of different subjects whose score just misses a look.
+
+    Args:
+        prints: ``(n, d)`` unit vectors.
+        subjects: ``(n,)``.
+        scores: of images ``(a,)`` against images ``(b,)``, in the units of the tail.
+        tail: of impostors.
+        look_p: p-value from which pairs get a look.
+        seed: of who is drawn.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(prints))
+    one_each = rng.permutation(order[np.unique(subjects[order], return_index=True)[1]])
+    half = len(one_each) // 2
+    left, right = one_each[:half][:_EACH_SIDE], one_each[half:][:_EACH_SIDE]
+    at = just_too_low(tail.p_value(scores(left, right)), look_p)
+    drawn = at[rng.permutation(len(at))[:STRANGERS]]
+    return np.stack([left[drawn[:, 0]], right[drawn[:, 1]]], axis=1).astype(np.int64)
 
 
 def fit_look(impostors: LookedAt, z: Floats, owner: Ints, found: Floats) -> tuple[JointEvidence, Tail] | None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.columns import Known
+from leakscan.decide.calibration import against_cohort
+from leakscan.decide.columns import Columns, Known
 from leakscan.decide.film_looks import FilmLooks, Looker
-from leakscan.decide.fit_look import Look
+from leakscan.decide.fit_look import Look, just_too_low
 from leakscan.decide.looks import LookCache
-from leakscan.decide.scored import Scored
+from leakscan.decide.normalise import normalise
+from leakscan.decide.scored import CHECKABLE_SUBJECTS, Scored, Subjects
 from leakscan.decide.verification import Pixels, Task
 from leakscan.types import DecodeOptions, Engine, Progress
+
+_STRANGERS = 300  # of a run, looked at to see how alike its people look; their mean is known to 0.1 nats
+_EACH_SIDE = 700  # films of each dataset among whom they are sought
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -46,34 +53,117 @@ def look_again(
         progress: is told.
 
     Returns:
-        Position of a pair -> what was found.
+        Position of a pair -> what was found, less what the run's own strangers look more alike than the
+        calibration's.
     """
     found: dict[int, float] = {}
     deadline = time.monotonic() + seconds
     for one in scored:
         looker = lookers.get(one.calibration.encoder)
-        if looker is None:
+        if looker is None or not one.calibration.looks:
             continue
-        tasks: list[Task] = []
-        waiting: list[tuple[int, str, str]] = []
-        for position in due([one], partial(_names, known, pairs)):
-            (row_a, look_a), (row_b, look_b) = _pictures(pairs, known, position)
-            before = cache.get(looker.digest, look_a, look_b)
-            if before is not None:
-                found[position] = before
-                continue
-            pixels_a, pixels_b = known.a.pixels(row_a), known.b.pixels(row_b)
-            if pixels_a is not None and pixels_b is not None:
-                tasks.append(Task(f"a/{row_a}", f"b/{row_b}", pixels_a, pixels_b, 2))
-                waiting.append((position, look_a, look_b))
-        if tasks:
-            look = FilmLooks(looker, engine, options)
-            fresh = look(tasks, max(0.0, deadline - time.monotonic()), progress)
-            for (position, look_a, look_b), finding in zip(waiting, fresh, strict=True):
-                if finding is not None:
-                    found[position] = finding
-                    cache.add(looker.digest, look_a, look_b, finding)
+        films = FilmLooks(looker, engine, options)
+
+        def look(
+            pairs: Sequence[tuple[Film, Film]], films: FilmLooks = films, digest: str = looker.digest
+        ) -> list[float | None]:
+            return _remembered(films, digest, cache, pairs, deadline, progress)
+
+        shift = one.calibration.look_shift([np.nan if f is None else f for f in look(_strangers(one, known))])
+        positions = due([one], partial(_names, known, pairs))
+        for position, finding in zip(
+            positions, look([_films(pairs, known, position) for position in positions]), strict=True
+        ):
+            if finding is not None:
+                found[position] = finding - shift
     return found
+
+
+@dataclass(frozen=True)
+class Film:
+    """A picture of one of the datasets: its name, equal for equal pictures, and its pixels."""
+
+    name: str
+    pixels: Pixels | None
+
+
+def _film(of: Columns, picture: int) -> Film:
+    row = int(of.side.rows[picture])
+    return Film(of.look(row), of.pixels(row))
+
+
+def _films(pairs: Ints, known: Known, position: int) -> tuple[Film, Film]:
+    i, j = pairs[position].tolist()
+    return _film(known.a, i), _film(known.b, j)
+
+
+def _remembered(
+    films: FilmLooks,
+    digest: str,
+    cache: LookCache,
+    pairs: Sequence[tuple[Film, Film]],
+    deadline: float,
+    progress: Progress,
+) -> list[float | None]:
+    """What is found of pairs: from the cache, else by looking, as far as time and pixels allow."""
+    out = [cache.get(digest, a.name, b.name) for a, b in pairs]
+    waiting = [
+        (at, Task(a.name, b.name, a.pixels, b.pixels, 2))
+        for at, (a, b) in enumerate(pairs)
+        if out[at] is None and a.pixels is not None and b.pixels is not None
+    ]
+    if waiting:
+        fresh = films([task for _, task in waiting], max(0.0, deadline - time.monotonic()), progress)
+        for (at, task), finding in zip(waiting, fresh, strict=True):
+            out[at] = finding
+            if finding is not None:
+                cache.add(digest, task.key_a, task.key_b, finding)
+    return out
+
+
+def _strangers(one: Scored, known: Known) -> list[tuple[Film, Film]]:
+    """Pairs of the run's own films whose score just misses a look, hardly any of them of one person.
+
+    They come from where the bulk of the scores came from. Which of them are taken hangs on their names, so
+    that the datasets may change places.
+    """
+    if one.bulk is None or one.calibration.strangers_found is None:
+        return []
+    if min(len(one.a.templates), len(one.b.templates)) >= CHECKABLE_SUBJECTS:
+        left, right = (known.a, _one_each(one.a)), (known.b, _one_each(one.b))
+    else:
+        larger = one.a if one.a.declared >= one.b.declared else one.b
+        of, pictures = known.a if larger is one.a else known.b, _one_each(larger, declared=True)
+        left, right = (of, pictures[::2]), (of, pictures[1::2])
+    calibration = one.calibration
+    sides = [(of.side.prints(calibration.encoder, chosen), of, chosen) for of, chosen in (left, right)]
+    stats = [against_cohort(prints, calibration.cohort, calibration.top) for prints, _, _ in sides]
+    scores = normalise(
+        sides[0][0] @ sides[1][0].T,
+        stats[0].mean[:, None],
+        stats[0].std[:, None],
+        stats[1].mean,
+        stats[1].std,
+    )
+    at = just_too_low(calibration.tail.p_value(one.bulk.to_tail(scores)), calibration.look_p)
+    (_, a, pictures_a), (_, b, pictures_b) = sides
+    names = [[of.look(int(row)) for row in of.side.rows[chosen]] for _, of, chosen in sides]
+    drawn = sorted(at.tolist(), key=lambda ij: _drawn(names[0][ij[0]], names[1][ij[1]]))[:_STRANGERS]
+    return [(_film(a, int(pictures_a[i])), _film(b, int(pictures_b[j]))) for i, j in drawn]
+
+
+def _drawn(a: str, b: str) -> tuple[int, str, str]:
+    first, second = sorted((a, b))
+    return zlib.crc32(f"{first} {second}".encode()), first, second
+
+
+def _one_each(subjects: Subjects, declared: bool = False) -> Ints:
+    """A picture of each of some subjects, in the order of a draw that hangs on their number alone."""
+    codes, first = np.unique(subjects.code, return_index=True)
+    wanted = (codes >= 0) & (subjects.is_declared[codes] if declared else True)
+    first = first[wanted]
+    order = np.random.default_rng(len(first)).permutation(len(first))
+    return np.asarray(first[order][:_EACH_SIDE], np.int64)
 
 
 def look_of(
@@ -138,14 +228,6 @@ def due(scored: Sequence[Scored], named: Callable[[int], tuple[str, str] | None]
 
 
 def _names(known: Known, pairs: Ints, position: int) -> tuple[str, str] | None:
-    (row_a, look_a), (row_b, look_b) = _pictures(pairs, known, position)
+    a, b = _films(pairs, known, position)
     flat = known.a.side.ndim[pairs[position, 0]] == known.b.side.ndim[pairs[position, 1]] == 2
-    at_hand = known.a.pixels(row_a) is not None and known.b.pixels(row_b) is not None
-    return (look_a, look_b) if flat and at_hand else None
-
-
-def _pictures(pairs: Ints, known: Known, position: int) -> tuple[tuple[int, str], tuple[int, str]]:
-    """Row and name of the two pictures of a pair."""
-    i, j = pairs[position].tolist()
-    row_a, row_b = int(known.a.side.rows[i]), int(known.b.side.rows[j])
-    return (row_a, known.a.look(row_a)), (row_b, known.b.look(row_b))
+    return (a.name, b.name) if flat and a.pixels is not None and b.pixels is not None else None

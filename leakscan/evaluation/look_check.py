@@ -1,10 +1,10 @@
 """What the second look adds, and whether its p-values hold.
 
 ``python -m leakscan.evaluation.look_check DATA`` takes the calibration that lies beside an encoder's card,
-and films it was not fitted on: nih test and other hospitals. The scores of either are first mapped by their
-own bulk, as in a run. Impostors whose score is due a look get one, and the share of pairs of subjects whose
-p-value is below a level stands beside that level. Every subject with genuine pairs weighs the same. Prints
-JSON.
+and films it was not fitted on: nih test and other hospitals. As in a run, the scores of either are mapped by
+their own bulk, and the findings of the look shifted by those of their own strangers. Impostors whose score
+is due a look get one, and the share of pairs of subjects whose p-value is below a level stands beside that
+level. Every subject with genuine pairs weighs the same. Prints JSON.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from leakscan.cli.output import RichProgress
 from leakscan.decide.bulk import LocationScale
 from leakscan.decide.calibration import FILE, Calibration, against_cohort, read_calibration
 from leakscan.decide.fit import genuine_pairs
-from leakscan.decide.fit_look import Look, look_at_impostors
+from leakscan.decide.fit_look import Look, look_at_impostors, strangers_below
 from leakscan.decide.impostors import impostor_pairs
+from leakscan.decide.normalise import normalise
 from leakscan.decide.persons import LOOSE_FMR
 from leakscan.decide.second_look import look_of
 from leakscan.engines.local import LocalEngine
@@ -35,6 +36,7 @@ from leakscan.fingerprint.encoders.film_look import load_look
 from leakscan.types import DecodeOptions
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 MOST_LOOKS = 20_000
 """Impostor pairs that are looked at, of each set of films."""
@@ -52,14 +54,29 @@ def check(split: Split, calibration: Calibration, look: Look) -> dict[str, Any]:
         calibration: with a second look; of the encoder that made the fingerprints.
         look: looks at pairs of the films.
     """
-    bulk = bulk_of(split, calibration.tail, against_cohort(split.prints, calibration.cohort, calibration.top))
+    statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
+    bulk = bulk_of(split, calibration.tail, statistics)
+
+    def scores(left: Ints, right: Ints) -> Floats:
+        mean, std = statistics.mean, statistics.std
+        cosine = split.prints[left] @ split.prints[right].T
+        return bulk.to_tail(normalise(cosine, mean[left, None], std[left, None], mean[right], std[right]))
+
+    below = strangers_below(split.prints, split.subjects, scores, calibration.tail, calibration.look_p)
+    # A run has 300; that their mean is less well known than this is left out here.
+    shift = calibration.look_shift(look(below))
+
+    def shifted(pairs: Ints) -> Floats:
+        return look(pairs) - shift
+
     return {
+        "look_shift": short(shift),
         "location": short(bulk.location),
         "scale": short(bulk.scale),
         "factor_unexplained": short(float(np.exp(bulk.disagreement))),
-        "levels": stated_and_actual_with_looks(split, calibration, look, bulk),
-        "power": power(split, calibration, look, bulk),
-        "precision_at_1": precision_at_1(split, calibration, look, bulk),
+        "levels": stated_and_actual_with_looks(split, calibration, shifted, bulk),
+        "power": power(split, calibration, shifted, bulk),
+        "precision_at_1": precision_at_1(split, calibration, shifted, bulk),
     }
 
 

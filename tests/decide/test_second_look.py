@@ -86,6 +86,28 @@ def test_p_values_of_other_strangers_are_as_stated_after_the_look() -> None:
         assert level / 4 < rate < 2 * level
 
 
+def test_strangers_who_look_more_alike_are_called_no_more_often() -> None:
+    """As films of another hospital: every finding is higher, of strangers and of one person."""
+    fitted = calibration()
+    prints, names = crowd(55, 700)
+    statistics = against_cohort(prints, COHORT, 200)
+    impostors = impostor_pairs(prints, names, statistics, keep=10**7)
+    assert impostors.images is not None
+    at_home, elsewhere = drawn_look(names, seed=9), drawn_look(names, seed=9)
+    p_of_score = fitted.tail.p_value(impostors.score)
+    below = (p_of_score > fitted.look_p) & (p_of_score <= 3 * fitted.look_p)
+    shift = fitted.look_shift(elsewhere(impostors.images[below].astype(np.int64)) + 2.0)
+    assert shift == pytest.approx(2.0, abs=0.15)
+    assert fitted.look_shift(at_home(impostors.images[below].astype(np.int64))) == pytest.approx(0, abs=0.15)
+    assert fitted.look_shift([5.0] * 99 + [np.nan] * 500) == 0.0
+    found = np.where(p_of_score <= fitted.look_p, elsewhere(impostors.images.astype(np.int64)) + 2.0, np.nan)
+    raw, mended = (
+        float(impostors.weight[fitted.p_value(impostors.score, f) <= 1e-3].sum()) / impostors.n_subject_pairs
+        for f in (found, found - shift)
+    )
+    assert raw > 2e-3 > mended
+
+
 def test_no_p_value_passes_the_floor_and_pairs_not_looked_at_keep_theirs() -> None:
     fitted = calibration()
     assert fitted.joint_tail is not None
@@ -115,6 +137,7 @@ def test_a_calibration_with_a_look_reads_back_and_one_without_stays_readable(tmp
     again = read_calibration(tmp_path / "with", [ENCODER])
     assert (again.joint, again.joint_tail, again.look_p) == (fitted.joint, fitted.joint_tail, fitted.look_p)
     assert again.look == "abc"
+    assert again.strangers_found == fitted.strangers_found is not None
     assert again.missed(1e-4) == fitted.missed(1e-4)
     plain = replace(fitted, joint=None, joint_tail=None, genuine=replace(fitted.genuine, found=None))
     write_calibration(plain, tmp_path / "without")
@@ -127,6 +150,38 @@ def test_too_few_people_to_learn_from_make_no_look() -> None:
     prints, names = crowd(5, 60)
     names[60:] = [f"t{i}" for i in range(60)]  # nobody twice
     assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=drawn_look(names)).looks
+
+
+def test_a_run_takes_off_what_its_own_strangers_look_more_alike() -> None:
+    """Every look at these datasets finds 3 more; 200 people on a side are needed to tell."""
+
+    class Elsewhere:
+        digest, side, more = "elsewhere", 32, 0.0
+
+        def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+            return canonical.reshape(len(canonical), -1)[:, :8].astype(np.float16)
+
+        def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+            return np.full(len(a), -2.0 + self.more, np.float32)
+
+    def crowded(name: str, day: int) -> Dataset:
+        near = unit_vectors(1, 220) + 0.25 * unit_vectors(20 + day, 220)
+        near /= np.linalg.norm(near, axis=1, keepdims=True)
+        rows = [
+            {"fingerprint": v, "path": f"{name}{i}.png", "preview": film(i % FILMS, day)}
+            for i, v in enumerate(near)
+        ]
+        return Dataset(name, store_rows(rows), {}, {}, "k1")
+
+    def gains(more: float) -> list[Any]:
+        looker = Elsewhere()
+        looker.more = more
+        found = compared(crowded("a", 0), crowded("b", 1), LookCache(None), lookers={ENCODER: looker})
+        assert found.persons[0].looked
+        return [(r["path_a"], r["path_b"], r["p_value"]) for r in found.pairs]
+
+    assert calibration().strangers_found is not None
+    assert gains(0.0) == gains(3.0)
 
 
 # Two datasets of drawn films
