@@ -410,6 +410,8 @@ def test_a_wheel_unpacked_elsewhere_finds_its_encoder(tmp_path: Path) -> None:
     assert wheel.stat().st_size < 90e6
     with zipfile.ZipFile(wheel) as z:
         z.extractall(tmp_path / "site")
+    shipped = {p.name for p in (tmp_path / "site/leakscan/_models").iterdir()}
+    assert shipped == {"brain-folds", "cxr-lite0"}
     shutil.rmtree(tmp_path / "checkout")
     fill(tmp_path / "away" / "A", [1, 2])
     fill(tmp_path / "away" / "B", [2, 3], compress_level=1)

@@ -152,8 +152,9 @@ def test_too_few_people_to_learn_from_make_no_look() -> None:
     assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=drawn_look(names)).looks
 
 
-def test_a_run_takes_off_what_its_own_strangers_look_more_alike() -> None:
+def test_a_run_takes_off_what_its_own_strangers_look_more_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at these datasets finds 3 more; 200 people on a side are needed to tell."""
+    monkeypatch.setattr("leakscan.decide.pairs.verify_tasks", lambda tasks, *_: [None] * len(tasks))
 
     class Elsewhere:
         digest, side, more = "elsewhere", 32, 0.0
