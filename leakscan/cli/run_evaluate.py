@@ -33,6 +33,12 @@ def evaluate_command(
             help="Measure plain methods too: pHash, untrained networks, ImageNet features, silhouettes.",
         ),
     ] = True,
+    looks: Annotated[
+        bool,
+        typer.Option(
+            "--looks/--no-looks", help="Measure the second look of encoders too: some 0.1 s for every film."
+        ),
+    ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,
     max_pixels: o.MaxPixels = 512_000_000,
     workers: o.Workers = None,
@@ -56,6 +62,7 @@ def evaluate_command(
         kind=o.one_of("--kind", kind, KINDS),
         encoders=tuple(encoder or ()),
         baselines=baselines,
+        looks=looks,
         decode=DecodeOptions(max_pixels),
         workers=workers,
     )

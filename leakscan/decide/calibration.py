@@ -160,13 +160,14 @@ class Calibration:
             found: what was found of the run's pairs whose score just misses a look, NaN where nobody looked.
 
         Returns:
-            In units of the finding; 0 where fewer than ``LEAST_STRANGERS`` were looked at.
+            In units of the finding. 0 where fewer than ``LEAST_STRANGERS`` were looked at, and where they
+            look less alike: that says too little of the strangers who are most alike.
         """
         seen = np.asarray(found, np.float64)
         seen = seen[np.isfinite(seen)]
         if self.strangers_found is None or len(seen) < LEAST_STRANGERS:
             return 0.0
-        return float(seen.mean()) - self.strangers_found
+        return max(0.0, float(seen.mean()) - self.strangers_found)
 
     def missed(self, p: float, reach: float = 1.0) -> tuple[float, float, float]:
         """False non-match rate at a p-value, and its 95 % interval by subject bootstrap.

@@ -146,7 +146,7 @@ class EncoderSystem:
     role: Role = "encoder"
 
     def __init__(self, encoder: Encoder) -> None:
-        self.name, self.side = encoder.card.encoder, encoder.card.side
+        self.name, self.side, self.folder = encoder.card.encoder, encoder.card.side, encoder.folder
         self._encoder = encoder
 
     def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import leakscan
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import UsageError
-from leakscan.evaluation.embeddings import Embedded, embed, systems_for
+from leakscan.evaluation.embeddings import Embedded, EncoderSystem, embed, systems_for
 from leakscan.evaluation.episodes import (
     SETTINGS,
     Episodes,
@@ -27,6 +27,7 @@ from leakscan.evaluation.evaluation_plots import Plotted, draw_plots, require_pl
 from leakscan.evaluation.evaluation_report import check_folder, write_evaluation
 from leakscan.evaluation.films import VOLUMES, Film, Left, check_subjects, labels_of, list_films
 from leakscan.evaluation.fusion import fused_figures, too_few
+from leakscan.evaluation.looked import looked_figures, second_look
 from leakscan.evaluation.metrics import per_subject, resampled_ratio, subject_draws
 from leakscan.evaluation.pairing import Compared, compare_all
 from leakscan.evaluation.protocols import ALL, Labels, Protocol, protocols
@@ -47,6 +48,7 @@ class EvaluateOptions:
         kind: of the images: chest radiographs or volumes of the brain.
         encoders: names; every encoder of the kind if empty.
         baselines: whether pHash, untrained networks and ImageNet features are measured as well.
+        looks: whether the second look of encoders of films is measured as well.
         decode: limits for reading.
         workers: processes; ``None`` for one per core.
         draws: resamplings behind an interval.
@@ -57,6 +59,7 @@ class EvaluateOptions:
     kind: Kind = "chest_radiograph"
     encoders: tuple[str, ...] = ()
     baselines: bool = True
+    looks: bool = True
     decode: DecodeOptions = field(default_factory=DecodeOptions)
     workers: int | None = None
     draws: int = 500
@@ -109,7 +112,8 @@ def evaluate(
     check_subjects(films, manifest, options.split, left.unread)
     labels = labels_of(films, embedded.looks)
     draws = subject_draws(int(labels.subjects.max()) + 1, options.draws, options.seed)
-    measured = _measure(systems, embedded, labels, draws, options.seed, progress)
+    looked = _looked(systems, films, embedded, labels, draws, options, progress)
+    measured = _measure(systems, embedded, labels, draws, options.seed, progress, looked)
     progress.start("Drawing and writing", None)
     roles: dict[str, Role] = {system.name: system.role for system in systems}
     pictures = draw_plots(
@@ -147,6 +151,7 @@ def _measure(
     draws: Draws,
     seed: int,
     progress: Progress,
+    looked: Mapping[str, Sequence[Figure]],
 ) -> _Measured:
     chosen = list(protocols(labels))
     missing: list[str] = []
@@ -164,6 +169,8 @@ def _measure(
             found = figures(result, draws)
             if protocol is ALL:
                 compared[system.name] = result
+            if protocol is ALL:
+                found += looked.get(system.name, [])
             if protocol.rule is None:
                 found += _silhouette(vectors, labels, draws, seed)
                 found += _asked(everyone, vectors, labels, draws)
@@ -177,6 +184,29 @@ def _measure(
         f"{p.name}: no genuine pair" for p in chosen if not any(r["protocol"] == p.name for r in rows)
     ]
     return _Measured(rows, compared, missing)
+
+
+def _looked(
+    systems: Sequence[System],
+    films: Sequence[Film],
+    embedded: Embedded,
+    labels: Labels,
+    draws: Draws,
+    options: EvaluateOptions,
+    progress: Progress,
+) -> dict[str, list[Figure]]:
+    """System -> what its second look brings, for encoders of films that have one."""
+    out: dict[str, list[Figure]] = {}
+    for system in systems if options.looks and options.kind not in VOLUMES else ():
+        if not isinstance(system, EncoderSystem):
+            continue
+        second = second_look(system, films, LocalEngine(options.workers), options.decode, progress)
+        if second is not None:
+            look, joint = second
+            out[system.name] = looked_figures(
+                embedded.plain[system.name], labels.subjects, look, joint, draws, options.seed
+            )
+    return out
 
 
 def _reduced(embedded: Embedded) -> list[Protocol]:

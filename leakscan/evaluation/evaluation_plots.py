@@ -162,7 +162,8 @@ def _distances(figure: Canvas, systems: Sequence[Plotted]) -> None:
     centres = (bin_edges()[:-1] + bin_edges()[1:]) / 2
     for axes, system in zip(grid, systems, strict=False):
         compared = system.compared
-        high = float(distance(centres[np.flatnonzero(compared.histogram)[:1]]).max(initial=0.1))
+        farthest = distance(centres[np.flatnonzero(compared.histogram)[:1]]), distance(compared.genuine)
+        high = max(float(part.max(initial=0.1)) for part in farthest)
         edges = np.linspace(0, high * 1.02, _DISTANCE_BINS + 1)
         for at, weights, colour, words in (
             (distance(compared.genuine), genuine_weights(compared, "subjects"), _GENUINE, "same subject"),

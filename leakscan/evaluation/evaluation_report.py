@@ -42,6 +42,7 @@ HEADLINES = {
     "tar@fmr=0.0001": "TAR at FMR 1e-4",
     "tar@fmr=1e-05": "TAR at FMR 1e-5",
     "p_at_1": "P@1",
+    "looked.p_at_1": "P@1, ten nearest looked at again",
     "map_at_r": "mAP@R",
     "20_way_1_shot.mean_recall": "20-way 1-shot",
     "100_way_1_shot.mean_recall": "100-way 1-shot",
@@ -163,6 +164,8 @@ def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
                 )
                 break
         words.append(f"The nearest image is of the same subject in {_percent(found['p_at_1'])} of cases.")
+        if looked := found.get("looked.p_at_1"):
+            words.append(f"After a second look at the ten nearest, the first is in {_percent(looked)}.")
         if shot := found.get("20_way_1_shot.mean_recall"):
             words.append(f"Among 20 subjects with one image each it picks the right one {_percent(shot)}.")
         refused = document["gate_refused"].get(system)

@@ -51,9 +51,11 @@ class Nearest:
 
 def look_at_nearest(
     prints: npt.NDArray[np.float32],
-    subjects: npt.NDArray[np.str_],
+    subjects: npt.NDArray[np.str_] | npt.NDArray[np.int64],
     look: Look,
     scores_of: Callable[[Floats], Floats] = lambda cosine: cosine,
+    most: int | None = None,
+    seed: int = 0,
 ) -> Nearest:
     """Looks at the ``NEAREST`` films of every film whose subject has another.
 
@@ -62,9 +64,13 @@ def look_at_nearest(
         subjects: ``(n,)``.
         look: looks at pairs.
         scores_of: turns cosines into the scores that the joint ratio takes; rising.
+        most: films that ask, drawn where more could; all if not given.
+        seed: of the draw.
     """
     _, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     queries = np.flatnonzero(counts[codes] > 1)
+    if most is not None and len(queries) > most:
+        queries = np.sort(np.random.default_rng(seed).choice(queries, most, replace=False))
     cosine = (prints[queries] @ prints.T).astype(np.float64)
     cosine[np.arange(len(queries)), queries] = -np.inf
     near = np.argsort(-cosine, axis=1, kind="stable")[:, : min(NEAREST, len(prints) - 1)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.engines.allocator import keep_freed_memory
 from leakscan.evaluation.encoder_figures import encode_pack
 from leakscan.fingerprint.encoders.encoder import TorchEncoder
 from leakscan.fingerprint.encoders.registry import card_for
@@ -74,6 +75,7 @@ def measured_encoder(description: str | None) -> tuple[TorchEncoder, Path, argpa
     )
     parser.add_argument("--workers", type=int, default=2, help="processes that decode and look")
     arguments = parser.parse_args()
+    keep_freed_memory()
     entry = card_for("chest_radiograph", arguments.encoder)
     if entry is None:
         parser.error("there is no encoder for chest radiographs")

@@ -100,6 +100,7 @@ def test_strangers_who_look_more_alike_are_called_no_more_often() -> None:
     assert shift == pytest.approx(2.0, abs=0.15)
     assert fitted.look_shift(at_home(impostors.images[below].astype(np.int64))) == pytest.approx(0, abs=0.15)
     assert fitted.look_shift([5.0] * 99 + [np.nan] * 500) == 0.0
+    assert fitted.look_shift([-50.0] * 300) == 0.0  # no credit where strangers look less alike
     found = np.where(p_of_score <= fitted.look_p, elsewhere(impostors.images.astype(np.int64)) + 2.0, np.nan)
     raw, mended = (
         float(impostors.weight[fitted.p_value(impostors.score, f) <= 1e-3].sum()) / impostors.n_subject_pairs

@@ -18,10 +18,12 @@ from conftest import Leakscan, save
 from PIL import Image
 
 from leakscan import tables
+from leakscan.decide.likelihood import JointEvidence
 from leakscan.evaluation import embeddings
 from leakscan.evaluation.drawing import draw_film
 from leakscan.evaluation.evaluation_report import EVALUATION
 from leakscan.evaluation.films import Film, look_at, reduced
+from leakscan.evaluation.looked import looked_figures
 from leakscan.sources.open import open_source
 from leakscan.types import DecodeOptions, Silent
 
@@ -130,6 +132,39 @@ def test_the_encoder_beats_chance_on_copies_that_were_cropped(whole_run: tuple[P
         assert rows_of(folder)[encoder, "all", "auc", "subjects"]["value"] > 0.6
 
 
+def test_an_encoder_with_a_second_look_has_a_row_for_it(whole_run: tuple[Path, dict[str, Any]]) -> None:
+    folder, document = whole_run
+    rows = rows_of(folder)
+    looked = {s for s, protocol, metric, _ in rows if metric == "looked.p_at_1" and protocol == "all"}
+    assert [name.partition("@")[0] for name in looked] == ["cxr-lite0"]
+    row = rows[looked.pop(), "all", "looked.p_at_1", "subjects"]
+    assert row["low"] <= row["value"] <= row["high"] and row["n_subjects"] == SUBJECTS
+    assert "second look at the ten nearest" in document["answer"][0]
+
+
+def test_looks_rank_the_nearest_again() -> None:
+    """Every film's nearest is a stranger: a look that knows better finds its subject, a blind one not."""
+    around = np.arange(12) * np.pi / 6
+    vectors = np.stack([np.cos(around), np.sin(around)], axis=1).astype(np.float32)
+    subjects = np.array([0, 1, 2] * 4, np.int64)  # the nearest of one subject is three steps away
+    joint = JointEvidence(0.0, 1.0, 1.0, 0.0, 1.0, 100.0, 100)
+    draws = np.ones((2, 3), np.float32)
+
+    def found(look: Callable[[Any], Any]) -> list[float]:
+        figures = looked_figures(vectors, subjects, look, joint, draws)
+        assert [f.weighting for f in figures] == ["subjects", "pairs"]
+        return [f.estimate.value for f in figures]
+
+    def knows(pairs: Any) -> Any:
+        return np.where(subjects[pairs[:, 0]] == subjects[pairs[:, 1]], 5.0, -5.0)
+
+    assert found(knows) == [1.0, 1.0]
+    assert found(lambda pairs: np.zeros(len(pairs))) == [0.0, 0.0]
+    assert found(lambda pairs: np.where(subjects[pairs[:, 0]] == 0, knows(pairs), 0.0)) == pytest.approx(
+        [1 / 3, 1 / 3]
+    )
+
+
 def test_the_page_answers_in_words_and_shows_no_film_and_no_subject(
     whole_run: tuple[Path, dict[str, Any]],
 ) -> None:
@@ -181,6 +216,8 @@ def test_the_command_writes_the_folder_and_prints_the_headlines(
     replaced = evaluate(*arguments, "--overwrite", "--json")
     assert replaced.code == 0
     assert list(replaced.json["systems"].values()) == ["encoder"]
+    (lines,) = replaced.json["headlines"].values()
+    assert "looked.p_at_1" in lines["all"]
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["images"] == 30
 
 
