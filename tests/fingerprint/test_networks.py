@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0, PlacedMean
 
 
@@ -14,6 +16,25 @@ def test_an_architecture_turns_arrays_into_fingerprints(name):
         x = torch.rand(shape)
         assert net(x).shape == (2, 128)
         assert torch.allclose(net(x), net.head(net.features(x)))
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_folded_normalisations_compute_the_same(name):
+    torch.manual_seed(0)
+    net = ARCHITECTURES[name](128)
+    x = torch.rand((4, 1, 24, 24, 24) if name.endswith("3d") else (4, 1, 64, 64))
+    for layer in net.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.momentum = None  # statistics of this batch, so that values stay in their usual range
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(layer.bias, -0.3, 0.3)
+    net.train()(x)
+    net.eval()
+    with torch.inference_mode():
+        before = net(x)
+        fold_norms(net)
+        torch.testing.assert_close(net(x), before, rtol=1e-3, atol=1e-3 * float(before.abs().max()))
+    assert not any(isinstance(layer, _BatchNorm) for layer in net.modules())
 
 
 def test_weights_of_another_network_are_refused():

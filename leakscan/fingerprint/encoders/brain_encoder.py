@@ -13,6 +13,7 @@ from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.brain_net import BrainNet, Placed
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.encoder import Encoded, check_golden, read_weights
+from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.preprocess import volume
 
 ARCHITECTURE = "brain_net"
@@ -41,6 +42,7 @@ class BrainEncoder:
             self._net = brain_net(read_weights(card, folder, volume.VERSION))
         except (KeyError, RuntimeError) as e:
             raise ModelError(f"{folder / card.weights} holds the weights of another network.") from e
+        fold_norms(self._net.tissues)
         check_golden(self)
 
     @property

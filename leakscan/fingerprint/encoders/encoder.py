@@ -15,6 +15,7 @@ from torch import nn
 
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import Card, weights_digest
+from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, Gate
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
@@ -81,7 +82,8 @@ class TorchEncoder:
                 f"{folder / card.weights} holds the weights of another network than {card.architecture}."
             ) from e
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._net = net.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fold_norms(net.eval())
+        self._net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._gate:
             self._gate.to(self._device)
         check_golden(self)

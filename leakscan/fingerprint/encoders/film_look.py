@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.detail_net import SIDE, DetailNet
+from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 
@@ -63,7 +64,8 @@ class FilmLook:
         """What findings and calibrations name the look by."""
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         for net in self._nets:
-            net.eval().to(self._device)
+            fold_norms(net.eval().trunk)
+            net.to(self._device)
             net.trunk.to(memory_format=torch.channels_last)
         found = self._probe()
         if not abs(found - probe) <= _TOLERANCE:
@@ -74,8 +76,8 @@ class FilmLook:
 
     @property
     def networks(self) -> tuple[DetailNet, ...]:
-        """Those that look."""
-        return tuple(self._nets)
+        """Those that look, as they were taught: here their normalisations are folded."""
+        return tuple(_networks(load_safetensors(self.path.read_bytes())))
 
     @torch.inference_mode()
     def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:

@@ -49,7 +49,7 @@ def _conv_unit(
     layer = _Depthwise if groups > 1 else nn.Conv2d
     conv = layer(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
-    return [conv, norm, nn.ReLU6()] if act else [conv, norm]
+    return [conv, norm, nn.ReLU6(inplace=True)] if act else [conv, norm]
 
 
 class _InvertedResidual(nn.Module):
