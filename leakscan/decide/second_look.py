@@ -124,12 +124,13 @@ def _remembered(
 def _strangers(one: Scored, known: Known) -> list[tuple[Film, Film]]:
     """Pairs of the run's own films whose score just misses a look, hardly any of them of one person.
 
-    They come from where the bulk of the scores came from. Which of them are taken hangs on their names, so
-    that the datasets may change places.
+    They come from where the bulk of the scores came from. Where there were too few subjects for that, scores
+    count as they are: how alike strangers look takes fewer of them than how their scores spread. Which of
+    them are taken hangs on their names, so that the datasets may change places.
     """
-    if one.bulk is None or one.calibration.strangers_found is None:
+    if one.calibration.strangers_found is None:
         return []
-    if min(len(one.a.templates), len(one.b.templates)) >= CHECKABLE_SUBJECTS:
+    if one.bulk is None or min(len(one.a.templates), len(one.b.templates)) >= CHECKABLE_SUBJECTS:
         left, right = (known.a, _one_each(one.a)), (known.b, _one_each(one.b))
     else:
         larger = one.a if one.a.declared >= one.b.declared else one.b
@@ -145,7 +146,8 @@ def _strangers(one: Scored, known: Known) -> list[tuple[Film, Film]]:
         stats[1].mean,
         stats[1].std,
     )
-    at = just_too_low(calibration.tail.p_value(one.bulk.to_tail(scores)), calibration.look_p)
+    mapped = scores if one.bulk is None else one.bulk.to_tail(scores)
+    at = just_too_low(calibration.tail.p_value(mapped), calibration.look_p)
     (_, a, pictures_a), (_, b, pictures_b) = sides
     names = [[of.look(int(row)) for row in of.side.rows[chosen]] for _, of, chosen in sides]
     drawn = sorted(at.tolist(), key=lambda ij: _drawn(names[0][ij[0]], names[1][ij[1]]))[:_STRANGERS]

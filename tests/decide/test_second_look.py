@@ -153,8 +153,11 @@ def test_too_few_people_to_learn_from_make_no_look() -> None:
     assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=drawn_look(names)).looks
 
 
-def test_a_run_takes_off_what_its_own_strangers_look_more_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at these datasets finds 3 more; 200 people on a side are needed to tell."""
+@pytest.mark.parametrize("people", [220, 130])  # enough and too few for a map of the scores
+def test_a_run_takes_off_what_its_own_strangers_look_more_alike(
+    people: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look at these datasets finds 3 more."""
     monkeypatch.setattr("leakscan.decide.pairs.verify_tasks", lambda tasks, *_: [None] * len(tasks))
 
     class Elsewhere:
@@ -167,7 +170,7 @@ def test_a_run_takes_off_what_its_own_strangers_look_more_alike(monkeypatch: pyt
             return np.full(len(a), -2.0 + self.more, np.float32)
 
     def crowded(name: str, day: int) -> Dataset:
-        near = unit_vectors(1, 220) + 0.25 * unit_vectors(20 + day, 220)
+        near = unit_vectors(1, people) + 0.25 * unit_vectors(20 + day, people)
         near /= np.linalg.norm(near, axis=1, keepdims=True)
         rows = [
             {"fingerprint": v, "path": f"{name}{i}.png", "preview": film(i % FILMS, day)}
@@ -179,7 +182,7 @@ def test_a_run_takes_off_what_its_own_strangers_look_more_alike(monkeypatch: pyt
         looker = Elsewhere()
         looker.more = more
         found = compared(crowded("a", 0), crowded("b", 1), LookCache(None), lookers={ENCODER: looker})
-        assert found.persons[0].looked
+        assert found.persons[0].looked and (found.persons[0].bulk is None) == (people < 200)
         return [(r["path_a"], r["path_b"], r["p_value"]) for r in found.pairs]
 
     assert calibration().strangers_found is not None
