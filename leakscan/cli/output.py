@@ -25,6 +25,7 @@ from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
+from leakscan.counted import counted
 from leakscan.errors import LeakscanError
 from leakscan.report.alike import words_by_comparison
 
@@ -80,13 +81,13 @@ class Output:
         if error.hint:
             self._err.print(f"[dim]{escape(error.hint)}[/]")
 
-    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
-        """A table for people."""
+    def table(self, title: str, columns: list[str], rows: list[list[str]], whole: str = "") -> None:
+        """A table for people; the cells of the column ``whole`` stay on one line."""
         if self.as_json or self.quiet:
             return
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=bool(whole) and column == whole)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self._out.print(table)
@@ -123,9 +124,8 @@ class Output:
                 [p["decision"], p["relation"], _name(p, "a"), _name(p, "b"), p["transform"] or ""]
                 for p in shown
             ]
-            self.table(
-                f"Strongest {len(shown)} of {len(pairs)} pairs", ["", "relation", "A", "B", "altered"], cells
-            )
+            title = f"Strongest {len(shown)} of {counted(len(pairs), 'pair')}"
+            self.table(title, ["", "relation", "A", "B", "altered"], cells)
         if output is not None:
             self.say(f"Report: {output / 'report.html'}")
 
@@ -137,7 +137,7 @@ def _name(pair: Mapping[str, Any], side: str) -> str:
 def _dataset_words(dataset: Mapping[str, Any]) -> str:
     status = dataset["status"]
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in dataset["kinds"].items())
-    words = f"{dataset['name']}: {status['ok']:,} images"
+    words = f"{dataset['name']}: {counted(status['ok'], 'image')}"
     words += f" ({kinds})" if kinds else ""
     left = [f"{status[s]:,} {s}" for s in ("blank", "unreadable", "unsupported", "ignored") if status[s]]
     words += "; " + ", ".join(left) if left else ""

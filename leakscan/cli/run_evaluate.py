@@ -9,6 +9,7 @@ import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
+from leakscan.counted import counted
 
 
 def evaluate_command(
@@ -81,5 +82,6 @@ def evaluate_command(
         out.say(words)
     if found["unread"]:
         first = found["unread"][0]
-        out.say(f"{len(found['unread'])} images could not be read. First: {first['path']}: {first['error']}")
+        many = counted(len(found["unread"]), "image")
+        out.say(f"{many} could not be read. First: {first['path']}: {first['error']}")
     out.say(f"Report: {output / 'evaluation.html'}")

@@ -9,6 +9,7 @@ import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
+from leakscan.counted import counted
 
 
 def exclude_command(
@@ -37,4 +38,4 @@ def exclude_command(
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset)
     paths = write_exclusions(table, output or run / f"exclude-{safe}")
     out.data({"images": len(table), "files": [str(p) for p in paths]})
-    out.say(f"{len(table):,} images of {dataset} to drop: {paths[0]} and {paths[1]}")
+    out.say(f"{counted(len(table), 'image')} of {dataset} to drop: {paths[0]} and {paths[1]}")

@@ -9,6 +9,7 @@ import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
+from leakscan.counted import counted
 
 if TYPE_CHECKING:
     from leakscan.jobs.compare import RunOptions
@@ -46,7 +47,7 @@ def fingerprint_command(
         built = build_store(source, output, run, with_previews, progress)
     out.data(built)
     out.say(
-        f"{output}: {built['images']:,} images, {built['fingerprints']:,} fingerprints; "
+        f"{output}: {counted(built['images'], 'image')}, {counted(built['fingerprints'], 'fingerprint')}; "
         f"{built['images_read']:,} read in this run, {built['unreadable']:,} unreadable."
     )
     raise typer.Exit(built["exit_code"])

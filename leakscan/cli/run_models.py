@@ -30,7 +30,7 @@ def list_command(as_json: o.Json = False) -> None:
         ]
     )
     rows = [[c.encoder, c.kind, c.architecture, str(f)] for c, f in known.values()]
-    out.table("Encoders", ["encoder", "kind", "network", "folder"], rows)
+    out.table("Encoders", ["encoder", "kind", "network", "folder"], rows, whole="encoder")
 
 
 @models_app.command("add")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.counted import counted
 from leakscan.decide.bulk import LocationScale
 from leakscan.decide.calibration import LEAK_Q, REVIEW_EXPECTED_FALSE
 from leakscan.decide.discovery import (
@@ -244,7 +245,7 @@ def _caution(scored: Scored) -> str:
     if bulk is None:
         few = min(len(scored.a.templates), len(scored.b.templates))
         return (
-            f"with {few:,} subject{'' if few == 1 else 's'} on a side (fewer than {CHECKABLE_SUBJECTS}), and "
+            f"with {counted(few, 'subject')} on a side (fewer than {CHECKABLE_SUBJECTS}), and "
             "not as many declared on the other, nothing shows whether the encoder's calibration holds for "
             "these images"
         )

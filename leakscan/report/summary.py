@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from leakscan import tables
+from leakscan.counted import counted
 from leakscan.decide.calibration import Calibration
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons import PersonTest
@@ -232,7 +233,7 @@ def _exit(
 ) -> tuple[int, list[str]]:
     failing = _failing(decisions, policy.fail_on)
     if failing:
-        return EXIT_LEAK, [f"{failing:,} pairs at or above --fail-on {policy.fail_on}."]
+        return EXIT_LEAK, [f"{counted(failing, 'pair')} at or above --fail-on {policy.fail_on}."]
     if policy.fail_on == "none":
         return EXIT_OK, ["--fail-on none: reported only."]
     reasons = []
@@ -241,8 +242,8 @@ def _exit(
             reasons.append(f"No image of {d['name']} could be read, so nothing was compared.")
         elif d["unread_share"] > policy.max_unread:
             reasons.append(
-                f"{d['status']['unreadable']:,} files of {d['name']} ({d['unread_share']:.1%}) are unread, "
-                f"more than --max-unread {policy.max_unread:.1%}."
+                f"{counted(d['status']['unreadable'], 'file')} of {d['name']} ({d['unread_share']:.1%}) "
+                f"unread, more than --max-unread {policy.max_unread:.1%}."
             )
     if all(d["status"]["ok"] for d in datasets) and not any(c.persons for c in comparisons):
         reasons.append(
@@ -257,7 +258,7 @@ def _exit(
         if copies := sum(r["relation"] != "same_subject" for r in waiting):
             # Chance does not make pictures look like copies: an unverified one is no false match.
             reasons.append(
-                f"{copies:,} pairs of {c.a} and {c.b} look like copies, but could not be "
+                f"{counted(copies, 'likely copy', 'likely copies')} of {c.a} and {c.b} could not be "
                 "verified by their pixels."
             )
         reasons += [
