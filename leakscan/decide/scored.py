@@ -188,6 +188,12 @@ def _picture_scores(
     return _scores(single_a, Subjects(own_b, prints_b, right, nobody), at_a, at_b)
 
 
+def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats:
+    """Normalised scores ``(n, m)`` of the templates of subjects ``(n,)`` of A against ``(m,)`` of B."""
+    flat = _scores(a, b, np.repeat(left, len(right)), np.tile(right, len(left)))
+    return flat.reshape(len(left), len(right))
+
+
 def _bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScale | None:
     """How this run's own impostors lie, ``None`` where there are too few subjects to tell.
 
@@ -217,6 +223,5 @@ def _shuffled(subjects: Ints) -> Ints:
 def _held_against(
     a: Subjects, b: Subjects, left: Ints, right: Ints, genuine: float, calibration: Calibration
 ) -> LocationScale:
-    rows, columns = left[:_BULK_SIDE], right[:_BULK_SIDE]
-    flat = _scores(a, b, np.repeat(rows, len(columns)), np.tile(columns, len(rows)))
-    return bulk_map(flat.reshape(len(rows), len(columns)), calibration.tail, genuine)
+    scores = template_scores(a, b, left[:_BULK_SIDE], right[:_BULK_SIDE])
+    return bulk_map(scores, calibration.tail, genuine)

@@ -11,14 +11,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration import against_cohort
 from leakscan.decide.columns import Columns, Known
 from leakscan.decide.film_looks import FilmLooks, Looker
 from leakscan.decide.fit_look import Look, just_too_low
 from leakscan.decide.looks import LookCache
-from leakscan.decide.normalise import normalise
-from leakscan.decide.scored import CHECKABLE_SUBJECTS, Scored, Subjects
+from leakscan.decide.scored import CHECKABLE_SUBJECTS, Scored, Subjects, template_scores
 from leakscan.decide.verification import Pixels, Task
+from leakscan.match.candidates import Side
 from leakscan.types import DecodeOptions, Engine, Progress
 
 _STRANGERS = 300  # of a run, looked at to see how alike its people look; their mean is known to 0.1 nats
@@ -57,6 +56,7 @@ def look_again(
         calibration's.
     """
     found: dict[int, float] = {}
+    sides = known.a, known.b
     deadline = time.monotonic() + seconds
     for one in scored:
         looker = lookers.get(one.calibration.encoder)
@@ -69,7 +69,9 @@ def look_again(
         ) -> list[float | None]:
             return _remembered(films, digest, cache, pairs, deadline, progress)
 
-        shift = one.calibration.look_shift([np.nan if f is None else f for f in look(_strangers(one, known))])
+        places = strangers(one, known.a.side, known.b.side, lambda at: _film(sides[at[0]], at[1]).name)
+        others = look([(_film(sides[m], i), _film(sides[n], j)) for (m, i), (n, j) in places])
+        shift = one.calibration.look_shift([np.nan if f is None else f for f in others])
         positions = due([one], partial(_names, known, pairs))
         for position, finding in zip(
             positions, look([_films(pairs, known, position) for position in positions]), strict=True
@@ -121,37 +123,50 @@ def _remembered(
     return out
 
 
-def _strangers(one: Scored, known: Known) -> list[tuple[Film, Film]]:
-    """Pairs of the run's own films whose score just misses a look, hardly any of them of one person.
+Place = tuple[int, int]
+"""A picture of one of two datasets: 0 or 1, and which."""
 
-    They come from where the bulk of the scores came from. Where there were too few subjects for that, scores
-    count as they are: how alike strangers look takes fewer of them than how their scores spread. Which of
-    them are taken hangs on their names, so that the datasets may change places.
+
+def strangers(one: Scored, a: Side, b: Side, named: Callable[[Place], str]) -> list[tuple[Place, Place]]:
+    """Best pictures of two subjects each whose score just misses a look, hardly any of them of one person.
+
+    The subjects come from where the bulk of the scores came from. Where there were too few for that, scores
+    count as they are: how alike strangers look takes fewer of them than how their scores spread. As with
+    candidates (:func:`due`), the two pictures most alike are looked at: the more pictures there are to choose
+    from, the more alike strangers look. Who is taken hangs on names, so that the datasets may change places.
+
+    Args:
+        one: scores of the two datasets.
+        a: pictures of the dataset named first.
+        b: of the other.
+        named: what a picture is called.
     """
-    if one.calibration.strangers_found is None:
+    calibration = one.calibration
+    if calibration.strangers_found is None:
         return []
     if one.bulk is None or min(len(one.a.templates), len(one.b.templates)) >= CHECKABLE_SUBJECTS:
-        left, right = (known.a, _one_each(one.a)), (known.b, _one_each(one.b))
+        left, right = (0, a, one.a, _some(one.a)), (1, b, one.b, _some(one.b))
     else:
-        larger = one.a if one.a.declared >= one.b.declared else one.b
-        of, pictures = known.a if larger is one.a else known.b, _one_each(larger, declared=True)
-        left, right = (of, pictures[::2]), (of, pictures[1::2])
-    calibration = one.calibration
-    sides = [(of.side.prints(calibration.encoder, chosen), of, chosen) for of, chosen in (left, right)]
-    stats = [against_cohort(prints, calibration.cohort, calibration.top) for prints, _, _ in sides]
-    scores = normalise(
-        sides[0][0] @ sides[1][0].T,
-        stats[0].mean[:, None],
-        stats[0].std[:, None],
-        stats[1].mean,
-        stats[1].std,
-    )
+        which = 0 if one.a.declared >= one.b.declared else 1
+        side, subjects = (a, one.a) if which == 0 else (b, one.b)
+        chosen = _some(subjects, declared=True)
+        left, right = (which, side, subjects, chosen[::2]), (which, side, subjects, chosen[1::2])
+    scores = template_scores(left[2], right[2], left[3], right[3])
     mapped = scores if one.bulk is None else one.bulk.to_tail(scores)
     at = just_too_low(calibration.tail.p_value(mapped), calibration.look_p)
-    (_, a, pictures_a), (_, b, pictures_b) = sides
-    names = [[of.look(int(row)) for row in of.side.rows[chosen]] for _, of, chosen in sides]
-    drawn = sorted(at.tolist(), key=lambda ij: _drawn(names[0][ij[0]], names[1][ij[1]]))[:_STRANGERS]
-    return [(_film(a, int(pictures_a[i])), _film(b, int(pictures_b[j]))) for i, j in drawn]
+    pictures = [_pictures(subjects.code) for _, _, subjects, _ in (left, right)]
+    firsts = [
+        [named((place, int(own[int(code)][0]))) for code in chosen]
+        for (place, _, _, chosen), own in zip((left, right), pictures, strict=True)
+    ]
+    drawn = sorted(at.tolist(), key=lambda ij: _drawn(firsts[0][ij[0]], firsts[1][ij[1]]))[:_STRANGERS]
+    out = []
+    for i, j in drawn:
+        own, other = pictures[0][int(left[3][i])], pictures[1][int(right[3][j])]
+        alike = left[1].prints(calibration.encoder, own) @ right[1].prints(calibration.encoder, other).T
+        best = np.unravel_index(int(alike.argmax()), alike.shape)
+        out.append(((left[0], int(own[best[0]])), (right[0], int(other[best[1]]))))
+    return out
 
 
 def _drawn(a: str, b: str) -> tuple[int, str, str]:
@@ -159,13 +174,17 @@ def _drawn(a: str, b: str) -> tuple[int, str, str]:
     return zlib.crc32(f"{first} {second}".encode()), first, second
 
 
-def _one_each(subjects: Subjects, declared: bool = False) -> Ints:
-    """A picture of each of some subjects, in the order of a draw that hangs on their number alone."""
-    codes, first = np.unique(subjects.code, return_index=True)
-    wanted = (codes >= 0) & (subjects.is_declared[codes] if declared else True)
-    first = first[wanted]
-    order = np.random.default_rng(len(first)).permutation(len(first))
-    return np.asarray(first[order][:_EACH_SIDE], np.int64)
+def _some(subjects: Subjects, declared: bool = False) -> Ints:
+    """Some subjects, in the order of a draw that hangs on their number alone."""
+    codes = np.flatnonzero(subjects.is_declared) if declared else np.arange(len(subjects.templates))
+    return np.random.default_rng(len(codes)).permutation(codes)[:_EACH_SIDE].astype(np.int64)
+
+
+def _pictures(code: Ints) -> dict[int, Ints]:
+    """Subject -> its pictures, ascending."""
+    order = np.argsort(code, kind="stable")
+    codes, starts = np.unique(code[order], return_index=True)
+    return dict(zip(codes.tolist(), np.split(order, starts[1:]), strict=True))
 
 
 def look_of(

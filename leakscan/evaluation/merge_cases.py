@@ -17,8 +17,8 @@ from leakscan.decide.calibration import Calibration
 from leakscan.decide.film_looks import FilmLooks, Looker
 from leakscan.decide.pairs import HASH_RADIUS
 from leakscan.decide.persons import PersonTest, decide_persons
-from leakscan.decide.scored import score_persons
-from leakscan.decide.second_look import due
+from leakscan.decide.scored import Scored, score_persons
+from leakscan.decide.second_look import due, strangers
 from leakscan.decide.verification import Task
 from leakscan.evaluation.splits import Split
 from leakscan.match.candidates import Side, find_candidates
@@ -169,7 +169,8 @@ def decide(
     if looks is not None:
         at = due(scored, lambda position: (str(films[position, 0]), str(films[position, 1])))
         findings = looks([(int(i), int(j)) for i, j in films[at]])
-        seen = {position: found for position, found in zip(at, findings, strict=True) if found is not None}
+        shift = _shift(scored[0], a, b, merge, looks)
+        seen = {p: found - shift for p, found in zip(at, findings, strict=True) if found is not None}
     evidence, tests = decide_persons(scored, seen, len(films))
     true = codes[films]
     waiting = np.flatnonzero(evidence.review)
@@ -185,6 +186,14 @@ def decide(
         (len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
         tests[0],
     )
+
+
+def _shift(one: Scored, a: Side, b: Side, merge: Merge, looks: Looks) -> float:
+    """What a run takes off all findings."""
+    rows = merge.a, merge.b
+    pairs = strangers(one, a, b, lambda at: str(rows[at[0]][at[1]]))
+    found = looks([(int(rows[m][i]), int(rows[n][j])) for (m, i), (n, j) in pairs])
+    return one.calibration.look_shift([np.nan if f is None else f for f in found])
 
 
 def _side(split: Split, rows: Ints, encoder: str) -> Side:
