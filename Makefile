@@ -34,7 +34,7 @@ demo: $(VENV)/.installed
 	$(IN)/leakscan demo
 
 test: $(VENV)/.installed-dev
-	$(IN)/python -m pytest
+	$(IN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(IN)/ruff check .

@@ -46,6 +46,30 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class LookShift:
+    """What a run takes off its findings, so that its strangers reach a p-value as often as it says.
+
+    Films of other hospitals may look more alike to the second look; and of subjects with several pictures,
+    the two most alike are looked at.
+
+    Attributes:
+        once: of two subjects with a picture each, in units of the finding.
+        by_choice: more of it for every nat of pairs of pictures to choose from, at least 0.
+    """
+
+    once: float = 0.0
+    by_choice: float = 0.0
+
+    def of(self, choices: npt.ArrayLike) -> Floats:
+        """For numbers of pairs of pictures. Never below 0.
+
+        That strangers who are little alike look less alike than usual says too little of those who are most
+        alike to give credit for.
+        """
+        return np.maximum(0.0, self.once + self.by_choice * np.log(np.asarray(choices, np.float64)))
+
+
+@dataclass(frozen=True)
 class Genuine:
     """Normalised scores of pairs of one subject each.
 
@@ -150,24 +174,26 @@ class Calibration:
         p[looked] = self.joint_tail.p_value(self.joint.llr(scores[looked], seen[looked]))
         return p
 
-    def look_shift(self, found: npt.ArrayLike) -> float:
+    def look_shift(self, found: npt.ArrayLike, choices: npt.ArrayLike = 1) -> LookShift:
         """How much more alike a run's own strangers look than the calibration's did.
-
-        To be taken off all findings of the run, so that strangers of other hospitals, whose films the look
-        takes for more alike, reach a p-value as often as it says.
 
         Args:
             found: what was found of the run's pairs whose score just misses a look, NaN where nobody looked.
+            choices: ``(n,)`` or one number: the pairs of pictures that each was the most alike of.
 
         Returns:
-            In units of the finding. 0 where fewer than ``LEAST_STRANGERS`` were looked at, and where they
-            look less alike: that says too little of the strangers who are most alike.
+            By least squares in the logarithm of the choices. Nothing where fewer than ``LEAST_STRANGERS``
+            were looked at.
         """
-        seen = np.asarray(found, np.float64)
-        seen = seen[np.isfinite(seen)]
-        if self.strangers_found is None or len(seen) < LEAST_STRANGERS:
-            return 0.0
-        return max(0.0, float(seen.mean()) - self.strangers_found)
+        values, several = np.broadcast_arrays(np.asarray(found, np.float64), np.asarray(choices, np.float64))
+        seen = np.isfinite(values)
+        if self.strangers_found is None or np.count_nonzero(seen) < LEAST_STRANGERS:
+            return LookShift()
+        more, log = values[seen] - self.strangers_found, np.log(several[seen])
+        spread = float(log.var())
+        slope = float(np.mean((log - log.mean()) * more)) / spread if spread > 0 else 0.0
+        by_choice = max(0.0, slope)
+        return LookShift(float(more.mean() - by_choice * log.mean()), by_choice)
 
     def missed(self, p: float, reach: float = 1.0) -> tuple[float, float, float]:
         """False non-match rate at a p-value, and its 95 % interval by subject bootstrap.

@@ -71,13 +71,13 @@ def look_again(
 
         places = strangers(one, known.a.side, known.b.side, lambda at: _film(sides[at[0]], at[1]).name)
         others = look([(_film(sides[m], i), _film(sides[n], j)) for (m, i), (n, j) in places])
-        shift = one.calibration.look_shift([np.nan if f is None else f for f in others])
+        shift = one.calibration.look_shift([np.nan if f is None else f for f in others], choices(one, places))
         positions = due([one], partial(_names, known, pairs))
-        for position, finding in zip(
-            positions, look([_films(pairs, known, position) for position in positions]), strict=True
-        ):
-            if finding is not None:
-                found[position] = finding - shift
+        more = shift.of(choices(one, [((0, i), (1, j)) for i, j in pairs[positions].tolist()]))
+        findings = look([_films(pairs, known, position) for position in positions])
+        found |= {
+            p: f - m for p, f, m in zip(positions, findings, more.tolist(), strict=True) if f is not None
+        }
     return found
 
 
@@ -167,6 +167,14 @@ def strangers(one: Scored, a: Side, b: Side, named: Callable[[Place], str]) -> l
         best = np.unravel_index(int(alike.argmax()), alike.shape)
         out.append(((left[0], int(own[best[0]])), (right[0], int(other[best[1]]))))
     return out
+
+
+def choices(one: Scored, places: Sequence[tuple[Place, Place]]) -> Ints:
+    """``(n,)`` how many pairs of pictures the subjects of two pictures each have."""
+    codes = one.a.code, one.b.code
+    counts = [np.bincount(code[code >= 0]) for code in codes]
+    each = [counts[m][codes[m][i]] * counts[n][codes[n][j]] for (m, i), (n, j) in places]
+    return np.array(each, np.int64)
 
 
 def _drawn(a: str, b: str) -> tuple[int, str, str]:

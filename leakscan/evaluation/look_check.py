@@ -64,7 +64,7 @@ def check(split: Split, calibration: Calibration, look: Look) -> dict[str, Any]:
 
     below = strangers_below(split.prints, split.subjects, scores, calibration.tail, calibration.look_p)
     # A run has 300; that their mean is less well known than this is left out here.
-    shift = calibration.look_shift(look(below))
+    shift = float(calibration.look_shift(look(below)).of(1))
 
     def shifted(pairs: Ints) -> Floats:
         return look(pairs) - shift

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration import Calibration
+from leakscan.decide.calibration import Calibration, LookShift
 from leakscan.decide.film_looks import FilmLooks, Looker
 from leakscan.decide.pairs import HASH_RADIUS
 from leakscan.decide.persons import PersonTest, decide_persons
 from leakscan.decide.scored import Scored, score_persons
-from leakscan.decide.second_look import due, strangers
+from leakscan.decide.second_look import choices, due, strangers
 from leakscan.decide.verification import Task
 from leakscan.evaluation.splits import Split
 from leakscan.match.candidates import Side, find_candidates
@@ -170,7 +170,9 @@ def decide(
         at = due(scored, lambda position: (str(films[position, 0]), str(films[position, 1])))
         findings = looks([(int(i), int(j)) for i, j in films[at]])
         shift = _shift(scored[0], a, b, merge, looks)
-        seen = {p: found - shift for p, found in zip(at, findings, strict=True) if found is not None}
+        pictures = zip(found.a[at].tolist(), found.b[at].tolist(), strict=True)
+        more = shift.of(choices(scored[0], [((0, i), (1, j)) for i, j in pictures])).tolist()
+        seen = {p: f - m for p, f, m in zip(at, findings, more, strict=True) if f is not None}
     evidence, tests = decide_persons(scored, seen, len(films))
     true = codes[films]
     waiting = np.flatnonzero(evidence.review)
@@ -188,12 +190,12 @@ def decide(
     )
 
 
-def _shift(one: Scored, a: Side, b: Side, merge: Merge, looks: Looks) -> float:
+def _shift(one: Scored, a: Side, b: Side, merge: Merge, looks: Looks) -> LookShift:
     """What a run takes off all findings."""
     rows = merge.a, merge.b
     pairs = strangers(one, a, b, lambda at: str(rows[at[0]][at[1]]))
     found = looks([(int(rows[m][i]), int(rows[n][j])) for (m, i), (n, j) in pairs])
-    return one.calibration.look_shift([np.nan if f is None else f for f in found])
+    return one.calibration.look_shift([np.nan if f is None else f for f in found], choices(one, pairs))
 
 
 def _side(split: Split, rows: Ints, encoder: str) -> Side:

@@ -96,11 +96,12 @@ def test_strangers_who_look_more_alike_are_called_no_more_often() -> None:
     at_home, elsewhere = drawn_look(names, seed=9), drawn_look(names, seed=9)
     p_of_score = fitted.tail.p_value(impostors.score)
     below = (p_of_score > fitted.look_p) & (p_of_score <= 3 * fitted.look_p)
-    shift = fitted.look_shift(elsewhere(impostors.images[below].astype(np.int64)) + 2.0)
+    shift = float(fitted.look_shift(elsewhere(impostors.images[below].astype(np.int64)) + 2.0).of(1))
     assert shift == pytest.approx(2.0, abs=0.15)
-    assert fitted.look_shift(at_home(impostors.images[below].astype(np.int64))) == pytest.approx(0, abs=0.15)
-    assert fitted.look_shift([5.0] * 99 + [np.nan] * 500) == 0.0
-    assert fitted.look_shift([-50.0] * 300) == 0.0  # no credit where strangers look less alike
+    same = fitted.look_shift(at_home(impostors.images[below].astype(np.int64)))
+    assert same.of(1) == pytest.approx(0, abs=0.15)
+    assert fitted.look_shift([5.0] * 99 + [np.nan] * 500).of(7) == 0.0
+    assert fitted.look_shift([-50.0] * 300).of(1) == 0.0  # no credit where strangers look less alike
     found = np.where(p_of_score <= fitted.look_p, elsewhere(impostors.images.astype(np.int64)) + 2.0, np.nan)
     raw, mended = (
         float(impostors.weight[fitted.p_value(impostors.score, f) <= 1e-3].sum()) / impostors.n_subject_pairs
@@ -187,6 +188,17 @@ def test_a_run_takes_off_what_its_own_strangers_look_more_alike(
 
     assert calibration().strangers_found is not None
     assert gains(0.0) == gains(3.0)
+
+
+def test_the_more_pictures_there_are_to_choose_from_the_more_is_taken_off() -> None:
+    fitted = calibration()
+    assert fitted.strangers_found is not None
+    choices = np.random.default_rng(0).integers(1, 30, 400)
+    noise = np.random.default_rng(1).normal(0, 0.3, 400)
+    shift = fitted.look_shift(fitted.strangers_found + 0.5 + 0.7 * np.log(choices) + noise, choices)
+    assert shift.of([1, 20]) == pytest.approx([0.5, 0.5 + 0.7 * np.log(20)], abs=0.2)
+    fewer = fitted.look_shift(fitted.strangers_found + 2.0 - 0.7 * np.log(choices) + noise, choices)
+    assert fewer.by_choice == 0.0
 
 
 # Two datasets of drawn films
