@@ -83,6 +83,8 @@ def test_a_folder_of_text_files_is_not_vouched_for(
     ran = leakscan("compare", "A", "texts", "--json", *NO_ENCODER)
     assert ran.code == 3
     assert ran.json["reasons"] == ["No image of texts could be read, so nothing was compared."]
+    (comparison,) = ran.json["comparisons"]
+    assert comparison["words"] == ["Nothing was compared: one of the two has no readable image."]
     assert ran.json["datasets"][1]["status"]["ignored"] == 3
     assert ran.json["datasets"][1]["unread_share"] == 0
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.counted import counted
 from leakscan.errors import ImageError, SourceError, UsageError
 from leakscan.evaluation.protocols import (
     Labels,
@@ -142,6 +143,12 @@ def list_films(
             left["other_views"] += 1
         else:
             films.append(film)
+    if not films and left["other_shape"]:
+        raise SourceError(
+            f"{counted(left['other_shape'], 'image')} of {manifest} cannot be evaluated as {kind}: "
+            f"that needs {'volumes' if ndim == 3 else 'pictures'}.",
+            "Choose another --kind.",
+        )
     check_subjects(films, manifest, split, unread)
     return films, Left(tuple(unread), **left)
 

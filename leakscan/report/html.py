@@ -13,6 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, select_autoescape
 from PIL import Image
 
@@ -23,6 +25,9 @@ from leakscan.sources.formats import decode
 from leakscan.types import DecodeOptions, ImageRef
 
 PAIRS_SHOWN = 100
+_REVIEWS_SHOWN = (
+    50  # of those, where there are as many for review: looking at them is what a reader has to do
+)
 _THUMB_SIDE = 240
 
 _RELATION_WORDS = {
@@ -39,11 +44,12 @@ def render_html(
     refs: Mapping[str, Mapping[str, ImageRef]],
     options: DecodeOptions,
 ) -> str:
-    """The page as text; the strongest ``PAIRS_SHOWN`` pairs are shown with pictures."""
+    """The page as text; the strongest leaks and pairs for review are shown with pictures."""
     environment = Environment(
         loader=PackageLoader("leakscan.report"), autoescape=select_autoescape(default=True), trim_blocks=True
     )
-    pairs = outcome.pairs.slice(0, PAIRS_SHOWN).to_pylist()
+    shown = _shown(outcome.pairs)
+    pairs = shown.to_pylist()
     for pair in pairs:
         pair["words"] = _RELATION_WORDS[pair["relation"]]
         for side in ("a", "b"):
@@ -53,9 +59,20 @@ def render_html(
         summary=summary,
         comparisons=words_by_comparison(summary["comparisons"]),
         pairs=pairs,
-        n_pairs=len(outcome.pairs),
+        decisions={d: (_count(shown, d), _count(outcome.pairs, d)) for d in ("leak", "review")},
         relation_words=_RELATION_WORDS,
     )
+
+
+def _count(pairs: pa.Table, decision: str) -> int:
+    return int(pc.sum(pc.equal(pairs["decision"], decision)).as_py() or 0)
+
+
+def _shown(pairs: pa.Table) -> pa.Table:
+    """At most ``PAIRS_SHOWN`` pairs, the strongest of each decision, in the order of the table."""
+    leaks, reviews = (np.flatnonzero(pc.equal(pairs["decision"], d).to_numpy()) for d in ("leak", "review"))
+    kept = reviews[: max(_REVIEWS_SHOWN, PAIRS_SHOWN - len(leaks))]
+    return pairs.take(np.sort(np.concatenate([leaks[: PAIRS_SHOWN - len(kept)], kept])))
 
 
 def _thumbnail(ref: ImageRef | None, options: DecodeOptions) -> str | None:

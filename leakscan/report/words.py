@@ -13,8 +13,10 @@ Interval = tuple[float, float, float]
 
 def comparison_words(c: Comparison) -> list[str]:
     """What a reader must know about one comparison."""
-    words = []
     total = c.pictures[0] * c.pictures[1]
+    if not total:
+        return ["Nothing was compared: one of the two has no readable image."]
+    words = []
     compared = sum(t.pictures[0] * t.pictures[1] for t in c.persons)
     if not compared:
         words.append(

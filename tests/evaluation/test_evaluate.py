@@ -276,6 +276,7 @@ def test_unreadable_films_are_counted_and_named(evaluate: Leakscan, drawn_archiv
         ("films.csv", ("--split", "nowhere"), ["'nowhere'", "lone, test"]),
         ("films.csv", ("--split", "lone"), ["No subject", "two readable images"]),
         ("films.csv", ("--encoder", "no-such"), ["no-such", "known are"]),
+        ("films.csv", ("--kind", "brain_mri"), ["40 images of", "needs volumes", "--kind"]),
         ("no-subjects.csv", (), ["no column 'subject_id'"]),
         ("no-split.csv", ("--split", "test"), ["no column 'split'"]),
         ("unread.csv", (), ["No image of", "cannot be read", "does not exist"]),
