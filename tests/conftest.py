@@ -20,7 +20,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: every worker 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+settings.register_profile("leakscan", deadline=None)  # no test asserts a time
+settings.load_profile("leakscan")
 
 Picture = npt.NDArray[np.uint8]
 
@@ -100,6 +104,12 @@ def loaded_once() -> Callable[..., Any]:
 
 
 @pytest.fixture
+def as_volumes_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up volumes fit no average brain, so every one would be encoded in four positions."""
+    monkeypatch.setattr("leakscan.fingerprint.encoders.brain_net._FLIPS", ())
+
+
+@pytest.fixture
 def leakscan(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -113,7 +123,7 @@ def leakscan(
     keep_freed_memory()
     monkeypatch.chdir(tmp_path)
     # By name, because `leakscan.compare` is the function of the public API.
-    monkeypatch.setattr(importlib.import_module("leakscan.jobs.compare"), "load_encoder", loaded_once)
+    monkeypatch.setattr(importlib.import_module("leakscan.jobs.models"), "load_encoder", loaded_once)
 
     def call(command: str, *arguments: object) -> Ran:
         given = [command, *map(str, arguments)]

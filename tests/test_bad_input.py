@@ -50,6 +50,29 @@ def test_a_wrong_path_is_named_and_exits_2(
     assert "hospital_b" in ran.error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("A", "hospital_b"), "hospital_b does not exist"),
+        (("A", "empty"), "holds no files"),
+        (("A", "films.csv?split=tset"), "split = 'tset'"),
+        (("A", "damaged.fps"), "damaged.fps is damaged"),
+        (("A", "B", "--calibration", "A/0.png"), "0.png is no calibration"),
+    ],
+)
+def test_what_a_run_would_fail_on_is_said_before_hours_of_work(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object, arguments: tuple[str, ...], named: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "films.csv").write_text("path,split\nA/0.png,test\n")
+    (tmp_path / "damaged.fps").mkdir()
+    (tmp_path / "damaged.fps/store.json").write_text("{")
+    ran = leakscan("compare", *arguments)
+    assert ran.code == 2
+    assert named in ran.error
+    assert not (tmp_path / ".leakscan/stores").exists()
+
+
 def test_a_misspelt_path_gets_a_hint(leakscan: Leakscan, tmp_path: Path, two_folders: object) -> None:
     fill(tmp_path / "hospital_b", [1])
     ran = leakscan("compare", "A", "hopsital_b")

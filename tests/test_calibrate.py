@@ -85,9 +85,10 @@ def test_datasets_that_are_copies_of_each_other_are_settled_by_hashes(
 ) -> None:
     """Nobody is left to test, and the films of one person are no strangers to each other."""
     shutil.copytree(films.parent, tmp_path / "again")
-    ran = leakscan("compare", films.parent, "again", "--exclude", "*.csv", *FILMS, "--json")
+    some = ("--exclude", "*.csv", "--exclude", "[2-5][0-9]-*")
+    ran = leakscan("compare", films.parent, "again", *some, *FILMS, "--json")
     assert ran.code == 1, ran.err
-    assert ran.json["decisions"]["same_file"]["leak"] == 65
+    assert ran.json["decisions"]["same_file"]["leak"] == 25
     (comparison,) = ran.json["comparisons"]
     assert any("nothing shows whether the encoder's calibration holds" in w for w in comparison["words"])
 

@@ -142,7 +142,7 @@ TURNS = {
 }
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), st.sampled_from([(64, 64), (96, 64), (70, 333)]))
 def test_one_transform_gives_the_hash_of_all_eight_turns(seed: int, size: tuple[int, int]) -> None:
     picture = np.asarray(Image.fromarray(scene(seed)).resize(size[::-1]), np.float32)
@@ -154,7 +154,7 @@ def test_one_transform_gives_the_hash_of_all_eight_turns(seed: int, size: tuple[
         assert int(hamming(turned[None], variant[None])[0]) <= 2, word
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000))
 def test_one_transform_gives_the_hash_of_all_eight_flips_of_a_volume(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -168,7 +168,7 @@ def test_one_transform_gives_the_hash_of_all_eight_flips_of_a_volume(seed: int) 
 
 
 @given(st.integers(0, 99))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_hashes_of_exchanged_axes_need_no_pixels(seed: int) -> None:
     volume = np.random.default_rng(seed).random((9, 14, 11)).astype(np.float32)
     derived = axes_exchanged(perceptual_hashes(volume)[:1])[0]

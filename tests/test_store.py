@@ -179,10 +179,11 @@ def test_a_store_made_with_an_unknown_encoder_is_named(
 ) -> None:
     store = Store.create(tmp_path / "old.fps", INFO)
     store.append([{**row("a"), "encoder": "cxr-old@000000000000", "fingerprint": np.zeros(128, np.float16)}])
-    ran = leakscan("compare", "old.fps", "B")
+    ran = leakscan("compare", "B", "old.fps")
     assert ran.code == 2
     assert "cxr-old@000000000000" in ran.error
     assert "models add" in ran.error
+    assert not (tmp_path / ".leakscan/stores").exists()  # said before B is fingerprinted
 
 
 def test_a_shard_whose_fingerprints_have_a_fixed_length_is_read(tmp_path: Path) -> None:

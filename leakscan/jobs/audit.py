@@ -23,9 +23,10 @@ from leakscan.jobs.compare import (
     Result,
     RunOptions,
     decide_and_report,
-    load_dataset,
-    load_encoders,
+    load_datasets,
+    open_all,
 )
+from leakscan.jobs.models import load_models
 from leakscan.jobs.places import check_output, dataset_names
 from leakscan.sources.manifest import MANIFEST_SUFFIXES, column_values
 from leakscan.types import Progress, Silent
@@ -66,15 +67,13 @@ def audit(
     splits, outside = split_sources(Path(source), split_column, options.exclude)
     run_dir = check_output(Path(output), overwrite) if output is not None else None
     began, timings, engine = time.monotonic(), Timings(), LocalEngine(options.workers)
-    encoders = load_encoders(options)
     name = dataset_names([str(source)])[0]
-    parts = [
-        load_dataset(spec, f"{name}:{split}", encoders, options, engine, progress, timings)
-        for split, spec in splits.items()
-    ]
+    opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], options)
+    models = load_models(options.encoder, options.calibration)
+    parts = load_datasets(opened, models.encoders, options, engine, progress, timings)
     return decide_and_report(
         parts,
-        encoders,
+        models,
         options,
         engine,
         progress,

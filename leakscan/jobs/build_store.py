@@ -9,7 +9,8 @@ from typing import Any
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Timings
 from leakscan.fingerprint.store import Store, StoreInfo
-from leakscan.jobs.compare import RunOptions, fingerprint, load_encoders
+from leakscan.jobs.compare import RunOptions, fingerprint
+from leakscan.jobs.models import load_encoders
 from leakscan.jobs.places import dataset_names
 from leakscan.report.summary import EXIT_CANNOT_VOUCH, EXIT_OK
 from leakscan.sources.open import open_source
@@ -42,7 +43,7 @@ def build_store(
     dataset = fingerprint(
         images,
         kept,
-        load_encoders(options),
+        load_encoders(options.encoder),
         options,
         LocalEngine(options.workers),
         progress,

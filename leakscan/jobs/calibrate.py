@@ -17,7 +17,8 @@ from leakscan.decide.second_look import look_of
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.fingerprint.pipeline import Timings
-from leakscan.jobs.compare import RunOptions, load_calibrations, load_dataset, load_encoders, load_looks
+from leakscan.jobs.compare import RunOptions, load_datasets, open_all
+from leakscan.jobs.models import load_models
 from leakscan.jobs.places import dataset_names
 from leakscan.match.candidates import distinct_pictures
 from leakscan.types import Progress, Silent
@@ -58,12 +59,12 @@ def calibrate(
         raise OutputError(
             f"{output} exists and is no calibration; it stays as it is.", "Name another file with -o."
         )
-    encoders = load_encoders(options)
-    lookers = load_looks(encoders)
-    known = load_calibrations(encoders, None, lookers)
-    name = dataset_names([str(source)])[0]
+    (name,) = dataset_names([str(source)])
+    opened = open_all([str(source)], [name], options)
+    models = load_models(options.encoder, None)
+    known = models.calibrations
     engine = LocalEngine(options.workers)
-    dataset = load_dataset(str(source), name, encoders, options, engine, progress, Timings())
+    (dataset,) = load_datasets(opened, models.encoders, options, engine, progress, Timings())
     side = distinct_pictures(dataset.rows)
     columns = Columns(dataset, side)
     names = columns.subjects()
@@ -85,7 +86,7 @@ def calibrate(
     at = np.flatnonzero(labelled & (side.encoder == encoder))
     subjects = np.array([str(names[i]) for i in at.tolist()])
     before = known[encoder]
-    look, looker = None, lookers.get(encoder)
+    look, looker = None, models.looks.get(encoder)
     pixels = [columns.pixels(int(row)) for row in side.rows[at]]
     if looker is not None and any(where is not None for where in pixels):
         look = look_of(pixels, looker, engine, options.decode, progress)

@@ -11,19 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan import tables
-from leakscan.decide.calibration import FILE as CALIBRATION_FILE
-from leakscan.decide.calibration import Calibration, read_calibration
 from leakscan.decide.looks import LookCache
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_all
 from leakscan.decide.subjects import Link, link_subjects
 from leakscan.decide.verdicts import VerdictCache
 from leakscan.engines.local import LocalEngine
-from leakscan.errors import ModelError, UsageError
-from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
+from leakscan.errors import UsageError
 from leakscan.fingerprint.encoders.encoder import Encoder
-from leakscan.fingerprint.encoders.film_look import FilmLook, load_look
-from leakscan.fingerprint.encoders.load import load_encoder
-from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.pipeline import (
     Dataset,
     FingerprintOptions,
@@ -33,13 +27,14 @@ from leakscan.fingerprint.pipeline import (
 )
 from leakscan.fingerprint.prepare import PrepareOptions
 from leakscan.fingerprint.store import Store, StoreInfo, is_store
+from leakscan.jobs.models import Models, load_models
 from leakscan.jobs.places import cache_name, check_output, dataset_names, make_cache
 from leakscan.report.summary import Outcome, Policy, summarise
 from leakscan.report.writer import write_run
 from leakscan.sources.identity import IdentityKey
 from leakscan.sources.open import open_source
 from leakscan.sources.subjects import SubjectRule
-from leakscan.types import KINDS, DecodeOptions, ImageSource, Kind, Progress, Silent
+from leakscan.types import DecodeOptions, ImageSource, Kind, Progress, Silent
 
 
 @dataclass(frozen=True)
@@ -136,19 +131,16 @@ def compare(
     run_dir = check_output(Path(output), overwrite) if output is not None else None
     names = dataset_names([str(s) for s in sources])
     began = time.monotonic()
-    encoders = load_encoders(options)
-    engine = LocalEngine(options.workers)
-    timings = Timings()
-    datasets = [
-        load_dataset(str(source), name, encoders, options, engine, progress, timings)
-        for source, name in zip(sources, names, strict=True)
-    ]
-    return decide_and_report(datasets, encoders, options, engine, progress, timings, began, run_dir)
+    opened = open_all([str(s) for s in sources], names, options)
+    models = load_models(options.encoder, options.calibration)
+    engine, timings = LocalEngine(options.workers), Timings()
+    datasets = load_datasets(opened, models.encoders, options, engine, progress, timings)
+    return decide_and_report(datasets, models, options, engine, progress, timings, began, run_dir)
 
 
 def decide_and_report(
     datasets: Sequence[Dataset],
-    encoders: Mapping[Kind, Encoder],
+    models: Models,
     options: RunOptions,
     engine: LocalEngine,
     progress: Progress,
@@ -162,7 +154,7 @@ def decide_and_report(
 
     Args:
         datasets: in the order of the columns A and B.
-        encoders: that made their fingerprints.
+        models: that made their fingerprints.
         options: the user's choices.
         engine: runs the verification.
         progress: is told.
@@ -172,18 +164,15 @@ def decide_and_report(
         extra: makes the ``audit`` section of the summary from the pairs.
         nearest_of_all: see ``DecideOptions``.
     """
-    cards = {encoder.card.encoder: encoder.card for encoder in encoders.values()}
-    lookers = load_looks(encoders)
-    calibrations = load_calibrations(encoders, options.calibration, lookers)
+    cards, calibrations = models.cards, models.calibrations
     decide = DecideOptions(
         options.same_ids, options.max_pairs, options.verify_seconds, options.decode, nearest_of_all
     )
     make_cache(options.cache)
     verdicts = VerdictCache(options.cache / "verdicts.parquet")
     looks = LookCache(options.cache / "looks.parquet")
-    folds = {e.card.encoder: e for e in encoders.values() if isinstance(e, BrainEncoder)}
     comparisons = compare_all(
-        datasets, cards, calibrations, decide, verdicts, engine, progress, looks, folds, lookers
+        datasets, cards, calibrations, decide, verdicts, engine, progress, looks, models.folds, models.looks
     )
     verdicts.save()
     looks.save()
@@ -203,22 +192,69 @@ def decide_and_report(
     return result
 
 
-def load_dataset(
-    spec: str,
-    name: str,
+@dataclass(frozen=True)
+class Opened:
+    """A source that is there, or a store that stands in for one.
+
+    Attributes:
+        spec: what the user typed.
+        name: of the dataset.
+        images: to be fingerprinted, or fingerprinted already.
+    """
+
+    spec: str
+    name: str
+    images: ImageSource | Store
+
+
+def open_all(specs: Sequence[str], names: Sequence[str], options: RunOptions) -> list[Opened]:
+    """Opens every source before work on the first begins: hours may lie between them.
+
+    Args:
+        specs: what the user typed.
+        names: of the datasets.
+        options: the user's choices.
+
+    Raises:
+        SourceError: one is not there.
+        StoreError: a store is damaged.
+    """
+
+    def images(spec: str, name: str) -> ImageSource | Store:
+        if is_store(Path(spec)):
+            return Store.open(Path(spec))
+        return open_source(spec, options.decode, options.exclude, options.subjects, name)
+
+    return [Opened(spec, name, images(spec, name)) for spec, name in zip(specs, names, strict=True)]
+
+
+def load_datasets(
+    opened: Sequence[Opened],
     encoders: Mapping[Kind, Encoder],
     options: RunOptions,
     engine: LocalEngine,
     progress: Progress,
     timings: Timings,
-) -> Dataset:
-    """Fingerprints a source through its cached store, or opens a store that stands in for one."""
-    if is_store(Path(spec)):
-        return dataset_from_store(Store.open(Path(spec)), name, encoders)
-    source = open_source(spec, options.decode, options.exclude, options.subjects, name)
-    key = options.identity_key()
-    store = Store.create(options.cache / "stores" / cache_name(spec, key.key_id), StoreInfo(name, key.key_id))
-    return fingerprint(source, store, encoders, options, engine, progress, timings)
+) -> list[Dataset]:
+    """Fingerprints sources through their cached stores; stores of others are read first, as they may not fit.
+
+    Raises:
+        StoreError: a store is empty, damaged, or made with another encoder.
+        LeakscanError: as for :func:`compare`.
+    """
+    known = {
+        one.name: dataset_from_store(one.images, one.name, encoders)
+        for one in opened
+        if isinstance(one.images, Store)
+    }
+    for one in opened:
+        if not isinstance(one.images, Store):
+            key = options.identity_key().key_id
+            store = Store.create(
+                options.cache / "stores" / cache_name(one.spec, key), StoreInfo(one.name, key)
+            )
+            known[one.name] = fingerprint(one.images, store, encoders, options, engine, progress, timings)
+    return [known[one.name] for one in opened]
 
 
 def fingerprint(
@@ -236,59 +272,6 @@ def fingerprint(
     prepare = PrepareOptions(options.decode, sides, previews)
     how = FingerprintOptions(options.identity_key(), prepare, options.kind)
     return fingerprint_source(source, store, encoders, how, engine, progress, timings)
-
-
-def load_encoders(options: RunOptions) -> dict[Kind, Encoder]:
-    """The encoder of every kind that has one, golden fingerprints checked."""
-    encoders: dict[Kind, Encoder] = {}
-    for kind in KINDS:
-        entry = card_for(kind, options.encoder)
-        if entry is not None:
-            encoders[kind] = load_encoder(*entry)
-    return encoders
-
-
-def load_looks(encoders: Mapping[Kind, Encoder]) -> dict[str, FilmLook]:
-    """The second look of every encoder that has one.
-
-    Raises:
-        ModelError: one is damaged.
-    """
-    looks = {encoder.card.encoder: load_look(encoder.folder) for encoder in encoders.values()}
-    return {name: look for name, look in looks.items() if look is not None}
-
-
-def load_calibrations(
-    encoders: Mapping[Kind, Encoder], own: Path | None, looks: Mapping[str, FilmLook]
-) -> dict[str, Calibration]:
-    """The calibration of every encoder that has one.
-
-    Args:
-        encoders: in use.
-        own: a user's file, which must belong to one of them.
-        looks: their second looks.
-
-    Raises:
-        ModelError: a calibration is damaged or was made with another second look, or the user's file belongs
-            to none of the encoders.
-    """
-    found = {}
-    for encoder in encoders.values():
-        path = encoder.folder / CALIBRATION_FILE
-        if path.is_file():
-            found[encoder.card.encoder] = read_calibration(path, [encoder.card.encoder])
-    if own is not None:
-        calibration = read_calibration(own, [encoder.card.encoder for encoder in encoders.values()])
-        found[calibration.encoder] = calibration
-    for name, calibration in found.items():
-        have = looks[name].digest if name in looks else "none"
-        if calibration.looks and calibration.look != have:
-            raise ModelError(
-                f"The calibration from {calibration.source} was made with the second look "
-                f"{calibration.look or 'of an earlier leakscan'}, but {name} comes with {have}.",
-                "Calibrate again with leakscan calibrate, or add the model again.",
-            )
-    return found
 
 
 def _score_of(row: Mapping[str, Any]) -> float:

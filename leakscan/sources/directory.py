@@ -43,7 +43,7 @@ class DirectorySource:
         subjects: how paths name subjects, if the user said so.
 
     Raises:
-        SourceError: ``root`` is not there, or a file that is no image.
+        SourceError: ``root`` is not there, a file that is no image, or a folder without a file to look at.
     """
 
     def __init__(
@@ -68,18 +68,16 @@ class DirectorySource:
             self._real_root = self._root.resolve()
         except OSError as error:
             raise SourceError(f"{root} cannot be read: {reason(error)}.") from error
+        if next(self._entries(), None) is None:
+            raise SourceError(
+                f"{self._root} holds no files.", "Hidden files and those that --exclude names do not count."
+            )
 
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
-        """Yields images, then DICOM images, as the walk ends; see :class:`~leakscan.types.ImageSource`.
-
-        Raises:
-            SourceError: there is no file to yield a row for.
-        """
+        """Yields images, then DICOM images, as the walk ends; see :class:`~leakscan.types.ImageSource`."""
         collector = Collector(self._root, self._options)
-        count = 0
         progress.start("scan", None)
         for entry in self._entries():
-            count += 1
             progress.advance()
             name = self._name(entry.path)
             if entry.what == "problem":
@@ -89,10 +87,6 @@ class DirectorySource:
                 yield from collector.add(entry.path, name, Tags(subject=subject))
         yield from collector.finish()
         progress.finish()
-        if not count:
-            raise SourceError(
-                f"{self._root} holds no files.", "Hidden files and those that --exclude names do not count."
-            )
 
     def _name(self, path: Path) -> str:
         return posix_name(os.path.relpath(path, self._root))

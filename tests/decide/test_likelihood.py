@@ -47,7 +47,7 @@ def test_the_ratio_means_what_it_says(joint: JointEvidence, looked: bool) -> Non
     assert 1.0 < rate < np.exp(2.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 20),
     z=st.floats(-10, 20),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from leakscan.decide.subjects import Link, Node, contradictions, link_subjects
@@ -49,7 +49,6 @@ def groups_of(links: list[Link], declared: dict[Node, str], nodes: set[Node]) ->
     return found
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_groups_are_what_hangs_together(graph: tuple[list[Link], dict[Node, str]]) -> None:
     links, declared = graph
@@ -68,7 +67,6 @@ def test_groups_are_what_hangs_together(graph: tuple[list[Link], dict[Node, str]
         assert row["strongest_relation"] == min(own, key=RELATIONS.index)
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_the_weakest_link_is_the_weakest_of_those_that_split_the_group(
     graph: tuple[list[Link], dict[Node, str]],

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from leakscan.evaluation.episodes import Episodes, draw_episodes, episode_figures, score_episodes
@@ -14,7 +14,6 @@ def _subjects(seed, subjects=30, most=7):
     return rng.permutation(np.repeat(np.arange(subjects), rng.integers(2, most + 1, subjects)))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 8), st.integers(1, 3), st.booleans())
 def test_an_episode_has_n_subjects_k_supports_each_and_a_query_that_is_none_of_them(seed, n, k, restricted):
     subjects = _subjects(seed)
@@ -63,7 +62,6 @@ def test_mean_recall_counts_the_share_all_k_the_whole_and_hit_any():
     assert (scores.recall[0], scores.every[0], scores.hit[0]) == (1.0, True, True)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 500))
 def test_the_strict_share_never_exceeds_the_mean_and_the_mean_never_the_lenient(seed):
     subjects = _subjects(seed)

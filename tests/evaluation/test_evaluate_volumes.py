@@ -38,7 +38,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_volumes_lie: None) -> None:
     make_model(tmp_path / "own" / "brain-lumps")
     monkeypatch.setenv("LEAKSCAN_MODELS", str(tmp_path / "own"))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve, silhouette_score
 
@@ -34,7 +34,6 @@ def _set(seed, subjects=8, most=5, spread=0.5):
     return prints / np.linalg.norm(prints, axis=1, keepdims=True), np.array([f"s{o}" for o in owners])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_auc_is_scikit_learns_with_subject_weights(seed):
     pairs = pair_scores(*_set(seed))
@@ -51,7 +50,6 @@ def test_a_subject_with_many_films_counts_once():
     assert totals == pytest.approx([1.0] * len(totals))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([0.01, 0.05, 0.2]))
 def test_no_more_impostors_pass_a_threshold_than_its_rate_allows(seed, fmr):
     scores = np.sort(np.random.default_rng(seed).normal(size=500))
@@ -98,7 +96,6 @@ def _curve(compared, weighting):
     return truth, np.r_[compared.genuine, impostor], weights
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["subjects", "pairs"]))
 def test_the_bounded_auc_is_scikit_learns_to_within_the_error_it_states(seed, weighting):
     prints, subjects = _set(seed)
@@ -111,7 +108,6 @@ def test_the_bounded_auc_is_scikit_learns_to_within_the_error_it_states(seed, we
     assert abs(bounded_auc(compared, weighting, draws).value - expected) <= stated + 1e-6
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["subjects", "pairs"]))
 def test_the_eer_is_where_scikit_learns_roc_curve_crosses(seed, weighting):
     compared = compare_all(*_coded(seed, subjects=25))
@@ -130,7 +126,6 @@ def _coded(seed, **how):
     return prints, _codes(subjects)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([0.01, 0.05, 0.2]), st.booleans())
 def test_bounded_tar_is_the_plain_one(seed, fmr, short_tail):
     prints, subjects = _set(seed)

@@ -30,7 +30,7 @@ def alike(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(np.corrcoef(one.numpy(), other.numpy())[0, 1])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 99), st.floats(0.1, 9), st.floats(-3, 3), st.booleans())
 def test_turning_the_grey_levels_round_or_stretching_them_moves_no_line(
     seed: int, stretch: float, shift: float, inverted: bool

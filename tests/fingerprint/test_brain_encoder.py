@@ -26,12 +26,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def encoder(made: Path) -> BrainEncoder:
+def encoder(made: Path, as_volumes_lie: None) -> BrainEncoder:
     return BrainEncoder(read_card(made), made)
 
 
 @pytest.fixture
-def use(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+def use(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_volumes_lie: None
+) -> Callable[[float], None]:
     """Puts the encoder among the user's own, with another threshold of its gate."""
 
     def place(threshold: float) -> None:

@@ -38,7 +38,7 @@ def moved(maps: torch.Tensor, degrees: float, shift: tuple[float, float, float])
     return resample(maps, pose, STEP)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(-20, 20), st.tuples(*[st.floats(-20, 20)] * 3))
 def test_a_turned_and_shifted_brain_comes_back(degrees: float, shift: tuple[float, float, float]) -> None:
     maps = brain()
@@ -73,7 +73,7 @@ INNER = torch.zeros(40, 48, 40, dtype=torch.bool)
 INNER[8:-8, 8:-8, 8:-8] = True
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     degrees=st.floats(-8, 8),
     shift=st.tuples(*[st.floats(-5, 5)] * 3),

@@ -54,7 +54,7 @@ def brute_force(a: Side, b: Side, threshold: float, radius: int) -> set[tuple[in
     return set(zip(*map(list, np.nonzero(near | (bits <= radius))), strict=True))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.integers(1, 15), st.integers(1, 15))
 def test_candidates_are_those_of_a_double_loop(seed: int, n: int, m: int) -> None:
     a, b = side(unit_vectors(seed, n), 2 * seed), side(unit_vectors(seed + 100, m), 2 * seed + 1)
@@ -64,7 +64,7 @@ def test_candidates_are_those_of_a_double_loop(seed: int, n: int, m: int) -> Non
     assert (candidates.cut, np.isnan(candidates.cut_score)) == (0, True)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.integers(1, 15), st.integers(1, 15))
 def test_swapping_the_sides_swaps_the_pairs_and_no_bit_of_a_score(seed: int, n: int, m: int) -> None:
     a, b = side(unit_vectors(seed, n), 2 * seed), side(unit_vectors(seed + 100, m), 2 * seed + 1)

@@ -24,7 +24,7 @@ def pairs(hits: Hits) -> set[tuple[int, int]]:
     return set(zip(hits.query.tolist(), hits.found.tolist(), strict=True))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.integers(1, 40), st.integers(1, 40), st.floats(-0.5, 0.6))
 def test_range_search_finds_what_brute_force_finds(seed: int, n: int, m: int, threshold: float) -> None:
     vectors, queries = unit_vectors(seed, n, 8), unit_vectors(seed + 1, m, 8)
@@ -50,7 +50,7 @@ def test_more_queries_than_a_block_keep_their_numbers() -> None:
     assert pairs(hits) == {(i, i % 5) for i in range(2500)}
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.integers(1, 30))
 def test_a_limit_keeps_the_best_and_counts_the_rest(seed: int, limit: int) -> None:
     vectors, queries = unit_vectors(seed, 20, 8), unit_vectors(seed + 1, 30, 8)
@@ -72,7 +72,7 @@ def test_a_limit_holds_over_many_blocks() -> None:
     assert np.allclose(np.sort(hits.score), np.sort(scores)[-50:], atol=1e-5)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 999), st.integers(1, 12), st.integers(1, 5))
 def test_nearest_are_the_k_best_of_every_query(seed: int, n: int, k: int) -> None:
     vectors, queries = unit_vectors(seed, n, 8), unit_vectors(seed + 1, 7, 8)
@@ -99,7 +99,7 @@ def flips(hashes: npt.NDArray[np.uint64], seed: int, most: int) -> npt.NDArray[n
     return out
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.integers(0, 12))
 def test_hash_search_finds_what_brute_force_finds(seed: int, radius: int) -> None:
     rng = np.random.default_rng(seed)
@@ -119,7 +119,7 @@ def test_a_limit_on_hashes_keeps_the_closest_and_counts_the_rest() -> None:
     assert (hits.cut, hits.cut_score) == (5, 3)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.integers(1, 12), st.integers(1, 4))
 def test_nearest_hashes_are_the_k_closest_under_any_turn_or_inversion(seed: int, n: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -187,7 +187,7 @@ def test_slices_without_a_position_stay_pictures(tmp_path: Path) -> None:
     assert images(tmp_path)[0].ndim == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_every_slice_is_in_exactly_one_stack_or_dropped_as_a_copy(data: st.DataObject) -> None:
     """Whatever the geometry, no slice vanishes and no volume has two slices at one position."""

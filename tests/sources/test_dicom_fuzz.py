@@ -80,7 +80,7 @@ def survives(path: Path) -> None:
     "kind",
     ["plain", "windowed", "jpeg", "enhanced", "lossless", "extended", "rle", "jls", "j2k", "deflated"],
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damaged_bytes_give_an_image_or_an_image_error(folder: Path, kind: str, data: st.DataObject) -> None:
     content = bytearray(good_files()[kind])
@@ -93,7 +93,7 @@ def test_damaged_bytes_give_an_image_or_an_image_error(folder: Path, kind: str, 
     survives(path)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=400), head=st.booleans())
 def test_arbitrary_bytes_give_an_image_error(folder: Path, content: bytes, head: bool) -> None:
     path = folder / "any"

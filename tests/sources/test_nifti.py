@@ -101,7 +101,7 @@ def test_the_name_does_not_matter(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "brain.data").stored, VOLUME)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.permutations([0, 1, 2]), st.tuples(*[st.sampled_from([-1, 1])] * 3))
 def test_any_orientation_becomes_the_same_ras_volume(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], flips: tuple[int, int, int]

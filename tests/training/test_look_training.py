@@ -28,7 +28,7 @@ from leakscan.training.look_steps import LookConfig, teach
 from leakscan.types import Silent
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 6), min_size=4, max_size=40), st.integers(0, 99))
 def test_strangers_are_the_nearest_films_of_other_subjects(codes: list[int], seed: int) -> None:
     subjects = np.unique(np.array(codes), return_inverse=True)[1]
