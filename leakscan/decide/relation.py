@@ -24,6 +24,7 @@ class Facts:
         similarity: cosine of the fingerprints, ``None`` where they were not compared.
         score: the same, normalised against the cohort; ``None`` likewise.
         p_value: false match rate at the score of the two subjects, ``None`` likewise.
+        p_floor: the smallest p-value that the calibration supports; the false match rate may be lower.
         q_value: expected share of false pairs among those at least as good, ``None`` likewise.
         comparisons: subject comparisons made.
         person: what the fingerprints alone decide, ``None`` for nothing.
@@ -44,6 +45,7 @@ class Facts:
     similarity: float | None = None
     score: float | None = None
     p_value: float | None = None
+    p_floor: float = 0.0
     q_value: float | None = None
     comparisons: int = 0
     person: Decision | None = None
@@ -115,9 +117,10 @@ def _supporting(facts: Facts) -> list[str]:
     if facts.same_study_uid:
         out.append("same StudyInstanceUID")
     if facts.similarity is not None and facts.p_value is not None:
-        expected = facts.p_value * facts.comparisons
+        expected = f"{facts.p_value * facts.comparisons:.2g} false pairs"
+        most = "at most " if facts.p_value <= facts.p_floor else ""
         out.append(
-            f"fingerprint similarity {facts.similarity:.3f}: {expected:.2g} false pairs as good expected "
+            f"fingerprint similarity {facts.similarity:.3f}: {most}{expected} as good expected "
             f"in {facts.comparisons:,} subject comparisons"
         )
     if facts.look_gain is not None:

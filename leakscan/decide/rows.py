@@ -38,9 +38,9 @@ def rows_of(
         persons: of every encoder.
     """
     a, b = known.a, known.b
-    comparisons = {test.encoder: test.comparisons for test in persons}
+    tests = {test.encoder: test for test in persons}
     for position, (i, j) in enumerate(work.pairs.tolist()):
-        encoder = str(a.side.encoder[i])
+        test = tests.get(str(a.side.encoder[i]))
         for row_a, row_b in product(a.side.members[i], b.side.members[j]):
             facts = Facts(
                 same_file=bool(work.equal[position]) and a.file_hash[row_a] == b.file_hash[row_b],
@@ -48,8 +48,9 @@ def rows_of(
                 similarity=_known_or_none(work.score[position]),
                 score=_known_or_none(evidence.score[position]),
                 p_value=_known_or_none(evidence.p_value[position]),
+                p_floor=test.floor if test else 0.0,
                 q_value=_known_or_none(evidence.q_value[position]),
-                comparisons=comparisons.get(encoder, 0),
+                comparisons=test.comparisons if test else 0,
                 person=_person(evidence, position),
                 bits=None if np.isnan(work.bits[position]) else int(work.bits[position]),
                 verification=verifications.get(position),

@@ -52,11 +52,15 @@ HEADLINES = {
     "80_way_5_shot.hit": "80-way 5-shot, Hit@5",
     "one_of_5.tar@fmr=0.001": "TAR at FMR 1e-3, one of 5 images",
     "fused_5.tar@fmr=0.001": "TAR at FMR 1e-3, the 5 together",
-    "miasd": "MIASD",
-    "miesd": "MIESD",
+    "miasd": "mean distance within subjects (MIASD)",
+    "miesd": "mean distance between subjects (MIESD)",
     "silhouette": "silhouette",
 }
 """Metric -> what people call it, in the order of tables."""
+
+_FEW = (
+    30  # subjects; resampling fewer is known to give intervals that hold the truth less than 95 % of the time
+)
 
 _FILE = "evaluation.json"  # written last: a folder that has it is complete
 _PICTURES = {
@@ -174,6 +178,11 @@ def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
                 f"Its gate would refuse {refused:.1%} of these images; the figures are of all of them."
             )
         out.append(" ".join(words))
+    if (several := document["subjects_with_two_or_more"]) < _FEW:
+        out.append(
+            f"Subjects with two or more images: {several}. Intervals come of resampling them and are too "
+            "narrow for so few."
+        )
     return out
 
 

@@ -188,6 +188,7 @@ def test_the_page_answers_in_words_and_shows_no_film_and_no_subject(
 def test_what_there_are_too_few_subjects_for_is_said(whole_run: tuple[Path, dict[str, Any]]) -> None:
     _, document = whole_run
     assert any("20_way_1_shot: needs 20 subjects" in words for words in document["not_measured"])
+    assert f"Subjects with two or more images: {SUBJECTS}." in document["answer"][-1]
 
 
 def test_the_command_writes_the_folder_and_prints_the_headlines(
