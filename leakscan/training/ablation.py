@@ -1,0 +1,207 @@
+"""What each idea of the chest recipe brings: ``python -m leakscan.training.ablation MANIFEST... -o FOLDER``.
+
+Every idea is a short run that differs from one base in one thing: a part left out, put in, or exchanged.
+Figures are of ``val``, at the end of each run. Runs are folders of their own: the same command goes on where
+it stopped, and prints the table again once all are done. Short runs say what helps early; what helps in the
+end may be something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from leakscan.cli.output import RichProgress
+from leakscan.engines.allocator import keep_freed_memory
+from leakscan.errors import LeakscanError, SourceError, UsageError
+from leakscan.evaluation.metrics import (
+    Estimate,
+    auc,
+    n_way_one_shot,
+    pair_scores,
+    per_subject,
+    resampled_ratio,
+    subject_draws,
+    threshold_at_fmr,
+)
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.training.archive import packed_films
+from leakscan.training.config import TrainConfig, changed, preset
+from leakscan.training.job import TrainJob, train_manifests
+from leakscan.training.manifests import VALIDATION, check_manifests
+from leakscan.training.pack import Pack
+from leakscan.training.start import IMAGENET, NONE, load_weights
+from leakscan.training.validation import embed
+from leakscan.types import Progress
+
+BASE = "base"
+FMR = 1e-2
+"""Of the true accept rate: after a short run there is not much to see at lower ones."""
+
+_WAYS = 20
+
+_Settings = Mapping[str, object]
+_NO_SOFTMAX: _Settings = {"softmax": 0, "hard": 0}
+_TRIPLET: _Settings = {"contrastive": 0, **_NO_SOFTMAX}
+
+IDEAS: dict[str, _Settings] = {
+    BASE: {},
+    "another seed": {"seed": 1},
+    "no ImageNet start": {"start": NONE},
+    "no margin softmax, so no look-alikes": _NO_SOFTMAX,
+    "no triplet term": {"triplet": 0},
+    "no NT-Xent": {"contrastive": 0},
+    "triplet term alone": _TRIPLET,
+    "triplet term alone, between raw embeddings, margin 4": {**_TRIPLET, "normalised": "false", "margin": 4},
+    "supervised contrastive in place of NT-Xent": {"contrastive": 0, "supcon": 1},
+    "multi-similarity besides": {"multi_similarity": 0.5},
+    "cross-batch memory of 2,048": {"memory": 2048},
+    "no moving average": {"ema": 0},
+    "no subjects of one film": {"singles": 0},
+    "no look-alikes in a batch": {"hard": 0},
+    "look-alikes by sex, view and age": {"hard": 0.25, "alike": 0.25},
+    "partners of any source width": {"apart": 0},
+    "4 films of a subject, half as many subjects": {"films_per_subject": 4, "pairs": 0.5},
+    "small turns alone as augmentation": {"augmentation": "affine"},
+    "half of the films hardly altered": {"mild": 0.5},
+    "GeM pooling": {"architecture": "efficientnet_lite0_gem"},
+    "places weighed in pooling": {"architecture": "efficientnet_lite0_placed"},
+}
+"""Idea -> settings that differ from the base; ``start`` is that of a run, ``pairs`` a share of the base's."""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What one run came to on ``val``, subjects weighted equally.
+
+    Attributes:
+        idea: a key of ``IDEAS``.
+        auc: of verification.
+        one_shot: 20-way 1-shot, with 20 subjects or more.
+        tar: ``(s,)`` true accept rate at ``FMR`` of each subject with two films.
+        first: ``(s,)`` share of each such subject's films whose nearest other film is right.
+    """
+
+    idea: str
+    auc: float
+    one_shot: float | None
+    tar: npt.NDArray[np.float64]
+    first: npt.NDArray[np.float64]
+
+    def line(self, base: Brought) -> dict[str, object]:
+        """A row of the table: figures, and how far they are from the base's, with 95 % intervals."""
+        return {
+            "idea": self.idea,
+            "auc": round(self.auc, 4),
+            "20_way_1_shot": None if self.one_shot is None else round(self.one_shot, 3),
+            "tar": round(float(self.tar.mean()), 3),
+            "tar_gain": _rounded(_gain(self.tar, base.tar)),
+            "p_at_1": round(float(self.first.mean()), 3),
+            "p_at_1_gain": _rounded(_gain(self.first, base.first)),
+        }
+
+
+def ablate(
+    manifests: Sequence[Path], output: Path, base: TrainConfig, ideas: Sequence[str], progress: Progress
+) -> list[dict[str, object]]:
+    """Trains the base and every idea, or goes on, and returns the rows of the table.
+
+    Args:
+        manifests: as for ``leakscan train``.
+        output: folder of the runs and their packed films.
+        base: what all runs share.
+        ideas: keys of ``IDEAS``.
+        progress: is told.
+
+    Raises:
+        UsageError: an idea is unknown, or a run was begun with other settings.
+        SourceError: nothing can be learned from the manifests, or ``val`` has too few films to measure it on.
+        Stopped: by Ctrl-C; the same call goes on.
+    """
+    unknown = [idea for idea in ideas if idea not in IDEAS]
+    if unknown:
+        raise UsageError(f"There is no idea {unknown[0]!r}.", f"Ideas are {'; '.join(IDEAS)}.")
+    check_manifests(manifests)
+    validation = packed_films(manifests, VALIDATION, base.form, output / "packed", progress)
+    strangers = len(pair_scores(np.zeros((len(validation.films), 1)), validation.subjects).impostor)
+    if strangers * FMR < 1:
+        raise SourceError(
+            f"Films of different subjects in val make {strangers} pairs; {1 / FMR:.0f} are needed.",
+            "Give more subjects the split val.",
+        )
+    found: dict[str, Brought] = {}
+    for idea in dict.fromkeys((BASE, *ideas)):
+        settings = dict(IDEAS[idea])
+        start = str(settings.pop("start", IMAGENET))
+        if "pairs" in settings:
+            settings["pairs"] = round(base.pairs * float(str(settings["pairs"])))
+        config = changed(base, settings)
+        run = output / idea.replace(" ", "-").replace(",", "")
+        job = TrainJob(tuple(manifests), run, start, cache=output / "packed")
+        train_manifests(job, config, progress)
+        found[idea] = _measured(idea, config, run, validation)
+    return [one.line(found[BASE]) for one in found.values()]
+
+
+def _measured(idea: str, config: TrainConfig, run: Path, pack: Pack) -> Brought:
+    net = ARCHITECTURES[config.architecture](FINGERPRINT_DIM)
+    load_weights(net, run / "last.safetensors", config.architecture)
+    prints = embed(net.eval(), pack.films, config.side)
+    pairs = pair_scores(prints, pack.subjects)
+    passed = pairs.genuine > threshold_at_fmr(pairs.impostor, FMR)
+    _, codes, counts = np.unique(pack.subjects, return_inverse=True, return_counts=True)
+    scores = prints @ prints.T
+    np.fill_diagonal(scores, -np.inf)
+    right = codes[scores.argmax(axis=1)] == codes
+    several = counts > 1
+    return Brought(
+        idea,
+        auc(pairs),
+        n_way_one_shot(prints, pack.subjects, _WAYS) if len(counts) >= _WAYS else None,
+        per_subject(pairs.owner, pairs.weight * passed, len(counts))[several],
+        (per_subject(codes, right.astype(np.float64), len(counts)) / counts)[several],
+    )
+
+
+def _gain(one: npt.NDArray[np.float64], base: npt.NDArray[np.float64]) -> Estimate:
+    """Mean difference over the same subjects; resampling subjects gives its interval, thresholds held."""
+    return resampled_ratio(one - base, np.ones(len(one)), subject_draws(len(one)))
+
+
+def _rounded(gain: Estimate) -> list[float]:
+    return [round(value, 3) for value in (gain.value, gain.low, gain.high)]
+
+
+def main() -> None:
+    """Entry point of the module."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifests", type=Path, nargs="+", help="with path, subject_id, split")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--steps", type=int, default=150, help="of every run (default 150)")
+    parser.add_argument("--side", type=int, default=80, help="of the films, in pixels (default 80)")
+    parser.add_argument("--idea", action="append", help="an idea; may be repeated (default: all)")
+    given = parser.parse_args()
+    base = changed(
+        preset("fingerprint-2d"),
+        {"steps": given.steps, "side": given.side, "evaluate_every": given.steps, "decay": 0.5, "ema": 0.98},
+    )
+    progress = RichProgress(Console(stderr=True), True)
+    keep_freed_memory()
+    try:
+        rows = ablate(given.manifests, given.output, base, given.idea or list(IDEAS), progress)
+    except LeakscanError as e:
+        raise SystemExit(f"{e.message} {e.hint}".strip()) from None
+    print(json.dumps({"base": asdict(base), "fmr": FMR, "runs": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
