@@ -118,7 +118,7 @@ def _supporting(facts: Facts) -> list[str]:
         out.append("same StudyInstanceUID")
     if facts.similarity is not None and facts.p_value is not None:
         expected = f"{facts.p_value * facts.comparisons:.2g} false pairs"
-        most = "at most " if facts.p_value <= facts.p_floor else ""
+        most = "about or below " if facts.p_value <= facts.p_floor else ""
         out.append(
             f"fingerprint similarity {facts.similarity:.3f}: {most}{expected} as good expected "
             f"in {facts.comparisons:,} subject comparisons"

@@ -74,10 +74,16 @@ class DirectorySource:
             )
 
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
-        """Yields images, then DICOM images, as the walk ends; see :class:`~leakscan.types.ImageSource`."""
+        """Yields images, then DICOM images, as the walk ends; see :class:`~leakscan.types.ImageSource`.
+
+        Raises:
+            SourceError: the files are gone.
+        """
         collector = Collector(self._root, self._options)
         progress.start("scan", None)
+        count = 0
         for entry in self._entries():
+            count += 1
             progress.advance()
             name = self._name(entry.path)
             if entry.what == "problem":
@@ -87,6 +93,8 @@ class DirectorySource:
                 yield from collector.add(entry.path, name, Tags(subject=subject))
         yield from collector.finish()
         progress.finish()
+        if not count:  # there was one when the folder was opened
+            raise SourceError(f"{self._root} holds no files any more.", "Is it still mounted?")
 
     def _name(self, path: Path) -> str:
         return posix_name(os.path.relpath(path, self._root))
