@@ -19,7 +19,8 @@ from rich.console import Console
 
 from leakscan.cli.output import RichProgress
 from leakscan.decide.bulk import LocationScale
-from leakscan.decide.calibration import FILE, Calibration, against_cohort, read_calibration
+from leakscan.decide.calibration import Calibration, against_cohort
+from leakscan.decide.calibration_file import FILE, read_calibration
 from leakscan.decide.fit import genuine_pairs
 from leakscan.decide.fit_look import Look, look_at_impostors, strangers_below
 from leakscan.decide.impostors import impostor_pairs

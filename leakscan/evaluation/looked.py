@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration import FILE, read_calibration
+from leakscan.decide.calibration_file import FILE, read_calibration
 from leakscan.decide.fit_look import Look
 from leakscan.decide.likelihood import JointEvidence
 from leakscan.decide.second_look import look_of

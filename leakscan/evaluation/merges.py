@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration import FILE, Calibration, against_cohort, read_calibration, score_at
+from leakscan.decide.calibration import Calibration, against_cohort, score_at
+from leakscan.decide.calibration_file import FILE, read_calibration
 from leakscan.decide.fit import choose_cohort, fit_calibration
 from leakscan.decide.impostors import ImpostorSample, impostor_pairs
 from leakscan.decide.normalise import TOP

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from leakscan.decide.calibration import Calibration, is_calibration, write_calibration
+from leakscan.decide.calibration import Calibration
+from leakscan.decide.calibration_file import is_calibration, write_calibration
 from leakscan.decide.columns import Columns
 from leakscan.decide.fit import fit_calibration
 from leakscan.decide.second_look import look_of

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from leakscan.decide.calibration import FILE as CALIBRATION_FILE
-from leakscan.decide.calibration import Calibration, read_calibration
+from leakscan.decide.calibration import Calibration
+from leakscan.decide.calibration_file import FILE as CALIBRATION_FILE
+from leakscan.decide.calibration_file import read_calibration
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import Card

@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 from leakscan.cli.output import RichProgress
-from leakscan.decide.calibration import FILE, Calibration, write_calibration
+from leakscan.decide.calibration import Calibration
+from leakscan.decide.calibration_file import FILE, write_calibration
 from leakscan.fingerprint.encoders.card import read_card
 from leakscan.fingerprint.encoders.encoder import TorchEncoder
 from leakscan.fingerprint.encoders.film_look import FILE as LOOK_FILE

@@ -21,8 +21,9 @@ from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
-from leakscan.decide.calibration import FILE as CALIBRATION_FILE
-from leakscan.decide.calibration import Calibration, write_calibration
+from leakscan.decide.calibration import Calibration
+from leakscan.decide.calibration_file import FILE as CALIBRATION_FILE
+from leakscan.decide.calibration_file import write_calibration
 from leakscan.decide.fit import fit_calibration
 from leakscan.evaluation.encoder_figures import encode_pack, figures
 from leakscan.evaluation.metrics import pair_scores

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load
 
-from leakscan.decide.calibration import FILE as CALIBRATION_FILE
-from leakscan.decide.calibration import read_calibration, write_calibration
+from leakscan.decide.calibration_file import FILE as CALIBRATION_FILE
+from leakscan.decide.calibration_file import read_calibration, write_calibration
 from leakscan.decide.fit import fit_calibration
 from leakscan.evaluation.brain_check import HARSH, MILD, contrasts, measure, show
 from leakscan.evaluation.drawing_brain import draw_brain

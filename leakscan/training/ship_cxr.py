@@ -16,7 +16,8 @@ from typing import Any, Literal
 from rich.console import Console
 
 from leakscan.cli.output import RichProgress
-from leakscan.decide.calibration import FILE, Calibration, read_calibration
+from leakscan.decide.calibration import Calibration
+from leakscan.decide.calibration_file import FILE, read_calibration
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.training.gate import brain_slices

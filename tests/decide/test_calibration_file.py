@@ -10,7 +10,8 @@ import pytest
 from conftest import unit_vectors
 from made_up_encoder import ENCODER, calibration
 
-from leakscan.decide.calibration import Genuine, read_calibration, write_calibration
+from leakscan.decide.calibration import Genuine
+from leakscan.decide.calibration_file import read_calibration, write_calibration
 from leakscan.decide.fit import choose_cohort, fit_calibration
 from leakscan.errors import ModelError, OutputError, UsageError
 

@@ -17,7 +17,8 @@ import pytest
 from conftest import store_rows, unit_vectors
 from made_up_encoder import CARD, ENCODER
 
-from leakscan.decide.calibration import Calibration, against_cohort, read_calibration, write_calibration
+from leakscan.decide.calibration import Calibration, against_cohort
+from leakscan.decide.calibration_file import read_calibration, write_calibration
 from leakscan.decide.film_looks import FilmLooks
 from leakscan.decide.fit import fit_calibration
 from leakscan.decide.fit_look import look_at_impostors

@@ -13,7 +13,7 @@ import pytest
 from conftest import Leakscan, rows_of
 from made_up_brain import SUBJECTS, lump, make_model
 
-from leakscan.decide.calibration import FILE, read_calibration
+from leakscan.decide.calibration_file import FILE, read_calibration
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import read_card

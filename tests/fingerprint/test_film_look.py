@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from leakscan.decide.calibration import FILE as CALIBRATION
-from leakscan.decide.calibration import read_calibration
+from leakscan.decide.calibration_file import FILE as CALIBRATION
+from leakscan.decide.calibration_file import read_calibration
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.detail_net import DetailNet
 from leakscan.fingerprint.encoders.film_look import FILE, FilmLook, load_look, save_look
