@@ -128,14 +128,16 @@ def n_way_one_shot(
     _, codes = np.unique(subjects, return_inverse=True)
     groups = [np.flatnonzero(codes == c) for c in range(codes.max() + 1)]
     several = [i for i, g in enumerate(groups) if len(g) > 1]
-    hits = 0
+    hits = 0.0
     for _ in range(episodes):
         target = int(rng.choice(several))
         query, support = rng.choice(groups[target], 2, replace=False)
         others = rng.choice([i for i in range(len(groups)) if i != target], ways - 1, replace=False)
         supports = np.array([support] + [rng.choice(groups[i]) for i in others])
-        hits += int(np.argmax(unit[supports] @ unit[query]) == 0)
-    return hits / episodes
+        scores = unit[supports] @ unit[query]
+        best = scores == scores.max()
+        hits += best[0] / best.sum()  # of supports that tie, any may be taken for the right one
+    return float(hits / episodes)
 
 
 @dataclass(frozen=True)

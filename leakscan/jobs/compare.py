@@ -243,18 +243,17 @@ def load_datasets(
         LeakscanError: as for :func:`compare`.
     """
     known = {
-        one.name: dataset_from_store(one.images, one.name, encoders)
-        for one in opened
+        i: dataset_from_store(one.images, one.name, encoders)
+        for i, one in enumerate(opened)
         if isinstance(one.images, Store)
     }
-    for one in opened:
+    for i, one in enumerate(opened):
         if not isinstance(one.images, Store):
             key = options.identity_key().key_id
-            store = Store.create(
-                options.cache / "stores" / cache_name(one.spec, key), StoreInfo(one.name, key)
-            )
-            known[one.name] = fingerprint(one.images, store, encoders, options, engine, progress, timings)
-    return [known[one.name] for one in opened]
+            info = StoreInfo(one.name, key)
+            store = Store.create(options.cache / "stores" / cache_name(one.spec, key), info)
+            known[i] = fingerprint(one.images, store, encoders, options, engine, progress, timings)
+    return [known[i] for i in range(len(opened))]
 
 
 def fingerprint(

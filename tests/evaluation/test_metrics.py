@@ -74,6 +74,8 @@ def test_perfect_and_worthless_fingerprints_score_as_such():
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     assert auc(pair_scores(noise, owners)) == pytest.approx(0.5, abs=0.2)
     assert n_way_one_shot(noise, owners, 10, 500) == pytest.approx(0.1, abs=0.1)
+    nothing = np.ones((40, 64)) / 8  # all alike: no better than chance
+    assert n_way_one_shot(nothing, owners, 10, 50) == pytest.approx(0.1)
 
 
 def test_the_interval_holds_the_rate_and_narrows_with_subjects():
