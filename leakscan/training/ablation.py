@@ -1,9 +1,10 @@
 """What each idea of the chest recipe brings: ``python -m leakscan.training.ablation MANIFEST... -o FOLDER``.
 
-Every idea is a short run that differs from one base in one thing: a part left out, put in, or exchanged.
-Figures are of ``val``, at the end of each run. Runs are folders of their own: the same command goes on where
-it stopped, and prints the table again once all are done. Short runs say what helps early; what helps in the
-end may be something else.
+Every idea is a short run that differs from one base in one thing: a part left out, put in, or exchanged. The
+base is run with several seeds; ideas are compared with the mean of those runs, and the runs with each other
+show what luck moves. Figures are of ``val``, at the end of each run. Runs are folders of their own: the same
+command goes on where it stopped, and prints the table again once all are done. Short runs say what helps
+early; what helps in the end may be something else.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ BASE = "base"
 FMR = 1e-2
 """Of the true accept rate: after a short run there is not much to see at lower ones."""
 
+_PAIRS_BEYOND = 10  # impostor pairs that must stand behind that rate
+
 _WAYS = 20
 
 _Settings = Mapping[str, object]
@@ -52,8 +55,6 @@ _NO_SOFTMAX: _Settings = {"softmax": 0, "hard": 0}
 _TRIPLET: _Settings = {"contrastive": 0, **_NO_SOFTMAX}
 
 IDEAS: dict[str, _Settings] = {
-    BASE: {},
-    "another seed": {"seed": 1},
     "no ImageNet start": {"start": NONE},
     "no margin softmax, so no look-alikes": _NO_SOFTMAX,
     "no triplet term": {"triplet": 0},
@@ -63,7 +64,7 @@ IDEAS: dict[str, _Settings] = {
     "supervised contrastive in place of NT-Xent": {"contrastive": 0, "supcon": 1},
     "multi-similarity besides": {"multi_similarity": 0.5},
     "cross-batch memory of 2,048": {"memory": 2048},
-    "no moving average": {"ema": 0},
+    "moving average 0.98": {"ema": 0.98},
     "no subjects of one film": {"singles": 0},
     "no look-alikes in a batch": {"hard": 0},
     "look-alikes by sex, view and age": {"hard": 0.25, "alike": 0.25},
@@ -79,26 +80,29 @@ IDEAS: dict[str, _Settings] = {
 
 @dataclass(frozen=True)
 class Brought:
-    """What one run came to on ``val``, subjects weighted equally.
+    """What a run came to on ``val``, subjects weighted equally; or several runs, on average.
 
     Attributes:
-        idea: a key of ``IDEAS``.
+        name: of the run.
         auc: of verification.
         one_shot: 20-way 1-shot, with 20 subjects or more.
         tar: ``(s,)`` true accept rate at ``FMR`` of each subject with two films.
         first: ``(s,)`` share of each such subject's films whose nearest other film is right.
     """
 
-    idea: str
+    name: str
     auc: float
     one_shot: float | None
     tar: npt.NDArray[np.float64]
     first: npt.NDArray[np.float64]
 
     def line(self, base: Brought) -> dict[str, object]:
-        """A row of the table: figures, and how far they are from the base's, with 95 % intervals."""
+        """A row of the table: figures, and how far they are from the base's.
+
+        The 95 % intervals are of subjects alone; another training run would move the figures as well.
+        """
         return {
-            "idea": self.idea,
+            "run": self.name,
             "auc": round(self.auc, 4),
             "20_way_1_shot": None if self.one_shot is None else round(self.one_shot, 3),
             "tar": round(float(self.tar.mean()), 3),
@@ -109,7 +113,12 @@ class Brought:
 
 
 def ablate(
-    manifests: Sequence[Path], output: Path, base: TrainConfig, ideas: Sequence[str], progress: Progress
+    manifests: Sequence[Path],
+    output: Path,
+    base: TrainConfig,
+    ideas: Sequence[str],
+    seeds: int,
+    progress: Progress,
 ) -> list[dict[str, object]]:
     """Trains the base and every idea, or goes on, and returns the rows of the table.
 
@@ -118,7 +127,11 @@ def ablate(
         output: folder of the runs and their packed films.
         base: what all runs share.
         ideas: keys of ``IDEAS``.
+        seeds: runs of the base, with the seeds ``base.seed`` and up, of which the first is every idea's.
         progress: is told.
+
+    Returns:
+        The base on average, then each of its runs, then the ideas.
 
     Raises:
         UsageError: an idea is unknown, or a run was begun with other settings.
@@ -128,29 +141,41 @@ def ablate(
     unknown = [idea for idea in ideas if idea not in IDEAS]
     if unknown:
         raise UsageError(f"There is no idea {unknown[0]!r}.", f"Ideas are {'; '.join(IDEAS)}.")
+    if seeds < 1:
+        raise UsageError("The base needs one seed at least.")
+    runs = {
+        f"{BASE}, seed {seed}": run_of(base, {"seed": seed}) for seed in range(base.seed, base.seed + seeds)
+    }
+    runs |= {idea: run_of(base, IDEAS[idea]) for idea in ideas}
     check_manifests(manifests)
     validation = packed_films(manifests, VALIDATION, base.form, output / "packed", progress)
     strangers = len(pair_scores(np.zeros((len(validation.films), 1)), validation.subjects).impostor)
-    if strangers * FMR < 1:
+    if strangers * FMR < _PAIRS_BEYOND:
         raise SourceError(
-            f"Films of different subjects in val make {strangers} pairs; {1 / FMR:.0f} are needed.",
+            f"Films of different subjects in val make {strangers} pairs of {_PAIRS_BEYOND / FMR:.0f} needed.",
             "Give more subjects the split val.",
         )
-    found: dict[str, Brought] = {}
-    for idea in dict.fromkeys((BASE, *ideas)):
-        settings = dict(IDEAS[idea])
-        start = str(settings.pop("start", IMAGENET))
-        if "pairs" in settings:
-            settings["pairs"] = round(base.pairs * float(str(settings["pairs"])))
-        config = changed(base, settings)
-        run = output / idea.replace(" ", "-").replace(",", "")
+    found = []
+    for name, (start, config) in runs.items():
+        # Runs of other lengths are other runs: the folder of a longer one holds weights of its end.
+        run = output / f"{config.steps}-steps" / name.replace(" ", "-").replace(",", "")
         job = TrainJob(tuple(manifests), run, start, cache=output / "packed")
         train_manifests(job, config, progress)
-        found[idea] = _measured(idea, config, run, validation)
-    return [one.line(found[BASE]) for one in found.values()]
+        found.append(_measured(name, config, run, validation))
+    average = _mean(found[:seeds])
+    return [one.line(average) for one in (average, *found)]
 
 
-def _measured(idea: str, config: TrainConfig, run: Path, pack: Pack) -> Brought:
+def run_of(base: TrainConfig, settings: Mapping[str, object]) -> tuple[str, TrainConfig]:
+    """Start and config of a run that differs from the base in these settings."""
+    own = dict(settings)
+    start = str(own.pop("start", IMAGENET))
+    if "pairs" in own:
+        own["pairs"] = round(base.pairs * float(str(own["pairs"])))
+    return start, changed(base, own)
+
+
+def _measured(name: str, config: TrainConfig, run: Path, pack: Pack) -> Brought:
     net = ARCHITECTURES[config.architecture](FINGERPRINT_DIM)
     load_weights(net, run / "last.safetensors", config.architecture)
     prints = embed(net.eval(), pack.films, config.side)
@@ -162,11 +187,22 @@ def _measured(idea: str, config: TrainConfig, run: Path, pack: Pack) -> Brought:
     right = codes[scores.argmax(axis=1)] == codes
     several = counts > 1
     return Brought(
-        idea,
+        name,
         auc(pairs),
         n_way_one_shot(prints, pack.subjects, _WAYS) if len(counts) >= _WAYS else None,
         per_subject(pairs.owner, pairs.weight * passed, len(counts))[several],
         (per_subject(codes, right.astype(np.float64), len(counts)) / counts)[several],
+    )
+
+
+def _mean(runs: Sequence[Brought]) -> Brought:
+    shots = [run.one_shot for run in runs if run.one_shot is not None]
+    return Brought(
+        f"{BASE}, mean of {len(runs)}",
+        float(np.mean([run.auc for run in runs])),
+        float(np.mean(shots)) if shots else None,
+        np.mean([run.tar for run in runs], axis=0),
+        np.mean([run.first for run in runs], axis=0),
     )
 
 
@@ -188,16 +224,17 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--steps", type=int, default=150, help="of every run (default 150)")
     parser.add_argument("--side", type=int, default=80, help="of the films, in pixels (default 80)")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of the base (default 3)")
     parser.add_argument("--idea", action="append", help="an idea; may be repeated (default: all)")
     given = parser.parse_args()
     base = changed(
         preset("fingerprint-2d"),
-        {"steps": given.steps, "side": given.side, "evaluate_every": given.steps, "decay": 0.5, "ema": 0.98},
+        {"steps": given.steps, "side": given.side, "evaluate_every": given.steps, "decay": 0.5, "ema": 0},
     )
     progress = RichProgress(Console(stderr=True), True)
     keep_freed_memory()
     try:
-        rows = ablate(given.manifests, given.output, base, given.idea or list(IDEAS), progress)
+        rows = ablate(given.manifests, given.output, base, given.idea or list(IDEAS), given.seeds, progress)
     except LeakscanError as e:
         raise SystemExit(f"{e.message} {e.hint}".strip()) from None
     print(json.dumps({"base": asdict(base), "fmr": FMR, "runs": rows}, indent=1))

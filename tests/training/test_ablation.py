@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +13,9 @@ from conftest import save
 
 from leakscan.errors import SourceError, UsageError
 from leakscan.evaluation.drawing import draw_film
-from leakscan.training.ablation import BASE, IDEAS, ablate
-from leakscan.training.config import changed, preset
+from leakscan.training.ablation import IDEAS, ablate, run_of
+from leakscan.training.config import TrainConfig, changed, preset
+from leakscan.training.start import IMAGENET
 from leakscan.types import Silent
 
 TINY = changed(
@@ -24,10 +26,10 @@ TINY = changed(
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two films of each of 12 drawn people, 8 of them in ``val``."""
+    """Two films of each of 28 drawn people, 24 of them in ``val``."""
     folder = tmp_path_factory.mktemp("films")
     rows = [("path", "subject_id", "split")]
-    for person in range(12):
+    for person in range(28):
         film = cv2.resize(draw_film(np.random.default_rng([6, person]), height=96), (72, 72))
         for visit in range(2):
             save(folder / f"{person}-{visit}.png", np.ascontiguousarray(film[4 * visit :, :]))
@@ -38,38 +40,62 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_an_idea_is_measured_beside_the_base_and_not_trained_twice(films: Path, tmp_path: Path) -> None:
-    def rows() -> list[dict[str, object]]:
-        return ablate([films / "films.csv"], tmp_path, TINY, ["no triplet term"], Silent())
-
-    base, idea = rows()
-    assert (base["idea"], idea["idea"]) == (BASE, "no triplet term")
-    assert base["p_at_1_gain"] == base["tar_gain"] == [0, 0, 0]
-    gain, low, high = idea["p_at_1_gain"]  # type: ignore[misc]
-    assert low <= gain <= high
-    assert gain == pytest.approx(idea["p_at_1"] - base["p_at_1"], abs=2e-3)  # type: ignore[operator]
-    assert idea["20_way_1_shot"] is None  # val has 8 people
-    saved = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors")}
-    assert len(saved) == 2
-    assert rows() == [base, idea]
-    assert {path: path.stat().st_mtime_ns for path in saved} == saved
+def _table(
+    films: Path, runs: Path, *ideas: str, base: TrainConfig = TINY, seeds: int = 2
+) -> list[dict[str, Any]]:
+    return ablate([films / "films.csv"], runs, base, ideas, seeds, Silent())
 
 
-@pytest.mark.parametrize("idea", [name for name in IDEAS if name != BASE])
-def test_every_idea_differs_from_the_base(idea: str) -> None:
-    settings = dict(IDEAS[idea])
-    assert settings
-    if settings.keys() <= {"start"}:
-        return
-    settings.pop("start", None)
-    if "pairs" in settings:
-        settings["pairs"] = 2
-    assert changed(TINY, settings) != TINY
+def _weights(runs: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in runs.rglob("last.safetensors")}
 
 
-def test_unknown_ideas_and_too_few_films_are_refused_before_training(films: Path, tmp_path: Path) -> None:
+def test_an_idea_is_measured_beside_the_mean_of_the_base_and_not_trained_twice(
+    films: Path, tmp_path: Path
+) -> None:
+    rows = _table(films, tmp_path, "no triplet term")
+    mean, first, second, idea = rows
+    assert [row["run"] for row in rows] == [
+        "base, mean of 2",
+        "base, seed 0",
+        "base, seed 1",
+        "no triplet term",
+    ]
+    assert mean["p_at_1_gain"] == mean["tar_gain"] == [0, 0, 0]
+    for figure in ("auc", "20_way_1_shot", "tar", "p_at_1"):
+        assert mean[figure] == pytest.approx((first[figure] + second[figure]) / 2, abs=2e-3)
+    for row in (first, second, idea):
+        for figure in ("tar", "p_at_1"):
+            gain, low, high = row[f"{figure}_gain"]
+            assert low <= gain <= high
+            assert gain == pytest.approx(row[figure] - mean[figure], abs=2e-3)
+    saved = _weights(tmp_path)
+    assert len(saved) == 3
+    assert _table(films, tmp_path, "no triplet term") == rows
+    assert _weights(tmp_path) == saved
+
+
+def test_runs_of_another_length_are_other_runs(films: Path, tmp_path: Path) -> None:
+    longer = changed(TINY, {"steps": 2})
+    expected = _table(films, tmp_path / "alone", seeds=1)
+    _table(films, tmp_path / "both", base=longer, seeds=1)
+    assert _table(films, tmp_path / "both", seeds=1) == expected
+    assert len(_weights(tmp_path / "both")) == 2
+
+
+@pytest.mark.parametrize("idea", IDEAS)
+def test_every_idea_differs_from_the_base_and_can_be_run(idea: str) -> None:
+    base = changed(preset("fingerprint-2d"), {"ema": 0})
+    start, config = run_of(base, IDEAS[idea])
+    assert (start, config) != (IMAGENET, base)
+    assert config.films <= base.films
+
+
+def test_what_cannot_be_measured_is_refused_before_training(films: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no idea 'more luck'"):
-        ablate([films / "films.csv"], tmp_path, TINY, ["more luck"], Silent())
-    with pytest.raises(SourceError, match="make 24 pairs; 100 are needed"):
-        ablate([films / "few.csv"], tmp_path, TINY, [], Silent())
-    assert not list(tmp_path.rglob("last.safetensors"))
+        _table(films, tmp_path, "more luck")
+    with pytest.raises(UsageError, match="one seed at least"):
+        _table(films, tmp_path, seeds=0)
+    with pytest.raises(SourceError, match="make 24 pairs of 1000 needed"):
+        ablate([films / "few.csv"], tmp_path, TINY, [], 1, Silent())
+    assert not _weights(tmp_path)
