@@ -130,7 +130,7 @@ def _coded(seed, **how):
 
 @given(st.integers(0, 1000), st.sampled_from([0.01, 0.05, 0.2]), st.booleans())
 def test_bounded_tar_is_the_plain_one(seed, fmr, short_tail):
-    prints, subjects = _set(seed)
+    prints, subjects = _set(seed, subjects=20)  # 100 pairs of strangers at least
     plain = pair_scores(prints, subjects)
     compared = compare_all(prints, _codes(subjects), tail=3 if short_tail else 10_000)
     found = tar_at(compared, fmr, "subjects", subject_draws(compared.n_subjects, 20))
