@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +289,30 @@ def test_an_image_id_outlives_the_name_of_its_dataset(leakscan: Leakscan, tmp_pa
     (pair,) = rows_of(tmp_path / "run", "pairs")
     assert pair["image_a"] == pair["image_b"]
     assert len(Image.open(tmp_path / "A" / "deep" / "1.png").getbands()) == 1
+
+
+def test_sources_whose_names_look_alike_are_told_apart(
+    leakscan: Leakscan, tmp_path: Path, films: list[Picture]
+) -> None:
+    for i in range(2):
+        save(tmp_path / f"{i}.png", films[i])
+        save(tmp_path / f"{i}-deep.png", films[i].astype(np.uint16) * 257)
+    (tmp_path / "films.csv").write_text("path,site\n0.png,A\n1.png,A\n0-deep.png,A/\n1-deep.png,A/\n")
+    ran = leakscan("compare", "films.csv?site=A", "films.csv?site=A/", "-o", "run", "--json", *NO_ENCODER)
+    assert [d["name"] for d in ran.json["datasets"]] == ["films.csv?site=A", "films.csv?site=A/"]
+    found = {(r["path_a"], r["path_b"]): r["relation"] for r in rows_of(tmp_path / "run", "pairs")}
+    assert found == {(f"{i}.png", f"{i}-deep.png"): "same_pixels" for i in range(2)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode here")
+def test_bytes_and_the_name_they_are_shown_as_are_two_datasets(
+    leakscan: Leakscan, tmp_path: Path, films: list[Picture]
+) -> None:
+    folders = [os.fsdecode(os.fsencode(tmp_path) + name) for name in (b"/\xff", b"/\\xff")]
+    for i, folder in enumerate(folders):
+        save(Path(folder) / f"{i}.png", films[i])
+    ran = leakscan("compare", *folders, "-o", "run", "--json", *NO_ENCODER)
+    names = [d["name"] for d in ran.json["datasets"]]
+    assert [name[-8:] for name in names] == ["\\xff (1)", "\\xff (2)"]
+    images = {(r["dataset"], r["path"]) for r in rows_of(tmp_path / "run", "images")}
+    assert images == set(zip(names, ("0.png", "1.png"), strict=True))

@@ -38,18 +38,10 @@ def build_store(
     """
     name = dataset_names([source])[0]
     images = open_source(source, options.decode, options.exclude, options.subjects, name)
+    encoders = load_encoders(options.encoder)
     kept = Store.create(store, StoreInfo(name, options.identity_key().key_id))
-    timings = Timings()
-    dataset = fingerprint(
-        images,
-        kept,
-        load_encoders(options.encoder),
-        options,
-        LocalEngine(options.workers),
-        progress,
-        timings,
-        previews,
-    )
+    timings, engine = Timings(), LocalEngine(options.workers)
+    dataset = fingerprint(images, kept, encoders, options, engine, progress, timings, previews)
     progress.finish()
     status = Counter(dataset.rows["status"].to_pylist())
     return {

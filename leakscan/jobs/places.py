@@ -12,7 +12,7 @@ from leakscan.errors import OutputError, UsageError
 
 
 def dataset_names(specs: Sequence[str]) -> list[str]:
-    """Short names for sources, told apart by as much of their paths as it takes.
+    """Short names for sources, told apart by as much of their paths as it takes, else by a number.
 
     Raises:
         UsageError: the same source is given twice.
@@ -24,14 +24,15 @@ def dataset_names(specs: Sequence[str]) -> list[str]:
                 f"{specs[i]} is given twice; comparing a dataset with itself finds every image.",
                 "Leaks inside one dataset: leakscan audit A.",
             )
-    parts = [[p for p in text.split("/") if p] or [text] for text in resolved]
-    depth = 1
-    while True:
+    names: list[str] = []
+    parts = [_parts(text) for text in resolved]
+    for depth in range(1, max(map(len, parts)) + 1):
         # A name that is no Unicode is shown by its bytes, as in the tables' paths.
         names = [os.fsencode("/".join(p[-depth:])).decode("utf-8", "backslashreplace") for p in parts]
-        if len(set(names)) == len(names) or depth > max(map(len, parts)):
+        if len(set(names)) == len(names):
             return names
-        depth += 1
+    # Bytes that are shown so, and a name that really is what they are shown as.
+    return [f"{name} ({names[:i].count(name) + 1})" for i, name in enumerate(names)]
 
 
 def cache_name(spec: str, key_id: str) -> str:
@@ -74,6 +75,13 @@ def check_output(folder: Path, overwrite: bool) -> Path:
     if not (folder / "summary.json").is_file():
         raise OutputError(f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o.")
     return folder
+
+
+def _parts(resolved: str) -> list[str]:
+    """Folders and the file of a path; what selects rows of a manifest belongs to the file."""
+    path, mark, query = resolved.partition("?")
+    *folders, last = [part for part in path.split("/") if part] or [path]
+    return [*folders, last + mark + query]
 
 
 def _resolved(spec: str) -> str:
