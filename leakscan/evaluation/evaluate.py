@@ -25,7 +25,15 @@ from leakscan.evaluation.episodes import (
 )
 from leakscan.evaluation.evaluation_plots import Plotted, draw_plots, require_plotting, silhouette
 from leakscan.evaluation.evaluation_report import check_folder, write_evaluation
-from leakscan.evaluation.films import VOLUMES, Film, Left, check_subjects, labels_of, list_films
+from leakscan.evaluation.films import (
+    VOLUMES,
+    Film,
+    Left,
+    check_subjects,
+    images_to_train_on,
+    labels_of,
+    list_films,
+)
 from leakscan.evaluation.fusion import fused_figures, too_few
 from leakscan.evaluation.looked import looked_figures, second_look
 from leakscan.evaluation.metrics import per_subject, resampled_ratio, subject_draws
@@ -128,7 +136,7 @@ def evaluate(
         "split": options.split,
         "kind": options.kind,
         "systems": roles,
-        **_counts(films, left, labels, embedded),
+        **_counts(films, left, labels, embedded, images_to_train_on(manifest, options.split)),
         "gate_refused": {
             s.name: round(1 - float(embedded.accepted[s.name].mean()), 4)
             for s in systems
@@ -267,13 +275,16 @@ def _row(system: str, protocol: str, figure: Figure, compared: Compared) -> dict
     }
 
 
-def _counts(films: Sequence[Film], left: Left, labels: Labels, embedded: Embedded) -> dict[str, Any]:
+def _counts(
+    films: Sequence[Film], left: Left, labels: Labels, embedded: Embedded, trained_on: int
+) -> dict[str, Any]:
     per = np.bincount(labels.subjects)
     return {
         "images": len(films),
         "subjects": len(per),
         "subjects_with_two_or_more": int((per > 1).sum()),
         "subjects_with_six_or_more": int((per > 5).sum()),
+        "of_split_train": trained_on,
         "identical_pictures": len(films) - len({look.pixel_hash for look in embedded.looks}),
         "unread": [{"path": path, "error": error} for path, error in left.unread],
         "of_unknown_subject": left.unknown,

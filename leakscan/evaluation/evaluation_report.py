@@ -105,12 +105,17 @@ def write_evaluation(
         pictures: file name -> PNG.
 
     Returns:
-        The document with ``answer`` and ``headlines``, as ``evaluation.json`` holds it.
+        The document with ``answer``, ``headlines`` and ``by_pairs``, as ``evaluation.json`` holds it.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written.
     """
-    complete = {**document, "answer": plain_words(document, rows), "headlines": headlines(rows)}
+    complete = {
+        **document,
+        "answer": plain_words(document, rows),
+        "headlines": headlines(rows),
+        "by_pairs": headlines(_by_pairs(rows)),
+    }
     part = folder.with_name(folder.name + ".part")
     try:
         shutil.rmtree(part, ignore_errors=True)
@@ -143,6 +148,11 @@ def headlines(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
             figure = [None if v is None else round(v, 4) for v in (row["value"], row["low"], row["high"])]
             out.setdefault(row["system"], {}).setdefault(row["protocol"], {})[row["metric"]] = figure
     return out
+
+
+def _by_pairs(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows in which every pair counts the same, for :func:`headlines`."""
+    return [{**row, "weighting": "subjects"} for row in rows if row["weighting"] == "pairs"]
 
 
 def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -178,6 +188,11 @@ def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
                 f"Its gate would refuse {refused:.1%} of these images; the figures are of all of them."
             )
         out.append(" ".join(words))
+    if trained_on := document["of_split_train"]:
+        out.append(
+            f"The manifest gives {trained_on:,} of its images to the split train. "
+            "Of an encoder that was trained on them, these figures mean nothing; --split takes other ones."
+        )
     if (several := document["subjects_with_two_or_more"]) < _FEW:
         out.append(
             f"Subjects with two or more images: {several}. Intervals come of resampling them and are too "
@@ -220,7 +235,6 @@ def _page(
         autoescape=select_autoescape(default=True, default_for_string=True),
         trim_blocks=True,
     )
-    by_pairs = [{**r, "weighting": "subjects"} for r in rows if r["weighting"] == "pairs"]
     protocols = []
     for name, words in document["protocols"].items():
         columns, body = headline_table(document["headlines"], name)
@@ -233,7 +247,7 @@ def _page(
                 "words": words,
                 "columns": columns,
                 "rows": body,
-                "pairs": headline_table(headlines(by_pairs), name),
+                "pairs": headline_table(document["by_pairs"], name),
                 "genuine": first["n_genuine"],
                 "impostor": first["n_impostor"],
                 "subjects": max(

@@ -39,6 +39,9 @@ VOLUMES: tuple[Kind, ...] = ("brain_mri",)
 REDUCED_SIDE = 128
 """px: the longest side of a reduced film."""
 
+TRAIN = "train"
+"""Value of ``split`` of images that a network was or will be trained on."""
+
 _DECLARED = ("source_width_px", "view", "contrast", "sex", "follow_up", "acquired")
 _NO_IMAGE = "labels"  # contrast of a label map that lies beside the images
 
@@ -112,8 +115,8 @@ def list_films(
 
     Raises:
         UsageError: it is no manifest.
-        SourceError: it cannot be read, lacks a column, or has no such split; or no subject in it has
-            two images.
+        SourceError: it cannot be read, lacks a column, or has no such split; no subject in it has
+            two images, or one is in the split ``train`` as well.
     """
     if manifest.suffix.lower() not in MANIFEST_SUFFIXES:
         raise UsageError(
@@ -122,6 +125,8 @@ def list_films(
         )
     column_values(manifest, "path")
     column_values(manifest, "subject_id")
+    if split is not None:
+        _check_not_trained_on(manifest, split)
     query = {} if split is None else {"split": split}
     source = ManifestSource(manifest, manifest.stem, options, query)
     declared = _declared(manifest)
@@ -151,6 +156,31 @@ def list_films(
         )
     check_subjects(films, manifest, split, unread)
     return films, Left(tuple(unread), **left)
+
+
+def images_to_train_on(manifest: Path, split: str | None) -> int:
+    """How many images of what is evaluated the manifest itself gives to the split ``train``."""
+    if split not in (None, TRAIN):
+        return 0
+    try:
+        return column_values(manifest, "split").count(TRAIN)
+    except SourceError:  # nothing is split
+        return 0
+
+
+def _check_not_trained_on(manifest: Path, split: str) -> None:
+    rows = zip(column_values(manifest, "split"), column_values(manifest, "subject_id"), strict=True)
+    subjects: dict[str, set[str]] = {}
+    for of, subject in rows:
+        subjects.setdefault(of, set()).add(subject)
+    shared = sorted((subjects.get(split, set()) & subjects.get(TRAIN, set())) - {""})
+    if shared and split != TRAIN:
+        raise SourceError(
+            f"{counted(len(shared), 'subject')} of the split {split!r} of {manifest} "
+            f"{'is' if len(shared) == 1 else 'are'} in 'train' as well: figures would be of people that a "
+            "network trained there knows.",
+            "Split by subject; without --split all rows are taken.",
+        )
 
 
 def check_subjects(

@@ -56,6 +56,7 @@ _TRIPLET: _Settings = {"contrastive": 0, **_NO_SOFTMAX}
 
 IDEAS: dict[str, _Settings] = {
     "no ImageNet start": {"start": NONE},
+    "warm start from the shipped weights": {"start": "cxr-lite0"},
     "no margin softmax, so no look-alikes": _NO_SOFTMAX,
     "no triplet term": {"triplet": 0},
     "no NT-Xent": {"contrastive": 0},
@@ -72,6 +73,9 @@ IDEAS: dict[str, _Settings] = {
     "4 films of a subject, half as many subjects": {"films_per_subject": 4, "pairs": 0.5},
     "small turns alone as augmentation": {"augmentation": "affine"},
     "half of the films hardly altered": {"mild": 0.5},
+    "a twentieth of the films as negatives": {"negatives": 0.05},
+    "letters in a third of the films": {"letters": 0.33},
+    "a third of the films as JPEG": {"jpeg": 0.33},
     "GeM pooling": {"architecture": "efficientnet_lite0_gem"},
     "places weighed in pooling": {"architecture": "efficientnet_lite0_placed"},
 }

@@ -11,11 +11,25 @@ import math
 import torch
 import torch.nn.functional as F
 
-from leakscan.training.config import Augmentation
+from leakscan.training.config import TrainConfig
 
 AT_ONCE = 64
 """Films to alter at a time: some alterations are drawn once for all of them, and several times their memory
 is needed."""
+
+_LETTER_ROWS, _LETTERS_WIDTH = 7, 23  # four letters of 5 x 7 dots, one apart
+
+# Steps of the luminance, 8 rows of 8: table K.1 of ITU-T T.81.
+_LUMINANCE = (
+    *(16, 11, 10, 16, 24, 40, 51, 61),
+    *(12, 12, 14, 19, 26, 58, 60, 55),
+    *(14, 13, 16, 24, 40, 57, 69, 56),
+    *(14, 17, 22, 29, 51, 87, 80, 62),
+    *(18, 22, 37, 56, 68, 109, 103, 77),
+    *(24, 35, 55, 64, 81, 104, 113, 92),
+    *(49, 64, 78, 87, 103, 121, 120, 101),
+    *(72, 92, 95, 98, 112, 100, 103, 99),
+)
 
 
 def _uniform(n: int, low: float, high: float, like: torch.Tensor) -> torch.Tensor:
@@ -159,19 +173,90 @@ def random_patches(films: torch.Tensor) -> torch.Tensor:
     return films
 
 
-def augment(films: torch.Tensor, side: int, kind: Augmentation = "films", mild: float = 0.0) -> torch.Tensor:
+def random_letters(films: torch.Tensor, probability: float) -> torch.Tensor:
+    """Burns four letters of an unknown alphabet into a share of the films: side markers, dates, names."""
+    chosen = _where(films, probability).flatten().nonzero().flatten()
+    if not len(chosen):
+        return films
+    some, n = films[chosen], len(chosen)
+    letters = (torch.rand(n, 1, _LETTER_ROWS, _LETTERS_WIDTH, device=films.device) < 0.55).float()
+    letters[..., 5::6] = 0.0  # between letters
+    # Of a side, which the grid counts as 2: a width of 0.1 to 0.3, anywhere in the film.
+    width = _uniform(n, 0.1, 0.3, films)
+    height = width * _LETTER_ROWS / _LETTERS_WIDTH
+    x, y = _uniform(2 * n, -0.9, 0.9, films).view(2, n).unbind()
+    none = torch.zeros_like(x)
+    rows = [torch.stack([1 / width, none, -x / width], 1), torch.stack([none, 1 / height, -y / height], 1)]
+    grid = F.affine_grid(torch.stack(rows, dim=1), list(some.shape), align_corners=False)
+    white = _uniform(n, 0.7, 1.0, films).view(-1, 1, 1, 1)
+    return films.index_copy(
+        0, chosen, some.maximum(white * F.grid_sample(letters, grid, align_corners=False))
+    )
+
+
+def random_negatives(films: torch.Tensor, probability: float) -> torch.Tensor:
+    """Shows a share of the films as negatives, as where nothing told that they are (MONOCHROME1)."""
+    return torch.where(_where(films, probability), 1 - films, films)
+
+
+def random_jpeg(films: torch.Tensor, probability: float) -> torch.Tensor:
+    """Compresses a share of the films as JPEG does, at qualities of 20 to 90."""
+    chosen = _where(films, probability).flatten().nonzero().flatten()
+    if not len(chosen):
+        return films
+    return films.index_copy(0, chosen, jpeg(films[chosen], _uniform(len(chosen), 20, 90, films)))
+
+
+def jpeg(films: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
+    """What is left of films after JPEG: the cosines of each square of 8 pixels, rounded (ITU-T T.81).
+
+    Args:
+        films: ``(n, 1, side, side)`` in 0..1.
+        quality: ``(n,)``, 1 to 100, as the Independent JPEG Group scales the tables.
+    """
+    side = films.shape[-1]
+    beyond = -side % 8
+    padded = F.pad(films, (0, beyond, 0, beyond), mode="replicate")
+    k = padded.shape[-1] // 8
+    squares = padded.reshape(-1, k, 8, k, 8).transpose(2, 3) * 255 - 128
+    at = torch.arange(8, dtype=films.dtype, device=films.device)
+    cosines = torch.cos((2 * at + 1) * at[:, None] * math.pi / 16) / 2
+    cosines[0] /= math.sqrt(2)
+    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).view(-1, 1, 1, 1, 1)
+    steps = torch.tensor(_LUMINANCE, dtype=films.dtype, device=films.device).view(8, 8)
+    steps = ((steps * scale + 50) / 100).floor().clamp(1, 255)
+    kept = ((cosines @ squares @ cosines.T) / steps).round() * steps
+    back = (cosines.T @ kept @ cosines).transpose(2, 3).reshape(padded.shape)
+    return ((back + 128) / 255).clamp(0.0, 1.0)[..., :side, :side]
+
+
+def augment(films: torch.Tensor, config: TrainConfig) -> torch.Tensor:
     """One random view of every film.
 
     Args:
-        films: ``(n, 1, s, s)`` float in 0..1, or volumes ``(n, 1, x, y, z)``.
-        side: side of the result; volumes keep their shape.
-        kind: ``films`` for all of the above, ``affine`` for the paper's alone.
-        mild: share of the films, 0..1, that ``films`` places by :func:`small_affine` instead.
+        films: ``(n, 1, s, s)`` float in 0..1, or volumes ``(n, 1, x, y, z)``, which keep their shape.
+        config: which alterations, of which share of the films, and the side of the result.
     """
     if films.ndim == 5:
         return small_affine_3d(films)
-    if kind == "affine":
-        return small_affine(films, side)
+    if config.augmentation == "affine":
+        return small_affine(films, config.side)
+    films = public_view(films, config.side, config.mild)
+    if config.negatives:
+        films = random_negatives(films, config.negatives)
+    if config.letters:
+        films = random_letters(films, config.letters)
+    return random_jpeg(films, config.jpeg) if config.jpeg else films
+
+
+def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tensor:
+    """Films placed, windowed, blurred and marked otherwise, as most public ones are.
+
+    Args:
+        films: ``(n, 1, s, s)`` float in 0..1.
+        side: side of the result.
+        mild: share of the films, 0..1, that are placed by :func:`small_affine` alone.
+    """
     views = random_affine(films, side)
     if mild:
         views = torch.where(_where(films, mild), small_affine(films, side), views)

@@ -33,7 +33,9 @@ _SHARE: _Allowed = (lambda value: 0 <= value <= 1, "a share between 0 and 1")
 _RANGES: dict[str, _Allowed] = {
     **{"side": _at_least(32), "pairs": _at_least(2), "films_per_subject": _at_least(2)},
     **{"evaluate_every": _at_least(1), "oversample": _at_least(1)},
-    **dict.fromkeys(("singles", "hard", "alike", "decay", "apart", "mild"), _SHARE),
+    **dict.fromkeys(
+        ("singles", "hard", "alike", "decay", "apart", "mild", "negatives", "letters", "jpeg"), _SHARE
+    ),
     **dict.fromkeys(("steps", "learning_rate", "restart", "margin", "temperature", "step_mm"), _POSITIVE),
     **dict.fromkeys(("chunk", "clip", "memory", "weight_decay", "seed"), _at_least(0)),
     **dict.fromkeys(("triplet", "contrastive", "softmax", "multi_similarity", "supcon"), _at_least(0)),
@@ -81,6 +83,9 @@ class TrainConfig:
             well (cross-batch memory, arXiv 1912.06798); 0 is none.
         augmentation: ``films`` (what happens to public films) or ``affine`` (small turns only).
         mild: share of the films that ``films`` turns and crops hardly at all, as most films to be read are.
+        negatives: share of the films that ``films`` shows as negatives.
+        letters: share of the films that ``films`` burns letters into.
+        jpeg: share of the films that ``films`` compresses.
         ema: decay of the moving average of the weights, which is what is kept; 0 is none.
         precision: of the network's forward and backward pass; ``bfloat16`` where the device computes in it.
         compiled: whether the network goes through ``torch.compile`` (a third faster on a CPU).
@@ -122,6 +127,9 @@ class TrainConfig:
     memory: int = 0
     augmentation: Augmentation = "films"
     mild: float = 0.0
+    negatives: float = 0.0
+    letters: float = 0.0
+    jpeg: float = 0.0
     ema: float = 0.998
     precision: Precision = "bfloat16"
     compiled: bool = False
@@ -183,6 +191,7 @@ PRESETS: dict[str, TrainConfig] = {
         pairs=225,
         singles=0.0,
         hard=0.0,
+        apart=0.0,
         steps=4000,
         chunk=8,
         learning_rate=1e-3,

@@ -15,7 +15,7 @@ from torch import nn
 from leakscan.errors import LeakscanError
 from leakscan.fingerprint.encoders.detail_net import SIDE, DetailNet
 from leakscan.fingerprint.encoders.precision import low_precision
-from leakscan.training.augment import AT_ONCE, augment
+from leakscan.training.augment import AT_ONCE, public_view
 from leakscan.training.interrupt import Interrupt, deferred_interrupt, stopped
 from leakscan.training.look_batches import LookBatches
 from leakscan.training.pack import PackedFilms
@@ -92,7 +92,7 @@ def views_of(films: torch.Tensor, config: LookConfig) -> torch.Tensor:
     """
     x = films[:, None].float() / 255.0
     plain = nn.functional.interpolate(x, size=(SIDE, SIDE), mode="bilinear", antialias=True)
-    altered = torch.cat([augment(part, SIDE, mild=config.mild) for part in torch.split(x, AT_ONCE)])
+    altered = torch.cat([public_view(part, SIDE, config.mild) for part in torch.split(x, AT_ONCE)])
     kept = torch.rand(len(x), 1, 1, 1, device=x.device) < config.plain
     return torch.where(kept, plain, altered)
 

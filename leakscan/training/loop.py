@@ -270,7 +270,7 @@ class _Step:
 
     def _views(self, films: npt.NDArray[np.int64]) -> torch.Tensor:
         x = self._films[films][:, None].float() / 255.0
-        x = augment(x, self._config.side, self._config.augmentation, self._config.mild)
+        x = augment(x, self._config)
         return x.contiguous(memory_format=channels_last(x))
 
     def _forward(self, films: torch.Tensor) -> torch.Tensor:

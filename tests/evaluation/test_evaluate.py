@@ -191,6 +191,30 @@ def test_what_there_are_too_few_subjects_for_is_said(whole_run: tuple[Path, dict
     assert f"Subjects with two or more images: {SUBJECTS}." in document["answer"][-1]
 
 
+def test_figures_by_pairs_stand_beside_those_by_subjects(whole_run: tuple[Path, dict[str, Any]]) -> None:
+    folder, document = whole_run
+    for weighting, key in (("subjects", "headlines"), ("pairs", "by_pairs")):
+        for system in document["systems"]:
+            row = rows_of(folder)[system, "all", "auc", weighting]
+            assert document[key][system]["all"]["auc"] == pytest.approx(
+                [row["value"], row["low"], row["high"]], abs=1e-4
+            )
+
+
+def test_images_to_train_on_are_mentioned(evaluate: Leakscan, drawn_archive: Path) -> None:
+    rows = [
+        (f"images/{s:02d}_{n}.png", f"p{s}", "train" if s < 2 else "test") for s in range(4) for n in range(3)
+    ]
+    listed = write(drawn_archive / "mixed.csv", rows, ("path", "subject_id", "split"))
+    quick = ("--encoder", "cxr-lite0", "--no-baselines", "--no-looks", "--json")
+    all_of_it = evaluate("evaluate", listed, *quick, "-o", "all").json
+    assert all_of_it["of_split_train"] == 6
+    assert any("6 of its images to the split train" in words for words in all_of_it["answer"])
+    test = evaluate("evaluate", listed, "--split", "test", *quick, "-o", "test").json
+    assert test["of_split_train"] == 0
+    assert not any("split train" in words for words in test["answer"])
+
+
 def test_the_command_writes_the_folder_and_prints_the_headlines(
     evaluate: Leakscan, drawn_archive: Path, tmp_path: Path
 ) -> None:
@@ -281,6 +305,7 @@ def test_unreadable_films_are_counted_and_named(evaluate: Leakscan, drawn_archiv
     [
         ("films.csv", ("--split", "nowhere"), ["'nowhere'", "lone, test"]),
         ("films.csv", ("--split", "lone"), ["No subject", "two readable images"]),
+        ("shared.csv", ("--split", "test"), ["1 subject of the split 'test'", "is in 'train' as well"]),
         ("films.csv", ("--encoder", "no-such"), ["no-such", "known are"]),
         ("films.csv", ("--kind", "brain_mri"), [f"{FILMS * SUBJECTS} images of", "needs volumes", "--kind"]),
         ("no-subjects.csv", (), ["no column 'subject_id'"]),
@@ -303,6 +328,8 @@ def test_a_users_mistake_is_a_sentence(
     write(drawn_archive / "no-subjects.csv", [r[:1] for r in some], ("path",))
     write(drawn_archive / "no-split.csv", some, ("path", "subject_id"))
     write(drawn_archive / "one.csv", some, ("path", "subject_id"))
+    both = [(*row, split) for row, split in zip(some, ("train", "test", "test"), strict=True)]
+    write(drawn_archive / "shared.csv", both, ("path", "subject_id", "split"))
     write(drawn_archive / "unread.csv", [("x.png", "a"), ("y.png", "a")], ("path", "subject_id"))
     ran = evaluate("evaluate", drawn_archive / manifest, *arguments, "--no-baselines", "-o", "out")
     assert ran.code == 2

@@ -29,6 +29,16 @@ def test_every_negative_is_closer_than_the_positive_or_the_closest_there_is(seed
         assert distances[a, n] < distances[a, p] if len(closer) else distances[a, n] == others.min()
 
 
+def test_any_of_the_closer_negatives_may_be_drawn_and_each_as_often():
+    """The paper draws among them; always the closest would be another method."""
+    torch.manual_seed(0)
+    at = torch.tensor([0.0, 4.0, 1.0, 2.0, 3.0, 9.0])  # on a line: three negatives closer than the positive
+    labels = torch.tensor([0, 0, 1, 2, 3, 4])
+    distances = (at - at[:, None]).abs()
+    drawn = torch.cat([mine_closer_negatives(distances, labels)[2][:1] for _ in range(600)])
+    assert torch.bincount(drawn, minlength=6).tolist() == pytest.approx([0, 0, 200, 200, 200, 0], abs=50)
+
+
 @pytest.mark.parametrize("term", ["triplet", "contrastive", "softmax", "multi_similarity", "supcon"])
 def test_each_term_is_small_for_separated_subjects_and_large_for_mixed_ones(term):
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
