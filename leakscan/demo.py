@@ -156,7 +156,7 @@ def draw_demo(out: Path, seed: int = 0) -> list[PlantedPair]:
         The planted leaks, strongest relation first.
 
     Raises:
-        OutputError: ``out`` has folders of these names that no demo made.
+        OutputError: ``out`` has folders of these names that no demo made, or cannot be written.
     """
     a, b = _fresh(out)
     planted = [
@@ -168,9 +168,8 @@ def draw_demo(out: Path, seed: int = 0) -> list[PlantedPair]:
         os.utime(path, (_ONE_TIME, _ONE_TIME))
     strength: list[Relation] = ["same_file", "same_pixels", "same_image", "same_subject"]
     planted.sort(key=lambda pair: (strength.index(pair.relation), pair.how, pair.path_a))
-    with (out / TRUTH).open("w", newline="", encoding="utf-8") as file:
+    with (out / TRUTH).open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
         writer.writerows([getattr(pair, column) for column in _COLUMNS] for pair in planted)
     return planted
 
@@ -184,10 +183,16 @@ def _fresh(out: Path) -> tuple[Path, Path]:
     ours = truth.is_file() and truth.read_text(encoding="utf-8").startswith(",".join(_COLUMNS))
     if old and not ours:
         raise OutputError(f"{old[0]} is in the way and is not from a demo.", hint="Name another folder.")
-    for folder in old:
-        shutil.rmtree(folder)
-    for folder in (a / "films", a / "mr", b / "images", b / "volumes"):
-        folder.mkdir(parents=True)
+    try:
+        for folder in old:
+            shutil.rmtree(folder)
+        out.mkdir(parents=True, exist_ok=True)
+        # First of all: a demo that is stopped while it draws must know its own folders again.
+        truth.write_text(",".join(_COLUMNS) + "\r\n", encoding="utf-8", newline="")
+        for folder in (a / "films", a / "mr", b / "images", b / "volumes"):
+            folder.mkdir(parents=True)
+    except OSError as e:
+        raise OutputError(f"{out} cannot be written: {e.strerror or e}.", "Name another folder.") from e
     return a, b
 
 

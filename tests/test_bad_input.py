@@ -128,6 +128,19 @@ def test_a_source_given_twice_is_refused_however_it_is_spelt(
         assert "given twice" in ran.error
 
 
+def test_a_folder_inside_the_other_is_refused_unless_it_is_left_out(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
+    (tmp_path / "B").rename(tmp_path / "A" / "later")
+    for pair in (("A", "A/later"), ("A/later", "A")):
+        ran = leakscan("compare", *pair)
+        assert ran.code == 2
+        assert "lies inside" in ran.error
+        assert "--exclude 'later/**'" in ran.error
+    ran = leakscan("compare", "A", "A/later", "--exclude", "later/**", "--json", *NO_ENCODER)
+    assert relations(ran) == {"same_pixels": 1}
+
+
 # Files that are no image
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -119,3 +120,14 @@ def test_films_that_are_all_of_one_subject_are_one_test_and_no_leak(
     assert tested["subjects"] == [1, 30]
     assert "1 subject on a side (fewer than 200)" in tested["caution"]
     assert not any(found["leak"] for found in ran.json["decisions"].values())
+
+
+def test_pictures_without_what_draws_them_are_refused_before_anything_is_read(
+    leakscan: Leakscan, tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    ran = leakscan("calibrate", films, "-o", "mine.safetensors", "--plots", "plots", *FILMS)
+    assert ran.code == 2
+    assert "Pictures need matplotlib." in ran.error
+    assert not (tmp_path / "mine.safetensors").exists()
+    assert not (tmp_path / ".leakscan").exists()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from leakscan.demo import TRUTH, PlantedPair, draw_demo
 from leakscan.errors import OutputError
+from leakscan.evaluation.bench import fresh_folder
 from leakscan.evaluation.drawing import draw_film
 from leakscan.evaluation.drawing_brain import draw_brain
 
@@ -143,6 +144,27 @@ def test_a_second_demo_replaces_the_first_by_equal_files(demo: tuple[Path, list[
     stray.write_bytes(b"left over")
     assert draw_demo(out) == planted
     assert contents(out) == before
+
+
+def test_a_demo_that_was_stopped_while_it_drew_can_be_run_again(
+    demo: tuple[Path, list[PlantedPair]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> list[PlantedPair]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping, pytest.raises(KeyboardInterrupt):
+        stopping.setattr("leakscan.demo._volumes", stop)
+        draw_demo(tmp_path)
+    assert draw_demo(tmp_path) == demo[1]
+    assert contents(tmp_path) == contents(demo[0])
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file cannot be written"):
+        draw_demo(tmp_path / "file")
+    with pytest.raises(OutputError, match="file cannot be written"):
+        fresh_folder(tmp_path / "file")
 
 
 def test_folders_that_no_demo_made_are_left_alone(tmp_path: Path) -> None:

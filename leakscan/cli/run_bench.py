@@ -37,7 +37,8 @@ def planted_command(
     from leakscan.evaluation.bench import fresh_folder, planted_bench
 
     out = Output(as_json)
-    result = planted_bench(films, fresh_folder(work), copies, seed, exclude or ())
+    with out.progress() as progress:
+        result = planted_bench(films, fresh_folder(work), copies, seed, exclude or (), progress=progress)
     out.data(result)
     ours, phash = result["leakscan"], result["phash"]
     rows = [
@@ -51,6 +52,7 @@ def planted_command(
     out.table(title, ["alteration", "found", "with its relation", "pHash"], rows)
     out.say(f"False pairs: leakscan {ours['false_pairs']}, pHash {phash['false_pairs']}.")
     out.say(f"leakscan: {_run(result['run'])}; pHash {phash['seconds']} s.")
+    out.say(f"Look at {work / 'run' / 'report.html'}")
 
 
 @bench_app.command("speed")

@@ -9,6 +9,7 @@ import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
+from leakscan.types import KINDS
 
 models_app = typer.Typer(help="List encoders, or add one.", no_args_is_help=True)
 
@@ -19,18 +20,29 @@ def list_command(as_json: o.Json = False) -> None:
 
     Example: leakscan models list
     """
-    from leakscan.fingerprint.encoders.registry import cards
+    from leakscan.fingerprint.encoders.registry import cards, default_encoder
 
     out = Output(as_json)
     known = cards()
+    taken = {default_encoder(card.kind) for card, _ in known.values()}
     out.data(
         [
-            {"encoder": c.encoder, "kind": c.kind, "folder": str(f), **dict(c.measured)}
+            {
+                "encoder": c.encoder,
+                "kind": c.kind,
+                "default": c.name in taken,
+                "folder": str(f),
+                **dict(c.measured),
+            }
             for c, f in known.values()
         ]
     )
-    rows = [[c.encoder, c.kind, c.architecture, str(f)] for c, f in known.values()]
-    out.table("Encoders", ["encoder", "kind", "network", "folder"], rows, whole="encoder")
+    rows = [
+        [c.encoder, c.kind, "yes" if c.name in taken else "", c.architecture, str(f)]
+        for c, f in known.values()
+    ]
+    out.table("Encoders", ["encoder", "kind", "default", "network", "folder"], rows, whole="encoder")
+    out.say("Without --encoder the default of a kind is used. To remove an added encoder, delete its folder.")
 
 
 @models_app.command("add")
@@ -43,10 +55,18 @@ def add_command(
     """Add an encoder from a zip file.
 
     Example: leakscan models add cxr-large.zip
+
+    Encoders that were added go before those that leakscan comes with.
     """
-    from leakscan.fingerprint.encoders.registry import add_model
+    from leakscan.fingerprint.encoders.registry import add_model, default_encoder
 
     out = Output(as_json)
+    known = {kind: default_encoder(kind) for kind in KINDS}
     card = add_model(file)
+    before = known[card.kind]
     out.data({"encoder": card.encoder, "kind": card.kind})
     out.say(f"Added {card.encoder} for {card.kind}.")
+    if default_encoder(card.kind) != card.name:
+        out.say(f"It is used where you name it: --encoder {card.name}")
+    elif before not in (None, card.name):
+        out.say(f"It is used from now on; --encoder {before} takes the one used until now.")

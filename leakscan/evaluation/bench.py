@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from leakscan.errors import ImageError, UsageError
+from leakscan.errors import ImageError, OutputError, UsageError
 from leakscan.evaluation.alterations import ALTERATIONS
 from leakscan.evaluation.baselines import phash_pairs
 from leakscan.evaluation.measured_run import MeasuredRun, run_compare
@@ -20,13 +20,19 @@ from leakscan.evaluation.planted import plant
 from leakscan.evaluation.planted_score import PlantedScore, score
 from leakscan.sources.formats import decode
 from leakscan.sources.open import open_source
-from leakscan.types import DecodeOptions, ImageRef, Silent
+from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
 
 SPEED_SIDE = 256
 
 
 def planted_bench(
-    source: str, work: Path, copies: int, seed: int, exclude: Sequence[str] = (), kinds: Sequence[str] = ()
+    source: str,
+    work: Path,
+    copies: int,
+    seed: int,
+    exclude: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Plants leaks into films and scores what ``compare`` and a pHash baseline find.
 
@@ -37,6 +43,7 @@ def planted_bench(
         seed: of the planting.
         exclude: globs of films to leave out (real duplicates would count as false pairs).
         kinds: alterations; all by default.
+        progress: is told what is being done.
 
     Returns:
         ``leakscan`` and ``phash``: scores; ``run``: seconds, memory and timings.
@@ -44,15 +51,20 @@ def planted_bench(
     Raises:
         LeakscanError: there are too few films, or the run failed.
     """
+    progress = progress or Silent()
+    progress.start("Planting copies", None)
     films = [Path(ref.files[0]) for ref in one_per_subject(source, exclude)]
     truth = plant(films, work / "planted", copies, seed, kinds=tuple(kinds) or tuple(ALTERATIONS))
+    progress.start("Comparing", None)
     run = run_compare([truth.a, truth.b], work / "run", work / "cache")
     found = pq.read_table(work / "run" / "pairs.parquet", columns=["path_a", "path_b", "relation"])
     rows = zip(*(found[c].to_pylist() for c in found.column_names), strict=True)
     pairs = [(a, b, relation) for a, b, relation in rows if relation != "same_subject"]
+    progress.start("Comparing by pHash", None)
     began = time.monotonic()
     baseline = phash_pairs(truth.a, truth.b)
     phash_seconds = time.monotonic() - began
+    progress.finish()
     return {
         "films": len(films),
         "planted": len(truth.copies),
@@ -165,12 +177,18 @@ def fresh_folder(work: Path) -> Path:
 
     Raises:
         UsageError: it exists and has something in it that no benchmark made.
+        OutputError: it cannot be written.
     """
     marker = work / ".leakscan-bench"
-    if work.exists() and any(work.iterdir()):
-        if not marker.exists():
-            raise UsageError(f"{work} is not empty.", "Name a new folder with -o.")
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
-    marker.touch()
+    try:
+        if work.exists() and any(work.iterdir()):
+            if not marker.exists():
+                raise UsageError(f"{work} is not empty.", "Name a new folder with -o.")
+            shutil.rmtree(work)
+        work.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    except OSError as e:
+        raise OutputError(
+            f"{work} cannot be written: {e.strerror or e}.", "Name another folder with -o."
+        ) from e
     return work

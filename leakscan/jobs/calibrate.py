@@ -22,6 +22,7 @@ from leakscan.jobs.compare import RunOptions, load_datasets, open_all
 from leakscan.jobs.models import load_models
 from leakscan.jobs.places import dataset_names
 from leakscan.match.candidates import distinct_pictures
+from leakscan.report.plots import calibration_plots, require_matplotlib
 from leakscan.types import Progress, Silent
 
 LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
@@ -60,6 +61,8 @@ def calibrate(
         raise OutputError(
             f"{output} exists and is no calibration; it stays as it is.", "Name another file with -o."
         )
+    if plots is not None:
+        require_matplotlib()
     (name,) = dataset_names([str(source)])
     opened = open_all([str(source)], [name], options)
     models = load_models(options.encoder, None)
@@ -98,8 +101,6 @@ def calibrate(
         fitted = replace(fitted, look=looker.digest)
     write_calibration(fitted, Path(output))
     if plots is not None:
-        from leakscan.report.plots import calibration_plots
-
         progress.start("Drawing", None)
         calibration_plots(fitted, plots)
     progress.finish()

@@ -28,7 +28,7 @@ from leakscan.fingerprint.pipeline import (
 from leakscan.fingerprint.prepare import PrepareOptions
 from leakscan.fingerprint.store import Store, StoreInfo, is_store
 from leakscan.jobs.models import Models, load_models
-from leakscan.jobs.places import cache_name, check_output, dataset_names, make_cache
+from leakscan.jobs.places import cache_name, check_apart, check_output, dataset_names, make_cache
 from leakscan.report.summary import Outcome, Policy, summarise
 from leakscan.report.writer import write_run
 from leakscan.sources.identity import IdentityKey
@@ -129,6 +129,7 @@ def compare(
             "A comparison needs two sources.", "leakscan compare A B; inside one: leakscan audit A"
         )
     run_dir = check_output(Path(output), overwrite) if output is not None else None
+    check_apart([str(s) for s in sources], options.exclude)
     names = dataset_names([str(s) for s in sources])
     began = time.monotonic()
     opened = open_all([str(s) for s in sources], names, options)

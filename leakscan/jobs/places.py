@@ -35,6 +35,22 @@ def dataset_names(specs: Sequence[str]) -> list[str]:
     return [f"{name} ({names[:i].count(name) + 1})" for i, name in enumerate(names)]
 
 
+def check_apart(specs: Sequence[str], exclude: Sequence[str]) -> None:
+    """Refuses a folder inside another, unless something is left out: its images would be found in both.
+
+    Raises:
+        UsageError: one lies inside another.
+    """
+    folders = [Path(_resolved(spec)) for spec in specs if Path(spec).expanduser().is_dir()]
+    for inner in folders:
+        outer = next((folder for folder in folders if folder in inner.parents), None)
+        if outer is not None and not exclude:
+            raise UsageError(
+                f"{inner} lies inside {outer}: every image of it would be found in both.",
+                f"Leave it out of the other with --exclude '{inner.relative_to(outer).as_posix()}/**'.",
+            )
+
+
 def cache_name(spec: str, key_id: str) -> str:
     """The folder of a source's cached store: readable, and distinct by full path and key."""
     resolved = _resolved(spec)

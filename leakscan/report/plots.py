@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,16 @@ _SIZES = (10**4, 10**6, 10**8)  # numbers of comparisons whose cost is drawn
 Floats = npt.NDArray[np.float64]
 
 
+def require_matplotlib() -> None:
+    """Asks for what pictures need before any work is done.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("Pictures need matplotlib.", "pip install 'leakscan[train]'")
+
+
 def calibration_plots(calibration: Calibration, folder: Path) -> list[Path]:
     """Draws three PNG pictures of a calibration.
 
@@ -32,10 +43,9 @@ def calibration_plots(calibration: Calibration, folder: Path) -> list[Path]:
         UsageError: matplotlib is not installed.
         OutputError: the folder cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as e:
-        raise UsageError("Pictures need matplotlib.", "pip install leakscan[train]") from e
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     written = []
     for name, draw in (("scores", _scores), ("det", _det), ("cost", _cost)):
         figure = Figure(figsize=(7, 4.5), layout="constrained")

@@ -85,8 +85,18 @@ def test_an_added_encoder_is_known(
     assert ran.code == 0
     assert ran.json["encoder"].startswith("mine@")
     assert "mine" in cards()
+    chosen = {e["encoder"].split("@")[0]: e["default"] for e in leakscan("models", "list", "--json").json}
+    assert (chosen["mine"], chosen["cxr-lite0"]) == (True, False)
     assert "mine@" in leakscan("models", "list").out
     assert {p.name for p in own_models.iterdir()} == {"mine"}
+
+
+def test_adding_an_encoder_says_that_it_is_used_from_now_on(
+    leakscan: Leakscan, own_models: Path, copy: Callable[..., Path]
+) -> None:
+    assert "--encoder cxr-lite0 takes the one used until now" in leakscan("models", "add", zipped(copy())).out
+    ran = leakscan("models", "add", zipped(copy(name="second")))
+    assert "It is used where you name it: --encoder second" in ran.out
 
 
 def test_an_encoder_is_replaced_by_adding_it_again(own_models: Path, copy: Callable[..., Path]) -> None:

@@ -44,12 +44,19 @@ def cards() -> dict[str, tuple[Card, Path]]:
     return {card.name: (card, folder) for folder in model_folders() for card in (read_card(folder),)}
 
 
+def default_encoder(kind: Kind) -> str | None:
+    """Name of the encoder that serves a kind of image where the user names none."""
+    entry = card_for(kind)
+    return None if entry is None else entry[0].name
+
+
 def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
     """The encoder for a kind of image, ``None`` where there is none.
 
     Args:
         kind: of the images.
-        name: of an encoder to prefer where it serves this kind; the default is the first by name.
+        name: of an encoder to prefer where it serves this kind. The default is the first by name of
+            those that the user added, else of those shipped.
 
     Raises:
         ModelError: ``name`` is unknown.
