@@ -42,6 +42,14 @@ def test_a_second_run_reads_nothing_and_a_change_reads_one(
     assert len(Store.open(tmp_path / "a.fps").load()) == 4
 
 
+def test_what_cannot_be_read_is_named_with_its_reason(leakscan: Leakscan, tmp_path: Path) -> None:
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    ran = leakscan("fingerprint", "A", "-o", "a.fps", *NO_ENCODER)
+    assert ran.code == 3
+    assert "The first unreadable file is broken.jpg: " in ran.out
+
+
 def test_compare_keeps_a_store_for_every_source(
     leakscan: Leakscan, tmp_path: Path, two_folders: object
 ) -> None:

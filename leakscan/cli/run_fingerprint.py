@@ -50,4 +50,6 @@ def fingerprint_command(
         f"{output}: {counted(built['images'], 'image')}, {counted(built['fingerprints'], 'fingerprint')}; "
         f"{built['images_read']:,} read in this run, {built['unreadable']:,} unreadable."
     )
+    if built["first_unreadable"]:
+        out.say(f"The first unreadable file is {built['first_unreadable']}")
     raise typer.Exit(built["exit_code"])

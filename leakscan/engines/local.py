@@ -70,7 +70,8 @@ class LocalEngine:
             except BrokenProcessPool:
                 raise LeakscanError(
                     "A worker process was killed, most likely for want of memory; what was finished is kept.",
-                    "Run it again with a smaller --workers.",
+                    "Run it again with a smaller --workers. In a script of your own, the call must stand "
+                    'under if __name__ == "__main__".',
                 ) from None
             finally:
                 for future in pending:

@@ -30,8 +30,8 @@ def build_store(
         progress: is told.
 
     Returns:
-        Counts: ``images``, ``fingerprints``, ``images_read``, ``unreadable``, and the exit code (3
-        where nothing could be read).
+        Counts: ``images``, ``fingerprints``, ``images_read``, ``unreadable`` (and the first of these), and
+        the exit code (3 where nothing could be read).
 
     Raises:
         LeakscanError: of the kinds in :mod:`leakscan.errors`.
@@ -44,11 +44,14 @@ def build_store(
     dataset = fingerprint(images, kept, encoders, options, engine, progress, timings, previews)
     progress.finish()
     status = Counter(dataset.rows["status"].to_pylist())
+    columns = (dataset.rows[name].to_pylist() for name in ("path", "status", "error"))
+    unread = ((path, error) for path, state, error in zip(*columns, strict=True) if state == "unreadable")
     return {
         "store": str(store),
         "images": status["ok"] + status["blank"],
         "fingerprints": sum(e is not None for e in dataset.rows["encoder"].to_pylist()),
         "images_read": timings.images_read,
         "unreadable": status["unreadable"],
+        "first_unreadable": next((f"{path}: {error}" for path, error in unread), None),
         "exit_code": EXIT_OK if status["ok"] else EXIT_CANNOT_VOUCH,
     }

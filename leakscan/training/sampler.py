@@ -16,6 +16,9 @@ Ints = npt.NDArray[np.int64]
 class SubjectSampler:
     """Draws batches of P subjects with K films each (P x K sampling); each subject stands once.
 
+    Not pytorch-metric-learning's ``MPerClassSampler``: it knows no source widths, look-alikes or subjects of
+    one film, and a resumed run could not ask it for the batch of a step.
+
     Subjects with two or more films are drawn alike, however many films they have, so that the few
     with a hundred do not rule; a share of each batch are single-film subjects, shown in several
     augmentations of the same film. Where a subject has films of several source widths, unequal
