@@ -468,6 +468,37 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "A", "B", "-o", "locked/run"),
+        ("audit", "A/films.csv", "-o", "locked/new/run"),
+        ("evaluate", "A/films.csv", "-o", "locked/out"),
+        ("calibrate", "A/films.csv", "-o", "locked/mine.safetensors"),
+        ("calibrate", "A/films.csv", "-o", "mine.safetensors", "--plots", "locked/plots"),
+    ],
+    ids=lambda arguments: f"{arguments[0]} {arguments[-2]}",
+)
+def test_a_place_without_permission_is_named_before_anything_is_read(
+    leakscan: Leakscan,
+    tmp_path: Path,
+    two_folders: object,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+) -> None:
+    """As the system would answer; whoever runs the tests may be allowed everything."""
+    (tmp_path / "A" / "films.csv").write_text("path,subject_id,split\n3.png,a,train\n1.png,a,test\n")
+    (tmp_path / "locked").mkdir()
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode, **more: "locked" not in str(path) and real(path, mode, **more)
+    )
+    ran = leakscan(*arguments)
+    assert ran.code == 2
+    assert "cannot be written: there is no permission to write in" in ran.error
+    assert not (tmp_path / ".leakscan").exists()
+
+
 def test_a_run_folder_that_exists_is_kept_intact(
     leakscan: Leakscan, tmp_path: Path, two_folders: object
 ) -> None:

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from leakscan import tables
 from leakscan.errors import OutputError
+from leakscan.writable import check_writable
 
 EVALUATION = tables.table_schema(
     "evaluation",
@@ -76,8 +77,10 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     """Refuses a folder that cannot be written, before any work is done.
 
     Raises:
-        OutputError: it exists and may not be overwritten, or holds files that are no evaluation's.
+        OutputError: it exists and may not be overwritten, holds files that are no evaluation's, or lies
+            where nothing may be written.
     """
+    check_writable(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

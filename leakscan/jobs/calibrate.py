@@ -24,6 +24,7 @@ from leakscan.jobs.places import dataset_names
 from leakscan.match.candidates import distinct_pictures
 from leakscan.report.plots import calibration_plots, require_matplotlib
 from leakscan.types import Progress, Silent
+from leakscan.writable import check_writable
 
 LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
 """False match rates at which the calibration in use is held against the user's images."""
@@ -61,7 +62,9 @@ def calibrate(
         raise OutputError(
             f"{output} exists and is no calibration; it stays as it is.", "Name another file with -o."
         )
+    check_writable(Path(output))
     if plots is not None:
+        check_writable(plots)
         require_matplotlib()
     (name,) = dataset_names([str(source)])
     opened = open_all([str(source)], [name], options)

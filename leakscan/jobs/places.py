@@ -9,6 +9,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from leakscan.errors import OutputError, UsageError
+from leakscan.writable import check_writable
 
 
 def dataset_names(specs: Sequence[str]) -> list[str]:
@@ -78,8 +79,10 @@ def check_output(folder: Path, overwrite: bool) -> Path:
     """Refuses a run folder that cannot be written, before any work is done. Touches nothing.
 
     Raises:
-        OutputError: it exists and may not be overwritten, or holds files that are no run's.
+        OutputError: it exists and may not be overwritten, holds files that are no run's, or lies where
+            nothing may be written.
     """
+    check_writable(folder)
     if not folder.exists():
         return folder
     if not folder.is_dir():

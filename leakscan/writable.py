@@ -1,0 +1,22 @@
+"""Whether something may be written at a place, asked before hours of work and not after them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from leakscan.errors import OutputError
+
+
+def check_writable(path: Path) -> None:
+    """Refuses a file or folder in whose place, or nearest folder that exists, nothing may be written.
+
+    Raises:
+        OutputError: the message names that folder.
+    """
+    place = path.absolute()
+    folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{path} cannot be written: there is no permission to write in {folder}.", "Name another place."
+        )
