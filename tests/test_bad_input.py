@@ -141,6 +141,13 @@ def test_a_folder_inside_the_other_is_refused_unless_it_is_left_out(
     assert relations(ran) == {"same_pixels": 1}
 
 
+def test_a_store_may_lie_inside_the_other_folder(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
+    assert leakscan("fingerprint", "B", "-o", "A/b.fps", *NO_ENCODER).code == 0
+    assert relations(leakscan("compare", "A", "A/b.fps", "--json", *NO_ENCODER)) == {"same_pixels": 1}
+
+
 # Files that are no image
 
 

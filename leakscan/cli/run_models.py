@@ -9,7 +9,6 @@ import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
-from leakscan.types import KINDS
 
 models_app = typer.Typer(help="List encoders, or add one.", no_args_is_help=True)
 
@@ -58,15 +57,16 @@ def add_command(
 
     Encoders that were added go before those that leakscan comes with.
     """
-    from leakscan.fingerprint.encoders.registry import add_model, default_encoder
+    from leakscan.fingerprint.encoders.registry import add_model, cards, default_encoder
 
     out = Output(as_json)
-    known = {kind: default_encoder(kind) for kind in KINDS}
     card = add_model(file)
-    before = known[card.kind]
     out.data({"encoder": card.encoder, "kind": card.kind})
     out.say(f"Added {card.encoder} for {card.kind}.")
     if default_encoder(card.kind) != card.name:
         out.say(f"It is used where you name it: --encoder {card.name}")
-    elif before not in (None, card.name):
-        out.say(f"It is used from now on; --encoder {before} takes the one used until now.")
+        return
+    others = [other.name for other, _ in cards().values() if other.kind == card.kind]
+    others.remove(card.name)
+    if others:
+        out.say(f"It is used from now on; --encoder {others[0]} takes the one that was there before.")

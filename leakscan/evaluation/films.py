@@ -32,15 +32,13 @@ from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource, column_values
+from leakscan.sources.splits import TRAIN, check_disjoint
 from leakscan.types import DecodeOptions, ImageRef, Kind, Progress
 
 VOLUMES: tuple[Kind, ...] = ("brain_mri",)
 """Kinds whose images are volumes."""
 REDUCED_SIDE = 128
 """px: the longest side of a reduced film."""
-
-TRAIN = "train"
-"""Value of ``split`` of images that a network was or will be trained on."""
 
 _DECLARED = ("source_width_px", "view", "contrast", "sex", "follow_up", "acquired")
 _NO_IMAGE = "labels"  # contrast of a label map that lies beside the images
@@ -169,18 +167,11 @@ def images_to_train_on(manifest: Path, split: str | None) -> int:
 
 
 def _check_not_trained_on(manifest: Path, split: str) -> None:
-    rows = zip(column_values(manifest, "split"), column_values(manifest, "subject_id"), strict=True)
     subjects: dict[str, set[str]] = {}
-    for of, subject in rows:
-        subjects.setdefault(of, set()).add(subject)
-    shared = sorted((subjects.get(split, set()) & subjects.get(TRAIN, set())) - {""})
-    if shared and split != TRAIN:
-        raise SourceError(
-            f"{counted(len(shared), 'subject')} of the split {split!r} of {manifest} "
-            f"{'is' if len(shared) == 1 else 'are'} in 'train' as well: figures would be of people that a "
-            "network trained there knows.",
-            "Split by subject; without --split all rows are taken.",
-        )
+    columns = (column_values(manifest, name) for name in ("split", "subject_id"))
+    for of, subject in zip(*columns, strict=True):
+        subjects.setdefault(of, set()).update({subject} - {""})
+    check_disjoint(subjects, [split], str(manifest))
 
 
 def check_subjects(

@@ -9,6 +9,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from leakscan.errors import OutputError, UsageError
+from leakscan.fingerprint.store import is_store
 from leakscan.writable import check_writable
 
 
@@ -42,7 +43,8 @@ def check_apart(specs: Sequence[str], exclude: Sequence[str]) -> None:
     Raises:
         UsageError: one lies inside another.
     """
-    folders = [Path(_resolved(spec)) for spec in specs if Path(spec).expanduser().is_dir()]
+    images = (spec for spec in specs if Path(spec).expanduser().is_dir() and not is_store(Path(spec)))
+    folders = [Path(_resolved(spec)) for spec in images]
     for inner in folders:
         outer = next((folder for folder in folders if folder in inner.parents), None)
         if outer is not None and not exclude:

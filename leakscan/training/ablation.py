@@ -33,10 +33,11 @@ from leakscan.evaluation.metrics import (
     threshold_at_fmr,
 )
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.sources.splits import VALIDATION
 from leakscan.training.archive import packed_films
 from leakscan.training.config import TrainConfig, changed, preset
 from leakscan.training.job import TrainJob, train_manifests
-from leakscan.training.manifests import VALIDATION, check_manifests
+from leakscan.training.manifests import check_manifests
 from leakscan.training.pack import Pack
 from leakscan.training.start import IMAGENET, NONE, load_weights
 from leakscan.training.validation import embed

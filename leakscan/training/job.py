@@ -54,9 +54,10 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
     missing = [m for m in _EXTRA if importlib.util.find_spec(m) is None]
     if missing:
         raise UsageError(f"Training needs {', '.join(missing)}.", "pip install 'leakscan[train]'")
+    from leakscan.sources.splits import TRAIN, VALIDATION
     from leakscan.training.archive import data_key, describe, packed_films
     from leakscan.training.loop import train
-    from leakscan.training.manifests import TRAIN, VALIDATION, check_contrasts, check_manifests
+    from leakscan.training.manifests import check_contrasts, check_manifests
     from leakscan.training.run_folder import claim, read_rows, write_json
     from leakscan.training.start import default_start, start_from
 

@@ -32,11 +32,12 @@ from leakscan.fingerprint.encoders.encoder import TorchEncoder, read_weights
 from leakscan.fingerprint.encoders.film_look import FILE, save_look
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.preprocess import radiograph
+from leakscan.sources.splits import TRAIN, VALIDATION
 from leakscan.training.archive import packed_films
 from leakscan.training.form import Form
 from leakscan.training.look_batches import LookBatches
 from leakscan.training.look_steps import LookConfig, teach
-from leakscan.training.manifests import TRAIN, VALIDATION, check_manifests
+from leakscan.training.manifests import check_manifests
 from leakscan.training.pack import Pack
 from leakscan.training.run_folder import begin, write_json
 from leakscan.training.validation import to_float

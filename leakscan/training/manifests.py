@@ -10,9 +10,9 @@ from pathlib import Path
 
 from leakscan.errors import SourceError, UsageError
 from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource, column_values
+from leakscan.sources.splits import TRAIN, VALIDATION, check_disjoint
 from leakscan.types import DecodeOptions, ImageRef, Progress
 
-TRAIN, VALIDATION = "train", "val"
 _AGE_STEP = 10  # years of one age group
 
 
@@ -99,7 +99,7 @@ def check_manifests(manifests: Sequence[Path]) -> Listing:
             )
     if len(splits[VALIDATION]) < 2:
         raise SourceError(f"The split 'val' of {names} has one subject: nobody to tell it from.")
-    _check_disjoint(splits, names)
+    check_disjoint(splits, sorted(splits), names)
     return Listing(
         {s: sum(c.values()) for s, c in splits.items()},
         {s: len(c) for s, c in splits.items()},
@@ -124,21 +124,6 @@ def check_contrasts(manifests: Sequence[Path]) -> None:
             f"No subject of the split 'train' in {' and '.join(map(str, manifests))} has two contrasts.",
             "Partners must differ in the column contrast here; --set apart=0.7 takes equal ones as well.",
         )
-
-
-def _check_disjoint(splits: dict[str, Counter[str]], names: str) -> None:
-    for split, subjects in sorted(splits.items()):
-        shared = splits[TRAIN].keys() & subjects.keys() if split != TRAIN else set()
-        if shared:
-            few = ", ".join(sorted(shared)[:3])
-            count = f"{len(shared):,} subject" + ("s" if len(shared) > 1 else "")
-            raise SourceError(
-                f"{count} of the split 'train' in {names} {'are' if len(shared) > 1 else 'is'} also in "
-                f"{split or '(empty)'!r} ({few}{'...' if len(shared) > 3 else ''}): every figure "
-                "measured there would be of persons that the network knows.",
-                "Split by subject. If two archives use the same numbers for different people, put a prefix "
-                "before those of one.",
-            )
 
 
 def films_of(manifest: Path, split: str, progress: Progress) -> list[Film]:

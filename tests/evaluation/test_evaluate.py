@@ -305,7 +305,7 @@ def test_unreadable_films_are_counted_and_named(evaluate: Leakscan, drawn_archiv
     [
         ("films.csv", ("--split", "nowhere"), ["'nowhere'", "lone, test"]),
         ("films.csv", ("--split", "lone"), ["No subject", "two readable images"]),
-        ("shared.csv", ("--split", "test"), ["1 subject of the split 'test'", "is in 'train' as well"]),
+        ("shared.csv", ("--split", "test"), ["1 subject of the split 'train'", "is also in 'test' (a)"]),
         ("films.csv", ("--encoder", "no-such"), ["no-such", "known are"]),
         ("films.csv", ("--kind", "brain_mri"), [f"{FILMS * SUBJECTS} images of", "needs volumes", "--kind"]),
         ("no-subjects.csv", (), ["no column 'subject_id'"]),

@@ -94,9 +94,22 @@ def test_an_added_encoder_is_known(
 def test_adding_an_encoder_says_that_it_is_used_from_now_on(
     leakscan: Leakscan, own_models: Path, copy: Callable[..., Path]
 ) -> None:
-    assert "--encoder cxr-lite0 takes the one used until now" in leakscan("models", "add", zipped(copy())).out
+    assert (
+        "--encoder cxr-lite0 takes the one that was there before"
+        in leakscan("models", "add", zipped(copy())).out
+    )
     ran = leakscan("models", "add", zipped(copy(name="second")))
     assert "It is used where you name it: --encoder second" in ran.out
+
+
+def test_adding_an_encoder_again_mends_a_damaged_one(
+    leakscan: Leakscan, own_models: Path, copy: Callable[..., Path]
+) -> None:
+    file = zipped(copy())
+    add_model(file)
+    (own_models / "mine" / "card.json").write_text("{")
+    assert leakscan("models", "add", file).code == 0
+    assert "mine" in cards()
 
 
 def test_an_encoder_is_replaced_by_adding_it_again(own_models: Path, copy: Callable[..., Path]) -> None:
