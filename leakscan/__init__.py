@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from leakscan.errors import LeakscanError
-    from leakscan.jobs.audit import audit
-    from leakscan.jobs.compare import Result, RunOptions, compare
+    from leakscan.run.audit import audit
+    from leakscan.run.compare import Result, RunOptions, compare
 
 __all__ = ["LeakscanError", "Result", "RunOptions", "__version__", "audit", "compare"]
 __version__ = version("leakscan")
 
 _HOMES = {
-    "audit": "leakscan.jobs.audit",
-    "compare": "leakscan.jobs.compare",
-    "Result": "leakscan.jobs.compare",
-    "RunOptions": "leakscan.jobs.compare",
+    "audit": "leakscan.run.audit",
+    "compare": "leakscan.run.compare",
+    "Result": "leakscan.run.compare",
+    "RunOptions": "leakscan.run.compare",
     "LeakscanError": "leakscan.errors",
 }
 

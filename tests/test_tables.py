@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import NO_ENCODER, Leakscan
 
 from leakscan import tables
-from leakscan.jobs.exclude import EXCLUSIONS
+from leakscan.review.lists import EXCLUSIONS
+from support.makers import NO_ENCODER, Leakscan
 
 IMAGES = [
     ("image_id", "string"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 if TYPE_CHECKING:
-    from leakscan.jobs.compare import RunOptions
+    from leakscan.run.compare import RunOptions
 
 S = TypeVar("S", bound=str)
 
@@ -101,9 +101,9 @@ def run_options(
     Raises:
         UsageError: a value is none of those allowed.
     """
-    from leakscan.jobs.compare import RunOptions
     from leakscan.report.summary import FAIL_ON
-    from leakscan.sources.subjects import parse_subject_rule
+    from leakscan.run.compare import RunOptions
+    from leakscan.sources.subject_rules import parse_subject_rule
     from leakscan.types import KINDS, DecodeOptions
 
     return RunOptions(

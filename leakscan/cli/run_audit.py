@@ -10,7 +10,7 @@ from leakscan.cli import options as o
 from leakscan.cli.output import Output
 
 if TYPE_CHECKING:
-    from leakscan.jobs.compare import RunOptions
+    from leakscan.run.compare import RunOptions
 
 
 @o.with_run_options("same_ids")
@@ -33,7 +33,7 @@ def audit_command(
     Splits are the top folders named train, val, valid or test, or a column of a manifest.
     """
     out = Output(as_json, quiet)
-    from leakscan.jobs.audit import audit
+    from leakscan.run.audit import audit
 
     with out.progress() as progress:
         result = audit(

@@ -11,7 +11,7 @@ from leakscan.cli import options as o
 from leakscan.cli.output import Output
 
 if TYPE_CHECKING:
-    from leakscan.jobs.compare import RunOptions
+    from leakscan.run.compare import RunOptions
 
 
 @o.with_run_options(
@@ -44,7 +44,7 @@ def calibrate_command(
     source's name, no images or identifiers of yours.
     """
     out = Output(as_json, quiet)
-    from leakscan.jobs.calibrate import calibrate
+    from leakscan.run.calibrate import calibrate
 
     with out.progress() as progress:
         result = calibrate(source, output, options=run, plots=plots, progress=progress)

@@ -10,7 +10,7 @@ from leakscan.cli import options as o
 from leakscan.cli.output import Output
 
 if TYPE_CHECKING:
-    from leakscan.jobs.compare import RunOptions
+    from leakscan.run.compare import RunOptions
 
 
 @o.with_run_options()
@@ -34,7 +34,7 @@ def compare_command(
     1 leak, 2 wrong usage or input, 3 could not vouch.
     """
     out = Output(as_json, quiet)
-    from leakscan.jobs.compare import compare
+    from leakscan.run.compare import compare
 
     with out.progress() as progress:
         result = compare(*sources, output=output, overwrite=overwrite, options=run, progress=progress)

@@ -25,8 +25,8 @@ def demo_command(
     subjects are not compared by fingerprint; that relation is planted by PatientID and found with
     --same-ids.
     """
-    from leakscan.demo import draw_demo
-    from leakscan.jobs.compare import RunOptions, compare
+    from leakscan.run.compare import RunOptions, compare
+    from leakscan.synthetic.demo_data import draw_demo
 
     out = Output(as_json)
     with out.progress() as progress:

@@ -31,7 +31,7 @@ def exclude_command(
 
     Example: leakscan exclude run --from hospital_b
     """
-    from leakscan.jobs.exclude import exclusions, write_exclusions
+    from leakscan.review.lists import exclusions, write_exclusions
 
     out = Output(as_json, quiet)
     table = exclusions(run, dataset, with_review)

@@ -12,7 +12,7 @@ from leakscan.cli.output import Output
 from leakscan.counted import counted
 
 if TYPE_CHECKING:
-    from leakscan.jobs.compare import RunOptions
+    from leakscan.run.compare import RunOptions
 
 
 @o.with_run_options(
@@ -41,7 +41,7 @@ def fingerprint_command(
     data: keep a store as you would keep the images.
     """
     out = Output(as_json, quiet)
-    from leakscan.jobs.build_store import build_store
+    from leakscan.run.build_store import build_store
 
     with out.progress() as progress:
         built = build_store(source, output, run, with_previews, progress)

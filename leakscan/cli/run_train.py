@@ -69,8 +69,8 @@ def train_command(
     The same command goes on with a run that was stopped. Weights are chosen on the split val alone.
     """
     from leakscan.errors import UsageError
-    from leakscan.training import config as c
-    from leakscan.training.job import TrainJob, train_manifests
+    from leakscan.training.films import config as c
+    from leakscan.training.films.job import TrainJob, train_manifests
 
     out = Output(as_json)
     given: dict[str, object] = {}
@@ -128,7 +128,7 @@ def _train_brain(
     ship: str | None,
     threads: int | None,
 ) -> None:
-    from leakscan.training.brain_job import brain_config, train_brain
+    from leakscan.training.brains.job import brain_config, train_brain
 
     config = brain_config(given)
     with out.progress() as progress:

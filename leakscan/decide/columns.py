@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakscan.decide.verification import Pixels
+from leakscan.decide.copies.copy_check import Pixels
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import Side
 

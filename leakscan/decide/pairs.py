@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from leakscan.decide.calibration import Calibration, score_at
+from leakscan.decide.calibration.calibration import Calibration, score_at
 from leakscan.decide.columns import Columns, Known
-from leakscan.decide.film_looks import Looker
-from leakscan.decide.folds import FoldEncoder, look_at_folds
+from leakscan.decide.copies import CopyCheck
+from leakscan.decide.copies.copy_check import PixelPair, check_copies
+from leakscan.decide.copies.remembered import CopyMemory
 from leakscan.decide.gather import Work, gather
-from leakscan.decide.looks import LookCache
-from leakscan.decide.persons import LOOSE_FMR, PersonTest, decide_persons
+from leakscan.decide.persons.detail_matches import match_details
+from leakscan.decide.persons.film_details import DetailMatcher
+from leakscan.decide.persons.folds import FoldEncoder, compare_folds
+from leakscan.decide.persons.remembered import DetailMemory
+from leakscan.decide.persons.scores import score_persons
+from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest, decide_persons
 from leakscan.decide.rows import rows_of, strongest
-from leakscan.decide.scored import score_persons
-from leakscan.decide.second_look import look_again
-from leakscan.decide.verdicts import VerdictCache
-from leakscan.decide.verification import Task, verify_tasks
-from leakscan.decide.verify import Verification
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import Candidates, distinct_pictures, find_candidates, nearest_pictures
@@ -105,16 +105,16 @@ def compare_datasets(
     cards: Mapping[str, Card],
     calibrations: Mapping[str, Calibration],
     options: DecideOptions,
-    verdicts: VerdictCache,
+    verdicts: CopyMemory,
     engine: Engine,
     progress: Progress,
-    looks: LookCache | None = None,
+    looks: DetailMemory | None = None,
     encoders: Mapping[str, FoldEncoder] | None = None,
-    lookers: Mapping[str, Looker] | None = None,
+    matchers: Mapping[str, DetailMatcher] | None = None,
 ) -> Comparison:
     """:func:`compare_all` of two datasets."""
     found = compare_all(
-        [a, b], cards, calibrations, options, verdicts, engine, progress, looks, encoders, lookers
+        [a, b], cards, calibrations, options, verdicts, engine, progress, looks, encoders, matchers
     )
     return found[0]
 
@@ -124,12 +124,12 @@ def compare_all(
     cards: Mapping[str, Card],
     calibrations: Mapping[str, Calibration],
     options: DecideOptions,
-    verdicts: VerdictCache,
+    verdicts: CopyMemory,
     engine: Engine,
     progress: Progress,
-    looks: LookCache | None = None,
+    looks: DetailMemory | None = None,
     encoders: Mapping[str, FoldEncoder] | None = None,
-    lookers: Mapping[str, Looker] | None = None,
+    matchers: Mapping[str, DetailMatcher] | None = None,
 ) -> list[Comparison]:
     """Decides about every pair of images of every two datasets that has anything in common.
 
@@ -143,7 +143,7 @@ def compare_all(
         progress: is told.
         looks: what second looks found before; is added to.
         encoders: those (name@digest) that can align two volumes to each other.
-        lookers: encoder (name@digest) -> what looks again at pairs of its films.
+        matchers: encoder (name@digest) -> what looks again at pairs of its films.
 
     Returns:
         One comparison for every two datasets, in the order of their combinations.
@@ -152,7 +152,7 @@ def compare_all(
     began = time.monotonic()
     verifications = _verify(prepared, options, verdicts, engine, progress)
     spent = time.monotonic() - began
-    looks = looks or LookCache(None)
+    looks = looks or DetailMemory(None)
     n_verified = max(1, sum(map(len, verifications)))
     return [
         _decide(
@@ -164,7 +164,7 @@ def compare_all(
             options,
             looks,
             encoders or {},
-            lookers or {},
+            matchers or {},
             engine,
             progress,
         )
@@ -195,14 +195,14 @@ def _prepare(
 
 def _decide(
     prepared: _Prepared,
-    verifications: Mapping[int, Verification],
+    verifications: Mapping[int, CopyCheck],
     verify_seconds: float,
     seconds: float,
     calibrations: Mapping[str, Calibration],
     options: DecideOptions,
-    looks: LookCache,
+    looks: DetailMemory,
     encoders: Mapping[str, FoldEncoder],
-    lookers: Mapping[str, Looker],
+    matchers: Mapping[str, DetailMatcher],
     engine: Engine,
     progress: Progress,
 ) -> Comparison:
@@ -215,12 +215,14 @@ def _decide(
     scored = score_persons(
         side_a, side_b, known.a.subjects(), known.b.subjects(), work.pairs, settled, calibrations
     )
-    seen = look_again(scored, work.pairs, known, lookers, looks, engine, options.decode, seconds, progress)
+    seen = match_details(
+        scored, work.pairs, known, matchers, looks, engine, options.decode, seconds, progress
+    )
     evidence, persons = decide_persons(scored, seen, len(work.pairs))
     reviewed = np.flatnonzero(evidence.review)
     reviewed = reviewed[np.argsort(-evidence.score[reviewed], kind="stable")].tolist()
     left = max(0.0, seconds - (time.monotonic() - began))
-    folds = look_at_folds(reviewed, work.pairs, known, encoders, options.decode, left, progress)
+    folds = compare_folds(reviewed, work.pairs, known, encoders, options.decode, left, progress)
     judged = time.monotonic()
     rows, n_rows = strongest(rows_of(work, verifications, folds, known, evidence, persons), options.max_pairs)
     too_many = n_rows - len(rows) + work.ids_cut
@@ -244,13 +246,13 @@ def _decide(
 def _verify(
     prepared: Sequence[_Prepared],
     options: DecideOptions,
-    verdicts: VerdictCache,
+    verdicts: CopyMemory,
     engine: Engine,
     progress: Progress,
-) -> list[dict[int, Verification]]:
+) -> list[dict[int, CopyCheck]]:
     """Looks at the pixels of all candidates in one go: the best of every two datasets first."""
-    found: list[dict[int, Verification]] = [{} for _ in prepared]
-    waiting: list[tuple[int, int, Task, tuple[str, str], int]] = []
+    found: list[dict[int, CopyCheck]] = [{} for _ in prepared]
+    waiting: list[tuple[int, int, PixelPair, tuple[str, str], int]] = []
     for number, one in enumerate(prepared):
         a, b = one.known.a, one.known.b
         for rank, position in enumerate(one.work.verifiable):
@@ -264,12 +266,12 @@ def _verify(
             elif pixels_a is not None and pixels_b is not None:
                 key_a = f"{a.dataset.name}/{a.image_id[row_a]}"
                 key_b = f"{b.dataset.name}/{b.image_id[row_b]}"
-                task = Task(key_a, key_b, pixels_a, pixels_b, int(a.side.ndim[i]))
+                task = PixelPair(key_a, key_b, pixels_a, pixels_b, int(a.side.ndim[i]))
                 waiting.append((rank, number, task, names, position))
     waiting.sort(key=lambda entry: entry[:2])
     if waiting:
         tasks = [task for _, _, task, _, _ in waiting]
-        fresh = verify_tasks(tasks, engine, options.decode, options.verify_seconds, progress)
+        fresh = check_copies(tasks, engine, options.decode, options.verify_seconds, progress)
         for (_, number, _, names, position), verification in zip(waiting, fresh, strict=True):
             if verification is not None:
                 found[number][position] = verification

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from leakscan.decide.folds import FoldMatch
-from leakscan.decide.verify import Verification
+from leakscan.decide.copies import CopyCheck
+from leakscan.decide.persons.folds import FoldMatch
 from leakscan.types import Decision, Relation
 
-_LOOKS_ALIKE_BITS = 4
-_LOOKS_ALIKE_SIMILARITY = 0.97
+_ALIKE_BITS = 4
+_ALIKE_SIMILARITY = 0.97
 _MOST_NATS = 14.0  # a ratio of a million: more is not borne out by some thousand pairs
 
 
@@ -31,7 +31,7 @@ class Facts:
         bits: differing bits of the perceptual hashes, ``None`` if beyond the radius.
         verification: of the pixels, ``None`` if they were not looked at.
         why_unverified: why not, in a few words.
-        look_gain: what a second look added to the log-likelihood ratio of one person, in nats, ``None`` if
+        detail_gain: what a second look added to the log-likelihood ratio of one person, in nats, ``None`` if
             nobody looked.
         folds: how the folds of two brains agree, ``None`` if nobody looked.
         same_subject_id: declared subjects agree (keyed hashes, placeholders dropped).
@@ -50,9 +50,9 @@ class Facts:
     comparisons: int = 0
     person: Decision | None = None
     bits: int | None = None
-    verification: Verification | None = None
+    verification: CopyCheck | None = None
     why_unverified: str = ""
-    look_gain: float | None = None
+    detail_gain: float | None = None
     folds: FoldMatch | None = None
     same_subject_id: bool = False
     same_study_uid: bool = False
@@ -91,7 +91,7 @@ def judge(facts: Facts) -> Verdict | None:
         if seen.inliers:
             words += f", {seen.inliers} matched keypoints"
         return Verdict("same_image", "leak", [words, *support])
-    alike = seen is None and _looks_alike(facts)
+    alike = seen is None and _alike(facts)
     if alike:
         support = [f"perhaps a copy, unverified: {facts.why_unverified}", *support]
     # What could not be verified never weakens what is proved otherwise.
@@ -104,9 +104,9 @@ def judge(facts: Facts) -> Verdict | None:
     return None
 
 
-def _looks_alike(facts: Facts) -> bool:
-    near = facts.bits is not None and facts.bits <= _LOOKS_ALIKE_BITS
-    return near or (facts.similarity is not None and facts.similarity >= _LOOKS_ALIKE_SIMILARITY)
+def _alike(facts: Facts) -> bool:
+    near = facts.bits is not None and facts.bits <= _ALIKE_BITS
+    return near or (facts.similarity is not None and facts.similarity >= _ALIKE_SIMILARITY)
 
 
 def _supporting(facts: Facts) -> list[str]:
@@ -123,9 +123,9 @@ def _supporting(facts: Facts) -> list[str]:
             f"fingerprint similarity {facts.similarity:.3f}: {most}{expected} as good expected "
             f"in {facts.comparisons:,} subject comparisons"
         )
-    if facts.look_gain is not None:
-        times = f"{math.exp(min(abs(facts.look_gain), _MOST_NATS)):.2g}"
-        likelier = "likelier" if facts.look_gain >= 0 else "less likely"
+    if facts.detail_gain is not None:
+        times = f"{math.exp(min(abs(facts.detail_gain), _MOST_NATS)):.2g}"
+        likelier = "likelier" if facts.detail_gain >= 0 else "less likely"
         out.append(f"a second look at both films makes one person {times} times {likelier}")
     if facts.folds is not None:
         words = f"folds agree by {facts.folds.agreement:.2f} once the two are aligned to each other"

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from leakscan.decide.columns import Known
-from leakscan.decide.folds import FoldMatch
+from leakscan.decide.copies import CopyCheck
+from leakscan.decide.copies.copy_check import Pixels
 from leakscan.decide.gather import Work
-from leakscan.decide.persons import PersonEvidence, PersonTest
+from leakscan.decide.persons.folds import FoldMatch
+from leakscan.decide.persons.tests import PersonEvidence, PersonTest
 from leakscan.decide.relation import Facts, Verdict, judge
-from leakscan.decide.verification import Pixels
-from leakscan.decide.verify import Verification
 from leakscan.types import RELATIONS, Decision
 
 
 def rows_of(
     work: Work,
-    verifications: Mapping[int, Verification],
+    verifications: Mapping[int, CopyCheck],
     folds: Mapping[int, FoldMatch],
     known: Known,
     evidence: PersonEvidence,
@@ -54,7 +54,7 @@ def rows_of(
                 person=_person(evidence, position),
                 bits=None if np.isnan(work.bits[position]) else int(work.bits[position]),
                 verification=verifications.get(position),
-                look_gain=_known_or_none(evidence.look_gain[position]),
+                detail_gain=_known_or_none(evidence.detail_gain[position]),
                 folds=folds.get(position),
                 why_unverified=_why_unverified(a.pixels(row_a), b.pixels(row_b))
                 if position not in verifications

@@ -85,7 +85,7 @@ def _context() -> multiprocessing.context.BaseContext:
     whatever state they are, and deadlock.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["leakscan.fingerprint.prepare", "leakscan.decide.film_looks"])
+    context.set_forkserver_preload(["leakscan.fingerprint.prepare", "leakscan.decide.persons.film_details"])
     return context
 
 

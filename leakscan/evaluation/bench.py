@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from leakscan.errors import ImageError, OutputError, UsageError
-from leakscan.evaluation.alterations import ALTERATIONS
 from leakscan.evaluation.baselines import phash_pairs
 from leakscan.evaluation.measured_run import MeasuredRun, run_compare
-from leakscan.evaluation.planted import plant
 from leakscan.evaluation.planted_score import PlantedScore, score
 from leakscan.sources.formats import decode
 from leakscan.sources.open import open_source
+from leakscan.synthetic.alterations import ALTERATIONS
+from leakscan.synthetic.planted import plant
 from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
 
 SPEED_SIDE = 256

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from leakscan.evaluation.films import Look
+from leakscan.evaluation.labelled_images import Look
 from leakscan.evaluation.systems import Role, System, Vectors
-from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
-from leakscan.fingerprint.encoders.brain_net import BrainNet
-from leakscan.fingerprint.encoders.tissue_net import TISSUE_CHANNELS
+from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
+from leakscan.fingerprint.encoders.brain.brain_net import BrainNet
+from leakscan.fingerprint.encoders.brain.tissue_net import TISSUE_CHANNELS
 from leakscan.fingerprint.preprocess.volume import STEP_MM
 
 Aligned = Callable[[npt.NDArray[np.uint8]], Iterator[tuple[torch.Tensor, torch.Tensor]]]

@@ -14,9 +14,9 @@ from torch import nn
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, UsageError
 from leakscan.evaluation.brain_baselines import brain_baselines
-from leakscan.evaluation.films import VOLUMES, Film, Look, looker
+from leakscan.evaluation.labelled_images import VOLUMES, Film, Look, matcher
 from leakscan.evaluation.systems import Role, System, Vectors
-from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
+from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.encoders.load import load_encoder
@@ -121,7 +121,7 @@ def embed(
         batch.clear()
 
     progress.start("Reading and encoding", len(films))
-    for i, look in enumerate(engine.map(looker(sides, options), films)):
+    for i, look in enumerate(engine.map(matcher(sides, options), films)):
         if look.error:
             unread.append((films[i].ref.path, look.error))
         else:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.evaluation.metrics import resampled_ratio
-from leakscan.evaluation.verification import WEIGHTINGS, Draws, Figure
+from leakscan.error_rates import resampled_ratio
+from leakscan.evaluation.compared_rates import WEIGHTINGS, Draws, Figure
 
 EPISODES = 2000
 SETTINGS = ((20, 1), (100, 1), (250, 1), (80, 5))
@@ -143,7 +143,7 @@ def episode_figures(scores: EpisodeScores, episodes: Episodes, subjects: Ints, d
         scores: of one system.
         episodes: that were scored.
         subjects: ``(n,)`` codes from 0.
-        draws: ``(draws, subjects)`` from :func:`leakscan.evaluation.metrics.subject_draws`. With the
+        draws: ``(draws, subjects)`` from :func:`leakscan.error_rates.subject_draws`. With the
             weighting ``pairs`` a subject weighs as its number of images.
     """
     owner = subjects[episodes.query]

@@ -13,7 +13,10 @@ import numpy as np
 
 import leakscan
 from leakscan.engines.local import LocalEngine
+from leakscan.error_rates import per_subject, resampled_ratio, subject_draws
 from leakscan.errors import UsageError
+from leakscan.evaluation.compared_rates import Draws, Figure, figures
+from leakscan.evaluation.detail_ranking import detail_figures, detail_match
 from leakscan.evaluation.embeddings import Embedded, EncoderSystem, embed, systems_for
 from leakscan.evaluation.episodes import (
     SETTINGS,
@@ -23,9 +26,9 @@ from leakscan.evaluation.episodes import (
     score_episodes,
     setting_name,
 )
-from leakscan.evaluation.evaluation_plots import Plotted, draw_plots, require_plotting, silhouette
 from leakscan.evaluation.evaluation_report import check_folder, write_evaluation
-from leakscan.evaluation.films import (
+from leakscan.evaluation.fusion import fused_figures, too_few
+from leakscan.evaluation.labelled_images import (
     VOLUMES,
     Film,
     Left,
@@ -34,13 +37,10 @@ from leakscan.evaluation.films import (
     labels_of,
     list_films,
 )
-from leakscan.evaluation.fusion import fused_figures, too_few
-from leakscan.evaluation.looked import looked_figures, second_look
-from leakscan.evaluation.metrics import per_subject, resampled_ratio, subject_draws
 from leakscan.evaluation.pairing import Compared, compare_all
+from leakscan.evaluation.plots import Plotted, draw_plots, require_plotting, silhouette
 from leakscan.evaluation.protocols import ALL, Labels, Protocol, protocols
 from leakscan.evaluation.systems import Role, System, Vectors
-from leakscan.evaluation.verification import Draws, Figure, figures
 from leakscan.types import DecodeOptions, Kind, Progress, Silent
 
 REDUCED = "reduced_128"
@@ -208,10 +208,10 @@ def _looked(
     for system in systems if options.looks and options.kind not in VOLUMES else ():
         if not isinstance(system, EncoderSystem):
             continue
-        second = second_look(system, films, LocalEngine(options.workers), options.decode, progress)
+        second = detail_match(system, films, LocalEngine(options.workers), options.decode, progress)
         if second is not None:
             look, joint = second
-            out[system.name] = looked_figures(
+            out[system.name] = detail_figures(
                 embedded.plain[system.name], labels.subjects, look, joint, draws, options.seed
             )
     return out

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration import Calibration, against_cohort
-from leakscan.decide.normalise import CohortStatistics, normalise
-from leakscan.evaluation.metrics import resampled_ratio, subject_draws
-from leakscan.evaluation.splits import Split, short
-from leakscan.evaluation.verification import LEAST_BEHIND_RATE, Draws, Figure
+from leakscan.decide.calibration.calibration import Calibration, against_cohort
+from leakscan.decide.calibration.normalise import CohortStatistics, normalise
+from leakscan.error_rates import resampled_ratio, subject_draws
+from leakscan.evaluation.compared_rates import LEAST_BEHIND_RATE, Draws, Figure
+from leakscan.research.film_splits import Split, short
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -87,7 +87,7 @@ def fused_figures(vectors: Vectors, subjects: Ints, draws: Draws, seed: int = 0)
     Args:
         vectors: ``(n, d)`` of unit length.
         subjects: ``(n,)`` codes.
-        draws: ``(draws, n_subjects)`` from :func:`leakscan.evaluation.metrics.subject_draws`.
+        draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
         seed: of films and queries.
     """
     for shots in SHOTS:

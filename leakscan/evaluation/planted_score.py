@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
-from leakscan.evaluation.planted import PlantedCopy, PlantedTruth
+from leakscan.synthetic.planted import PlantedCopy, PlantedTruth
 from leakscan.types import RELATIONS, Relation
 
 _STRENGTH = {relation: len(RELATIONS) - i for i, relation in enumerate(RELATIONS)}
@@ -77,7 +77,7 @@ def score(truth: PlantedTruth, pairs: Iterable[tuple[str, str, Relation]]) -> Pl
     altered copies of one film show the same image, so a pair of them is not false.
 
     Args:
-        truth: from :func:`leakscan.evaluation.planted.plant`.
+        truth: from :func:`leakscan.synthetic.planted.plant`.
         pairs: ``(path_a, path_b, relation)``, paths relative to A and to B.
     """
     film_of = {copy.path_b: copy.path_a for copy in truth.copies}

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.evaluation.films import Look
+from leakscan.evaluation.labelled_images import Look
 
 Role = Literal["encoder", "untrained", "imagenet", "phash", "maps", "silhouette", "greys"]
 Vectors = npt.NDArray[np.float32]

@@ -22,7 +22,7 @@ NO_SCORE = float("nan")
 NEAREST = 3
 """Nearest pictures of every picture that get a second look, however far they are: a heavily cropped
 copy may be far from its original and yet nearer than anything else."""
-NEAREST_LOOKS = 10
+NEAREST_BY_HASH = 10
 """The same by perceptual hash, for pictures without a fingerprint; hashes rank worse."""
 
 
@@ -175,7 +175,7 @@ def _searched(
             # A volume whose axes were exchanged without a word in its header is refused by its encoder.
             own_hashes = side.phash[mute, 0]
             variants = own_hashes if ndim == 2 else axes_exchanged(own_hashes)
-            yield mute, HashIndex(hashes, PHASH_BITS).nearest(variants, NEAREST_LOOKS), places(theirs)
+            yield mute, HashIndex(hashes, PHASH_BITS).nearest(variants, NEAREST_BY_HASH), places(theirs)
 
 
 def find_candidates(

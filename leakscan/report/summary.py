@@ -17,13 +17,13 @@ from scipy import stats
 
 from leakscan import tables
 from leakscan.counted import counted
-from leakscan.decide.calibration import Calibration
+from leakscan.decide.calibration.calibration import Calibration
+from leakscan.decide.groups import contradictions
 from leakscan.decide.pairs import Comparison
-from leakscan.decide.persons import PersonTest
-from leakscan.decide.subjects import contradictions
+from leakscan.decide.persons.tests import PersonTest
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Timings
-from leakscan.report.words import comparison_words
+from leakscan.report.sentences import comparison_words
 from leakscan.types import RELATIONS
 
 _NAMES_ANOTHER = re.compile(r"^It is the same (file|folder) as .*$", re.DOTALL)
@@ -214,7 +214,7 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
         "review_missed_share": interval(test.missed_review),
         "expected_false_among_first": {str(k): round(v, 4) for k, v in test.first_false.items()},
         "own_scores": None if test.bulk is None else test.bulk.__dict__,
-        "looks_due": test.looks_due,
+        "looks_due": test.details_due,
         "looked": test.looked,
         "caution": test.caution or None,
     }

@@ -13,7 +13,7 @@ from typing import Literal
 from leakscan.errors import SourceError
 from leakscan.sources.collect import Collector, exclusion, posix_name, reason
 from leakscan.sources.formats import has_image_suffix, pair_header, recognise
-from leakscan.sources.subjects import SubjectRule
+from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import DecodeOptions, ImageRef, Progress, Status, Tags
 
 

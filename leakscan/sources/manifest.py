@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from leakscan.errors import SourceError
 from leakscan.sources.collect import Collector, exclusion, posix_name, reason
 from leakscan.sources.formats import pair_header
-from leakscan.sources.subjects import SubjectRule
+from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import KINDS, DecodeOptions, ImageRef, Progress, Tags
 
 MANIFEST_SUFFIXES = (".csv", ".parquet")

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from leakscan.errors import SourceError
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource
-from leakscan.sources.subjects import SubjectRule
+from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import DecodeOptions, ImageSource
 
 

@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import store_rows, unit_vectors
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_encoder import ENCODER, calibration, made_up
 
+from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
+from leakscan.decide.copies.remembered import CopyMemory
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.relation import Facts, judge
-from leakscan.decide.verdicts import VerdictCache
-from leakscan.decide.verify import NOT_ALIGNED, Verification
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.report.words import comparison_words
+from leakscan.report.sentences import comparison_words
 from leakscan.types import RELATIONS, Silent
+from support.made_up_encoder import ENCODER, calibration, made_up
+from support.makers import store_rows, unit_vectors
 
-SAME = Verification(True, 0.97, 200, "hflip", 0.9)
+SAME = CopyCheck(True, 0.97, 200, "hflip", 0.9)
 
 FACTS = st.builds(
     Facts,
@@ -128,7 +128,7 @@ def dataset(name: str, images: list[dict[str, Any]], key: str = "k1") -> Dataset
 
 def compared(a: Dataset, b: Dataset, **options: Any) -> Comparison:
     return compare_datasets(
-        a, b, *made_up(), DecideOptions(**options), VerdictCache(None), LocalEngine(0), Silent()
+        a, b, *made_up(), DecideOptions(**options), CopyMemory(None), LocalEngine(0), Silent()
     )
 
 
@@ -295,7 +295,7 @@ class Dying:
 
 def test_pairs_that_nobody_looked_at_are_counted() -> None:
     a, b = dataset("A", people(3, 1, "a")), dataset("B", people(3, 2, "b"))
-    found = compare_datasets(a, b, *made_up(), DecideOptions(), VerdictCache(None), Dying(), Silent())
+    found = compare_datasets(a, b, *made_up(), DecideOptions(), CopyMemory(None), Dying(), Silent())
     assert found.verified == 0
     assert found.unverified == found.candidates > 0
 
@@ -304,7 +304,7 @@ def few(a: Dataset, b: Dataset) -> Comparison:
     """Compared by an encoder whose calibration has 60 people and does not decide."""
     cards, _ = made_up()
     small = {ENCODER: replace(calibration(60), decides=False)}
-    return compare_datasets(a, b, cards, small, DecideOptions(), VerdictCache(None), LocalEngine(0), Silent())
+    return compare_datasets(a, b, cards, small, DecideOptions(), CopyMemory(None), LocalEngine(0), Silent())
 
 
 def test_a_calibration_of_few_people_puts_clear_pairs_up_for_review_and_calls_none_a_leak() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import fill
 
 from leakscan.engines.local import LocalEngine, cores
 from leakscan.errors import ImageError, LeakscanError
 from leakscan.types import DecodeOptions, Silent
+from support.makers import fill
 
 
 def square(n: int) -> int:
@@ -111,7 +111,7 @@ class Spy(LocalEngine):
         return super().map(function, items, chunk)
 
 
-class _Looker:
+class _Matcher:
     """Looks at nothing."""
 
     digest, side = "none", 32
@@ -125,8 +125,8 @@ class _Looker:
 
 def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     """Every worker would spend seconds and hundreds of megabytes on it, once for every source."""
-    from leakscan.decide.film_looks import FilmLooks
-    from leakscan.decide.verification import Task
+    from leakscan.decide.copies.copy_check import PixelPair
+    from leakscan.decide.persons.film_details import FilmDetails
     from leakscan.fingerprint.pipeline import FingerprintOptions, Timings, fingerprint_source
     from leakscan.sources.identity import IdentityKey
     from leakscan.sources.open import open_source
@@ -136,8 +136,8 @@ def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     options = FingerprintOptions(IdentityKey(tmp_path / "key"))
     fingerprint_source(source, None, {}, options, spy, Silent(), Timings())
     refs = [ref for ref in source.scan(Silent()) if ref.status == "ok"]
-    pair = Task("1", "2", refs[0], refs[1], 2)
-    FilmLooks(_Looker(), spy, DecodeOptions())([pair], 60, Silent())
+    pair = PixelPair("1", "2", refs[0], refs[1], 2)
+    FilmDetails(_Matcher(), spy, DecodeOptions())([pair], 60, Silent())
     assert len(spy.sent) == 2
     code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
     for sent in spy.sent:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leakscan.error_rates import n_way_one_shot, subject_draws
 from leakscan.evaluation.episodes import Episodes, draw_episodes, episode_figures, score_episodes
-from leakscan.evaluation.metrics import n_way_one_shot, subject_draws
 
 
 def _subjects(seed, subjects=30, most=7):

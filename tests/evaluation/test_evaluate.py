@@ -14,18 +14,18 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import Leakscan, save
 from PIL import Image
 
 from leakscan import tables
-from leakscan.decide.likelihood import JointEvidence
+from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.evaluation import embeddings
-from leakscan.evaluation.drawing import draw_film
+from leakscan.evaluation.detail_ranking import detail_figures
 from leakscan.evaluation.evaluation_report import EVALUATION
-from leakscan.evaluation.films import Film, look_at, reduced
-from leakscan.evaluation.looked import looked_figures
+from leakscan.evaluation.labelled_images import Film, look_at, reduced
 from leakscan.sources.open import open_source
+from leakscan.synthetic.films import draw_film
 from leakscan.types import DecodeOptions, Silent
+from support.makers import Leakscan, save
 
 SUBJECTS, FILMS = 8, 4
 COLUMNS = ("path", "subject_id", "split", "source_width_px", "view", "sex", "follow_up")
@@ -156,7 +156,7 @@ def test_looks_rank_the_nearest_again() -> None:
     draws = np.ones((2, 3), np.float32)
 
     def found(look: Callable[[Any], Any]) -> list[float]:
-        figures = looked_figures(vectors, subjects, look, joint, draws)
+        figures = detail_figures(vectors, subjects, look, joint, draws)
         assert [f.weighting for f in figures] == ["subjects", "pairs"]
         return [f.estimate.value for f in figures]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from conftest import Leakscan, save
-from made_up_brain import lump, make_model
 
 from leakscan import tables
 from leakscan.evaluation.evaluation_report import EVALUATION
 from leakscan.fingerprint.encoders import registry
+from support.made_up_brain import lump, make_model
+from support.makers import Leakscan, save
 
 COLUMNS = ("path", "subject_id", "contrast")
 

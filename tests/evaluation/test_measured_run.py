@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import save
 
 from leakscan.errors import LeakscanError
 from leakscan.evaluation.measured_run import run_compare
+from support.makers import save
 
 
 def test_a_run_is_measured_and_says_what_it_found(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import store_rows, unit_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from leakscan.match.candidates import (
     nearest_pictures,
     scores,
 )
+from support.makers import store_rows, unit_vectors
 
 ENCODER = "made-up@1"
 MANY = 100_000

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import unit_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from leakscan.errors import LeakscanError
 from leakscan.fingerprint.hashing import PHASH_BITS, hamming
 from leakscan.match import index as index_module
 from leakscan.match.index import ExactIndex, HashIndex, Hits
+from support.makers import unit_vectors
 
 Floats = npt.NDArray[np.float32]
 

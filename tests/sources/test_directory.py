@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import dicom_maker
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -21,8 +20,9 @@ from leakscan.errors import SourceError
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode, recognise
 from leakscan.sources.open import open_source
-from leakscan.sources.subjects import parse_subject_rule
+from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import DecodeOptions, ImageRef, Silent
+from support import dicom_maker
 
 OPTIONS = DecodeOptions()
 

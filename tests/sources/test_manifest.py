@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dicom_maker
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,8 +15,9 @@ from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import ManifestSource
 from leakscan.sources.open import open_source
-from leakscan.sources.subjects import parse_subject_rule
+from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import DecodeOptions, ImageRef, Silent
+from support import dicom_maker
 
 OPTIONS = DecodeOptions()
 

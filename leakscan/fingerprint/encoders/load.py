@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leakscan.fingerprint.encoders import brain_encoder
-from leakscan.fingerprint.encoders.brain_encoder import BrainEncoder
+from leakscan.fingerprint.encoders.brain import brain_encoder
+from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
 

@@ -12,7 +12,7 @@ from leakscan.fingerprint.encoders.card import Card, read_card, weights_digest
 from leakscan.types import Kind
 
 _PACKAGE = Path(__file__).resolve().parents[2]
-_ADDABLE = {"card.json", "README.md", "weights.safetensors", "calibration.safetensors", "look.safetensors"}
+_ADDABLE = {"card.json", "README.md", "weights.safetensors", "calibration.safetensors", "detail.safetensors"}
 
 
 def user_models() -> Path:
@@ -76,7 +76,7 @@ def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
 def add_model(file: Path) -> Card:
     """Installs an encoder from a zip of its folder.
 
-    Taken are card.json, weights.safetensors, calibration.safetensors, look.safetensors and README.md.
+    Taken are card.json, weights.safetensors, calibration.safetensors, detail.safetensors and README.md.
 
     Raises:
         ModelError: the file is no such zip, or its weights are not those of its card.

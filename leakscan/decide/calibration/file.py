@@ -1,0 +1,115 @@
+"""A calibration as one safetensors file, beside an encoder's card or made by ``leakscan calibrate``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from leakscan.decide.calibration.calibration import DETAIL_P, Calibration, Genuine
+from leakscan.decide.calibration.likelihood import JointEvidence
+from leakscan.decide.calibration.tail import Tail
+from leakscan.errors import ModelError, OutputError
+
+FORMAT = 1
+FILE = "calibration.safetensors"
+"""Name of an encoder's own calibration, beside its card."""
+
+
+def write_calibration(calibration: Calibration, path: Path) -> None:
+    """Writes one file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "encoder": calibration.encoder,
+        "source": calibration.source,
+        "top": calibration.top,
+        "decides": calibration.decides,
+        "tail": calibration.tail.to_json(),
+    }
+    if calibration.joint is not None and calibration.joint_tail is not None:
+        about |= {
+            "joint": calibration.joint.to_json(),
+            "joint_tail": calibration.joint_tail.to_json(),
+            "look_p": calibration.detail_p,
+            "look": calibration.look,
+            "strangers_found": calibration.strangers_found,
+        }
+    tensors: dict[str, npt.NDArray[Any]] = {
+        "cohort": np.ascontiguousarray(calibration.cohort),
+        "genuine_score": np.ascontiguousarray(calibration.genuine.score),
+        "genuine_owner": np.ascontiguousarray(calibration.genuine.owner),
+    }
+    if calibration.genuine.found is not None:
+        tensors["genuine_found"] = np.ascontiguousarray(calibration.genuine.found)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, part, {"leakscan": json.dumps(about)})
+        part.replace(path)
+    except (OSError, SafetensorError) as e:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(f"The calibration {path} cannot be written: {e}.") from e
+
+
+def is_calibration(path: Path) -> bool:
+    """Whether a file is a calibration, of whatever encoder."""
+    try:
+        with safe_open(path, "numpy") as f:
+            return "leakscan" in (f.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
+def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
+    """Reads a calibration and checks that it is this encoder's.
+
+    Args:
+        path: of the file.
+        encoders: name@digest of those in use, one of which it must belong to.
+
+    Raises:
+        ModelError: the file is missing, damaged, of another format, or of another encoder.
+    """
+    try:
+        with safe_open(path, "numpy") as f:
+            about = json.loads((f.metadata() or {})["leakscan"])
+            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+        if about["format"] != FORMAT:
+            raise ModelError(f"{path} is written in another format than {FORMAT}.", "Update leakscan.")
+        found = Calibration(
+            about["encoder"],
+            about["source"],
+            tensors["cohort"],
+            int(about["top"]),
+            Tail.from_json(about["tail"]),
+            Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_found")),
+            bool(about["decides"]),
+            JointEvidence.from_json(about["joint"]) if "joint" in about else None,
+            Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
+            float(about.get("look_p", DETAIL_P)),
+            str(about.get("look", "")),
+            None if about.get("strangers_found") is None else float(about["strangers_found"]),
+        )
+    except FileNotFoundError:
+        raise ModelError(f"There is no calibration {path}.", "leakscan calibrate SOURCE -o FILE") from None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as e:
+        raise ModelError(f"{path} is no calibration, or it is damaged: {e}.") from e
+    if found.encoder not in encoders:
+        raise ModelError(
+            f"{path} calibrates {found.encoder}, but the fingerprints are made by "
+            f"{', '.join(encoders) or 'no encoder'}.",
+            "Calibrate again with leakscan calibrate.",
+        )
+    return found

@@ -1,0 +1,201 @@
+"""Two pictures under an affine map: refine it, then measure how well they agree.
+
+Both are compared at the resolution that both have, on a grid of at most ``_GRID`` pixels, as
+local-contrast pictures: each pixel less its local mean, over its local spread. That leaves brightness,
+contrast, gamma and local equalisation behind and keeps where the edges lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.copies.keypoints import Floats, Picture, PictureFeatures, Proposal
+from leakscan.decide.copies.transform import Matrix, inverse
+
+_GRID = 256  # px, longest side of the larger field
+_SMALLEST_GRID = 48
+_LOCAL_PX = 4.0  # sigma of the local mean and spread on a grid of 256
+_LEAST_LOCAL_PX = 1.5
+_NOISE = 8.0  # grey levels of 255: spread below this is noise and is not brought up to full contrast
+_SMALLEST_AREA = 400  # px of the grid; less cannot be told apart
+_ECC_STEPS = 40
+_ECC_SMOOTH = 3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two pictures agree under one map.
+
+    Attributes:
+        matrix: ``(3, 3)`` refined map from pixels of b's working picture to pixels of a's.
+        correlation: of the local-contrast pictures on the overlap, -1..1.
+        grey_correlation: of the grey levels as they are, after undoing an inversion, -1..1.
+        motion: quartiles (median, upper) over the textured part of the overlap of how far details of
+            one still have to move to lie on the other, in thousandths of the larger field's longest
+            side. A copy has none; a second film has ribs, heart and diaphragm elsewhere.
+        shared_px: longest side of the larger field in pixels that both pictures have.
+        texture: share of the overlap in which both have local contrast above noise, 0..1.
+    """
+
+    matrix: Matrix
+    correlation: float
+    grey_correlation: float
+    motion: tuple[float, float]
+    shared_px: int
+    texture: float
+
+
+def agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> Agreement | None:
+    """Refines a proposed map and measures the two pictures under it.
+
+    Args:
+        a: the one picture.
+        b: the other.
+        proposal: from b to a.
+
+    Returns:
+        ``None`` where too little is left to measure.
+    """
+    matrix = np.vstack([proposal.matrix, [0.0, 0.0, 1.0]])
+    if abs(np.linalg.det(matrix)) > 1.0:
+        # The one that shows more per pixel is the frame, so that the other is never enlarged.
+        swapped = Proposal(inverse(matrix)[:2], proposal.inliers, proposal.inverted)
+        found = agreement(b, a, swapped)
+        if found is None:
+            return None
+        return replace(found, matrix=inverse(found.matrix))
+    pair = _Pair.of(a, b, matrix, proposal.inverted)
+    return pair.measured()
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The two pictures on one grid's scale.
+
+    Attributes:
+        a: ``(h, w)`` uint8, the frame.
+        b: ``(h', w')`` uint8 at the same pixels per field, inversion undone.
+        local: sigma of the local mean in pixels.
+        matrix: ``(3, 3)`` from pixels of ``b`` to pixels of ``a``.
+        to_a: ``(3, 3)`` from working pixels of a to the grid.
+        to_b: likewise for b.
+    """
+
+    a: Picture
+    b: Picture
+    local: float
+    matrix: Matrix
+    to_a: Matrix
+    to_b: Matrix
+
+    @classmethod
+    def of(cls, a: PictureFeatures, b: PictureFeatures, matrix: Matrix, inverted: bool) -> _Pair:
+        scale = float(np.sqrt(abs(np.linalg.det(matrix))))
+        shared = min(a.native_px, b.native_px / scale)
+        grid = float(np.clip(shared, _SMALLEST_GRID, _GRID)) / max(a.picture.shape)
+        frame, to_a = _resized(a.picture, grid)
+        other, to_b = _resized(b.picture, grid * scale)
+        if inverted:
+            other = np.asarray(255 - other, np.uint8)
+        local = max(_LOCAL_PX * max(frame.shape) / _GRID, _LEAST_LOCAL_PX)
+        return cls(frame, other, local, to_a @ matrix @ inverse(to_b), to_a, to_b)
+
+    def measured(self) -> Agreement | None:
+        contrast_a = _local_contrast(self.a, self.local)
+        best = self._compare(contrast_a, self.matrix)
+        refined = self._refined(contrast_a)
+        if refined is not None:
+            second = self._compare(contrast_a, refined)
+            if second is not None and (best is None or second.correlation > best.correlation):
+                best = second
+        return best
+
+    def _refined(self, contrast_a: Floats) -> Matrix | None:
+        """Maximises the enhanced correlation coefficient (Evangelidis and Psarakis, PAMI 2008)."""
+        start = inverse(self.matrix)[:2].astype(np.float32)
+        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ECC_STEPS, 1e-4)
+        contrast_b = _local_contrast(self.b, self.local)
+        try:
+            _, found = cv2.findTransformECC(  # type: ignore[call-overload]
+                contrast_a, contrast_b, start, cv2.MOTION_AFFINE, criteria, None, _ECC_SMOOTH
+            )
+        except cv2.error:  # it gives up where the two do not correlate
+            return None
+        matrix = np.vstack([np.asarray(found, np.float64), [0.0, 0.0, 1.0]])
+        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-3:
+            return None
+        return inverse(matrix)
+
+    def _compare(self, contrast_a: Floats, matrix: Matrix) -> Agreement | None:
+        size = (self.a.shape[1], self.a.shape[0])
+        warped = cv2.warpAffine(self.b, matrix[:2], size, flags=cv2.INTER_LINEAR)
+        inside = cv2.warpAffine(
+            np.full(self.b.shape, 255, np.uint8), matrix[:2], size, flags=cv2.INTER_LINEAR
+        )
+        margin = 2 * max(1, round(self.local / 2)) + 1
+        overlap = cv2.erode((inside == 255).astype(np.uint8), np.ones((margin, margin)), borderValue=0) > 0
+        if overlap.sum() < _SMALLEST_AREA:
+            return None
+        warped = np.where(inside == 255, warped, self.a)  # no edge where b ends
+        contrast_b = _local_contrast(np.asarray(warped, np.uint8), self.local)
+        moved, texture = _motion(contrast_a, contrast_b, overlap)
+        thousandth = max(self.a.shape) / 1000.0
+        return Agreement(
+            matrix=inverse(self.to_a) @ matrix @ self.to_b,
+            correlation=_correlation(contrast_a[overlap], contrast_b[overlap]),
+            grey_correlation=_correlation(self.a[overlap], warped[overlap]),
+            motion=(moved[0] / thousandth, moved[1] / thousandth),
+            shared_px=max(self.a.shape),
+            texture=texture,
+        )
+
+
+def _resized(picture: Picture, scale: float) -> tuple[Picture, Matrix]:
+    """The picture at another size, and the map from old to new pixel centres."""
+    height, width = picture.shape
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    sx, sy = size[0] / width, size[1] / height
+    matrix = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1.0]])
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8), matrix
+
+
+def _local_contrast(picture: Picture, sigma: float) -> Floats:
+    film = picture.astype(np.float32)
+    film -= cv2.GaussianBlur(film, (0, 0), sigma)
+    spread = np.sqrt(cv2.GaussianBlur(film * film, (0, 0), sigma) + _NOISE**2)
+    return np.asarray(film / spread, np.float32)
+
+
+def _correlation(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> float:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    x -= x.mean()
+    y -= y.mean()
+    norm = np.sqrt((x @ x) * (y @ y))
+    return float(x @ y / norm) if norm > 0 else 0.0
+
+
+def _motion(a: Floats, b: Floats, overlap: npt.NDArray[np.bool_]) -> tuple[tuple[float, float], float]:
+    """Median and upper quartile, in pixels, of the optical flow left between two pictures.
+
+    Dense inverse search (Kroeger et al., ECCV 2016), read only where both have local contrast.
+    """
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow.setFinestScale(1)
+    field = flow.calc(_as_grey(a), _as_grey(b), None)  # type: ignore[call-overload]
+    shared = cv2.GaussianBlur(np.minimum(a * a, b * b), (0, 0), 4.0)
+    textured = overlap & (shared > 0.5 * np.median(shared[overlap]))
+    seen = overlap & (shared > 0.02)
+    length = np.hypot(field[..., 0], field[..., 1])[textured]
+    if not length.size:
+        return (float("inf"), float("inf")), 0.0
+    median, upper = np.percentile(length, (50, 75))
+    return (float(median), float(upper)), float(seen.sum() / overlap.sum())
+
+
+def _as_grey(contrast: Floats) -> Picture:
+    return np.asarray(np.clip(contrast * 50.0 + 128.0, 0, 255), np.uint8)

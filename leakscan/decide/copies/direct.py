@@ -1,0 +1,73 @@
+"""Alignments for pictures with hardly any keypoints: drawn shapes, smooth or tiny pictures.
+
+All eight flips and turns, as they are and inverted, are slid over the other picture at thumbnail size
+by Fourier cross-correlation.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.copies.keypoints import Floats, Picture, PictureFeatures, Proposal
+from leakscan.decide.copies.transform import TURNS
+
+_THUMB = 64  # px, longest side
+_KEPT = 2
+
+
+def propose_directly(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
+    """The best shifts of b, flipped and turned, over a; they have no inliers.
+
+    Both pictures are taken to have one scale: this finds turned, moved and mildly cropped copies.
+    """
+    thumb_a, scale_a = _thumbnail(a.picture)
+    thumb_b, scale_b = _thumbnail(b.picture)
+    spectrum = np.fft.rfft2(thumb_a, (2 * _THUMB, 2 * _THUMB))
+    scored: list[tuple[float, Proposal]] = []
+    for turn in TURNS.values():
+        linear = np.array(turn, np.float64)
+        turned = _turned(thumb_b, linear)
+        other = np.fft.rfft2(turned, (2 * _THUMB, 2 * _THUMB))
+        score = np.fft.irfft2(spectrum * np.conj(other), (2 * _THUMB, 2 * _THUMB))
+        for inverted, peaks in ((False, score), (True, -score)):
+            y, x = np.unravel_index(int(peaks.argmax()), peaks.shape)
+            shift = np.array([x if x < _THUMB else x - 2 * _THUMB, y if y < _THUMB else y - 2 * _THUMB])
+            matrix = _map(thumb_b.shape, turned.shape, linear, shift, scale_a, scale_b)
+            scored.append((float(peaks[y, x]), Proposal(matrix, 0, inverted)))
+    scored.sort(key=lambda entry: -entry[0])
+    return [proposal for _, proposal in scored[:_KEPT]]
+
+
+def _thumbnail(picture: Picture) -> tuple[Floats, float]:
+    """Zero-mean, unit-energy thumbnail, and its pixels per working pixel."""
+    scale = _THUMB / max(picture.shape)
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    thumb = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    thumb -= thumb.mean()
+    return np.asarray(thumb / max(float(np.linalg.norm(thumb)), 1e-6), np.float32), scale
+
+
+def _turned(thumb: Floats, linear: npt.NDArray[np.float64]) -> Floats:
+    """The array whose pixel at ``linear @ p`` (about the middle) is the thumbnail's at p."""
+    if linear[0, 0] == 0:
+        thumb = thumb.T
+        linear = linear @ np.array([[0, 1], [1, 0]])
+    return thumb[:: int(linear[1, 1]), :: int(linear[0, 0])]
+
+
+def _map(
+    shape: tuple[int, ...],
+    turned: tuple[int, ...],
+    linear: npt.NDArray[np.float64],
+    shift: npt.NDArray[np.int_],
+    scale_a: float,
+    scale_b: float,
+) -> npt.NDArray[np.float64]:
+    """The map from working pixels of b, through the thumbnails, to working pixels of a."""
+    middle = np.array([shape[1] - 1, shape[0] - 1]) / 2
+    middle_turned = np.array([turned[1] - 1, turned[0] - 1]) / 2
+    # Pixel centres: thumb = scale * (work + 0.5) - 0.5.
+    offset = linear @ (0.5 * scale_b - 0.5 - middle) + middle_turned + shift
+    return np.column_stack([linear * scale_b / scale_a, (offset + 0.5) / scale_a - 0.5])

@@ -1,0 +1,140 @@
+"""Whether the audit's own scores look like those the tail was fitted on: location, scale, disagreement.
+
+Nearly all pairs of A x B show strangers, so their bulk is a second sample of impostors, from the
+user's own machines and population. Its far tail is not used: there the leaks are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.calibration.tail import Tail
+
+Floats = npt.NDArray[np.float64]
+
+DOMAIN_LIMIT = math.log(2.0)
+"""Beyond a factor of two at any level of ``COMPARED``, past its error, the encoder is out of its domain."""
+COMPARED = (0.1, 0.03, 0.01)
+_MATCHED = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
+_SHARES = 11  # candidate shares of genuine pairs
+_DRAWS = 40  # of the map's own error
+
+
+@dataclass(frozen=True)
+class LocationScale:
+    """How the audit's scores lie against the tail's: observed = location + scale x tail's.
+
+    Attributes:
+        location: in units of the score.
+        scale: positive.
+        genuine_share: share of genuine pairs at which the two agree best.
+        log_ratio: log(actual / stated FMR) at each level of ``COMPARED`` after mapping, 0 where genuine
+            pairs or the error of the sample explain it.
+        draws: location and scale with rows and columns of the sample drawn again, which is how well
+            they are known.
+    """
+
+    location: float
+    scale: float
+    genuine_share: float
+    log_ratio: tuple[float, ...]
+    draws: tuple[tuple[float, float], ...]
+
+    def to_tail(self, score: npt.ArrayLike) -> Floats:
+        """Scores of the audit in the units of the tail."""
+        return np.asarray((np.asarray(score, np.float64) - self.location) / self.scale, np.float64)
+
+    def widened(self, p: float, low: float, high: float, tail: Tail) -> tuple[float, float]:
+        """The interval of a false match rate with what is not known of the map.
+
+        Location and scale come from a sample, whose error adds to that of the tail (independent, so the
+        squares add, of logarithms). And the far tail of these images may follow the calibration's as it
+        stands as well as the shifted one: what is said of a rate must hold both.
+
+        Args:
+            p: false match rate of mapped scores.
+            low: lower end of its interval by the tail alone.
+            high: upper end.
+            tail: that they come from.
+        """
+        mapped = tail.score_at(p)
+        observed = self.location + self.scale * mapped
+        location, scale = np.array(self.draws).T
+        drawn = np.log(tail.p_value((observed - location) / scale))
+        error = 1.96 * float(drawn.std())
+        undone = float(np.log(tail.p_value(observed) / tail.p_value(mapped)))
+        down = -math.hypot(math.log(p / low), error) + min(undone, 0.0)
+        up = math.hypot(math.log(high / p), error) + max(undone, 0.0)
+        return max(p * math.exp(down), min(p, tail.floor)), min(p * math.exp(up), 1.0)
+
+    @property
+    def disagreement(self) -> float:
+        """The largest absolute log ratio: what location and scale leave unexplained."""
+        return max(abs(r) for r in self.log_ratio)
+
+    @property
+    def out_of_domain(self) -> bool:
+        """Whether the tail says little about these images, so that decisions must be cautious."""
+        return self.disagreement > DOMAIN_LIMIT
+
+
+def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) -> LocationScale:
+    """Location and scale of the audit's own scores, by quantiles at an FMR of 0.9 to 0.01.
+
+    The slope through the quantiles is the median of all pairs' slopes (Theil 1950; Sen 1968), so a few
+    quantiles that leaks have lifted do not turn it. With ``genuine_share``, the share of pairs up to it
+    that makes the two agree best is taken for genuine, above all others.
+
+    Args:
+        observed: ``(a, b)`` scores of a random sample of images of A against one of images of B, some
+            hundred each; rows and columns give the error of the sample, whose pairs are dependent.
+        tail: of the same encoder and normalisation.
+        genuine_share: the largest share of all pairs that can be genuine, for instance 1 / (subjects
+            of the larger side). About 1 % is safe where subjects are unknown.
+    """
+    scores = np.asarray(observed, np.float64)
+    ordered = np.sort(scores, axis=None)
+    levels = np.array(_MATCHED)
+    card = np.array([tail.score_at(f) for f in _MATCHED])
+    location, scale, share = min(
+        (
+            _line(card, np.quantile(ordered, 1.0 - (e + (1.0 - e) * levels)), float(e))
+            for e in np.linspace(0.0, genuine_share, _SHARES if genuine_share > 0 else 1)
+        ),
+        key=lambda found: found[0],
+    )[1]
+    ratios = [_log_ratio(scores > location + scale * tail.score_at(f), f, genuine_share) for f in COMPARED]
+    wanted = 1.0 - (share + (1.0 - share) * levels)
+    draws = []
+    for draw in range(_DRAWS):
+        # Seeded by their number, so that the datasets may change places.
+        rows, columns = (np.random.default_rng((draw, n)).integers(0, n, n) for n in scores.shape)
+        drawn = np.sort(scores[np.ix_(rows, columns)], axis=None)
+        draws.append(_line(card, np.quantile(drawn, wanted), share)[1][:2])
+    return LocationScale(location, scale, share, tuple(ratios), tuple(draws))
+
+
+def _line(card: Floats, quantiles: Floats, share: float) -> tuple[float, tuple[float, float, float]]:
+    """How far the quantiles lie off the best line, in units of the card, and that line."""
+    i, j = np.triu_indices(len(card), 1)
+    apart = np.abs(card[j] - card[i]) > 0
+    slopes = (quantiles[j] - quantiles[i])[apart] / (card[j] - card[i])[apart]
+    scale = max(float(np.median(slopes)), 1e-9) if len(slopes) else 1.0
+    location = float(np.median(quantiles - scale * card))
+    return float(np.abs(quantiles - location - scale * card).sum()) / scale, (location, scale, share)
+
+
+def _log_ratio(above: npt.NDArray[np.bool_], stated: float, genuine_share: float) -> float:
+    """Log of actual to stated FMR, drawn towards 0 by genuine pairs and by twice the sample's error."""
+    actual = float(above.mean())
+    rows, columns = above.mean(axis=1), above.mean(axis=0)
+    least = 1.0 / above.size
+    variance = rows.var() / len(rows) + columns.var() / len(columns)
+    error = 2.0 * math.sqrt(variance) / max(actual, least)
+    highest = math.log(max(actual, least) / stated) + error
+    lowest = math.log(max((actual - genuine_share) / (1.0 - genuine_share), least) / stated) - error
+    return lowest if lowest > 0 else min(highest, 0.0)

@@ -1,0 +1,128 @@
+"""Looks at given pairs of chest films: workers decode, the network of the look describes and compares.
+
+Imports nothing heavy: worker processes start with this module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.copies.copy_check import PixelPair, Pixels, load_pixels
+from leakscan.errors import ImageError
+from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.types import DecodeOptions, Engine, Progress
+
+Details = npt.NDArray[np.float16]
+
+_WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
+_KEPT = 2000  # films whose details are kept from window to window, 56 kB each
+_BATCH = 64  # films described at once
+
+
+class DetailMatcher(Protocol):
+    """A network that looks at two chest films.
+
+    ``describe`` takes canonical radiographs ``(n, side, side)`` uint8 and returns what is kept of each,
+    ``(n, ...)``; ``compare`` takes two of those and returns a number for each pair, higher for one person.
+    ``digest`` changes with whatever it finds.
+    """
+
+    digest: str
+    side: int
+
+    def describe(self, canonical: npt.NDArray[np.uint8]) -> Details: ...
+
+    def compare(self, a: Details, b: Details) -> npt.NDArray[np.float32]: ...
+
+
+class FilmDetails:
+    """Looks at pairs of films, whose details are kept while few enough others come between.
+
+    Args:
+        matcher: looks.
+        engine: runs the decoding.
+        options: for decoding.
+        kept: films whose details stay from window to window.
+    """
+
+    def __init__(
+        self, matcher: DetailMatcher, engine: Engine, options: DecodeOptions, kept: int = _KEPT
+    ) -> None:
+        self._matcher, self._engine, self._kept = matcher, engine, kept
+        self._read = partial(_canonical, side=matcher.side, options=options)
+        self._details: dict[str, Details | None] = {}
+
+    def __call__(self, tasks: Sequence[PixelPair], seconds: float, progress: Progress) -> list[float | None]:
+        """Looks at pairs in the given order until the time is up.
+
+        Args:
+            tasks: best first. Equal keys name equal pictures, over all calls.
+            seconds: of wall time.
+            progress: is told.
+
+        Returns:
+            One finding per task: ``None`` for a pair that was not reached or cannot be read.
+        """
+        progress.start("Looking at pairs again", len(tasks))
+        deadline = time.monotonic() + seconds
+        out: list[float | None] = []
+        for start in range(0, len(tasks), _WINDOW):
+            if time.monotonic() > deadline:
+                break
+            window = tasks[start : start + _WINDOW]
+            out += self._window(window)
+            progress.advance(len(window))
+        return out + [None] * (len(tasks) - len(out))
+
+    def _window(self, tasks: Sequence[PixelPair]) -> list[float | None]:
+        self._describe({key: pixels for t in tasks for key, pixels in ((t.key_a, t.a), (t.key_b, t.b))})
+        pairs = [(self._details[task.key_a], self._details[task.key_b]) for task in tasks]
+        at = [i for i, (a, b) in enumerate(pairs) if a is not None and b is not None]
+        out: list[float | None] = [None] * len(tasks)
+        if at:
+            # A pair has one order, whichever dataset was named first.
+            ordered = [sorted(pairs[i], key=lambda d: d.tobytes()) for i in at]  # type: ignore[union-attr]
+            a, b = (np.stack(side) for side in zip(*ordered, strict=True))
+            for i, found in zip(at, self._matcher.compare(a, b).tolist(), strict=True):
+                out[i] = found
+        return out
+
+    def _describe(self, needed: dict[str, Pixels]) -> None:
+        """Sees to it that the details of all films are at hand."""
+        missing = {key: pixels for key, pixels in needed.items() if key not in self._details}
+        # What is needed now goes to the end; the front, unused for longest, makes room.
+        known = {key: self._details.pop(key) for key in needed if key in self._details}
+        for key in list(self._details)[: max(0, len(self._details) + len(needed) - self._kept)]:
+            del self._details[key]
+        self._details |= known
+        films = zip(missing, self._engine.map(self._read, missing.values()), strict=True)
+        for block in _batches(films):
+            readable = [(key, film) for key, film in block if film is not None]
+            self._details |= dict.fromkeys((key for key, _ in block), None)
+            if readable:
+                found = self._matcher.describe(np.stack([film for _, film in readable]))
+                self._details |= {key: details for (key, _), details in zip(readable, found, strict=True)}
+
+
+def _batches(
+    films: Iterable[tuple[str, npt.NDArray[np.uint8] | None]],
+) -> Iterator[list[tuple[str, npt.NDArray[np.uint8] | None]]]:
+    iterator = iter(films)
+    while block := list(islice(iterator, _BATCH)):
+        yield block
+
+
+def _canonical(pixels: Pixels, side: int, options: DecodeOptions) -> npt.NDArray[np.uint8] | None:
+    """The film as the look sees it, ``None`` if it cannot be read or is no picture."""
+    try:
+        values = load_pixels(pixels, options).values
+    except (ImageError, OSError):
+        return None
+    return np.rint(canonical_radiograph(values, side) * 255).astype(np.uint8) if values.ndim == 2 else None

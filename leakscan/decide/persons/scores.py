@@ -1,0 +1,227 @@
+"""What the fingerprints say of the pairs of two datasets, before anybody looks or decides.
+
+A subject counts once, however many images it has: the images that a dataset declares to be of one
+subject are fused to one template (few-shot), and an image without a declared subject stands for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.calibration.calibration import Calibration, against_cohort
+from leakscan.decide.calibration.normalise import CohortStatistics, normalise
+from leakscan.decide.persons.bulk import LocationScale, bulk_map
+from leakscan.match.candidates import Side, paired_products
+
+CHECKABLE_SUBJECTS = 200
+"""A dataset with fewer subjects cannot show whether the calibration holds for it."""
+_BULK_SIDE = 700  # images of each side whose scores are held against the calibration's
+_GENUINE_SHARE = 0.01
+_SEED = 0
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The subjects of one dataset as one encoder sees them.
+
+    Attributes:
+        code: ``(pictures,)`` subject of each distinct picture, -1 without a fingerprint.
+        templates: ``(s, d)`` unit vectors.
+        statistics: of the templates against the cohort.
+        is_declared: ``(s,)`` which of the subjects have a name.
+    """
+
+    code: Ints
+    templates: npt.NDArray[np.float32]
+    statistics: CohortStatistics
+    is_declared: Bools
+
+    @property
+    def declared(self) -> int:
+        """How many subjects have a name."""
+        return int(self.is_declared.sum())
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The pairs of pictures that one encoder can compare.
+
+    Attributes:
+        calibration: of the encoder.
+        a: subjects of the dataset named first.
+        b: of the other.
+        at: ``(m,)`` which of all pairs of pictures these are.
+        code_a: ``(m,)`` subject of each in A.
+        code_b: ``(m,)`` in B.
+        settled: ``(m,)`` whether the two are proved to be one picture.
+        open_a: ``(subjects,)`` which subjects of A no copy has settled.
+        open_b: of B.
+        bulk: how this run's own scores lie against the calibration's, ``None`` if that cannot be told.
+        score: ``(m,)`` normalised scores of the fused subjects, as the calibration's lie.
+        picture: ``(m,)`` normalised scores of the pictures themselves.
+    """
+
+    calibration: Calibration
+    a: Subjects
+    b: Subjects
+    at: Ints
+    code_a: Ints
+    code_b: Ints
+    settled: Bools
+    open_a: Bools
+    open_b: Bools
+    bulk: LocationScale | None
+    score: Floats
+    picture: Floats
+
+    @property
+    def comparisons(self) -> int:
+        """Subjects of A times subjects of B."""
+        return len(self.a.templates) * len(self.b.templates)
+
+    @property
+    def pair_of_subjects(self) -> Ints:
+        """``(m,)`` one number for each two subjects."""
+        return self.code_a * len(self.b.templates) + self.code_b
+
+
+def score_persons(
+    side_a: Side,
+    side_b: Side,
+    subjects_a: Sequence[str | None],
+    subjects_b: Sequence[str | None],
+    pairs: Ints,
+    settled: Bools,
+    calibrations: Mapping[str, Calibration],
+) -> list[Scored]:
+    """Compares the fingerprints of all pairs of pictures and of their subjects.
+
+    Args:
+        side_a: distinct pictures of the dataset named first.
+        side_b: of the other.
+        subjects_a: declared subject of each picture of A, ``None`` where unknown.
+        subjects_b: of B.
+        pairs: ``(n, 2)`` candidates, indices into the sides.
+        settled: ``(n,)`` whether the two are proved to be one picture.
+        calibrations: encoder -> calibration.
+
+    Returns:
+        One entry for every encoder that compared anything.
+    """
+    out = []
+    for encoder, calibration in calibrations.items():
+        if not (side_a.encoder == encoder).any() or not (side_b.encoder == encoder).any():
+            continue
+        a = _subjects(side_a, subjects_a, calibration)
+        b = _subjects(side_b, subjects_b, calibration)
+        at = np.flatnonzero((a.code[pairs[:, 0]] >= 0) & (b.code[pairs[:, 1]] >= 0))
+        code_a, code_b = a.code[pairs[at, 0]], b.code[pairs[at, 1]]
+        open_a = ~np.isin(np.arange(len(a.templates)), code_a[settled[at]])
+        open_b = ~np.isin(np.arange(len(b.templates)), code_b[settled[at]])
+        bulk = _bulk(a, b, calibration)
+        fused = _scores(a, b, code_a, code_b)
+        out.append(
+            Scored(
+                calibration,
+                a,
+                b,
+                at,
+                code_a,
+                code_b,
+                settled[at],
+                open_a,
+                open_b,
+                bulk,
+                fused if bulk is None else bulk.to_tail(fused),
+                _picture_scores(a, b, side_a, side_b, pairs[at], fused, calibration),
+            )
+        )
+    return out
+
+
+def _subjects(side: Side, names: Sequence[str | None], calibration: Calibration) -> Subjects:
+    rows, prints = side.pictures(calibration.encoder), side.fingerprints[calibration.encoder]
+    keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
+    found, code = np.unique(np.array(keys), return_inverse=True)
+    templates = np.zeros((int(code.max()) + 1, prints.shape[1]), np.float32)
+    np.add.at(templates, code, prints)
+    templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-12)
+    everywhere = np.full(len(side), -1, np.int64)
+    everywhere[rows] = code
+    statistics = against_cohort(templates, calibration.cohort, calibration.top)
+    return Subjects(everywhere, templates, statistics, np.char.startswith(found, "subject "))
+
+
+def _scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Floats:
+    """Normalised scores of pairs of templates."""
+    cosine = paired_products(a.templates, b.templates, code_a, code_b).astype(np.float64)
+    left, right = a.statistics, b.statistics
+    return normalise(cosine, left.mean[code_a], left.std[code_a], right.mean[code_b], right.std[code_b])
+
+
+def _picture_scores(
+    a: Subjects,
+    b: Subjects,
+    side_a: Side,
+    side_b: Side,
+    pairs: Ints,
+    fused: Floats,
+    calibration: Calibration,
+) -> Floats:
+    """Normalised scores of the pictures themselves: the fused ones where nothing was fused."""
+    if len(a.templates) == (a.code >= 0).sum() and len(b.templates) == (b.code >= 0).sum():
+        return fused
+    own_a, at_a = np.unique(pairs[:, 0], return_inverse=True)
+    own_b, at_b = np.unique(pairs[:, 1], return_inverse=True)
+    prints_a, prints_b = (s.prints(calibration.encoder, own) for s, own in ((side_a, own_a), (side_b, own_b)))
+    left, right = (against_cohort(p, calibration.cohort, calibration.top) for p in (prints_a, prints_b))
+    nobody = np.zeros(0, np.bool_)
+    single_a = Subjects(own_a, prints_a, left, nobody)
+    return _scores(single_a, Subjects(own_b, prints_b, right, nobody), at_a, at_b)
+
+
+def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats:
+    """Normalised scores ``(n, m)`` of the templates of subjects ``(n,)`` of A against ``(m,)`` of B."""
+    flat = _scores(a, b, np.repeat(left, len(right)), np.tile(right, len(left)))
+    return flat.reshape(len(left), len(right))
+
+
+def _bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScale | None:
+    """How this run's own impostors lie, ``None`` where there are too few subjects to tell.
+
+    They are A x B where both sides are large enough, else the declared subjects of the larger side
+    among themselves.
+    """
+    n_a, n_b = len(a.templates), len(b.templates)
+    if min(n_a, n_b) >= CHECKABLE_SUBJECTS:
+        # At most this share of all pairs is of one subject; unknown ones may have several pictures.
+        named = a.declared == n_a and b.declared == n_b
+        genuine = 1.0 / max(n_a, n_b) if named else _GENUINE_SHARE
+        return _held_against(a, b, _shuffled(np.arange(n_a)), _shuffled(np.arange(n_b)), genuine, calibration)
+    # The last part of the key only makes a tie come out alike with the datasets swapped.
+    larger = max((a, b), key=lambda s: (s.declared, len(s.templates), float(s.statistics.mean.sum())))
+    if larger.declared < CHECKABLE_SUBJECTS:
+        return None
+    order = _shuffled(np.flatnonzero(larger.is_declared))
+    half = len(order) // 2
+    return _held_against(larger, larger, order[:half], order[half:], 0.0, calibration)
+
+
+def _shuffled(subjects: Ints) -> Ints:
+    """In an order that depends on their number only, so that swapping the datasets changes nothing."""
+    return np.random.default_rng((_SEED, len(subjects))).permutation(subjects)
+
+
+def _held_against(
+    a: Subjects, b: Subjects, left: Ints, right: Ints, genuine: float, calibration: Calibration
+) -> LocationScale:
+    scores = template_scores(a, b, left[:_BULK_SIDE], right[:_BULK_SIDE])
+    return bulk_map(scores, calibration.tail, genuine)

@@ -1,0 +1,298 @@
+"""The images of a manifest with what is declared of them, decoded once for every system.
+
+What a worker hands back is what the encoders of a run see: the same decoder and the same canonical
+array; of a film once as it is and once reduced to 128 px before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.counted import counted
+from leakscan.errors import ImageError, SourceError, UsageError
+from leakscan.evaluation.protocols import (
+    Labels,
+    codes,
+    day_number,
+    is_frontal,
+    numbers,
+    projection,
+    whole_numbers,
+)
+from leakscan.fingerprint.hashing import is_blank, perceptual_hashes, pixel_hash
+from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
+from leakscan.sources.formats import decode
+from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource, column_values
+from leakscan.sources.split_names import TRAIN, check_disjoint
+from leakscan.types import DecodeOptions, ImageRef, Kind, Progress
+
+VOLUMES: tuple[Kind, ...] = ("brain_mri",)
+"""Kinds whose images are volumes."""
+REDUCED_SIDE = 128
+"""px: the longest side of a reduced film."""
+
+_DECLARED = ("source_width_px", "view", "contrast", "sex", "follow_up", "acquired")
+_NO_IMAGE = "labels"  # contrast of a label map that lies beside the images
+
+
+@dataclass(frozen=True)
+class Film:
+    """One image to evaluate on.
+
+    Attributes:
+        ref: where it lies.
+        declared: column -> text, for the columns that the manifest has.
+    """
+
+    ref: ImageRef
+    declared: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Left:
+    """Rows of the manifest that are not evaluated on.
+
+    Attributes:
+        unread: ``(path, sentence)`` of what could not be read.
+        unknown: images of no declared subject; they could be anybody's.
+        other_views: films whose declared view is not frontal, and label maps.
+        other_shape: volumes among films, pictures among volumes.
+        ignored: files that are no images, or listed twice.
+    """
+
+    unread: tuple[tuple[str, str], ...] = ()
+    unknown: int = 0
+    other_views: int = 0
+    other_shape: int = 0
+    ignored: int = 0
+
+
+@dataclass(frozen=True)
+class Look:
+    """One image after a worker.
+
+    Attributes:
+        canonical: side -> ``(side, side)`` uint8, of a volume ``SHAPE``, as the encoders of a run get it.
+        reduced: the same of a film reduced to ``REDUCED_SIDE``.
+        phash: ``(2,)`` uint64, perceptual hashes of the film and of the reduced film; zeros for a volume.
+        width: of the stored picture in pixels, 0 for a volume.
+        pixel_hash: equal for equal pictures.
+        error: a sentence if it cannot be used; then the rest is empty.
+    """
+
+    canonical: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    reduced: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    phash: tuple[int, int] = (0, 0)
+    width: int = 0
+    pixel_hash: str = ""
+    error: str = ""
+
+
+def list_films(
+    manifest: Path, split: str | None, kind: Kind, options: DecodeOptions, progress: Progress
+) -> tuple[list[Film], Left]:
+    """The images of a manifest, or of one of its splits, that have a subject and may be of a kind.
+
+    Films need a frontal or unknown view; label maps are no volumes.
+
+    Args:
+        manifest: CSV or Parquet with ``path`` and ``subject_id``.
+        split: value of the column ``split``, or ``None`` for all rows.
+        kind: of the images to list.
+        options: for reading headers.
+        progress: is told.
+
+    Raises:
+        UsageError: it is no manifest.
+        SourceError: it cannot be read, lacks a column, or has no such split; no subject in it has
+            two images, or one is in the split ``train`` as well.
+    """
+    if manifest.suffix.lower() not in MANIFEST_SUFFIXES:
+        raise UsageError(
+            f"{manifest} is no manifest: its name ends neither in .csv nor in .parquet.",
+            "Evaluating needs a table with the columns path and subject_id.",
+        )
+    column_values(manifest, "path")
+    column_values(manifest, "subject_id")
+    if split is not None:
+        _check_not_trained_on(manifest, split)
+    query = {} if split is None else {"split": split}
+    source = ManifestSource(manifest, manifest.stem, options, query)
+    declared = _declared(manifest)
+    root = Path(os.path.abspath(manifest)).parent  # noqa: PTH100 - as ManifestSource does
+    ndim = 3 if kind in VOLUMES else 2
+    films, unread, left = [], [], {"unknown": 0, "other_views": 0, "other_shape": 0, "ignored": 0}
+    for ref in source.scan(progress):
+        file = ref.files[0] if ref.files else os.path.normpath(root / ref.path)
+        film = Film(ref, declared.get(file, {}))
+        if ref.status == "ignored":
+            left["ignored"] += 1
+        elif ref.status != "ok":
+            unread.append((ref.path, ref.error))
+        elif not ref.tags.subject:
+            left["unknown"] += 1
+        elif ref.ndim != ndim:
+            left["other_shape"] += 1
+        elif not is_frontal(_view(film)) if ndim == 2 else film.declared.get("contrast") == _NO_IMAGE:
+            left["other_views"] += 1
+        else:
+            films.append(film)
+    if not films and left["other_shape"]:
+        raise SourceError(
+            f"{counted(left['other_shape'], 'image')} of {manifest} cannot be evaluated as {kind}: "
+            f"that needs {'volumes' if ndim == 3 else 'pictures'}.",
+            "Choose another --kind.",
+        )
+    check_subjects(films, manifest, split, unread)
+    return films, Left(tuple(unread), **left)
+
+
+def images_to_train_on(manifest: Path, split: str | None) -> int:
+    """How many images of what is evaluated the manifest itself gives to the split ``train``."""
+    if split not in (None, TRAIN):
+        return 0
+    try:
+        return column_values(manifest, "split").count(TRAIN)
+    except SourceError:  # nothing is split
+        return 0
+
+
+def _check_not_trained_on(manifest: Path, split: str) -> None:
+    subjects: dict[str, set[str]] = {}
+    columns = (column_values(manifest, name) for name in ("split", "subject_id"))
+    for of, subject in zip(*columns, strict=True):
+        subjects.setdefault(of, set()).update({subject} - {""})
+    check_disjoint(subjects, [split], str(manifest))
+
+
+def check_subjects(
+    films: Sequence[Film], manifest: Path, split: str | None, unread: Sequence[tuple[str, str]]
+) -> None:
+    """Refuses films among which nobody can be found again.
+
+    Raises:
+        SourceError: there are none, or all are of different subjects or of one.
+    """
+    which = f"the split {split!r} of {manifest}" if split is not None else str(manifest)
+    if not films:
+        first = f" First: {unread[0][0]}: {unread[0][1]}" if unread else ""
+        raise SourceError(
+            f"No image of {which} can be used ({len(unread)} cannot be read).{first}",
+            "Check the column path: it is relative to the manifest's folder.",
+        )
+    counts: dict[str, int] = {}
+    for film in films:
+        counts[film.ref.tags.subject] = counts.get(film.ref.tags.subject, 0) + 1
+    if max(counts.values()) < 2:
+        raise SourceError(
+            f"No subject in {which} has two readable images, so nobody can be found again.",
+            "Check the column subject_id.",
+        )
+    if len(counts) < 2:
+        raise SourceError(f"All images of {which} are of one subject: there is nobody to tell it from.")
+
+
+def look_at(film: Film, sides: tuple[int, ...], options: DecodeOptions) -> Look:
+    """Decodes one film. Never raises for what is wrong with the file itself.
+
+    Args:
+        film: to decode.
+        sides: of the canonical arrays that are wanted.
+        options: limits for reading.
+    """
+    try:
+        image = decode(film.ref, options)
+    except ImageError as e:
+        return Look(error=e.message)
+    except OSError as e:
+        return Look(error=f"It cannot be read: {e.strerror or e}.")
+    except MemoryError:
+        return Look(error="It does not fit into memory; lower --workers.")
+    if is_blank(image.stored) or is_blank(image.values):
+        return Look(error="It is blank: every pixel is the same.")
+    if image.values.ndim == 3:
+        volume = canonical_volume(image.values, image.spacing_mm, SHAPE, STEP_MM)
+        return Look(dict.fromkeys(sides, _bytes(volume)), pixel_hash=pixel_hash(image.stored))
+    small = reduced(image.values)
+    return Look(
+        {side: _canonical(image.values, side) for side in sides},
+        {side: _canonical(small, side) for side in sides},
+        (int(perceptual_hashes(image.values)[0]), int(perceptual_hashes(small)[0])),
+        int(image.stored.shape[1]),
+        pixel_hash(image.stored),
+    )
+
+
+def matcher(sides: tuple[int, ...], options: DecodeOptions) -> partial[Look]:
+    """:func:`look_at` with everything but the film, for an engine."""
+    return partial(look_at, sides=sides, options=options)
+
+
+def reduced(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A film whose longest side is at most ``REDUCED_SIDE`` pixels, by averaging over areas.
+
+    Args:
+        values: ``(height, width)``.
+    """
+    scale = REDUCED_SIDE / max(values.shape)
+    if scale >= 1:
+        return values
+    height, width = (max(1, round(n * scale)) for n in values.shape)
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def labels_of(films: Sequence[Film], looks: Sequence[Look]) -> Labels:
+    """What is declared of films, as numbers.
+
+    Where the manifest has no ``source_width_px``, the width of the stored picture stands in for it.
+    """
+    texts = {c: [film.declared.get(c, "").strip() for film in films] for c in _DECLARED}
+    has_width = any("source_width_px" in film.declared for film in films)
+    widths = whole_numbers(texts["source_width_px"]) if has_width else np.array([k.width for k in looks])
+    is_film = np.array([k.width > 0 for k in looks])
+    acquired = [f.declared.get("acquired", "").strip() or f.ref.tags.acquired for f in films]
+    return Labels(
+        codes([film.ref.tags.subject for film in films]),
+        np.where(is_film, widths, -1).astype(np.int64),
+        codes([projection(_view(film)) for film in films]),
+        codes([text.upper() for text in texts["contrast"]]),
+        codes([text.upper() for text in texts["sex"]]),
+        numbers(texts["follow_up"]),
+        np.array([day_number(text) for text in acquired]),
+    )
+
+
+def _canonical(values: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]:
+    return _bytes(canonical_radiograph(values, side))
+
+
+def _bytes(canonical: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    return np.rint(canonical * 255).astype(np.uint8)
+
+
+def _view(film: Film) -> str:
+    return film.declared.get("view", "").strip() or film.ref.tags.view
+
+
+def _declared(manifest: Path) -> dict[str, dict[str, str]]:
+    """File -> column -> text, for the columns that there are."""
+    root = Path(os.path.abspath(manifest)).parent  # noqa: PTH100
+    paths = [os.path.normpath(root / p) for p in column_values(manifest, "path")]
+    out: dict[str, dict[str, str]] = {path: {} for path in paths}
+    for column in _DECLARED:
+        try:
+            values = column_values(manifest, column)
+        except SourceError:
+            continue
+        for path, value in zip(paths, values, strict=True):
+            out[path][column] = value
+    return out

@@ -1,0 +1,94 @@
+"""What a run needs of the model folders, loaded and checked before any image is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from leakscan.decide.calibration.calibration import Calibration
+from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
+from leakscan.decide.calibration.file import read_calibration
+from leakscan.errors import ModelError
+from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
+from leakscan.fingerprint.encoders.card import Card
+from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher, load_detail_matcher
+from leakscan.fingerprint.encoders.load import load_encoder
+from leakscan.fingerprint.encoders.registry import card_for
+from leakscan.types import KINDS, Kind
+
+
+@dataclass(frozen=True)
+class Models:
+    """Encoders and what belongs to them.
+
+    Attributes:
+        encoders: by the kind of image that they serve.
+        looks: the second looks at films, by encoder (``name@digest``).
+        calibrations: by encoder.
+    """
+
+    encoders: Mapping[Kind, Encoder]
+    looks: Mapping[str, FilmDetailMatcher]
+    calibrations: Mapping[str, Calibration]
+
+    @property
+    def cards(self) -> dict[str, Card]:
+        """The card of every encoder, by its name."""
+        return {encoder.card.encoder: encoder.card for encoder in self.encoders.values()}
+
+    @property
+    def folds(self) -> dict[str, BrainEncoder]:
+        """The encoders that compare the folds of brains, by name."""
+        found = self.encoders.values()
+        return {e.card.encoder: e for e in found if isinstance(e, BrainEncoder)}
+
+
+def load_models(preferred: str | None, own: Path | None) -> Models:
+    """The encoder of every kind that has one, with its second look and calibration.
+
+    Args:
+        preferred: name of an encoder that goes before others of its kind.
+        own: a user's calibration, which must belong to one of the encoders.
+
+    Raises:
+        ModelError: one is damaged, a calibration was made with another second look, or the user's file
+            belongs to none of the encoders.
+    """
+    encoders = load_encoders(preferred)
+    looks = {encoder.card.encoder: load_detail_matcher(encoder.folder) for encoder in encoders.values()}
+    there = {name: look for name, look in looks.items() if look is not None}
+    return Models(encoders, there, _calibrations(encoders, own, there))
+
+
+def load_encoders(preferred: str | None) -> dict[Kind, Encoder]:
+    """The encoder of every kind that has one, golden fingerprints checked."""
+    encoders: dict[Kind, Encoder] = {}
+    for kind in KINDS:
+        entry = card_for(kind, preferred)
+        if entry is not None:
+            encoders[kind] = load_encoder(*entry)
+    return encoders
+
+
+def _calibrations(
+    encoders: Mapping[Kind, Encoder], own: Path | None, looks: Mapping[str, FilmDetailMatcher]
+) -> dict[str, Calibration]:
+    found = {}
+    for encoder in encoders.values():
+        path = encoder.folder / CALIBRATION_FILE
+        if path.is_file():
+            found[encoder.card.encoder] = read_calibration(path, [encoder.card.encoder])
+    if own is not None:
+        calibration = read_calibration(own, [encoder.card.encoder for encoder in encoders.values()])
+        found[calibration.encoder] = calibration
+    for name, calibration in found.items():
+        have = looks[name].digest if name in looks else "none"
+        if calibration.looks and calibration.look != have:
+            raise ModelError(
+                f"The calibration from {calibration.source} was made with the second look "
+                f"{calibration.look or 'of an earlier leakscan'}, but {name} comes with {have}.",
+                "Calibrate again with leakscan calibrate, or add the model again.",
+            )
+    return found

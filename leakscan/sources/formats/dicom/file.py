@@ -1,0 +1,129 @@
+"""Opening a DICOM file up to its pixels, whatever is missing around them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from pydicom.dataset import FileDataset
+from pydicom.filereader import read_partial
+
+from leakscan.errors import ImageError
+from leakscan.sources.formats.dicom.values import quiet, text
+
+PIXEL_DATA = 0x7FE00010
+FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
+UNDEFINED_LENGTH = 0xFFFFFFFF
+_PIXEL_TAGS = frozenset((PIXEL_DATA, *FLOAT_PIXELS))
+_TRANSFER_SYNTAX = 0x00020010
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_HEAD_BYTES = 1 << 16
+
+
+@dataclass
+class OpenFile:
+    """A file read up to its pixels.
+
+    Attributes:
+        dataset: the elements before the pixels (all, or those asked for).
+        pixels: the stream, at the first byte of the pixel data's value; ``None`` if there is none.
+        start: where that byte is.
+        tag: the tag of the pixel data, 0 without.
+        vr: its VR, empty for implicit encodings.
+        length: its length in bytes, ``UNDEFINED_LENGTH`` when encapsulated.
+        available: how many bytes of it are really there.
+        transfer_syntax: as declared, or empty.
+        size, mtime_ns: of the file.
+    """
+
+    dataset: FileDataset
+    pixels: BinaryIO | None
+    start: int
+    tag: int
+    vr: str
+    length: int
+    available: int
+    transfer_syntax: str
+    size: int
+    mtime_ns: int
+
+
+@contextmanager
+def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
+    """Opens a file and parses it up to the pixel data.
+
+    Args:
+        path: the file.
+        tags: elements to keep; all if ``None``.
+
+    Raises:
+        ImageError: ``unreadable`` when it cannot be opened or parsed; whatever else goes wrong while
+            the caller works on the file becomes one too, because all of it comes from the file.
+    """
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise ImageError("unreadable", f"It cannot be opened: {_reason(error)}.") from error
+    with stream, quiet():
+        try:
+            found = _parsed(stream, tags)
+            yield found
+        except ImageError:
+            raise
+        except Exception as error:  # parsers of foreign bytes fail in more ways than can be listed
+            raise ImageError("unreadable", f"It is damaged ({type(error).__name__}).") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _parsed(stream: BinaryIO, tags: list[int] | None) -> OpenFile:
+    size = os.fstat(stream.fileno()).st_size
+    if tags is not None and size > _HEAD_BYTES:
+        # A scan needs no pixels, and parsing from memory is a third faster. Where the pixels do not
+        # begin inside the head, or parsing runs over its end, the file is parsed from the stream.
+        with contextlib.suppress(Exception):
+            found = _parsed_up_to_pixels(io.BytesIO(stream.read(_HEAD_BYTES)), stream, tags)
+            if found.tag:
+                return found
+        stream.seek(0)
+    return _parsed_up_to_pixels(stream, stream, tags)
+
+
+def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | None) -> OpenFile:
+    """Parses ``source``, which is the whole ``stream`` or its head."""
+    status = os.fstat(stream.fileno())
+    stopped: list[tuple[int, str, int]] = []
+
+    def at_pixels(tag: int, vr: str | None, length: int) -> bool:
+        if int(tag) not in _PIXEL_TAGS:
+            return False
+        stopped.append((int(tag), str(vr or ""), length))
+        return True
+
+    dataset = read_partial(source, stop_when=at_pixels, force=True, specific_tags=cast("list[int]", tags))
+    syntax = text(dataset.file_meta, _TRANSFER_SYNTAX) if dataset.file_meta else ""
+    if not stopped:
+        return OpenFile(dataset, None, 0, 0, "", 0, 0, syntax, status.st_size, status.st_mtime_ns)
+    # A deflated file was inflated to a stream of its own, which read_partial leaves in the dataset.
+    inflated = syntax == _DEFLATED and dataset.buffer is not None
+    inner = cast(BinaryIO, dataset.buffer) if inflated else source
+    tag, vr, length = stopped[-1]
+    # read_partial went back to the start of the element: its header has 8 bytes, or 12 where an
+    # explicit VR takes a 32-bit length.
+    start = inner.tell() + (12 if vr in ("OB", "OW", "OF", "OD", "UN") else 8)
+    end = inner.seek(0, io.SEEK_END) if inflated else status.st_size
+    inner.seek(start)
+    available = max(0, end - start)
+    if length != UNDEFINED_LENGTH:
+        available = min(available, length)
+    return OpenFile(
+        dataset, inner, start, tag, vr, length, available, syntax, status.st_size, status.st_mtime_ns
+    )

@@ -1,0 +1,241 @@
+"""What a scan keeps of a DICOM file: identity, geometry and what tells slices apart, no pixels."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from pydicom._uid_dict import UID_dictionary
+from pydicom.dataset import Dataset
+
+from leakscan.errors import ImageError
+from leakscan.sources.formats.dicom.file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
+from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
+from leakscan.sources.formats.dicom.planes import KEYS, Cosines, Pair, Plane, Triple, stacks, unit_cosines
+from leakscan.sources.formats.dicom.values import calendar_date, integer, numbers, tag_of, text, texts
+from leakscan.types import Tags
+
+PROJECTION_MODALITIES = frozenset(
+    {"CR", "DX", "MG", "RG", "IO", "PX", "RF", "XA", "XC", "US", "ES", "RTIMAGE"}
+)
+"""Modalities whose instances are pictures of their own even where they carry a position."""
+
+_FILMS = "1.2.840.10008.5.1.4.1.1.1"  # CR; DX, MG and IO are below it
+_PROJECTION_FAMILIES = tuple(f"1.2.840.10008.5.1.4.1.1.{x}" for x in ("1.", "12.", "481.1"))
+_READ_DESPITE_NAME = frozenset({"1.2.840.10008.5.1.4.1.1.6.2"})  # Enhanced US Volume
+_REFUSED = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.77.1.{x}" for x in ("1.1", "2.1", "4.1", "6", "8.1", "9")
+)  # videos and tiled slides
+_VIDEO_SYNTAXES = "1.2.840.10008.1.2.4.10"  # .100 to .108: MPEG-2, MPEG-4, HEVC
+_NAMES = (
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"),
+    *("Modality", "BodyPartExamined", "ViewPosition", "AcquisitionDate", "AcquisitionDateTime", "StudyDate"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
+    *("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "InstanceNumber"),
+)
+_TAG = {name: tag_of(name) for name in _NAMES}
+_KEY_TAGS = tuple(tag_of(name) for name in KEYS)
+_WANTED = [*_TAG.values(), *_KEY_TAGS, SHARED, PER_FRAME]
+_META_CLASS = 0x00020002
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class DicomHeader:
+    """One DICOM file, without pixels. About 1 kB; ``dataclasses.asdict`` of it is JSON.
+
+    Attributes:
+        path: the file, absolute.
+        size, mtime_ns: of the file, for the signature.
+        sop_class, sop_uid, series_uid, study_uid: as in the file, or empty.
+        subject: PatientID, or empty.
+        modality, body_part, view: upper case, or empty.
+        acquired: ``YYYY-MM-DD`` or empty.
+        rows, columns, frames: at least 1 each.
+        grey: one sample per pixel and no palette.
+        orientation: ImageOrientationPatient as unit vectors, or empty.
+        position: ImagePositionPatient in mm, or empty.
+        spacing: mm between rows and between columns, ``(0, 0)`` if unknown.
+        number: InstanceNumber, 0 if absent.
+        keys: values of :data:`dicom_planes.KEYS`.
+        stacks: for a multi-frame object with plane positions, the number of frames of each volume.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sop_class: str
+    sop_uid: str
+    series_uid: str
+    study_uid: str
+    subject: str
+    modality: str
+    body_part: str
+    view: str
+    acquired: str
+    rows: int
+    columns: int
+    frames: int
+    grey: bool
+    orientation: Cosines | tuple[()]
+    position: Triple | tuple[()]
+    spacing: Pair
+    number: int
+    keys: tuple[str, ...]
+    stacks: tuple[int, ...]
+
+    @property
+    def projection(self) -> bool:
+        """Whether it is a picture of its own (a film, a photograph), not a slice."""
+        by_class = self.sop_class == _FILMS or self.sop_class.startswith(_PROJECTION_FAMILIES)
+        return by_class or self.modality in PROJECTION_MODALITIES
+
+    @property
+    def plane(self) -> Plane | None:
+        """Where the slice lies, or ``None`` if it is no slice of a series."""
+        single = self.frames == 1 and self.grey and not self.projection
+        if not single or len(self.orientation) != 6 or len(self.position) != 3:
+            return None
+        return Plane(
+            self.sop_uid,
+            self.orientation,
+            self.position,
+            (self.rows, self.columns),
+            self.spacing,
+            self.keys,
+            self.number,
+        )
+
+    @property
+    def tags(self) -> Tags:
+        """What the header declares about the image."""
+        return Tags(
+            modality=self.modality,
+            body_part=self.body_part,
+            view=self.view,
+            subject=self.subject,
+            study_uid=self.study_uid,
+            acquired=self.acquired,
+        )
+
+
+def read_header(path: Path) -> DicomHeader:
+    """Reads a file's header, not its pixels.
+
+    Args:
+        path: a DICOM file, with or without preamble, file meta information or ``.dcm``.
+
+    Raises:
+        ImageError: ``unreadable`` if it cannot be opened, is no DICOM or contradicts itself;
+            ``unsupported`` if it is no image (reports, presentation states, segmentations, videos...).
+    """
+    with opened(path, _WANTED) as file:
+        return header_of(file, path)
+
+
+def header_of(file: OpenFile, path: Path) -> DicomHeader:
+    """The header of an opened file.
+
+    Raises:
+        ImageError: as :func:`read_header`.
+    """
+    dataset = file.dataset
+    sop_class = text(dataset, _TAG["SOPClassUID"]) or text(dataset.file_meta, _META_CLASS)
+    _refuse_what_is_no_image(file, sop_class)
+    rows, columns = integer(dataset, _TAG["Rows"]), integer(dataset, _TAG["Columns"])
+    if rows < 1 or columns < 1:
+        raise ImageError("unreadable", f"Its header says that it has {rows} x {columns} pixels.")
+    frames = max(1, integer(dataset, _TAG["NumberOfFrames"], 1))
+    _refuse_impossible_frames(file, rows * columns, frames)
+    samples = integer(dataset, _TAG["SamplesPerPixel"], 1)
+    grey = samples == 1 and not text(dataset, _TAG["PhotometricInterpretation"]).upper().startswith("PALETTE")
+    planes = frame_planes(dataset, frames, (rows, columns)) if grey and _has_groups(dataset) else []
+    orientation = unit_cosines(numbers(dataset, _TAG["ImageOrientationPatient"]))
+    position = numbers(dataset, _TAG["ImagePositionPatient"])
+    spacing = _pair(numbers(dataset, _TAG["PixelSpacing"]))
+    keys = tuple("\\".join(texts(dataset, tag)) for tag in _KEY_TAGS)
+    if frames == 1 and planes and orientation is None:
+        orientation, position, spacing = planes[0].orientation, planes[0].position, planes[0].spacing
+        keys = tuple(own or top for own, top in zip(planes[0].keys, keys, strict=True))
+    modality = text(dataset, _TAG["Modality"]).upper()
+    return DicomHeader(
+        path=str(path.absolute()),
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        sop_class=sys.intern(sop_class),
+        sop_uid=text(dataset, _TAG["SOPInstanceUID"]),
+        series_uid=sys.intern(text(dataset, _TAG["SeriesInstanceUID"])),
+        study_uid=sys.intern(text(dataset, _TAG["StudyInstanceUID"])),
+        subject=sys.intern(text(dataset, _TAG["PatientID"])),
+        modality=sys.intern(modality),
+        body_part=sys.intern(text(dataset, _TAG["BodyPartExamined"]).upper()),
+        view=sys.intern(text(dataset, _TAG["ViewPosition"]).upper()),
+        acquired=sys.intern(_acquired(dataset)),
+        rows=rows,
+        columns=columns,
+        frames=frames,
+        grey=grey,
+        orientation=_shared(orientation) if orientation is not None else (),
+        position=(position[0], position[1], position[2]) if len(position) == 3 else (),
+        spacing=_shared(spacing),
+        number=integer(dataset, _TAG["InstanceNumber"]),
+        keys=_shared(keys),
+        stacks=tuple(len(stack.members) for stack in stacks(planes)) if frames > 1 and planes else (),
+    )
+
+
+def _refuse_what_is_no_image(file: OpenFile, sop_class: str) -> None:
+    name = str(UID_dictionary[sop_class][0]) if sop_class in UID_dictionary else ""
+    is_image = "Image" in name or sop_class in _READ_DESPITE_NAME
+    if (name and not is_image) or sop_class in _REFUSED:
+        thing = name.removesuffix(" Storage")
+        article = "an" if thing[:1] in "AEIOU" or thing[:2] in ("MR", "RT") else "a"
+        ending = "which leakscan does not read" if is_image else "not an image"
+        raise ImageError("unsupported", f"It is {article} {thing}, {ending}.")
+    if file.transfer_syntax.startswith(_VIDEO_SYNTAXES):
+        raise ImageError("unsupported", "It is a video, not an image.")
+    if not sop_class and not file.tag and _TAG["Rows"] not in file.dataset:
+        raise ImageError("unreadable", "It is not a DICOM file, or one without any image in it.")
+    if not file.tag:
+        raise ImageError("unsupported", "It has no pixels.")
+    if file.tag != PIXEL_DATA:
+        raise ImageError("unsupported", "Its pixels are floating-point numbers, which are not read.")
+
+
+def _refuse_impossible_frames(file: OpenFile, pixels: int, frames: int) -> None:
+    """A damaged NumberOfFrames must not become a million images."""
+    if frames == 1:
+        return
+    if file.length == UNDEFINED_LENGTH:
+        possible = frames * 8 <= file.available  # every frame has an item header
+    else:
+        bits = max(1, integer(file.dataset, _TAG["BitsAllocated"], 8))
+        possible = frames * pixels * bits // 8 <= file.available + 1
+    if not possible:
+        raise ImageError(
+            "unreadable", f"Its header says that it has {frames} frames, but the file ends before them."
+        )
+
+
+def _has_groups(dataset: Dataset) -> bool:
+    return SHARED in dataset or PER_FRAME in dataset
+
+
+def _pair(values: tuple[float, ...]) -> Pair:
+    return (values[0], values[1]) if len(values) == 2 and min(values) > 0 else (0.0, 0.0)
+
+
+def _acquired(dataset: Dataset) -> str:
+    dates = (
+        calendar_date(text(dataset, _TAG[k])) for k in ("AcquisitionDate", "AcquisitionDateTime", "StudyDate")
+    )
+    return next(filter(None, dates), "")
+
+
+@lru_cache(maxsize=4096)
+def _shared(value: _T) -> _T:
+    """One copy of equal tuples: the slices of a series mostly agree."""
+    return value

@@ -1,0 +1,96 @@
+"""The stored integers of one frame, whatever they are packed in."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import uid
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+
+from leakscan.errors import ImageError
+from leakscan.sources.formats.dicom.codecs import decoder_options, decompressed
+from leakscan.sources.formats.dicom.file import UNDEFINED_LENGTH, OpenFile
+from leakscan.sources.formats.dicom.layout import PixelFormat
+from leakscan.sources.formats.dicom.values import tag_of
+
+Stored = npt.NDArray[np.generic]
+
+_PALETTES = tuple(tag_of(f"{c}PaletteColorLookupTableDescriptor") for c in ("Red", "Green", "Blue"))
+
+_NATIVE = {
+    (True, True): uid.ImplicitVRLittleEndian,
+    (False, True): uid.ExplicitVRLittleEndian,
+    (False, False): uid.ExplicitVRBigEndian,
+}
+
+
+def read_frame(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> Stored:
+    """Decodes one frame.
+
+    Args:
+        file: standing at its pixels.
+        layout: of :func:`pixel_format`.
+        frame: which, from 0.
+        frames: how many the file has.
+
+    Returns:
+        ``(rows, columns)``, or ``(rows, columns, 3)`` RGB for colour; native byte order; unused bits
+        cleared or sign-extended. MONOCHROME1 is not flipped yet.
+
+    Raises:
+        ImageError: ``unreadable`` if the data is short, damaged or in a syntax without a decoder.
+    """
+    cast(BinaryIO, file.pixels).seek(file.start)
+    if file.length == UNDEFINED_LENGTH:
+        array = decompressed(file, layout, frame, frames)
+    else:
+        array = _native(file, layout, frame, frames)
+    if array.shape[:2] != (layout.rows, layout.columns):
+        raise ImageError("unreadable", "Its pixels do not have the shape that its header gives.")
+    if layout.photometric == "PALETTE COLOR" and all(tag in file.dataset for tag in _PALETTES):
+        array = apply_color_lut(array, file.dataset)
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if array.ndim == 3 and (array[..., 0] == array[..., 1]).all() and (array[..., 0] == array[..., 2]).all():
+        array = np.ascontiguousarray(array[..., 0])
+    return array
+
+
+def flipped(array: Stored, layout: PixelFormat) -> Stored:
+    """MONOCHROME1 as MONOCHROME2: ``2**stored - 1 - x``, or ``-1 - x`` for signed numbers.
+
+    Both map the smallest number that BitsStored allows to the largest (PS3.3 C.7.6.3.1.2).
+    """
+    if not layout.inverted or array.ndim != 2:
+        return array
+    if layout.signed:
+        return cast(Stored, np.invert(cast(Any, array)))  # two's complement: -1 - x
+    top = array.dtype.type(2**layout.stored - 1)
+    return cast(Stored, top - cast(Any, array))
+
+
+def _native(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> Stored:
+    bits = layout.rows * layout.columns * layout.samples * layout.allocated
+    if layout.photometric == "YBR_FULL_422":
+        bits = bits * 2 // 3
+    if math.ceil(bits * (frame + 1) / 8) > file.available:
+        raise ImageError("unreadable", "Its pixel data is cut short.")
+    encoding = file.dataset.original_encoding
+    if file.transfer_syntax not in ("", *_known_syntaxes()):
+        raise ImageError(
+            "unreadable", f"Its transfer syntax {file.transfer_syntax} needs an unknown decoder."
+        )
+    syntax = _NATIVE.get((bool(encoding[0]), bool(encoding[1])), uid.ExplicitVRLittleEndian)
+    array, _ = get_decoder(syntax).as_array(
+        cast(BinaryIO, file.pixels), index=frame, **decoder_options(layout, file, frames)
+    )
+    return cast(Stored, np.right_shift(array, layout.shift) if layout.shift else array)
+
+
+@lru_cache(maxsize=1)
+def _known_syntaxes() -> frozenset[str]:
+    return frozenset(str(x) for x in uid.AllTransferSyntaxes)

@@ -1,0 +1,181 @@
+"""From headers to images: films one by one, slices by series and geometry."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from blake3 import blake3
+
+from leakscan.sources.formats.dicom.header import DicomHeader
+from leakscan.sources.formats.dicom.planes import KEYS, Plane, Stack, stacks
+from leakscan.types import DecodeOptions, ImageRef
+
+_IMAGE_TYPE = KEYS.index("ImageType")
+
+
+def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions) -> list[ImageRef]:
+    """Sorts headers into images.
+
+    - A film, photograph or other file without a place in the patient is an image by itself, every
+      frame of it. Its id is the hash of its path.
+    - Slices are put together by subject, study and series (by folder where a series has no UID),
+      then by orientation, grid and spacing, then by what distinguishes slices at one position. Their
+      id is the hash of their SOPInstanceUIDs, so it survives a move of the files.
+    - An enhanced multi-frame object is split into volumes in the same way; ``frame`` numbers them.
+
+    Args:
+        headers: of one dataset, in any order.
+        root: what paths are relative to.
+        options: ``frames="first"`` keeps the first frame, or the first of several volumes at the
+            same positions.
+
+    Returns:
+        Images ordered by path, then by their first file and frame.
+    """
+    top = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow symlinks
+    series: dict[tuple[str, ...], list[tuple[DicomHeader, Plane]]] = defaultdict(list)
+    found: list[ImageRef] = []
+    for header in sorted(headers, key=lambda h: (h.sop_uid, h.path)):
+        plane = header.plane
+        if plane is not None:
+            folder = "" if header.series_uid else str(PurePath(header.path).parent)
+            series[header.subject, header.study_uid, header.series_uid, folder].append((header, plane))
+        elif header.stacks:
+            found.extend(_enhanced(header, top, options))
+        else:
+            found.extend(_pictures(header, top, options))
+    for members in series.values():
+        found.extend(_volumes([h for h, _ in members], [p for _, p in members], top, options))
+    found.sort(key=lambda ref: (ref.path, ref.files[0], ref.frame))
+    return _with_unique_ids(found)
+
+
+def _pictures(header: DicomHeader, root: Path, options: DecodeOptions) -> list[ImageRef]:
+    path = _relative(header.path, root)
+    count = header.frames if options.frames == "all" else 1
+    notes = (f"Only the first of its {header.frames} frames is used.",) if count < header.frames else ()
+    return [
+        _ref(header, [header], _hash([path]) + _suffix(frame), path, frame=frame, notes=notes)
+        for frame in range(count)
+    ]
+
+
+def _enhanced(header: DicomHeader, root: Path, options: DecodeOptions) -> list[ImageRef]:
+    """The volumes of a multi-frame object with plane positions."""
+    path = _relative(header.path, root)
+    count = len(header.stacks) if options.frames == "all" else 1
+    notes = (
+        (f"Only the first of its {len(header.stacks)} volumes is used.",)
+        if count < len(header.stacks)
+        else ()
+    )
+    return [
+        _ref(
+            header,
+            [header],
+            _hash([header.sop_uid or path]) + _suffix(k),
+            path,
+            frame=k,
+            ndim=3 if header.stacks[k] > 1 else 2,
+            notes=notes,
+        )
+        for k in range(count)
+    ]
+
+
+def _volumes(
+    headers: Sequence[DicomHeader], planes: Sequence[Plane], root: Path, options: DecodeOptions
+) -> list[ImageRef]:
+    found = []
+    parts = stacks(planes)
+    for k, stack in enumerate(parts):
+        if options.frames == "first" and stack.repeat > 0:
+            continue
+        members = [headers[i] for i in stack.members]
+        notes = [*stack.notes, *_extra_notes(members, stack, [headers[i] for i in stack.dropped], root)]
+        if options.frames == "first" and k + 1 < len(parts) and parts[k + 1].repeat > 0:
+            notes.append("Only the first of the volumes at these positions is used.")
+        uids = [header.sop_uid for header in members]
+        paths = [_relative(header.path, root) for header in members]
+        identity = sorted(uids) if all(uids) else sorted(paths)
+        path = paths[0] if len(members) == 1 else _shared_folder(paths)
+        ndim = 3 if len(members) > 1 else 2
+        found.append(_ref(members[0], members, _hash(identity), path, ndim=ndim, notes=notes))
+    return found
+
+
+def _extra_notes(
+    members: Sequence[DicomHeader], stack: Stack, dropped: Sequence[DicomHeader], root: Path
+) -> list[str]:
+    notes = []
+    if folders := sorted({str(PurePath(_relative(h.path, root)).parent) for h in dropped}):
+        notes.append(
+            f"The copies lie in {', '.join(folders[:3])}{' and elsewhere' if len(folders) > 3 else ''}."
+        )
+    if "MOSAIC" in members[0].keys[_IMAGE_TYPE].upper().split("\\"):
+        notes.append("It is a mosaic of slices, kept as the picture it is stored as.")
+    if len({h.sop_uid for h in members}) < len(members):
+        notes.append("Some of its slices share a SOPInstanceUID.")
+    return notes
+
+
+def _ref(
+    header: DicomHeader,
+    members: Sequence[DicomHeader],
+    image_id: str,
+    path: str,
+    *,
+    frame: int = 0,
+    ndim: int = 2,
+    notes: Iterable[str] = (),
+) -> ImageRef:
+    marks = [f"{h.size}-{h.mtime_ns}" for h in members]
+    return ImageRef(
+        image_id=image_id,
+        path=path,
+        format="dicom",
+        files=tuple(h.path for h in members),
+        signature=marks[0] if len(marks) == 1 else _hash(marks),
+        frame=frame,
+        ndim=ndim,
+        tags=header.tags,
+        notes=tuple(notes),
+    )
+
+
+def _with_unique_ids(refs: list[ImageRef]) -> list[ImageRef]:
+    """Broken anonymisation repeats UIDs: an id taken already is made from the paths instead."""
+    taken: set[str] = set()
+    found = []
+    for ref in refs:
+        unique = ref
+        if ref.image_id in taken:
+            note = "Its SOPInstanceUIDs are those of another image; its id comes from its path."
+            names = [ref.path, *(PurePath(f).name for f in ref.files)]
+            unique = replace(ref, image_id=_hash(names) + _suffix(ref.frame), notes=(*ref.notes, note))
+        taken.add(unique.image_id)
+        found.append(unique)
+    return found
+
+
+def _relative(path: str, root: Path) -> str:
+    relative = os.path.relpath(path, root)
+    return unicodedata.normalize("NFC", PurePath(relative).as_posix())
+
+
+def _shared_folder(paths: Sequence[str]) -> str:
+    folder = os.path.commonpath([str(PurePath(p).parent) for p in paths])
+    return PurePath(folder).as_posix()
+
+
+def _hash(parts: Iterable[str]) -> str:
+    return blake3("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _suffix(frame: int) -> str:
+    return f"#{frame}" if frame else ""

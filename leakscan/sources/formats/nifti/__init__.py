@@ -1,0 +1,165 @@
+"""NIfTI-1, NIfTI-2 and Analyze files (.nii, .nii.gz, .hdr with .img) to RAS+ arrays.
+
+nibabel reads headers and orientations; the voxels of the one frame that is wanted are read straight
+from the file.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from nibabel import orientations
+
+from leakscan.errors import ImageError
+from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.nifti.header import (
+    Header,
+    check_length,
+    check_size,
+    opened,
+    read_header,
+    reasons,
+)
+from leakscan.sources.formats.nifti.labels import is_label_map
+from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+
+Array = npt.NDArray[Any]
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """The file itself or, for a pair, its header and its voxels.
+
+    Raises:
+        ImageError: as :func:`inspect`.
+    """
+    data = read_header(path).data
+    return (path,) if data == path else (path, data)
+
+
+def inspect(path: Path, options: DecodeOptions) -> list[FrameInfo]:
+    """One entry per contrast or time point.
+
+    Args:
+        path: a ``.nii``, ``.nii.gz`` or ``.hdr`` file (told by content, so under any name).
+        options: limits, and which frames.
+
+    Raises:
+        ImageError: ``unreadable`` (damaged header, zero dimension, missing or short voxel file, more
+            voxels than the limit) or ``unsupported`` (colours, complex numbers, five axes).
+    """
+    header = read_header(path)
+    check_size(header, options)
+    check_length(header)
+    ndim = 3 if sum(n > 1 for n in header.shape) > 2 else 2
+    notes: list[str] = []
+    if not header.oriented:
+        notes.append("It does not say how the patient lies; left and right are as its format assumes.")
+    wanted = header.frames
+    if options.frames == "first" and header.frames > 1:
+        notes.append(f"It holds {header.frames} frames; only the first is read.")
+        wanted = 1
+    return [FrameInfo(frame=i, ndim=ndim, notes=tuple(notes)) for i in range(wanted)]
+
+
+def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
+    """Reads one frame.
+
+    Args:
+        ref: a NIfTI image; ``ref.files[0]`` is the header.
+        options: limits, and whether label maps are images.
+
+    Returns:
+        Volumes as ``(x, y, z)`` in RAS+ order. A single slice is a picture in DICOM's order: rows
+        run to the feet (or the back), columns to the left (or the back). ``stored`` holds the
+        unscaled numbers, ``values`` the scaled ones; what is not finite is 0 in both.
+
+    Raises:
+        ImageError: as :func:`inspect`; ``unreadable`` when the voxels are cut short or damaged;
+            ``ignored`` for a label map.
+    """
+    header = read_header(Path(ref.files[0]))
+    check_size(header, options)
+    if ref.frame >= header.frames:
+        raise ImageError("unreadable", f"It has no frame {ref.frame + 1} any more.")
+    stored = _voxels(header, ref.frame)
+    stored, spacing, notes = _canonical(stored, header)
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        odd = ~np.isfinite(stored)
+        notes.append(f"{int(odd.sum())} voxels were not finite and count as 0.")
+        stored = np.where(odd, stored.dtype.type(0), stored)
+    if 1 in stored.shape:
+        stored, spacing = _picture(stored, spacing)
+    if not options.labels and is_label_map(stored):
+        raise ImageError("ignored", "It is a label map; --labels includes label maps.")
+    values = _scaled(stored, header)
+    return DecodedImage(np.ascontiguousarray(stored), values, spacing, tuple(notes))
+
+
+def _voxels(header: Header, frame: int) -> Array:
+    size = int(np.prod(header.shape)) * header.dtype.itemsize
+    with reasons(), opened(header.data) as stream:
+        stream.seek(header.offset + frame * size)
+        raw = stream.read(size)
+        if len(raw) < size:
+            raise ImageError("unreadable", "It is truncated: the file is shorter than its header says.")
+        if frame == header.frames - 1:
+            _check_sum(stream)
+    native = header.dtype.newbyteorder("=")
+    flat = np.frombuffer(raw, header.dtype).astype(native, copy=False)
+    if native.itemsize > 8:  # extended precision, which neither hashes nor other machines know
+        flat = flat.astype(np.float64)
+    return flat.reshape(header.shape, order="F")
+
+
+def _check_sum(stream: BinaryIO) -> None:
+    """Reads on to the end of a gzip member, where its checksum is compared."""
+    try:
+        stream.read(1)
+    except gzip.BadGzipFile as error:
+        if "CRC" in str(error):
+            raise
+        # anything else is padding behind a whole file, which harms nothing
+
+
+def _canonical(stored: Array, header: Header) -> tuple[Array, tuple[float, ...], list[str]]:
+    """Turns the axes to the nearest RAS+ order; nothing is resampled."""
+    shape = (*stored.shape, 1)[:3] if stored.ndim == 2 else stored.shape
+    stored, affine, notes = stored.reshape(shape, order="F"), header.affine, []
+    usable = bool(np.isfinite(affine).all()) and np.linalg.matrix_rank(affine[:3, :3]) == 3
+    if not usable:
+        affine = np.eye(4)
+        notes.append("Its orientation is not valid; the axes are taken as they are stored.")
+    turns = orientations.io_orientation(affine)  # type: ignore[no-untyped-call]
+    canonical = affine @ orientations.inv_ornt_aff(turns, shape)  # type: ignore[no-untyped-call]
+    # the length of each column: how far one step along each axis goes
+    spacing = np.sqrt((canonical[:3, :3] ** 2).sum(axis=0)) * header.mm_per_unit
+    known = tuple(float(round(s, 6)) for s in spacing) if usable else ()
+    turned: Array = orientations.apply_orientation(stored, turns)  # type: ignore[no-untyped-call]
+    return turned, known, notes
+
+
+def _picture(stored: Array, spacing: tuple[float, ...]) -> tuple[Array, tuple[float, ...]]:
+    """The single slice of a RAS+ array, flipped and transposed to rows and columns.
+
+    Both axes of the slice point the other way in DICOM's LPS order and in what viewers show, so a
+    film kept as NIfTI gets the rows and columns it has as DICOM or PNG.
+    """
+    axis = max(i for i, n in enumerate(stored.shape) if n == 1)
+    flat = np.take(stored, 0, axis=axis)[::-1, ::-1].T
+    left = [s for i, s in enumerate(spacing) if i != axis]
+    return flat, tuple(left[::-1])
+
+
+def _scaled(stored: Array, header: Header) -> npt.NDArray[np.float32]:
+    values = stored.astype(np.float32)
+    if (header.slope, header.intercept) != (1.0, 0.0):
+        # float32 holds every 16-bit number exactly; wider ones are scaled first and rounded after
+        exact = values if stored.dtype.itemsize <= 2 else stored.astype(np.float64)
+        values = np.asarray(exact * header.slope + header.intercept, np.float32)
+    with np.errstate(over="ignore"):
+        finite: npt.NDArray[np.float32] = np.nan_to_num(np.ascontiguousarray(values), copy=False)
+    return finite

@@ -1,0 +1,165 @@
+"""Two datasets with known leaks between them, and the score of whoever looked for them.
+
+Nothing but the pictures tells which files belong together: names are random, times are equal, the
+order of writing is shuffled, and the films of B that are not in A went through the same alterations
+as the copies did.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from leakscan.errors import OutputError, SourceError, UsageError
+from leakscan.synthetic.alterations import ALTERATIONS
+from leakscan.synthetic.writers import Film
+from leakscan.types import Relation
+
+_ONE_TIME = 1_000_000_000
+"""Modification time of every planted file, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class PlantedCopy:
+    """One film of A that stands altered in B; a row of ``truth.csv``.
+
+    Attributes:
+        path_a: file in A, relative to A.
+        path_b: file in B, relative to B.
+        alteration: key of :data:`leakscan.synthetic.alterations.ALTERATIONS`.
+        relation: what a correct tool reports at least.
+    """
+
+    path_a: str
+    path_b: str
+    alteration: str
+    relation: Relation
+
+
+@dataclass(frozen=True)
+class PlantedTruth:
+    """What was planted where.
+
+    Attributes:
+        a: folder of dataset A.
+        b: folder of dataset B.
+        copies: the leaks; every other pair of files shows two subjects.
+        only_a: files of A without a copy in B.
+        only_b: files of B that show a film that is not in A.
+    """
+
+    a: Path
+    b: Path
+    copies: tuple[PlantedCopy, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+
+
+def read_film(path: Path) -> Film:
+    """Grey pixels ``(height, width)`` of a raster file, 8 or 16 bit as stored, upright.
+
+    Raises:
+        SourceError: the file is no picture that Pillow reads.
+    """
+    try:
+        with Image.open(path) as opened:
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode.startswith("I;16"):
+                return np.asarray(upright).astype(np.uint16)
+            return np.asarray(upright.convert("L"), dtype=np.uint8)
+    except (OSError, UnidentifiedImageError) as error:
+        raise SourceError(f"{path} is no picture that leaks can be planted with: {error}.") from error
+
+
+def plant(
+    films: Sequence[Path],
+    out: Path,
+    copies: int,
+    seed: int,
+    *,
+    kinds: Sequence[str] = tuple(ALTERATIONS),
+    only_b_share: float = 0.1,
+) -> PlantedTruth:
+    """Makes ``out/A``, ``out/B`` and ``out/truth.csv`` from films of as many different subjects.
+
+    A tenth of the films goes to B alone, the others are A, byte for byte. Of every kind of
+    alteration B gets ``copies`` different films of A; one film may come back in several kinds. The
+    films that are B's own are each altered once, in a kind drawn at random.
+
+    Args:
+        films: raster files, one per subject; their order does not matter.
+        out: folder to make.
+        copies: altered films per kind.
+        seed: equal seeds and films give equal files.
+        kinds: alterations to use.
+        only_b_share: share of the films that B has for itself.
+
+    Raises:
+        UsageError: too few films, or an alteration that does not exist.
+        SourceError: a film that cannot be read.
+        OutputError: ``out`` has something in it.
+    """
+    if unknown := [kind for kind in kinds if kind not in ALTERATIONS]:
+        raise UsageError(f"There is no alteration {unknown[0]!r}.", hint="Known: " + ", ".join(ALTERATIONS))
+    n_only_b = round(len(films) * only_b_share)
+    if copies < 1 or len(films) - n_only_b < copies:
+        raise UsageError(
+            f"{copies} copies of each kind need at least that many films in A; "
+            f"{len(films)} films leave {len(films) - n_only_b}."
+        )
+    if out.exists() and any(out.iterdir()):
+        raise OutputError(f"{out} is not empty.", hint="Name a new folder.")
+    a, b = out / "A", out / "B"
+    a.mkdir(parents=True)
+    b.mkdir()
+
+    rng = np.random.default_rng(seed)
+    shuffled = [sorted(films)[i] for i in rng.permutation(len(films))]
+    own, shared = shuffled[:n_only_b], shuffled[n_only_b:]
+    names = _names(rng)
+    in_a = {film: f"{next(names)}{film.suffix.lower()}" for film in shared}
+    for film, name in in_a.items():
+        (a / name).write_bytes(film.read_bytes())
+
+    jobs: list[tuple[Path, str]] = [(film, str(rng.choice(list(kinds)))) for film in own]
+    for kind in kinds:
+        jobs += [(shared[i], kind) for i in rng.choice(len(shared), copies, replace=False)]
+    planted: list[PlantedCopy] = []
+    only_b: list[str] = []
+    for i in rng.permutation(len(jobs)):
+        film, kind = jobs[i]
+        path, relation = ALTERATIONS[kind].apply(film, read_film(film), b / next(names), rng)
+        if film in in_a:
+            planted.append(PlantedCopy(in_a[film], path.name, kind, relation))
+        else:
+            only_b.append(path.name)
+    for path in (*a.iterdir(), *b.iterdir()):
+        os.utime(path, (_ONE_TIME, _ONE_TIME))
+
+    planted.sort(key=lambda copy: (list(kinds).index(copy.alteration), copy.path_a, copy.path_b))
+    copied = {copy.path_a for copy in planted}
+    only_a = tuple(sorted(name for name in in_a.values() if name not in copied))
+    truth = PlantedTruth(a, b, tuple(planted), only_a, tuple(sorted(only_b)))
+    write_truth(truth.copies, out / "truth.csv")
+    return truth
+
+
+def _names(rng: np.random.Generator) -> Iterator[str]:
+    """Sixteen random hexadecimal digits, again and again; two equal ones are not to be expected."""
+    while True:
+        yield rng.bytes(8).hex()
+
+
+def write_truth(copies: Iterable[PlantedCopy], path: Path) -> None:
+    """Writes the leaks as CSV with the columns ``path_a``, ``path_b``, ``alteration``, ``relation``."""
+    columns = [column.name for column in fields(PlantedCopy)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([getattr(copy, column) for column in columns] for copy in copies)

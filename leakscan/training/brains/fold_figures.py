@@ -1,0 +1,56 @@
+"""What the second look at two brain volumes is worth, beside the fingerprint that proposes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from leakscan.fingerprint.encoders.brain.brain_net import BrainNet, Placed
+
+Floats = npt.NDArray[np.float32]
+LOOKED = 5
+"""Nearest old scans of a new one that are looked at."""
+
+
+@torch.inference_mode()
+def place_all(net: BrainNet, volumes: Iterable[torch.Tensor]) -> list[Placed]:
+    """Volumes ``(1, *SHAPE)`` in their place."""
+    return [net.placed(volume[None]) for volume in volumes]
+
+
+@torch.inference_mode()
+def looked_at(
+    net: BrainNet, first: Sequence[Placed], again: Sequence[Placed], scores: Floats
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """What the second look makes of the nearest of every new scan, and the fingerprint of the same ones.
+
+    Args:
+        net: with its metric.
+        first: old scans of n people.
+        again: new ones.
+        scores: ``(n, n)`` of new against old ones.
+
+    Returns:
+        For the look and for the fingerprint: how often a person's own old scan comes first among the nearest,
+        and how many lie above every stranger that was looked at.
+    """
+    n = len(scores)
+    agreed = np.full((n, n), -np.inf, np.float32)
+    near = np.argsort(-scores, axis=1)[:, :LOOKED]
+    for i in range(n):
+        for j in {i, *near[i].tolist()}:
+            agreed[i, j] = net.agreement(first[j], again[i])
+    strangers = np.isfinite(agreed) & ~np.eye(n, dtype=bool)
+
+    def figures(values: Floats) -> dict[str, list[float]]:
+        best = near[np.arange(n), np.take_along_axis(values, near, axis=1).argmax(axis=1)]
+        above = np.diag(values) > values[strangers].max()
+        return {
+            "P@1": [float((best == np.arange(n)).mean())],
+            "above every stranger": [float(above.mean())],
+        }
+
+    return figures(agreed), figures(scores)

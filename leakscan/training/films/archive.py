@@ -1,0 +1,180 @@
+"""Decodes the films of a run once, into one memory-mapped array that later runs find again.
+
+Memory stays bounded however many films there are: pictures go to the file as workers finish them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from blake3 import blake3
+
+from leakscan import tables
+from leakscan.engines.local import LocalEngine
+from leakscan.errors import OutputError, SourceError, StoreError
+from leakscan.training.films.form import Form
+from leakscan.training.films.manifests import Film, films_of
+from leakscan.training.films.pack import Pack, canonical_film
+from leakscan.types import Progress
+
+_FORMAT = 2
+_HEADER = 128  # bytes of the .npy header, whatever the count: NumPy pads to a multiple of 64
+_CHUNK = 16  # films a worker takes at a time: 4 MB at 512 px
+
+PACKED = tables.table_schema(
+    "packed_films",
+    [
+        ("subject", pa.int32()),
+        ("width", pa.int32()),
+        ("group", pa.string()),
+        ("contrast", pa.string()),
+        ("path", pa.string()),
+        ("error", pa.string()),
+    ],
+)
+"""One row per image of the split: packed if ``error`` is null. Subjects are numbers, not names."""
+
+
+def manifests_key(manifests: Sequence[Path], split: str, form: Form) -> str:
+    """Changes when a manifest, its folder, the split or the form does."""
+    digest = blake3(f"{_FORMAT}|{form.version}|{split}".encode())
+    for manifest in manifests:
+        digest.update(str(manifest.resolve()).encode() + b"|")
+        digest.update(blake3(manifest.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def packed_films(
+    manifests: Sequence[Path],
+    split: str,
+    form: Form,
+    cache: Path,
+    progress: Progress,
+    workers: int | None = None,
+) -> Pack:
+    """The films of a split of all manifests, decoded now or found in the cache.
+
+    Images without a subject are left out: whether they show someone else is unknown.
+
+    Args:
+        manifests: tables that :func:`~leakscan.training.films.manifests.check_manifests` let pass.
+        split: to take.
+        form: of the packed films.
+        cache: folder for ``SPLIT-SIZE-KEY.npy`` and ``.parquet``.
+        progress: is told of films decoded.
+        workers: decoding processes; one per core if not given.
+
+    Raises:
+        SourceError: a manifest cannot be read, or none of the films can.
+        OutputError: the cache cannot be written.
+    """
+    stem = cache / f"{split}-{form.shape[-1]}-{manifests_key(manifests, split, form)}"
+    pictures, table = stem.with_suffix(".npy"), stem.with_suffix(".parquet")
+    if not (pictures.is_file() and table.is_file()):
+        films = [f for m in manifests for f in films_of(m, split, progress)]
+        # What cannot be read declares nothing, and is counted.
+        known = [f for f in films if f.subject or f.ref.status != "ok"]
+        _decode(known, form, pictures, table, progress, workers)
+    return _open(pictures, table, form, split)
+
+
+def _decode(
+    films: list[Film], form: Form, pictures: Path, table: Path, progress: Progress, workers: int | None
+) -> None:
+    codes = {s: i for i, s in enumerate(dict.fromkeys(f.subject for f in films))}
+    part = pictures.with_name(pictures.name + ".part")
+    rows = []
+    progress.start("decode", len(films))
+    try:
+        pictures.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.write(_header(0, form))
+            read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=_CHUNK)
+            for film, canonical in zip(films, read, strict=True):
+                if canonical.picture is not None:
+                    stream.write(canonical.picture.tobytes())
+                rows.append(
+                    {
+                        "subject": codes[film.subject],
+                        "width": canonical.width,
+                        "group": film.group,
+                        "contrast": film.contrast,
+                        "path": film.ref.path,
+                        "error": canonical.error or None,
+                    }
+                )
+                progress.advance()
+            stream.seek(0)
+            stream.write(_header(sum(r["error"] is None for r in rows), form))
+        tables.write(tables.from_rows(rows, PACKED), table)
+        part.replace(pictures)
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"Cannot write {pictures}: {e.strerror or e}.",
+            f"Packing takes {len(films) * math.prod(form.shape) / 2**30:.1f} GiB; "
+            "name another folder with --cache.",
+        ) from e
+    progress.finish()
+
+
+def _header(count: int, form: Form) -> bytes:
+    buffer = io.BytesIO()
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (count, *form.shape)}
+    np.lib.format.write_array_header_1_0(buffer, shape)
+    header = buffer.getvalue()
+    assert len(header) == _HEADER
+    return header
+
+
+def _open(pictures: Path, table: Path, form: Form, split: str) -> Pack:
+    columns = tables.read(table, PACKED)
+    rows = columns.to_pylist()
+    unread = tuple((r["path"], r["error"]) for r in rows if r["error"] is not None)
+    packed = [r for r in rows if r["error"] is None]
+    if not packed:
+        first = f" First: {unread[0][0]}: {unread[0][1]}" if unread else ""
+        raise SourceError(f"None of the {len(rows)} films of the split {split!r} can be read.{first}")
+    try:
+        films: npt.NDArray[np.uint8] = np.load(pictures, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as e:
+        raise StoreError(f"{pictures} is damaged: {e}.", "Delete it; it will be made again.") from e
+    if films.shape != (len(packed), *form.shape):
+        raise StoreError(f"{pictures} and {table} do not belong together.", "Delete both.")
+    return Pack(
+        films,
+        np.array([f"{r['subject']:08d}" for r in packed]),
+        np.array([r["width"] for r in packed], np.int64),
+        np.array([r["group"] or "" for r in packed]),
+        unread,
+        np.array([r["contrast"] or "" for r in packed]),
+    )
+
+
+def describe(listing_images: dict[str, int], train: Pack, validation: Pack) -> dict[str, object]:
+    """What was packed, in numbers, for ``config.json`` and the summary."""
+    return {
+        "listed": listing_images,
+        "train_films": len(train.films),
+        "train_subjects": len(np.unique(train.subjects)),
+        "val_films": len(validation.films),
+        "val_subjects": len(np.unique(validation.subjects)),
+        "unreadable": len(train.unread) + len(validation.unread),
+        "first_unreadable": [list(u) for u in (*train.unread, *validation.unread)[:10]],
+    }
+
+
+def data_key(manifests: Sequence[Path], form: Form) -> str:
+    """Names the films of a run: of both splits it reads."""
+    keys = [manifests_key(manifests, split, form) for split in ("train", "val")]
+    return blake3(json.dumps(keys).encode()).hexdigest()[:16]

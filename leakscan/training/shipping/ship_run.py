@@ -1,0 +1,129 @@
+"""From a finished run to an encoder: a model folder and the zip that ``leakscan models add`` takes."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.calibration.tail import LEAST_SUBJECTS
+from leakscan.errors import SourceError, UsageError
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.synthetic.heads import draw_brain
+from leakscan.training.films.pack import Pack, join_packs, pack_manifest
+from leakscan.training.films.start import load_weights
+from leakscan.training.shipping.packed_details import match_packs
+from leakscan.training.shipping.ship import ship
+from leakscan.training.training_folder import read_config
+from leakscan.types import Progress
+
+CALIBRATION, TEST = "calibration", "test"
+_GATE_FILMS = 4800  # training films of each manifest for the gate to look at
+_HEADS = 12  # drawn brains whose slices the gate learns to refuse
+_SLICES = 12  # of each
+
+
+def check_shippable(name: str, subjects: Mapping[str, int]) -> None:
+    """Refuses, before training, what could not be shipped after it.
+
+    Args:
+        name: of the encoder.
+        subjects: of the manifests by split.
+
+    Raises:
+        UsageError: the name cannot be a folder's.
+        SourceError: the ``calibration`` split, whose impostors decide, has too few subjects.
+    """
+    if Path(name).name != name or not name.strip("."):
+        raise UsageError(f"--ship {name!r} is no name for an encoder.")
+    found = subjects.get(CALIBRATION, 0)
+    if found < LEAST_SUBJECTS:
+        raise SourceError(
+            f"An encoder cannot be made of this run: the split 'calibration' has {found} subjects, and its "
+            f"impostor pairs need at least {LEAST_SUBJECTS}.",
+            "Set aside some hundred subjects as calibration: their impostor pairs decide what a match is.",
+        )
+
+
+def ship_run(
+    run: Path,
+    manifests: Sequence[Path],
+    name: str,
+    training: Mapping[str, Any],
+    progress: Progress,
+    workers: int | None = None,
+    slices: npt.NDArray[np.uint8] | None = None,
+) -> str:
+    """Makes an encoder of the best weights of a run.
+
+    Writes ``RUN/NAME`` and ``RUN/NAME.zip``. The gate learns from training films and slices of
+    brains, the card's thresholds come from the ``calibration`` split, its figures from ``test``
+    where there is one.
+
+    Args:
+        run: a run folder with ``best.safetensors``.
+        manifests: of the run.
+        name: of the encoder.
+        training: what the card says of the training (a run's summary).
+        progress: is told of films decoded.
+        workers: decoding processes.
+        slices: ``(n, side, side)`` uint8 of other pictures the gate refuses; drawn brains if not given.
+
+    Returns:
+        The path of the zip.
+    """
+    config = read_config(run)
+    net = ARCHITECTURES[config.architecture](FINGERPRINT_DIM)
+    load_weights(net, run / "best.safetensors", config.architecture)
+
+    def packed(split: str, most: int | None = None) -> Pack:
+        chosen = [m for m in manifests if _has([m], split)]
+        return join_packs([pack_manifest(m, {split}, config.side, workers, progress, most) for m in chosen])
+
+    tests = {TEST: packed(TEST)} if _has(manifests, TEST) else {}
+    validation, calibration = packed("val"), packed(CALIBRATION)
+    looks = match_packs(None, calibration, validation, workers, progress)
+    ship(
+        net.eval(),
+        name,
+        config.architecture,
+        config.side,
+        run / name,
+        packed("train", _GATE_FILMS),
+        validation,
+        calibration,
+        drawn_slices(config.side) if slices is None else slices,
+        tests,
+        {k: training[k] for k in ("preset", "start", "steps", "train_films", "train_subjects", "words")},
+        f"calibration split of {', '.join(m.name for m in manifests)}",
+        looks,
+    )
+    target = run / f"{name}.zip"
+    with zipfile.ZipFile(target, "w") as z:
+        for file in sorted((run / name).iterdir()):
+            z.write(file, f"{name}/{file.name}")
+    return str(target)
+
+
+def drawn_slices(side: int, seed: int = 1) -> npt.NDArray[np.uint8]:
+    """Canonical arrays of slices of drawn brains: what a gate for chest films must refuse."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for _ in range(_HEADS):
+        head = draw_brain(rng)
+        for _ in range(_SLICES):
+            axis = int(rng.integers(3))
+            at = int(rng.uniform(0.25, 0.75) * head.shape[axis])
+            out.append(np.rint(canonical_radiograph(np.rot90(head.take(at, axis)), side) * 255))
+    return np.stack(out).astype(np.uint8)
+
+
+def _has(manifests: Sequence[Path], split: str) -> bool:
+    from leakscan.sources.manifest import column_values
+
+    return any(split in column_values(m, "split") for m in manifests)

@@ -1,0 +1,379 @@
+"""What the second look promises: honest p-values, one look a pair, nothing lost where nobody can look."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from leakscan.decide.calibration.calibration import Calibration, against_cohort
+from leakscan.decide.calibration.file import read_calibration, write_calibration
+from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit_detail import match_impostors
+from leakscan.decide.calibration.impostors import impostor_pairs
+from leakscan.decide.calibration.tail import fit_tail
+from leakscan.decide.copies.copy_check import PixelPair, load_pixels
+from leakscan.decide.copies.remembered import CopyMemory
+from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
+from leakscan.decide.persons.detail_matches import detail_match_of
+from leakscan.decide.persons.film_details import FilmDetails
+from leakscan.decide.persons.remembered import DetailMemory
+from leakscan.engines.local import LocalEngine
+from leakscan.fingerprint.pipeline import Dataset
+from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.types import DecodeOptions, Silent
+from support import drawn_subjects
+from support.made_up_encoder import CARD, ENCODER
+from support.makers import store_rows, unit_vectors
+
+Floats = npt.NDArray[np.float64]
+COHORT = unit_vectors(7, 300).astype(np.float16)
+SPREAD = 3.0  # of the pictures of one person: many of them lie among strangers
+
+
+def crowd(seed: int, subjects: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_]]:
+    """Two pictures of everybody, most too far apart for the score alone."""
+    centres = unit_vectors(seed, subjects)
+    near = centres + SPREAD * unit_vectors(seed + 1, subjects)
+    prints = np.concatenate([centres, near / np.linalg.norm(near, axis=1, keepdims=True)])
+    return prints.astype(np.float32), np.array([f"s{i}" for i in range(subjects)] * 2)
+
+
+def drawn_match(names: npt.NDArray[np.str_], seed: int = 0) -> Any:
+    """A look at drawn numbers, which are higher for one person."""
+
+    def look(pairs: npt.NDArray[np.int64]) -> Floats:
+        rng = np.random.default_rng(seed)
+        same = names[pairs[:, 0]] == names[pairs[:, 1]]
+        return rng.normal(-2.0, 1.0, len(pairs)) + 2.5 * same
+
+    return look
+
+
+@functools.cache
+def calibration() -> Calibration:
+    prints, names = crowd(5, 500)
+    return fit_calibration(ENCODER, "drawn people", COHORT, 200, prints, names, look=drawn_match(names))
+
+
+def test_the_look_finds_people_that_the_score_misses() -> None:
+    fitted = calibration()
+    assert fitted.looks
+    alone, both = fitted.missed(1e-4, reach=0.0)[0], fitted.missed(1e-4)[0]
+    assert both < alone - 0.05
+    assert alone == pytest.approx(fitted.genuine.missed(fitted.tail.score_at(1e-4))[0], abs=0.01)
+
+
+def test_p_values_of_other_strangers_are_as_stated_after_the_look() -> None:
+    """Score, selection and look of strangers that nothing was fitted on."""
+    fitted = calibration()
+    prints, names = crowd(55, 700)
+    impostors = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200), keep=10**7)
+    assert impostors.images is not None
+    looked = fitted.tail.p_value(impostors.score) <= fitted.detail_p
+    found = np.full(len(looked), np.nan)
+    found[looked] = drawn_match(names, seed=9)(impostors.images[looked].astype(np.int64))
+    p = fitted.p_value(impostors.score, found)
+    for level in (3e-3, 1e-3, 1e-4):
+        rate = float(impostors.weight[p <= level].sum()) / impostors.n_subject_pairs
+        assert level / 4 < rate < 2 * level
+
+
+def test_strangers_who_look_more_alike_are_called_no_more_often() -> None:
+    """As films of another hospital: every finding is higher, of strangers and of one person."""
+    fitted = calibration()
+    prints, names = crowd(55, 700)
+    statistics = against_cohort(prints, COHORT, 200)
+    impostors = impostor_pairs(prints, names, statistics, keep=10**7)
+    assert impostors.images is not None
+    at_home, elsewhere = drawn_match(names, seed=9), drawn_match(names, seed=9)
+    p_of_score = fitted.tail.p_value(impostors.score)
+    below = (p_of_score > fitted.detail_p) & (p_of_score <= 3 * fitted.detail_p)
+    shift = float(fitted.detail_shift(elsewhere(impostors.images[below].astype(np.int64)) + 2.0).of(1))
+    assert shift == pytest.approx(2.0, abs=0.15)
+    same = fitted.detail_shift(at_home(impostors.images[below].astype(np.int64)))
+    assert same.of(1) == pytest.approx(0, abs=0.15)
+    assert fitted.detail_shift([5.0] * 99 + [np.nan] * 500).of(7) == 0.0
+    assert fitted.detail_shift([-50.0] * 300).of(1) == 0.0  # no credit where strangers look less alike
+    found = np.where(
+        p_of_score <= fitted.detail_p, elsewhere(impostors.images.astype(np.int64)) + 2.0, np.nan
+    )
+    raw, mended = (
+        float(impostors.weight[fitted.p_value(impostors.score, f) <= 1e-3].sum()) / impostors.n_subject_pairs
+        for f in (found, found - shift)
+    )
+    assert raw > 2e-3 > mended
+
+
+def test_no_p_value_passes_the_floor_and_pairs_not_looked_at_keep_theirs() -> None:
+    fitted = calibration()
+    assert fitted.joint_tail is not None
+    z = np.array([1.0, 5.0, 40.0])
+    nobody = np.full(3, np.nan)
+    np.testing.assert_array_equal(fitted.p_value(z, nobody), fitted.tail.p_value(z))
+    seen = fitted.p_value(z, [30.0] * 3)
+    assert seen[2] == fitted.joint_tail.floor
+    assert seen[0] == fitted.tail.p_value(1.0)  # such a score gets no look, whatever is claimed
+
+
+def test_fewer_looks_keep_the_weight_and_raise_the_smallest_p_value() -> None:
+    prints, names = crowd(5, 300)
+    sample = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200))
+    tail = fit_tail(sample, draws=20)
+    every = match_impostors(sample, tail, drawn_match(names))
+    some = match_impostors(sample, tail, drawn_match(names), most=500)
+    assert every.support == 1.0
+    assert some.looked.sum() <= 500 < every.looked.sum()
+    assert some.sample.weight.sum() == pytest.approx(every.sample.weight.sum())
+    assert some.support == pytest.approx(some.looked.sum() / every.looked.sum(), rel=0.1)
+
+
+def test_a_calibration_with_a_look_reads_back_and_one_without_stays_readable(tmp_path: Path) -> None:
+    fitted = calibration()
+    write_calibration(replace(fitted, look="abc"), tmp_path / "with")
+    again = read_calibration(tmp_path / "with", [ENCODER])
+    assert (again.joint, again.joint_tail, again.detail_p) == (
+        fitted.joint,
+        fitted.joint_tail,
+        fitted.detail_p,
+    )
+    assert again.look == "abc"
+    assert again.strangers_found == fitted.strangers_found is not None
+    assert again.missed(1e-4) == fitted.missed(1e-4)
+    plain = replace(fitted, joint=None, joint_tail=None, genuine=replace(fitted.genuine, found=None))
+    write_calibration(plain, tmp_path / "without")
+    older = read_calibration(tmp_path / "without", [ENCODER])
+    assert not older.looks
+    assert older.missed(1e-4) == fitted.missed(1e-4, reach=0.0)
+
+
+def test_too_few_people_to_learn_from_make_no_look() -> None:
+    prints, names = crowd(5, 60)
+    names[60:] = [f"t{i}" for i in range(60)]  # nobody twice
+    assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=drawn_match(names)).looks
+
+
+@pytest.mark.parametrize("people", [220, 130])  # enough and too few for a map of the scores
+def test_a_run_takes_off_what_its_own_strangers_look_more_alike(
+    people: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look at these datasets finds 3 more."""
+    monkeypatch.setattr("leakscan.decide.pairs.check_copies", lambda tasks, *_: [None] * len(tasks))
+
+    class Elsewhere:
+        digest, side, more = "elsewhere", 32, 0.0
+
+        def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+            return canonical.reshape(len(canonical), -1)[:, :8].astype(np.float16)
+
+        def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+            return np.full(len(a), -2.0 + self.more, np.float32)
+
+    def crowded(name: str, day: int) -> Dataset:
+        near = unit_vectors(1, people) + 0.25 * unit_vectors(20 + day, people)
+        near /= np.linalg.norm(near, axis=1, keepdims=True)
+        rows = [
+            {"fingerprint": v, "path": f"{name}{i}.png", "preview": film(i % FILMS, day)}
+            for i, v in enumerate(near)
+        ]
+        return Dataset(name, store_rows(rows), {}, {}, "k1")
+
+    def gains(more: float) -> list[Any]:
+        matcher = Elsewhere()
+        matcher.more = more
+        found = compared(crowded("a", 0), crowded("b", 1), DetailMemory(None), matchers={ENCODER: matcher})
+        assert found.persons[0].looked and (found.persons[0].bulk is None) == (people < 200)
+        return [(r["path_a"], r["path_b"], r["p_value"]) for r in found.pairs]
+
+    assert calibration().strangers_found is not None
+    assert gains(0.0) == gains(3.0)
+
+
+def test_the_more_pictures_there_are_to_choose_from_the_more_is_taken_off() -> None:
+    fitted = calibration()
+    assert fitted.strangers_found is not None
+    choices = np.random.default_rng(0).integers(1, 30, 400)
+    noise = np.random.default_rng(1).normal(0, 0.3, 400)
+    shift = fitted.detail_shift(fitted.strangers_found + 0.5 + 0.7 * np.log(choices) + noise, choices)
+    assert shift.of([1, 20]) == pytest.approx([0.5, 0.5 + 0.7 * np.log(20)], abs=0.2)
+    fewer = fitted.detail_shift(fitted.strangers_found + 2.0 - 0.7 * np.log(choices) + noise, choices)
+    assert fewer.by_choice == 0.0
+
+
+# Two datasets of drawn films
+
+FILMS = 4
+
+
+@functools.cache
+def film(subject: int, day: int) -> bytes:
+    moved = drawn_subjects.second_film(subject, day) if day else drawn_subjects.film(subject)
+    encoded = cv2.imencode(".png", moved.astype(np.uint8))[1]
+    return bytes(encoded.tobytes())
+
+
+def dataset(name: str, day: int, pixels: bool = True) -> Dataset:
+    """Films of four people, whose fingerprints are alike from day to day."""
+    near = unit_vectors(1, FILMS) + 0.25 * unit_vectors(20 + day, FILMS)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    rows = [
+        {"fingerprint": v, "path": f"{name}{i}.png", "preview": film(i, day) if pixels else None}
+        for i, v in enumerate(near)
+    ]
+    return Dataset(name, store_rows(rows), {}, {}, "k1")
+
+
+class MadeUpMatcher:
+    """Takes the correlation of two small pictures for a look."""
+
+    digest, side = "made-up", 48
+
+    def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        flat = canonical.reshape(len(canonical), -1).astype(np.float32)
+        flat -= flat.mean(axis=1, keepdims=True)
+        return (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float16)
+
+    def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+        return np.asarray(10.0 * (a.astype(np.float32) * b).sum(axis=1) - 6.0, np.float32)
+
+
+MATCHER = MadeUpMatcher()
+
+
+class Counting(LocalEngine):
+    """Counts what it is asked to do."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.items = 0
+
+    def map(self, function: Any, items: Any, chunk: int = 8) -> Iterator[Any]:
+        for result in super().map(function, items, chunk):
+            self.items += 1
+            yield result
+
+
+def compared(a: Dataset, b: Dataset, looks: DetailMemory, **kept: Any) -> Comparison:
+    verdicts, engine = kept.get("verdicts", CopyMemory(None)), kept.get("engine", LocalEngine(0))
+    return compare_datasets(
+        a,
+        b,
+        {ENCODER: CARD},
+        {ENCODER: calibration()},
+        DecideOptions(),
+        verdicts,
+        engine,
+        Silent(),
+        looks,
+        matchers=kept.get("matchers", {ENCODER: MATCHER}),
+    )
+
+
+def said_of(found: Comparison) -> dict[tuple[str, str], str]:
+    return {
+        (r["path_a"], r["path_b"]): sentence
+        for r in found.pairs
+        for sentence in r["evidence"]
+        if sentence.startswith("a second look at both films ")
+    }
+
+
+def test_candidates_get_a_look_and_the_evidence_says_what_it_found() -> None:
+    found = compared(dataset("a", 0), dataset("b", 1), DetailMemory(None))
+    said = said_of(found)
+    assert {(f"a{i}.png", f"b{i}.png") for i in range(FILMS)} <= set(said)
+    assert re.fullmatch(
+        r".* makes one person [\d.e+]+ times (likelier|less likely)", said["a0.png", "b0.png"]
+    )
+    (test,) = found.persons
+    assert test.looked == test.details_due >= FILMS
+
+
+def test_a_second_run_looks_at_nothing_again(tmp_path: Path) -> None:
+    a, b = dataset("a", 0), dataset("b", 1)
+    looks, verdicts = DetailMemory(tmp_path / "looks.parquet"), CopyMemory(None)
+    first = compared(a, b, looks, verdicts=verdicts)
+    looks.save()
+    engine = Counting()
+    again = compared(a, b, DetailMemory(tmp_path / "looks.parquet"), verdicts=verdicts, engine=engine)
+    assert engine.items == 0
+    assert again.pairs == first.pairs
+
+
+def test_swapping_the_datasets_changes_no_figure() -> None:
+    a, b = dataset("a", 0), dataset("b", 1)
+    one, two = compared(a, b, DetailMemory(None)), compared(b, a, DetailMemory(None))
+    figures = ("score", "p_value", "q_value", "decision", "evidence")
+    assert [(r["path_a"], r["path_b"], *(r[f] for f in figures)) for r in one.pairs] == [
+        (r["path_b"], r["path_a"], *(r[f] for f in figures)) for r in two.pairs
+    ]
+
+
+def test_without_pixels_the_score_decides_alone() -> None:
+    found = compared(dataset("a", 0, pixels=False), dataset("b", 1), DetailMemory(None))
+    assert not said_of(found)
+    (test,) = found.persons
+    assert test.looked == 0 < test.details_due
+    assert test.missed_review == calibration().missed(test.review_p, reach=0.0)
+    assert all(r["p_value"] == pytest.approx(calibration().tail.p_value(r["score"])) for r in found.pairs)
+
+
+def test_an_encoder_without_a_look_decides_by_the_score() -> None:
+    found = compared(dataset("a", 0), dataset("b", 1), DetailMemory(None), matchers={})
+    assert not said_of(found)
+    (test,) = found.persons
+    assert test.looked == 0 < test.details_due
+
+
+def test_films_that_are_not_at_hand_are_not_looked_at() -> None:
+    films = [film(0, 0), None, film(0, 1), b"no picture"]
+    look = detail_match_of(films, MATCHER, LocalEngine(0), DecodeOptions(), Silent())
+    found = look(np.array([[0, 1], [0, 2], [3, 0], [2, 0]]))
+    assert np.isnan(found).tolist() == [True, False, True, False]
+    assert found[1] == found[3]
+
+
+def test_every_pair_gets_the_finding_of_its_own_two_films() -> None:
+    films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
+    tasks = [PixelPair(a, b, films[a], films[b], 2) for a in films for b in films if a != b]
+    found = FilmDetails(MATCHER, LocalEngine(0), DecodeOptions())(tasks, np.inf, Silent())
+    values = {k: load_pixels(f, DecodeOptions()).values for k, f in films.items()}
+    seen = {
+        k: np.rint(canonical_radiograph(v, MATCHER.side) * 255).astype(np.uint8) for k, v in values.items()
+    }
+    details = {k: MATCHER.describe(picture[None]) for k, picture in seen.items()}
+    want = [float(MATCHER.compare(details[t.key_a], details[t.key_b])[0]) for t in tasks]
+    assert found == pytest.approx(want, abs=1e-4)
+    assert np.ptp(want) > 1.0
+
+
+def test_films_are_described_again_where_too_few_are_kept() -> None:
+    films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
+    tasks = [PixelPair(a, b, films[a], films[b], 2) for a in films for b in films if a < b]
+    some, every = (FilmDetails(MATCHER, LocalEngine(0), DecodeOptions(), kept) for kept in (3, 100))
+    want = every(tasks, np.inf, Silent())
+    assert [some([task], np.inf, Silent())[0] for task in tasks] == want
+    assert every(tasks, -1.0, Silent()) == [None] * len(tasks)
+
+
+def test_looks_are_remembered_by_version_and_a_damaged_file_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "looks.parquet"
+    cache = DetailMemory(path)
+    cache.add("net", "x", "a", -1.25)
+    cache.save()
+    assert DetailMemory(path).get("net", "a", "x") == DetailMemory(path).get("net", "x", "a") == -1.25
+    assert DetailMemory(path).get("other net", "a", "x") is None
+    monkeypatch.setattr("leakscan.decide.persons.remembered.VERSION", "look-next")
+    assert DetailMemory(path).get("net", "a", "x") is None
+    path.write_bytes(b"no parquet")
+    assert DetailMemory(path).get("net", "a", "x") is None

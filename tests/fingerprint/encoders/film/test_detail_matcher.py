@@ -1,0 +1,82 @@
+"""The second look that ships: what it promises of pairs, and of its file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from leakscan.decide.calibration.file import FILE as CALIBRATION
+from leakscan.decide.calibration.file import read_calibration
+from leakscan.errors import ModelError
+from leakscan.fingerprint.encoders.film.detail_matcher import (
+    FILE,
+    FilmDetailMatcher,
+    load_detail_matcher,
+    save_detail_matcher,
+)
+from leakscan.fingerprint.encoders.film.detail_net import DetailNet
+from leakscan.fingerprint.encoders.registry import card_for
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("look") / FILE
+    save_detail_matcher([DetailNet().eval(), DetailNet().eval()], path)
+    return path
+
+
+def films(n: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    return (
+        np.random.default_rng(seed)
+        .integers(0, 256, (n, FilmDetailMatcher.side, FilmDetailMatcher.side))
+        .astype(np.uint8)
+    )
+
+
+def test_the_shipped_look_is_the_one_its_calibration_was_fitted_with() -> None:
+    entry = card_for("chest_radiograph")
+    assert entry is not None
+    card, folder = entry
+    look = load_detail_matcher(folder)
+    fitted = read_calibration(folder / CALIBRATION, [card.encoder])
+    assert look is not None and fitted.looks
+    assert look.digest == fitted.look
+    assert fitted.missed(1e-4)[0] < fitted.missed(1e-4, reach=0.0)[0] - 0.03
+
+
+def test_a_pair_has_one_finding_whichever_way_round_and_beside_whatever_others(made: Path) -> None:
+    look = FilmDetailMatcher(made)
+    details = look.describe(films(6))
+    found = look.compare(details[:3], details[3:])
+    np.testing.assert_allclose(look.compare(details[3:], details[:3]), found, atol=1e-4)
+    np.testing.assert_allclose(look.compare(details[1:2], details[4:5]), found[1:2], atol=1e-4)
+    assert look.compare(details[:0], details[:0]).shape == (0,)
+
+
+def test_an_encoder_without_a_look_has_none(tmp_path: Path) -> None:
+    assert load_detail_matcher(tmp_path) is None
+
+
+def test_a_damaged_or_altered_look_is_refused(made: Path, tmp_path: Path) -> None:
+    bad = tmp_path / FILE
+    bad.write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match="cannot be read"):
+        FilmDetailMatcher(bad)
+    bad.write_bytes(made.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="cannot be read"):
+        FilmDetailMatcher(bad)
+    with safe_open(made, "pt") as f:
+        about = json.loads(f.metadata()["leakscan"])
+        tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    about["probe"] += 1.0
+    bad.write_bytes(save(tensors, {"leakscan": json.dumps(about)}))
+    with pytest.raises(ModelError, match="does not compute here"):
+        FilmDetailMatcher(bad)

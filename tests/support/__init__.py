@@ -1,0 +1,1 @@
+"""What several tests make: pictures, rows, encoders and DICOM files, all small and drawn here."""
