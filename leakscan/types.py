@@ -104,21 +104,6 @@ class DecodedImage:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class DecodeOptions:
-    """Limits and choices for reading files.
-
-    Attributes:
-        max_pixels: images with more pixels or voxels than this are refused unread.
-        frames: ``first`` or ``all`` frames of 4D and multi-frame files.
-        labels: whether label maps are images (otherwise they are ``ignored``).
-    """
-
-    max_pixels: int = 512_000_000
-    frames: Literal["first", "all"] = "all"
-    labels: bool = False
-
-
 class Progress(Protocol):
     """How the core says how far it is; it never prints.
 
@@ -172,3 +157,7 @@ class Engine(Protocol):
     workers: int
 
     def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]: ...
+
+
+# Until the last caller has moved: DecodeOptions is a section of the settings.
+from leakscan.settings import DecodeOptions as DecodeOptions  # noqa: E402

@@ -1,0 +1,108 @@
+"""Everything that one run holds, in one noun that is handed down through the rooms.
+
+The rooms below name :class:`RunContext` in annotations only. They read from it; it is made here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from leakscan.engines.local import LocalEngine
+from leakscan.run.memory import PairMemory
+from leakscan.run.models import Models, load_models
+from leakscan.run.places import make_cache
+from leakscan.settings import Settings
+from leakscan.sources.identity import IdentityKey
+from leakscan.types import Engine, Progress, Silent
+
+
+class TimeBudget:
+    """The wall time that copy checks and detail matches may take together.
+
+    Args:
+        seconds: How much there is; the clock starts with :meth:`start`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline: float | None = None
+
+    def start(self) -> None:
+        """Starts the clock, unless it runs already."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain, never below 0."""
+        if self._deadline is None:
+            return self._seconds
+        return max(0.0, self._deadline - time.monotonic())
+
+
+@dataclass
+class Timings:
+    """Where the time of a run went, in seconds.
+
+    Attributes:
+        began: The reading of the monotonic clock at the start of the run.
+        scan: Finding files and reading headers.
+        prepare: Waiting for workers that decode and hash.
+        encode: Computing fingerprints.
+        images_read: Images that were decoded in this run; the others came from a store.
+    """
+
+    began: float = field(default_factory=time.monotonic)
+    scan: float = 0.0
+    prepare: float = 0.0
+    encode: float = 0.0
+    images_read: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What one run holds, from its first file to its report.
+
+    Attributes:
+        settings: What the user chose.
+        engine: What runs a function over items.
+        models: The encoders, and what belongs to them.
+        memory: What earlier runs saw of pairs; every new finding is written to it at once.
+        progress: Receives how far the run is.
+        budget: The wall time for copy checks and detail matches.
+        timings: Where the time went so far.
+    """
+
+    settings: Settings
+    engine: Engine
+    models: Models
+    memory: PairMemory
+    progress: Progress
+    budget: TimeBudget
+    timings: Timings
+
+    @classmethod
+    def open(cls, settings: Settings, progress: Progress | None = None) -> RunContext:
+        """Loads the models and builds the engine. Nothing is written before it is needed.
+
+        Raises:
+            ModelError: An encoder or a calibration is damaged, or does not belong here.
+        """
+        timings = Timings()
+        return cls(
+            settings=settings,
+            engine=LocalEngine(settings.limits.workers),
+            models=load_models(settings.reading.encoder, settings.deciding.calibration),
+            memory=PairMemory(settings.limits.cache / "pairs.sqlite3"),
+            progress=progress or Silent(),
+            budget=TimeBudget(settings.limits.check_seconds),
+            timings=timings,
+        )
+
+    @cached_property
+    def key(self) -> IdentityKey:
+        """The project's identity key, made with the cache folder at first use."""
+        make_cache(self.settings.limits.cache)
+        return IdentityKey(self.settings.privacy.key or self.settings.limits.cache / "identity.key")

@@ -1,0 +1,239 @@
+"""Everything a user can choose about a run, as one frozen tree. Every default stands here, once.
+
+The command line, ``leakscan.toml`` and Python callers all make the same :class:`Settings`. A name or a
+value that does not fit raises a :class:`~leakscan.errors.UsageError` that says which, and what is near.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from leakscan.errors import UsageError
+from leakscan.types import Kind
+
+FILE = "leakscan.toml"
+"""The name of the file that holds the settings of a project."""
+
+FailOn = Literal["same_file", "same_pixels", "same_image", "same_subject", "review", "none"]
+FAIL_ON: tuple[FailOn, ...] = get_args(FailOn)
+"""The weakest relation that fails a run; ``review`` is stricter than all, ``none`` only reports."""
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and strict about names.
+
+    Raises:
+        UsageError: A name is unknown or a value is not allowed; the message says which.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise _usage_error(error.errors()[0], type(self)) from None
+
+
+class DecodeOptions(Section):
+    """The limits and choices for reading files.
+
+    Attributes:
+        max_pixels: Images with more pixels or voxels than this are refused unread.
+        frames: Whether the first or all frames of 4D and multi-frame files are images.
+        labels: Whether label maps are images; otherwise they are ``ignored``.
+    """
+
+    max_pixels: int = Field(512_000_000, ge=1)
+    frames: Literal["first", "all"] = "all"
+    labels: bool = False
+
+
+class ReadingSettings(DecodeOptions):
+    """How sources are read and fingerprinted.
+
+    Attributes:
+        kind: What images are, where their tags leave it open.
+        encoder: The name of an encoder that goes before others of its kind.
+        subjects: How paths name subjects: ``bids``, ``chestxray14``, ``chexpert`` or ``regex:PATTERN``.
+        exclude: Patterns of relative paths to leave out.
+    """
+
+    kind: Kind | None = None
+    encoder: str | None = None
+    subjects: str | None = None
+    exclude: tuple[str, ...] = ()
+
+
+class SearchSettings(Section):
+    """How pairs are sought.
+
+    Attributes:
+        max_pairs: The most candidate pairs, and the most rows written, for two datasets.
+    """
+
+    max_pairs: int = Field(1_000_000, ge=1)
+
+
+class DecidingSettings(Section):
+    """What pairs are called, and what fails a run.
+
+    Attributes:
+        same_ids: Whether identifiers mean the same in every source, and so count as proof.
+        calibration: A file made by ``calibrate``, in place of the encoder's own.
+        fail_on: The weakest relation that makes exit code 1.
+        max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
+    """
+
+    same_ids: bool = False
+    calibration: Path | None = None
+    fail_on: FailOn = "same_subject"
+    max_unread: float = Field(0.01, ge=0, le=1)
+
+
+class PrivacySettings(Section):
+    """What identifies people in the outputs.
+
+    Attributes:
+        show_subjects: Whether declared subjects are written in clear.
+        hide_paths: Whether paths are left out of every output.
+        key: The file of the identity key; by default it lies inside the cache.
+    """
+
+    show_subjects: bool = False
+    hide_paths: bool = False
+    key: Path | None = None
+
+
+class LimitSettings(Section):
+    """What a run may use.
+
+    Attributes:
+        cache: The folder for fingerprint stores, the memory of pairs and the identity key.
+        check_seconds: The wall time for copy checks and detail matches, of all datasets together.
+        workers: Worker processes; ``None`` for one per core, 0 to work in the calling process.
+    """
+
+    cache: Path = Path(".leakscan")
+    check_seconds: float = Field(600.0, ge=0)
+    workers: int | None = Field(None, ge=0)
+
+
+class Settings(Section):
+    """All sections together.
+
+    Example:
+        >>> settings = Settings.of(same_ids=True, workers=0)
+        >>> settings.deciding.same_ids, settings.limits.workers
+        (True, 0)
+    """
+
+    reading: ReadingSettings = ReadingSettings()
+    search: SearchSettings = SearchSettings()
+    deciding: DecidingSettings = DecidingSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    limits: LimitSettings = LimitSettings()
+
+    @classmethod
+    def of(cls, **choices: Any) -> Self:
+        """Settings from plain names, whichever section each belongs to.
+
+        Args:
+            choices: For example ``same_ids=True``; what is left out has its default.
+
+        Raises:
+            UsageError: A name is unknown or a value is not allowed.
+        """
+        return cls().with_choices(choices)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The settings of a TOML file with the sections of this class.
+
+        Args:
+            path: For example ``leakscan.toml``. Paths in it are relative to its folder.
+
+        Raises:
+            UsageError: The file cannot be read, or a key or value in it does not fit.
+        """
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as e:
+            reason = e.strerror or str(e)
+            raise UsageError(f"{{path}} cannot be read: {reason}.", path=path) from e
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+            raise UsageError(f"{{path}} is no TOML file: {e}.", path=path) from e
+        try:
+            found = cls(**raw)
+        except UsageError as e:
+            raise UsageError(f"{{path}}: {e.sentence}", e.hint_sentence, path=path) from None
+        return found.with_choices(_resolved(found, raw, path.parent))
+
+    def with_choices(self, choices: Mapping[str, Any]) -> Self:
+        """These settings with some of them replaced, by plain names as in :meth:`of`.
+
+        Raises:
+            UsageError: A name is unknown or a value is not allowed.
+        """
+        homes = section_of()
+        sections: dict[str, dict[str, Any]] = {}
+        for name, value in choices.items():
+            if name not in homes:
+                raise UsageError(f"There is no setting {name!r}.", nearest(name, homes))
+            sections.setdefault(homes[name], {})[name] = value
+        changed = {
+            section: type(old := getattr(self, section))(**{**dict(old), **values})
+            for section, values in sections.items()
+        }
+        return self.model_copy(update=changed)
+
+
+def section_of() -> dict[str, str]:
+    """Every setting's plain name, and the section it stands in."""
+    return {
+        name: section
+        for section, field in Settings.model_fields.items()
+        for name in getattr(field.annotation, "model_fields", {})
+    }
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is spelt most like ``name``, or at all of them.
+
+    Example:
+        >>> nearest("max_pair", ["max_pairs", "same_ids"])
+        'Did you mean max_pairs?'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(names)}."
+
+
+def _resolved(settings: Settings, raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The paths that a file names, as seen from anywhere."""
+    found: dict[str, Any] = {}
+    for section, values in raw.items():
+        for name in values:
+            value = getattr(getattr(settings, section), name)
+            if isinstance(value, Path):
+                found[name] = folder / value.expanduser()
+    return found
+
+
+def _usage_error(error: ErrorDetails, section: type[BaseModel]) -> UsageError:
+    """What pydantic found wrong, as a sentence that names the setting."""
+    *parents, name = [str(part) for part in error["loc"] if not isinstance(part, int)] or [""]
+    for parent in parents:
+        section = getattr(section.model_fields[parent], "annotation", section) or section
+    where = ".".join([*parents, name])
+    if error["type"] == "extra_forbidden":
+        return UsageError(f"There is no setting {where!r}.", nearest(name, section.model_fields))
+    wanted = error["msg"][:1].lower() + error["msg"][1:]
+    return UsageError(f"The setting {where} cannot be {error['input']!r}: {wanted}.", setting=name)
