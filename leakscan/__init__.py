@@ -10,6 +10,7 @@ The public API is what the README uses::
 
 from __future__ import annotations
 
+import leakscan.types  # noqa: F401 - until DecodeOptions has moved
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
