@@ -10,9 +10,10 @@ The public API is what the README uses::
 
 from __future__ import annotations
 
-import leakscan.types  # noqa: F401 - until DecodeOptions has moved
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+import leakscan.types  # noqa: F401 - until DecodeOptions has moved
 
 if TYPE_CHECKING:
     from leakscan.errors import LeakscanError

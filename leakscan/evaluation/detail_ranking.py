@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.calibration.file import FILE, read_calibration
-from leakscan.decide.calibration.fit_detail import Look
+from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
@@ -29,7 +29,7 @@ MOST_ASKING = 2000
 
 def detail_match(
     system: EncoderSystem, films: Sequence[Film], engine: Engine, options: DecodeOptions, progress: Progress
-) -> tuple[Look, JointEvidence] | None:
+) -> tuple[MatchPairs, JointEvidence] | None:
     """What looks at pairs of films, and how its findings count beside the score.
 
     Args:
@@ -49,7 +49,7 @@ def detail_match(
     if matcher is None:
         return None
     calibration = read_calibration(system.folder / FILE, [system.name])
-    if calibration.joint is None or calibration.look != matcher.digest or calibration.top:
+    if calibration.joint is None or calibration.detail_digest != matcher.digest or calibration.top:
         return None
     return detail_match_of(
         [film.ref for film in films], matcher, engine, options, progress
@@ -59,7 +59,7 @@ def detail_match(
 def detail_figures(
     vectors: Vectors,
     subjects: npt.NDArray[np.int64],
-    look: Look,
+    look: MatchPairs,
     joint: JointEvidence,
     draws: Draws,
     seed: int = 0,

@@ -21,7 +21,7 @@ from leakscan.cli.output import RichProgress
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.file import FILE, read_calibration
 from leakscan.decide.calibration.fit import genuine_pairs
-from leakscan.decide.calibration.fit_detail import Look, match_impostors, strangers_below
+from leakscan.decide.calibration.fit_detail import MatchPairs, match_impostors, strangers_below
 from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.calibration.normalise import normalise
 from leakscan.decide.persons.bulk import LocationScale
@@ -47,7 +47,7 @@ _TAR_LEVELS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _DRAWS = 500
 
 
-def check(split: Split, calibration: Calibration, look: Look) -> dict[str, Any]:
+def check(split: Split, calibration: Calibration, look: MatchPairs) -> dict[str, Any]:
     """Levels and power on one set of films.
 
     Args:
@@ -82,7 +82,7 @@ def check(split: Split, calibration: Calibration, look: Look) -> dict[str, Any]:
 
 
 def stated_and_actual_with_looks(
-    split: Split, calibration: Calibration, look: Look, bulk: LocationScale
+    split: Split, calibration: Calibration, look: MatchPairs, bulk: LocationScale
 ) -> list[dict[str, Any]]:
     """A row for every level at which 30 false matches are expected; arguments of :func:`check`."""
     tail = calibration.joint_tail
@@ -115,7 +115,7 @@ def stated_and_actual_with_looks(
     return rows
 
 
-def power(split: Split, calibration: Calibration, look: Look, bulk: LocationScale) -> dict[str, Any]:
+def power(split: Split, calibration: Calibration, look: MatchPairs, bulk: LocationScale) -> dict[str, Any]:
     """True accept rate at stated false match rates by the score, and with the look; ``[value, low, high]``.
 
     ``searched`` counts a pair as found only if the search of a run reaches it (``LOOSE_FMR``) by score;
@@ -139,7 +139,7 @@ def power(split: Split, calibration: Calibration, look: Look, bulk: LocationScal
 
 
 def precision_at_1(
-    split: Split, calibration: Calibration, look: Look, bulk: LocationScale
+    split: Split, calibration: Calibration, look: MatchPairs, bulk: LocationScale
 ) -> dict[str, list[float]]:
     """How often the first of the ten nearest films is right; ``[value, low, high]``.
 
@@ -165,7 +165,7 @@ def main() -> None:
     encoder, folder, arguments = measured_encoder(__doc__)
     calibration = read_calibration(folder / FILE, [encoder.card.encoder])
     matcher = load_detail_matcher(folder)
-    if not calibration.looks or matcher is None:
+    if not calibration.matches_details or matcher is None:
         raise ModelError(f"{folder} has no second look: nothing to measure.")
     splits = load_splits(encoder, arguments.data)
     progress = RichProgress(Console(stderr=True), True)

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration.calibration import Calibration, DetailShift
+from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.copies.copy_check import PixelPair
 from leakscan.decide.pairs import HASH_RADIUS
-from leakscan.decide.persons.detail_matches import choices, due, strangers
+from leakscan.decide.persons.detail_matches import FilmSide, PicturePairs, choices, due, strangers
 from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
 from leakscan.decide.persons.scores import Scored, score_persons
 from leakscan.decide.persons.tests import PersonTest, decide_persons
-from leakscan.match.candidates import Side, find_candidates
+from leakscan.decide.table import PairTable
+from leakscan.match.candidates import find_candidates
+from leakscan.match.pictures import Side
 from leakscan.research.film_splits import Split
 from leakscan.types import DecodeOptions, Engine, ImageRef, Silent
 
@@ -127,7 +129,9 @@ class RememberedMatches:
         """What is found of pairs of films, ``None`` where they cannot be compared."""
         keys = [(min(pair), max(pair)) for pair in films]
         fresh = [key for key in dict.fromkeys(keys) if key not in self._known]
-        tasks = [PixelPair(str(i), str(j), self._refs[i], self._refs[j], 2) for i, j in fresh]
+        tasks = [
+            PixelPair(key_a=str(i), key_b=str(j), a=self._refs[i], b=self._refs[j], ndim=2) for i, j in fresh
+        ]
         self._known |= dict(zip(fresh, self._look(tasks, np.inf, Silent()), strict=True))
         return [self._known[key] for key in keys]
 
@@ -153,36 +157,33 @@ def decide(
         looks: gives pairs their second look, where the calibration has one; ``None`` leaves it out.
     """
     _, codes = np.unique(split.subjects, return_inverse=True)
-    a, b = _side(split, merge.a, calibration.encoder), _side(split, merge.b, calibration.encoder)
-    found = find_candidates(a, b, {calibration.encoder: loose}, HASH_RADIUS, _MAX_PAIRS)
-    scored = score_persons(
-        a,
-        b,
-        new_names(codes[merge.a], "a", seed) if declared else [None] * len(a),
-        new_names(codes[merge.b], "b", seed + 1) if declared else [None] * len(b),
-        np.stack([found.a, found.b], axis=1),
-        np.zeros(len(found.a), np.bool_),
-        {calibration.encoder: calibration},
+    encoder = calibration.encoder
+    a = _side(split, merge.a, encoder, new_names(codes[merge.a], "a", seed) if declared else None)
+    b = _side(split, merge.b, encoder, new_names(codes[merge.b], "b", seed + 1) if declared else None)
+    found = find_candidates(a, b, {encoder: loose}, HASH_RADIUS, _MAX_PAIRS)
+    no = np.zeros(len(found.a), np.bool_)
+    table = PairTable(
+        a=found.a,
+        b=found.b,
+        score=found.score,
+        bits=found.bits,
+        equal=no,
+        declared=no,
+        to_check=np.arange(len(found.a)),
     )
-    films = np.stack([merge.a[found.a], merge.b[found.b]], axis=1)
-    seen: dict[int, float] = {}
+    scored = score_persons(a, b, table, {encoder: calibration})
     if looks is not None:
-        at = due(scored, lambda position: (str(films[position, 0]), str(films[position, 1])))
-        findings = looks([(int(i), int(j)) for i, j in films[at]])
-        shift = _shift(scored[0], a, b, merge, looks)
-        pictures = zip(found.a[at].tolist(), found.b[at].tolist(), strict=True)
-        more = shift.of(choices(scored[0], [((0, i), (1, j)) for i, j in pictures])).tolist()
-        seen = {p: f - m for p, f, m in zip(at, findings, more, strict=True) if f is not None}
-    evidence, tests = decide_persons(scored, seen, len(films))
-    true = codes[films]
-    waiting = np.flatnonzero(evidence.review)
-    ranked = waiting[np.lexsort((-evidence.score[waiting], evidence.p_value[waiting]))]
+        _match(scored[0], table, a, b, merge, looks)
+    tests = decide_persons(scored, table)
+    true = codes[np.stack([merge.a[found.a], merge.b[found.b]], axis=1)]
+    waiting = np.flatnonzero(table.person_review)
+    ranked = waiting[np.lexsort((-table.person_score[waiting], table.p_value[waiting]))]
     strangers = waiting[true[waiting, 0] != true[waiting, 1]]
     return Outcome(
-        np.unique(true[evidence.leak], axis=0),
+        np.unique(true[table.person_leak], axis=0),
         np.unique(true[ranked[:FIRST]], axis=0),
         np.unique(true[ranked], axis=0),
-        {q: np.unique(true[evidence.q_value <= q], axis=0) for q in LEVELS},
+        {q: np.unique(true[table.q_value <= q], axis=0) for q in LEVELS},
         len(np.unique(true[strangers], axis=0)) if declared else len(strangers),
         merge.leaked,
         (len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
@@ -190,24 +191,37 @@ def decide(
     )
 
 
-def _shift(one: Scored, a: Side, b: Side, merge: Merge, looks: Looks) -> DetailShift:
-    """What a run takes off all findings."""
+def _match(one: Scored, table: PairTable, a: Side, b: Side, merge: Merge, looks: Looks) -> None:
+    """Fills in the detail matches, as a run does."""
     rows = merge.a, merge.b
-    pairs = strangers(one, a, b, lambda at: str(rows[at[0]][at[1]]))
-    found = looks([(int(rows[m][i]), int(rows[n][j])) for (m, i), (n, j) in pairs])
-    return one.calibration.detail_shift([np.nan if f is None else f for f in found], choices(one, pairs))
+    ends = [
+        FilmSide(side, own.astype(str).tolist(), np.ones(len(own), np.bool_))
+        for side, own in zip((a, b), rows, strict=True)
+    ]
+
+    def found(pairs: PicturePairs) -> npt.NDArray[np.float64]:
+        first, second = rows[pairs.left][pairs.first], rows[pairs.right][pairs.second]
+        matches = looks(list(zip(first.tolist(), second.tolist(), strict=True)))
+        return np.array([np.nan if m is None else m for m in matches], np.float64)
+
+    others = strangers(one, *ends)
+    shift = one.calibration.detail_shift(found(others), choices(one, others))
+    at = due(one, table, *ends)
+    candidates = PicturePairs(0, 1, table.a[at], table.b[at])
+    table.detail[at] = found(candidates) - shift.of(choices(one, candidates))
 
 
-def _side(split: Split, rows: Ints, encoder: str) -> Side:
-    """Distinct pictures in memory; their looks are random, so that only fingerprints find pairs."""
+def _side(split: Split, rows: Ints, encoder: str, names: list[str] | None) -> Side:
+    """Distinct pictures in memory; their hashes are random, so that only fingerprints find pairs."""
     n = len(rows)
-    looks = np.random.default_rng(len(split.subjects)).integers(0, 2**63, (len(split.subjects), 8))
+    hashes = np.random.default_rng(len(split.subjects)).integers(0, 2**63, (len(split.subjects), 8))
     return Side(
-        np.arange(n),
-        tuple((i,) for i in range(n)),
-        rows.astype(np.str_),
-        looks[rows].astype(np.uint64),
-        np.full(n, 2),
-        np.full(n, encoder),
-        {encoder: split.prints[rows]},
+        image_rows=np.arange(n),
+        starts=np.arange(n + 1),
+        subjects=tuple(names or [None] * n),
+        pixel_hash=rows.astype(np.str_),
+        phash=hashes[rows].astype(np.uint64),
+        ndim=np.full(n, 2),
+        encoder=np.full(n, encoder),
+        fingerprints={encoder: split.prints[rows]},
     )

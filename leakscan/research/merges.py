@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration, against_cohort, score_at
 from leakscan.decide.calibration.file import FILE, read_calibration
-from leakscan.decide.calibration.fit import choose_cohort, fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, choose_cohort, fit_calibration
 from leakscan.decide.calibration.impostors import ImpostorSample, impostor_pairs
 from leakscan.decide.calibration.normalise import TOP
 from leakscan.decide.persons.tests import LOOSE_FMR
@@ -89,7 +89,7 @@ def measure(
     def outcomes(
         share: float, count: int, known: Calibration, declared: bool = False, looked: bool = True
     ) -> list[Outcome]:
-        how = looks if looked and known.looks else None
+        how = looks if looked and known.matches_details else None
         return [
             decide(test, deal(codes, share, seed), known, loose, declared, seed, how) for seed in range(count)
         ]
@@ -131,12 +131,9 @@ def _normalised(encoder: str, cohort: npt.NDArray[np.float32], calibration: Spli
     return fit_calibration(
         encoder,
         "NIH ChestX-ray14, calibration split",
-        choose_cohort(cohort, np.arange(len(cohort)).astype(np.str_)),
-        TOP,
-        calibration.prints,
-        calibration.subjects,
-        val.prints,
-        val.subjects,
+        Cohort(choose_cohort(cohort, np.arange(len(cohort)).astype(np.str_)), TOP),
+        LabelledPrints(calibration.prints, calibration.subjects),
+        LabelledPrints(val.prints, val.subjects),
     )
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     given = parser.parse_args()
     progress = RichProgress(Console(stderr=True), True)
     fitted = recalibrate(given.data, given.output, given.look, given.workers, progress)
-    print(json.dumps({"encoder": fitted.encoder, "look": fitted.look, **about(fitted)}, indent=1))
+    print(json.dumps({"encoder": fitted.encoder, "look": fitted.detail_digest, **about(fitted)}, indent=1))
 
 
 if __name__ == "__main__":

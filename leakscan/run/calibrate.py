@@ -12,13 +12,13 @@ import numpy as np
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import is_calibration, write_calibration
-from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.decide.columns import Columns
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.fingerprint.pipeline import Timings
-from leakscan.match.candidates import distinct_pictures
+from leakscan.match.pictures import distinct_pictures
 from leakscan.report.calibration_plots import calibration_plots, require_matplotlib
 from leakscan.run.compare import RunOptions, load_datasets, open_all
 from leakscan.run.models import load_models
@@ -74,7 +74,7 @@ def calibrate(
     (dataset,) = load_datasets(opened, models.encoders, options, engine, progress, Timings())
     side = distinct_pictures(dataset.rows)
     columns = Columns(dataset, side)
-    names = columns.subjects()
+    names = side.subjects
     labelled = np.array([subject is not None for subject in names])
     if not labelled.any():
         raise UsageError(
@@ -93,15 +93,18 @@ def calibrate(
     at = np.flatnonzero(labelled & (side.encoder == encoder))
     subjects = np.array([str(names[i]) for i in at.tolist()])
     before = known[encoder]
-    look, matcher = None, models.looks.get(encoder)
-    pixels = [columns.pixels(int(row)) for row in side.rows[at]]
+    look, matcher = None, models.matchers.get(encoder)
+    pixels = [columns.pixels(picture) for picture in at.tolist()]
     if matcher is not None and any(where is not None for where in pixels):
         look = detail_match_of(pixels, matcher, engine, options.decode, progress)
     fitted = fit_calibration(
-        encoder, name, before.cohort, before.top, side.prints(encoder, at), subjects, look=look
+        encoder,
+        name,
+        Cohort(before.cohort, before.top),
+        LabelledPrints(side.prints(encoder, at), subjects, look),
     )
-    if fitted.looks and matcher is not None:
-        fitted = replace(fitted, look=matcher.digest)
+    if fitted.matches_details and matcher is not None:
+        fitted = replace(fitted, detail_digest=matcher.digest)
     write_calibration(fitted, Path(output))
     if plots is not None:
         progress.start("Drawing", None)
@@ -114,7 +117,7 @@ def calibrate(
         "impostor_pairs": fitted.tail.n_pairs,
         "genuine_pairs": len(fitted.genuine.score),
         "smallest_p_value": fitted.tail.floor,
-        "second_look": fitted.looks,
+        "second_look": fitted.matches_details,
         "levels": held_against(before, fitted),
         "file": str(output),
     }

@@ -11,10 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan import tables
-from leakscan.decide.copies.remembered import CopyMemory
+from leakscan.decide.found import FOUND
 from leakscan.decide.groups import Link, link_subjects
-from leakscan.decide.pairs import Comparison, DecideOptions, compare_all
-from leakscan.decide.persons.remembered import DetailMemory
+from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import UsageError
 from leakscan.fingerprint.encoders.encoder import Encoder
@@ -27,10 +26,15 @@ from leakscan.fingerprint.pipeline import (
 )
 from leakscan.fingerprint.prepare import PrepareOptions
 from leakscan.fingerprint.store import Store, StoreInfo, is_store
+from leakscan.report.sentences import with_evidence
 from leakscan.report.summary import Outcome, Policy, summarise
 from leakscan.report.writer import write_run
+from leakscan.run.context import RunContext, TimeBudget
+from leakscan.run.context import Timings as RunTimings
+from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_models
 from leakscan.run.places import cache_name, check_apart, check_output, dataset_names, make_cache
+from leakscan.settings import Settings
 from leakscan.sources.identity import IdentityKey
 from leakscan.sources.open import open_source
 from leakscan.sources.subject_rules import SubjectRule
@@ -166,17 +170,26 @@ def decide_and_report(
         nearest_of_all: see ``DecideOptions``.
     """
     cards, calibrations = models.cards, models.calibrations
-    decide = DecideOptions(
-        options.same_ids, options.max_pairs, options.verify_seconds, options.decode, nearest_of_all
-    )
     make_cache(options.cache)
-    verdicts = CopyMemory(options.cache / "verdicts.parquet")
-    looks = DetailMemory(options.cache / "looks.parquet")
-    comparisons = compare_all(
-        datasets, cards, calibrations, decide, verdicts, engine, progress, looks, models.folds, models.looks
+    settings = Settings.of(
+        same_ids=options.same_ids,
+        max_pairs=options.max_pairs,
+        check_seconds=options.verify_seconds,
+        max_pixels=options.decode.max_pixels,
+        frames=options.decode.frames,
+        labels=options.decode.labels,
     )
-    verdicts.save()
-    looks.save()
+    context = RunContext(
+        settings=settings,
+        engine=engine,
+        models=models,
+        memory=PairMemory(options.cache / "pairs.sqlite3"),
+        progress=progress,
+        budget=TimeBudget(options.verify_seconds),
+        timings=RunTimings(),
+    )
+    comparisons = decide_pairs(datasets, context, nearest_of_all)
+    context.memory.save()
     outcome = _outcome(datasets, comparisons, options)
     policy = Policy(options.fail_on, options.max_unread, options.show_subjects)
     summary = summarise(outcome, cards, calibrations, policy, timings, time.monotonic() - began)
@@ -280,7 +293,8 @@ def _score_of(row: Mapping[str, Any]) -> float:
 
 
 def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], options: RunOptions) -> Outcome:
-    pairs = [row for comparison in comparisons for row in comparison.pairs]
+    found = with_evidence(pa.concat_tables([FOUND.empty_table(), *(c.pairs for c in comparisons)]))
+    pairs = found.to_pylist()
     images = pa.concat_tables(
         [d.rows.add_column(0, "dataset", pa.array([d.name] * len(d.rows), pa.string())) for d in datasets]
     )
@@ -300,7 +314,7 @@ def _outcome(datasets: Sequence[Dataset], comparisons: Sequence[Comparison], opt
     outcome = Outcome(
         images.select(tables.IMAGES.names).cast(tables.IMAGES),
         images.select(tables.FINGERPRINTS.names).cast(tables.FINGERPRINTS),
-        tables.from_rows(pairs, tables.PAIRS),
+        found,
         tables.from_rows(subjects, tables.SUBJECTS),
         tuple(comparisons),
     )
