@@ -25,7 +25,8 @@ def demo_command(
     subjects are not compared by fingerprint; that relation is planted by PatientID and found with
     --same-ids.
     """
-    from leakscan.run.compare import RunOptions, compare
+    from leakscan.run.compare import compare
+    from leakscan.settings import Settings
     from leakscan.synthetic.demo_data import draw_demo
 
     out = Output(as_json)
@@ -37,7 +38,7 @@ def demo_command(
             output / "data" / "hospital_b",
             output=output / "run",
             overwrite=True,
-            options=RunOptions(cache=output / "cache", same_ids=True, kind="other_2d"),
+            settings=Settings.of(cache=output / "cache", same_ids=True, kind="other_2d"),
             progress=progress,
         )
     found = {(p["path_a"], p["path_b"]): p for p in result.pairs.to_pylist() if p["decision"] == "leak"}

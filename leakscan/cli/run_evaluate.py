@@ -64,7 +64,7 @@ def evaluate_command(
         encoders=tuple(encoder or ()),
         baselines=baselines,
         looks=looks,
-        decode=DecodeOptions(max_pixels),
+        decode=DecodeOptions(max_pixels=max_pixels),
         workers=workers,
     )
     with out.progress() as progress:

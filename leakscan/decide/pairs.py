@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import Candidates, distinct_pictures, find_candidates, nearest_pictures
 from leakscan.types import DecodeOptions, Engine, Progress
+
+if TYPE_CHECKING:
+    from leakscan.run.context import RunContext
 
 HASH_RADIUS = 8
 """Pairs whose perceptual hashes differ in at most this many of 63 bits get one too."""
@@ -277,3 +280,29 @@ def _verify(
                 found[number][position] = verification
                 verdicts.add(*names, verification)
     return found
+
+
+def decide_pairs(
+    datasets: Sequence[Dataset], context: RunContext, nearest_of_all: bool = False
+) -> list[Comparison]:
+    """Stands in until the decide branch is merged."""
+    settings, models = context.settings, context.models
+    options = DecideOptions(
+        settings.deciding.same_ids,
+        settings.search.max_pairs,
+        settings.limits.check_seconds,
+        settings.reading,
+        nearest_of_all,
+    )
+    return compare_all(
+        datasets,
+        models.cards,
+        models.calibrations,
+        options,
+        CopyMemory(None),
+        context.engine,
+        context.progress,
+        DetailMemory(None),
+        models.folds,
+        models.matchers,
+    )

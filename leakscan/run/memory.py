@@ -26,7 +26,9 @@ class PairMemory:
         """Writes findings at once."""
         raise NotImplementedError
 
-    def detail_matches(self, matcher: str, pairs: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], float]:
+    def detail_matches(
+        self, matcher: str, pairs: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], float]:
         """What a detail match found of some pairs of pictures."""
         raise NotImplementedError
 

@@ -24,13 +24,13 @@ class Models:
     """Encoders and what belongs to them.
 
     Attributes:
-        encoders: by the kind of image that they serve.
-        looks: the second looks at films, by encoder (``name@digest``).
-        calibrations: by encoder.
+        encoders: The encoders, by the kind of image that they serve.
+        matchers: The detail matchers of films, by encoder (``name@digest``).
+        calibrations: The calibrations, by encoder.
     """
 
     encoders: Mapping[Kind, Encoder]
-    looks: Mapping[str, FilmDetailMatcher]
+    matchers: Mapping[str, FilmDetailMatcher]
     calibrations: Mapping[str, Calibration]
 
     @property
@@ -46,20 +46,20 @@ class Models:
 
 
 def load_models(preferred: str | None, own: Path | None) -> Models:
-    """The encoder of every kind that has one, with its second look and calibration.
+    """The encoder of every kind that has one, with its detail matcher and calibration.
 
     Args:
-        preferred: name of an encoder that goes before others of its kind.
-        own: a user's calibration, which must belong to one of the encoders.
+        preferred: The name of an encoder that goes before others of its kind.
+        own: A user's calibration, which must belong to one of the encoders.
 
     Raises:
-        ModelError: one is damaged, a calibration was made with another second look, or the user's file
-            belongs to none of the encoders.
+        ModelError: A file is damaged, a calibration was made with another detail matcher, or the user's
+            file belongs to none of the encoders.
     """
     encoders = load_encoders(preferred)
-    looks = {encoder.card.encoder: load_detail_matcher(encoder.folder) for encoder in encoders.values()}
-    there = {name: look for name, look in looks.items() if look is not None}
-    return Models(encoders, there, _calibrations(encoders, own, there))
+    found = {encoder.card.encoder: load_detail_matcher(encoder.folder) for encoder in encoders.values()}
+    matchers = {name: matcher for name, matcher in found.items() if matcher is not None}
+    return Models(encoders, matchers, _calibrations(encoders, own, matchers))
 
 
 def load_encoders(preferred: str | None) -> dict[Kind, Encoder]:
@@ -73,7 +73,7 @@ def load_encoders(preferred: str | None) -> dict[Kind, Encoder]:
 
 
 def _calibrations(
-    encoders: Mapping[Kind, Encoder], own: Path | None, looks: Mapping[str, FilmDetailMatcher]
+    encoders: Mapping[Kind, Encoder], own: Path | None, matchers: Mapping[str, FilmDetailMatcher]
 ) -> dict[str, Calibration]:
     found = {}
     for encoder in encoders.values():
@@ -84,11 +84,12 @@ def _calibrations(
         calibration = read_calibration(own, [encoder.card.encoder for encoder in encoders.values()])
         found[calibration.encoder] = calibration
     for name, calibration in found.items():
-        have = looks[name].digest if name in looks else "none"
+        have = matchers[name].digest if name in matchers else "none"
         if calibration.looks and calibration.look != have:
             raise ModelError(
-                f"The calibration from {calibration.source} was made with the second look "
+                f"The calibration from {calibration.source} was made with the detail match "
                 f"{calibration.look or 'of an earlier leakscan'}, but {name} comes with {have}.",
-                "Calibrate again with leakscan calibrate, or add the model again.",
+                "Calibrate again, or add the model again.",
+                code="calibration_of_another_detail",
             )
     return found

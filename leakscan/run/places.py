@@ -10,21 +10,22 @@ from blake3 import blake3
 
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.store import is_store
-from leakscan.writable import check_writable
 
 
 def dataset_names(specs: Sequence[str]) -> list[str]:
     """Short names for sources, told apart by as much of their paths as it takes, else by a number.
 
     Raises:
-        UsageError: the same source is given twice.
+        UsageError: The same source is given twice.
     """
     resolved = [_resolved(spec) for spec in specs]
     for i, one in enumerate(resolved):
         if one in resolved[:i]:
             raise UsageError(
-                f"{specs[i]} is given twice; comparing a dataset with itself finds every image.",
-                "Leaks inside one dataset: leakscan audit A.",
+                "{path} is given twice; comparing a dataset with itself finds every image.",
+                "For leaks inside one dataset, call leakscan.audit.",
+                code="source_twice",
+                path=specs[i],
             )
     names: list[str] = []
     parts = [_parts(text) for text in resolved]
@@ -41,7 +42,7 @@ def check_apart(specs: Sequence[str], exclude: Sequence[str]) -> None:
     """Refuses a folder inside another, unless something is left out: its images would be found in both.
 
     Raises:
-        UsageError: one lies inside another.
+        UsageError: One lies inside another.
     """
     images = (spec for spec in specs if Path(spec).expanduser().is_dir() and not is_store(Path(spec)))
     folders = [Path(_resolved(spec)) for spec in images]
@@ -49,8 +50,12 @@ def check_apart(specs: Sequence[str], exclude: Sequence[str]) -> None:
         outer = next((folder for folder in folders if folder in inner.parents), None)
         if outer is not None and not exclude:
             raise UsageError(
-                f"{inner} lies inside {outer}: every image of it would be found in both.",
-                f"Leave it out of the other with --exclude '{inner.relative_to(outer).as_posix()}/**'.",
+                "{path} lies inside {outer}: every image of it would be found in both.",
+                "Leave it out of the other with the setting exclude='{inner}/**'.",
+                code="source_inside_source",
+                path=inner,
+                outer=outer,
+                inner=inner.relative_to(outer),
             )
 
 
@@ -65,7 +70,7 @@ def make_cache(folder: Path) -> None:
     """Makes the cache folder, readable by its owner only and ignored by git.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: It cannot be made.
     """
     try:
         if not folder.is_dir():
@@ -73,29 +78,11 @@ def make_cache(folder: Path) -> None:
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as e:
         raise OutputError(
-            f"The cache folder {folder} cannot be made: {e.strerror or e}.", "Choose another with --cache."
+            f"The cache folder {{path}} cannot be made: {e.strerror or e}.",
+            "Choose another with the setting cache.",
+            code="cache_unwritable",
+            path=folder,
         ) from e
-
-
-def check_output(folder: Path, overwrite: bool) -> Path:
-    """Refuses a run folder that cannot be written, before any work is done. Touches nothing.
-
-    Raises:
-        OutputError: it exists and may not be overwritten, holds files that are no run's, or lies where
-            nothing may be written.
-    """
-    check_writable(folder)
-    if not folder.exists():
-        return folder
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is a file, not a folder.", "Choose another -o.")
-    if not any(folder.iterdir()):
-        return folder
-    if not overwrite:
-        raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
-    if not (folder / "summary.json").is_file():
-        raise OutputError(f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o.")
-    return folder
 
 
 def _parts(resolved: str) -> list[str]:

@@ -87,10 +87,10 @@ class Collector:
                 return
             first = self._reached.get((info.st_dev, info.st_ino)) if info.st_ino else None
             if first is not None:
-                again = (
-                    "It is listed more than once." if first == name else f"It is the same file as {first}."
-                )
-                yield self.problem(name, "ignored", again)
+                if first == name:
+                    yield self.problem(name, "ignored", "It is listed more than once.")
+                else:
+                    yield self.problem(name, "ignored", "It is the same file as {path}.", first)
                 return
             self._reached[info.st_dev, info.st_ino] = name
             format = recognise(path) if info.st_size else ""
@@ -105,9 +105,17 @@ class Collector:
         except OSError as error:
             yield self.problem(name, "unreadable", f"It cannot be read: {reason(error)}.")
 
-    def problem(self, name: str, status: Status, error: str) -> ImageRef:
-        """The row of something that is no usable image."""
-        return ImageRef(self._identity(name, 0), name, "", (), status=status, error=error)
+    def problem(self, name: str, status: Status, error: str, error_path: str = "") -> ImageRef:
+        """The row of something that is no usable image; ``{path}`` in ``error`` is another file's."""
+        return ImageRef(
+            image_id=self._identity(name, 0),
+            path=name,
+            format="",
+            files=(),
+            status=status,
+            error=error,
+            error_path=error_path,
+        )
 
     def finish(self) -> Iterator[ImageRef]:
         """The DICOM images, put together from all headers seen."""

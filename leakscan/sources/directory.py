@@ -25,6 +25,7 @@ class _Entry:
     what: Literal["file", "problem"] = "file"
     status: Status = "ok"
     error: str = ""
+    error_path: str = ""
 
 
 class DirectorySource:
@@ -87,7 +88,7 @@ class DirectorySource:
             progress.advance()
             name = self._name(entry.path)
             if entry.what == "problem":
-                yield collector.problem(name, entry.status, entry.error)
+                yield collector.problem(name, entry.status, entry.error, entry.error_path)
             else:
                 subject = self._subjects.subject(name) if self._subjects else ""
                 yield from collector.add(entry.path, name, Tags(subject=subject))
@@ -160,7 +161,7 @@ class DirectorySource:
             elif link.is_relative_to(known):
                 yield _problem(link, "unsupported", "It is a link to a folder that holds it: a loop.")
             else:
-                yield _problem(link, "ignored", f"It is the same folder as {self._name(known)}.")
+                yield _problem(link, "ignored", "It is the same folder as {path}.", self._name(known))
         elif not _is_second_half(link):
             yield _Entry(link)
 
@@ -170,8 +171,8 @@ class DirectorySource:
         return self._excluded is None or not self._excluded.match(self._name(path))
 
 
-def _problem(path: Path, status: Status, error: str) -> _Entry:
-    return _Entry(path, "problem", status, error)
+def _problem(path: Path, status: Status, error: str, error_path: str = "") -> _Entry:
+    return _Entry(path, "problem", status, error, error_path)
 
 
 def _is_second_half(path: Path) -> bool:
