@@ -66,10 +66,10 @@ STORE = table_schema(
     [
         *((name, kind) for name, kind in _IMAGE_FIELDS if name != "dataset"),
         *_FINGERPRINT_FIELDS,
-        ("error_path", pa.string()),  # what ``{path}`` in ``error`` stands for
         ("signature", pa.string()),
         ("prepared_with", pa.string()),
         ("preview", pa.binary()),
+        ("error_path", pa.string()),  # what ``{path}`` in ``error`` stands for
     ],
 )
 PAIRS = table_schema(

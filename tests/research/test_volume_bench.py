@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from leakscan import RunOptions, compare
+from leakscan import Settings, compare
 from leakscan.errors import UsageError
 from leakscan.evaluation.measured_run import MeasuredRun
 from leakscan.research import volume_bench as bench
@@ -32,8 +32,8 @@ def test_one_copy_of_every_kind_is_found_and_no_stranger(
     """Without an encoder: hashes alone must propose them, however turned."""
 
     def run(sources: list[Path], run_dir: Path, cache: Path) -> MeasuredRun:
-        options = RunOptions(kind="other_3d", cache=cache, workers=0)
-        return MeasuredRun(1.0, 1.0, compare(*sources, output=run_dir, options=options).summary)
+        settings = Settings.of(kind="other_3d", cache=cache, workers=0)
+        return MeasuredRun(1.0, 1.0, compare(*sources, output=run_dir, settings=settings).summary)
 
     monkeypatch.setattr(bench, "run_compare", run)
     work = tmp_path / "bench"
