@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from leakscan import tables
 from leakscan.errors import OutputError, StoreError
+from leakscan.sources.spec import STORE_FILE
 
 FORMAT = 1
 
@@ -38,7 +39,7 @@ class StoreInfo:
 
 def is_store(path: Path) -> bool:
     """Whether a path is a fingerprint store."""
-    return (path / "store.json").is_file()
+    return (path / STORE_FILE).is_file()
 
 
 class Store:
@@ -56,7 +57,7 @@ class Store:
             StoreError: there is none, or it is damaged.
         """
         try:
-            raw = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+            raw = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
             if raw["format"] != FORMAT:
                 raise StoreError(
                     f"The store {folder} has format {raw['format']}; this leakscan reads format {FORMAT}."
@@ -90,11 +91,11 @@ class Store:
             )
         try:
             (folder / "shards").mkdir(parents=True, exist_ok=True)
-            part = folder / "store.json.part"
+            part = folder / f"{STORE_FILE}.part"
             part.write_text(
                 json.dumps({"format": FORMAT, **info.__dict__}, indent=1) + "\n", encoding="utf-8"
             )
-            part.replace(folder / "store.json")
+            part.replace(folder / STORE_FILE)
         except OSError as e:
             raise OutputError(f"The store {folder} cannot be made: {e.strerror or e}.") from e
         return cls(folder, info)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import has_image_suffix, inspect, recognise
-from leakscan.types import DecodeOptions, ImageRef, Status, Tags
+from leakscan.types import ImageRef, Status, Tags
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
@@ -32,21 +31,6 @@ def posix_name(relative: str) -> str:
     """
     text = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def exclusion(globs: Sequence[str]) -> re.Pattern[str] | None:
-    """One expression for the globs of ``--exclude``, or ``None`` without any.
-
-    Args:
-        globs: of relative posix paths; ``*`` also crosses folders, ``**/x`` also means ``x``, and
-            ``x/**`` means the folder ``x``.
-    """
-    parts: list[str] = []
-    for glob in globs:
-        plain = unicodedata.normalize("NFC", glob).removeprefix("./").rstrip("/")
-        spellings = {plain, plain.removeprefix("**/"), plain.removesuffix("/**")} - {""}
-        parts.extend(fnmatch.translate(str(PurePosixPath(s))) for s in sorted(spellings))
-    return re.compile("|".join(parts)) if parts else None
 
 
 def reason(error: OSError) -> str:

@@ -13,56 +13,61 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leakscan.errors import SourceError
-from leakscan.sources.collect import Collector, exclusion, posix_name, reason
+from leakscan.settings import DecodeOptions
+from leakscan.sources.collect import Collector, posix_name, reason
+from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
+from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
-from leakscan.types import KINDS, DecodeOptions, ImageRef, Progress, Tags
+from leakscan.types import KINDS, ImageRef, Progress, Tags
 
-MANIFEST_SUFFIXES = (".csv", ".parquet")
 _MAX_LISTED = 12
 
 
 class ManifestSource:
     """The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
 
+    A manifest is ``.csv`` (UTF-8, comma separated, with a header line) or ``.parquet``. Its column
+    ``path`` is relative to its folder; ``split`` and ``kind`` are optional.
+
     Args:
-        path: ``.csv`` (UTF-8, comma separated, with a header line) or ``.parquet``; the column
-            ``path`` is relative to its folder, ``split`` and ``kind`` are optional.
-        name: of the dataset in every table.
-        options: for reading headers.
-        query: only rows whose columns have these values.
-        subjects_column: declares subjects; may be absent if it has its usual name.
-        subjects: how paths name subjects, where the column is absent or empty.
-        exclude: globs of paths to leave out, as in a :class:`~leakscan.sources.directory.DirectorySource`.
+        spec: The manifest, and which of its rows count.
+        name: The name of the dataset in every table.
+        options: The limits and choices for reading headers.
+        exclude: Patterns of paths to leave out, as in a :class:`~leakscan.sources.directory.DirectorySource`.
+        subjects: The rule by which paths name subjects, where the column is absent or empty.
+        subjects_column: The column that declares subjects; it may be absent if it has its usual name.
 
     Raises:
-        SourceError: the table cannot be read, lacks a column, or has no row that ``query`` asks for.
+        SourceError: The table cannot be read, lacks a column, or has no row that the filters ask for.
     """
 
     def __init__(
         self,
-        path: Path,
+        spec: SourceSpec,
         name: str,
         options: DecodeOptions,
-        query: Mapping[str, str],
-        subjects_column: str = "subject_id",
-        subjects: SubjectRule | None = None,
         exclude: Sequence[str] = (),
+        subjects: SubjectRule | None = None,
+        subjects_column: str = "subject_id",
     ) -> None:
         self.name = name
         self._options = options
         self._subjects_column = subjects_column
         self._subjects = subjects
+        path = spec.path
         self._root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would rename linked roots
         table = _table(path)
-        needed = ["path", *query] + ([subjects_column] if subjects_column != "subject_id" else [])
+        needed = ["path", *dict(spec.filters)] + (
+            [subjects_column] if subjects_column != "subject_id" else []
+        )
         for column in needed:
             if column not in table:
                 raise SourceError(
                     f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}."
                 )
         rows: Sequence[int] = range(len(table["path"]))
-        for column, value in query.items():
+        for column, value in spec.filters:
             values = table[column]
             rows_left = [i for i in rows if values[i].strip() == value.strip()]
             if rows and not rows_left:
@@ -71,8 +76,8 @@ class ManifestSource:
                     f"Among these rows {column} is {_listed(sorted({values[i] for i in rows}))}.",
                 )
             rows = rows_left
-        left_out = exclusion(exclude)
-        rows = [i for i in rows if left_out is None or not left_out.match(posix_name(table["path"][i]))]
+        left_out = Exclusion(exclude)
+        rows = [i for i in rows if not left_out.covers(posix_name(table["path"][i]))]
         if not rows:
             raise SourceError(
                 f"The manifest {path} lists no images.", "Rows that --exclude names do not count."
@@ -197,19 +202,20 @@ def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[
     """One column of a manifest as text, empty where it is null.
 
     Args:
-        path: of the manifest.
-        column: its name.
-        exclude: globs of paths whose rows do not count.
+        path: The manifest.
+        column: The name of the column.
+        exclude: Patterns of paths whose rows do not count.
 
     Raises:
-        SourceError: the table cannot be read or has no such column.
+        SourceError: The table cannot be read or has no such column.
     """
     table = _table(path)
     if column not in table:
         raise SourceError(f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}.")
-    left_out = exclusion(exclude) if "path" in table else None
+    left_out = Exclusion(exclude if "path" in table else ())
+    paths = table.get("path", table[column])
     return [
         value.strip()
-        for i, value in enumerate(table[column])
-        if left_out is None or not left_out.match(posix_name(table["path"][i]))
+        for path, value in zip(paths, table[column], strict=True)
+        if not left_out.covers(posix_name(path))
     ]
