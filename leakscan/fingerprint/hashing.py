@@ -42,7 +42,7 @@ def file_hash(files: Iterable[str]) -> str:
     """blake3 of a file's bytes, or for a series of the sorted hashes of its files.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: A file cannot be read.
     """
     digests = sorted(_digest(Path(name)) for name in files)
     return digests[0] if len(digests) == 1 else blake3("\n".join(digests).encode()).hexdigest()

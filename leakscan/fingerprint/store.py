@@ -29,8 +29,8 @@ class StoreInfo:
     """What ``store.json`` says.
 
     Attributes:
-        dataset: name of the dataset when the store was made.
-        key_id: names the key that hashed the identifiers; empty if there were none to hash.
+        dataset: The name of the dataset when the store was made.
+        key_id: The id of the key that hashed the identifiers; empty if there were none to hash.
     """
 
     dataset: str
@@ -54,7 +54,7 @@ class Store:
         """Opens a store that exists.
 
         Raises:
-            StoreError: there is none, or it is damaged.
+            StoreError: There is none, or it is damaged.
         """
         try:
             raw = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
@@ -73,8 +73,8 @@ class Store:
         """Opens a store, making it first where there is none.
 
         Raises:
-            StoreError: the folder holds something else, or a store of another key.
-            OutputError: the folder cannot be made.
+            StoreError: The folder holds something else, or a store of another key.
+            OutputError: The folder cannot be made.
         """
         if is_store(folder):
             store = cls.open(folder)
@@ -104,13 +104,14 @@ class Store:
         """The newest row of every image.
 
         Args:
-            prepared_with: only rows made in this way; ``None`` takes the way of the newest shard.
+            prepared_with: The way in which rows must have been made; ``None`` takes that of the newest
+                shard.
 
         Returns:
             A table of schema ``tables.STORE``.
 
         Raises:
-            StoreError: a shard is damaged.
+            StoreError: A shard is damaged.
         """
         shards = [tables.read(path, tables.STORE) for path in self._shards()]
         if not shards:
@@ -136,7 +137,7 @@ class Store:
         """Writes rows as a new shard.
 
         Raises:
-            OutputError: the disk is full or the store cannot be written.
+            OutputError: The disk is full or the store cannot be written.
         """
         table = tables.from_rows(rows, tables.STORE)
         if len(table):

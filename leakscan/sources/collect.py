@@ -27,7 +27,7 @@ def posix_name(relative: str) -> str:
     """A relative path as tables show it and ids hash it: posix, NFC, valid Unicode.
 
     Args:
-        relative: as the operating system gives it; bytes that are no UTF-8 are shown escaped.
+        relative: The path as the operating system gives it; bytes that are no UTF-8 are shown escaped.
     """
     text = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -44,8 +44,8 @@ class Collector:
     DICOM files are kept as headers until :meth:`finish`, because an image may be a whole series.
 
     Args:
-        root: absolute; DICOM paths are made relative to it.
-        options: for reading headers.
+        root: The source's folder, absolute; DICOM paths are made relative to it.
+        options: The limits and choices for reading headers.
     """
 
     def __init__(self, root: Path, options: DecodeOptions) -> None:
@@ -60,9 +60,9 @@ class Collector:
         """The images of one file, or why it has none; nothing yet for DICOM.
 
         Args:
-            path: absolute; links are followed.
-            name: its :func:`posix_name` in the source.
-            tags: what the manifest or the naming rule declares; it wins over the file's header.
+            path: The absolute path; links are followed.
+            name: The file's :func:`posix_name` in the source.
+            tags: What the manifest or the naming rule declares; it wins over the file's header.
         """
         try:
             info = path.stat()

@@ -79,7 +79,7 @@ class DirectorySource:
         """Yields images, then DICOM images, as the walk ends; see :class:`~leakscan.types.ImageSource`.
 
         Raises:
-            SourceError: the files are gone.
+            SourceError: The files are gone.
         """
         collector = Collector(self._root, self._options)
         progress.start("scan", None)

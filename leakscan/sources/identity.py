@@ -37,7 +37,7 @@ class IdentityKey:
     a known identifier is among them. Picklable: a worker reads the file again.
 
     Attributes:
-        path: the file, 32 random bytes, readable by its owner only.
+        path: The file of the key: 32 random bytes, readable by its owner only.
     """
 
     path: Path
@@ -65,8 +65,8 @@ class IdentityKey:
         """Eight hex digits that tell keys apart and betray nothing of them.
 
         Raises:
-            StoreError: the key file cannot be used.
-            OutputError: it cannot be made.
+            StoreError: The key file cannot be used.
+            OutputError: The key file cannot be made.
         """
         return blake3(self._key).hexdigest()[:8]
 
@@ -78,8 +78,8 @@ class IdentityKey:
                 equals nothing.
 
         Raises:
-            StoreError: the key file cannot be used.
-            OutputError: it cannot be made.
+            StoreError: The key file cannot be used.
+            OutputError: The key file cannot be made.
         """
         plain = normalised(text)
         if not plain:
@@ -141,7 +141,7 @@ def drop_placeholders(subjects: list[str]) -> list[str]:
     is usual for the others. Two or three subjects with many images each stay.
 
     Args:
-        subjects: one entry an image, empty where unknown. Frames of one file should count once.
+        subjects: One entry for each image, empty where unknown. Frames of one file should count once.
 
     Returns:
         As long as ``subjects``, in the same order.

@@ -139,7 +139,7 @@ def _table(path: Path) -> dict[str, Sequence[str]]:
     """Columns of text; what is absent or null is empty.
 
     Raises:
-        SourceError: no such table.
+        SourceError: There is no such table, or it is damaged.
     """
     try:
         return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)

@@ -59,11 +59,11 @@ class TorchEncoder:
     Runs on CUDA where there is one; in bfloat16 where the processor computes in it.
 
     Args:
-        card: of the encoder.
-        folder: holds the weights that the card names.
+        card: The encoder's card.
+        folder: The folder that holds the weights that the card names.
 
     Raises:
-        ModelError: weights are missing, damaged, not those of the card, or do not reproduce the
+        ModelError: The weights are missing, damaged, not those of the card, or do not reproduce the
             golden fingerprints.
     """
 
@@ -108,12 +108,13 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torc
     """The tensors that a card names, after checking that they are the right ones.
 
     Args:
-        card: of the encoder.
-        folder: holds the weights.
-        preprocessing: the version that this program computes for the encoder's kind.
+        card: The encoder's card.
+        folder: The folder that holds the weights.
+        preprocessing: The version that this program computes for the encoder's kind.
 
     Raises:
-        ModelError: they are missing, damaged, not those of the card, or need another preprocessing, or
+        ModelError: The weights are missing, damaged, not those of the card, or need another preprocessing,
+            or
             the card has nothing to check the encoder by.
     """
     path = folder / card.weights
@@ -137,7 +138,7 @@ def check_golden(encoder: Encoder) -> None:
     """Refuses an encoder whose results would not mean what its card says.
 
     Raises:
-        ModelError: it does not reproduce the golden fingerprints of its card.
+        ModelError: The encoder does not reproduce the golden fingerprints of its card.
     """
     card = encoder.card
     found = encoder.encode(card.golden_inputs()).fingerprints

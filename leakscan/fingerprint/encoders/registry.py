@@ -39,7 +39,7 @@ def cards() -> dict[str, tuple[Card, Path]]:
     """Every encoder by name, with its folder.
 
     Raises:
-        ModelError: a card is damaged.
+        ModelError: A card is damaged.
     """
     return {card.name: (card, folder) for folder in model_folders() for card in (read_card(folder),)}
 
@@ -54,8 +54,8 @@ def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
     """The encoder for a kind of image, ``None`` where there is none.
 
     Args:
-        kind: of the images.
-        name: of an encoder to prefer where it serves this kind. The default is the first by name of
+        kind: The kind of the images.
+        name: The encoder to prefer where it serves this kind. The default is the first by name of
             those that the user added, else of those shipped.
 
     Raises:
@@ -79,7 +79,7 @@ def add_model(file: Path) -> Card:
     Taken are card.json, weights.safetensors, calibration.safetensors, detail.safetensors and README.md.
 
     Raises:
-        ModelError: the file is no such zip, or its weights are not those of its card.
+        ModelError: The file is no such zip, or its weights are not those of its card.
     """
     try:
         with zipfile.ZipFile(file) as z:

@@ -36,10 +36,10 @@ class FilmDetailMatcher:
     arXiv 1612.01474). Runs on CUDA where there is one.
 
     Args:
-        path: made by :func:`save_detail_matcher`.
+        path: A file made by :func:`save_detail_matcher`.
 
     Raises:
-        ModelError: the file is damaged, of another format or preprocessing, or does not compute here what
+        ModelError: The file is damaged, of another format or preprocessing, or does not compute here what
             it says.
     """
 
@@ -127,10 +127,10 @@ def load_detail_matcher(folder: Path) -> FilmDetailMatcher | None:
     """The second look of an encoder, ``None`` where it has none.
 
     Args:
-        folder: of the encoder.
+        folder: The encoder's folder.
 
     Raises:
-        ModelError: see :class:`FilmDetailMatcher`.
+        ModelError: The file is one that :class:`FilmDetailMatcher` refuses.
     """
     path = folder / FILE
     return FilmDetailMatcher(path) if path.is_file() else None
@@ -140,8 +140,8 @@ def save_detail_matcher(nets: Sequence[DetailNet], path: Path) -> None:
     """Writes networks in float16, with what they find of a probe in float32.
 
     Args:
-        nets: trained, one or more.
-        path: to write.
+        nets: The trained networks, one or more.
+        path: The file to write.
     """
     state = {
         f"{i}.{k}": v.half().contiguous() if v.is_floating_point() else v

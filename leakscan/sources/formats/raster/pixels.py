@@ -34,7 +34,7 @@ def without_palette(im: Image.Image, encoding: str) -> Array:
     """A Pillow picture as integers, without its palette and alpha.
 
     Args:
-        im: not yet converted.
+        im: A picture that Pillow has loaded and not yet converted.
         encoding: Pillow's name for the file's bit layout, which tells how it scaled shallow greys.
 
     Returns:
