@@ -84,11 +84,7 @@ def split_sources(
     """
     if source.form == "manifest" and not source.filters:
         values = column_values(source.path, split_column, exclude)
-        splits = {
-            value: source.with_filter(split_column, value)
-            for value in sorted(set(values))
-            if value
-        }
+        splits = {value: source.with_filter(split_column, value) for value in sorted(set(values)) if value}
         outside = [f"{values.count('')} rows without a {split_column}"] if "" in values else []
         where = f"column {split_column!r}"
     elif source.path.is_dir():
