@@ -1,4 +1,4 @@
-"""Hashes that find copies without an encoder: of the file, of the pixels, of the look.
+"""Hashes that find copies without an encoder: of the file, of the pixels, of the layout.
 
 None of them leaves anything to chance: the same input gives the same hash on every system.
 """
@@ -70,7 +70,7 @@ def is_blank(stored: npt.NDArray[np.generic]) -> bool:
 
 
 def perceptual_hashes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]:
-    """The look of a picture or volume under its eight flips (and, in 2D, turns).
+    """Hashes of the coarse layout of a picture or volume, under its eight flips (and, in 2D, turns).
 
     The hash is the signs of the lowest DCT coefficients. A flip only changes the sign of the odd
     frequencies along its axis and a transposition swaps the axes, so one transform serves all

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan import tables
-from leakscan.errors import OutputError, StoreError
+from leakscan.errors import OutputError, StoreError, reason
 from leakscan.sources.spec import STORE_FILE
 
 FORMAT = 1
@@ -60,13 +60,16 @@ class Store:
             raw = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
             if raw["format"] != FORMAT:
                 raise StoreError(
-                    f"The store {folder} has format {raw['format']}; this leakscan reads format {FORMAT}."
+                    f"The store {{path}} has format {raw['format']}; this leakscan reads format {FORMAT}.",
+                    path=folder,
                 )
             return cls(folder, StoreInfo(raw["dataset"], raw["key_id"]))
         except FileNotFoundError:
-            raise StoreError(f"{folder} is no fingerprint store: it has no store.json.") from None
+            raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None
         except (OSError, ValueError, KeyError, TypeError) as e:
-            raise StoreError(f"The store {folder} is damaged: its store.json cannot be read ({e}).") from e
+            raise StoreError(
+                f"The store {{path}} is damaged: its store.json cannot be read ({reason(e)}).", path=folder
+            ) from e
 
     @classmethod
     def create(cls, folder: Path, info: StoreInfo) -> Store:
@@ -80,14 +83,18 @@ class Store:
             store = cls.open(folder)
             if store.info.key_id != info.key_id:
                 raise StoreError(
-                    f"The store {folder} was made with the identity key {store.info.key_id}, "
+                    f"The store {{path}} was made with the identity key {store.info.key_id}, "
                     f"not with {info.key_id}.",
-                    "Use the key it was made with (--key), or write a new store.",
+                    "Use the key it was made with (the setting key), or write a new store.",
+                    code="store_of_another_key",
+                    path=folder,
                 )
             return store
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StoreError(
-                f"{folder} exists and is no fingerprint store.", "Choose another name for the store."
+                "{path} exists and is no fingerprint store.",
+                "Choose another name for the store.",
+                path=folder,
             )
         try:
             (folder / "shards").mkdir(parents=True, exist_ok=True)
@@ -97,7 +104,7 @@ class Store:
             )
             part.replace(folder / STORE_FILE)
         except OSError as e:
-            raise OutputError(f"The store {folder} cannot be made: {e.strerror or e}.") from e
+            raise OutputError(f"The store {{path}} cannot be made: {e.strerror or e}.", path=folder) from e
         return cls(folder, info)
 
     def load(self, prepared_with: str | None = None) -> pa.Table:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, reason
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import has_image_suffix, inspect, recognise
 from leakscan.types import ImageRef, Status, Tags
@@ -31,11 +31,6 @@ def posix_name(relative: str) -> str:
     """
     text = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def reason(error: OSError) -> str:
-    """Why the operating system refused, in lower case for the middle of a sentence."""
-    return (error.strerror or type(error).__name__).lower()
 
 
 class Collector:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from leakscan.errors import SourceError
+from leakscan.errors import SourceError, reason
 from leakscan.settings import DecodeOptions
-from leakscan.sources.collect import Collector, posix_name, reason
+from leakscan.sources.collect import Collector, posix_name
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix, pair_header, recognise
 from leakscan.sources.subject_rules import SubjectRule
@@ -66,13 +66,16 @@ class DirectorySource:
             if self._root.is_file():
                 self._root, self._file = self._root.parent, _image_file(self._root)
             elif not self._root.is_dir():
-                raise SourceError(f"{root} does not exist.", "Check the spelling of the path.")
+                raise SourceError("{path} does not exist.", "Check the spelling of the path.", path=root)
             self._real_root = self._root.resolve()
         except OSError as error:
-            raise SourceError(f"{root} cannot be read: {reason(error)}.") from error
+            raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=root) from error
         if next(self._entries(), None) is None:
             raise SourceError(
-                f"{self._root} holds no files.", "Hidden files and those that --exclude names do not count."
+                "{path} holds no files.",
+                "Hidden files and those that the setting exclude names do not count.",
+                code="folder_empty",
+                path=self._root,
             )
 
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
@@ -96,7 +99,7 @@ class DirectorySource:
         yield from collector.finish()
         progress.finish()
         if not count:  # there was one when the folder was opened
-            raise SourceError(f"{self._root} holds no files any more.", "Is it still mounted?")
+            raise SourceError("{path} holds no files any more.", "Is it still mounted?", path=self._root)
 
     def _name(self, path: Path) -> str:
         return posix_name(os.path.relpath(path, self._root))
@@ -135,7 +138,7 @@ class DirectorySource:
                     yield _problem(path, "ignored", "It is no regular file.")
             except OSError as error:
                 if path == self._root:
-                    raise SourceError(f"{path} cannot be read: {reason(error)}.") from error
+                    raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=path) from error
                 yield _problem(path, "unreadable", f"It cannot be read: {reason(error)}.")
 
     def _linked(
@@ -187,7 +190,8 @@ def _image_file(path: Path) -> Path:
     header = pair_header(path)
     if header is None and not recognise(path) and not has_image_suffix(path.name):
         raise SourceError(
-            f"{path} is neither a folder, a manifest nor an image.",
+            "{path} is neither a folder, a manifest nor an image.",
             "Name a folder of images, a manifest (.csv, .parquet) or an image file.",
+            path=path,
         )
     return header or path

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leakscan.errors import SourceError
+from leakscan.errors import SourceError, reason
 from leakscan.settings import DecodeOptions
-from leakscan.sources.collect import Collector, posix_name, reason
+from leakscan.sources.collect import Collector, posix_name
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
 from leakscan.sources.spec import SourceSpec
@@ -64,7 +64,9 @@ class ManifestSource:
         for column in needed:
             if column not in table:
                 raise SourceError(
-                    f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}."
+                    f"The manifest {{path}} has no column {column!r}.",
+                    f"It has {_listed(list(table))}.",
+                    path=path,
                 )
         rows: Sequence[int] = range(len(table["path"]))
         for column, value in spec.filters:
@@ -72,22 +74,27 @@ class ManifestSource:
             rows_left = [i for i in rows if values[i].strip() == value.strip()]
             if rows and not rows_left:
                 raise SourceError(
-                    f"No row of the manifest {path} has {column} = {value!r}.",
+                    f"No row of the manifest {{path}} has {column} = {value!r}.",
                     f"Among these rows {column} is {_listed(sorted({values[i] for i in rows}))}.",
+                    path=path,
                 )
             rows = rows_left
         left_out = Exclusion(exclude)
         rows = [i for i in rows if not left_out.covers(posix_name(table["path"][i]))]
         if not rows:
             raise SourceError(
-                f"The manifest {path} lists no images.", "Rows that --exclude names do not count."
+                "The manifest {path} lists no images.",
+                "Rows that the setting exclude names do not count.",
+                code="manifest_empty",
+                path=path,
             )
         self._rows = [self._row(table, i) for i in rows]
         for (_, tags), i in zip(self._rows, rows, strict=True):
             if tags.kind and tags.kind not in KINDS:
                 raise SourceError(
-                    f"Row {i + 1} of the manifest {path} has the kind {tags.kind!r}.",
+                    f"Row {i + 1} of the manifest {{path}} has the kind {tags.kind!r}.",
                     f"Kinds are {', '.join(KINDS)}; leave it empty if unknown.",
+                    path=path,
                 )
 
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
@@ -144,11 +151,11 @@ def _table(path: Path) -> dict[str, Sequence[str]]:
     try:
         return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
     except OSError as error:
-        raise SourceError(f"The manifest {path} cannot be read: {reason(error)}.") from error
+        raise SourceError(f"The manifest {{path}} cannot be read: {reason(error)}.", path=path) from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"The manifest {path} is not UTF-8 text.", "Save it as UTF-8.") from error
+        raise SourceError("The manifest {path} is not UTF-8 text.", "Save it as UTF-8.", path=path) from error
     except (csv.Error, pa.ArrowException) as error:
-        raise SourceError(f"The manifest {path} is damaged: {error}.") from error
+        raise SourceError(f"The manifest {{path}} is damaged: {error}.", path=path) from error
 
 
 def _csv(path: Path) -> dict[str, Sequence[str]]:
@@ -162,9 +169,10 @@ def _csv(path: Path) -> dict[str, Sequence[str]]:
                 continue
             if len(line) != len(header):
                 raise SourceError(
-                    f"Line {lines.line_num} of the manifest {path} has {len(line)} values, "
+                    f"Line {lines.line_num} of the manifest {{path}} has {len(line)} values, "
                     f"its first line {len(header)}.",
                     "Values that contain commas need double quotes around them.",
+                    path=path,
                 )
             for column, value in zip(columns, line, strict=True):
                 column.append(value)
@@ -179,10 +187,10 @@ def _parquet(path: Path) -> dict[str, Sequence[str]]:
 
 def _check_columns(names: Sequence[str], path: Path) -> None:
     if not any(names):
-        raise SourceError(f"The manifest {path} is empty.")
+        raise SourceError("The manifest {path} is empty.", path=path)
     twice = {n for n in names if names.count(n) > 1}
     if twice:
-        raise SourceError(f"The manifest {path} has two columns called {sorted(twice)[0]!r}.")
+        raise SourceError(f"The manifest {{path}} has two columns called {min(twice)!r}.", path=path)
 
 
 def _text(value: Any) -> str:
@@ -211,7 +219,9 @@ def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[
     """
     table = _table(path)
     if column not in table:
-        raise SourceError(f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}.")
+        raise SourceError(
+            f"The manifest {{path}} has no column {column!r}.", f"It has {_listed(list(table))}.", path=path
+        )
     left_out = Exclusion(exclude if "path" in table else ())
     paths = table.get("path", table[column])
     return [

@@ -49,7 +49,7 @@ def open_source(
     spec = source if isinstance(source, SourceSpec) else SourceSpec.parse(source)
     path = spec.path
     if not os.path.lexists(path):
-        raise SourceError(f"{path} does not exist.", _near(path))
+        raise _missing(path)
     if path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file():
         base = path.stem if path.stem.lower() != "manifest" else path.resolve().parent.name
         called = name or "-".join([base, *(value for _, value in spec.filters)])
@@ -57,8 +57,8 @@ def open_source(
     return DirectorySource(path, name or path.resolve().name or str(path), options, exclude, subjects)
 
 
-def _near(path: Path) -> str:
-    """A hint at the first part of a path that is wrong."""
+def _missing(path: Path) -> SourceError:
+    """The error of a path that does not exist, with a hint at the first part of it that is wrong."""
     parent, wrong = path.parent, path.name
     while not parent.is_dir() and parent != parent.parent:
         parent, wrong = parent.parent, parent.name
@@ -68,5 +68,10 @@ def _near(path: Path) -> str:
         siblings = []
     near = difflib.get_close_matches(wrong, siblings, n=3, cutoff=0.6)
     if near:
-        return f"Did you mean {' or '.join(str(parent / n) for n in near)}?"
-    return f"There is no {wrong!r} in {'this folder' if parent == Path() else parent}."
+        # Facts that are paths, so that they can be hidden.
+        facts = {f"near_{i}": parent / name for i, name in enumerate(near)}
+        hint = f"Did you mean {' or '.join(f'{{{fact}}}' for fact in facts)}?"
+    else:
+        facts = {"wrong": Path(wrong), "parent": parent}
+        hint = f"There is no '{{wrong}}' in {'this folder' if parent == Path() else '{parent}'}."
+    return SourceError("{path} does not exist.", hint, path=path, **facts)

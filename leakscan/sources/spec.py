@@ -110,8 +110,9 @@ def _split(raw: str) -> tuple[Path, tuple[tuple[str, str], ...]]:
         pairs = []
     if not pairs or len(dict(pairs)) < len(pairs):
         raise SourceError(
-            f"The selection {after!r} in {raw} is not understood.",
+            f"The selection {after!r} in {{path}} is not understood.",
             "Write column=value, several joined by &, as in films.csv?split=test.",
+            path=raw,
         )
     return _expanded(before), tuple(pairs)
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from blake3 import blake3
 from PIL import Image
 
-from leakscan.errors import ModelError
+from leakscan.errors import ModelError, reason
 from leakscan.fingerprint.preprocess.volume import SHAPE
 from leakscan.types import KINDS, Kind
 
@@ -111,18 +111,22 @@ def read_card(folder: Path) -> Card:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw.pop("format") != FORMAT:
-            raise ModelError(f"{path} is written in another card format than {FORMAT}.", "Update leakscan.")
+            raise ModelError(
+                f"{{path}} is written in another card format than {FORMAT}.", "Update leakscan.", path=path
+            )
         impostors = raw.pop("impostors")
         impostors = ImpostorScores(
             **{**impostors, "fmr": tuple(impostors["fmr"]), "score": tuple(impostors["score"])}
         )
         card = Card(**{**raw, "golden": tuple(raw["golden"]), "impostors": impostors})
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no card.json, so it is no encoder.") from None
+        raise ModelError("{path} holds no card.json, so it is no encoder.", path=folder) from None
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise ModelError(f"{path} is damaged: {e}.", "Restore it, or add the model again.") from e
+        raise ModelError(
+            f"{{path}} is damaged: {reason(e)}.", "Restore it, or add the model again.", path=path
+        ) from e
     if card.kind not in KINDS:
-        raise ModelError(f"{path} names the kind {card.kind!r}, which leakscan does not know.")
+        raise ModelError(f"{{path}} names the kind {card.kind!r}, which leakscan does not know.", path=path)
     return card
 
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from leakscan.errors import ModelError
+from leakscan.errors import ModelError, reason
 from leakscan.fingerprint.encoders.card import Card, weights_digest
 from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, Gate
@@ -79,7 +79,8 @@ class TorchEncoder:
             net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
         except RuntimeError as e:
             raise ModelError(
-                f"{folder / card.weights} holds the weights of another network than {card.architecture}."
+                f"{{path}} holds the weights of another network than {card.architecture}.",
+                path=folder / card.weights,
             ) from e
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         fold_norms(net.eval())
@@ -122,9 +123,11 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torc
         raw = path.read_bytes()
         state = load_safetensors(raw)
     except (OSError, SafetensorError) as e:
-        raise ModelError(f"The weights {path} cannot be read: {e}.", "Add the model again.") from e
+        raise ModelError(
+            f"The weights {{path}} cannot be read: {reason(e)}.", "Add the model again.", path=path
+        ) from e
     if weights_digest(raw, card.preprocessing, card.side) != card.digest:
-        raise ModelError(f"{path} is not the file that its card describes (the digests differ).")
+        raise ModelError("{path} is not the file that its card describes (the digests differ).", path=path)
     if card.preprocessing != preprocessing:
         raise ModelError(
             f"{card.name} needs the preprocessing {card.preprocessing}; this leakscan has {preprocessing}."

@@ -141,7 +141,7 @@ class EfficientNetLite0(nn.Module):
         self.head = nn.Linear(1280, dim)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Pooled trunk features ``(n, 1280)``, which the gate looks at as well."""
+        """Pooled trunk features ``(n, 1280)``, by which the gate judges as well."""
         maps: torch.Tensor = self.trunk(x * 2.0 - 1.0)
         return maps.mean(dim=(2, 3)) if self.pool is None else cast(torch.Tensor, self.pool(maps))
 

@@ -41,7 +41,9 @@ class BrainEncoder:
         try:
             self._net = brain_net(read_weights(card, folder, volume.VERSION))
         except (KeyError, RuntimeError) as e:
-            raise ModelError(f"{folder / card.weights} holds the weights of another network.") from e
+            raise ModelError(
+                "{path} holds the weights of another network.", path=folder / card.weights
+            ) from e
         fold_norms(self._net.tissues)
         check_golden(self)
 

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from pydicom.dataset import FileDataset
 from pydicom.filereader import read_partial
 
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, reason
 from leakscan.sources.formats.dicom.values import quiet, text
 
 PIXEL_DATA = 0x7FE00010
@@ -69,7 +69,7 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise ImageError("unreadable", f"It cannot be opened: {_reason(error)}.") from error
+        raise ImageError("unreadable", f"It cannot be opened: {reason(error)}.") from error
     with stream, quiet():
         try:
             found = _parsed(stream, tags)
@@ -78,10 +78,6 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
             raise
         except Exception as error:  # parsers of foreign bytes fail in more ways than can be listed
             raise ImageError("unreadable", f"It is damaged ({type(error).__name__}).") from error
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
 
 
 def _parsed(stream: BinaryIO, tags: list[int] | None) -> OpenFile:

@@ -95,7 +95,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     if 1 in stored.shape:
         stored, spacing = _picture(stored, spacing)
     if not options.labels and is_label_map(stored):
-        raise ImageError("ignored", "It is a label map; --labels includes label maps.")
+        raise ImageError("ignored", "It is a label map; the setting labels includes label maps.")
     values = _scaled(stored, header)
     return DecodedImage(np.ascontiguousarray(stored), values, spacing, tuple(notes))
 

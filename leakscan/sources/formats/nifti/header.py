@@ -118,7 +118,7 @@ def _voxel_file(header: Path) -> Path:
         path = header.with_name(str(Path(stem).with_suffix(ending)))
         if path.is_file():
             return path
-    raise ImageError("unreadable", f"Its voxels are missing: there is no {Path(stem).with_suffix('.img')}.")
+    raise ImageError("unreadable", "Its voxels are missing: no .img file of the same name lies beside it.")
 
 
 def check_size(header: Header, options: DecodeOptions) -> None:
@@ -133,7 +133,7 @@ def check_size(header: Header, options: DecodeOptions) -> None:
         raise ImageError(
             "unreadable",
             f"It has {text} voxels, more than the limit of {options.max_pixels}; "
-            "raise --max-pixels to read it.",
+            "raise max_pixels to read it.",
         )
 
 

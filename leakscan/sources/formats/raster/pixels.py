@@ -142,7 +142,7 @@ def check_size(width: int, height: int, options: DecodeOptions) -> None:
         raise ImageError(
             "unreadable",
             f"It has {width} x {height} pixels, more than the limit of {options.max_pixels}; "
-            "raise --max-pixels to read it.",
+            "raise max_pixels to read it.",
         )
 
 
