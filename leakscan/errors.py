@@ -109,3 +109,15 @@ class ImageError(Exception):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[Status, str]]:
         return type(self), (self.status, self.message)
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, for the middle of a sentence; the operating system's words without the path.
+
+    Example:
+        >>> reason(FileNotFoundError(2, "No such file or directory", "a/b.png"))
+        'no such file or directory'
+    """
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return str(error)

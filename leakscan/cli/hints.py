@@ -14,7 +14,11 @@ HINTS = {
     "cache_unwritable": "Choose another with --cache.",
     "calibration_of_another_detail": "Calibrate again with leakscan calibrate, or add the model again.",
     "calibration_taken": "Name another file with -o.",
+    "folder_empty": "Hidden files and those that --exclude names do not count.",
+    "key_unreadable": "Name another one with --key.",
+    "key_unwritable": "Name another place with --key.",
     "list_is_folder": "-o {inside}",
+    "manifest_empty": "Rows that --exclude names do not count.",
     "no_encoder": "leakscan models list",
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
     "no_splits": "Name the splits by top folders, or by a manifest's column with --split-column.",
@@ -26,6 +30,7 @@ HINTS = {
     "source_inside_source": "Leave it out of the other with --exclude '{inner}/**'.",
     "source_twice": "Leaks inside one dataset: leakscan audit A.",
     "store_empty": "Run leakscan fingerprint again.",
+    "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
 }

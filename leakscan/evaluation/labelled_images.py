@@ -31,7 +31,8 @@ from leakscan.fingerprint.hashing import is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.sources.formats import decode
-from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource, column_values
+from leakscan.sources.manifest import ManifestSource, column_values
+from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
 from leakscan.sources.split_names import TRAIN, check_disjoint
 from leakscan.types import DecodeOptions, ImageRef, Kind, Progress
 
@@ -125,8 +126,10 @@ def list_films(
     column_values(manifest, "subject_id")
     if split is not None:
         _check_not_trained_on(manifest, split)
-    query = {} if split is None else {"split": split}
-    source = ManifestSource(manifest, manifest.stem, options, query)
+    spec = SourceSpec.parse(manifest)
+    source = ManifestSource(
+        spec if split is None else spec.with_filter("split", split), manifest.stem, options
+    )
     declared = _declared(manifest)
     root = Path(os.path.abspath(manifest)).parent  # noqa: PTH100 - as ManifestSource does
     ndim = 3 if kind in VOLUMES else 2

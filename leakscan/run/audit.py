@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote_plus
 
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
@@ -16,7 +15,8 @@ from leakscan.run.compare import Result, decide_and_report, free_folder, load_da
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
-from leakscan.sources.manifest import MANIFEST_SUFFIXES, column_values
+from leakscan.sources.manifest import column_values
+from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
 
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
@@ -55,9 +55,10 @@ def audit(
         print(result.summary["audit"]["shared_subjects"])
     """
     settings = (settings or Settings()).with_choices({"same_ids": True})
-    splits, outside = split_sources(Path(source), split_column, settings.reading.exclude)
+    spec = SourceSpec.parse(source)
+    splits, outside = split_sources(spec, split_column, settings.reading.exclude)
     folder = free_folder(output, overwrite)
-    name = dataset_names([str(source)])[0]
+    name = dataset_names([spec])[0]
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
     context = RunContext.open(settings, progress)
     facts = AuditFacts(outside, settings.privacy.hide_paths)
@@ -65,8 +66,8 @@ def audit(
 
 
 def split_sources(
-    source: Path, split_column: str, exclude: Sequence[str] = ()
-) -> tuple[dict[str, str], list[str]]:
+    source: SourceSpec, split_column: str, exclude: Sequence[str] = ()
+) -> tuple[dict[str, SourceSpec], list[str]]:
     """The splits of a dataset as sources of their own.
 
     Args:
@@ -81,19 +82,15 @@ def split_sources(
         SourceError: There is no such source.
         UsageError: It has fewer than two splits.
     """
-    if source.suffix.lower() in MANIFEST_SUFFIXES and source.is_file():
-        values = column_values(source, split_column, exclude)
-        splits = {
-            value: f"{source}?{quote_plus(split_column)}={quote_plus(value)}"
-            for value in sorted(set(values))
-            if value
-        }
+    if source.form == "manifest" and not source.filters:
+        values = column_values(source.path, split_column, exclude)
+        splits = {value: source.with_filter(split_column, value) for value in sorted(set(values)) if value}
         outside = [f"{values.count('')} rows without a {split_column}"] if "" in values else []
         where = f"column {split_column!r}"
-    elif source.is_dir():
-        entries = sorted(p for p in source.iterdir() if not p.name.startswith("."))
+    elif source.path.is_dir():
+        entries = sorted(p for p in source.path.iterdir() if not p.name.startswith("."))
         inside = [p for p in entries if p.is_dir() and p.name.lower() in SPLIT_FOLDERS]
-        splits = {p.name: str(p) for p in inside}
+        splits = {p.name: SourceSpec.parse(p) for p in inside}
         outside = [p.name for p in entries if p not in inside]
         where = "top folders named train, val, valid or test"
     else:
@@ -101,13 +98,13 @@ def split_sources(
             "{path} is neither a folder nor a manifest.",
             "Name a folder, or a manifest (.csv, .parquet).",
             code="audit_source",
-            path=source,
+            path=source.raw,
         )
     if len(splits) < 2:
         raise UsageError(
             f"{{path}} has no two splits to compare ({where}).",
             "Name the splits by top folders, or by a manifest's column with split_column.",
             code="no_splits",
-            path=source,
+            path=source.raw,
         )
     return splits, outside

@@ -15,6 +15,7 @@ from leakscan.run.compare import open_all
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
+from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
 
 
@@ -43,8 +44,9 @@ def build_store(
         LeakscanError: One of the kinds in :mod:`leakscan.errors`.
     """
     settings = settings or Settings()
-    name = dataset_names([str(source)])[0]
-    (opened,) = open_all([str(source)], [name], settings)
+    spec = SourceSpec.parse(source)
+    name = dataset_names([spec])[0]
+    (opened,) = open_all([spec], [name], settings)
     if isinstance(opened.images, Store):
         raise UsageError("{path} is a fingerprint store already.", "Name a folder or manifest.", path=source)
     context = RunContext.open(settings, progress, decides=False)

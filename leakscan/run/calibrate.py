@@ -23,6 +23,7 @@ from leakscan.run.compare import load_datasets, open_all
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
+from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
 from leakscan.writable import check_writable
 
@@ -59,8 +60,9 @@ def calibrate(
     """
     settings = (settings or Settings()).with_choices({"calibration": None})
     _check_places(Path(output), plots)
-    (name,) = dataset_names([str(source)])
-    opened = open_all([str(source)], [name], settings)
+    spec = SourceSpec.parse(source)
+    (name,) = dataset_names([spec])
+    opened = open_all([spec], [name], settings)
     context = RunContext.open(settings, progress)
     (dataset,) = load_datasets(opened, context)
     columns = Columns(dataset, distinct_pictures(dataset.rows))

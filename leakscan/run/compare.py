@@ -12,7 +12,7 @@ import pyarrow as pa
 from leakscan.decide.pairs import decide_pairs
 from leakscan.errors import UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
-from leakscan.fingerprint.store import Store, StoreInfo, is_store
+from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.html import render_html
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
@@ -22,6 +22,7 @@ from leakscan.run.context import RunContext
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.open import open_source
+from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import ImageSource, Progress
 
@@ -79,9 +80,9 @@ def compare(
             code="one_source",
         )
     folder = free_folder(output, overwrite)
-    check_apart([str(s) for s in sources], settings.reading.exclude)
-    names = dataset_names([str(s) for s in sources])
-    opened = open_all([str(s) for s in sources], names, settings)
+    specs = [SourceSpec.parse(source) for source in sources]
+    check_apart(specs, settings.reading.exclude)
+    opened = open_all(specs, dataset_names(specs), settings)
     context = RunContext.open(settings, progress)
     return decide_and_report(load_datasets(opened, context), context, folder)
 
@@ -143,12 +144,12 @@ class Opened:
         images: The images to be fingerprinted, or the store that holds their fingerprints.
     """
 
-    spec: str
+    spec: SourceSpec
     name: str
     images: ImageSource | Store
 
 
-def open_all(specs: Sequence[str], names: Sequence[str], settings: Settings) -> list[Opened]:
+def open_all(specs: Sequence[SourceSpec], names: Sequence[str], settings: Settings) -> list[Opened]:
     """Opens every source before work on the first begins: hours may lie between them.
 
     Args:
@@ -164,9 +165,9 @@ def open_all(specs: Sequence[str], names: Sequence[str], settings: Settings) -> 
     reading = settings.reading
     rule = parse_subject_rule(reading.subjects) if reading.subjects else None
 
-    def images(spec: str, name: str) -> ImageSource | Store:
-        if is_store(Path(spec)):
-            return Store.open(Path(spec))
+    def images(spec: SourceSpec, name: str) -> ImageSource | Store:
+        if spec.form == "store":
+            return Store.open(spec.path)
         return open_source(spec, reading, reading.exclude, rule, name)
 
     return [Opened(spec, name, images(spec, name)) for spec, name in zip(specs, names, strict=True)]

@@ -9,26 +9,26 @@ from pathlib import Path
 from blake3 import blake3
 
 from leakscan.errors import OutputError, UsageError
-from leakscan.fingerprint.store import is_store
+from leakscan.sources.spec import SourceSpec
 
 
-def dataset_names(specs: Sequence[str]) -> list[str]:
+def dataset_names(specs: Sequence[SourceSpec]) -> list[str]:
     """Short names for sources, told apart by as much of their paths as it takes, else by a number.
 
     Raises:
         UsageError: The same source is given twice.
     """
-    resolved = [_resolved(spec) for spec in specs]
+    resolved = [spec.resolved for spec in specs]
     for i, one in enumerate(resolved):
         if one in resolved[:i]:
             raise UsageError(
                 "{path} is given twice; comparing a dataset with itself finds every image.",
                 "For leaks inside one dataset, call leakscan.audit.",
                 code="source_twice",
-                path=specs[i],
+                path=specs[i].raw,
             )
     names: list[str] = []
-    parts = [_parts(text) for text in resolved]
+    parts = [spec.parts for spec in specs]
     for depth in range(1, max(map(len, parts)) + 1):
         # A name that is no Unicode is shown by its bytes, as in the tables' paths.
         names = [os.fsencode("/".join(p[-depth:])).decode("utf-8", "backslashreplace") for p in parts]
@@ -38,14 +38,13 @@ def dataset_names(specs: Sequence[str]) -> list[str]:
     return [f"{name} ({names[:i].count(name) + 1})" for i, name in enumerate(names)]
 
 
-def check_apart(specs: Sequence[str], exclude: Sequence[str]) -> None:
+def check_apart(specs: Sequence[SourceSpec], exclude: Sequence[str]) -> None:
     """Refuses a folder inside another, unless something is left out: its images would be found in both.
 
     Raises:
         UsageError: One lies inside another.
     """
-    images = (spec for spec in specs if Path(spec).expanduser().is_dir() and not is_store(Path(spec)))
-    folders = [Path(_resolved(spec)) for spec in images]
+    folders = [spec.path.resolve() for spec in specs if spec.form == "folder" and spec.path.is_dir()]
     for inner in folders:
         outer = next((folder for folder in folders if folder in inner.parents), None)
         if outer is not None and not exclude:
@@ -59,11 +58,10 @@ def check_apart(specs: Sequence[str], exclude: Sequence[str]) -> None:
             )
 
 
-def cache_name(spec: str, key_id: str) -> str:
+def cache_name(spec: SourceSpec, key_id: str) -> str:
     """The folder of a source's cached store: readable, and distinct by full path and key."""
-    resolved = _resolved(spec)
-    stem = "".join(c if c.isalnum() else "-" for c in Path(resolved.partition("?")[0]).name)[:40]
-    return f"{stem}-{blake3(os.fsencode(f'{key_id}|{resolved}')).hexdigest()[:12]}.fps"
+    stem = "".join(c if c.isalnum() else "-" for c in spec.stem)[:40]
+    return f"{stem}-{blake3(os.fsencode(f'{key_id}|{spec.resolved}')).hexdigest()[:12]}.fps"
 
 
 def make_cache(folder: Path) -> None:
@@ -83,15 +81,3 @@ def make_cache(folder: Path) -> None:
             code="cache_unwritable",
             path=folder,
         ) from e
-
-
-def _parts(resolved: str) -> list[str]:
-    """Folders and the file of a path; what selects rows of a manifest belongs to the file."""
-    path, mark, query = resolved.partition("?")
-    *folders, last = [part for part in path.split("/") if part] or [path]
-    return [*folders, last + mark + query]
-
-
-def _resolved(spec: str) -> str:
-    path, mark, query = spec.partition("?")
-    return str(Path(path).expanduser().resolve()) + mark + query

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, reason
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import has_image_suffix, inspect, recognise
-from leakscan.types import DecodeOptions, ImageRef, Status, Tags
+from leakscan.types import ImageRef, Status, Tags
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
@@ -28,30 +27,10 @@ def posix_name(relative: str) -> str:
     """A relative path as tables show it and ids hash it: posix, NFC, valid Unicode.
 
     Args:
-        relative: as the operating system gives it; bytes that are no UTF-8 are shown escaped.
+        relative: The path as the operating system gives it; bytes that are no UTF-8 are shown escaped.
     """
     text = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def exclusion(globs: Sequence[str]) -> re.Pattern[str] | None:
-    """One expression for the globs of ``--exclude``, or ``None`` without any.
-
-    Args:
-        globs: of relative posix paths; ``*`` also crosses folders, ``**/x`` also means ``x``, and
-            ``x/**`` means the folder ``x``.
-    """
-    parts: list[str] = []
-    for glob in globs:
-        plain = unicodedata.normalize("NFC", glob).removeprefix("./").rstrip("/")
-        spellings = {plain, plain.removeprefix("**/"), plain.removesuffix("/**")} - {""}
-        parts.extend(fnmatch.translate(str(PurePosixPath(s))) for s in sorted(spellings))
-    return re.compile("|".join(parts)) if parts else None
-
-
-def reason(error: OSError) -> str:
-    """Why the operating system refused, in lower case for the middle of a sentence."""
-    return (error.strerror or type(error).__name__).lower()
 
 
 class Collector:
@@ -60,8 +39,8 @@ class Collector:
     DICOM files are kept as headers until :meth:`finish`, because an image may be a whole series.
 
     Args:
-        root: absolute; DICOM paths are made relative to it.
-        options: for reading headers.
+        root: The source's folder, absolute; DICOM paths are made relative to it.
+        options: The limits and choices for reading headers.
     """
 
     def __init__(self, root: Path, options: DecodeOptions) -> None:
@@ -76,9 +55,9 @@ class Collector:
         """The images of one file, or why it has none; nothing yet for DICOM.
 
         Args:
-            path: absolute; links are followed.
-            name: its :func:`posix_name` in the source.
-            tags: what the manifest or the naming rule declares; it wins over the file's header.
+            path: The absolute path; links are followed.
+            name: The file's :func:`posix_name` in the source.
+            tags: What the manifest or the naming rule declares; it wins over the file's header.
         """
         try:
             info = path.stat()
