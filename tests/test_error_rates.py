@@ -20,9 +20,9 @@ from leakscan.evaluation.compared_rates import RATES, auc_error, eer, figures, g
 from leakscan.evaluation.compared_rates import auc as bounded_auc
 from leakscan.evaluation.compared_rates import tar_at_fmr as tar_at
 from leakscan.evaluation.compared_rates import threshold_at_fmr as threshold_at
-from leakscan.evaluation.pairing import BINS, compare_all
+from leakscan.evaluation.pairing import BINS, compare_images
 from leakscan.evaluation.plots import silhouette
-from leakscan.evaluation.protocols import Labels, protocols
+from leakscan.evaluation.protocols import ImageLabels, protocols
 
 
 def _set(seed, subjects=8, most=5, spread=0.5):
@@ -101,7 +101,7 @@ def _curve(compared, weighting):
 @given(st.integers(0, 10_000), st.sampled_from(["subjects", "pairs"]))
 def test_the_bounded_auc_is_scikit_learns_to_within_the_error_it_states(seed, weighting):
     prints, subjects = _set(seed)
-    compared = compare_all(prints, _codes(subjects))
+    compared = compare_images(prints, _codes(subjects))
     draws = subject_draws(compared.n_subjects, 20)
     truth, scores, weights = _curve(compared, weighting)
     expected = roc_auc_score(truth, scores, sample_weight=weights)
@@ -112,7 +112,7 @@ def test_the_bounded_auc_is_scikit_learns_to_within_the_error_it_states(seed, we
 
 @given(st.integers(0, 10_000), st.sampled_from(["subjects", "pairs"]))
 def test_the_eer_is_where_scikit_learns_roc_curve_crosses(seed, weighting):
-    compared = compare_all(*_coded(seed, subjects=25))
+    compared = compare_images(*_coded(seed, subjects=25))
     truth, scores, weights = _curve(compared, weighting)
     fpr, tpr, _ = roc_curve(truth, scores, sample_weight=weights, drop_intermediate=False)
     at = np.argmax(fpr >= 1 - tpr)
@@ -132,7 +132,7 @@ def _coded(seed, **how):
 def test_bounded_tar_is_the_plain_one(seed, fmr, short_tail):
     prints, subjects = _set(seed, subjects=20)  # 100 pairs of strangers at least
     plain = pair_scores(prints, subjects)
-    compared = compare_all(prints, _codes(subjects), tail=3 if short_tail else 10_000)
+    compared = compare_images(prints, _codes(subjects), tail=3 if short_tail else 10_000)
     found = tar_at(compared, fmr, "subjects", subject_draws(compared.n_subjects, 20))
     if short_tail:  # the threshold is then known to within a bin of the histogram
         assert threshold_at(compared, fmr) == pytest.approx(
@@ -145,9 +145,9 @@ def test_bounded_tar_is_the_plain_one(seed, fmr, short_tail):
 def test_no_pair_is_counted_twice_or_lost_whatever_the_size_of_a_block(monkeypatch):
     prints, subjects = _set(5, subjects=30)
     codes = _codes(subjects)
-    whole = compare_all(prints, codes)
+    whole = compare_images(prints, codes)
     monkeypatch.setattr("leakscan.evaluation.pairing._BLOCK", 3 * len(codes))
-    blocks = compare_all(prints, codes, tail=50)
+    blocks = compare_images(prints, codes, tail=50)
     n, per = len(codes), np.bincount(codes)
     assert len(blocks.genuine) == (per * (per - 1) // 2).sum()
     assert len(blocks.genuine) + blocks.n_impostor == n * (n - 1) // 2
@@ -172,7 +172,7 @@ def test_p_at_1_and_map_at_r_are_those_of_pytorch_metric_learning(seed, equal_su
         device=torch.device("cpu"),
     ).get_accuracy(torch.tensor(prints, dtype=torch.float32), torch.tensor(codes))
     weighting = "subjects" if equal_subjects else "pairs"
-    compared = compare_all(prints, codes)
+    compared = compare_images(prints, codes)
     found = {
         f.metric: f.estimate.value
         for f in figures(compared, subject_draws(compared.n_subjects, 20))
@@ -184,7 +184,7 @@ def test_p_at_1_and_map_at_r_are_those_of_pytorch_metric_learning(seed, equal_su
 
 def test_distances_within_and_between_subjects_are_the_plain_means():
     prints, codes = _coded(2)
-    compared = compare_all(prints, codes)
+    compared = compare_images(prints, codes)
     apart = np.linalg.norm(prints[:, None] - prints[None], axis=2)
     same = codes[:, None] == codes
     upper = np.triu(np.ones_like(same), 1)
@@ -209,11 +209,11 @@ def test_a_rule_restricts_genuine_and_impostor_pairs_and_the_gallery():
     """Two subjects, two widths: with unequal widths, only pairs across the widths are left."""
     codes = np.array([0, 0, 0, 1, 1])
     widths = np.array([64, 64, 128, 64, 128])
-    labels = Labels(
+    labels = ImageLabels(
         codes, widths, *(np.full(5, -1) for _ in range(3)), *(np.full(5, np.nan) for _ in range(2))
     )
     (rule,) = [p.rule for p in protocols(labels) if p.name == "unequal_width"]
-    compared = compare_all(np.eye(5)[:, :5], codes, rule)
+    compared = compare_images(np.eye(5)[:, :5], codes, rule)
     assert (len(compared.genuine), compared.n_impostor) == (3, 3)
     # Only image 4 has the other width beside 3; image 0 is nearest to nobody but may ask.
     assert compared.asks.tolist() == [True, True, True, True, True]
@@ -222,8 +222,8 @@ def test_a_rule_restricts_genuine_and_impostor_pairs_and_the_gallery():
 def test_time_restricts_genuine_pairs_alone():
     codes = np.array([0, 0, 0, 1])
     unknown, nothing = np.full(4, -1), np.full(4, np.nan)
-    labels = Labels(codes, unknown, unknown, unknown, unknown, np.array([0.0, 1, 9, 0]), nothing)
-    found = {p.name: compare_all(np.eye(4), codes, p.rule) for p in protocols(labels)}
+    labels = ImageLabels(codes, unknown, unknown, unknown, unknown, np.array([0.0, 1, 9, 0]), nothing)
+    found = {p.name: compare_images(np.eye(4), codes, p.rule) for p in protocols(labels)}
     counts = {name: (len(c.genuine), c.n_impostor) for name, c in found.items()}
     assert counts == {
         "all": (3, 3),
@@ -238,7 +238,7 @@ def test_time_restricts_genuine_pairs_alone():
 def test_intervals_hold_their_figure_and_narrow_with_subjects():
     width = {}
     for n in (12, 200):
-        compared = compare_all(*_coded(3, subjects=n, spread=0.9))
+        compared = compare_images(*_coded(3, subjects=n, spread=0.9))
         for f in figures(compared, subject_draws(compared.n_subjects, 200)):
             e = f.estimate
             if f.metric != "miesd":
@@ -249,7 +249,7 @@ def test_intervals_hold_their_figure_and_narrow_with_subjects():
 
 
 def test_a_rate_is_reported_only_where_ten_impostor_pairs_stand_behind_it():
-    compared = compare_all(*_coded(3, subjects=12))
+    compared = compare_images(*_coded(3, subjects=12))
     rates = {f.metric for f in figures(compared, subject_draws(compared.n_subjects, 20)) if "tar" in f.metric}
     supported = {f"tar@fmr={r:g}" for r in RATES if r * compared.n_impostor >= 10}
     assert rates == supported
@@ -265,7 +265,7 @@ def test_a_subject_with_many_images_does_not_decide_the_headline():
     codes = np.r_[np.zeros(30, int), 1 + np.arange(20) // 2]
     found = {
         f.weighting: f.estimate.value
-        for f in figures(compare_all(prints, codes), subject_draws(11, 20))
+        for f in figures(compare_images(prints, codes), subject_draws(11, 20))
         if f.metric == "p_at_1"
     }
     assert found["pairs"] >= 0.6

@@ -148,7 +148,11 @@ def precision_at_1(
     """
     assert calibration.joint is not None and calibration.top == 0
     near = match_nearest(split.prints, split.subjects, look, bulk.to_tail)
-    hits = {"score": near.first, "with_looks": near.looked(calibration.joint), "within_ten": near.within}
+    hits = {
+        "score": near.first,
+        "with_looks": near.first_by_both(calibration.joint),
+        "within_ten": near.within,
+    }
     return {name: _share(hit, near.owner.astype(np.int32)) for name, hit in hits.items()}
 
 

@@ -23,11 +23,11 @@ from leakscan.decide.calibration.normalise import TOP
 from leakscan.decide.persons.tests import LOOSE_FMR
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError
-from leakscan.evaluation.fusion import fusion
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
 from leakscan.research.film_splits import Split, load_cohort, load_splits, measured_encoder, short
 from leakscan.research.merge_cases import Outcome, RememberedMatches, deal, decide
 from leakscan.research.merge_figures import summed_up
+from leakscan.research.merge_fusion import fusion_by_rule
 from leakscan.research.tail_check import stated_and_actual
 
 LEAKED = (0.0, 0.01, 0.05, 0.3, 1.0)
@@ -116,8 +116,8 @@ def measure(
             for name, step in steps.items()
         },
         "fusion": {
-            "calibration_val": fusion(splits["calibration"].with_(splits["val"]), calibration),
-            "nih_test": fusion(test, calibration),
+            "calibration_val": fusion_by_rule(splits["calibration"].with_(splits["val"]), calibration),
+            "nih_test": fusion_by_rule(test, calibration),
         },
     }
 

@@ -52,7 +52,7 @@ def test_volumes_are_measured_by_contrast_beside_their_baselines(
     assert sorted(ran.json["systems"].values()) == ["encoder", "greys", "maps", "silhouette", "untrained"]
     assert (ran.json["images"], ran.json["subjects"]) == (8, 4)
     assert (ran.json["of_other_views"], ran.json["of_other_shape"]) == (1, 1)
-    assert "Left out for their shape: 1 (pictures among volumes)" in Path("out/evaluation.html").read_text()
+    assert "LeftOut out for their shape: 1 (pictures among volumes)" in Path("out/evaluation.html").read_text()
     assert set(ran.json["protocols"]) == {"all", "contrast=different", "contrast=same"}
     rows = tables.read(Path("out/evaluation.parquet"), EVALUATION).to_pylist()
     counts = {(r["protocol"], r["n_genuine"], r["n_impostor"]) for r in rows if r["metric"] == "auc"}
