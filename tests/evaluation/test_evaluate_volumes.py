@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import nibabel
@@ -52,13 +53,25 @@ def test_volumes_are_measured_by_contrast_beside_their_baselines(
     assert sorted(ran.json["systems"].values()) == ["encoder", "greys", "maps", "silhouette", "untrained"]
     assert (ran.json["images"], ran.json["subjects"]) == (8, 4)
     assert (ran.json["of_other_views"], ran.json["of_other_shape"]) == (1, 1)
-    assert "LeftOut out for their shape: 1 (pictures among volumes)" in Path("out/evaluation.html").read_text()
+    assert "Left out for their shape: 1 (pictures among volumes)" in Path("out/evaluation.html").read_text()
     assert set(ran.json["protocols"]) == {"all", "contrast=different", "contrast=same"}
     rows = tables.read(Path("out/evaluation.parquet"), EVALUATION).to_pylist()
     counts = {(r["protocol"], r["n_genuine"], r["n_impostor"]) for r in rows if r["metric"] == "auc"}
     # Nobody has two scans of one contrast, so there is nothing to say of them.
     assert counts == {("all", 4, 24), ("contrast=different", 4, 12)}
     assert "contrast=same: no genuine pair" in ran.json["not_measured"]
+
+
+def test_a_baseline_without_its_package_names_the_extra(
+    leakscan: Leakscan, scans: Path, model: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    own = ("--encoder", "brain-lumps")
+    ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out", *own, "--workers", 0)
+    assert ran.code == 2
+    assert "needs SimpleITK, which is not installed" in ran.error
+    assert "leakscan[train]" in ran.error and "--no-baselines" in ran.error
+    assert not Path("out").exists()
 
 
 def test_without_an_encoder_of_volumes_a_sentence_says_so(
