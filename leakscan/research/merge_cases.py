@@ -1,8 +1,7 @@
 """Simulated merges of two datasets, and what the decisions come to on them.
 
 Subjects of one dataset are dealt to two sides and renamed; some subjects leak, that is, their films are
-dealt to both sides. The decisions are those of a run after its search, with no pair verified as one
-picture.
+dealt to both sides. The decisions are those that ``compare`` makes after its search, with no copy check.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from leakscan.research.film_splits import Split
 from leakscan.types import DecodeOptions, Engine, ImageRef, Silent
 
 Ints = npt.NDArray[np.int64]
-Looks = Callable[[list[tuple[int, int]]], list[float | None]]
-"""From pairs of films of a split, best first, to what a second look finds."""
+DetailMatches = Callable[[list[tuple[int, int]]], list[float | None]]
+"""From pairs of films of a split, best first, to what their detail matches find."""
 
 FIRST = 100
-"""Pairs at the head of the review list that a curator is taken to look at."""
+"""Pairs at the head of the review list that a curator is taken to see."""
 LEVELS = (0.01, 0.05, 0.1, 0.2)
 """q-values at which false discoveries are counted."""
 _MAX_PAIRS = 10**6
@@ -40,9 +39,9 @@ class Merge:
     """Which films stand on which side.
 
     Attributes:
-        a: rows of the films of side A.
-        b: of side B.
-        leaked: ascending codes of the subjects with films on both.
+        a: The rows of the films of side A.
+        b: The rows of the films of side B.
+        leaked: The codes of the subjects with films on both sides, ascending.
     """
 
     a: Ints
@@ -51,18 +50,34 @@ class Merge:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MergeOptions:
+    """What the decisions about a merge use beside fingerprints.
+
+    Attributes:
+        declared: Whether each side names its subjects, so that their films decide together (few-shot).
+        seed: The seed of the new names.
+        matches: Gives pairs their detail matches, where the calibration has them; ``None`` leaves them out.
+    """
+
+    declared: bool = False
+    seed: int = 0
+    matches: DetailMatches | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidedMerge:
     """What was decided about a merge, in codes of subjects.
 
     Attributes:
         leaks: ``(n, 2)`` distinct pairs (subject in A, subject in B) with a pair of films called a leak.
-        first: of the first ``FIRST`` pairs of films of the review list.
-        review: of the whole review list.
-        below: q -> those with a pair of films at or below this q-value, whatever was called.
-        false_review: pairs of films (of fused subjects where declared) in the review list that are false.
-        leaked: the truth.
-        subjects: true subjects on each side.
-        test: what the decision says of itself.
+        first: The same of the first ``FIRST`` pairs of films of the review list.
+        review: The same of the whole review list.
+        below: q -> the same of the pairs of films at or below this q-value, whatever was called.
+        false_review: The number of false pairs of films in the review list (of fused subjects where
+            subjects are declared).
+        leaked: The codes of the subjects who leaked.
+        subjects: The numbers of true subjects in A and in B.
+        test: What the decision says of itself.
     """
 
     leaks: Ints
@@ -83,8 +98,8 @@ def deal(codes: Ints, share: float, seed: int) -> Merge:
 
     Args:
         codes: ``(n,)`` subject of each film, 0..subjects - 1.
-        share: of the dealt subjects that leak, 0..1.
-        seed: decides everything.
+        share: The share of the dealt subjects who leak, 0..1.
+        seed: The seed of all draws.
     """
     rng = np.random.default_rng(seed)
     counts = np.bincount(codes)
@@ -110,17 +125,17 @@ def new_names(codes: Ints, prefix: str, seed: int) -> list[str]:
 
 
 class RememberedMatches:
-    """Looks at pairs of films of one split, each pair once however many merges show it.
+    """Matches the details of films of one split, each pair once however many merges show it.
 
     Args:
-        refs: of the films.
-        matcher: looks.
-        engine: runs the decoding.
+        refs: The files of the films.
+        matcher: Describes and matches films.
+        engine: Runs the decoding.
     """
 
     def __init__(self, refs: tuple[ImageRef, ...], matcher: DetailMatcher, engine: Engine) -> None:
         self._refs = refs
-        self._look = FilmDetails(matcher, engine, DecodeOptions(), kept=len(refs))
+        self._match = FilmDetails(matcher, engine, DecodeOptions(), kept=len(refs))
         self._known: dict[tuple[int, int], float | None] = {}
 
     def __call__(self, films: list[tuple[int, int]]) -> list[float | None]:
@@ -128,48 +143,45 @@ class RememberedMatches:
         keys = [(min(pair), max(pair)) for pair in films]
         fresh = [key for key in dict.fromkeys(keys) if key not in self._known]
         tasks = [PixelPair(str(i), str(j), self._refs[i], self._refs[j], 2) for i, j in fresh]
-        self._known |= dict(zip(fresh, self._look(tasks, np.inf, Silent()), strict=True))
+        self._known |= dict(zip(fresh, self._match(tasks, np.inf, Silent()), strict=True))
         return [self._known[key] for key in keys]
 
 
-def decide(
+def decide_merge(
     split: Split,
     merge: Merge,
     calibration: Calibration,
     loose: float,
-    declared: bool = False,
-    seed: int = 0,
-    looks: Looks | None = None,
-) -> Outcome:
-    """Has a merge decided as ``compare`` would after its search, no pair being verified as one picture.
+    how: MergeOptions | None = None,
+) -> DecidedMerge:
+    """Has a merge decided as ``compare`` would after its search, without copy checks.
 
     Args:
-        split: films with their true subjects.
-        merge: how they are dealt.
-        calibration: of the encoder.
-        loose: cosine similarity from which every pair of films is a candidate.
-        declared: whether each side names its subjects, so that their films decide together (few-shot).
-        seed: of the new names.
-        looks: gives pairs their second look, where the calibration has one; ``None`` leaves it out.
+        split: The films with their true subjects.
+        merge: How the films are dealt.
+        calibration: The calibration of the encoder.
+        loose: The cosine similarity from which every pair of films is a candidate.
+        how: What else the decisions use.
     """
+    how = how or MergeOptions()
     _, codes = np.unique(split.subjects, return_inverse=True)
     a, b = _side(split, merge.a, calibration.encoder), _side(split, merge.b, calibration.encoder)
     found = find_candidates(a, b, {calibration.encoder: loose}, HASH_RADIUS, _MAX_PAIRS)
     scored = score_persons(
         a,
         b,
-        new_names(codes[merge.a], "a", seed) if declared else [None] * len(a),
-        new_names(codes[merge.b], "b", seed + 1) if declared else [None] * len(b),
+        new_names(codes[merge.a], "a", how.seed) if how.declared else [None] * len(a),
+        new_names(codes[merge.b], "b", how.seed + 1) if how.declared else [None] * len(b),
         np.stack([found.a, found.b], axis=1),
         np.zeros(len(found.a), np.bool_),
         {calibration.encoder: calibration},
     )
     films = np.stack([merge.a[found.a], merge.b[found.b]], axis=1)
     seen: dict[int, float] = {}
-    if looks is not None:
+    if how.matches is not None:
         at = due(scored, lambda position: (str(films[position, 0]), str(films[position, 1])))
-        findings = looks([(int(i), int(j)) for i, j in films[at]])
-        shift = _shift(scored[0], a, b, merge, looks)
+        findings = how.matches([(int(i), int(j)) for i, j in films[at]])
+        shift = _shift(scored[0], a, b, merge, how.matches)
         pictures = zip(found.a[at].tolist(), found.b[at].tolist(), strict=True)
         more = shift.of(choices(scored[0], [((0, i), (1, j)) for i, j in pictures])).tolist()
         seen = {p: f - m for p, f, m in zip(at, findings, more, strict=True) if f is not None}
@@ -177,36 +189,36 @@ def decide(
     true = codes[films]
     waiting = np.flatnonzero(evidence.review)
     ranked = waiting[np.lexsort((-evidence.score[waiting], evidence.p_value[waiting]))]
-    strangers = waiting[true[waiting, 0] != true[waiting, 1]]
-    return Outcome(
-        np.unique(true[evidence.leak], axis=0),
-        np.unique(true[ranked[:FIRST]], axis=0),
-        np.unique(true[ranked], axis=0),
-        {q: np.unique(true[evidence.q_value <= q], axis=0) for q in LEVELS},
-        len(np.unique(true[strangers], axis=0)) if declared else len(strangers),
-        merge.leaked,
-        (len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
-        tests[0],
+    wrong = waiting[true[waiting, 0] != true[waiting, 1]]
+    return DecidedMerge(
+        leaks=np.unique(true[evidence.leak], axis=0),
+        first=np.unique(true[ranked[:FIRST]], axis=0),
+        review=np.unique(true[ranked], axis=0),
+        below={q: np.unique(true[evidence.q_value <= q], axis=0) for q in LEVELS},
+        false_review=len(np.unique(true[wrong], axis=0)) if how.declared else len(wrong),
+        leaked=merge.leaked,
+        subjects=(len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
+        test=tests[0],
     )
 
 
-def _shift(one: Scored, a: Side, b: Side, merge: Merge, looks: Looks) -> DetailShift:
+def _shift(one: Scored, a: Side, b: Side, merge: Merge, matches: DetailMatches) -> DetailShift:
     """What a run takes off all findings."""
     rows = merge.a, merge.b
     pairs = strangers(one, a, b, lambda at: str(rows[at[0]][at[1]]))
-    found = looks([(int(rows[m][i]), int(rows[n][j])) for (m, i), (n, j) in pairs])
+    found = matches([(int(rows[m][i]), int(rows[n][j])) for (m, i), (n, j) in pairs])
     return one.calibration.detail_shift([np.nan if f is None else f for f in found], choices(one, pairs))
 
 
 def _side(split: Split, rows: Ints, encoder: str) -> Side:
-    """Distinct pictures in memory; their looks are random, so that only fingerprints find pairs."""
+    """Distinct pictures in memory; their hashes are random, so that only fingerprints find pairs."""
     n = len(rows)
-    looks = np.random.default_rng(len(split.subjects)).integers(0, 2**63, (len(split.subjects), 8))
+    hashes = np.random.default_rng(len(split.subjects)).integers(0, 2**63, (len(split.subjects), 8))
     return Side(
         np.arange(n),
         tuple((i,) for i in range(n)),
         rows.astype(np.str_),
-        looks[rows].astype(np.uint64),
+        hashes[rows].astype(np.uint64),
         np.full(n, 2),
         np.full(n, encoder),
         {encoder: split.prints[rows]},

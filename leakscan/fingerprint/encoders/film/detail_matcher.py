@@ -111,7 +111,7 @@ class FilmDetailMatcher:
         (a, b) and (b, a) agree up to rounding: whoever wants them equal gives a pair one order.
 
         Args:
-            a: The details ``(n, networks, places, DETAIL_DIM)`` that :meth:`describe` made of one film a pair.
+            a: The details ``(n, networks, places, DETAIL_DIM)`` of one film a pair, from :meth:`describe`.
             b: Those of the other film.
         """
         out = [
