@@ -18,16 +18,17 @@ import leakscan.types  # noqa: F401 - until DecodeOptions has moved
 if TYPE_CHECKING:
     from leakscan.errors import LeakscanError
     from leakscan.run.audit import audit
-    from leakscan.run.compare import Result, RunOptions, compare
+    from leakscan.run.compare import Result, compare
+    from leakscan.settings import Settings
 
-__all__ = ["LeakscanError", "Result", "RunOptions", "__version__", "audit", "compare"]
+__all__ = ["LeakscanError", "Result", "Settings", "__version__", "audit", "compare"]
 __version__ = version("leakscan")
 
 _HOMES = {
     "audit": "leakscan.run.audit",
     "compare": "leakscan.run.compare",
     "Result": "leakscan.run.compare",
-    "RunOptions": "leakscan.run.compare",
+    "Settings": "leakscan.settings",
     "LeakscanError": "leakscan.errors",
 }
 

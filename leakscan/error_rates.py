@@ -1,88 +1,188 @@
-"""How well fingerprints tell people apart, every subject counting the same.
+"""How well scores tell people apart: error rates of compared images, and intervals by subject.
 
 Error rates follow ISO/IEC 19795-1: FMR is the share of impostor pairs accepted, FNMR the share of
-genuine pairs rejected, and TAR = 1 - FNMR. A genuine pair weighs 1 / (its subject's number of
-genuine pairs), because a few subjects with a hundred films would otherwise be the result.
+genuine pairs rejected, and TAR = 1 - FNMR. By default a genuine pair weighs 1 / (its subject's number
+of genuine pairs), because a few subjects with a hundred films would otherwise be the result.
+
+Training chooses weights by these figures, and an evaluation reports by them. The rates ask a
+:class:`ComparedScores` two questions only: which share of the impostor pairs lies below a score, and
+which score a given share of them exceeds. :class:`PairScores` knows every impostor score. An evaluation
+of many images keeps a histogram and the highest scores instead
+(:class:`leakscan.evaluation.pairing.Compared`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+Weighting = Literal["subjects", "pairs"]
+WEIGHTINGS: tuple[Weighting, ...] = ("subjects", "pairs")
+"""``subjects`` gives every subject with a genuine pair the same weight, ``pairs`` every genuine pair."""
+
+RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+"""False match rates that are reported."""
+LEAST_BEHIND_RATE = 10
+"""Impostor pairs that must lie beyond a threshold before its false match rate is reported."""
+
 Floats = npt.NDArray[np.float64]
+Draws = npt.NDArray[np.float32]
+"""``(draws, n_subjects)`` how often each subject was drawn; see :func:`subject_draws`."""
+
+
+class ComparedScores(Protocol):
+    """Scores of genuine and impostor pairs of a labelled set."""
+
+    @property
+    def genuine(self) -> npt.NDArray[np.floating]:
+        """``(g,)`` cosine similarities of pairs of one subject."""
+
+    @property
+    def owner(self) -> npt.NDArray[np.int64]:
+        """``(g,)`` the subject of each genuine pair."""
+
+    @property
+    def n_impostor(self) -> int:
+        """The number of pairs of two subjects."""
+
+    def share_below(self, scores: npt.NDArray[np.floating]) -> Floats:
+        """``(n,)`` share of the impostor pairs below each of ``(n,)`` scores; equal ones count half."""
+
+    def threshold_at_fmr(self, fmr: float) -> float:
+        """The lowest score that at most a share ``fmr`` of the impostor pairs exceeds.
+
+        Raises:
+            ValueError: There are too few impostor pairs to speak of this rate.
+        """
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """Similarities of all pairs of a labelled set.
+    """Similarities of all pairs of a labelled set; a :class:`ComparedScores`.
 
     Attributes:
-        genuine: ``(g,)`` cosine similarity of pairs of one subject.
-        weight: ``(g,)`` weight of each, 1 per subject in total.
-        owner: ``(g,)`` int, the subject of each.
-        impostor: ``(i,)`` cosine similarity of pairs of two subjects, ascending.
+        genuine: ``(g,)`` cosine similarities of pairs of one subject.
+        owner: ``(g,)`` the subject of each genuine pair.
+        impostor: ``(i,)`` cosine similarities of pairs of two subjects, ascending.
     """
 
     genuine: Floats
-    weight: Floats
     owner: npt.NDArray[np.int64]
     impostor: Floats
 
+    @property
+    def n_impostor(self) -> int:
+        """The number of pairs of two subjects."""
+        return len(self.impostor)
+
+    @property
+    def weight(self) -> Floats:
+        """``(g,)`` weight of each genuine pair, 1 per subject in total."""
+        return genuine_weights(self)
+
+    def share_below(self, scores: npt.NDArray[np.floating]) -> Floats:
+        """See :class:`ComparedScores`."""
+        below = np.searchsorted(self.impostor, scores, side="left")
+        upto = np.searchsorted(self.impostor, scores, side="right")
+        return np.asarray((below + upto) / 2 / len(self.impostor))
+
+    def threshold_at_fmr(self, fmr: float) -> float:
+        """See :class:`ComparedScores`."""
+        return threshold_at_fmr(self.impostor, fmr)
+
 
 def pair_scores(fingerprints: npt.NDArray[np.floating], subjects: npt.NDArray[np.str_]) -> PairScores:
-    """Compares every image of a set with every other.
+    """Compares every image of a set with every other; memory grows with the number of pairs.
 
     Args:
         fingerprints: ``(n, d)``, L2-normalised.
-        subjects: ``(n,)``; no subject may be unknown.
+        subjects: ``(n,)`` names; no subject may be unknown.
+
+    Example:
+        >>> pairs = pair_scores(np.eye(4)[[0, 0, 1, 1]], np.array(["p", "p", "q", "q"]))
+        >>> len(pairs.genuine), pairs.n_impostor, auc(pairs)
+        (2, 4, 1.0)
     """
     unit = np.asarray(fingerprints, np.float32)
     _, codes = np.unique(subjects, return_inverse=True)
     first, second = np.triu_indices(len(codes), k=1)
     scores = (unit @ unit.T)[first, second].astype(np.float64)
     same = codes[first] == codes[second]
-    owner = codes[first][same]
-    weight = 1.0 / np.bincount(owner, minlength=codes.max() + 1)[owner] if len(owner) else np.zeros(0)
-    return PairScores(scores[same], weight, owner, np.sort(scores[~same]))
+    return PairScores(scores[same], codes[first][same], np.sort(scores[~same]))
 
 
-def auc(pairs: PairScores) -> float:
-    """Probability that a genuine pair outscores an impostor pair, subjects weighted equally."""
-    below = np.searchsorted(pairs.impostor, pairs.genuine, side="left")
-    upto = np.searchsorted(pairs.impostor, pairs.genuine, side="right")
-    wins = (below + upto) / 2 / len(pairs.impostor)
-    return float(np.average(wins, weights=pairs.weight))
+def genuine_weights(pairs: ComparedScores, weighting: Weighting = "subjects") -> Floats:
+    """``(g,)`` weight of each genuine pair: 1, or 1 / (its subject's number of genuine pairs)."""
+    if weighting == "pairs" or not len(pairs.owner):
+        return np.ones(len(pairs.genuine))
+    return np.asarray(1.0 / np.bincount(pairs.owner)[pairs.owner])
+
+
+def supported_rates(n_impostor: int, rates: Sequence[float] = RATES) -> list[float]:
+    """The false match rates that at least ``LEAST_BEHIND_RATE`` of ``n_impostor`` pairs stand behind.
+
+    Example:
+        >>> supported_rates(20_000)
+        [0.01, 0.001]
+    """
+    return [rate for rate in rates if rate * n_impostor >= LEAST_BEHIND_RATE]
+
+
+def pairs_beyond(n_impostor: int, fmr: float) -> int:
+    """How many of ``n_impostor`` pairs may exceed the threshold of a false match rate.
+
+    Raises:
+        ValueError: There are too few impostor pairs to speak of this rate.
+    """
+    if fmr * n_impostor < 1:
+        raise ValueError(f"{n_impostor} impostor pairs cannot support a false match rate of {fmr:g}")
+    return int(fmr * n_impostor)
 
 
 def threshold_at_fmr(impostor: Floats, fmr: float) -> float:
     """The lowest score that at most a share ``fmr`` of impostor pairs exceeds.
 
     Args:
-        impostor: ascending scores.
-        fmr: false match rate, at least 1 / number of pairs.
+        impostor: ``(i,)`` scores, ascending.
+        fmr: The false match rate, at least 1 / i.
 
     Raises:
-        ValueError: there are too few impostor pairs to speak of this rate.
+        ValueError: There are too few impostor pairs to speak of this rate.
+
+    Example:
+        >>> threshold_at_fmr(np.arange(100.0), 0.05)
+        94.0
     """
-    if fmr * len(impostor) < 1:
-        raise ValueError(f"{len(impostor)} impostor pairs cannot support a false match rate of {fmr:g}")
-    return float(impostor[len(impostor) - int(fmr * len(impostor)) - 1])
+    return float(impostor[len(impostor) - pairs_beyond(len(impostor), fmr) - 1])
 
 
-def tar_at_fmr(pairs: PairScores, fmr: float) -> float:
-    """True accept rate at a false match rate, subjects weighted equally (0..1)."""
-    threshold = threshold_at_fmr(pairs.impostor, fmr)
-    return float(np.average(pairs.genuine > threshold, weights=pairs.weight))
+def auc(pairs: ComparedScores, weighting: Weighting = "subjects") -> float:
+    """Probability that a genuine pair outscores an impostor pair, ties counting half (0..1)."""
+    return float(np.average(pairs.share_below(pairs.genuine), weights=genuine_weights(pairs, weighting)))
+
+
+def tar_at_fmr(pairs: ComparedScores, fmr: float, weighting: Weighting = "subjects") -> float:
+    """True accept rate (0..1): the share of genuine pairs above the threshold of a false match rate.
+
+    Raises:
+        ValueError: There are too few impostor pairs to speak of this rate.
+    """
+    accepted = pairs.genuine > pairs.threshold_at_fmr(fmr)
+    return float(np.average(accepted, weights=genuine_weights(pairs, weighting)))
 
 
 def precision_at_1(fingerprints: npt.NDArray[np.floating], subjects: npt.NDArray[np.str_]) -> float:
-    """Share of images whose nearest other image is of the same subject.
+    """Share of images whose nearest other image is of the same subject, subjects weighing equally.
 
-    Images of subjects with a single image are in the gallery but ask nothing; subjects weigh
-    equally.
+    Images of subjects with a single image are in the gallery but ask nothing.
+
+    Args:
+        fingerprints: ``(n, d)``, L2-normalised.
+        subjects: ``(n,)`` names.
     """
     unit = np.asarray(fingerprints, np.float32)
     scores = unit @ unit.T
@@ -98,13 +198,10 @@ def bootstrap_interval(pairs: PairScores, fmr: float, draws: int = 500, seed: in
 
     The threshold is held: its own uncertainty is small beside that of some hundred subjects.
     """
-    threshold = threshold_at_fmr(pairs.impostor, fmr)
-    accepted = np.bincount(pairs.owner, pairs.weight * (pairs.genuine > threshold))
-    per_subject = accepted[np.unique(pairs.owner)]
-    rng = np.random.default_rng(seed)
-    means = rng.choice(per_subject, (draws, len(per_subject))).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    owners, codes = np.unique(pairs.owner, return_inverse=True)
+    accepted = per_subject(codes, pairs.weight * (pairs.genuine > pairs.threshold_at_fmr(fmr)), len(owners))
+    found = resampled_ratio(accepted, np.ones(len(owners)), subject_draws(len(owners), draws, seed))
+    return found.low, found.high
 
 
 def n_way_one_shot(
@@ -114,14 +211,14 @@ def n_way_one_shot(
     episodes: int = 2000,
     seed: int = 0,
 ) -> float:
-    """N-way 1-shot recall (arXiv 2512.16685): one support film per subject, one query.
+    """N-way 1-shot recall (arXiv 2512.16685): one support film per subject, and one query (0..1).
 
     Args:
         fingerprints: ``(n, d)``, L2-normalised.
-        subjects: ``(n,)``.
-        ways: subjects in an episode.
-        episodes: number of random episodes.
-        seed: of the draws.
+        subjects: ``(n,)`` names.
+        ways: The number of subjects in an episode.
+        episodes: The number of random episodes.
+        seed: The seed of the draws.
     """
     rng = np.random.default_rng(seed)
     unit = np.asarray(fingerprints, np.float32)
@@ -145,10 +242,10 @@ class Estimate:
     """A figure with its 95 % interval.
 
     Attributes:
-        value: the figure.
-        low: 2.5 % point of the resampled figures.
-        high: 97.5 % point of the resampled figures.
-        n_subjects: subjects that have a say in it.
+        value: The figure itself.
+        low: The 2.5 % point of the resampled figures.
+        high: The 97.5 % point of the resampled figures.
+        n_subjects: The number of subjects that have a say in it.
     """
 
     value: float
@@ -157,16 +254,16 @@ class Estimate:
     n_subjects: int
 
 
-def subject_draws(n_subjects: int, draws: int = 500, seed: int = 0) -> npt.NDArray[np.float32]:
+def subject_draws(n_subjects: int, draws: int = 500, seed: int = 0) -> Draws:
     """How often each subject is drawn when as many subjects are drawn with replacement.
 
     The bootstrap of B. Efron (1979) with the subject as the unit, because pairs and images of one
     subject are not independent of each other.
 
     Args:
-        n_subjects: subjects to draw from.
-        draws: repetitions.
-        seed: of the draws.
+        n_subjects: The number of subjects to draw from.
+        draws: The number of repetitions.
+        seed: The seed of the draws.
 
     Returns:
         ``(draws, n_subjects)`` float32 counts; every row sums to ``n_subjects``.
@@ -183,18 +280,37 @@ def per_subject(owner: npt.NDArray[np.int64], values: Floats, n_subjects: int) -
     return np.asarray(np.bincount(owner, values, minlength=n_subjects), np.float64)
 
 
-def resampled_ratio(sums: Floats, weights: Floats, draws: npt.NDArray[np.float32]) -> Estimate:
+def resampled_ratio(sums: Floats, weights: Floats, draws: Draws) -> Estimate:
     """``sums.sum() / weights.sum()`` with the interval that resampling subjects gives.
 
     Args:
-        sums: ``(n,)`` per subject.
-        weights: ``(n,)`` per subject; a subject of weight 0 has no say.
+        sums: ``(n,)``, one for each subject.
+        weights: ``(n,)``, one for each subject; a subject of weight 0 has no say.
         draws: ``(draws, n)`` from :func:`subject_draws`.
     """
     counted = weights > 0
     totals = draws[:, counted] @ weights[counted]
     figures = (draws[:, counted] @ sums[counted])[totals > 0] / totals[totals > 0]
     return estimate(float(sums[counted].sum() / weights[counted].sum()), figures, int(counted.sum()))
+
+
+def resampled_mean(
+    owner: npt.NDArray[np.int64], values: Floats, weighting: Weighting, draws: Draws
+) -> Estimate:
+    """The mean of something that subjects have several of, with the interval that resampling gives.
+
+    Args:
+        owner: ``(n,)`` the subject of each value.
+        values: ``(n,)`` numbers, such as whether the nearest image is right.
+        weighting: Whether every subject with a value counts the same, or every value (``pairs``).
+        draws: ``(draws, n_subjects)`` from :func:`subject_draws`.
+    """
+    n = draws.shape[1]
+    counts = per_subject(owner, np.ones(len(owner)), n)
+    sums = per_subject(owner, values, n)
+    if weighting == "subjects":
+        sums, counts = sums / np.maximum(counts, 1), (counts > 0).astype(np.float64)
+    return resampled_ratio(sums, counts, draws)
 
 
 def estimate(value: float, figures: Floats, n_subjects: int) -> Estimate:

@@ -11,7 +11,6 @@ from typing import Any
 
 from leakscan.types import Status
 
-_PLACE = "{path}"
 HIDDEN_PATH = "(path hidden)"
 
 
@@ -19,12 +18,13 @@ class LeakscanError(Exception):
     """The base of every error that a user can cause or mend.
 
     Args:
-        message: A whole sentence. ``{path}`` in it stands for ``path``.
-        hint: What to try next, in the words of the Python API; may be empty, may hold ``{path}``.
+        message: A whole sentence. ``{path}`` in it stands for ``path``, and the name of a fact for the fact.
+        hint: What to try next, in the words of the Python API; may be empty, and is filled likewise.
         code: The name of the mistake. The command line has a hint of its own for every code
             (``leakscan/cli/hints.py``), in its own words.
         path: The file or folder that the sentence is about.
-        facts: What the hint of a front end needs to know, by name.
+        facts: What else the sentence or the hint of a front end needs, by name. A fact that is a path
+            is given as a ``Path``, so that it can be left out as well.
 
     Example:
         >>> error = StoreError("{path} is no fingerprint store.", path="a/b.fps")
@@ -53,20 +53,25 @@ class LeakscanError(Exception):
     @property
     def message(self) -> str:
         """The sentence, with the path in its place."""
-        return self._filled(self.sentence)
+        return self.filled(self.sentence)
 
     @property
     def hint(self) -> str:
         """What to try next, with the path in its place."""
-        return self._filled(self.hint_sentence)
+        return self.filled(self.hint_sentence)
 
     def without_path(self) -> LeakscanError:
-        """The same error for readers who must see no path; facts that may hold paths go as well."""
+        """The same error for readers who must see no path."""
         hidden = HIDDEN_PATH if self.path is not None else None
-        return type(self)(self.sentence, self.hint_sentence, code=self.code, path=hidden)
+        facts = {n: HIDDEN_PATH if isinstance(f, os.PathLike) else f for n, f in self.facts.items()}
+        return type(self)(self.sentence, self.hint_sentence, code=self.code, path=hidden, **facts)
 
-    def _filled(self, words: str) -> str:
-        return words if self.path is None else words.replace(_PLACE, self.path)
+    def filled(self, words: str) -> str:
+        """Words of a front end with the path and the facts in their places."""
+        for name, fact in {"path": self.path, **self.facts}.items():
+            if fact is not None:
+                words = words.replace(f"{{{name}}}", str(fact))
+        return words
 
 
 class UsageError(LeakscanError):
@@ -104,3 +109,15 @@ class ImageError(Exception):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[Status, str]]:
         return type(self), (self.status, self.message)
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, for the middle of a sentence; the operating system's words without the path.
+
+    Example:
+        >>> reason(FileNotFoundError(2, "No such file or directory", "a/b.png"))
+        'no such file or directory'
+    """
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return str(error)

@@ -51,7 +51,7 @@ class DecodeOptions(Section):
         labels: Whether label maps are images; otherwise they are ``ignored``.
     """
 
-    max_pixels: int = Field(512_000_000, ge=1)
+    max_pixels: int = Field(default=512_000_000, ge=1)
     frames: Literal["first", "all"] = "all"
     labels: bool = False
 
@@ -79,7 +79,7 @@ class SearchSettings(Section):
         max_pairs: The most candidate pairs, and the most rows written, for two datasets.
     """
 
-    max_pairs: int = Field(1_000_000, ge=1)
+    max_pairs: int = Field(default=1_000_000, ge=1)
 
 
 class DecidingSettings(Section):
@@ -95,7 +95,7 @@ class DecidingSettings(Section):
     same_ids: bool = False
     calibration: Path | None = None
     fail_on: FailOn = "same_subject"
-    max_unread: float = Field(0.01, ge=0, le=1)
+    max_unread: float = Field(default=0.01, ge=0, le=1)
 
 
 class PrivacySettings(Section):
@@ -122,8 +122,8 @@ class LimitSettings(Section):
     """
 
     cache: Path = Path(".leakscan")
-    check_seconds: float = Field(600.0, ge=0)
-    workers: int | None = Field(None, ge=0)
+    check_seconds: float = Field(default=600.0, ge=0)
+    workers: int | None = Field(default=None, ge=0)
 
 
 class Settings(Section):
@@ -173,7 +173,7 @@ class Settings(Section):
         try:
             found = cls(**raw)
         except UsageError as e:
-            raise UsageError(f"{{path}}: {e.sentence}", e.hint_sentence, path=path) from None
+            raise UsageError(f"{{path}}: {e.message}", e.hint, path=path) from None
         return found.with_choices(_resolved(found, raw, path.parent))
 
     def with_choices(self, choices: Mapping[str, Any]) -> Self:
@@ -186,7 +186,7 @@ class Settings(Section):
         sections: dict[str, dict[str, Any]] = {}
         for name, value in choices.items():
             if name not in homes:
-                raise UsageError(f"There is no setting {name!r}.", nearest(name, homes))
+                raise UsageError(f"There is no setting {name!r}.", nearest(name, homes), code="no_setting")
             sections.setdefault(homes[name], {})[name] = value
         changed = {
             section: type(old := getattr(self, section))(**{**dict(old), **values})
@@ -234,6 +234,14 @@ def _usage_error(error: ErrorDetails, section: type[BaseModel]) -> UsageError:
         section = getattr(section.model_fields[parent], "annotation", section) or section
     where = ".".join([*parents, name])
     if error["type"] == "extra_forbidden":
-        return UsageError(f"There is no setting {where!r}.", nearest(name, section.model_fields))
+        return UsageError(
+            f"There is no setting {where!r}.", nearest(name, section.model_fields), code="no_setting"
+        )
     wanted = error["msg"][:1].lower() + error["msg"][1:]
-    return UsageError(f"The setting {where} cannot be {error['input']!r}: {wanted}.", setting=name)
+    return UsageError(
+        "The setting {setting} cannot be {value}: {wanted}.",
+        code="bad_setting",
+        setting=where,
+        value=str(error["input"]),
+        wanted=wanted,
+    )

@@ -69,6 +69,7 @@ STORE = table_schema(
         ("signature", pa.string()),
         ("prepared_with", pa.string()),
         ("preview", pa.binary()),
+        ("error_path", pa.string()),  # what ``{path}`` in ``error`` stands for
     ],
 )
 PAIRS = table_schema(
@@ -111,6 +112,12 @@ SUBJECTS = table_schema(
 )
 
 
+def name_of(schema: pa.Schema) -> str:
+    """The name of a table, which its schema carries."""
+    metadata: dict[bytes, bytes] = schema.metadata or {}
+    return metadata[_TABLE_KEY].decode()
+
+
 def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """A table from dictionaries; a missing key is a null."""
     rows = list(rows)
@@ -122,7 +129,7 @@ def write(table: pa.Table, path: Path) -> None:
     """Writes a table whole or not at all: a file under the final name is always complete.
 
     Raises:
-        OutputError: the disk is full or the folder cannot be written.
+        OutputError: The disk is full or the folder cannot be written.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -132,7 +139,9 @@ def write(table: pa.Table, path: Path) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise OutputError(
-            f"Cannot write {path}: {e.strerror or e}.", "Free some space or choose another folder."
+            f"Cannot write {{path}}: {e.strerror or e}.",
+            "Free some space or choose another folder.",
+            path=path,
         ) from e
 
 
@@ -140,18 +149,18 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     """Reads a table and checks that it is what it should be.
 
     Raises:
-        StoreError: the file is damaged, another table, or of another schema version.
+        StoreError: The file is damaged, another table, or of another schema version.
     """
-    name = (schema.metadata or {})[_TABLE_KEY].decode()
+    name = name_of(schema)
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as e:
         raise StoreError(
-            f"{path} cannot be read as a {name} table: {e}.", "Delete it; it will be made again."
+            f"{{path}} cannot be read as a {name} table: {e}.", "Delete it; it will be made again.", path=path
         ) from e
     found = table.schema.metadata or {}
     if found.get(_TABLE_KEY) != name.encode() or found.get(_VERSION_KEY) != VERSION.encode():
-        raise StoreError(f"{path} is not a {name} table of schema version {VERSION}.")
+        raise StoreError(f"{{path}} is not a {name} table of schema version {VERSION}.", path=path)
     for missing in (f for f in schema if f.name not in table.column_names):
         table = table.append_column(missing, pa.nulls(len(table), missing.type))
     return table.select(schema.names).cast(schema)

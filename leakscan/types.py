@@ -26,7 +26,7 @@ RELATIONS: tuple[Relation, ...] = ("same_file", "same_pixels", "same_image", "sa
 """Strongest first."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tags:
     """What a file's header, a manifest or a naming preset declares about an image.
 
@@ -53,7 +53,7 @@ class Tags:
     split: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageRef:
     """One image of a source, found but not yet decoded. Picklable; a worker can decode it alone.
 
@@ -67,7 +67,8 @@ class ImageRef:
         ndim: 2 for a picture, 3 for a volume.
         tags: what is declared about it.
         status: ``ok`` until decoding says otherwise; a scan sets the others.
-        error: one sentence for every status but ``ok``.
+        error: One sentence for every status but ``ok``; ``{path}`` in it stands for ``error_path``.
+        error_path: Another file of the source that the sentence names, or empty.
         notes: what a curator should know (missing slices, duplicates), in sentences.
     """
 
@@ -81,6 +82,7 @@ class ImageRef:
     tags: Tags = field(default_factory=Tags)
     status: Status = "ok"
     error: str = ""
+    error_path: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -160,4 +162,4 @@ class Engine(Protocol):
 
 
 # Until the last caller has moved: DecodeOptions is a section of the settings.
-from leakscan.settings import DecodeOptions as DecodeOptions  # noqa: E402
+from leakscan.settings import DecodeOptions as DecodeOptions  # noqa: E402, PLC0414

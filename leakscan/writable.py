@@ -12,11 +12,14 @@ def check_writable(path: Path) -> None:
     """Refuses a file or folder in whose place, or nearest folder that exists, nothing may be written.
 
     Raises:
-        OutputError: the message names that folder.
+        OutputError: Nothing may be written there; the message names the folder.
     """
     place = path.absolute()
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
-            f"{path} cannot be written: there is no permission to write in {folder}.", "Name another place."
+            "{path} cannot be written: there is no permission to write in {folder}.",
+            "Name another place.",
+            path=path,
+            folder=folder,
         )

@@ -77,6 +77,7 @@ STORE = [
     ("signature", "string"),
     ("prepared_with", "string"),
     ("preview", "binary"),
+    ("error_path", "string"),
 ]
 EXCLUDED = [
     (name, "string") for name in ("dataset", "image_id", "path", "relation", "decision", "because_of")

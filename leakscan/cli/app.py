@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="leakscan", standalone_mode=False)
     except LeakscanError as e:
-        Output(as_json).error(e)
+        Output(as_json).error(e.without_path() if "--hide-paths" in arguments else e)
         return e.exit_code
     except typer.Exit as e:
         code = e.exit_code

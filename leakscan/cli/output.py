@@ -25,9 +25,11 @@ from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
+from leakscan.cli.hints import worded
 from leakscan.counted import counted
 from leakscan.errors import LeakscanError
 from leakscan.report.alike import words_by_comparison
+from leakscan.report.run_folder import RunFolder
 
 _HEADLINES = {
     0: "[bold green]No leak found.[/]",
@@ -75,11 +77,12 @@ class Output:
 
     def error(self, error: LeakscanError) -> None:
         """An error, with what to try next."""
+        message, hint = worded(error)
         if self.as_json:
-            self.data({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
-        self._err.print(f"[bold red]Error:[/] {escape(error.message)}")
-        if error.hint:
-            self._err.print(f"[dim]{escape(error.hint)}[/]")
+            self.data({"error": message, "hint": hint, "exit_code": error.exit_code})
+        self._err.print(f"[bold red]Error:[/] {escape(message)}")
+        if hint:
+            self._err.print(f"[dim]{escape(hint)}[/]")
 
     def table(self, title: str, columns: list[str], rows: list[list[str]], whole: str = "") -> None:
         """A table for people; the cells of the column ``whole`` stay on one line."""
@@ -127,7 +130,7 @@ class Output:
             title = f"Strongest {len(shown)} of {counted(len(pairs), 'pair')}"
             self.table(title, ["", "relation", "A", "B", "altered"], cells)
         if output is not None:
-            self.say(f"Report: {output / 'report.html'}")
+            self.say(f"Report: {RunFolder(output).report}")
 
 
 def _name(pair: Mapping[str, Any], side: str) -> str:

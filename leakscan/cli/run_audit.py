@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
-
-if TYPE_CHECKING:
-    from leakscan.run.compare import RunOptions
+from leakscan.settings import Settings
 
 
-@o.with_run_options("same_ids")
+@o.with_settings("same_ids")
 def audit_command(
     source: Annotated[str, typer.Argument(help="A folder with splits as top folders, or a manifest.")],
     split_column: Annotated[
@@ -22,7 +20,7 @@ def audit_command(
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
     *,
-    run: RunOptions,
+    settings: Settings,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -41,7 +39,7 @@ def audit_command(
             split_column=split_column,
             output=output,
             overwrite=overwrite,
-            options=run,
+            settings=settings,
             progress=progress,
         )
     out.run(result.summary, result.pairs, output)

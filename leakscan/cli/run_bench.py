@@ -12,18 +12,18 @@ from leakscan.cli.output import Output
 
 bench_app = typer.Typer(help="Measure leakscan on your own films.", no_args_is_help=True)
 
-Films = Annotated[str, typer.Argument(help="Folder or manifest of films.")]
-Work = Annotated[
+FilmsArgument = Annotated[str, typer.Argument(help="Folder or manifest of films.")]
+WorkOption = Annotated[
     Path, typer.Option("--output", "-o", help="Folder to work in; emptied if a benchmark made it.")
 ]
 
 
 @bench_app.command("planted")
 def planted_command(
-    films: Films,
-    work: Work,
+    films: FilmsArgument,
+    work: WorkOption,
     copies: Annotated[int, typer.Option("--copies", help="Altered films per kind.", min=1)] = 20,
-    seed: Annotated[int, typer.Option("--seed", help="Of the planting.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the planting.")] = 0,
     exclude: o.Exclude = None,
     as_json: o.Json = False,
 ) -> None:
@@ -38,7 +38,7 @@ def planted_command(
 
     out = Output(as_json)
     with out.progress() as progress:
-        result = planted_bench(films, fresh_folder(work), copies, seed, exclude or (), progress=progress)
+        result = planted_bench(films, fresh_folder(work), copies, seed, exclude or (), progress)
     out.data(result)
     ours, phash = result["leakscan"], result["phash"]
     rows = [
@@ -57,9 +57,9 @@ def planted_command(
 
 @bench_app.command("speed")
 def speed_command(
-    films: Films,
-    work: Work,
-    images: Annotated[int, typer.Option("--images", help="In each of the two folders.", min=1)] = 1000,
+    films: FilmsArgument,
+    work: WorkOption,
+    images: Annotated[int, typer.Option("--images", help="Images in each of the two folders.", min=1)] = 1000,
     as_json: o.Json = False,
 ) -> None:
     """Time the first and the second run on two folders of 256 px PNG made from films.

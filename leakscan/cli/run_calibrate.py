@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
-
-if TYPE_CHECKING:
-    from leakscan.run.compare import RunOptions
+from leakscan.settings import Settings
 
 
-@o.with_run_options(
-    "same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread",
+@o.with_settings(
+    "same_ids", "show_subjects", "hide_paths", "max_pairs", "check_seconds", "fail_on", "max_unread",
     "calibration",
 )  # fmt: skip
 def calibrate_command(
@@ -29,7 +27,7 @@ def calibrate_command(
         Path | None, typer.Option("--plots", help="Folder for three pictures (needs the extra 'train').")
     ] = None,
     *,
-    run: RunOptions,
+    settings: Settings,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -47,7 +45,7 @@ def calibrate_command(
     from leakscan.run.calibrate import calibrate
 
     with out.progress() as progress:
-        result = calibrate(source, output, options=run, plots=plots, progress=progress)
+        result = calibrate(source, output, settings=settings, plots=plots, progress=progress)
     out.data(result)
     out.say(
         f"{result['subjects']:,} subjects, {result['impostor_pairs']:,} impostor pairs, "

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
-
-if TYPE_CHECKING:
-    from leakscan.run.compare import RunOptions
+from leakscan.settings import Settings
 
 
-@o.with_run_options()
+@o.with_settings()
 def compare_command(
     sources: Annotated[
         list[str], typer.Argument(help="Two or more folders, manifests or fingerprint stores.")
@@ -21,7 +19,7 @@ def compare_command(
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
     *,
-    run: RunOptions,
+    settings: Settings,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -37,6 +35,6 @@ def compare_command(
     from leakscan.run.compare import compare
 
     with out.progress() as progress:
-        result = compare(*sources, output=output, overwrite=overwrite, options=run, progress=progress)
+        result = compare(*sources, output=output, overwrite=overwrite, settings=settings, progress=progress)
     out.run(result.summary, result.pairs, output)
     raise typer.Exit(result.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
+from leakscan.counted import counted
 
 
 def demo_command(
@@ -25,30 +27,39 @@ def demo_command(
     subjects are not compared by fingerprint; that relation is planted by PatientID and found with
     --same-ids.
     """
-    from leakscan.run.compare import RunOptions, compare
-    from leakscan.synthetic.demo_data import draw_demo
+    from leakscan.run.compare import compare
+    from leakscan.settings import Settings
+    from leakscan.synthetic.demo_data import TRUTH, draw_demo
 
     out = Output(as_json)
+    data = output / "data"
+    out.say(f"Drawing two datasets with planted leaks into {data} ...")
+    began = time.monotonic()
     with out.progress() as progress:
-        progress.start("Drawing two datasets", None)
-        planted = draw_demo(output / "data")
+        planted = draw_demo(data, progress=progress)
+    drawn = time.monotonic()
+    out.say(f"Drawn in {drawn - began:.0f} s. Comparing them ...")
+    with out.progress() as progress:
         result = compare(
-            output / "data" / "hospital_a",
-            output / "data" / "hospital_b",
+            data / "hospital_a",
+            data / "hospital_b",
             output=output / "run",
             overwrite=True,
-            options=RunOptions(cache=output / "cache", same_ids=True, kind="other_2d"),
+            settings=Settings.of(cache=output / "cache", same_ids=True, kind="other_2d"),
             progress=progress,
         )
+    out.say(f"Compared in {time.monotonic() - drawn:.0f} s.\n")
     found = {(p["path_a"], p["path_b"]): p for p in result.pairs.to_pylist() if p["decision"] == "leak"}
-    rows = []
+    rows: list[list[str]] = []
     for pair in planted:
         hit = found.pop((pair.path_a, pair.path_b), None)
-        rows.append(
-            [pair.path_a, pair.path_b, pair.how, pair.relation, hit["relation"] if hit else "not found"]
-        )
+        seen = hit["relation"] if hit else "missed"
+        rows.append([pair.how, pair.relation, "found" if seen == pair.relation else seen])
     out.run(result.summary, result.pairs.slice(0, 0), output / "run")
-    out.table("Planted and found", ["hospital_a", "hospital_b", "how", "planted", "found"], rows)
-    n_found = sum(row[-1] != "not found" for row in rows)
-    out.say(f"{n_found} of {len(rows)} planted leaks found; {len(found)} other pairs called leaks.")
+    out.say("")
+    out.table("Planted and found", ["leak", "relation", "found"], rows)
+    n_found = sum(row[-1] != "missed" for row in rows)
+    others = counted(len(found), "other pair")
+    out.say(f"{n_found} of {counted(len(rows), 'planted leak')} found; {others} called a leak.")
+    out.say(f"Which files they are: {data / TRUTH}")
     out.say(f"Look at {output / 'run' / 'report.html'}")

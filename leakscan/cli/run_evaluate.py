@@ -25,7 +25,7 @@ def evaluate_command(
         typer.Option("--encoder", help="Name of an encoder; may be repeated. Default: all of the kind."),
     ] = None,
     kind: Annotated[
-        str, typer.Option("--kind", help="Of the images: chest_radiograph or brain_mri (volumes).")
+        str, typer.Option("--kind", help="Kind of the images: chest_radiograph or brain_mri (volumes).")
     ] = "chest_radiograph",
     baselines: Annotated[
         bool,
@@ -34,10 +34,10 @@ def evaluate_command(
             help="Measure plain methods too: pHash, untrained networks, ImageNet features, silhouettes.",
         ),
     ] = True,
-    looks: Annotated[
+    details: Annotated[
         bool,
         typer.Option(
-            "--looks/--no-looks", help="Measure the second look of encoders too: some 0.1 s for every film."
+            "--looks/--no-looks", help="Measure the detail matches of encoders too: some 0.1 s a film."
         ),
     ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,
@@ -63,8 +63,8 @@ def evaluate_command(
         kind=o.one_of("--kind", kind, KINDS),
         encoders=tuple(encoder or ()),
         baselines=baselines,
-        looks=looks,
-        decode=DecodeOptions(max_pixels),
+        details=details,
+        decode=DecodeOptions(max_pixels=max_pixels),
         workers=workers,
     )
     with out.progress() as progress:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
 from leakscan.counted import counted
-
-if TYPE_CHECKING:
-    from leakscan.run.compare import RunOptions
+from leakscan.settings import Settings
 
 
-@o.with_run_options(
-    "same_ids", "show_subjects", "hide_paths", "max_pairs", "verify_seconds", "fail_on", "max_unread",
+@o.with_settings(
+    "same_ids", "show_subjects", "hide_paths", "max_pairs", "check_seconds", "fail_on", "max_unread",
     "calibration",
 )  # fmt: skip
 def fingerprint_command(
@@ -29,7 +27,7 @@ def fingerprint_command(
         ),
     ] = False,
     *,
-    run: RunOptions,
+    settings: Settings,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -44,7 +42,7 @@ def fingerprint_command(
     from leakscan.run.build_store import build_store
 
     with out.progress() as progress:
-        built = build_store(source, output, run, with_previews, progress)
+        built = build_store(source, output, settings=settings, previews=with_previews, progress=progress)
     out.data(built)
     out.say(
         f"{output}: {counted(built['images'], 'image')}, {counted(built['fingerprints'], 'fingerprint')}; "

@@ -53,11 +53,11 @@ class Columns:
     @cached_property
     def at_hand(self) -> Bools:
         """``(rows,)`` whether the pixels of each image can be read again."""
-        previews: Bools = np.asarray(self.dataset.rows["preview"].is_valid(), np.bool_)
-        if not self.dataset.refs:
-            return previews
-        ids = self.dataset.rows["image_id"].to_pylist()
-        return previews | np.fromiter((i in self.dataset.refs for i in ids), bool, len(ids))
+        out = np.asarray(self.dataset.rows["preview"].is_valid(), np.bool_)
+        if self.dataset.refs:
+            ids = self.dataset.rows["image_id"].to_pylist()
+            out = out | np.fromiter((i in self.dataset.refs for i in ids), np.bool_, len(ids))
+        return np.asarray(out, np.bool_)
 
     def image_names(self, pictures: Sequence[int]) -> dict[int, str]:
         """What the first image of some pictures is called within a run."""

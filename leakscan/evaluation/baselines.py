@@ -30,7 +30,7 @@ class BaselinePairs:
     Attributes:
         pairs: ``(path_a, path_b, relation)``, paths relative to their folders, sorted; a hash says
             ``same_image`` and no more.
-        unread: files of both folders that could not be decoded.
+        unread: The files of both folders that could not be decoded.
     """
 
     pairs: tuple[tuple[str, str, Relation], ...]
@@ -38,9 +38,13 @@ class BaselinePairs:
 
 
 def phash_pairs(dir_a: Path, dir_b: Path, max_distance: int = 10) -> BaselinePairs:
-    """Pairs of files whose 64-bit hashes differ in at most ``max_distance`` bits.
+    """Pairs of files whose 64-bit hashes differ in few bits.
 
-    Ten is the default of imagededup, and the usual advice for this hash.
+    Args:
+        dir_a: The folder of dataset A.
+        dir_b: The folder of dataset B.
+        max_distance: The largest number of bits that may differ. Ten is the default of imagededup, and
+            the usual advice for this hash.
     """
     unread: list[Path] = []
     names_a, bits_a = _hash_folder(dir_a, unread)

@@ -15,10 +15,9 @@ from PIL import Image
 from leakscan.errors import ImageError, OutputError, UsageError
 from leakscan.evaluation.baselines import phash_pairs
 from leakscan.evaluation.measured_run import MeasuredRun, run_compare
-from leakscan.evaluation.planted_score import PlantedScore, score
+from leakscan.evaluation.planted_score import PlantedScore, score_planted
 from leakscan.sources.formats import decode
 from leakscan.sources.open import open_source
-from leakscan.synthetic.alterations import ALTERATIONS
 from leakscan.synthetic.planted import plant
 from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
 
@@ -31,30 +30,28 @@ def planted_bench(
     copies: int,
     seed: int,
     exclude: Sequence[str] = (),
-    kinds: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Plants leaks into films and scores what ``compare`` and a pHash baseline find.
 
     Args:
-        source: folder or manifest of films; of a declared subject only the first is used.
-        work: empty folder to work in.
-        copies: altered films per kind.
-        seed: of the planting.
-        exclude: globs of films to leave out (real duplicates would count as false pairs).
-        kinds: alterations; all by default.
-        progress: is told what is being done.
+        source: A folder or manifest of films; of a declared subject only the first film is used.
+        work: An empty folder to work in.
+        copies: The number of altered films per kind.
+        seed: The seed of the planting.
+        exclude: Globs of films to leave out (real duplicates would count as false pairs).
+        progress: Receives what is being done.
 
     Returns:
         ``leakscan`` and ``phash``: scores; ``run``: seconds, memory and timings.
 
     Raises:
-        LeakscanError: there are too few films, or the run failed.
+        LeakscanError: There are too few films, or the run failed.
     """
     progress = progress or Silent()
     progress.start("Planting copies", None)
     films = [Path(ref.files[0]) for ref in one_per_subject(source, exclude)]
-    truth = plant(films, work / "planted", copies, seed, kinds=tuple(kinds) or tuple(ALTERATIONS))
+    truth = plant(films, work / "planted", copies, seed)
     progress.start("Comparing", None)
     run = run_compare([truth.a, truth.b], work / "run", work / "cache")
     found = pq.read_table(work / "run" / "pairs.parquet", columns=["path_a", "path_b", "relation"])
@@ -68,8 +65,8 @@ def planted_bench(
     return {
         "films": len(films),
         "planted": len(truth.copies),
-        "leakscan": _score_dict(score(truth, pairs)),
-        "phash": {**_score_dict(score(truth, baseline.pairs)), "seconds": round(phash_seconds, 1)},
+        "leakscan": _score_dict(score_planted(truth, pairs)),
+        "phash": {**_score_dict(score_planted(truth, baseline.pairs)), "seconds": round(phash_seconds, 1)},
         "run": _run_dict(run),
     }
 
@@ -80,12 +77,12 @@ def speed_bench(source: str, work: Path, images: int) -> dict[str, Any]:
     Beside the run stands its floor: decoding the same files once, on one core, with Pillow.
 
     Args:
-        source: folder or manifest with at least twice as many films.
-        work: empty folder to work in.
-        images: in each of the two folders.
+        source: A folder or manifest with at least twice as many films.
+        work: An empty folder to work in.
+        images: The number of images in each of the two folders.
 
     Raises:
-        LeakscanError: there are too few films, or the run failed.
+        LeakscanError: There are too few films, or the run failed.
     """
     folders = [work / "A", work / "B"]
     refs = _films(source)
@@ -176,8 +173,8 @@ def fresh_folder(work: Path) -> Path:
     """An empty work folder.
 
     Raises:
-        UsageError: it exists and has something in it that no benchmark made.
-        OutputError: it cannot be written.
+        UsageError: It exists and has something in it that no benchmark made.
+        OutputError: It cannot be written.
     """
     marker = work / ".leakscan-bench"
     try:

@@ -1,4 +1,4 @@
-"""What stands beside an encoder of brain volumes: the same alignment without what was learned of people."""
+"""Baselines beside an encoder of brain volumes: the same alignment without what was learned of people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from leakscan.evaluation.labelled_images import Look
+from leakscan.errors import UsageError
+from leakscan.evaluation.labelled_images import PreparedImage
 from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.brain.brain_net import BrainNet
@@ -23,7 +24,7 @@ Aligned = Callable[[npt.NDArray[np.uint8]], Iterator[tuple[torch.Tensor, torch.T
 
 _TISSUES = TISSUE_CHANNELS - 1
 _GREYS = (1.0, 0.6, 0.75, 0.15, 0.1, 0.55, 0.9)
-"""Of the tissues, about as a T1 shows them; mutual information does not mind which they are."""
+"""Grey levels of the tissues, about as a T1 shows them; mutual information works with any."""
 _STARTS_MM = (0.0, 20.0)  # how far above the middle the brain may lie: stripped, or in a whole head
 _BATCH = 4
 _SEED = 0
@@ -45,11 +46,11 @@ class MapSystem:
     """Aligned maps less the average brain (untrained ones: their own mean), as vectors; a :class:`System`.
 
     Args:
-        name: in the table.
-        role: ``silhouette`` adds up the tissues first.
-        side: of the canonical volume.
+        name: The name in the table.
+        role: What kind of system it is; ``silhouette`` adds up the tissues first.
+        side: The side of the canonical volume.
         template: ``(7, x, y, z)`` the average brain.
-        aligned: gives the tissues, and edges, inside it.
+        aligned: Gives the tissues, and the edges, inside the average brain.
     """
 
     def __init__(self, name: str, role: Role, side: int, template: torch.Tensor, aligned: Aligned) -> None:
@@ -58,9 +59,11 @@ class MapSystem:
         self._net = BrainNet(template)
         self._mean = self._net.inside(template[None])[0]
 
-    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    def vectors(
+        self, images: Sequence[PreparedImage], reduced: bool
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`; there are no reduced volumes."""
-        canonical = np.stack([look.canonical[self.side] for look in looks])
+        canonical = np.stack([image.canonical[self.side] for image in images])
         maps = torch.cat([self._net.parts(known)[0] for known, _ in self._aligned(canonical)])
         shares = (maps - self._mean).view(len(maps), _TISSUES, -1)
         if self.role == "untrained":  # it has no average brain to differ from
@@ -68,7 +71,7 @@ class MapSystem:
             shares = shares - shares.mean(dim=2, keepdim=True)
         found = (shares.sum(dim=1) if self.role == "silhouette" else shares).flatten(1)
         vectors = nn.functional.normalize(found.float()).numpy()
-        return np.asarray(vectors, np.float32), np.ones(len(looks), bool)
+        return np.asarray(vectors, np.float32), np.ones(len(images), bool)
 
 
 class GreySystem:
@@ -79,9 +82,12 @@ class GreySystem:
     the correlation that follows is of grey levels and wants one contrast.
 
     Args:
-        name: in the table.
-        side: of the canonical volume.
+        name: The name in the table.
+        side: The side of the canonical volume.
         template: ``(7, x, y, z)`` the average brain.
+
+    Raises:
+        UsageError: SimpleITK is not installed.
     """
 
     role: Role = "greys"
@@ -94,10 +100,12 @@ class GreySystem:
         brain = nn.functional.interpolate(greys[None, None], scale_factor=2, mode="trilinear")[0, 0]
         self._fixed, self._mask = _image(brain.numpy()), _image(self._inside.numpy().astype(np.uint8))
 
-    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    def vectors(
+        self, images: Sequence[PreparedImage], reduced: bool
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`; there are no reduced volumes."""
-        found = np.stack([self.aligned(look.canonical[self.side].astype(np.float32)) for look in looks])
-        return unit_rows(found), np.ones(len(looks), bool)
+        found = np.stack([self.aligned(image.canonical[self.side].astype(np.float32)) for image in images])
+        return unit_rows(found), np.ones(len(images), bool)
 
     def aligned(self, canonical: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Grey levels ``(v,)`` inside the average brain, less their mean, of ``(x, y, z)``."""
@@ -132,8 +140,18 @@ def unit_rows(vectors: npt.NDArray[np.float32]) -> Vectors:
 
 
 def _sitk() -> Any:
-    """SimpleITK, which has no types; loaded where it is needed, because loading takes a second."""
-    return importlib.import_module("SimpleITK")
+    """SimpleITK, which has no types; loaded where it is needed, because loading takes a second.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        return importlib.import_module("SimpleITK")
+    except ImportError:
+        raise UsageError(
+            "Measuring the baselines of volumes needs SimpleITK, which is not installed.",
+            "pip install 'leakscan[train]', or add --no-baselines.",
+        ) from None
 
 
 def _image(volume: npt.NDArray[np.generic]) -> Any:

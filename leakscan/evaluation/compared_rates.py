@@ -1,42 +1,48 @@
-"""Error rates of a compared set with intervals: AUC, EER, TAR at an FMR, distances, P@1, MAP@R.
+"""Figures of a compared set with intervals: AUC, EER, TAR at an FMR, distances, P@1, MAP@R.
 
-Rates follow ISO/IEC 19795-1. Every figure comes twice: ``subjects`` gives every subject with a genuine
-pair the same weight, ``pairs`` gives it to every genuine pair (or image that asks). Impostor pairs weigh
-equally in both. Intervals resample subjects; for TAR the impostor pairs are resampled along, a pair
-counting as often as its two subjects were drawn together, because the threshold is uncertain too.
+The rates themselves are those of :mod:`leakscan.error_rates`. Every figure comes twice: ``subjects``
+gives every subject with a genuine pair the same weight, ``pairs`` gives it to every genuine pair (or to
+every image that asks). Impostor pairs weigh equally in both. Intervals resample subjects. For TAR the
+impostor pairs are resampled along, a pair counting as often as its two subjects were drawn together,
+because the threshold is uncertain too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.error_rates import Estimate, estimate, per_subject, resampled_ratio
-from leakscan.evaluation.pairing import BINS, Compared, bin_edges, distance, score_bin
-
-Weighting = Literal["subjects", "pairs"]
-WEIGHTINGS: tuple[Weighting, ...] = ("subjects", "pairs")
-RATES = (1e-2, 1e-3, 1e-4, 1e-5)
-LEAST_BEHIND_RATE = 10
-"""Impostor pairs that must lie beyond a threshold before its false match rate is reported."""
+from leakscan.error_rates import (
+    WEIGHTINGS,
+    Draws,
+    Estimate,
+    Weighting,
+    estimate,
+    genuine_weights,
+    pairs_beyond,
+    per_subject,
+    resampled_mean,
+    resampled_ratio,
+    supported_rates,
+    tar_at_fmr,
+)
+from leakscan.evaluation.pairing import BINS, Compared, distance, score_bin
 
 _EER_POINTS = 400
-_SPARE = 3.0  # times the pairs beyond a threshold, among which a resampled threshold is looked for
+_SPARE = 3.0  # times the pairs beyond a threshold, among which a resampled threshold is searched
 Floats = npt.NDArray[np.float64]
-Draws = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure.
+    """One figure of a system.
 
     Attributes:
         metric: ``auc``, ``eer``, ``tar@fmr=0.001``, ``p_at_1``...
-        weighting: who counts the same.
-        estimate: value and interval.
+        weighting: Whether every subject counts the same, or every pair.
+        estimate: The value and its interval.
     """
 
     metric: str
@@ -44,23 +50,29 @@ class Figure:
     estimate: Estimate
 
 
-def figures(compared: Compared, draws: Draws) -> list[Figure]:
+def compared_figures(compared: Compared, draws: Draws) -> list[Figure]:
     """Everything that can be said of a compared set; empty without genuine or impostor pairs.
 
     Args:
-        compared: of one system under one rule.
+        compared: The pairs of one system under one protocol.
         draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
+
+    Example:
+        >>> vectors, subjects = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], np.array([0, 0, 1, 1])
+        >>> draws = subject_draws(2, 100)
+        >>> compared_figures(compare_images(vectors, subjects), draws)[0].estimate.value
+        1.0
     """
     if not len(compared.genuine) or not compared.n_impostor:
         return []
     out = []
-    rates = [rate for rate in RATES if rate * compared.n_impostor >= LEAST_BEHIND_RATE]
+    rates = supported_rates(compared.n_impostor)
     thresholds = {rate: drawn_thresholds(compared, rate, draws) for rate in rates}
     for weighting in WEIGHTINGS:
-        out.append(Figure("auc", weighting, auc(compared, weighting, draws)))
+        out.append(Figure("auc", weighting, auc_estimate(compared, weighting, draws)))
         out.append(Figure("eer", weighting, eer(compared, weighting, draws)))
         out += [
-            Figure(f"tar@fmr={rate:g}", weighting, tar_at_fmr(compared, rate, weighting, draws, drawn))
+            Figure(f"tar@fmr={rate:g}", weighting, tar_estimate(compared, rate, weighting, draws, drawn))
             for rate, drawn in thresholds.items()
         ]
         out.append(Figure("p_at_1", weighting, _of_images(compared, compared.hit, weighting, draws)))
@@ -72,26 +84,17 @@ def figures(compared: Compared, draws: Draws) -> list[Figure]:
     return out
 
 
-def genuine_weights(compared: Compared, weighting: Weighting) -> Floats:
-    """``(g,)`` weight of each genuine pair: 1, or 1 / (its subject's number of genuine pairs)."""
-    if weighting == "pairs":
-        return np.ones(len(compared.genuine))
-    return np.asarray(1.0 / np.bincount(compared.owner, minlength=compared.n_subjects)[compared.owner])
+def auc_estimate(compared: Compared, weighting: Weighting, draws: Draws) -> Estimate:
+    """:func:`leakscan.error_rates.auc` with its interval; the impostors are held in the resampling.
 
-
-def auc(compared: Compared, weighting: Weighting, draws: Draws) -> Estimate:
-    """Probability that a genuine pair outscores an impostor pair, ties counting half.
-
-    It is read off the histogram, so impostors in a genuine score's bin count half as well; see
-    :func:`auc_error`. The impostors are held in the resampling.
+    It is read off the histogram, so impostors in a genuine score's bin count half; see
+    :func:`auc_error`.
     """
-    share = compared.histogram / compared.n_impostor
-    below = np.cumsum(share) - share / 2
-    return _of_pairs(compared, below[score_bin(compared.genuine)], weighting, draws)
+    return _of_pairs(compared, compared.share_below(compared.genuine), weighting, draws)
 
 
 def auc_error(compared: Compared, weighting: Weighting) -> float:
-    """Largest error that the histogram can have put into :func:`auc`: half a bin's share on average."""
+    """Largest error of the histogram in :func:`auc_estimate`: half a bin's share on average."""
     share = compared.histogram / compared.n_impostor / 2
     return float(np.average(share[score_bin(compared.genuine)], weights=genuine_weights(compared, weighting)))
 
@@ -126,39 +129,23 @@ def eer(compared: Compared, weighting: Weighting, draws: Draws) -> Estimate:
     return estimate(value, _crossing(fmr[at], missed.astype(np.float64)), len(owners))
 
 
-def threshold_at_fmr(compared: Compared, fmr: float) -> float:
-    """The lowest score that at most a share ``fmr`` of impostor pairs exceeds.
-
-    Exact while the tail holds it; beyond, the upper edge of its bin (at most 3.1e-5 too high).
-
-    Raises:
-        ValueError: there are too few impostor pairs to speak of this rate.
-    """
-    beyond = _pairs_beyond(compared, fmr)
-    if beyond < len(compared.tail):
-        return float(compared.tail[beyond])
-    above = np.cumsum(compared.histogram[::-1])[::-1]
-    return float(bin_edges()[:-1][above <= beyond][0]) if (above <= beyond).any() else 1.0
-
-
-def tar_at_fmr(
+def tar_estimate(
     compared: Compared, fmr: float, weighting: Weighting, draws: Draws, thresholds: Floats | None = None
 ) -> Estimate:
-    """Share of genuine pairs above the threshold of an FMR.
+    """:func:`leakscan.error_rates.tar_at_fmr` with its interval.
 
     Args:
-        compared: of one system under one rule.
-        fmr: false match rate.
-        weighting: of the genuine pairs.
-        draws: of subjects.
-        thresholds: :func:`drawn_thresholds`, if they are at hand.
+        compared: The pairs of one system under one protocol.
+        fmr: The false match rate.
+        weighting: Whether every subject counts the same, or every genuine pair.
+        draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
+        thresholds: What :func:`drawn_thresholds` gives, if it is at hand.
 
     Raises:
-        ValueError: there are too few impostor pairs to speak of this rate.
+        ValueError: There are too few impostor pairs to speak of this rate.
     """
+    value = tar_at_fmr(compared, fmr, weighting)
     weights = genuine_weights(compared, weighting)
-    accepted = compared.genuine > threshold_at_fmr(compared, fmr)
-    value = float(np.average(accepted, weights=weights))
     order = np.argsort(-compared.genuine)
     scores, weights, owner = -compared.genuine[order], weights[order], compared.owner[order]
     if thresholds is None:
@@ -174,11 +161,11 @@ def tar_at_fmr(
 
 def drawn_thresholds(compared: Compared, fmr: float, draws: Draws) -> Floats:
     """The threshold of each draw of subjects; the exact one throughout where the tail does not hold it."""
-    beyond = _pairs_beyond(compared, fmr)
+    beyond = pairs_beyond(compared.n_impostor, fmr)
     if beyond >= len(compared.tail):
-        return np.full(len(draws), threshold_at_fmr(compared, fmr))
-    looked = slice(0, int(_SPARE * beyond) + 100)
-    scores, owners = compared.tail[looked], compared.tail_owners[looked]
+        return np.full(len(draws), compared.threshold_at_fmr(fmr))
+    searched = slice(0, int(_SPARE * beyond) + 100)
+    scores, owners = compared.tail[searched], compared.tail_owners[searched]
     out = np.empty(len(draws))
     images = compared.images_of
     pairs = (images.sum() ** 2 - (images**2).sum()) / 2
@@ -204,12 +191,6 @@ def miesd(compared: Compared) -> Estimate:
     return Estimate(mean, float("nan"), float("nan"), compared.n_subjects)
 
 
-def _pairs_beyond(compared: Compared, fmr: float) -> int:
-    if fmr * compared.n_impostor < 1:
-        raise ValueError(f"{compared.n_impostor} impostor pairs cannot support a false match rate of {fmr:g}")
-    return int(fmr * compared.n_impostor)
-
-
 def _of_pairs(compared: Compared, values: Floats, weighting: Weighting, draws: Draws) -> Estimate:
     """Weighted mean of something that every genuine pair has."""
     weights = genuine_weights(compared, weighting)
@@ -222,12 +203,8 @@ def _of_images(
     compared: Compared, values: npt.NDArray[np.generic], weighting: Weighting, draws: Draws
 ) -> Estimate:
     """Weighted mean of something that every image has which a genuine partner could be found for."""
-    owner = compared.asking[compared.asks]
-    images = per_subject(owner, np.ones(len(owner)), compared.n_subjects)
-    sums = per_subject(owner, values[compared.asks].astype(np.float64), compared.n_subjects)
-    if weighting == "subjects":
-        sums, images = sums / np.maximum(images, 1), (images > 0).astype(np.float64)
-    return resampled_ratio(sums, images, draws)
+    asks = compared.asks
+    return resampled_mean(compared.asking[asks], values[asks].astype(np.float64), weighting, draws)
 
 
 def _crossing(fmr: Floats, fnmr: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Who is found where an encoder's second look ranks the nearest films again."""
+"""Who is found where the detail matches of an encoder rank the nearest films again."""
 
 from __future__ import annotations
 
@@ -12,38 +12,42 @@ from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
-from leakscan.error_rates import per_subject, resampled_ratio
-from leakscan.evaluation.compared_rates import Draws, Figure
+from leakscan.error_rates import WEIGHTINGS, Draws, resampled_mean
+from leakscan.evaluation.compared_rates import Figure
 from leakscan.evaluation.embeddings import EncoderSystem
-from leakscan.evaluation.labelled_images import Film
+from leakscan.evaluation.labelled_images import LabelledImage
 from leakscan.evaluation.systems import Vectors
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
 from leakscan.types import DecodeOptions, Engine, Progress
 
 METRIC = "looked.p_at_1"
-"""P@1 where the nearest films are ranked by score and second look together."""
+"""P@1 where the nearest films are ranked by score and detail match together."""
 
 MOST_ASKING = 2000
-"""Films that ask, at most: each costs a description and up to ten looks, some 0.1 s of one core."""
+"""Films that ask, at most: each costs a description and up to ten detail matches, some 0.1 s of one core."""
 
 
-def detail_match(
-    system: EncoderSystem, films: Sequence[Film], engine: Engine, options: DecodeOptions, progress: Progress
+def detail_matcher_of(
+    system: EncoderSystem,
+    films: Sequence[LabelledImage],
+    engine: Engine,
+    options: DecodeOptions,
+    progress: Progress,
 ) -> tuple[MatchPairs, JointEvidence] | None:
-    """What looks at pairs of films, and how its findings count beside the score.
+    """What matches the details of pairs of films, and how its findings count beside the score.
 
     Args:
-        system: an encoder of films.
-        films: that pairs point at.
-        engine: runs the decoding.
-        options: for decoding.
-        progress: is told.
+        system: An encoder of films.
+        films: The films that pairs point at.
+        engine: Runs the decoding.
+        options: The limits for decoding.
+        progress: Receives how far the work is.
 
     Returns:
-        ``None`` for an encoder without a second look, or whose scores are not plain cosines.
+        ``None`` for an encoder without details, or whose scores are not plain cosines.
 
     Raises:
-        ModelError: the look or the calibration is damaged, or belongs to another encoder.
+        ModelError: The detail network or the calibration is damaged, or belongs to another encoder.
     """
     matcher = load_detail_matcher(system.folder)
     if matcher is None:
@@ -56,33 +60,27 @@ def detail_match(
     ), calibration.joint
 
 
-def detail_figures(
+def detail_ranking_figures(
     vectors: Vectors,
     subjects: npt.NDArray[np.int64],
-    look: MatchPairs,
+    match: MatchPairs,
     joint: JointEvidence,
     draws: Draws,
     seed: int = 0,
 ) -> list[Figure]:
-    """P@1 by score and look together.
+    """P@1 by score and detail match together.
 
-    A run also takes off its findings what its strangers look more alike than usual; that moves all of
-    them by the same amount, and no rank.
+    A run also takes off its findings by how much the details of its strangers agree more than usual. That
+    moves all findings by the same amount, and no rank.
 
     Args:
         vectors: ``(n, d)`` unit vectors.
         subjects: ``(n,)`` codes from 0.
-        look: looks at pairs of the films.
-        joint: of cosine and finding.
+        match: Matches the details of pairs of the films.
+        joint: The likelihood ratio of cosine and finding.
         draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
-        seed: of which films ask, where there are more than ``MOST_ASKING``.
+        seed: The seed that draws which films ask, where there are more than ``MOST_ASKING``.
     """
-    near = match_nearest(vectors, subjects, look, most=MOST_ASKING, seed=seed)
-    n = draws.shape[1]
-    images = per_subject(near.owner, np.ones(len(near.owner)), n)
-    sums = per_subject(near.owner, near.looked(joint).astype(np.float64), n)
-    equal = resampled_ratio(sums / np.maximum(images, 1), (images > 0).astype(np.float64), draws)
-    return [
-        Figure(METRIC, "subjects", equal),
-        Figure(METRIC, "pairs", resampled_ratio(sums, images, draws)),
-    ]
+    near = match_nearest(vectors, subjects, match, most=MOST_ASKING, seed=seed)
+    right = near.first_by_both(joint).astype(np.float64)
+    return [Figure(METRIC, w, resampled_mean(near.owner, right, w, draws)) for w in WEIGHTINGS]

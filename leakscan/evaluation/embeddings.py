@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import nn
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, UsageError
 from leakscan.evaluation.brain_baselines import brain_baselines
-from leakscan.evaluation.labelled_images import VOLUMES, Film, Look, matcher
+from leakscan.evaluation.labelled_images import VOLUMES, LabelledImage, PreparedImage, image_preparer
 from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import Card
@@ -28,22 +28,22 @@ _BATCH = 64
 _SEED = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """All films through all systems.
+    """What all systems made of all images.
 
     Attributes:
-        kept: positions of the films that could be read.
+        kept: The positions of the images that could be read.
         unread: ``(path, sentence)`` of the others.
-        looks: what is left of the looks at the films that were kept: everything but pictures.
-        plain: system -> ``(n, d)`` float32.
-        reduced: system -> ``(n, d)`` float32, of the films reduced to 128 px; empty for volumes.
-        accepted: system -> ``(n,)`` bool.
+        images: The images that were kept, without their pixels.
+        plain: System -> ``(n, d)`` float32.
+        reduced: System -> ``(n, d)`` float32, of the films reduced to 128 px; empty for volumes.
+        accepted: System -> ``(n,)`` bool, whether its gate takes the image for one of its kind.
     """
 
     kept: tuple[int, ...]
     unread: tuple[tuple[str, str], ...]
-    looks: tuple[Look, ...]
+    images: tuple[PreparedImage, ...]
     plain: dict[str, Vectors]
     reduced: dict[str, Vectors]
     accepted: dict[str, npt.NDArray[np.bool_]]
@@ -53,14 +53,15 @@ def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[Sy
     """The encoders of a kind, and baselines of the same shape.
 
     Args:
-        kind: of the images.
-        encoders: names; every encoder of the kind if empty.
-        baselines: whether to add pHash, untrained networks, and ImageNet features where the package
+        kind: The kind of the images.
+        encoders: Names of encoders; every encoder of the kind if empty.
+        baselines: Whether to add pHash, untrained networks, and ImageNet features where the package
             with their weights is installed.
 
     Raises:
-        ModelError: a name is unknown, or there is no encoder for the kind.
-        UsageError: a named encoder is for another kind.
+        ModelError: A name is unknown, or there is no encoder for the kind.
+        UsageError: A named encoder is for another kind, or a baseline needs a package that is not
+            installed.
     """
     chosen = _chosen(kind, encoders)
     loaded = [load_encoder(card, folder) for card, folder in chosen]
@@ -83,8 +84,8 @@ def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[Sy
     return systems
 
 
-def embed(
-    films: Sequence[Film],
+def embed_images(
+    labelled: Sequence[LabelledImage],
     systems: Sequence[System],
     kind: Kind,
     engine: LocalEngine,
@@ -94,18 +95,18 @@ def embed(
     """Decodes every image once and puts it through every system; pictures are dropped as they go.
 
     Args:
-        films: to embed.
-        systems: to put them through.
-        kind: of the images.
-        engine: runs the decoding.
-        options: limits for reading.
-        progress: is told.
+        labelled: The images.
+        systems: The systems to put them through.
+        kind: The kind of the images.
+        engine: Runs the decoding.
+        options: The limits for reading.
+        progress: Receives how far the work is.
     """
     sides = tuple(sorted({system.side for system in systems if system.side}))
     kept: list[int] = []
     unread: list[tuple[str, str]] = []
-    looks: list[Look] = []
-    batch: list[Look] = []
+    without_pixels: list[PreparedImage] = []
+    batch: list[PreparedImage] = []
     found: dict[tuple[str, bool], list[Vectors]] = {(s.name, r): [] for s in systems for r in (False, True)}
     sizes = (False,) if kind in VOLUMES else (False, True)
     taken: dict[str, list[npt.NDArray[np.bool_]]] = {s.name: [] for s in systems}
@@ -117,16 +118,16 @@ def embed(
                 found[system.name, small].append(vectors)
                 if not small:
                     taken[system.name].append(accepted)
-        looks.extend(Look(phash=k.phash, width=k.width, pixel_hash=k.pixel_hash) for k in batch)
+        without_pixels.extend(replace(image, canonical={}, reduced={}) for image in batch)
         batch.clear()
 
-    progress.start("Reading and encoding", len(films))
-    for i, look in enumerate(engine.map(matcher(sides, options), films)):
-        if look.error:
-            unread.append((films[i].ref.path, look.error))
+    progress.start("Reading and encoding", len(labelled))
+    for i, image in enumerate(engine.map(image_preparer(sides, options), labelled)):
+        if image.error:
+            unread.append((labelled[i].ref.path, image.error))
         else:
             kept.append(i)
-            batch.append(look)
+            batch.append(image)
         if len(batch) == _BATCH:
             flush()
         progress.advance()
@@ -137,11 +138,22 @@ def embed(
         return {s.name: np.concatenate(found[s.name, small]) for s in systems if found[s.name, small]}
 
     accepted = {name: np.concatenate(parts) for name, parts in taken.items() if parts}
-    return Embedded(tuple(kept), tuple(unread), tuple(looks), joined(False), joined(True), accepted)
+    return Embedded(
+        kept=tuple(kept),
+        unread=tuple(unread),
+        images=tuple(without_pixels),
+        plain=joined(False),
+        reduced=joined(True),
+        accepted=accepted,
+    )
 
 
 class EncoderSystem:
-    """An installed encoder, its fingerprints rounded as a store holds them. A :class:`System`."""
+    """An installed encoder, its fingerprints rounded as a store holds them; a :class:`System`.
+
+    Args:
+        encoder: The encoder.
+    """
 
     role: Role = "encoder"
 
@@ -149,17 +161,20 @@ class EncoderSystem:
         self.name, self.side, self.folder = encoder.card.encoder, encoder.card.side, encoder.folder
         self._encoder = encoder
 
-    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    def vectors(
+        self, images: Sequence[PreparedImage], reduced: bool
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`."""
-        encoded = self._encoder.encode(_pictures(looks, self.side, reduced))
+        encoded = self._encoder.encode(_pictures(images, self.side, reduced))
         return encoded.fingerprints.astype(np.float16).astype(np.float32), encoded.accepted
 
 
 class UntrainedSystem:
     """A network with random weights (seed 0). A :class:`System`.
 
-    Its batch normalisation takes its statistics from the first films that it sees: with those it is
-    built with, the activations of a deep network fade to nothing and every film looks the same.
+    Its batch normalisation takes its statistics from the first films that it sees. With the statistics
+    that it is built with, the activations of a deep network fade to nothing, and every film gives the same
+    vector.
     """
 
     role: Role = "untrained"
@@ -172,12 +187,14 @@ class UntrainedSystem:
         self._fitted = False
 
     @torch.no_grad()
-    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    def vectors(
+        self, images: Sequence[PreparedImage], reduced: bool
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`."""
-        batch = _tensor(_pictures(looks, self.side, reduced))
+        batch = _tensor(_pictures(images, self.side, reduced))
         if not self._fitted:
             self._fit(batch)
-        return _unit(self._net(batch)), np.ones(len(looks), bool)
+        return _unit(self._net(batch)), np.ones(len(images), bool)
 
     def _fit(self, batch: torch.Tensor) -> None:
         for layer in self._net.modules():
@@ -206,10 +223,12 @@ class ImageNetSystem:
         return None if state is None else cls(state, side)
 
     @torch.inference_mode()
-    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    def vectors(
+        self, images: Sequence[PreparedImage], reduced: bool
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`."""
-        features = self._net.features(_tensor(_pictures(looks, self.side, reduced)))
-        return _unit(features), np.ones(len(looks), bool)
+        features = self._net.features(_tensor(_pictures(images, self.side, reduced)))
+        return _unit(features), np.ones(len(images), bool)
 
 
 class PHashSystem:
@@ -218,10 +237,12 @@ class PHashSystem:
     name, side = "pHash", 0
     role: Role = "phash"
 
-    def vectors(self, looks: Sequence[Look], reduced: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    def vectors(
+        self, images: Sequence[PreparedImage], reduced: bool
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`."""
-        hashes = np.array([look.phash[int(reduced)] for look in looks], np.uint64)
-        return phash_signs(hashes), np.ones(len(looks), bool)
+        hashes = np.array([image.phash[int(reduced)] for image in images], np.uint64)
+        return phash_signs(hashes), np.ones(len(images), bool)
 
 
 def phash_signs(hashes: npt.NDArray[np.uint64]) -> Vectors:
@@ -258,8 +279,8 @@ def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
     return chosen
 
 
-def _pictures(looks: Sequence[Look], side: int, reduced: bool) -> npt.NDArray[np.uint8]:
-    return np.stack([(look.reduced if reduced else look.canonical)[side] for look in looks])
+def _pictures(images: Sequence[PreparedImage], side: int, reduced: bool) -> npt.NDArray[np.uint8]:
+    return np.stack([(image.reduced if reduced else image.canonical)[side] for image in images])
 
 
 def _tensor(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """N-way K-shot episodes: is a query nearest to the supports of its own subject?
 
 As in arXiv 2512.16685: an episode draws N subjects, K support images of each and one query, another
-image of one of the N. The N * K supports are ranked by their similarity to the query and the K nearest
-are looked at:
+image of one of the N. The N * K supports are ranked by their similarity to the query. The K nearest
+count:
 
 - **Mean-Recall@K** is the share of the K supports of the query's subject that are among the K nearest,
   averaged over episodes; with K = 1 it is the share of episodes whose nearest support is right.
@@ -20,15 +20,51 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.error_rates import resampled_ratio
-from leakscan.evaluation.compared_rates import WEIGHTINGS, Draws, Figure
+from leakscan.error_rates import WEIGHTINGS, Draws, resampled_ratio
+from leakscan.evaluation.compared_rates import Figure
 
 EPISODES = 2000
 SETTINGS = ((20, 1), (100, 1), (250, 1), (80, 5))
-"""N and K of what is reported, as far as there are enough subjects."""
+"""N and K of the reported figures, as far as there are enough subjects."""
 
 _BLOCK = 64  # episodes scored at a time
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _BySubject:
+    """Positions of images, grouped by their subjects.
+
+    Attributes:
+        order: ``(n,)`` images, those of one subject together.
+        starts: ``(s,)`` where each subject's images begin in ``order``.
+        counts: ``(s,)`` the number of images of each subject.
+    """
+
+    order: Ints
+    starts: Ints
+    counts: Ints
+
+    @classmethod
+    def of(cls, subjects: Ints) -> _BySubject:
+        counts = np.bincount(subjects)
+        return cls(np.argsort(subjects, kind="stable"), np.cumsum(counts) - counts, counts)
+
+    def of_one(self, subject: int) -> Ints:
+        start = self.starts[subject]
+        return self.order[start : start + self.counts[subject]]
+
+    def draw(self, drawn: Ints, usable: npt.NDArray[np.bool_], shots: int, rng: np.random.Generator) -> Ints:
+        """``(len(drawn), shots)`` usable images, drawn without replacement from each drawn subject."""
+        sizes = self.counts[drawn]
+        slot = np.repeat(np.arange(len(drawn)), sizes)
+        offset = np.arange(len(slot)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        images = self.order[self.starts[drawn][slot] + offset]
+        kept = usable[images]
+        images, slot = images[kept], slot[kept]
+        by_slot = np.lexsort((rng.random(len(images)), slot))
+        first = np.searchsorted(slot[by_slot], np.arange(len(drawn)))
+        return np.asarray(images[by_slot][first[:, None] + np.arange(shots)], np.int64)
 
 
 @dataclass(frozen=True)
@@ -36,11 +72,11 @@ class Episodes:
     """Drawn episodes; the same ones are put to every system.
 
     Attributes:
-        ways: subjects in an episode (N).
-        shots: supports of each (K).
-        query: ``(e,)`` image asked about.
+        ways: The number of subjects in an episode (N).
+        shots: The number of supports of each subject (K).
+        query: ``(e,)`` the image asked about.
         supports: ``(e, N, K)`` images; the subjects stand in random order.
-        right: ``(e,)`` which of the N is the query's subject.
+        right: ``(e,)`` the place of the query's subject among the N.
     """
 
     ways: int
@@ -55,7 +91,7 @@ class EpisodeScores:
     """What a system made of each episode.
 
     Attributes:
-        recall: ``(e,)`` share of the right K supports among the K nearest.
+        recall: ``(e,)`` the share of the right K supports among the K nearest.
         every: ``(e,)`` bool, whether all of them are.
         hit: ``(e,)`` bool, whether any of them is.
     """
@@ -77,17 +113,16 @@ def draw_episodes(
 
     Args:
         subjects: ``(n,)`` codes from 0.
-        ways: subjects in an episode.
-        shots: supports of each.
-        episodes: to draw.
-        seed: of the draws.
-        unlike: ``(n,)`` a label per image, negative if unknown: supports then have another known label
+        ways: The number of subjects in an episode.
+        shots: The number of supports of each subject.
+        episodes: The number of episodes to draw.
+        seed: The seed of the draws.
+        unlike: ``(n,)`` a label per image, negative if unknown. Supports then have another known label
             than the query (such as the width at which the film was found).
     """
     rng = np.random.default_rng([seed, ways, shots])
-    order = np.argsort(subjects, kind="stable")
-    counts = np.bincount(subjects)
-    starts = np.cumsum(counts) - counts
+    images = _BySubject.of(subjects)
+    counts = images.counts
     large = np.flatnonzero(counts > shots)
     partners = counts[subjects] - 1 if unlike is None else _partners(subjects, unlike)
     may_ask = partners >= shots
@@ -96,7 +131,7 @@ def draw_episodes(
         return None
     query, supports, right = [], [], []
     for target in _in_turns(targets, episodes, rng):
-        own = order[starts[target] : starts[target] + counts[target]]
+        own = images.of_one(int(target))
         asked = int(rng.choice(own[may_ask[own]]))
         usable, eligible = np.arange(len(subjects)) != asked, large
         if unlike is not None:
@@ -109,7 +144,7 @@ def draw_episodes(
         place = int(rng.integers(ways))
         drawn = np.insert(drawn, place, target)
         query.append(asked)
-        supports.append(_supports(drawn, order, starts, counts, usable, shots, rng))
+        supports.append(images.draw(drawn, usable, shots, rng))
         right.append(place)
     if not query:
         return None
@@ -121,7 +156,7 @@ def score_episodes(fingerprints: npt.NDArray[np.floating], episodes: Episodes) -
 
     Args:
         fingerprints: ``(n, d)``, L2-normalised.
-        episodes: drawn from the same images.
+        episodes: Episodes drawn from the same images.
     """
     unit = np.asarray(fingerprints, np.float32)
     right = np.zeros(len(episodes.query))
@@ -140,8 +175,8 @@ def episode_figures(scores: EpisodeScores, episodes: Episodes, subjects: Ints, d
     """The three shares with their intervals.
 
     Args:
-        scores: of one system.
-        episodes: that were scored.
+        scores: The scores of one system.
+        episodes: The episodes that were scored.
         subjects: ``(n,)`` codes from 0.
         draws: ``(draws, subjects)`` from :func:`leakscan.error_rates.subject_draws`. With the
             weighting ``pairs`` a subject weighs as its number of images.
@@ -184,24 +219,3 @@ def _partners(subjects: Ints, labels: Ints) -> Ints:
     cell = subjects * (int(labels.max()) + 2) + labels + 1
     _, at, sizes = np.unique(cell, return_inverse=True, return_counts=True)
     return np.where(known, of_subject[subjects] - sizes[at], 0).astype(np.int64)
-
-
-def _supports(
-    drawn: Ints,
-    order: Ints,
-    starts: Ints,
-    counts: Ints,
-    usable: npt.NDArray[np.bool_],
-    shots: int,
-    rng: np.random.Generator,
-) -> Ints:
-    """``(ways, shots)`` usable images, drawn without replacement from each subject."""
-    sizes = counts[drawn]
-    slot = np.repeat(np.arange(len(drawn)), sizes)
-    offset = np.arange(len(slot)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    images = order[starts[drawn][slot] + offset]
-    kept = usable[images]
-    images, slot = images[kept], slot[kept]
-    by_slot = np.lexsort((rng.random(len(images)), slot))
-    first = np.searchsorted(slot[by_slot], np.arange(len(drawn)))
-    return np.asarray(images[by_slot][first[:, None] + np.arange(shots)], np.int64)

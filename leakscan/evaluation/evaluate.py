@@ -13,11 +13,11 @@ import numpy as np
 
 import leakscan
 from leakscan.engines.local import LocalEngine
-from leakscan.error_rates import per_subject, resampled_ratio, subject_draws
+from leakscan.error_rates import WEIGHTINGS, Draws, resampled_mean, subject_draws
 from leakscan.errors import UsageError
-from leakscan.evaluation.compared_rates import Draws, Figure, figures
-from leakscan.evaluation.detail_ranking import detail_figures, detail_match
-from leakscan.evaluation.embeddings import Embedded, EncoderSystem, embed, systems_for
+from leakscan.evaluation.compared_rates import Figure, compared_figures
+from leakscan.evaluation.detail_ranking import detail_matcher_of, detail_ranking_figures
+from leakscan.evaluation.embeddings import Embedded, EncoderSystem, embed_images, systems_for
 from leakscan.evaluation.episodes import (
     SETTINGS,
     Episodes,
@@ -30,16 +30,16 @@ from leakscan.evaluation.evaluation_report import check_folder, write_evaluation
 from leakscan.evaluation.fusion import fused_figures, too_few
 from leakscan.evaluation.labelled_images import (
     VOLUMES,
-    Film,
-    Left,
+    LabelledImage,
+    LeftOut,
     check_subjects,
     images_to_train_on,
     labels_of,
-    list_films,
+    list_images,
 )
-from leakscan.evaluation.pairing import Compared, compare_all
+from leakscan.evaluation.pairing import Compared, compare_images
 from leakscan.evaluation.plots import Plotted, draw_plots, require_plotting, silhouette
-from leakscan.evaluation.protocols import ALL, Labels, Protocol, protocols
+from leakscan.evaluation.protocols import ALL, ImageLabels, Protocol, protocols
 from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.types import DecodeOptions, Kind, Progress, Silent
 
@@ -47,31 +47,52 @@ REDUCED = "reduced_128"
 _KINDS: tuple[Kind, ...] = ("chest_radiograph", *VOLUMES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
     """What a user can choose.
 
     Attributes:
-        split: value of the manifest's column ``split``; all rows if ``None``.
-        kind: of the images: chest radiographs or volumes of the brain.
-        encoders: names; every encoder of the kind if empty.
-        baselines: whether pHash, untrained networks and ImageNet features are measured as well.
-        looks: whether the second look of encoders of films is measured as well.
-        decode: limits for reading.
-        workers: processes; ``None`` for one per core.
-        draws: resamplings behind an interval.
-        seed: of episodes, resampling and pictures.
+        split: The value of the manifest's column ``split``; all rows if ``None``.
+        kind: The kind of the images: chest radiographs or volumes of the brain.
+        encoders: Names of encoders; every encoder of the kind if empty.
+        baselines: Whether pHash, untrained networks and ImageNet features are measured as well.
+        details: Whether the detail matches of encoders of films are measured as well.
+        decode: The limits for reading.
+        workers: The number of worker processes; ``None`` for one per core.
+        draws: The number of resamplings behind an interval.
+        seed: The seed of episodes, resampling and pictures.
     """
 
     split: str | None = None
     kind: Kind = "chest_radiograph"
     encoders: tuple[str, ...] = ()
     baselines: bool = True
-    looks: bool = True
+    details: bool = True
     decode: DecodeOptions = field(default_factory=DecodeOptions)
     workers: int | None = None
     draws: int = 500
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Material:
+    """What is measured: the systems, and what they made of the images.
+
+    Attributes:
+        systems: The systems, encoders first.
+        images: The images that could be read.
+        embedded: What the systems made of them.
+        labels: What is declared of them.
+        draws: ``(draws, n_subjects)`` the resamplings behind intervals.
+        options: The choices of the user.
+    """
+
+    systems: Sequence[System]
+    images: Sequence[LabelledImage]
+    embedded: Embedded
+    labels: ImageLabels
+    draws: Draws
+    options: EvaluateOptions
 
 
 @dataclass(frozen=True)
@@ -95,16 +116,20 @@ def evaluate(
     Args:
         manifest: CSV or Parquet with ``path`` and ``subject_id``, and if known ``split``,
             ``source_width_px``, ``view``, ``contrast``, ``sex``, ``follow_up``, ``acquired``.
-        output: folder for ``evaluation.parquet``, ``.json``, ``.html`` and the pictures.
-        options: choices.
-        overwrite: whether ``output`` may hold an earlier evaluation.
-        progress: is told.
+        output: The folder for ``evaluation.parquet``, ``.json``, ``.html`` and the pictures.
+        options: The choices of the user.
+        overwrite: Whether ``output`` may hold an earlier evaluation.
+        progress: Receives how far the work is.
 
     Returns:
         What ``evaluation.json`` holds.
 
     Raises:
-        LeakscanError: of the kinds in :mod:`leakscan.errors`; nothing is written then.
+        LeakscanError: An input, a model or the output folder cannot be used; nothing is written then.
+
+    Example:
+        >>> found = evaluate(Path("films.csv"), Path("evaluation"))
+        >>> found["headlines"]["cxr-lite0@4"]["all"]["auc"]
     """
     options, progress = options or EvaluateOptions(), progress or Silent()
     if options.kind not in _KINDS:
@@ -112,16 +137,24 @@ def evaluate(
     require_plotting()
     check_folder(output, overwrite)
     began = time.monotonic()
-    films, left = list_films(manifest, options.split, options.kind, options.decode, progress)
+    images, left = list_images(manifest, options.split, options.kind, options.decode, progress)
     systems = systems_for(options.kind, options.encoders, options.baselines)
-    embedded = embed(films, systems, options.kind, LocalEngine(options.workers), options.decode, progress)
-    films = [films[i] for i in embedded.kept]
+    embedded = embed_images(
+        images, systems, options.kind, LocalEngine(options.workers), options.decode, progress
+    )
+    images = [images[i] for i in embedded.kept]
     left = replace(left, unread=left.unread + embedded.unread)
-    check_subjects(films, manifest, options.split, left.unread)
-    labels = labels_of(films, embedded.looks)
-    draws = subject_draws(int(labels.subjects.max()) + 1, options.draws, options.seed)
-    looked = _looked(systems, films, embedded, labels, draws, options, progress)
-    measured = _measure(systems, embedded, labels, draws, options.seed, progress, looked)
+    check_subjects(images, manifest, options.split, left.unread)
+    labels = labels_of(images, embedded.images)
+    material = _Material(
+        systems=systems,
+        images=images,
+        embedded=embedded,
+        labels=labels,
+        draws=subject_draws(int(labels.subjects.max()) + 1, options.draws, options.seed),
+        options=options,
+    )
+    measured = _measure(material, _by_detail(material, progress), progress)
     progress.start("Drawing and writing", None)
     roles: dict[str, Role] = {system.name: system.role for system in systems}
     pictures = draw_plots(
@@ -136,7 +169,7 @@ def evaluate(
         "split": options.split,
         "kind": options.kind,
         "systems": roles,
-        **_counts(films, left, labels, embedded, images_to_train_on(manifest, options.split)),
+        **_counts(material, left, images_to_train_on(manifest, options.split)),
         "gate_refused": {
             s.name: round(1 - float(embedded.accepted[s.name].mean()), 4)
             for s in systems
@@ -152,15 +185,8 @@ def evaluate(
     return document
 
 
-def _measure(
-    systems: Sequence[System],
-    embedded: Embedded,
-    labels: Labels,
-    draws: Draws,
-    seed: int,
-    progress: Progress,
-    looked: Mapping[str, Sequence[Figure]],
-) -> _Measured:
+def _measure(material: _Material, by_detail: Mapping[str, Sequence[Figure]], progress: Progress) -> _Measured:
+    embedded, labels, draws, seed = material.embedded, material.labels, material.draws, material.options.seed
     chosen = list(protocols(labels))
     missing: list[str] = []
     everyone = list(_episodes(labels, False, seed, missing))
@@ -168,17 +194,16 @@ def _measure(
     missing += too_few(labels.subjects)
     rows: list[dict[str, Any]] = []
     compared: dict[str, Compared] = {}
-    progress.start("Measuring", len(systems) * (len(chosen) + len(_reduced(embedded))))
-    for system in systems:
+    progress.start("Measuring", len(material.systems) * (len(chosen) + len(_reduced(embedded))))
+    for system in material.systems:
         plain = embedded.plain[system.name]
         for protocol in (*chosen, *_reduced(embedded)):
             vectors = embedded.reduced[system.name] if protocol.name == REDUCED else plain
-            result = compare_all(vectors, labels.subjects, protocol.rule, seed=seed)
-            found = figures(result, draws)
+            result = compare_images(vectors, labels.subjects, protocol.rule, seed=seed)
+            found = compared_figures(result, draws)
             if protocol is ALL:
                 compared[system.name] = result
-            if protocol is ALL:
-                found += looked.get(system.name, [])
+                found += by_detail.get(system.name, [])
             if protocol.rule is None:
                 found += _silhouette(vectors, labels, draws, seed)
                 found += _asked(everyone, vectors, labels, draws)
@@ -194,25 +219,21 @@ def _measure(
     return _Measured(rows, compared, missing)
 
 
-def _looked(
-    systems: Sequence[System],
-    films: Sequence[Film],
-    embedded: Embedded,
-    labels: Labels,
-    draws: Draws,
-    options: EvaluateOptions,
-    progress: Progress,
-) -> dict[str, list[Figure]]:
-    """System -> what its second look brings, for encoders of films that have one."""
+def _by_detail(material: _Material, progress: Progress) -> dict[str, list[Figure]]:
+    """System -> what its detail matches bring, for encoders of films that have them."""
     out: dict[str, list[Figure]] = {}
-    for system in systems if options.looks and options.kind not in VOLUMES else ():
+    options = material.options
+    for system in material.systems if options.details and options.kind not in VOLUMES else ():
         if not isinstance(system, EncoderSystem):
             continue
-        second = detail_match(system, films, LocalEngine(options.workers), options.decode, progress)
-        if second is not None:
-            look, joint = second
-            out[system.name] = detail_figures(
-                embedded.plain[system.name], labels.subjects, look, joint, draws, options.seed
+        found = detail_matcher_of(
+            system, material.images, LocalEngine(options.workers), options.decode, progress
+        )
+        if found is not None:
+            match, joint = found
+            vectors = material.embedded.plain[system.name]
+            out[system.name] = detail_ranking_figures(
+                vectors, material.labels.subjects, match, joint, material.draws, options.seed
             )
     return out
 
@@ -222,7 +243,7 @@ def _reduced(embedded: Embedded) -> list[Protocol]:
     return [Protocol(REDUCED, None, "all pairs, every film reduced to 128 px")] if embedded.reduced else []
 
 
-def _episodes(labels: Labels, by_width: bool, seed: int, missing: list[str]) -> Iterator[Episodes]:
+def _episodes(labels: ImageLabels, by_width: bool, seed: int, missing: list[str]) -> Iterator[Episodes]:
     """The same episodes for every system; what there are too few subjects for is said."""
     if by_width and len(np.unique(labels.widths[labels.widths >= 0])) < 2:
         return
@@ -239,23 +260,18 @@ def _episodes(labels: Labels, by_width: bool, seed: int, missing: list[str]) -> 
         missing.append(width + words + (" (and supports of other widths)" if by_width else ""))
 
 
-def _asked(drawn: Sequence[Episodes], vectors: Vectors, labels: Labels, draws: Draws) -> Iterator[Figure]:
+def _asked(
+    drawn: Sequence[Episodes], vectors: Vectors, labels: ImageLabels, draws: Draws
+) -> Iterator[Figure]:
     for episodes in drawn:
         yield from episode_figures(score_episodes(vectors, episodes), episodes, labels.subjects, draws)
 
 
-def _silhouette(vectors: Vectors, labels: Labels, draws: Draws, seed: int) -> list[Figure]:
+def _silhouette(vectors: Vectors, labels: ImageLabels, draws: Draws, seed: int) -> list[Figure]:
     values, owner = silhouette(vectors, labels.subjects, seed)
     if not len(values):
         return []
-    n = int(labels.subjects.max()) + 1
-    images = per_subject(owner, np.ones(len(owner)), n)
-    sums = per_subject(owner, values, n)
-    equal = resampled_ratio(sums / np.maximum(images, 1), (images > 0).astype(np.float64), draws)
-    return [
-        Figure("silhouette", "subjects", equal),
-        Figure("silhouette", "pairs", resampled_ratio(sums, images, draws)),
-    ]
+    return [Figure("silhouette", w, resampled_mean(owner, values, w, draws)) for w in WEIGHTINGS]
 
 
 def _row(system: str, protocol: str, figure: Figure, compared: Compared) -> dict[str, Any]:
@@ -275,17 +291,16 @@ def _row(system: str, protocol: str, figure: Figure, compared: Compared) -> dict
     }
 
 
-def _counts(
-    films: Sequence[Film], left: Left, labels: Labels, embedded: Embedded, trained_on: int
-) -> dict[str, Any]:
-    per = np.bincount(labels.subjects)
+def _counts(material: _Material, left: LeftOut, trained_on: int) -> dict[str, Any]:
+    per = np.bincount(material.labels.subjects)
+    hashes = {image.pixel_hash for image in material.embedded.images}
     return {
-        "images": len(films),
+        "images": len(material.images),
         "subjects": len(per),
         "subjects_with_two_or_more": int((per > 1).sum()),
         "subjects_with_six_or_more": int((per > 5).sum()),
         "of_split_train": trained_on,
-        "identical_pictures": len(films) - len({look.pixel_hash for look in embedded.looks}),
+        "identical_pictures": len(material.images) - len(hashes),
         "unread": [{"path": path, "error": error} for path, error in left.unread],
         "of_unknown_subject": left.unknown,
         "of_other_views": left.other_views,

@@ -43,7 +43,7 @@ HEADLINES = {
     "tar@fmr=0.0001": "TAR at FMR 1e-4",
     "tar@fmr=1e-05": "TAR at FMR 1e-5",
     "p_at_1": "P@1",
-    "looked.p_at_1": "P@1, ten nearest looked at again",
+    "looked.p_at_1": "P@1, ten nearest ranked by detail",
     "map_at_r": "mAP@R",
     "20_way_1_shot.mean_recall": "20-way 1-shot",
     "100_way_1_shot.mean_recall": "100-way 1-shot",
@@ -77,7 +77,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     """Refuses a folder that cannot be written, before any work is done.
 
     Raises:
-        OutputError: it exists and may not be overwritten, holds files that are no evaluation's, or lies
+        OutputError: It exists and may not be overwritten, holds files that are no evaluation's, or lies
             where nothing may be written.
     """
     check_writable(folder)
@@ -102,16 +102,16 @@ def write_evaluation(
     """Writes everything beside the folder and then moves it in, ``evaluation.json`` last.
 
     Args:
-        folder: to write; made where there is none.
-        document: what was evaluated.
-        rows: of the table.
-        pictures: file name -> PNG.
+        folder: The folder to write; it is made where there is none.
+        document: What was evaluated.
+        rows: The rows of the table.
+        pictures: File name -> PNG.
 
     Returns:
         The document with ``answer``, ``headlines`` and ``by_pairs``, as ``evaluation.json`` holds it.
 
     Raises:
-        OutputError: the disk is full or the folder cannot be written.
+        OutputError: The disk is full or the folder cannot be written.
     """
     complete = {
         **document,
@@ -159,7 +159,12 @@ def _by_pairs(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was found, in sentences, one encoder after the other."""
+    """What was found, in sentences, one encoder after the other.
+
+    Args:
+        document: What was evaluated.
+        rows: The rows of the table.
+    """
     out = []
     for system, role in document["systems"].items():
         if role != "encoder":
@@ -181,8 +186,10 @@ def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
                 )
                 break
         words.append(f"The nearest image is of the same subject in {_percent(found['p_at_1'])} of cases.")
-        if looked := found.get("looked.p_at_1"):
-            words.append(f"After a second look at the ten nearest, the first is in {_percent(looked)}.")
+        if by_detail := found.get("looked.p_at_1"):
+            words.append(
+                f"Where a detail match ranks the ten nearest again, the first is in {_percent(by_detail)}."
+            )
         if shot := found.get("20_way_1_shot.mean_recall"):
             words.append(f"Among 20 subjects with one image each it picks the right one {_percent(shot)}.")
         refused = document["gate_refused"].get(system)
@@ -220,7 +227,12 @@ def figure_text(figure: Sequence[float | None] | None) -> str:
 def headline_table(
     lines: Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]], protocol: str
 ) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for one protocol: a metric a row, a system a column."""
+    """Columns and rows for one protocol: a metric a row, a system a column.
+
+    Args:
+        lines: What :func:`headlines` gives.
+        protocol: The name of the protocol.
+    """
     systems = [s for s in lines if protocol in lines[s]]
     rows = []
     for metric, words in HEADLINES.items():

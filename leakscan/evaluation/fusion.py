@@ -1,43 +1,38 @@
-"""What is gained where a dataset declares which films are of one subject, and they decide together."""
+"""What is gained where a dataset declares which images are of one subject, and they decide together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration.calibration import Calibration, against_cohort
-from leakscan.decide.calibration.normalise import CohortStatistics, normalise
-from leakscan.error_rates import resampled_ratio, subject_draws
-from leakscan.evaluation.compared_rates import LEAST_BEHIND_RATE, Draws, Figure
-from leakscan.research.film_splits import Split, short
+from leakscan.error_rates import LEAST_BEHIND_RATE, Draws, resampled_ratio
+from leakscan.evaluation.compared_rates import Figure
+from leakscan.evaluation.systems import Vectors
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 
 SHOTS = (2, 3, 5)
-"""Films of a declared subject that decide together."""
-RATES = (1e-3, 1e-4)
-"""False match rates of one film against the declared films of a subject."""
-_TURNS = 5  # times that films and queries are drawn
-_DRAWS = 300
+"""Numbers of images of a declared subject that decide together."""
+FUSION_RATES = (1e-3, 1e-4)
+"""False match rates of one image against the declared images of a subject."""
+_TURNS = 5  # how often declared images and queries are drawn
 _MOST_SUBJECTS = 2000
 _LEAST_ABLE = 10
 
 
 @dataclass(frozen=True)
 class Shots:
-    """Which films stand for a declared subject, and which ask.
+    """Which images stand for a declared subject, and which ask.
 
     Attributes:
-        able: ``(s,)`` subjects with more films than shots.
-        support: ``(turns, s, shots)`` their declared films.
+        able: ``(s,)`` subjects with more images than shots.
+        support: ``(turns, s, shots)`` their declared images.
         asking: ``(q,)`` subjects that ask, all of ``able`` among them.
-        query: ``(turns, q)`` one film of each, never one of its own declared ones.
+        query: ``(turns, q)`` one image of each, never one of its own declared ones.
     """
 
     able: Ints
@@ -47,17 +42,17 @@ class Shots:
 
     @property
     def genuine(self) -> npt.NDArray[np.bool_]:
-        """``(s, q)``: whose film asks whom."""
+        """``(s, q)`` bool, whether the asking image is of the declared subject."""
         return np.asarray(self.asking == self.able[:, None])
 
 
 def draw_shots(subjects: Ints, shots: int, seed: int = 0) -> Shots:
-    """Draws declared films and queries; of more than ``_MOST_SUBJECTS`` subjects only so many.
+    """Draws declared images and queries of at most ``_MOST_SUBJECTS`` subjects.
 
     Args:
-        subjects: ``(n,)`` code of each film's subject.
-        shots: declared films of each.
-        seed: of the draws.
+        subjects: ``(n,)`` the code of each image's subject.
+        shots: The number of declared images of each subject.
+        seed: The seed of the draws.
     """
     rng = np.random.default_rng((seed, shots))
     counts = np.bincount(subjects)
@@ -65,13 +60,13 @@ def draw_shots(subjects: Ints, shots: int, seed: int = 0) -> Shots:
     others = rng.permutation(np.setdiff1d(np.flatnonzero(counts), able))[: _MOST_SUBJECTS - len(able)]
     able, asking = np.sort(able), np.sort(np.concatenate([able, others]))
     order = np.argsort(subjects, kind="stable")
-    films = np.split(order, np.cumsum(counts)[:-1])
+    images = np.split(order, np.cumsum(counts)[:-1])
     support = np.empty((_TURNS, len(able), shots), np.int64)
     query = np.empty((_TURNS, len(asking)), np.int64)
     row = {int(subject): i for i, subject in enumerate(able)}
     for turn in range(_TURNS):
         for column, subject in enumerate(asking.tolist()):
-            shuffled = rng.permutation(films[subject])
+            shuffled = rng.permutation(images[subject])
             query[turn, column] = shuffled[0]
             if subject in row:
                 support[turn, row[subject]] = shuffled[1 : shots + 1]
@@ -79,16 +74,16 @@ def draw_shots(subjects: Ints, shots: int, seed: int = 0) -> Shots:
 
 
 def fused_figures(vectors: Vectors, subjects: Ints, draws: Draws, seed: int = 0) -> Iterator[Figure]:
-    """TAR of one film against K declared films of a subject together, and against the first of them.
+    """TAR of one image against K declared images of a subject together, and against the first of them.
 
-    The K films decide by their template, the direction of the mean of their fingerprints. Nothing is said
-    where fewer than ``_LEAST_ABLE`` subjects have more than K films.
+    The K images decide by their template, the direction of the mean of their fingerprints. Nothing is said
+    where fewer than ``_LEAST_ABLE`` subjects have more than K images.
 
     Args:
-        vectors: ``(n, d)`` of unit length.
-        subjects: ``(n,)`` codes.
+        vectors: ``(n, d)``, of unit length.
+        subjects: ``(n,)`` codes from 0.
         draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
-        seed: of films and queries.
+        seed: The seed of declared images and queries.
     """
     for shots in SHOTS:
         drawn = draw_shots(subjects, shots, seed)
@@ -96,11 +91,11 @@ def fused_figures(vectors: Vectors, subjects: Ints, draws: Draws, seed: int = 0)
             continue
         asked = vectors[drawn.query]
         one = np.einsum("tsd,tqd->tsq", vectors[drawn.support[:, :, 0]], asked)
-        together = np.einsum("tsd,tqd->tsq", _template(vectors, drawn.support), asked)
+        together = np.einsum("tsd,tqd->tsq", template_of(vectors, drawn.support), asked)
         among = np.zeros(draws.shape[1])
         among[drawn.able] = 1.0
         for rule, scores in (("one_of", one), ("fused", together)):
-            for rate, hit in _accepted(scores, drawn.genuine).items():
+            for rate, hit in accepted_by_rate(scores, drawn.genuine).items():
                 sums = np.zeros(draws.shape[1])
                 sums[drawn.able] = hit
                 yield Figure(
@@ -119,48 +114,16 @@ def too_few(subjects: Ints) -> list[str]:
     ]
 
 
-def fusion(split: Split, calibration: Calibration, seed: int = 0) -> dict[str, Any]:
-    """One film against K declared films of a subject, fused in several ways: TAR by K, rule and FMR.
-
-    The rule ``one`` takes the first of the K films alone, so that every gain is on the same subjects.
+def accepted_by_rate(scores: npt.NDArray[np.floating], genuine: npt.NDArray[np.bool_]) -> dict[float, Floats]:
+    """Rate -> ``(s,)`` share of the turns in which each subject's own image is accepted.
 
     Args:
-        split: films with their subjects.
-        calibration: has the cohort.
-        seed: of the draws.
-    """
-    _, codes = np.unique(split.subjects, return_inverse=True)
-    own = against_cohort(split.prints, calibration.cohort, calibration.top)
-    out = {}
-    for shots in (1, *SHOTS):
-        drawn = draw_shots(codes.astype(np.int64), shots, seed)
-        scores: dict[str, list[Floats]] = {}
-        for support, query in zip(drawn.support, drawn.query, strict=True):
-            for rule, found in _by_rule(split, own, support, query, calibration).items():
-                scores.setdefault(rule, []).append(found)
-        hits = {rule: _accepted(np.stack(found), drawn.genuine) for rule, found in scores.items()}
-        rows: dict[str, Any] = {"subjects": len(drawn.able)}
-        for rule, by_rate in hits.items():
-            rows[rule] = {f"{rate:g}": short(float(hit.mean())) for rate, hit in by_rate.items()}
-        if shots > 1 and RATES[0] in hits["template"]:
-            gain = hits["template"][RATES[0]] - hits["maximum"][RATES[0]]
-            again = subject_draws(len(gain), _DRAWS) @ gain / len(gain)
-            low, high = np.quantile(again, [0.025, 0.975])
-            rows[f"template_minus_maximum_at_{RATES[0]:g}"] = [short(v) for v in (gain.mean(), low, high)]
-        out[str(shots)] = rows
-    return out
-
-
-def _accepted(scores: npt.NDArray[np.floating], genuine: npt.NDArray[np.bool_]) -> dict[float, Floats]:
-    """Rate -> ``(s,)`` share of the turns in which each subject's own film is accepted.
-
-    Args:
-        scores: ``(turns, s, q)``.
-        genuine: ``(s, q)``.
+        scores: ``(turns, s, q)`` scores of declared subjects and asking images.
+        genuine: ``(s, q)`` bool, whether both are of one subject.
     """
     impostor = np.sort(scores[:, ~genuine], axis=None)
     out = {}
-    for rate in RATES:
+    for rate in FUSION_RATES:
         # The turns show the same subjects, so they add nothing to how far the tail can be read.
         if rate * len(impostor) / len(scores) >= LEAST_BEHIND_RATE:
             limit = impostor[len(impostor) - int(rate * len(impostor)) - 1]
@@ -168,28 +131,7 @@ def _accepted(scores: npt.NDArray[np.floating], genuine: npt.NDArray[np.bool_]) 
     return out
 
 
-def _template(vectors: Vectors, support: Ints) -> Vectors:
-    """Direction of the mean of ``(..., shots)`` films, ``(..., d)``."""
+def template_of(vectors: Vectors, support: Ints) -> Vectors:
+    """``(..., d)`` the direction of the mean of the fingerprints of ``(..., shots)`` images."""
     mean = vectors[support].mean(axis=-2)
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9), np.float32)
-
-
-def _by_rule(
-    split: Split, own: CohortStatistics, support: Ints, query: Ints, calibration: Calibration
-) -> dict[str, Floats]:
-    """``(s, q)`` normalised scores of declared films ``(s, shots)`` by each rule."""
-    flat = support.ravel()
-    asked = split.prints[query].T
-    each = normalise(
-        split.prints[flat] @ asked, own.mean[flat, None], own.std[flat, None], own.mean[query], own.std[query]
-    ).reshape(*support.shape, len(query))
-    out = {"one": each[:, 0]}
-    if support.shape[1] > 1:
-        template = _template(split.prints, support)
-        fused = against_cohort(template, calibration.cohort, calibration.top)
-        out["maximum"] = each.max(axis=1)
-        out["mean_of_top_2"] = np.sort(each, axis=1)[:, -2:].mean(axis=1)
-        out["template"] = normalise(
-            template @ asked, fused.mean[:, None], fused.std[:, None], own.mean[query], own.std[query]
-        )
-    return out

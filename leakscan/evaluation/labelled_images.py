@@ -1,7 +1,7 @@
 """The images of a manifest with what is declared of them, decoded once for every system.
 
-What a worker hands back is what the encoders of a run see: the same decoder and the same canonical
-array; of a film once as it is and once reduced to 128 px before.
+A worker hands back what the encoders of ``compare`` see: the same decoder makes the same canonical
+array. Of a film there are two, one as it is and one reduced to 128 px before.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ import numpy.typing as npt
 from leakscan.counted import counted
 from leakscan.errors import ImageError, SourceError, UsageError
 from leakscan.evaluation.protocols import (
-    Labels,
-    codes,
+    ImageLabels,
+    as_codes,
+    as_numbers,
+    as_whole_numbers,
     day_number,
     is_frontal,
-    numbers,
     projection,
-    whole_numbers,
 )
 from leakscan.fingerprint.hashing import is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.sources.formats import decode
-from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource, column_values
+from leakscan.sources.manifest import ManifestSource, column_values
+from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
 from leakscan.sources.split_names import TRAIN, check_disjoint
 from leakscan.types import DecodeOptions, ImageRef, Kind, Progress
 
@@ -45,12 +46,12 @@ _NO_IMAGE = "labels"  # contrast of a label map that lies beside the images
 
 
 @dataclass(frozen=True)
-class Film:
+class LabelledImage:
     """One image to evaluate on.
 
     Attributes:
-        ref: where it lies.
-        declared: column -> text, for the columns that the manifest has.
+        ref: Where the image lies.
+        declared: Column -> text, for the columns that the manifest has.
     """
 
     ref: ImageRef
@@ -58,15 +59,15 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Left:
+class LeftOut:
     """Rows of the manifest that are not evaluated on.
 
     Attributes:
         unread: ``(path, sentence)`` of what could not be read.
-        unknown: images of no declared subject; they could be anybody's.
-        other_views: films whose declared view is not frontal, and label maps.
-        other_shape: volumes among films, pictures among volumes.
-        ignored: files that are no images, or listed twice.
+        unknown: The number of images of no declared subject; they could be anybody's.
+        other_views: The number of films whose declared view is not frontal, and of label maps.
+        other_shape: The number of volumes among films, or of pictures among volumes.
+        ignored: The number of files that are no images, or are listed twice.
     """
 
     unread: tuple[tuple[str, str], ...] = ()
@@ -76,17 +77,17 @@ class Left:
     ignored: int = 0
 
 
-@dataclass(frozen=True)
-class Look:
-    """One image after a worker.
+@dataclass(frozen=True, kw_only=True)
+class PreparedImage:
+    """One image, decoded by a worker.
 
     Attributes:
-        canonical: side -> ``(side, side)`` uint8, of a volume ``SHAPE``, as the encoders of a run get it.
-        reduced: the same of a film reduced to ``REDUCED_SIDE``.
+        canonical: Side -> ``(side, side)`` uint8, or ``SHAPE`` for a volume, as encoders get it.
+        reduced: The same of a film reduced to ``REDUCED_SIDE``.
         phash: ``(2,)`` uint64, perceptual hashes of the film and of the reduced film; zeros for a volume.
-        width: of the stored picture in pixels, 0 for a volume.
-        pixel_hash: equal for equal pictures.
-        error: a sentence if it cannot be used; then the rest is empty.
+        width: The width of the stored picture in pixels, 0 for a volume.
+        pixel_hash: The pixel hash; equal pictures have equal hashes.
+        error: A sentence if the image cannot be used; then the rest is empty.
     """
 
     canonical: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
@@ -97,23 +98,23 @@ class Look:
     error: str = ""
 
 
-def list_films(
+def list_images(
     manifest: Path, split: str | None, kind: Kind, options: DecodeOptions, progress: Progress
-) -> tuple[list[Film], Left]:
+) -> tuple[list[LabelledImage], LeftOut]:
     """The images of a manifest, or of one of its splits, that have a subject and may be of a kind.
 
     Films need a frontal or unknown view; label maps are no volumes.
 
     Args:
         manifest: CSV or Parquet with ``path`` and ``subject_id``.
-        split: value of the column ``split``, or ``None`` for all rows.
-        kind: of the images to list.
-        options: for reading headers.
-        progress: is told.
+        split: The value of the column ``split``, or ``None`` for all rows.
+        kind: The kind of the images to list.
+        options: The limits for reading headers.
+        progress: Receives how far the work is.
 
     Raises:
-        UsageError: it is no manifest.
-        SourceError: it cannot be read, lacks a column, or has no such split; no subject in it has
+        UsageError: The file is no manifest.
+        SourceError: It cannot be read, lacks a column, or has no such split; no subject in it has
             two images, or one is in the split ``train`` as well.
     """
     if manifest.suffix.lower() not in MANIFEST_SUFFIXES:
@@ -125,15 +126,17 @@ def list_films(
     column_values(manifest, "subject_id")
     if split is not None:
         _check_not_trained_on(manifest, split)
-    query = {} if split is None else {"split": split}
-    source = ManifestSource(manifest, manifest.stem, options, query)
+    spec = SourceSpec.parse(manifest)
+    source = ManifestSource(
+        spec if split is None else spec.with_filter("split", split), manifest.stem, options
+    )
     declared = _declared(manifest)
     root = Path(os.path.abspath(manifest)).parent  # noqa: PTH100 - as ManifestSource does
     ndim = 3 if kind in VOLUMES else 2
     films, unread, left = [], [], {"unknown": 0, "other_views": 0, "other_shape": 0, "ignored": 0}
     for ref in source.scan(progress):
         file = ref.files[0] if ref.files else os.path.normpath(root / ref.path)
-        film = Film(ref, declared.get(file, {}))
+        film = LabelledImage(ref, declared.get(file, {}))
         if ref.status == "ignored":
             left["ignored"] += 1
         elif ref.status != "ok":
@@ -153,7 +156,7 @@ def list_films(
             "Choose another --kind.",
         )
     check_subjects(films, manifest, split, unread)
-    return films, Left(tuple(unread), **left)
+    return films, LeftOut(tuple(unread), **left)
 
 
 def images_to_train_on(manifest: Path, split: str | None) -> int:
@@ -175,12 +178,12 @@ def _check_not_trained_on(manifest: Path, split: str) -> None:
 
 
 def check_subjects(
-    films: Sequence[Film], manifest: Path, split: str | None, unread: Sequence[tuple[str, str]]
+    films: Sequence[LabelledImage], manifest: Path, split: str | None, unread: Sequence[tuple[str, str]]
 ) -> None:
     """Refuses films among which nobody can be found again.
 
     Raises:
-        SourceError: there are none, or all are of different subjects or of one.
+        SourceError: There are none, or all are of different subjects or of one.
     """
     which = f"the split {split!r} of {manifest}" if split is not None else str(manifest)
     if not films:
@@ -201,47 +204,49 @@ def check_subjects(
         raise SourceError(f"All images of {which} are of one subject: there is nobody to tell it from.")
 
 
-def look_at(film: Film, sides: tuple[int, ...], options: DecodeOptions) -> Look:
-    """Decodes one film. Never raises for what is wrong with the file itself.
+def prepare_image(labelled: LabelledImage, sides: tuple[int, ...], options: DecodeOptions) -> PreparedImage:
+    """Decodes one image. Never raises for what is wrong with the file itself.
 
     Args:
-        film: to decode.
-        sides: of the canonical arrays that are wanted.
-        options: limits for reading.
+        labelled: The image.
+        sides: The sides of the canonical arrays that are wanted.
+        options: The limits for reading.
     """
     try:
-        image = decode(film.ref, options)
+        image = decode(labelled.ref, options)
     except ImageError as e:
-        return Look(error=e.message)
+        return PreparedImage(error=e.message)
     except OSError as e:
-        return Look(error=f"It cannot be read: {e.strerror or e}.")
+        return PreparedImage(error=f"It cannot be read: {e.strerror or e}.")
     except MemoryError:
-        return Look(error="It does not fit into memory; lower --workers.")
+        return PreparedImage(error="It does not fit into memory; lower --workers.")
     if is_blank(image.stored) or is_blank(image.values):
-        return Look(error="It is blank: every pixel is the same.")
+        return PreparedImage(error="It is blank: every pixel is the same.")
     if image.values.ndim == 3:
         volume = canonical_volume(image.values, image.spacing_mm, SHAPE, STEP_MM)
-        return Look(dict.fromkeys(sides, _bytes(volume)), pixel_hash=pixel_hash(image.stored))
+        return PreparedImage(
+            canonical=dict.fromkeys(sides, _bytes(volume)), pixel_hash=pixel_hash(image.stored)
+        )
     small = reduced(image.values)
-    return Look(
-        {side: _canonical(image.values, side) for side in sides},
-        {side: _canonical(small, side) for side in sides},
-        (int(perceptual_hashes(image.values)[0]), int(perceptual_hashes(small)[0])),
-        int(image.stored.shape[1]),
-        pixel_hash(image.stored),
+    return PreparedImage(
+        canonical={side: _canonical(image.values, side) for side in sides},
+        reduced={side: _canonical(small, side) for side in sides},
+        phash=(int(perceptual_hashes(image.values)[0]), int(perceptual_hashes(small)[0])),
+        width=int(image.stored.shape[1]),
+        pixel_hash=pixel_hash(image.stored),
     )
 
 
-def matcher(sides: tuple[int, ...], options: DecodeOptions) -> partial[Look]:
-    """:func:`look_at` with everything but the film, for an engine."""
-    return partial(look_at, sides=sides, options=options)
+def image_preparer(sides: tuple[int, ...], options: DecodeOptions) -> partial[PreparedImage]:
+    """:func:`prepare_image` with everything but the image, for an engine."""
+    return partial(prepare_image, sides=sides, options=options)
 
 
 def reduced(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """A film whose longest side is at most ``REDUCED_SIDE`` pixels, by averaging over areas.
 
     Args:
-        values: ``(height, width)``.
+        values: ``(height, width)`` grey levels.
     """
     scale = REDUCED_SIDE / max(values.shape)
     if scale >= 1:
@@ -250,24 +255,32 @@ def reduced(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def labels_of(films: Sequence[Film], looks: Sequence[Look]) -> Labels:
-    """What is declared of films, as numbers.
+def labels_of(films: Sequence[LabelledImage], images: Sequence[PreparedImage]) -> ImageLabels:
+    """What is declared of images, as numbers.
 
     Where the manifest has no ``source_width_px``, the width of the stored picture stands in for it.
+
+    Args:
+        films: What the manifest says of the images.
+        images: The same images, decoded.
     """
     texts = {c: [film.declared.get(c, "").strip() for film in films] for c in _DECLARED}
     has_width = any("source_width_px" in film.declared for film in films)
-    widths = whole_numbers(texts["source_width_px"]) if has_width else np.array([k.width for k in looks])
-    is_film = np.array([k.width > 0 for k in looks])
+    widths = (
+        as_whole_numbers(texts["source_width_px"])
+        if has_width
+        else np.array([image.width for image in images])
+    )
+    is_film = np.array([image.width > 0 for image in images])
     acquired = [f.declared.get("acquired", "").strip() or f.ref.tags.acquired for f in films]
-    return Labels(
-        codes([film.ref.tags.subject for film in films]),
-        np.where(is_film, widths, -1).astype(np.int64),
-        codes([projection(_view(film)) for film in films]),
-        codes([text.upper() for text in texts["contrast"]]),
-        codes([text.upper() for text in texts["sex"]]),
-        numbers(texts["follow_up"]),
-        np.array([day_number(text) for text in acquired]),
+    return ImageLabels(
+        subjects=as_codes([film.ref.tags.subject for film in films]),
+        widths=np.where(is_film, widths, -1).astype(np.int64),
+        views=as_codes([projection(_view(film)) for film in films]),
+        contrasts=as_codes([text.upper() for text in texts["contrast"]]),
+        sexes=as_codes([text.upper() for text in texts["sex"]]),
+        follow_up=as_numbers(texts["follow_up"]),
+        acquired=np.array([day_number(text) for text in acquired]),
     )
 
 
@@ -279,7 +292,7 @@ def _bytes(canonical: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return np.rint(canonical * 255).astype(np.uint8)
 
 
-def _view(film: Film) -> str:
+def _view(film: LabelledImage) -> str:
     return film.declared.get("view", "").strip() or film.ref.tags.view
 
 

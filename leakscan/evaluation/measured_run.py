@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from leakscan.errors import LeakscanError
 
@@ -22,10 +23,10 @@ class MeasuredRun:
     """One run of the main job.
 
     Attributes:
-        seconds: wall time of the whole process, start-up included.
-        peak_mb: most memory of the process and its workers together, in MB (10^6 bytes); shared
-            pages count once (Linux; elsewhere 0).
-        summary: its ``summary.json``.
+        seconds: The wall time of the whole process, start-up included.
+        peak_mb: The most memory that the process and its workers held together, in MB (10^6 bytes).
+            Shared pages count once on Linux; elsewhere, pages of its own are counted.
+        summary: Its ``summary.json``.
     """
 
     seconds: float
@@ -39,13 +40,13 @@ def run_compare(
     """Compares sources in a fresh process.
 
     Args:
-        sources: two or more.
-        run_dir: to write; overwritten.
-        cache: folder of stores; a run with a warm one reads nothing again.
-        workers: processes; ``None`` for one per core.
+        sources: Two datasets or more.
+        run_dir: The folder to write; it is overwritten.
+        cache: The folder of stores; a run with a warm one reads nothing again.
+        workers: The number of worker processes; ``None`` for one per core.
 
     Raises:
-        LeakscanError: the run failed.
+        LeakscanError: The run failed.
     """
     command = [sys.executable, "-m", "leakscan", "compare", *map(str, sources), "-o", str(run_dir)]
     command += ["--overwrite", "--quiet", "--cache", str(cache)]
@@ -65,16 +66,19 @@ def run_compare(
 
 
 def _tree_bytes(root: int) -> int:
-    """Proportional set size of a process and all below it."""
-    total = 0
-    queue = [root]
-    while queue:
-        pid = queue.pop()
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-            for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - plain names wanted
-                queue += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
-        except (OSError, ValueError):
-            continue
-    return total
+    """The memory of a process and all below it."""
+    try:
+        parent = psutil.Process(root)
+        processes = [parent, *parent.children(recursive=True)]
+    except psutil.Error:  # it ended in between
+        return 0
+    return sum(map(_own_bytes, processes))
+
+
+def _own_bytes(process: psutil.Process) -> int:
+    """Proportional set size where the system knows it (Linux), else what is the process's alone."""
+    try:
+        memory = process.memory_full_info()
+    except psutil.Error:
+        return 0
+    return int(getattr(memory, "pss", memory.uss))

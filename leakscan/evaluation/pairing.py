@@ -1,8 +1,8 @@
 """Compares every image of a labelled set with every other, in memory that does not grow with the pairs.
 
-Genuine scores are kept whole. Impostor scores become a histogram and, exactly, the highest of them:
-that is where false match rates are read off. What each image's nearest neighbours are is taken down
-in the same pass.
+Genuine scores are kept whole. Of the impostor scores a histogram is kept, and the highest exactly,
+because false match rates are read off there. The same pass notes what each image's nearest neighbours
+are.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.error_rates import pairs_beyond
+
 BINS = 1 << 16
-"""Of the histogram over cosine similarities from -1 to 1: each is 3.05e-5 wide."""
+"""Bins of the histogram over cosine similarities from -1 to 1; each is 3.05e-5 wide."""
 
 TAIL = 1_000_000
 """Highest impostor scores that are kept exactly: all down to an FMR of 1e-4 for 140,000 images."""
@@ -23,27 +25,27 @@ _BLOCK = 8_000_000  # similarities held at a time
 
 Floats = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float32]
-Rule = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
+PairRule = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
 """Which pairs count: positions ``(b,)`` -> ``(b, n)``, symmetric; an image never meets itself anyway."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared:
-    """What comparing a set with itself came to.
+    """What comparing a set with itself came to; a :class:`leakscan.error_rates.ComparedScores`.
 
     Subjects are codes ``0 .. n_subjects - 1``.
 
     Attributes:
-        n_subjects: subjects in the set, with or without a genuine pair.
-        n_images: images in at least one pair that counts.
-        images_of: ``(n_subjects,)`` images of each subject.
-        genuine: ``(g,)`` cosine similarity of pairs of one subject.
-        owner: ``(g,)`` the subject of each.
+        n_subjects: The number of subjects in the set, with or without a genuine pair.
+        n_images: The number of images in at least one pair that counts.
+        images_of: ``(n_subjects,)`` the number of images of each subject.
+        genuine: ``(g,)`` cosine similarities of pairs of one subject.
+        owner: ``(g,)`` the subject of each genuine pair.
         histogram: ``(BINS,)`` int64, impostor pairs by :func:`score_bin`.
         tail: ``(t,)`` the highest impostor scores, descending.
-        tail_owners: ``(t, 2)`` their subjects.
-        impostor_distance: sum of the Euclidean distances of impostor pairs.
-        asks: ``(n,)`` bool, images that a genuine partner could be found for.
+        tail_owners: ``(t, 2)`` the subjects of their pairs.
+        impostor_distance: The sum of the Euclidean distances of impostor pairs.
+        asks: ``(n,)`` bool, whether a genuine partner of the image could be found.
         hit: ``(n,)`` bool, whether the nearest image that counts is of the same subject.
         average_precision: ``(n,)`` MAP@R's term of each image (:func:`_retrieved`).
         asking: ``(n,)`` the subject of each image.
@@ -65,8 +67,26 @@ class Compared:
 
     @property
     def n_impostor(self) -> int:
-        """Impostor pairs."""
+        """The number of pairs of two subjects."""
         return int(self.histogram.sum())
+
+    def share_below(self, scores: Scores) -> Floats:
+        """See :class:`leakscan.error_rates.ComparedScores`; impostors in a score's bin count half."""
+        share = self.histogram / self.n_impostor
+        below = np.cumsum(share) - share / 2
+        return np.asarray(below[score_bin(scores)])
+
+    def threshold_at_fmr(self, fmr: float) -> float:
+        """See :class:`leakscan.error_rates.ComparedScores`.
+
+        It is exact while the tail holds it; beyond, it is the upper edge of its bin, at most 3.1e-5 too
+        high.
+        """
+        beyond = pairs_beyond(self.n_impostor, fmr)
+        if beyond < len(self.tail):
+            return float(self.tail[beyond])
+        above = np.cumsum(self.histogram[::-1])[::-1]
+        return float(bin_edges()[:-1][above <= beyond][0]) if (above <= beyond).any() else 1.0
 
 
 def score_bin(scores: Scores) -> npt.NDArray[np.int64]:
@@ -85,10 +105,10 @@ def distance(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.asarray(np.sqrt(np.clip(2 - 2 * scores, 0, None)))
 
 
-def compare_all(
+def compare_images(
     fingerprints: npt.NDArray[np.floating],
     subjects: npt.NDArray[np.int64],
-    rule: Rule | None = None,
+    rule: PairRule | None = None,
     tail: int = TAIL,
     seed: int = 0,
 ) -> Compared:
@@ -97,9 +117,14 @@ def compare_all(
     Args:
         fingerprints: ``(n, d)``, L2-normalised.
         subjects: ``(n,)`` codes from 0.
-        rule: which pairs count; all if not given.
-        tail: impostor scores to keep exactly.
-        seed: of the order in which equal scores are ranked, which is random.
+        rule: Says which pairs count; all do if it is not given.
+        tail: The number of impostor scores to keep exactly.
+        seed: The seed of the random order in which equal scores are ranked.
+
+    Example:
+        >>> vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]]
+        >>> compare_images(vectors, np.array([0, 0, 1, 1])).n_impostor
+        4
     """
     n = len(subjects)
     order = np.random.default_rng(seed).permutation(n)
@@ -125,19 +150,19 @@ def compare_all(
         asks[here], hit[here], precision[here] = _retrieved(scores, counts, same)
     top, top_owners = impostors.highest()
     return Compared(
-        int(subjects.max()) + 1,
-        int(met.sum()),
-        np.bincount(subjects),
-        np.concatenate(genuine),
-        np.concatenate(owner),
-        impostors.histogram,
-        top,
-        top_owners,
-        impostors.distance,
-        asks,
-        hit,
-        precision,
-        subjects,
+        n_subjects=int(subjects.max()) + 1,
+        n_images=int(met.sum()),
+        images_of=np.bincount(subjects),
+        genuine=np.concatenate(genuine),
+        owner=np.concatenate(owner),
+        histogram=impostors.histogram,
+        tail=top,
+        tail_owners=top_owners,
+        impostor_distance=impostors.distance,
+        asks=asks,
+        hit=hit,
+        average_precision=precision,
+        asking=subjects,
     )
 
 

@@ -21,7 +21,7 @@ class Share:
 
     @property
     def rate(self) -> float:
-        """In 0..1; not a number where nothing was tried."""
+        """The share, 0..1; not a number where nothing was tried."""
         return self.hits / self.total if self.total else float("nan")
 
     @property
@@ -42,9 +42,9 @@ class Recall:
     """What was found of one group of leaks.
 
     Attributes:
-        name: the alteration, the relation, or ``all``.
-        found: reported as ``same_image`` or stronger.
-        as_expected: reported as the relation that was owed, or stronger.
+        name: The alteration, the relation, or ``all``.
+        found: The share that was reported as ``same_image`` or stronger.
+        as_expected: The share that was reported as the relation that was owed, or stronger.
     """
 
     name: str
@@ -57,10 +57,10 @@ class PlantedScore:
     """How well the planted leaks were found.
 
     Attributes:
-        overall: over all leaks.
-        by_alteration: in the order of the truth.
-        by_relation: by the relation that was owed, strongest first.
-        false_pairs: pairs of different films reported as ``same_image`` or stronger, with what was
+        overall: What was found of all leaks.
+        by_alteration: What was found of each alteration, in the order of the truth.
+        by_relation: What was found by the relation that was owed, strongest first.
+        false_pairs: The pairs of different films reported as ``same_image`` or stronger, with what was
             reported, sorted.
     """
 
@@ -70,14 +70,14 @@ class PlantedScore:
     false_pairs: tuple[tuple[str, str, Relation], ...]
 
 
-def score(truth: PlantedTruth, pairs: Iterable[tuple[str, str, Relation]]) -> PlantedScore:
+def score_planted(truth: PlantedTruth, pairs: Iterable[tuple[str, str, Relation]]) -> PlantedScore:
     """Holds reported pairs against the truth.
 
     A pair that is named twice, or the other way round, counts once at its strongest relation. Two
     altered copies of one film show the same image, so a pair of them is not false.
 
     Args:
-        truth: from :func:`leakscan.synthetic.planted.plant`.
+        truth: What :func:`leakscan.synthetic.planted.plant` planted.
         pairs: ``(path_a, path_b, relation)``, paths relative to A and to B.
     """
     film_of = {copy.path_b: copy.path_a for copy in truth.copies}

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.error_rates import genuine_weights
 from leakscan.errors import UsageError
-from leakscan.evaluation.compared_rates import false_rates, genuine_weights
+from leakscan.evaluation.compared_rates import false_rates
 from leakscan.evaluation.pairing import Compared, bin_edges, distance
 from leakscan.evaluation.systems import Role, Vectors
 
@@ -39,10 +40,10 @@ class Plotted:
     """What the pictures of one system are drawn from.
 
     Attributes:
-        name: of the system.
-        role: of the system.
-        vectors: ``(n, d)``.
-        compared: all pairs.
+        name: The name of the system.
+        role: What kind of system it is.
+        vectors: ``(n, d)`` what it makes of the images.
+        compared: The comparison of all pairs.
     """
 
     name: str
@@ -55,7 +56,7 @@ def require_plotting() -> None:
     """Asks for what the pictures and the silhouette need before any work is done.
 
     Raises:
-        UsageError: matplotlib or scikit-learn is not installed.
+        UsageError: Matplotlib or scikit-learn is not installed.
     """
     try:
         import matplotlib  # noqa: F401
@@ -71,6 +72,11 @@ def silhouette(vectors: Vectors, subjects: Ints, seed: int) -> tuple[npt.NDArray
     """Silhouettes (P. Rousseeuw 1987) by cosine distance of images whose subject has another.
 
     Where there are more than 3,000 of them, a random 3,000 are taken, whole subjects at a time.
+
+    Args:
+        vectors: ``(n, d)`` of unit length.
+        subjects: ``(n,)`` codes from 0.
+        seed: The seed of the sample.
 
     Returns:
         ``(m,)`` values in -1..1, and the subject of each; nothing with fewer than two subjects.
@@ -88,12 +94,12 @@ def silhouette(vectors: Vectors, subjects: Ints, seed: int) -> tuple[npt.NDArray
 
 
 def draw_plots(systems: Sequence[Plotted], subjects: Ints, seed: int) -> dict[str, bytes]:
-    """File name -> PNG.
+    """Draws all pictures of an evaluation: file name -> PNG.
 
     Args:
-        systems: in the order of the table, encoders first.
+        systems: The systems in the order of the table, encoders first.
         subjects: ``(n,)`` codes from 0.
-        seed: of what is sampled.
+        seed: The seed of what is sampled.
     """
     drawn = {
         "det.png": _png(lambda figure: _det(figure, systems), (7.5, 5)),

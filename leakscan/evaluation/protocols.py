@@ -1,7 +1,7 @@
 """Which pairs count: all, or those that rule out an easy way of being right.
 
-Films of one subject often share a source width, a view or a day, and an encoder that only saw that
-would look good on all pairs. Each protocol restricts the pairs; a breakdown by time restricts the
+Films of one subject often share a source width, a view or a day. An encoder that saw nothing else would
+have good figures on all pairs. Each protocol restricts the pairs. A breakdown by time restricts the
 genuine pairs alone, because strangers have no time between them.
 """
 
@@ -14,7 +14,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.evaluation.pairing import Rule
+from leakscan.evaluation.pairing import PairRule
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -23,13 +23,13 @@ _VISITS = ((0, 0), (1, 1), (2, 4), (5, 14), (15, None))
 _DAYS = ((0, 30), (31, 365), (366, 3 * 365), (3 * 365 + 1, None))
 
 
-@dataclass(frozen=True)
-class Labels:
+@dataclass(frozen=True, kw_only=True)
+class ImageLabels:
     """What is known of each image beside its pixels.
 
     Attributes:
         subjects: ``(n,)`` codes from 0.
-        widths: ``(n,)`` px at which the image was found; negative if unknown.
+        widths: ``(n,)`` width in px at which the image was found; negative if unknown.
         views: ``(n,)`` a code per projection (PA, AP); negative if unknown.
         contrasts: ``(n,)`` a code per contrast (T1, FLAIR); negative if unknown.
         sexes: ``(n,)`` a code; negative if unknown.
@@ -51,20 +51,20 @@ class Protocol:
     """A way of choosing pairs.
 
     Attributes:
-        name: as the table has it: ``all``, ``unequal_width``, ``view=same``, ``gap=2-4``...
-        rule: which pairs count; ``None`` for all.
-        words: what it means, for people.
+        name: The name in the table: ``all``, ``unequal_width``, ``view=same``, ``gap=2-4``...
+        rule: Says which pairs count; ``None`` for all.
+        words: What it means, for people.
     """
 
     name: str
-    rule: Rule | None
+    rule: PairRule | None
     words: str
 
 
 ALL = Protocol("all", None, "all pairs")
 
 
-def protocols(labels: Labels) -> Iterator[Protocol]:
+def protocols(labels: ImageLabels) -> Iterator[Protocol]:
     """All pairs, and every restriction that the labels can tell."""
     yield ALL
     yield from _by_label(labels.widths, "unequal_width", ("films found at different widths",))
@@ -110,7 +110,7 @@ def _by_label(labels: Ints, name: str, words: tuple[str, ...]) -> Iterator[Proto
         yield Protocol(f"{name}=same", _same(labels), words[1])
 
 
-def _different(labels: Ints) -> Rule:
+def _different(labels: Ints) -> PairRule:
     def rule(rows: Ints) -> npt.NDArray[np.bool_]:
         mine = labels[rows][:, None]
         return np.asarray((mine != labels) & (mine >= 0) & (labels >= 0))
@@ -118,7 +118,7 @@ def _different(labels: Ints) -> Rule:
     return rule
 
 
-def _same(labels: Ints) -> Rule:
+def _same(labels: Ints) -> PairRule:
     def rule(rows: Ints) -> npt.NDArray[np.bool_]:
         mine = labels[rows][:, None]
         return np.asarray((mine == labels) & (mine >= 0))
@@ -138,7 +138,7 @@ def _by_time(
         )
 
 
-def _within(times: Floats, subjects: Ints, low: float, high: float) -> Rule:
+def _within(times: Floats, subjects: Ints, low: float, high: float) -> PairRule:
     def rule(rows: Ints) -> npt.NDArray[np.bool_]:
         apart = np.abs(times[rows][:, None] - times)
         return np.asarray((subjects[rows][:, None] != subjects) | ((apart >= low) & (apart <= high)))
@@ -146,18 +146,18 @@ def _within(times: Floats, subjects: Ints, low: float, high: float) -> Rule:
     return rule
 
 
-def codes(values: list[str]) -> Ints:
+def as_codes(values: list[str]) -> Ints:
     """A number for every distinct text, -1 for the empty one."""
     known = {value: i for i, value in enumerate(sorted(set(values) - {""}))}
     return np.array([known.get(value, -1) for value in values], np.int64)
 
 
-def whole_numbers(values: list[str]) -> Ints:
+def as_whole_numbers(values: list[str]) -> Ints:
     """Whole positive numbers, -1 for anything else."""
     return np.array([int(v) if v.isdecimal() and int(v) > 0 else -1 for v in values], np.int64)
 
 
-def numbers(values: list[str]) -> Floats:
+def as_numbers(values: list[str]) -> Floats:
     """Numbers, NaN for anything else."""
     return np.array([_number(v) for v in values], np.float64)
 

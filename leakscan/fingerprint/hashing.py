@@ -1,4 +1,4 @@
-"""Hashes that find copies without an encoder: of the file, of the pixels, of the look.
+"""Hashes that find copies without an encoder: of the file, of the pixels, of the layout.
 
 None of them leaves anything to chance: the same input gives the same hash on every system.
 """
@@ -42,7 +42,7 @@ def file_hash(files: Iterable[str]) -> str:
     """blake3 of a file's bytes, or for a series of the sorted hashes of its files.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: A file cannot be read.
     """
     digests = sorted(_digest(Path(name)) for name in files)
     return digests[0] if len(digests) == 1 else blake3("\n".join(digests).encode()).hexdigest()
@@ -70,7 +70,7 @@ def is_blank(stored: npt.NDArray[np.generic]) -> bool:
 
 
 def perceptual_hashes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]:
-    """The look of a picture or volume under its eight flips (and, in 2D, turns).
+    """Hashes of the coarse layout of a picture or volume, under its eight flips (and, in 2D, turns).
 
     The hash is the signs of the lowest DCT coefficients. A flip only changes the sign of the odd
     frequencies along its axis and a transposition swaps the axes, so one transform serves all

@@ -16,7 +16,7 @@ def kind_from_tags(tags: Tags, ndim: int) -> Kind | None:
     """What the header or manifest alone settles; ``None`` leaves it to ``--kind`` and the gate.
 
     Args:
-        tags: of the image.
+        tags: What is declared about the image.
         ndim: 2 or 3.
     """
     if tags.kind in KINDS:
@@ -38,7 +38,7 @@ def presumed_kind(ref: ImageRef, asked: Kind | None) -> tuple[Kind, bool]:
     """The kind to prepare an image for, and whether the gate still has to agree.
 
     Args:
-        ref: the image.
+        ref: The image.
         asked: ``--kind``, which applies to images of its own dimension that tags leave open.
     """
     settled = kind_from_tags(ref.tags, ref.ndim)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +21,14 @@ from leakscan import tables
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.kinds import REFUSED, presumed_kind
-from leakscan.fingerprint.prepare import Prepared, PrepareOptions, prepare
+from leakscan.fingerprint.prepare import Prepared, prepare
 from leakscan.fingerprint.store import Store
-from leakscan.sources.identity import IdentityKey, drop_placeholders
-from leakscan.types import Engine, ImageRef, ImageSource, Kind, Progress
+from leakscan.settings import ReadingSettings
+from leakscan.sources.identity import drop_placeholders
+from leakscan.types import ImageRef, ImageSource, Kind
+
+if TYPE_CHECKING:
+    from leakscan.run.context import RunContext
 
 VERSION = "pipeline-1"
 """Changes whenever a row would come out differently; rows made otherwise are made again."""
@@ -35,47 +39,15 @@ _FLUSH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class FingerprintOptions:
-    """How a source is fingerprinted.
-
-    Attributes:
-        prepare: limits and canonical sizes.
-        kind: ``--kind``: what images are, where their tags leave it open.
-        key: hashes identifiers.
-    """
-
-    key: IdentityKey
-    prepare: PrepareOptions = field(default_factory=PrepareOptions)
-    kind: Kind | None = None
-
-
-@dataclass
-class Timings:
-    """Where the time of a run went, in seconds.
-
-    Attributes:
-        scan: finding files and reading headers.
-        prepare: waiting for workers that decode and hash.
-        encode: computing fingerprints.
-        images_read: images decoded in this run (the others came from the store).
-    """
-
-    scan: float = 0.0
-    prepare: float = 0.0
-    encode: float = 0.0
-    images_read: int = 0
-
-
-@dataclass(frozen=True)
 class Dataset:
     """A fingerprinted source.
 
     Attributes:
-        name: of the dataset.
-        rows: schema ``tables.STORE``, one per image, in the order of the scan.
-        refs: image id -> where its pixels are; empty when only a store is at hand.
-        subjects: image id -> declared subject in clear, for ``--show-subjects``.
-        key_id: of the key its identifiers are hashed with.
+        name: The name of the dataset in every table.
+        rows: One row per image, in the order of the scan; the schema is ``tables.STORE``.
+        refs: Where the pixels of every image are, by image id; empty when only a store is at hand.
+        subjects: Declared subjects in clear, by image id; written only where the user asks for it.
+        key_id: The name of the key that its identifiers are hashed with.
     """
 
     name: str
@@ -85,9 +57,9 @@ class Dataset:
     key_id: str
 
 
-def way(encoders: Mapping[Kind, Encoder], options: FingerprintOptions) -> str:
+def way(reading: ReadingSettings, encoders: Mapping[Kind, Encoder], previews: bool = False) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
-    parts = [VERSION, repr(options.prepare), str(options.kind)]
+    parts = [VERSION, f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}"]
     parts += [
         f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
         for kind, encoder in sorted(encoders.items())
@@ -96,42 +68,34 @@ def way(encoders: Mapping[Kind, Encoder], options: FingerprintOptions) -> str:
 
 
 def fingerprint_source(
-    source: ImageSource,
-    store: Store | None,
-    encoders: Mapping[Kind, Encoder],
-    options: FingerprintOptions,
-    engine: Engine,
-    progress: Progress,
-    timings: Timings,
+    source: ImageSource, store: Store | None, context: RunContext, previews: bool = False
 ) -> Dataset:
     """Fingerprints every image of a source that its store does not hold already.
 
     Args:
-        source: where the images are.
-        store: kept up to date; ``None`` keeps nothing.
-        encoders: by the kind they serve.
-        options: how.
-        engine: runs the workers.
-        progress: is told.
-        timings: is added to.
+        source: Where the images are.
+        store: Is kept up to date; ``None`` keeps nothing.
+        context: The settings, engine, encoders, progress and timings of the run.
+        previews: Whether to keep a 512 px picture of every film.
 
     Raises:
-        SourceError: the source cannot be read.
-        OutputError: the store cannot be written; what was written before stays.
+        SourceError: The source cannot be read.
+        OutputError: The store cannot be written; what was written before stays.
     """
+    progress, timings = context.progress, context.timings
     began = time.monotonic()
     refs = _with_clean_subjects(list(source.scan(progress)))
     timings.scan += time.monotonic() - began
-    made = way(encoders, options)
+    made = way(context.settings.reading, context.models.encoders, previews)
     known, table = _known_rows(store, made)
     fresh = [ref for ref in refs if known.get(ref.image_id, (None, 0))[0] != _row_signature(ref)]
     progress.start(f"Reading {source.name}", len(fresh))
-    maker = _RowMaker(encoders, options, made, timings)
+    maker = _RowMaker(context, made, previews)
     rows: list[dict[str, Any]] = []
     unsaved = 0
     flushed = time.monotonic()
     try:
-        for row in maker.rows(fresh, engine):
+        for row in maker.rows(fresh):
             rows.append(row)
             progress.advance()
             due = len(rows) - unsaved >= _FLUSH_ROWS or time.monotonic() - flushed > _FLUSH_SECONDS
@@ -153,7 +117,7 @@ def fingerprint_source(
         current,
         {ref.image_id: ref for ref in refs if ref.files},
         {ref.image_id: ref.tags.subject for ref in refs if ref.tags.subject},
-        options.key.key_id,
+        context.key.key_id,
     )
 
 
@@ -161,18 +125,25 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]
     """A dataset of which only the fingerprints are at hand.
 
     Raises:
-        StoreError: the store is empty, damaged, or made with another encoder.
+        StoreError: The store is empty, damaged, or made with another encoder.
     """
     rows = store.load()
     if not len(rows):
-        raise StoreError(f"The store {store.folder} holds no images.", "Run leakscan fingerprint again.")
+        raise StoreError(
+            "The store {path} holds no images.",
+            "Fingerprint its source again.",
+            code="store_empty",
+            path=store.folder,
+        )
     made_with = {e for e in pc.unique(rows["encoder"]).to_pylist() if e}
     here = {encoder.card.encoder for encoder in encoders.values()}
     if strange := made_with - here:
         raise StoreError(
-            f"The store {store.folder} was made with the encoder {', '.join(sorted(strange))}; "
+            f"The store {{path}} was made with the encoder {', '.join(sorted(strange))}; "
             f"here is {', '.join(sorted(here)) or 'none'}.",
-            "Fingerprint the dataset again with the same leakscan, or add that encoder: leakscan models add.",
+            "Fingerprint the dataset again with the same leakscan, or add that encoder.",
+            code="store_of_another_encoder",
+            path=store.folder,
         )
     return Dataset(name, rows, {}, {}, store.info.key_id)
 
@@ -180,19 +151,24 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]
 class _RowMaker:
     """Turns refs into store rows, in order, encoding in batches across files."""
 
-    def __init__(
-        self, encoders: Mapping[Kind, Encoder], options: FingerprintOptions, made: str, timings: Timings
-    ) -> None:
-        self._encoders = encoders
-        self._options = options
+    def __init__(self, context: RunContext, made: str, previews: bool) -> None:
+        self._context = context
+        self._encoders = context.models.encoders
+        self._timings = context.timings
         self._made = made
-        self._timings = timings
+        self._previews = previews
         self.rest: list[dict[str, Any]] = []
 
-    def rows(self, refs: Sequence[ImageRef], engine: Engine) -> Iterator[dict[str, Any]]:
+    def rows(self, refs: Sequence[ImageRef]) -> Iterator[dict[str, Any]]:
         kinds = [self._kind(ref) for ref in refs]
         readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
-        results = engine.map(partial(prepare, options=self._options.prepare), readable)
+        work = partial(
+            prepare,
+            options=self._context.settings.reading,
+            sides={kind: encoder.card.side for kind, encoder in self._encoders.items()},
+            previews=self._previews,
+        )
+        results = self._context.engine.map(work, readable)
         block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
         encoded = time.monotonic()
         try:
@@ -203,7 +179,7 @@ class _RowMaker:
                     self._timings.prepare += time.monotonic() - began
                     self._timings.images_read += 1
                 else:
-                    prepared = Prepared(ref.status, ref.error)
+                    prepared = Prepared(status=ref.status, error=ref.error)
                 block.append((ref, kind, gated, prepared))
                 if len(block) >= _ENCODE_BATCH or time.monotonic() - encoded > _FLUSH_SECONDS:
                     yield from self._encode(block)
@@ -216,7 +192,7 @@ class _RowMaker:
 
     def _kind(self, ref: ImageRef) -> tuple[Kind, bool]:
         """As presumed; a guess that no encoder here can confirm is none."""
-        kind, gated = presumed_kind(ref, self._options.kind)
+        kind, gated = presumed_kind(ref, self._context.settings.reading.kind)
         return (REFUSED[kind], False) if gated and kind not in self._encoders else (kind, gated)
 
     def _encode(self, block: list[tuple[ImageRef, Kind, bool, Prepared]]) -> list[dict[str, Any]]:
@@ -238,7 +214,7 @@ class _RowMaker:
         return rows
 
     def _row(self, ref: ImageRef, kind: Kind, prepared: Prepared) -> dict[str, Any]:
-        key, tags = self._options.key, ref.tags
+        key, tags = self._context.key, ref.tags
         read = prepared.status in ("ok", "blank")
         return {
             "image_id": ref.image_id,
@@ -254,6 +230,7 @@ class _RowMaker:
             "acquired": tags.acquired or None,
             "status": prepared.status,
             "error": prepared.error or None,
+            "error_path": ref.error_path or None,
             "frame": ref.frame,
             "split": tags.split or None,
             "notes": [*ref.notes, *prepared.notes],
@@ -270,9 +247,9 @@ class _RowMaker:
 
 def _row_signature(ref: ImageRef) -> str:
     """Changes with the files and with what is declared of them (a manifest may change alone)."""
-    return blake3(f"{ref.signature}|{ref.tags}|{ref.status}|{ref.error}|{ref.notes}".encode()).hexdigest()[
-        :24
-    ]
+    return blake3(
+        f"{ref.signature}|{ref.tags}|{ref.status}|{ref.error}|{ref.error_path}|{ref.notes}".encode()
+    ).hexdigest()[:24]
 
 
 def _known_rows(store: Store | None, made: str) -> tuple[dict[str, tuple[str, int]], pa.Table]:

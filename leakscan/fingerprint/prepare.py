@@ -6,7 +6,7 @@ Imports nothing heavy, so that workers start at once; the encoder stays in the p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,44 +16,30 @@ from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef, Kind, Status
+from leakscan.types import DecodedImage, ImageRef, Kind, Status
 
 PREVIEW_SIDE = 512
 
 
-@dataclass(frozen=True)
-class PrepareOptions:
-    """How images are prepared.
-
-    Attributes:
-        decode: limits for reading.
-        sides: side of the canonical array for every kind that has an encoder.
-        previews: whether to keep a 512 px picture, so that a store can be verified without files.
-    """
-
-    decode: DecodeOptions = field(default_factory=DecodeOptions)
-    sides: tuple[tuple[Kind, int], ...] = ()
-    previews: bool = False
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """One image after the worker: everything but its fingerprint.
 
     Attributes:
-        status: ``ok``, ``blank``, or why it is left out.
-        error: one sentence unless ``ok``.
-        file_hash: see :mod:`leakscan.fingerprint.hashing`; empty if unreadable.
-        pixel_hash: likewise.
-        shape: of the stored array.
-        spacing_mm: per axis; empty if unknown.
-        phash: ``(8,)`` uint64 or ``None``.
-        canonical: ``(side, side)`` uint8 for the encoder, of a volume ``SHAPE``; ``None`` where no encoder is
-            meant.
-        preview: PNG of the picture at 512 px, or ``None``.
-        notes: from decoding.
-        passing: whether the trouble may be gone next time (memory, a failing disk).
+        status: ``ok``, ``blank``, or why the image is left out.
+        error: One sentence, unless the status is ``ok``.
+        file_hash: The hash of the file (:mod:`leakscan.fingerprint.hashing`); empty if unreadable.
+        pixel_hash: The hash of the pixels; empty if unreadable or blank.
+        shape: The shape of the stored array.
+        spacing_mm: The spacing along each axis in millimetres; empty if unknown.
+        phash: ``(8,)`` uint64 perceptual hashes in all orientations, or ``None``.
+        canonical: ``(side, side)`` uint8 for the encoder, or ``SHAPE`` for a volume; ``None`` where no
+            encoder serves the image.
+        preview: A PNG of the picture at 512 px, or ``None``.
+        notes: What decoding noticed, in sentences.
+        passing: Whether the trouble may be gone next time (memory, a failing disk).
     """
 
     status: Status
@@ -69,27 +55,35 @@ class Prepared:
     passing: bool = False
 
 
-def prepare(item: tuple[ImageRef, Kind], options: PrepareOptions) -> Prepared:
+def prepare(
+    item: tuple[ImageRef, Kind], options: DecodeOptions, sides: Mapping[Kind, int], previews: bool = False
+) -> Prepared:
     """Reads one image. Never raises for what is wrong with the image itself.
 
     Args:
-        item: the image, and the kind it is prepared for.
-        options: how.
+        item: The image, and the kind it is prepared for.
+        options: The limits for reading.
+        sides: The side of the canonical array in pixels, for every kind that has an encoder.
+        previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
     """
     ref, kind = item
     try:
         digest = file_hash(ref.files)
-        image = decode(ref, options.decode)
+        image = decode(ref, options)
     except ImageError as e:
-        return Prepared(e.status, e.message)
+        return Prepared(status=e.status, error=e.message)
     except OSError as e:
-        return Prepared("unreadable", f"It cannot be read: {e.strerror or e}.", passing=True)
+        return Prepared(
+            status="unreadable", error=f"It cannot be read: {e.strerror or type(e).__name__}.", passing=True
+        )
     except MemoryError:
         return Prepared(
-            "unreadable", "It does not fit into memory; lower --workers or --max-pixels.", passing=True
+            status="unreadable",
+            error="It does not fit into memory; fewer workers or a smaller pixel limit help.",
+            passing=True,
         )
     read = Prepared(
-        "ok",
+        status="ok",
         file_hash=digest,
         shape=tuple(int(n) for n in image.stored.shape),
         spacing_mm=image.spacing_mm,
@@ -103,8 +97,8 @@ def prepare(item: tuple[ImageRef, Kind], options: PrepareOptions) -> Prepared:
         read,
         pixel_hash=pixel_hash(image.stored),
         phash=perceptual_hashes(image.values),
-        canonical=_canonical(image, kind, dict(options.sides)),
-        preview=_preview(image.values) if options.previews and image.values.ndim == 2 else None,
+        canonical=_canonical(image, kind, sides),
+        preview=_preview(image.values) if previews and image.values.ndim == 2 else None,
     )
 
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan import tables
-from leakscan.errors import OutputError, StoreError
+from leakscan.errors import OutputError, StoreError, reason
+from leakscan.sources.spec import STORE_FILE
 
 FORMAT = 1
 
@@ -28,8 +29,8 @@ class StoreInfo:
     """What ``store.json`` says.
 
     Attributes:
-        dataset: name of the dataset when the store was made.
-        key_id: names the key that hashed the identifiers; empty if there were none to hash.
+        dataset: The name of the dataset when the store was made.
+        key_id: The id of the key that hashed the identifiers; empty if there were none to hash.
     """
 
     dataset: str
@@ -38,7 +39,7 @@ class StoreInfo:
 
 def is_store(path: Path) -> bool:
     """Whether a path is a fingerprint store."""
-    return (path / "store.json").is_file()
+    return (path / STORE_FILE).is_file()
 
 
 class Store:
@@ -53,63 +54,71 @@ class Store:
         """Opens a store that exists.
 
         Raises:
-            StoreError: there is none, or it is damaged.
+            StoreError: There is none, or it is damaged.
         """
         try:
-            raw = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+            raw = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
             if raw["format"] != FORMAT:
                 raise StoreError(
-                    f"The store {folder} has format {raw['format']}; this leakscan reads format {FORMAT}."
+                    f"The store {{path}} has format {raw['format']}; this leakscan reads format {FORMAT}.",
+                    path=folder,
                 )
             return cls(folder, StoreInfo(raw["dataset"], raw["key_id"]))
         except FileNotFoundError:
-            raise StoreError(f"{folder} is no fingerprint store: it has no store.json.") from None
+            raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None
         except (OSError, ValueError, KeyError, TypeError) as e:
-            raise StoreError(f"The store {folder} is damaged: its store.json cannot be read ({e}).") from e
+            raise StoreError(
+                f"The store {{path}} is damaged: its store.json cannot be read ({reason(e)}).", path=folder
+            ) from e
 
     @classmethod
     def create(cls, folder: Path, info: StoreInfo) -> Store:
         """Opens a store, making it first where there is none.
 
         Raises:
-            StoreError: the folder holds something else, or a store of another key.
-            OutputError: the folder cannot be made.
+            StoreError: The folder holds something else, or a store of another key.
+            OutputError: The folder cannot be made.
         """
         if is_store(folder):
             store = cls.open(folder)
             if store.info.key_id != info.key_id:
                 raise StoreError(
-                    f"The store {folder} was made with the identity key {store.info.key_id}, "
+                    f"The store {{path}} was made with the identity key {store.info.key_id}, "
                     f"not with {info.key_id}.",
-                    "Use the key it was made with (--key), or write a new store.",
+                    "Use the key it was made with (the setting key), or write a new store.",
+                    code="store_of_another_key",
+                    path=folder,
                 )
             return store
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StoreError(
-                f"{folder} exists and is no fingerprint store.", "Choose another name for the store."
+                "{path} exists and is no fingerprint store.",
+                "Choose another name for the store.",
+                path=folder,
             )
         try:
             (folder / "shards").mkdir(parents=True, exist_ok=True)
-            part = folder / "store.json.part"
+            part = folder / f"{STORE_FILE}.part"
             part.write_text(
                 json.dumps({"format": FORMAT, **info.__dict__}, indent=1) + "\n", encoding="utf-8"
             )
-            part.replace(folder / "store.json")
+            part.replace(folder / STORE_FILE)
         except OSError as e:
-            raise OutputError(f"The store {folder} cannot be made: {e.strerror or e}.") from e
+            raise OutputError(f"The store {{path}} cannot be made: {e.strerror or e}.", path=folder) from e
         return cls(folder, info)
 
     def load(self, prepared_with: str | None = None) -> pa.Table:
         """The newest row of every image.
 
         Args:
-            prepared_with: only rows made in this way; ``None`` takes the way of the newest shard.
+            prepared_with: The way in which rows must have been made; ``None`` takes that of the newest
+                shard.
 
         Returns:
             A table of schema ``tables.STORE``.
 
         Raises:
-            StoreError: a shard is damaged.
+            StoreError: A shard is damaged.
         """
         shards = [tables.read(path, tables.STORE) for path in self._shards()]
         if not shards:
@@ -135,7 +144,7 @@ class Store:
         """Writes rows as a new shard.
 
         Raises:
-            OutputError: the disk is full or the store cannot be written.
+            OutputError: The disk is full or the store cannot be written.
         """
         table = tables.from_rows(rows, tables.STORE)
         if len(table):

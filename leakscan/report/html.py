@@ -20,9 +20,10 @@ from PIL import Image
 
 from leakscan.errors import ImageError
 from leakscan.report.alike import words_by_comparison
-from leakscan.report.summary import Outcome
+from leakscan.report.run_tables import RunTables
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
-from leakscan.types import DecodeOptions, ImageRef
+from leakscan.types import ImageRef
 
 PAIRS_SHOWN = 100
 _REVIEWS_SHOWN = (
@@ -39,16 +40,23 @@ _RELATION_WORDS = {
 
 
 def render_html(
-    outcome: Outcome,
+    found: RunTables,
     summary: Mapping[str, Any],
     refs: Mapping[str, Mapping[str, ImageRef]],
     options: DecodeOptions,
 ) -> str:
-    """The page as text; the strongest leaks and pairs for review are shown with pictures."""
+    """The page as text; the strongest leaks and pairs for review are shown with pictures.
+
+    Args:
+        found: The tables of the run.
+        summary: What ``summary.json`` holds.
+        refs: Where the pixels of every image are, by dataset and image id.
+        options: The limits for reading them.
+    """
     environment = Environment(
         loader=PackageLoader("leakscan.report"), autoescape=select_autoescape(default=True), trim_blocks=True
     )
-    shown = _shown(outcome.pairs)
+    shown = _shown(found.pairs)
     pairs = shown.to_pylist()
     for pair in pairs:
         pair["words"] = _RELATION_WORDS[pair["relation"]]
@@ -59,7 +67,7 @@ def render_html(
         summary=summary,
         comparisons=words_by_comparison(summary["comparisons"]),
         pairs=pairs,
-        decisions={d: (_count(shown, d), _count(outcome.pairs, d)) for d in ("leak", "review")},
+        decisions={d: (_count(shown, d), _count(found.pairs, d)) for d in ("leak", "review")},
         relation_words=_RELATION_WORDS,
     )
 

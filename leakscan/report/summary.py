@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
+import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,95 +20,30 @@ from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.groups import contradictions
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
-from leakscan.fingerprint.encoders.card import Card
-from leakscan.fingerprint.pipeline import Timings
+from leakscan.report.run_tables import RunTables
 from leakscan.report.sentences import comparison_words
+from leakscan.settings import DecidingSettings, FailOn
 from leakscan.types import RELATIONS
 
-_NAMES_ANOTHER = re.compile(r"^It is the same (file|folder) as .*$", re.DOTALL)
-FAIL_ON = (*RELATIONS, "review", "none")
-_WHO = ["relation", "subject_a", "subject_b", "image_a", "image_b"]
+if TYPE_CHECKING:
+    from leakscan.run.context import RunContext
+
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
+_WHO = ["relation", "subject_a", "subject_b", "image_a", "image_b"]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The tables of a run and what each comparison came to."""
+def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
+    """The content of ``summary.json``.
 
-    images: pa.Table
-    fingerprints: pa.Table
-    pairs: pa.Table
-    subjects: pa.Table
-    comparisons: tuple[Comparison, ...]
-
-    def with_subjects(self, clear: Mapping[tuple[str, str], str]) -> Outcome:
-        """Replaces keyed hashes of subjects by what the sources declare (``--show-subjects``).
-
-        Args:
-            clear: (dataset, image id) -> identifier.
-        """
-
-        def shown(table: pa.Table, dataset: str, image: str, subject: str) -> pa.Table:
-            keys = zip(
-                table[dataset].to_pylist(), table[image].to_pylist(), table[subject].to_pylist(), strict=True
-            )
-            values = [clear.get((d, i), hashed) for d, i, hashed in keys]
-            return table.set_column(table.column_names.index(subject), subject, pa.array(values, pa.string()))
-
-        pairs = shown(self.pairs, "dataset_a", "image_a", "subject_a")
-        return replace(
-            self,
-            images=shown(self.images, "dataset", "image_id", "subject"),
-            pairs=shown(pairs, "dataset_b", "image_b", "subject_b"),
-            subjects=shown(self.subjects, "dataset", "image_id", "subject"),
-        )
-
-    def without_paths(self) -> Outcome:
-        """Removes paths, which can identify people, from every table (``--hide-paths``)."""
-
-        def hidden(table: pa.Table, *columns: str) -> pa.Table:
-            for column in columns:
-                blank = pa.nulls(len(table), table.schema.field(column).type)
-                table = table.set_column(table.column_names.index(column), column, blank)
-            return table
-
-        # Messages and notes may name other files.
-        images = hidden(self.images, "path", "notes")
-        errors = [
-            e and _NAMES_ANOTHER.sub(r"It is the same \1 as another.", e) for e in images["error"].to_pylist()
-        ]
-        images = images.set_column(images.column_names.index("error"), "error", pa.array(errors, pa.string()))
-        return replace(self, images=images, pairs=hidden(self.pairs, "path_a", "path_b"))
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What makes a run fail.
-
-    Attributes:
-        fail_on: one of ``FAIL_ON``.
-        max_unread: share of unreadable files (0..1) above which nothing is vouched for.
-        show_subjects: whether identifiers stand in clear.
+    Args:
+        found: The tables of the run.
+        context: Its settings, models and timings.
     """
-
-    fail_on: str
-    max_unread: float
-    show_subjects: bool = False
-
-
-def summarise(
-    outcome: Outcome,
-    cards: Mapping[str, Card],
-    calibrations: Mapping[str, Calibration],
-    policy: Policy,
-    timings: Timings,
-    seconds: float,
-) -> dict[str, Any]:
-    """The content of ``summary.json``."""
-    datasets = [_dataset(outcome.images, name) for name in _unique(outcome.images["dataset"])]
-    comparisons = [_comparison(c) for c in outcome.comparisons]
-    decisions = _decisions(outcome.pairs["relation"].to_pylist(), outcome.pairs["decision"].to_pylist())
-    code, reasons = _exit(datasets, outcome.comparisons, decisions, policy)
+    models, deciding, timings = context.models, context.settings.deciding, context.timings
+    datasets = [_dataset(found.images, name) for name in _unique(found.images["dataset"])]
+    comparisons = [_comparison(c) for c in found.comparisons]
+    decisions = _decisions(found.pairs["relation"].to_pylist(), found.pairs["decision"].to_pylist())
+    code, reasons = _exit(datasets, found.comparisons, decisions, deciding)
     return {
         "leakscan": version("leakscan"),
         "schema_version": tables.VERSION,
@@ -117,26 +51,26 @@ def summarise(
         "encoders": {
             name: {
                 "kind": card.kind,
-                "calibration": _calibration(calibrations.get(name)),
+                "calibration": _calibration(models.calibrations.get(name)),
                 "measured": dict(card.measured),
             }
-            for name, card in cards.items()
+            for name, card in models.cards.items()
         },
         "datasets": datasets,
         "comparisons": comparisons,
         "decisions": decisions,
-        "linked_subjects": len(set(outcome.subjects["group"].to_pylist())),
-        "contradictions": contradictions(outcome.subjects.to_pylist()),
-        "fail_on": policy.fail_on,
+        "linked_subjects": len(set(found.subjects["group"].to_pylist())),
+        "contradictions": contradictions(found.subjects.to_pylist()),
+        "fail_on": deciding.fail_on,
         "exit_code": code,
         "reasons": reasons,
         "timings": {
             "scan_s": round(timings.scan, 3),
             "prepare_s": round(timings.prepare, 3),
             "encode_s": round(timings.encode, 3),
-            "match_s": round(sum(c.match_seconds for c in outcome.comparisons), 3),
-            "verify_s": round(sum(c.check_seconds for c in outcome.comparisons), 3),
-            "total_s": round(seconds, 3),
+            "match_s": round(sum(c.match_seconds for c in found.comparisons), 3),
+            "verify_s": round(sum(c.check_seconds for c in found.comparisons), 3),
+            "total_s": round(time.monotonic() - timings.began, 3),
             "images_read": timings.images_read,
         },
     }
@@ -230,21 +164,21 @@ def _exit(
     datasets: list[dict[str, Any]],
     comparisons: tuple[Comparison, ...],
     decisions: Mapping[str, Mapping[str, int]],
-    policy: Policy,
+    deciding: DecidingSettings,
 ) -> tuple[int, list[str]]:
-    failing = _failing(decisions, policy.fail_on)
+    failing = _failing(decisions, deciding.fail_on)
     if failing:
-        return EXIT_LEAK, [f"{counted(failing, 'pair')} at or above --fail-on {policy.fail_on}."]
-    if policy.fail_on == "none":
-        return EXIT_OK, ["--fail-on none: reported only."]
+        return EXIT_LEAK, [_failing_words(failing, deciding.fail_on)]
+    if deciding.fail_on == "none":
+        return EXIT_OK, ["No relation fails this run: it only reports."]
     reasons = []
     for d in datasets:
         if not d["status"]["ok"]:
             reasons.append(f"No image of {d['name']} could be read, so nothing was compared.")
-        elif d["unread_share"] > policy.max_unread:
+        elif d["unread_share"] > deciding.max_unread:
             reasons.append(
                 f"{counted(d['status']['unreadable'], 'file')} of {d['name']} ({d['unread_share']:.1%}) "
-                f"unread, more than --max-unread {policy.max_unread:.1%}."
+                f"unread, more than the {deciding.max_unread:.1%} that are allowed."
             )
     if all(d["status"]["ok"] for d in datasets) and not any(c.persons for c in comparisons):
         reasons.append(
@@ -283,7 +217,14 @@ def _two_subjects(pair: Mapping[str, Any]) -> tuple[str, str]:
     return a, b
 
 
-def _failing(decisions: Mapping[str, Mapping[str, int]], fail_on: str) -> int:
+def _failing_words(failing: int, fail_on: FailOn) -> str:
+    pairs = counted(failing, "pair")
+    if fail_on == "review":
+        return f"{pairs} called leaks or left for review."
+    return f"{pairs} of the relation {fail_on} or a stronger one."
+
+
+def _failing(decisions: Mapping[str, Mapping[str, int]], fail_on: FailOn) -> int:
     if fail_on == "none":
         return 0
     if fail_on == "review":

@@ -1,23 +1,21 @@
-"""What the second look adds, and whether its p-values hold.
+"""What detail matches add, and whether their p-values hold.
 
 ``python -m leakscan.research.detail_check DATA`` takes the calibration that lies beside an encoder's card,
-and films it was not fitted on: nih test and other hospitals. As in a run, the scores of either are mapped by
-their own bulk, and the findings of the look shifted by those of their own strangers. Impostors whose score
-is due a look get one, and the share of pairs of subjects whose p-value is below a level stands beside that
-level. Every subject with genuine pairs weighs the same. Prints JSON.
+and films that it was not fitted on: nih test and other hospitals. As in ``compare``, the scores of either
+are mapped by their own bulk, and the findings of detail matches are shifted by those of their own strangers.
+Impostors whose score asks for a detail match get one. The share of pairs of subjects whose p-value is below
+a level stands beside that level. Every subject with genuine pairs weighs the same. Prints JSON.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
-from leakscan.cli.output import RichProgress
+from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.file import FILE, read_calibration
 from leakscan.decide.calibration.fit import genuine_pairs
@@ -32,6 +30,7 @@ from leakscan.engines.local import LocalEngine
 from leakscan.error_rates import estimate, subject_draws
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
+from leakscan.research.command import DataArgument, EncoderOption, WorkersOption, run_command
 from leakscan.research.film_splits import Split, load_splits, measured_encoder, short
 from leakscan.research.tail_check import LEVELS, bulk_of
 from leakscan.types import DecodeOptions
@@ -40,20 +39,20 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 MOST_MATCHES = 20_000
-"""Impostor pairs that are looked at, of each set of films."""
+"""Impostor pairs of each set of films that get a detail match."""
 _LEAST_FALSE = 30.0  # expected false pairs behind a level
 _GENUINE_EACH = 10  # pairs of one subject
 _TAR_LEVELS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _DRAWS = 500
 
 
-def check(split: Split, calibration: Calibration, look: MatchPairs) -> dict[str, Any]:
+def check_details(split: Split, calibration: Calibration, match: MatchPairs) -> dict[str, Any]:
     """Levels and power on one set of films.
 
     Args:
-        split: films with their subjects.
-        calibration: with a second look; of the encoder that made the fingerprints.
-        look: looks at pairs of the films.
+        split: The films with their subjects.
+        calibration: A calibration with detail matches, of the encoder that made the fingerprints.
+        match: Matches the details of pairs of the films.
     """
     statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
     bulk = bulk_of(split, calibration.tail, statistics)
@@ -65,32 +64,32 @@ def check(split: Split, calibration: Calibration, look: MatchPairs) -> dict[str,
 
     below = strangers_below(split.prints, split.subjects, scores, calibration.tail, calibration.detail_p)
     # A run has 300; that their mean is less well known than this is left out here.
-    shift = float(calibration.detail_shift(look(below)).of(1))
+    shift = float(calibration.detail_shift(match(below)).of(1))
 
     def shifted(pairs: Ints) -> Floats:
-        return look(pairs) - shift
+        return match(pairs) - shift
 
     return {
         "look_shift": short(shift),
         "location": short(bulk.location),
         "scale": short(bulk.scale),
         "factor_unexplained": short(float(np.exp(bulk.disagreement))),
-        "levels": stated_and_actual_with_looks(split, calibration, shifted, bulk),
+        "levels": stated_and_actual_with_details(split, calibration, shifted, bulk),
         "power": power(split, calibration, shifted, bulk),
-        "precision_at_1": precision_at_1(split, calibration, shifted, bulk),
+        "precision_at_1": precision_by_ranking(split, calibration, shifted, bulk),
     }
 
 
-def stated_and_actual_with_looks(
-    split: Split, calibration: Calibration, look: MatchPairs, bulk: LocationScale
+def stated_and_actual_with_details(
+    split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale
 ) -> list[dict[str, Any]]:
-    """A row for every level at which 30 false matches are expected; arguments of :func:`check`."""
+    """A row for every level at which 30 false matches are expected; arguments as in :func:`check_details`."""
     tail = calibration.joint_tail
     assert tail is not None
     statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
     sample = impostor_pairs(split.prints, split.subjects, statistics, keep=10**7)
     mapped = replace(sample, score=bulk.to_tail(sample.score))
-    impostors = match_impostors(mapped, calibration.tail, look, most=MOST_MATCHES)
+    impostors = match_impostors(mapped, calibration.tail, match, most=MOST_MATCHES)
     p = calibration.p_value(impostors.sample.score, impostors.found)
     rows = []
     for level in LEVELS:
@@ -115,11 +114,11 @@ def stated_and_actual_with_looks(
     return rows
 
 
-def power(split: Split, calibration: Calibration, look: MatchPairs, bulk: LocationScale) -> dict[str, Any]:
-    """True accept rate at stated false match rates by the score, and with the look; ``[value, low, high]``.
+def power(split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale) -> dict[str, Any]:
+    """True accept rate at stated false match rates, by score and with detail; ``[value, low, high]``.
 
     ``searched`` counts a pair as found only if the search of a run reaches it (``LOOSE_FMR``) by score;
-    arguments of :func:`check`.
+    arguments as in :func:`check_details`.
     """
     statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
     pairs = genuine_pairs(split.prints, split.subjects, statistics, _GENUINE_EACH)
@@ -127,7 +126,7 @@ def power(split: Split, calibration: Calibration, look: MatchPairs, bulk: Locati
     alone = calibration.tail.p_value(score)
     findings = np.full(len(score), np.nan)
     due = np.flatnonzero(alone <= calibration.detail_p)
-    findings[due] = look(pairs.images[due])
+    findings[due] = match(pairs.images[due])
     seen = calibration.p_value(score, findings)
     searched = calibration.p_value(score, np.where(alone <= LOOSE_FMR, findings, np.nan))
     found = {"score": alone, "with_looks": seen, "with_looks_searched": searched}
@@ -138,17 +137,21 @@ def power(split: Split, calibration: Calibration, look: MatchPairs, bulk: Locati
     }
 
 
-def precision_at_1(
-    split: Split, calibration: Calibration, look: MatchPairs, bulk: LocationScale
+def precision_by_ranking(
+    split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale
 ) -> dict[str, list[float]]:
     """How often the first of the ten nearest films is right; ``[value, low, high]``.
 
-    By score, by score and look together, and how often any of the ten is. Needs a calibration of plain
-    cosines; arguments of :func:`check`.
+    Ranked by score, by score and detail together, and how often any of the ten is right. It needs a
+    calibration of plain cosines. Arguments as in :func:`check_details`.
     """
     assert calibration.joint is not None and calibration.top == 0
-    near = match_nearest(split.prints, split.subjects, look, bulk.to_tail)
-    hits = {"score": near.first, "with_looks": near.looked(calibration.joint), "within_ten": near.within}
+    near = match_nearest(split.prints, split.subjects, match, bulk.to_tail)
+    hits = {
+        "score": near.first,
+        "with_looks": near.first_by_both(calibration.joint),
+        "within_ten": near.within,
+    }
     return {name: _share(hit, near.owner.astype(np.int32)) for name, hit in hits.items()}
 
 
@@ -160,26 +163,26 @@ def _share(hit: npt.NDArray[np.bool_], owner: npt.NDArray[np.int32]) -> list[flo
     return [short(v) for v in (found.value, found.low, found.high)]
 
 
-def main() -> None:
-    """Entry point of the module."""
-    encoder, folder, arguments = measured_encoder(__doc__)
-    calibration = read_calibration(folder / FILE, [encoder.card.encoder])
+def detail_check(data: DataArgument, encoder: EncoderOption = None, workers: WorkersOption = 2) -> None:
+    """Measure what detail matches add and whether their p-values hold, and print JSON.
+
+    Example: python -m leakscan.research.detail_check DATA
+    """
+    measured, folder = measured_encoder(encoder)
+    calibration = read_calibration(folder / FILE, [measured.card.encoder])
     matcher = load_detail_matcher(folder)
     if not calibration.matches_details or matcher is None:
-        raise ModelError(f"{folder} has no second look: nothing to measure.")
-    splits = load_splits(encoder, arguments.data)
-    progress = RichProgress(Console(stderr=True), True)
-    engine = LocalEngine(arguments.workers)
-    found = {
-        name: check(
-            splits[name],
-            calibration,
-            detail_match_of(splits[name].refs, matcher, engine, DecodeOptions(), progress),
-        )
-        for name in ("nih_test", "ieee8023")
-    }
-    print(json.dumps({"encoder": encoder.card.encoder, **found}, indent=1))
+        raise ModelError(f"{folder} has no detail network: nothing to measure.")
+    splits = load_splits(measured, data)
+    found: dict[str, Any] = {"encoder": measured.card.encoder}
+    with Output().progress() as progress:
+        for name in ("nih_test", "ieee8023"):
+            match = detail_match_of(
+                splits[name].refs, matcher, LocalEngine(workers), DecodeOptions(), progress
+            )
+            found[name] = check_details(splits[name], calibration, match)
+    Output(as_json=True).data(found)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(detail_check)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.engines.allocator import keep_freed_memory
+from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.encoder import TorchEncoder
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.training.films.pack import pack_manifest
@@ -17,7 +16,7 @@ from leakscan.training.shipping.figures import encode_pack
 from leakscan.types import ImageRef
 
 COHORT = 1000
-"""Training subjects, one film each, against whom scores can be normalised."""
+"""Training subjects, one film each, whose fingerprints can normalise scores."""
 _PLACES = {
     "calibration": ("nih", "calibration"),
     "val": ("nih", "val"),
@@ -32,8 +31,8 @@ class Split:
 
     Attributes:
         prints: ``(n, d)`` unit vectors.
-        subjects: ``(n,)``, no empty name.
-        refs: files of the ``n`` films, empty where nobody can look at them.
+        subjects: ``(n,)`` names, none of them empty.
+        refs: The files of the ``n`` films, empty where their pixels are not wanted.
     """
 
     prints: npt.NDArray[np.float32]
@@ -41,7 +40,7 @@ class Split:
     refs: tuple[ImageRef, ...] = ()
 
     def of(self, names: npt.NDArray[np.str_]) -> Split:
-        """The images of some subjects."""
+        """The films of some subjects."""
         wanted = np.isin(self.subjects, names)
         refs = tuple(self.refs[i] for i in np.flatnonzero(wanted)) if self.refs else ()
         return Split(self.prints[wanted], self.subjects[wanted], refs)
@@ -54,39 +53,30 @@ class Split:
         )
 
 
-def measured_encoder(description: str | None) -> tuple[TorchEncoder, Path, argparse.Namespace]:
-    """Reads the arguments of a measurement: the folder of films, and the encoder.
+def measured_encoder(name: str | None) -> tuple[TorchEncoder, Path]:
+    """The encoder that a measurement is about, and its folder.
 
     Args:
-        description: for ``--help``.
+        name: The name of an encoder for chest radiographs; ``None`` for the shipped one.
 
-    Returns:
-        The encoder, its folder, and the arguments.
+    Raises:
+        ModelError: There is no such encoder.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path, help="folder with cxr/")
-    parser.add_argument(
-        "--encoder", help="name of an encoder for chest radiographs (default: the shipped one)"
-    )
-    parser.add_argument(
-        "--merges", type=int, default=200, help="simulated merges, where the measurement makes any"
-    )
-    parser.add_argument("--workers", type=int, default=2, help="processes that decode and look")
-    arguments = parser.parse_args()
-    keep_freed_memory()
-    entry = card_for("chest_radiograph", arguments.encoder)
+    entry = card_for("chest_radiograph", name)
     if entry is None:
-        parser.error("there is no encoder for chest radiographs")
-    return TorchEncoder(*entry), entry[1], arguments
+        raise ModelError("There is no encoder for chest radiographs.", "leakscan models list")
+    return TorchEncoder(*entry), entry[1]
 
 
 def load_splits(encoder: TorchEncoder, data: Path) -> dict[str, Split]:
     """The splits ``calibration``, ``val``, ``nih_test`` and ``ieee8023`` of ``data/cxr``.
 
+    Args:
+        encoder: Makes the fingerprints.
+        data: The folder that holds ``cxr/``.
+
     Raises:
-        SourceError: a manifest cannot be read.
+        SourceError: A manifest cannot be read.
     """
     out = {}
     for name, (folder, split) in _PLACES.items():
@@ -98,8 +88,12 @@ def load_splits(encoder: TorchEncoder, data: Path) -> dict[str, Split]:
 def load_cohort(encoder: TorchEncoder, data: Path) -> npt.NDArray[np.float32]:
     """``(m, d)`` fingerprints of training subjects, one film each.
 
+    Args:
+        encoder: Makes the fingerprints.
+        data: The folder that holds ``cxr/``.
+
     Raises:
-        SourceError: the manifest cannot be read.
+        SourceError: The manifest cannot be read.
     """
     pack = pack_manifest(data / "cxr/nih/manifest.csv", {"train"}, encoder.card.side)
     order = np.random.default_rng(0).permutation(len(pack.subjects))

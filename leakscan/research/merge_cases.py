@@ -1,8 +1,7 @@
 """Simulated merges of two datasets, and what the decisions come to on them.
 
 Subjects of one dataset are dealt to two sides and renamed; some subjects leak, that is, their films are
-dealt to both sides. The decisions are those of a run after its search, with no pair verified as one
-picture.
+dealt to both sides. The decisions are those that ``compare`` makes after its search, with no copy check.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from leakscan.research.film_splits import Split
 from leakscan.types import DecodeOptions, Engine, ImageRef, Silent
 
 Ints = npt.NDArray[np.int64]
-Looks = Callable[[list[tuple[int, int]]], list[float | None]]
-"""From pairs of films of a split, best first, to what a second look finds."""
+DetailMatches = Callable[[list[tuple[int, int]]], list[float | None]]
+"""From pairs of films of a split, best first, to what their detail matches find."""
 
 FIRST = 100
-"""Pairs at the head of the review list that a curator is taken to look at."""
+"""Pairs at the head of the review list that a curator is taken to see."""
 LEVELS = (0.01, 0.05, 0.1, 0.2)
 """q-values at which false discoveries are counted."""
 _MAX_PAIRS = 10**6
@@ -42,9 +41,9 @@ class Merge:
     """Which films stand on which side.
 
     Attributes:
-        a: rows of the films of side A.
-        b: of side B.
-        leaked: ascending codes of the subjects with films on both.
+        a: The rows of the films of side A.
+        b: The rows of the films of side B.
+        leaked: The codes of the subjects with films on both sides, ascending.
     """
 
     a: Ints
@@ -53,18 +52,34 @@ class Merge:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MergeOptions:
+    """What the decisions about a merge use beside fingerprints.
+
+    Attributes:
+        declared: Whether each side names its subjects, so that their films decide together (few-shot).
+        seed: The seed of the new names.
+        matches: Gives pairs their detail matches, where the calibration has them; ``None`` leaves them out.
+    """
+
+    declared: bool = False
+    seed: int = 0
+    matches: DetailMatches | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidedMerge:
     """What was decided about a merge, in codes of subjects.
 
     Attributes:
         leaks: ``(n, 2)`` distinct pairs (subject in A, subject in B) with a pair of films called a leak.
-        first: of the first ``FIRST`` pairs of films of the review list.
-        review: of the whole review list.
-        below: q -> those with a pair of films at or below this q-value, whatever was called.
-        false_review: pairs of films (of fused subjects where declared) in the review list that are false.
-        leaked: the truth.
-        subjects: true subjects on each side.
-        test: what the decision says of itself.
+        first: The same of the first ``FIRST`` pairs of films of the review list.
+        review: The same of the whole review list.
+        below: q -> the same of the pairs of films at or below this q-value, whatever was called.
+        false_review: The number of false pairs of films in the review list (of fused subjects where
+            subjects are declared).
+        leaked: The codes of the subjects who leaked.
+        subjects: The numbers of true subjects in A and in B.
+        test: What the decision says of itself.
     """
 
     leaks: Ints
@@ -85,8 +100,8 @@ def deal(codes: Ints, share: float, seed: int) -> Merge:
 
     Args:
         codes: ``(n,)`` subject of each film, 0..subjects - 1.
-        share: of the dealt subjects that leak, 0..1.
-        seed: decides everything.
+        share: The share of the dealt subjects who leak, 0..1.
+        seed: The seed of all draws.
     """
     rng = np.random.default_rng(seed)
     counts = np.bincount(codes)
@@ -112,17 +127,17 @@ def new_names(codes: Ints, prefix: str, seed: int) -> list[str]:
 
 
 class RememberedMatches:
-    """Looks at pairs of films of one split, each pair once however many merges show it.
+    """Matches the details of films of one split, each pair once however many merges show it.
 
     Args:
-        refs: of the films.
-        matcher: looks.
-        engine: runs the decoding.
+        refs: The files of the films.
+        matcher: Describes and matches films.
+        engine: Runs the decoding.
     """
 
     def __init__(self, refs: tuple[ImageRef, ...], matcher: DetailMatcher, engine: Engine) -> None:
         self._refs = refs
-        self._look = FilmDetails(matcher, engine, DecodeOptions(), kept=len(refs))
+        self._match = FilmDetails(matcher, engine, DecodeOptions(), kept=len(refs))
         self._known: dict[tuple[int, int], float | None] = {}
 
     def __call__(self, films: list[tuple[int, int]]) -> list[float | None]:
@@ -132,34 +147,31 @@ class RememberedMatches:
         tasks = [
             PixelPair(key_a=str(i), key_b=str(j), a=self._refs[i], b=self._refs[j], ndim=2) for i, j in fresh
         ]
-        self._known |= dict(zip(fresh, self._look(tasks, np.inf, Silent()), strict=True))
+        self._known |= dict(zip(fresh, self._match(tasks, np.inf, Silent()), strict=True))
         return [self._known[key] for key in keys]
 
 
-def decide(
+def decide_merge(
     split: Split,
     merge: Merge,
     calibration: Calibration,
     loose: float,
-    declared: bool = False,
-    seed: int = 0,
-    looks: Looks | None = None,
-) -> Outcome:
-    """Has a merge decided as ``compare`` would after its search, no pair being verified as one picture.
+    how: MergeOptions | None = None,
+) -> DecidedMerge:
+    """Has a merge decided as ``compare`` would after its search, without copy checks.
 
     Args:
-        split: films with their true subjects.
-        merge: how they are dealt.
-        calibration: of the encoder.
-        loose: cosine similarity from which every pair of films is a candidate.
-        declared: whether each side names its subjects, so that their films decide together (few-shot).
-        seed: of the new names.
-        looks: gives pairs their second look, where the calibration has one; ``None`` leaves it out.
+        split: The films with their true subjects.
+        merge: How the films are dealt.
+        calibration: The calibration of the encoder.
+        loose: The cosine similarity from which every pair of films is a candidate.
+        how: What else the decisions use.
     """
+    how = how or MergeOptions()
     _, codes = np.unique(split.subjects, return_inverse=True)
     encoder = calibration.encoder
-    a = _side(split, merge.a, encoder, new_names(codes[merge.a], "a", seed) if declared else None)
-    b = _side(split, merge.b, encoder, new_names(codes[merge.b], "b", seed + 1) if declared else None)
+    a = _side(split, merge.a, encoder, new_names(codes[merge.a], "a", how.seed) if how.declared else None)
+    b = _side(split, merge.b, encoder, new_names(codes[merge.b], "b", how.seed + 1) if how.declared else None)
     found = find_candidates(a, b, {encoder: loose}, HASH_RADIUS, _MAX_PAIRS)
     no = np.zeros(len(found.a), np.bool_)
     table = PairTable(
@@ -172,41 +184,43 @@ def decide(
         to_check=np.arange(len(found.a)),
     )
     scored = score_persons(a, b, table, {encoder: calibration})
-    if looks is not None:
-        _match(scored[0], table, a, b, merge, looks)
+    if how.matches is not None:
+        _match(scored[0], table, merge, (a, b), how.matches)
     tests = decide_persons(scored, table)
     true = codes[np.stack([merge.a[found.a], merge.b[found.b]], axis=1)]
     waiting = np.flatnonzero(table.person_review)
     ranked = waiting[np.lexsort((-table.person_score[waiting], table.p_value[waiting]))]
-    strangers = waiting[true[waiting, 0] != true[waiting, 1]]
-    return Outcome(
-        np.unique(true[table.person_leak], axis=0),
-        np.unique(true[ranked[:FIRST]], axis=0),
-        np.unique(true[ranked], axis=0),
-        {q: np.unique(true[table.q_value <= q], axis=0) for q in LEVELS},
-        len(np.unique(true[strangers], axis=0)) if declared else len(strangers),
-        merge.leaked,
-        (len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
-        tests[0],
+    wrong = waiting[true[waiting, 0] != true[waiting, 1]]
+    return DecidedMerge(
+        leaks=np.unique(true[table.person_leak], axis=0),
+        first=np.unique(true[ranked[:FIRST]], axis=0),
+        review=np.unique(true[ranked], axis=0),
+        below={q: np.unique(true[table.q_value <= q], axis=0) for q in LEVELS},
+        false_review=len(np.unique(true[wrong], axis=0)) if how.declared else len(wrong),
+        leaked=merge.leaked,
+        subjects=(len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
+        test=tests[0],
     )
 
 
-def _match(one: Scored, table: PairTable, a: Side, b: Side, merge: Merge, looks: Looks) -> None:
+def _match(
+    one: Scored, table: PairTable, merge: Merge, sides: tuple[Side, Side], matches: DetailMatches
+) -> None:
     """Fills in the detail matches, as a run does."""
     rows = merge.a, merge.b
-    ends = [
+    a, b = (
         FilmSide(side, own.astype(str).tolist(), np.ones(len(own), np.bool_))
-        for side, own in zip((a, b), rows, strict=True)
-    ]
+        for side, own in zip(sides, rows, strict=True)
+    )
 
     def found(pairs: PicturePairs) -> npt.NDArray[np.float64]:
         first, second = rows[pairs.left][pairs.first], rows[pairs.right][pairs.second]
-        matches = looks(list(zip(first.tolist(), second.tolist(), strict=True)))
-        return np.array([np.nan if m is None else m for m in matches], np.float64)
+        values = matches(list(zip(first.tolist(), second.tolist(), strict=True)))
+        return np.array([np.nan if value is None else value for value in values], np.float64)
 
-    others = strangers(one, *ends)
+    others = strangers(one, a, b)
     shift = one.calibration.detail_shift(found(others), choices(one, others))
-    at = due(one, table, *ends)
+    at = due(one, table, a, b)
     candidates = PicturePairs(0, 1, table.a[at], table.b[at])
     table.detail[at] = found(candidates) - shift.of(choices(one, candidates))
 

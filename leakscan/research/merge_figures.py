@@ -18,7 +18,7 @@ from leakscan.decide.calibration.calibration import LEAK_Q
 from leakscan.decide.persons.discovery import unit_p_value
 from leakscan.error_rates import estimate, subject_draws
 from leakscan.research.film_splits import short
-from leakscan.research.merge_cases import FIRST, LEVELS, Outcome
+from leakscan.research.merge_cases import FIRST, LEVELS, DecidedMerge
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,7 +43,7 @@ def false_discovery(pairs: Ints, times: npt.NDArray[np.floating]) -> Floats:
 def falsely_accused(pairs: Ints, times: npt.NDArray[np.floating]) -> Floats:
     """Share of the subjects of B called leaked for whom no pair found is right; 0 where none is called.
 
-    Arguments and result as of :func:`false_discovery`.
+    Arguments and result are those of :func:`false_discovery`.
     """
     called = np.unique(pairs[:, 1])
     right = np.isin(called, pairs[pairs[:, 0] == pairs[:, 1], 1])
@@ -55,9 +55,9 @@ def recall(pairs: Ints, leaked: Ints, times: npt.NDArray[np.floating]) -> Floats
     """Share of the leaked subjects that stand in a pair with themselves; NaN where none leaked.
 
     Args:
-        pairs: as of :func:`false_discovery`.
-        leaked: ``(k,)`` codes.
-        times: as of :func:`false_discovery`.
+        pairs: ``(n, 2)`` distinct pairs of codes.
+        leaked: ``(k,)`` the codes of the subjects who leaked.
+        times: ``(..., subjects)`` how often each subject counts.
     """
     hit = np.isin(leaked, pairs[pairs[:, 0] == pairs[:, 1], 0])
     found, missed = (times[..., leaked[which]].sum(axis=-1) for which in (hit, ~hit))
@@ -75,16 +75,17 @@ def _share(part: Floats, rest: Floats, nothing: float) -> Floats:
 
 
 def with_interval(
-    outcomes: Sequence[Outcome],
-    figure: Callable[[Outcome, npt.NDArray[np.floating]], Floats],
+    outcomes: Sequence[DecidedMerge],
+    figure: Callable[[DecidedMerge, npt.NDArray[np.floating]], Floats],
     subjects: int,
 ) -> list[float]:
     """Mean of a figure over merges, and its 95 % interval: ``[mean, low, high]``.
 
     Args:
-        outcomes: of merges dealt from the same subjects.
-        figure: of one merge, given ``(draws, subjects)`` how often each subject counts; NaN has no say.
-        subjects: how many there are.
+        outcomes: Decided merges, dealt from the same subjects.
+        figure: Gives the figure of one merge for ``(draws, subjects)`` how often each subject counts; NaN
+            has no say.
+        subjects: The number of subjects.
     """
     times = np.concatenate([np.ones((1, subjects)), subject_draws(subjects, _DRAWS)])
     values = np.stack([figure(o, times) for o in outcomes])
@@ -97,8 +98,13 @@ def with_interval(
     return [short(v) for v in (found.value, found.low, found.high)]
 
 
-def summed_up(outcomes: Sequence[Outcome], subjects: int) -> dict[str, Any]:
-    """Figures of merges of one kind; every triple is mean, low and high."""
+def summed_up(outcomes: Sequence[DecidedMerge], subjects: int) -> dict[str, Any]:
+    """Figures of merges of one kind; every triple is mean, low and high.
+
+    Args:
+        outcomes: Decided merges, dealt from the same subjects.
+        subjects: The number of these subjects.
+    """
     tests = [o.test for o in outcomes]
     bulks = [t.bulk for t in tests if t.bulk is not None]
     among = partial(with_interval, outcomes, subjects=subjects)
@@ -139,7 +145,7 @@ def summed_up(outcomes: Sequence[Outcome], subjects: int) -> dict[str, Any]:
     return out
 
 
-def _at_q(outcomes: Sequence[Outcome], q: float, subjects: int) -> dict[str, Any]:
+def _at_q(outcomes: Sequence[DecidedMerge], q: float, subjects: int) -> dict[str, Any]:
     """What would be called at another q-value; shows the control where the floor forbids the usual one."""
     return {
         "pairs": sum(len(o.below[q]) for o in outcomes),

@@ -1,20 +1,21 @@
 """False discovery and power by simulated merges: ``python -m leakscan.research.merges DATA``.
 
 Test subjects of one dataset are dealt to two sides and renamed, some of them to both
-(``merge_cases.py``). What the decisions call a leak is then held against the truth, counted in subjects
+(``merge_cases.py``). What the decisions call a leak is then held against the truth and counted in subjects
 (``merge_figures.py``). Prints JSON.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import typer
 
+from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration, against_cohort, score_at
 from leakscan.decide.calibration.file import FILE, read_calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, choose_cohort, fit_calibration
@@ -23,11 +24,12 @@ from leakscan.decide.calibration.normalise import TOP
 from leakscan.decide.persons.tests import LOOSE_FMR
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError
-from leakscan.evaluation.fusion import fusion
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
+from leakscan.research.command import DataArgument, EncoderOption, WorkersOption, run_command
 from leakscan.research.film_splits import Split, load_cohort, load_splits, measured_encoder, short
-from leakscan.research.merge_cases import Outcome, RememberedMatches, deal, decide
+from leakscan.research.merge_cases import DecidedMerge, MergeOptions, RememberedMatches, deal, decide_merge
 from leakscan.research.merge_figures import summed_up
+from leakscan.research.merge_fusion import fusion_by_rule
 from leakscan.research.tail_check import stated_and_actual
 
 LEAKED = (0.0, 0.01, 0.05, 0.3, 1.0)
@@ -50,7 +52,7 @@ def stated(split: Split, calibration: Calibration, loose: float) -> dict[str, An
     sample = impostor_pairs(split.prints, split.subjects, statistics, keep=_ALL)
     halves = []
     for seed in range(_HALVES):
-        test = decide(split, deal(codes, 0.0, seed), calibration, loose).test
+        test = decide_merge(split, deal(codes, 0.0, seed), calibration, loose).test
         bulk = test.bulk
         moved: ImpostorSample = sample if bulk is None else replace(sample, score=bulk.to_tail(sample.score))
         halves.append(
@@ -65,33 +67,34 @@ def stated(split: Split, calibration: Calibration, loose: float) -> dict[str, An
     return {"subjects": len(names), "pairs_of_subjects": sample.n_subject_pairs, "halves": halves}
 
 
-def measure(
+def measure_merges(
     splits: Mapping[str, Split],
     calibration: Calibration,
     cohort: npt.NDArray[np.float32],
     loose: float,
     merges: int,
-    looks: RememberedMatches | None,
+    matches: RememberedMatches | None,
 ) -> dict[str, Any]:
     """All measurements.
 
     Args:
         splits: ``calibration``, ``val``, ``nih_test`` and ``ieee8023``.
-        calibration: of the encoder that made them.
+        calibration: The calibration of the encoder that made the fingerprints.
         cohort: ``(m, d)`` of training subjects, for the normalisation that is compared.
-        loose: cosine similarity from which every pair of films is a candidate.
-        merges: how many, over the shares of leaked subjects up to 30 %.
-        looks: at films of ``nih_test``; ``None`` where the calibration has no second look.
+        loose: The cosine similarity from which every pair of films is a candidate.
+        merges: The number of merges, over the shares of leaked subjects up to 30 %.
+        matches: Gives films of ``nih_test`` their detail matches; ``None`` where the calibration has none.
     """
     test = splits["nih_test"]
     names, codes = np.unique(test.subjects, return_inverse=True)
 
     def outcomes(
-        share: float, count: int, known: Calibration, declared: bool = False, looked: bool = True
-    ) -> list[Outcome]:
-        how = looks if looked and known.matches_details else None
+        share: float, count: int, known: Calibration, declared: bool = False, detail: bool = True
+    ) -> list[DecidedMerge]:
+        used = matches if detail and known.matches_details else None
         return [
-            decide(test, deal(codes, share, seed), known, loose, declared, seed, how) for seed in range(count)
+            decide_merge(test, deal(codes, share, seed), known, loose, MergeOptions(declared, seed, used))
+            for seed in range(count)
         ]
 
     each = max(1, merges // (len(LEAKED) - 1))
@@ -100,9 +103,9 @@ def measure(
     steps = {
         "score": (calibration, False, False),
         "score, AS-norm": (normalised, False, False),
-        "score, second look": (calibration, False, True),
+        "score, detail match": (calibration, False, True),
         "score, declared subjects": (calibration, True, False),
-        "score, second look, declared subjects": (calibration, True, True),
+        "score, detail match, declared subjects": (calibration, True, True),
     }
     return {
         "floor": short(calibration.tail.floor),
@@ -116,8 +119,8 @@ def measure(
             for name, step in steps.items()
         },
         "fusion": {
-            "calibration_val": fusion(splits["calibration"].with_(splits["val"]), calibration),
-            "nih_test": fusion(test, calibration),
+            "calibration_val": fusion_by_rule(splits["calibration"].with_(splits["val"]), calibration),
+            "nih_test": fusion_by_rule(test, calibration),
         },
     }
 
@@ -137,21 +140,29 @@ def _normalised(encoder: str, cohort: npt.NDArray[np.float32], calibration: Spli
     )
 
 
-def main() -> None:
-    """Entry point of the module."""
-    encoder, folder, arguments = measured_encoder(__doc__)
-    card = encoder.card
+def simulate_merges(
+    data: DataArgument,
+    encoder: EncoderOption = None,
+    merges: Annotated[int, typer.Option("--merges", help="Simulated merges.", min=1)] = 200,
+    workers: WorkersOption = 2,
+) -> None:
+    """Simulate merges, hold the decisions against the truth, and print JSON.
+
+    Example: python -m leakscan.research.merges DATA --merges 100
+    """
+    measured, folder = measured_encoder(encoder)
+    card = measured.card
     if not (folder / FILE).is_file():
         raise ModelError(f"{folder} has no {FILE}, so nothing would be decided.")
     calibration = read_calibration(folder / FILE, [card.encoder])
-    splits, cohort = load_splits(encoder, arguments.data), load_cohort(encoder, arguments.data)
+    splits, cohort = load_splits(measured, data), load_cohort(measured, data)
     matcher = load_detail_matcher(folder)
-    engine = LocalEngine(arguments.workers)
-    looks = None if matcher is None else RememberedMatches(splits["nih_test"].refs, matcher, engine)
+    refs = splits["nih_test"].refs
+    matches = None if matcher is None else RememberedMatches(refs, matcher, LocalEngine(workers))
     loose = score_at(card.impostors, LOOSE_FMR)
-    found = measure(splits, calibration, cohort, loose, arguments.merges, looks)
-    print(json.dumps({"encoder": card.encoder, **found}, indent=1))
+    found = measure_merges(splits, calibration, cohort, loose, merges, matches)
+    Output(as_json=True).data({"encoder": card.encoder, **found})
 
 
 if __name__ == "__main__":
-    main()
+    run_command(simulate_merges)

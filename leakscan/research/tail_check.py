@@ -1,14 +1,13 @@
 """Stated against actual false match rates: ``python -m leakscan.research.tail_check DATA``.
 
-The tail is fitted on calibration subjects, its settings are chosen on val, and it is counted on test
-subjects and on other hospitals. Every pair of subjects weighs the same on both sides (a pair of images
-weighs 1 / the pairs its subjects have), and every subject with genuine pairs weighs the same. Rates
-where every pair of images weighs the same stand beside (``actual_by_image``). Prints JSON.
+The tail is fitted on calibration subjects. Its settings are chosen on val, and false matches are counted on
+test subjects and on other hospitals. Every pair of subjects weighs the same on both sides (a pair of images
+weighs 1 / the pairs its subjects have), and every subject with genuine pairs weighs the same. Beside these
+rates stand rates for which every pair of images weighs the same (``actual_by_image``). Prints JSON.
 """
 
 from __future__ import annotations
 
-import json
 import resource
 import time
 from dataclasses import dataclass, replace
@@ -18,11 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.cli.output import Output
 from leakscan.decide.calibration.impostors import ImpostorSample, impostor_pairs
 from leakscan.decide.calibration.normalise import TOP, CohortStatistics, cohort_statistics, normalise, soften
 from leakscan.decide.calibration.tail import Tail, fit_tail
 from leakscan.decide.persons.bulk import LocationScale, bulk_map
 from leakscan.decide.persons.discovery import best_of_units, q_values, share_false_among_first, unit_p_value
+from leakscan.research.command import DataArgument, EncoderOption, run_command
 from leakscan.research.film_splits import COHORT, Split, load_cohort, load_splits, measured_encoder, short
 
 Floats = npt.NDArray[np.float64]
@@ -35,10 +36,14 @@ _HALVES = 20
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How scores are made: ``cosine``, ``as_norm``, or ``softened`` AS-norm.
+class ScoreRule:
+    """How scores are made.
 
-    ``typical_std`` is the median over the cohort against itself, itself left out.
+    Attributes:
+        name: ``cosine``, ``as_norm``, or ``softened`` AS-norm. Softening draws each spread towards the
+            median spread of the cohort against itself, each member itself left out.
+        cohort: ``(m, d)`` fingerprints of the cohort.
+        top: The number of cohort members that count.
     """
 
     name: str
@@ -46,7 +51,7 @@ class Rule:
     top: int = TOP
 
     def statistics(self, split: Split) -> CohortStatistics | None:
-        """Of the images of a split; ``None`` for plain cosine similarities."""
+        """Cohort statistics of the films of a split; ``None`` for plain cosine similarities."""
         if self.name == "cosine":
             return None
         found = cohort_statistics(split.prints, self.cohort, top=self.top)
@@ -56,7 +61,7 @@ class Rule:
         return soften(found, float(np.median(own.std)))
 
     def sample(self, split: Split, source: str = "") -> ImpostorSample:
-        """Impostor pairs, all kept."""
+        """All impostor pairs of a split."""
         return impostor_pairs(split.prints, split.subjects, self.statistics(split), keep=10**7, source=source)
 
     def genuine(self, split: Split) -> tuple[Floats, Floats]:
@@ -87,10 +92,10 @@ def stated_and_actual(
     """A row for every level at which ``least`` false matches of the counted subjects are expected.
 
     Args:
-        tail: what is stated.
-        counted: what is counted, its scores mapped by ``bulk``.
-        bulk: widens the interval as a run does.
-        least: expected false matches.
+        tail: The tail whose rates are stated.
+        counted: The pairs that are counted, their scores mapped by ``bulk``.
+        bulk: Widens the interval as a run does.
+        least: The number of expected false matches.
     """
     rows = []
     for rate in (r for r in LEVELS if r * counted.n_subject_pairs >= least and r >= tail.floor):
@@ -113,7 +118,7 @@ def stated_and_actual(
     return rows
 
 
-def mapped_stated_and_actual(tail: Tail, counted: Split, rule: Rule) -> dict[str, Any]:
+def mapped_stated_and_actual(tail: Tail, counted: Split, rule: ScoreRule) -> dict[str, Any]:
     """As :func:`stated_and_actual`, after location and scale were taken from the images' own bulk."""
     fitted = bulk_of(counted, tail, rule.statistics(counted))
     sample = rule.sample(counted)
@@ -143,14 +148,14 @@ def bulk_of(split: Split, tail: Tail, statistics: CohortStatistics | None) -> Lo
     return bulk_map(scores, tail, genuine_share=2.0 / len(one))
 
 
-def extrapolation(fit_from: Split, count_on: Split, rule: Rule, disjoint: bool) -> list[dict[str, Any]]:
+def extrapolation(fit_from: Split, count_on: Split, rule: ScoreRule, disjoint: bool) -> list[dict[str, Any]]:
     """Fits on 1e5 pairs of subjects, and counts far below; over several random halves.
 
     Args:
-        fit_from: its subjects are drawn for the fit.
-        count_on: its subjects are counted.
-        rule: how scores are made.
-        disjoint: whether the two are one split, so that the drawn subjects must not be counted.
+        fit_from: The split whose subjects are drawn for the fit.
+        count_on: The split whose subjects are counted.
+        rule: How scores are made.
+        disjoint: Whether the two are one split, so that the drawn subjects must not be counted.
     """
     rng = np.random.default_rng(0)
     found: dict[float, list[tuple[float, float, bool]]] = {}
@@ -183,7 +188,7 @@ def extrapolation(fit_from: Split, count_on: Split, rule: Rule, disjoint: bool) 
     ]
 
 
-def tar(split: Split, rule: Rule) -> dict[str, float]:
+def tar(split: Split, rule: ScoreRule) -> dict[str, float]:
     """True accept rate at false match rates that at least 10 pairs of subjects stand for."""
     sample, (genuine, weight) = rule.sample(split), rule.genuine(split)
     order = np.argsort(-sample.score)
@@ -216,23 +221,23 @@ def cost(tail: Tail, candidates: int = 10**6, units: int = 10**5, gallery: int =
     }
 
 
-def check(splits: dict[str, Split], cohort: npt.NDArray[np.float32]) -> dict[str, Any]:
+def check_tail(splits: dict[str, Split], cohort: npt.NDArray[np.float32]) -> dict[str, Any]:
     """All measurements.
 
     Args:
         splits: ``calibration``, ``val``, ``nih_test`` and ``ieee8023``.
-        cohort: ``(m, d)`` fingerprints of train subjects, one image each.
+        cohort: ``(m, d)`` fingerprints of training subjects, one film each.
     """
-    fit_on = partial(Rule.sample, split=splits["calibration"], source="calibration")
+    fit_on = partial(ScoreRule.sample, split=splits["calibration"], source="calibration")
     several = splits["calibration"].with_(splits["val"])
     out: dict[str, Any] = {}
     for where, split in (("val", splits["val"]), ("calibration_and_val", several)):
-        tops: dict[str, Any] = {"cosine": tar(split, Rule("cosine", cohort))}
+        tops: dict[str, Any] = {"cosine": tar(split, ScoreRule("cosine", cohort))}
         for name in _RULES[1:]:
-            tops[name] = {top: tar(split, Rule(name, cohort, top)) for top in _TOPS}
+            tops[name] = {top: tar(split, ScoreRule(name, cohort, top)) for top in _TOPS}
         out[f"tar_by_top_{where}"] = tops
     for name in _RULES:
-        rule = Rule(name, cohort)
+        rule = ScoreRule(name, cohort)
         start = time.perf_counter()
         tail = fit_tail(fit_on(rule))
         out[name] = {
@@ -259,12 +264,15 @@ def _inside(rate: float, low: float, high: float, tail: Tail) -> bool:
     return rate <= high and (rate >= low or low <= tail.floor * 1.001)
 
 
-def main() -> None:
-    """Entry point of the module."""
-    encoder, _, arguments = measured_encoder(__doc__)
-    result = check(load_splits(encoder, arguments.data), load_cohort(encoder, arguments.data))
-    print(json.dumps({"encoder": encoder.card.encoder, **result}, indent=1))
+def tail_check(data: DataArgument, encoder: EncoderOption = None) -> None:
+    """Hold stated false match rates against actual ones, and print JSON.
+
+    Example: python -m leakscan.research.tail_check DATA
+    """
+    measured, _ = measured_encoder(encoder)
+    result = check_tail(load_splits(measured, data), load_cohort(measured, data))
+    Output(as_json=True).data({"encoder": measured.card.encoder, **result})
 
 
 if __name__ == "__main__":
-    main()
+    run_command(tail_check)

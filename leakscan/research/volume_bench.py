@@ -1,50 +1,52 @@
 """Plants copies of brain volumes: ``python -m leakscan.research.volume_bench SOURCE... -o WORK``.
 
-Two folders of volumes of different people. Into B go copies of volumes of A, some of every kind below; every
-other volume of B is altered in the same ways, so that an alteration tells nothing. Then ``compare`` runs
-as a user would run it. Prints JSON: what was found by kind, false pairs, seconds and memory.
+It makes two folders of volumes of different people. Copies of volumes of A go into B, some of every kind
+below. Every other volume of B is altered in the same ways, so that an alteration tells nothing. Then
+``compare`` runs as a user would run it. Prints JSON: what was found by kind, false pairs, seconds and memory.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+import typer
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from scipy import ndimage
 
+from leakscan.cli import options as o
+from leakscan.cli.output import Output
 from leakscan.errors import UsageError
 from leakscan.evaluation.bench import fresh_folder, one_per_subject
 from leakscan.evaluation.measured_run import run_compare
+from leakscan.research.command import run_command
 
 Floats = npt.NDArray[np.float32]
 Write = Callable[[Floats, npt.NDArray[np.float64], Path, np.random.Generator], None]
 
 
-def volume_bench(
+def plant_volumes(
     sources: Sequence[str], work: Path, each_side: int, copies: int, seed: int, exclude: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Plants copies and counts what ``compare`` finds.
 
     Args:
-        sources: folders or manifests of volumes that nibabel reads; of a declared subject the first is used.
-        work: empty folder to work in.
-        each_side: volumes in A and in B.
-        copies: planted of each kind.
-        seed: of the choice and of the alterations.
-        exclude: globs of files to leave out.
+        sources: Folders or manifests of volumes that nibabel reads; of a declared subject the first is used.
+        work: An empty folder to work in.
+        each_side: The number of volumes in A and in B.
+        copies: The number of copies planted of each kind.
+        seed: The seed of the choice and of the alterations.
+        exclude: Globs of files to leave out.
 
     Raises:
-        UsageError: there are too few volumes.
+        UsageError: There are too few volumes.
     """
     rng = np.random.default_rng(seed)
     files = [Path(ref.files[0]) for source in sources for ref in one_per_subject(source, exclude)]
@@ -193,22 +195,21 @@ KINDS: dict[str, Write] = {
 }
 
 
-def main() -> None:
-    """Entry point of the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sources", nargs="+", help="folders or manifests of brain volumes")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to work in")
-    parser.add_argument("--volumes", type=int, default=100, help="on each side")
-    parser.add_argument("--copies", type=int, default=8, help="planted of each kind")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--exclude", action="append", default=[], metavar="GLOB")
-    given = parser.parse_args()
-    work = fresh_folder(given.output)
-    found = volume_bench(given.sources, work, given.volumes, given.copies, given.seed, given.exclude)
-    print(json.dumps(found, indent=1))
+def volume_bench(
+    sources: Annotated[list[str], typer.Argument(help="Folders or manifests of brain volumes.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to work in.")],
+    volumes: Annotated[int, typer.Option("--volumes", help="Volumes on each side.", min=1)] = 100,
+    copies: Annotated[int, typer.Option("--copies", help="Copies planted of each kind.", min=1)] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the choice and of the alterations.")] = 0,
+    exclude: o.Exclude = None,
+) -> None:
+    """Plant copies of brain volumes, count what compare finds, and print JSON.
+
+    Example: python -m leakscan.research.volume_bench DATA/mri/ixi/manifest.csv -o work
+    """
+    found = plant_volumes(sources, fresh_folder(output), volumes, copies, seed, exclude or ())
+    Output(as_json=True).data(found)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(volume_bench)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from leakscan import tables
-from leakscan.errors import StoreError, UsageError
-from leakscan.report.writer import write_text
+from leakscan.errors import UsageError
+from leakscan.report.run_folder import RunFolder, write_text
 from leakscan.types import RELATIONS
 
 EXCLUSIONS = pa.schema(
@@ -30,20 +30,17 @@ def exclusions(run: Path, dataset: str, with_review: bool = False) -> pa.Table:
     """The images of a dataset that leak into another one.
 
     Args:
-        run: folder written by ``compare -o``.
-        dataset: its name in the run.
-        with_review: also those only marked for review.
+        run: A run folder that ``compare`` or ``audit`` wrote.
+        dataset: The name of the dataset in the run.
+        with_review: Whether images that are only for review are listed too.
 
     Raises:
         StoreError: ``run`` is no run folder.
-        UsageError: the run has no dataset of that name.
+        UsageError: The run has no dataset of that name.
     """
-    if not (run / "summary.json").is_file():
-        raise StoreError(
-            f"{run} is no run folder: it has no summary.json.", "Make one: leakscan compare A B -o RUN"
-        )
-    pairs = tables.read(run / "pairs.parquet", tables.PAIRS).to_pylist()
-    names = sorted(set(tables.read(run / "images.parquet", tables.IMAGES)["dataset"].to_pylist()))
+    folder = RunFolder.open(run)
+    pairs = folder.read(tables.PAIRS).to_pylist()
+    names = sorted(set(folder.read(tables.IMAGES)["dataset"].to_pylist()))
     if dataset not in names:
         raise UsageError(f"The run has no dataset {dataset!r}; it has: {', '.join(names)}.")
     rows: dict[str, dict[str, str | None]] = {}
@@ -74,14 +71,20 @@ def write_exclusions(table: pa.Table, stem: Path) -> list[Path]:
     """Writes ``STEM.csv`` and ``STEM.parquet`` and returns their paths.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: They cannot be written.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table.to_pylist())
     if stem.name in ("", "..") or stem.is_dir():
-        raise UsageError(f"{stem} is a folder; name the files in it.", f"-o {stem / 'exclude'}")
+        raise UsageError(
+            "{path} is a folder; name the files in it.",
+            "For example {inside}.",
+            code="list_is_folder",
+            path=stem,
+            inside=stem / "exclude",
+        )
     paths = [stem.with_name(stem.name + ".csv"), stem.with_name(stem.name + ".parquet")]
     write_text(paths[0], text.getvalue())
     tables.write(table, paths[1])

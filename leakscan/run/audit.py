@@ -6,35 +6,21 @@ were copied into two splits) is joined across the line that is being examined.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote_plus
 
-import pyarrow as pa
-
-from leakscan.engines.local import LocalEngine
 from leakscan.errors import SourceError, UsageError
-from leakscan.fingerprint.pipeline import Dataset, Timings
-from leakscan.run.compare import (
-    Result,
-    RunOptions,
-    decide_and_report,
-    load_datasets,
-    open_all,
-)
-from leakscan.run.models import load_models
-from leakscan.run.places import check_output, dataset_names
-from leakscan.sources.manifest import MANIFEST_SUFFIXES, column_values
-from leakscan.types import Progress, Silent
+from leakscan.run.audit_facts import AuditFacts
+from leakscan.run.compare import Result, decide_and_report, free_folder, load_datasets, open_all
+from leakscan.run.context import RunContext
+from leakscan.run.places import dataset_names
+from leakscan.settings import Settings
+from leakscan.sources.manifest import column_values
+from leakscan.sources.spec import SourceSpec
+from leakscan.types import Progress
 
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 """Top folders that are splits, whatever their case."""
-
-_LISTED = 100  # pairs listed in the summary; all of them are in pairs.parquet
 
 
 def audit(
@@ -43,7 +29,7 @@ def audit(
     split_column: str = "split",
     output: str | Path | None = None,
     overwrite: bool = False,
-    options: RunOptions | None = None,
+    settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Finds subjects that stand in more than one split of a dataset.
@@ -52,109 +38,73 @@ def audit(
     as proof, and different declared subjects that look like one person are counted apart.
 
     Args:
-        source: a directory with top folders named like splits, or a manifest.
-        split_column: manifest column that names the split.
-        output: run folder to write.
-        overwrite: whether ``output`` may exist.
-        options: as for :func:`leakscan.compare`.
-        progress: is told how far the run is.
+        source: A directory with top folders named like splits, or a manifest.
+        split_column: The manifest column that names the split.
+        output: The run folder to write, or ``None``.
+        overwrite: Whether ``output`` may exist.
+        settings: The choices, as :func:`leakscan.compare` takes them.
+        progress: Receives how far the run is.
 
     Raises:
-        UsageError: the dataset has fewer than two splits.
-        LeakscanError: as for :func:`leakscan.compare`.
+        UsageError: The dataset has fewer than two splits.
+        LeakscanError: Anything that :func:`leakscan.compare` raises.
+
+    Example::
+
+        result = leakscan.audit("films.csv", split_column="fold")
+        print(result.summary["audit"]["shared_subjects"])
     """
-    options, progress = replace(options or RunOptions(), same_ids=True), progress or Silent()
-    splits, outside = split_sources(Path(source), split_column, options.exclude)
-    run_dir = check_output(Path(output), overwrite) if output is not None else None
-    began, timings, engine = time.monotonic(), Timings(), LocalEngine(options.workers)
-    name = dataset_names([str(source)])[0]
-    opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], options)
-    models = load_models(options.encoder, options.calibration)
-    parts = load_datasets(opened, models.encoders, options, engine, progress, timings)
-    return decide_and_report(
-        parts,
-        models,
-        options,
-        engine,
-        progress,
-        timings,
-        began,
-        run_dir,
-        lambda pairs: {**_outside(outside, options.hide_paths), **_audit_facts(pairs, parts)},
-        nearest_of_all=True,
-    )
+    settings = (settings or Settings()).with_choices({"same_ids": True})
+    spec = SourceSpec.parse(source)
+    splits, outside = split_sources(spec, split_column, settings.reading.exclude)
+    folder = free_folder(output, overwrite)
+    name = dataset_names([spec])[0]
+    opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
+    context = RunContext.open(settings, progress)
+    facts = AuditFacts(outside, settings.privacy.hide_paths)
+    return decide_and_report(load_datasets(opened, context), context, folder, facts)
 
 
 def split_sources(
-    source: Path, split_column: str, exclude: Sequence[str] = ()
-) -> tuple[dict[str, str], list[str]]:
+    source: SourceSpec, split_column: str, exclude: Sequence[str] = ()
+) -> tuple[dict[str, SourceSpec], list[str]]:
     """The splits of a dataset as sources of their own.
 
     Args:
-        source: a directory or manifest.
-        split_column: manifest column that names the split.
-        exclude: globs of paths that do not count; a split of a manifest that has no others is none.
+        source: A directory or manifest.
+        split_column: The manifest column that names the split.
+        exclude: Patterns of paths that do not count; a split of a manifest with no other rows is none.
 
     Returns:
-        Split -> source, and what stands outside every split.
+        The source of every split by its name, and what stands outside every split.
 
     Raises:
-        SourceError: there is no such source.
-        UsageError: it has fewer than two splits.
+        SourceError: There is no such source.
+        UsageError: It has fewer than two splits.
     """
-    if source.suffix.lower() in MANIFEST_SUFFIXES and source.is_file():
-        values = column_values(source, split_column, exclude)
-        splits = {
-            value: f"{source}?{quote_plus(split_column)}={quote_plus(value)}"
-            for value in sorted(set(values))
-            if value
-        }
+    if source.form == "manifest" and not source.filters:
+        values = column_values(source.path, split_column, exclude)
+        splits = {value: source.with_filter(split_column, value) for value in sorted(set(values)) if value}
         outside = [f"{values.count('')} rows without a {split_column}"] if "" in values else []
         where = f"column {split_column!r}"
-    elif source.is_dir():
-        entries = sorted(p for p in source.iterdir() if not p.name.startswith("."))
+    elif source.path.is_dir():
+        entries = sorted(p for p in source.path.iterdir() if not p.name.startswith("."))
         inside = [p for p in entries if p.is_dir() and p.name.lower() in SPLIT_FOLDERS]
-        splits = {p.name: str(p) for p in inside}
+        splits = {p.name: SourceSpec.parse(p) for p in inside}
         outside = [p.name for p in entries if p not in inside]
         where = "top folders named train, val, valid or test"
     else:
         raise SourceError(
-            f"{source} is neither a folder nor a manifest.", "leakscan audit FOLDER or films.csv"
+            "{path} is neither a folder nor a manifest.",
+            "Name a folder, or a manifest (.csv, .parquet).",
+            code="audit_source",
+            path=source.raw,
         )
     if len(splits) < 2:
         raise UsageError(
-            f"{source} has no two splits to compare ({where}).",
-            "Name the splits by top folders, or by a manifest's column with --split-column.",
+            f"{{path}} has no two splits to compare ({where}).",
+            "Name the splits by top folders, or by a manifest's column with split_column.",
+            code="no_splits",
+            path=source.raw,
         )
     return splits, outside
-
-
-def _outside(entries: Sequence[str], hidden: bool) -> dict[str, Any]:
-    """What no split holds: how much, and (unless paths are hidden) the first names."""
-    return {"n_outside_splits": len(entries), "outside_splits": [] if hidden else list(entries[:20])}
-
-
-def _audit_facts(pairs: pa.Table, parts: Sequence[Dataset]) -> dict[str, Any]:
-    """What only an audit can say: shared declared subjects, and one person under two names."""
-    declared = [{s for s in part.rows["subject"].to_pylist() if s} for part in parts]
-    shared: dict[str, int] = {}
-    for one, other in combinations(range(len(parts)), 2):
-        if common := len(declared[one] & declared[other]):
-            shared[f"{parts[one].name} × {parts[other].name}"] = common
-    everywhere = sorted({s for one, other in combinations(declared, 2) for s in one & other})
-    # One person under two declared subjects: a label error, or a false pair.
-    contradictions = [
-        {
-            "a": f"{p['dataset_a']}/{p['path_a'] or p['image_a']}",
-            "b": f"{p['dataset_b']}/{p['path_b'] or p['image_b']}",
-            "relation": p["relation"],
-        }
-        for p in pairs.to_pylist()
-        if p["decision"] == "leak" and p["subject_a"] and p["subject_b"] and p["subject_a"] != p["subject_b"]
-    ]
-    return {
-        "shared_subjects": len(everywhere),
-        "shared_subjects_by_pair": shared,
-        "contradictions": len(contradictions),
-        "contradicting_pairs": contradictions[:_LISTED],
-    }

@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import is_calibration, write_calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.decide.columns import Columns
 from leakscan.decide.persons.detail_matches import detail_match_of
-from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, OutputError, UsageError
-from leakscan.fingerprint.pipeline import Timings
 from leakscan.match.pictures import distinct_pictures
 from leakscan.report.calibration_plots import calibration_plots, require_matplotlib
-from leakscan.run.compare import RunOptions, load_datasets, open_all
-from leakscan.run.models import load_models
+from leakscan.run.compare import load_datasets, open_all
+from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
-from leakscan.types import Progress, Silent
+from leakscan.settings import Settings
+from leakscan.sources.spec import SourceSpec
+from leakscan.types import Progress
 from leakscan.writable import check_writable
 
 LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
@@ -34,18 +35,18 @@ def calibrate(
     source: str | Path,
     output: str | Path,
     *,
-    options: RunOptions | None = None,
+    settings: Settings | None = None,
     plots: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Writes a calibration of an encoder on one source.
 
     Args:
-        source: directory, manifest, or store whose images have declared subjects.
-        output: file to write.
-        options: as for :func:`leakscan.compare`; ``encoder`` chooses between several.
-        plots: folder for pictures of the fit, or ``None``.
-        progress: is told how far it is.
+        source: A directory, manifest, or store whose images have declared subjects.
+        output: The file to write.
+        settings: The choices; ``encoder`` chooses between several.
+        plots: A folder for pictures of the fit, or ``None``.
+        progress: Receives how far the work is.
 
     Returns:
         What was found: counts, and at several levels the false match rate that the encoder's own
@@ -53,63 +54,27 @@ def calibrate(
 
     Raises:
         OutputError: ``output`` exists and is no calibration, or cannot be written.
-        UsageError: too few subjects are declared.
-        ModelError: no encoder with a cohort serves these images.
-        LeakscanError: as for :func:`leakscan.compare`.
+        UsageError: Too few subjects are declared.
+        ModelError: No encoder with a calibration serves these images.
+        LeakscanError: Anything that :func:`leakscan.compare` raises.
     """
-    options, progress = options or RunOptions(), progress or Silent()
-    if Path(output).exists() and not is_calibration(Path(output)):
-        raise OutputError(
-            f"{output} exists and is no calibration; it stays as it is.", "Name another file with -o."
-        )
-    check_writable(Path(output))
-    if plots is not None:
-        check_writable(plots)
-        require_matplotlib()
-    (name,) = dataset_names([str(source)])
-    opened = open_all([str(source)], [name], options)
-    models = load_models(options.encoder, None)
-    known = models.calibrations
-    engine = LocalEngine(options.workers)
-    (dataset,) = load_datasets(opened, models.encoders, options, engine, progress, Timings())
-    side = distinct_pictures(dataset.rows)
-    columns = Columns(dataset, side)
-    names = side.subjects
-    labelled = np.array([subject is not None for subject in names])
-    if not labelled.any():
-        raise UsageError(
-            f"{source} declares no subjects, so nothing tells impostors from genuine pairs.",
-            "Name a manifest with subject_id, or how paths name subjects with --subjects; an identifier that "
-            "stands on most images names nobody.",
-        )
-    made = Counter(side.encoder[labelled & (side.encoder != "")].tolist())
-    encoder = next((e for e, _ in made.most_common() if e in known), None)
-    if encoder is None:
-        raise ModelError(
-            f"No encoder with a calibration to start from serves the images of {source}.",
-            "leakscan models list",
-        )
-    progress.start("Fitting the impostor tail", None)
-    at = np.flatnonzero(labelled & (side.encoder == encoder))
-    subjects = np.array([str(names[i]) for i in at.tolist()])
-    before = known[encoder]
-    look, matcher = None, models.matchers.get(encoder)
-    pixels = [columns.pixels(picture) for picture in at.tolist()]
-    if matcher is not None and any(where is not None for where in pixels):
-        look = detail_match_of(pixels, matcher, engine, options.decode, progress)
-    fitted = fit_calibration(
-        encoder,
-        name,
-        Cohort(before.cohort, before.top),
-        LabelledPrints(side.prints(encoder, at), subjects, look),
-    )
-    if fitted.matches_details and matcher is not None:
-        fitted = replace(fitted, detail_digest=matcher.digest)
+    settings = (settings or Settings()).with_choices({"calibration": None})
+    _check_places(Path(output), plots)
+    spec = SourceSpec.parse(source)
+    (name,) = dataset_names([spec])
+    opened = open_all([spec], [name], settings)
+    context = RunContext.open(settings, progress)
+    (dataset,) = load_datasets(opened, context)
+    columns = Columns(dataset, distinct_pictures(dataset.rows))
+    encoder, at = _labelled(columns, source, context)
+    context.progress.start("Fitting the impostor tail", None)
+    before = context.models.calibrations[encoder]
+    fitted = _fitted(columns, at, before, context)
     write_calibration(fitted, Path(output))
     if plots is not None:
-        progress.start("Drawing", None)
+        context.progress.start("Drawing", None)
         calibration_plots(fitted, plots)
-    progress.finish()
+    context.progress.finish()
     return {
         "encoder": encoder,
         "images": len(at),
@@ -123,12 +88,73 @@ def calibrate(
     }
 
 
+def _check_places(output: Path, plots: Path | None) -> None:
+    """Refuses, before hours of work, places that cannot be written."""
+    if output.exists() and not is_calibration(output):
+        raise OutputError(
+            "{path} exists and is no calibration; it stays as it is.",
+            "Name another file.",
+            code="calibration_taken",
+            path=output,
+        )
+    check_writable(output)
+    if plots is not None:
+        check_writable(plots)
+        require_matplotlib()
+
+
+def _labelled(columns: Columns, source: str | Path, context: RunContext) -> tuple[str, npt.NDArray[np.int64]]:
+    """The encoder that serves most pictures with a declared subject, and which pictures those are."""
+    side = columns.side
+    labelled = np.array([subject is not None for subject in side.subjects])
+    if not labelled.any():
+        raise UsageError(
+            "{path} declares no subjects, so nothing tells impostors from genuine pairs.",
+            "Name a manifest with subject_id, or how paths name subjects with the setting subjects; an "
+            "identifier that stands on most images names nobody.",
+            code="no_subjects",
+            path=source,
+        )
+    made = Counter(side.encoder[labelled & (side.encoder != "")].tolist())
+    encoder = next((e for e, _ in made.most_common() if e in context.models.calibrations), None)
+    if encoder is None:
+        raise ModelError(
+            "No encoder with a calibration to start from serves the images of {path}.",
+            "leakscan.fingerprint.encoders.registry.cards() lists the encoders.",
+            code="no_encoder",
+            path=source,
+        )
+    return encoder, np.flatnonzero(labelled & (side.encoder == encoder))
+
+
+def _fitted(
+    columns: Columns, at: npt.NDArray[np.int64], before: Calibration, context: RunContext
+) -> Calibration:
+    """A calibration of the pictures ``at``, with the detail match of the encoder where pixels are at hand."""
+    side, names, encoder = columns.side, columns.side.subjects, before.encoder
+    subjects = np.array([str(names[i]) for i in at.tolist()])
+    match, matcher = None, context.models.matchers.get(encoder)
+    pixels = [columns.pixels(picture) for picture in at.tolist()]
+    if matcher is not None and any(where is not None for where in pixels):
+        reading, engine = context.settings.reading, context.engine
+        match = detail_match_of(pixels, matcher, engine, reading, context.progress)
+    fitted = fit_calibration(
+        encoder,
+        columns.dataset.name,
+        Cohort(before.cohort, before.top),
+        LabelledPrints(side.prints(encoder, at), subjects, match),
+    )
+    if matcher is None or not fitted.matches_details:
+        return fitted
+    return replace(fitted, detail_digest=matcher.digest)
+
+
 def held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:
     """What one calibration states, beside what the images of another show.
 
     Args:
-        stated: the calibration in use.
-        counted: fitted on the images.
+        stated: The calibration in use.
+        counted: The calibration that was fitted on the images.
     """
     levels = []
     for fmr in LEVELS:

@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.run.memory import PairMemory
-from leakscan.run.models import Models, load_models
+from leakscan.run.models import Models, load_encoders, load_models
 from leakscan.run.places import make_cache
 from leakscan.settings import Settings
 from leakscan.sources.identity import IdentityKey
@@ -84,17 +84,23 @@ class RunContext:
     timings: Timings
 
     @classmethod
-    def open(cls, settings: Settings, progress: Progress | None = None) -> RunContext:
+    def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:
         """Loads the models and builds the engine. Nothing is written before it is needed.
+
+        Args:
+            settings: What the user chose.
+            progress: Receives how far the run is.
+            decides: Whether pairs are decided; a run that only fingerprints needs no calibrations.
 
         Raises:
             ModelError: An encoder or a calibration is damaged, or does not belong here.
         """
         timings = Timings()
+        preferred, own = settings.reading.encoder, settings.deciding.calibration
         return cls(
             settings=settings,
-            engine=LocalEngine(settings.limits.workers),
-            models=load_models(settings.reading.encoder, settings.deciding.calibration),
+            engine=start_engine(settings.limits.workers),
+            models=load_models(preferred, own) if decides else Models(load_encoders(preferred), {}, {}),
             memory=PairMemory(settings.limits.cache / "pairs.sqlite3"),
             progress=progress or Silent(),
             budget=TimeBudget(settings.limits.check_seconds),

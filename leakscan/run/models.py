@@ -24,9 +24,9 @@ class Models:
     """Encoders and what belongs to them.
 
     Attributes:
-        encoders: by the kind of image that they serve.
-        matchers: what matches the details of films, by encoder (``name@digest``).
-        calibrations: by encoder.
+        encoders: The encoders, by the kind of image that they serve.
+        matchers: The detail matchers of films, by encoder (``name@digest``).
+        calibrations: The calibrations, by encoder.
     """
 
     encoders: Mapping[Kind, Encoder]
@@ -49,17 +49,17 @@ def load_models(preferred: str | None, own: Path | None) -> Models:
     """The encoder of every kind that has one, with its detail matcher and calibration.
 
     Args:
-        preferred: name of an encoder that goes before others of its kind.
-        own: a user's calibration, which must belong to one of the encoders.
+        preferred: The name of an encoder that goes before others of its kind.
+        own: A user's calibration, which must belong to one of the encoders.
 
     Raises:
-        ModelError: one is damaged, a calibration was made with another detail matcher, or the user's file
-            belongs to none of the encoders.
+        ModelError: A file is damaged, a calibration was made with another detail matcher, or the user's
+            file belongs to none of the encoders.
     """
     encoders = load_encoders(preferred)
-    matchers = {encoder.card.encoder: load_detail_matcher(encoder.folder) for encoder in encoders.values()}
-    there = {name: matcher for name, matcher in matchers.items() if matcher is not None}
-    return Models(encoders, there, _calibrations(encoders, own, there))
+    found = {encoder.card.encoder: load_detail_matcher(encoder.folder) for encoder in encoders.values()}
+    matchers = {name: matcher for name, matcher in found.items() if matcher is not None}
+    return Models(encoders, matchers, _calibrations(encoders, own, matchers))
 
 
 def load_encoders(preferred: str | None) -> dict[Kind, Encoder]:
@@ -87,9 +87,9 @@ def _calibrations(
         have = matchers[name].digest if name in matchers else "none"
         if calibration.matches_details and calibration.detail_digest != have:
             raise ModelError(
-                f"The calibration from {calibration.source} was made with the detail matcher "
+                f"The calibration from {calibration.source} was made with the detail match "
                 f"{calibration.detail_digest or 'of an earlier leakscan'}, but {name} comes with {have}.",
                 "Calibrate again, or add the model again.",
-                code="calibration_of_another_matcher",
+                code="calibration_of_another_detail",
             )
     return found

@@ -9,25 +9,26 @@ from pathlib import Path
 from blake3 import blake3
 
 from leakscan.errors import OutputError, UsageError
-from leakscan.fingerprint.store import is_store
-from leakscan.writable import check_writable
+from leakscan.sources.spec import SourceSpec
 
 
-def dataset_names(specs: Sequence[str]) -> list[str]:
+def dataset_names(specs: Sequence[SourceSpec]) -> list[str]:
     """Short names for sources, told apart by as much of their paths as it takes, else by a number.
 
     Raises:
-        UsageError: the same source is given twice.
+        UsageError: The same source is given twice.
     """
-    resolved = [_resolved(spec) for spec in specs]
+    resolved = [spec.resolved for spec in specs]
     for i, one in enumerate(resolved):
         if one in resolved[:i]:
             raise UsageError(
-                f"{specs[i]} is given twice; comparing a dataset with itself finds every image.",
-                "Leaks inside one dataset: leakscan audit A.",
+                "{path} is given twice; comparing a dataset with itself finds every image.",
+                "For leaks inside one dataset, call leakscan.audit.",
+                code="source_twice",
+                path=specs[i].raw,
             )
     names: list[str] = []
-    parts = [_parts(text) for text in resolved]
+    parts = [spec.parts for spec in specs]
     for depth in range(1, max(map(len, parts)) + 1):
         # A name that is no Unicode is shown by its bytes, as in the tables' paths.
         names = [os.fsencode("/".join(p[-depth:])).decode("utf-8", "backslashreplace") for p in parts]
@@ -37,35 +38,37 @@ def dataset_names(specs: Sequence[str]) -> list[str]:
     return [f"{name} ({names[:i].count(name) + 1})" for i, name in enumerate(names)]
 
 
-def check_apart(specs: Sequence[str], exclude: Sequence[str]) -> None:
+def check_apart(specs: Sequence[SourceSpec], exclude: Sequence[str]) -> None:
     """Refuses a folder inside another, unless something is left out: its images would be found in both.
 
     Raises:
-        UsageError: one lies inside another.
+        UsageError: One lies inside another.
     """
-    images = (spec for spec in specs if Path(spec).expanduser().is_dir() and not is_store(Path(spec)))
-    folders = [Path(_resolved(spec)) for spec in images]
+    folders = [spec.path.resolve() for spec in specs if spec.form == "folder" and spec.path.is_dir()]
     for inner in folders:
         outer = next((folder for folder in folders if folder in inner.parents), None)
         if outer is not None and not exclude:
             raise UsageError(
-                f"{inner} lies inside {outer}: every image of it would be found in both.",
-                f"Leave it out of the other with --exclude '{inner.relative_to(outer).as_posix()}/**'.",
+                "{path} lies inside {outer}: every image of it would be found in both.",
+                "Leave it out of the other with the setting exclude='{inner}/**'.",
+                code="source_inside_source",
+                path=inner,
+                outer=outer,
+                inner=inner.relative_to(outer),
             )
 
 
-def cache_name(spec: str, key_id: str) -> str:
+def cache_name(spec: SourceSpec, key_id: str) -> str:
     """The folder of a source's cached store: readable, and distinct by full path and key."""
-    resolved = _resolved(spec)
-    stem = "".join(c if c.isalnum() else "-" for c in Path(resolved.partition("?")[0]).name)[:40]
-    return f"{stem}-{blake3(os.fsencode(f'{key_id}|{resolved}')).hexdigest()[:12]}.fps"
+    stem = "".join(c if c.isalnum() else "-" for c in spec.stem)[:40]
+    return f"{stem}-{blake3(os.fsencode(f'{key_id}|{spec.resolved}')).hexdigest()[:12]}.fps"
 
 
 def make_cache(folder: Path) -> None:
     """Makes the cache folder, readable by its owner only and ignored by git.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: It cannot be made.
     """
     try:
         if not folder.is_dir():
@@ -73,38 +76,8 @@ def make_cache(folder: Path) -> None:
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as e:
         raise OutputError(
-            f"The cache folder {folder} cannot be made: {e.strerror or e}.", "Choose another with --cache."
+            f"The cache folder {{path}} cannot be made: {e.strerror or e}.",
+            "Choose another with the setting cache.",
+            code="cache_unwritable",
+            path=folder,
         ) from e
-
-
-def check_output(folder: Path, overwrite: bool) -> Path:
-    """Refuses a run folder that cannot be written, before any work is done. Touches nothing.
-
-    Raises:
-        OutputError: it exists and may not be overwritten, holds files that are no run's, or lies where
-            nothing may be written.
-    """
-    check_writable(folder)
-    if not folder.exists():
-        return folder
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is a file, not a folder.", "Choose another -o.")
-    if not any(folder.iterdir()):
-        return folder
-    if not overwrite:
-        raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
-    if not (folder / "summary.json").is_file():
-        raise OutputError(f"{folder} is not a run folder, so it is not overwritten.", "Choose another -o.")
-    return folder
-
-
-def _parts(resolved: str) -> list[str]:
-    """Folders and the file of a path; what selects rows of a manifest belongs to the file."""
-    path, mark, query = resolved.partition("?")
-    *folders, last = [part for part in path.split("/") if part] or [path]
-    return [*folders, last + mark + query]
-
-
-def _resolved(spec: str) -> str:
-    path, mark, query = spec.partition("?")
-    return str(Path(path).expanduser().resolve()) + mark + query

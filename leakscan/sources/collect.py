@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, reason
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import has_image_suffix, inspect, recognise
-from leakscan.types import DecodeOptions, ImageRef, Status, Tags
+from leakscan.types import ImageRef, Status, Tags
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
@@ -28,30 +27,10 @@ def posix_name(relative: str) -> str:
     """A relative path as tables show it and ids hash it: posix, NFC, valid Unicode.
 
     Args:
-        relative: as the operating system gives it; bytes that are no UTF-8 are shown escaped.
+        relative: The path as the operating system gives it; bytes that are no UTF-8 are shown escaped.
     """
     text = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def exclusion(globs: Sequence[str]) -> re.Pattern[str] | None:
-    """One expression for the globs of ``--exclude``, or ``None`` without any.
-
-    Args:
-        globs: of relative posix paths; ``*`` also crosses folders, ``**/x`` also means ``x``, and
-            ``x/**`` means the folder ``x``.
-    """
-    parts: list[str] = []
-    for glob in globs:
-        plain = unicodedata.normalize("NFC", glob).removeprefix("./").rstrip("/")
-        spellings = {plain, plain.removeprefix("**/"), plain.removesuffix("/**")} - {""}
-        parts.extend(fnmatch.translate(str(PurePosixPath(s))) for s in sorted(spellings))
-    return re.compile("|".join(parts)) if parts else None
-
-
-def reason(error: OSError) -> str:
-    """Why the operating system refused, in lower case for the middle of a sentence."""
-    return (error.strerror or type(error).__name__).lower()
 
 
 class Collector:
@@ -60,8 +39,8 @@ class Collector:
     DICOM files are kept as headers until :meth:`finish`, because an image may be a whole series.
 
     Args:
-        root: absolute; DICOM paths are made relative to it.
-        options: for reading headers.
+        root: The source's folder, absolute; DICOM paths are made relative to it.
+        options: The limits and choices for reading headers.
     """
 
     def __init__(self, root: Path, options: DecodeOptions) -> None:
@@ -76,9 +55,9 @@ class Collector:
         """The images of one file, or why it has none; nothing yet for DICOM.
 
         Args:
-            path: absolute; links are followed.
-            name: its :func:`posix_name` in the source.
-            tags: what the manifest or the naming rule declares; it wins over the file's header.
+            path: The absolute path; links are followed.
+            name: The file's :func:`posix_name` in the source.
+            tags: What the manifest or the naming rule declares; it wins over the file's header.
         """
         try:
             info = path.stat()
@@ -87,10 +66,10 @@ class Collector:
                 return
             first = self._reached.get((info.st_dev, info.st_ino)) if info.st_ino else None
             if first is not None:
-                again = (
-                    "It is listed more than once." if first == name else f"It is the same file as {first}."
-                )
-                yield self.problem(name, "ignored", again)
+                if first == name:
+                    yield self.problem(name, "ignored", "It is listed more than once.")
+                else:
+                    yield self.problem(name, "ignored", "It is the same file as {path}.", first)
                 return
             self._reached[info.st_dev, info.st_ino] = name
             format = recognise(path) if info.st_size else ""
@@ -105,9 +84,17 @@ class Collector:
         except OSError as error:
             yield self.problem(name, "unreadable", f"It cannot be read: {reason(error)}.")
 
-    def problem(self, name: str, status: Status, error: str) -> ImageRef:
-        """The row of something that is no usable image."""
-        return ImageRef(self._identity(name, 0), name, "", (), status=status, error=error)
+    def problem(self, name: str, status: Status, error: str, error_path: str = "") -> ImageRef:
+        """The row of something that is no usable image; ``{path}`` in ``error`` is another file's."""
+        return ImageRef(
+            image_id=self._identity(name, 0),
+            path=name,
+            format="",
+            files=(),
+            status=status,
+            error=error,
+            error_path=error_path,
+        )
 
     def finish(self) -> Iterator[ImageRef]:
         """The DICOM images, put together from all headers seen."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from leakscan.errors import SourceError
-from leakscan.sources.collect import Collector, exclusion, posix_name, reason
+from leakscan.errors import SourceError, reason
+from leakscan.settings import DecodeOptions
+from leakscan.sources.collect import Collector, posix_name
+from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix, pair_header, recognise
 from leakscan.sources.subject_rules import SubjectRule
-from leakscan.types import DecodeOptions, ImageRef, Progress, Status, Tags
+from leakscan.types import ImageRef, Progress, Status, Tags
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class _Entry:
     what: Literal["file", "problem"] = "file"
     status: Status = "ok"
     error: str = ""
+    error_path: str = ""
 
 
 class DirectorySource:
@@ -35,15 +38,14 @@ class DirectorySource:
     reached twice keeps the name it has without the link.
 
     Args:
-        root: a folder, or one image file.
-        name: of the dataset in every table.
-        options: for reading headers.
-        exclude: globs on the relative posix path, in which ``*`` also crosses folders; one that
-            names a folder leaves out all in it.
-        subjects: how paths name subjects, if the user said so.
+        root: A folder, or one image file.
+        name: The name of the dataset in every table.
+        options: The limits and choices for reading headers.
+        exclude: Patterns of relative paths to leave out; see :class:`~leakscan.sources.exclusion.Exclusion`.
+        subjects: The rule by which paths name subjects, if the user gave one.
 
     Raises:
-        SourceError: ``root`` is not there, a file that is no image, or a folder without a file to look at.
+        SourceError: ``root`` is not there, is a file that is no image, or is a folder without files.
     """
 
     def __init__(
@@ -57,27 +59,30 @@ class DirectorySource:
         self.name = name
         self._options = options
         self._subjects = subjects
-        self._excluded = exclusion(exclude)
+        self._left_out = Exclusion(exclude)
         self._file: Path | None = None
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would rename linked roots
         try:
             if self._root.is_file():
                 self._root, self._file = self._root.parent, _image_file(self._root)
             elif not self._root.is_dir():
-                raise SourceError(f"{root} does not exist.", "Check the spelling of the path.")
+                raise SourceError("{path} does not exist.", "Check the spelling of the path.", path=root)
             self._real_root = self._root.resolve()
         except OSError as error:
-            raise SourceError(f"{root} cannot be read: {reason(error)}.") from error
+            raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=root) from error
         if next(self._entries(), None) is None:
             raise SourceError(
-                f"{self._root} holds no files.", "Hidden files and those that --exclude names do not count."
+                "{path} holds no files.",
+                "Hidden files and those that the setting exclude names do not count.",
+                code="folder_empty",
+                path=self._root,
             )
 
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
         """Yields images, then DICOM images, as the walk ends; see :class:`~leakscan.types.ImageSource`.
 
         Raises:
-            SourceError: the files are gone.
+            SourceError: The files are gone.
         """
         collector = Collector(self._root, self._options)
         progress.start("scan", None)
@@ -87,14 +92,14 @@ class DirectorySource:
             progress.advance()
             name = self._name(entry.path)
             if entry.what == "problem":
-                yield collector.problem(name, entry.status, entry.error)
+                yield collector.problem(name, entry.status, entry.error, entry.error_path)
             else:
                 subject = self._subjects.subject(name) if self._subjects else ""
                 yield from collector.add(entry.path, name, Tags(subject=subject))
         yield from collector.finish()
         progress.finish()
         if not count:  # there was one when the folder was opened
-            raise SourceError(f"{self._root} holds no files any more.", "Is it still mounted?")
+            raise SourceError("{path} holds no files any more.", "Is it still mounted?", path=self._root)
 
     def _name(self, path: Path) -> str:
         return posix_name(os.path.relpath(path, self._root))
@@ -122,8 +127,10 @@ class DirectorySource:
                     links.append(path)
                 elif stat.S_ISDIR(info.st_mode):
                     visited[info.st_dev, info.st_ino] = path
-                    inside = sorted(os.listdir(path), reverse=True)  # noqa: PTH208 - names sort faster than paths
-                    pending.extend(path / n for n in inside if self._wanted(path / n))
+                    with os.scandir(path) as entries:
+                        inside = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries]
+                    inside.sort(reverse=True)
+                    pending.extend(path / n for n, is_folder in inside if self._wanted(path / n, is_folder))
                 elif stat.S_ISREG(info.st_mode):
                     if not _is_second_half(path):
                         yield _Entry(path)
@@ -131,7 +138,7 @@ class DirectorySource:
                     yield _problem(path, "ignored", "It is no regular file.")
             except OSError as error:
                 if path == self._root:
-                    raise SourceError(f"{path} cannot be read: {reason(error)}.") from error
+                    raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=path) from error
                 yield _problem(path, "unreadable", f"It cannot be read: {reason(error)}.")
 
     def _linked(
@@ -160,18 +167,18 @@ class DirectorySource:
             elif link.is_relative_to(known):
                 yield _problem(link, "unsupported", "It is a link to a folder that holds it: a loop.")
             else:
-                yield _problem(link, "ignored", f"It is the same folder as {self._name(known)}.")
+                yield _problem(link, "ignored", "It is the same folder as {path}.", self._name(known))
         elif not _is_second_half(link):
             yield _Entry(link)
 
-    def _wanted(self, path: Path) -> bool:
+    def _wanted(self, path: Path, is_folder: bool) -> bool:
         if path.name.startswith(".") or path.name == "__MACOSX":
             return False
-        return self._excluded is None or not self._excluded.match(self._name(path))
+        return not self._left_out.covers(self._name(path) + "/" * is_folder)
 
 
-def _problem(path: Path, status: Status, error: str) -> _Entry:
-    return _Entry(path, "problem", status, error)
+def _problem(path: Path, status: Status, error: str, error_path: str = "") -> _Entry:
+    return _Entry(path, "problem", status, error, error_path)
 
 
 def _is_second_half(path: Path) -> bool:
@@ -183,7 +190,8 @@ def _image_file(path: Path) -> Path:
     header = pair_header(path)
     if header is None and not recognise(path) and not has_image_suffix(path.name):
         raise SourceError(
-            f"{path} is neither a folder, a manifest nor an image.",
+            "{path} is neither a folder, a manifest nor an image.",
             "Name a folder of images, a manifest (.csv, .parquet) or an image file.",
+            path=path,
         )
     return header or path

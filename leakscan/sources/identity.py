@@ -14,7 +14,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from leakscan.errors import OutputError, StoreError
+from leakscan.errors import OutputError, StoreError, reason
 
 _KEY_BYTES = 32
 _HASH_BYTES = 16
@@ -37,7 +37,7 @@ class IdentityKey:
     a known identifier is among them. Picklable: a worker reads the file again.
 
     Attributes:
-        path: the file, 32 random bytes, readable by its owner only.
+        path: The file of the key: 32 random bytes, readable by its owner only.
     """
 
     path: Path
@@ -50,13 +50,16 @@ class IdentityKey:
             key = self._made()
         except OSError as error:
             raise StoreError(
-                f"The identity key {self.path} cannot be read: {_reason(error)}.",
-                "Name another one with --key.",
+                f"The identity key {{path}} cannot be read: {reason(error)}.",
+                "Name another one with the setting key.",
+                code="key_unreadable",
+                path=self.path,
             ) from error
         if len(key) != _KEY_BYTES:
             raise StoreError(
-                f"The identity key {self.path} is damaged: it has {len(key)} bytes instead of {_KEY_BYTES}.",
+                f"The identity key {{path}} is damaged: it has {len(key)} bytes instead of {_KEY_BYTES}.",
                 "Put the right file back; stores made with it cannot be joined by identifier without it.",
+                path=self.path,
             )
         return key
 
@@ -65,8 +68,8 @@ class IdentityKey:
         """Eight hex digits that tell keys apart and betray nothing of them.
 
         Raises:
-            StoreError: the key file cannot be used.
-            OutputError: it cannot be made.
+            StoreError: The key file cannot be used.
+            OutputError: The key file cannot be made.
         """
         return blake3(self._key).hexdigest()[:8]
 
@@ -78,8 +81,8 @@ class IdentityKey:
                 equals nothing.
 
         Raises:
-            StoreError: the key file cannot be used.
-            OutputError: it cannot be made.
+            StoreError: The key file cannot be used.
+            OutputError: The key file cannot be made.
         """
         plain = normalised(text)
         if not plain:
@@ -106,8 +109,10 @@ class IdentityKey:
             return self.path.read_bytes()
         except OSError as error:
             raise OutputError(
-                f"The identity key {self.path} cannot be made: {_reason(error)}.",
-                "Name another place with --key.",
+                f"The identity key {{path}} cannot be made: {reason(error)}.",
+                "Name another place with the setting key.",
+                code="key_unwritable",
+                path=self.path,
             ) from error
         finally:
             draft.unlink(missing_ok=True)
@@ -141,7 +146,7 @@ def drop_placeholders(subjects: list[str]) -> list[str]:
     is usual for the others. Two or three subjects with many images each stay.
 
     Args:
-        subjects: one entry an image, empty where unknown. Frames of one file should count once.
+        subjects: One entry for each image, empty where unknown. Frames of one file should count once.
 
     Returns:
         As long as ``subjects``, in the same order.
@@ -154,7 +159,3 @@ def drop_placeholders(subjects: list[str]) -> list[str]:
         if images * 2 > len(subjects) and (not others or images > 10 * statistics.median(others)):
             del counts[top]
     return [s if p in counts else "" for s, p in zip(subjects, plain, strict=True)]
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()

@@ -12,77 +12,89 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leakscan.errors import SourceError
-from leakscan.sources.collect import Collector, exclusion, posix_name, reason
+from leakscan.errors import SourceError, reason
+from leakscan.settings import DecodeOptions
+from leakscan.sources.collect import Collector, posix_name
+from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
+from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
-from leakscan.types import KINDS, DecodeOptions, ImageRef, Progress, Tags
+from leakscan.types import KINDS, ImageRef, Progress, Tags
 
-MANIFEST_SUFFIXES = (".csv", ".parquet")
 _MAX_LISTED = 12
 
 
 class ManifestSource:
     """The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
 
+    A manifest is ``.csv`` (UTF-8, comma separated, with a header line) or ``.parquet``. Its column
+    ``path`` is relative to its folder; ``split`` and ``kind`` are optional.
+
     Args:
-        path: ``.csv`` (UTF-8, comma separated, with a header line) or ``.parquet``; the column
-            ``path`` is relative to its folder, ``split`` and ``kind`` are optional.
-        name: of the dataset in every table.
-        options: for reading headers.
-        query: only rows whose columns have these values.
-        subjects_column: declares subjects; may be absent if it has its usual name.
-        subjects: how paths name subjects, where the column is absent or empty.
-        exclude: globs of paths to leave out, as in a :class:`~leakscan.sources.directory.DirectorySource`.
+        spec: The manifest, and which of its rows count.
+        name: The name of the dataset in every table.
+        options: The limits and choices for reading headers.
+        exclude: Patterns of paths to leave out, as in a :class:`~leakscan.sources.directory.DirectorySource`.
+        subjects: The rule by which paths name subjects, where the column is absent or empty.
+        subjects_column: The column that declares subjects; it may be absent if it has its usual name.
 
     Raises:
-        SourceError: the table cannot be read, lacks a column, or has no row that ``query`` asks for.
+        SourceError: The table cannot be read, lacks a column, or has no row that the filters ask for.
     """
 
     def __init__(
         self,
-        path: Path,
+        spec: SourceSpec,
         name: str,
         options: DecodeOptions,
-        query: Mapping[str, str],
-        subjects_column: str = "subject_id",
-        subjects: SubjectRule | None = None,
         exclude: Sequence[str] = (),
+        subjects: SubjectRule | None = None,
+        subjects_column: str = "subject_id",
     ) -> None:
         self.name = name
         self._options = options
         self._subjects_column = subjects_column
         self._subjects = subjects
+        path = spec.path
         self._root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would rename linked roots
         table = _table(path)
-        needed = ["path", *query] + ([subjects_column] if subjects_column != "subject_id" else [])
+        needed = ["path", *dict(spec.filters)] + (
+            [subjects_column] if subjects_column != "subject_id" else []
+        )
         for column in needed:
             if column not in table:
                 raise SourceError(
-                    f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}."
+                    f"The manifest {{path}} has no column {column!r}.",
+                    f"It has {_listed(list(table))}.",
+                    path=path,
                 )
         rows: Sequence[int] = range(len(table["path"]))
-        for column, value in query.items():
+        for column, value in spec.filters:
             values = table[column]
             rows_left = [i for i in rows if values[i].strip() == value.strip()]
             if rows and not rows_left:
                 raise SourceError(
-                    f"No row of the manifest {path} has {column} = {value!r}.",
+                    f"No row of the manifest {{path}} has {column} = {value!r}.",
                     f"Among these rows {column} is {_listed(sorted({values[i] for i in rows}))}.",
+                    path=path,
                 )
             rows = rows_left
-        left_out = exclusion(exclude)
-        rows = [i for i in rows if left_out is None or not left_out.match(posix_name(table["path"][i]))]
+        left_out = Exclusion(exclude)
+        rows = [i for i in rows if not left_out.covers(posix_name(table["path"][i]))]
         if not rows:
             raise SourceError(
-                f"The manifest {path} lists no images.", "Rows that --exclude names do not count."
+                "The manifest {path} lists no images.",
+                "Rows that the setting exclude names do not count.",
+                code="manifest_empty",
+                path=path,
             )
         self._rows = [self._row(table, i) for i in rows]
         for (_, tags), i in zip(self._rows, rows, strict=True):
             if tags.kind and tags.kind not in KINDS:
                 raise SourceError(
-                    f"Row {i + 1} of the manifest {path} has the kind {tags.kind!r}.",
+                    f"Row {i + 1} of the manifest {{path}} has the kind {tags.kind!r}.",
                     f"Kinds are {', '.join(KINDS)}; leave it empty if unknown.",
+                    path=path,
                 )
 
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
@@ -134,16 +146,16 @@ def _table(path: Path) -> dict[str, Sequence[str]]:
     """Columns of text; what is absent or null is empty.
 
     Raises:
-        SourceError: no such table.
+        SourceError: There is no such table, or it is damaged.
     """
     try:
         return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
     except OSError as error:
-        raise SourceError(f"The manifest {path} cannot be read: {reason(error)}.") from error
+        raise SourceError(f"The manifest {{path}} cannot be read: {reason(error)}.", path=path) from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"The manifest {path} is not UTF-8 text.", "Save it as UTF-8.") from error
+        raise SourceError("The manifest {path} is not UTF-8 text.", "Save it as UTF-8.", path=path) from error
     except (csv.Error, pa.ArrowException) as error:
-        raise SourceError(f"The manifest {path} is damaged: {error}.") from error
+        raise SourceError(f"The manifest {{path}} is damaged: {error}.", path=path) from error
 
 
 def _csv(path: Path) -> dict[str, Sequence[str]]:
@@ -157,9 +169,10 @@ def _csv(path: Path) -> dict[str, Sequence[str]]:
                 continue
             if len(line) != len(header):
                 raise SourceError(
-                    f"Line {lines.line_num} of the manifest {path} has {len(line)} values, "
+                    f"Line {lines.line_num} of the manifest {{path}} has {len(line)} values, "
                     f"its first line {len(header)}.",
                     "Values that contain commas need double quotes around them.",
+                    path=path,
                 )
             for column, value in zip(columns, line, strict=True):
                 column.append(value)
@@ -174,10 +187,10 @@ def _parquet(path: Path) -> dict[str, Sequence[str]]:
 
 def _check_columns(names: Sequence[str], path: Path) -> None:
     if not any(names):
-        raise SourceError(f"The manifest {path} is empty.")
+        raise SourceError("The manifest {path} is empty.", path=path)
     twice = {n for n in names if names.count(n) > 1}
     if twice:
-        raise SourceError(f"The manifest {path} has two columns called {sorted(twice)[0]!r}.")
+        raise SourceError(f"The manifest {{path}} has two columns called {min(twice)!r}.", path=path)
 
 
 def _text(value: Any) -> str:
@@ -197,19 +210,22 @@ def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[
     """One column of a manifest as text, empty where it is null.
 
     Args:
-        path: of the manifest.
-        column: its name.
-        exclude: globs of paths whose rows do not count.
+        path: The manifest.
+        column: The name of the column.
+        exclude: Patterns of paths whose rows do not count.
 
     Raises:
-        SourceError: the table cannot be read or has no such column.
+        SourceError: The table cannot be read or has no such column.
     """
     table = _table(path)
     if column not in table:
-        raise SourceError(f"The manifest {path} has no column {column!r}.", f"It has {_listed(list(table))}.")
-    left_out = exclusion(exclude) if "path" in table else None
+        raise SourceError(
+            f"The manifest {{path}} has no column {column!r}.", f"It has {_listed(list(table))}.", path=path
+        )
+    left_out = Exclusion(exclude if "path" in table else ())
+    paths = table.get("path", table[column])
     return [
         value.strip()
-        for i, value in enumerate(table[column])
-        if left_out is None or not left_out.match(posix_name(table["path"][i]))
+        for path, value in zip(paths, table[column], strict=True)
+        if not left_out.covers(posix_name(path))
     ]

@@ -15,12 +15,12 @@ def check_disjoint(subjects: Mapping[str, Collection[str]], splits: Iterable[str
     """Refuses splits that share subjects with ``train``.
 
     Args:
-        subjects: split -> its declared subjects, without the empty name.
-        splits: to hold against ``train``.
-        where: the table or tables, for the message.
+        subjects: The declared subjects of each split, without the empty name.
+        splits: The splits to hold against ``train``.
+        where: The table or tables, for the message.
 
     Raises:
-        SourceError: a subject is in both.
+        SourceError: A subject is in both.
     """
     for split in splits:
         shared = sorted(set(subjects.get(TRAIN, ())) & set(subjects.get(split, ())))

@@ -24,8 +24,8 @@ class SubjectRule:
     """How a relative path names its subject. Picklable.
 
     Attributes:
-        name: as the user gave it.
-        pattern: searched in the path; its group ``subject``, else its first group, is the subject.
+        name: The rule as the user gave it.
+        pattern: What is sought in the path; its group ``subject``, else its first group, is the subject.
     """
 
     name: str
@@ -44,7 +44,8 @@ def parse_subject_rule(text: str) -> SubjectRule:
     """Reads ``bids``, ``chestxray14``, ``chexpert`` or ``regex:PATTERN``.
 
     Raises:
-        UsageError: an unknown preset, or a pattern that is no regular expression or has no group.
+        UsageError: The text is an unknown preset, or a pattern that is no regular expression or has no
+            group.
     """
     if text in PRESETS:
         return SubjectRule(text, re.compile(PRESETS[text]))

@@ -41,7 +41,7 @@ from leakscan.synthetic.writers import (
     write_png,
     write_tiff,
 )
-from leakscan.types import Relation
+from leakscan.types import Progress, Relation, Silent
 
 Rng = np.random.Generator
 Volume = npt.NDArray[np.uint16]
@@ -56,11 +56,11 @@ class PlantedPair:
     """One leak of the demo; a row of ``planted.csv``.
 
     Attributes:
-        path_a: relative to ``hospital_a``; of a DICOM series its folder.
-        path_b: relative to ``hospital_b``.
-        relation: what a correct run reports at least.
-        how: what was done, in a few words.
-        needs_same_ids: only ``--same-ids`` can find it, because nothing in the pictures shows it.
+        path_a: The path relative to ``hospital_a``, for a DICOM series its folder's.
+        path_b: The path relative to ``hospital_b``.
+        relation: What a correct run reports at least.
+        how: What was done, in a few words: short enough for one line of a terminal, 52 characters.
+        needs_same_ids: Whether only equal identifiers can show it, because nothing in the pictures does.
     """
 
     path_a: str
@@ -132,7 +132,7 @@ _CHANGES: tuple[tuple[str, str, str, Callable[[Film, Rng], Film]], ...] = (
     (
         "DICOM",
         "JPEG",
-        "turned by 3 degrees, contrast equalised",
+        "turned 3 degrees, contrast equalised",
         lambda film, rng: clahe(turn_3(film, rng), rng),
     ),
     ("TIFF", "JPEG", "half the size", half_size),
@@ -142,15 +142,16 @@ _ONLY_A = ("PNG", "JPEG", "DICOM", "TIFF", "16-bit PNG", "DICOM JPEG 2000", "JPE
 _ONLY_B = ("JPEG", "PNG", "DICOM MONOCHROME1", "16-bit PNG", "JPEG", "TIFF", "DICOM", "PNG")
 
 
-def draw_demo(out: Path, seed: int = 0) -> list[PlantedPair]:
+def draw_demo(out: Path, seed: int = 0, progress: Progress | None = None) -> list[PlantedPair]:
     """Draws ``out/hospital_a``, ``out/hospital_b`` and the truth beside them, ``out/planted.csv``.
 
     Each holds 22 films and 4 head volumes in the formats that hospitals and public datasets use;
     ``hospital_b`` also has a truncated JPEG and a text file. An earlier demo in ``out`` is replaced.
 
     Args:
-        out: folder, made if missing.
-        seed: equal seeds give equal files.
+        out: The folder to draw into; it is made if missing.
+        seed: The seed of the draws. Equal seeds give equal files.
+        progress: Receives what is being drawn: the films, then the heads.
 
     Returns:
         The planted leaks, strongest relation first.
@@ -158,12 +159,14 @@ def draw_demo(out: Path, seed: int = 0) -> list[PlantedPair]:
     Raises:
         OutputError: ``out`` has folders of these names that no demo made, or cannot be written.
     """
+    progress = progress or Silent()
     a, b = _fresh(out)
-    planted = [
-        *_films(a, b, np.random.default_rng([seed, 2])),
-        *_volumes(a, b, np.random.default_rng([seed, 3])),
-    ]
+    progress.start("Drawing films", None)
+    planted = _films(a, b, np.random.default_rng([seed, 2]))
     _write_what_is_no_film(b, np.random.default_rng([seed, 4]))
+    progress.start("Drawing heads", None)
+    planted += _volumes(a, b, np.random.default_rng([seed, 3]))
+    progress.finish()
     for path in (*a.rglob("*"), *b.rglob("*")):
         os.utime(path, (_ONE_TIME, _ONE_TIME))
     strength: list[Relation] = ["same_file", "same_pixels", "same_image", "same_subject"]

@@ -351,7 +351,7 @@ def test_the_functions_of_the_package_stay_functions() -> None:
     """Importing a module binds it to its package by name; the README's calls must survive that."""
     import leakscan as api
 
-    assert api.RunOptions().same_ids is False
+    assert api.Settings().deciding.same_ids is False
     for name in ("compare", "audit"):
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(f"leakscan.{name}")
@@ -364,13 +364,13 @@ def test_the_python_api_returns_the_tables_it_writes(
     import leakscan as api
 
     a, b = two_folders
-    options = api.RunOptions(cache=tmp_path / "cache", kind="other_2d", workers=0)
-    result = api.compare(a, b, output=tmp_path / "run", options=options)
+    settings = api.Settings.of(cache=tmp_path / "cache", kind="other_2d", workers=0)
+    result = api.compare(a, b, output=tmp_path / "run", settings=settings)
     assert result.exit_code == 1
     for name in ("images", "fingerprints", "pairs", "subjects"):
         assert getattr(result, name).num_rows == len(rows_of(tmp_path / "run", name))
     with pytest.raises(api.LeakscanError, match="gone"):
-        api.compare(a, tmp_path / "gone", options=options)
+        api.compare(a, tmp_path / "gone", settings=settings)
 
 
 def test_the_python_api_runs_twice_in_one_process_with_workers(tmp_path: Path, leakscan: Leakscan) -> None:
@@ -381,8 +381,8 @@ def test_the_python_api_runs_twice_in_one_process_with_workers(tmp_path: Path, l
     fill(tmp_path / "B", range(30, 60))
     for i in range(2):
         cache = tmp_path / f"cache{i}"
-        options = api.RunOptions(cache=cache, kind="other_2d", workers=2, verify_seconds=0.5)
-        result = api.compare(tmp_path / "A", tmp_path / "B", options=options)
+        settings = api.Settings.of(cache=cache, kind="other_2d", workers=2, check_seconds=0.5)
+        result = api.compare(tmp_path / "A", tmp_path / "B", settings=settings)
         assert result.images.num_rows == 60
 
 

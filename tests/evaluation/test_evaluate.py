@@ -19,9 +19,9 @@ from PIL import Image
 from leakscan import tables
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.evaluation import embeddings
-from leakscan.evaluation.detail_ranking import detail_figures
+from leakscan.evaluation.detail_ranking import detail_ranking_figures
 from leakscan.evaluation.evaluation_report import EVALUATION
-from leakscan.evaluation.labelled_images import Film, look_at, reduced
+from leakscan.evaluation.labelled_images import LabelledImage, prepare_image, reduced
 from leakscan.sources.open import open_source
 from leakscan.synthetic.films import draw_film
 from leakscan.types import DecodeOptions, Silent
@@ -85,7 +85,7 @@ def rows_of(folder: Path) -> dict[tuple[str, str, str, str], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def whole_run(drawn_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """One run over everything with one encoder and all baselines, looked at by several tests."""
+    """One run over everything with one encoder and all baselines, shared by several tests."""
     from leakscan.evaluation.evaluate import EvaluateOptions
     from leakscan.evaluation.evaluate import evaluate as run
 
@@ -137,26 +137,26 @@ def test_every_encoder_of_the_kind_is_measured_unless_some_are_named() -> None:
     assert [system.name.partition("@")[0] for system in systems] == ["cxr-lite0", "cxr-resnet50"]
 
 
-def test_an_encoder_with_a_second_look_has_a_row_for_it(whole_run: tuple[Path, dict[str, Any]]) -> None:
+def test_an_encoder_with_details_has_a_row_for_them(whole_run: tuple[Path, dict[str, Any]]) -> None:
     folder, document = whole_run
     rows = rows_of(folder)
-    looked = {s for s, protocol, metric, _ in rows if metric == "looked.p_at_1" and protocol == "all"}
-    assert [name.partition("@")[0] for name in looked] == ["cxr-lite0"]
-    row = rows[looked.pop(), "all", "looked.p_at_1", "subjects"]
+    by_detail = {s for s, protocol, metric, _ in rows if metric == "looked.p_at_1" and protocol == "all"}
+    assert [name.partition("@")[0] for name in by_detail] == ["cxr-lite0"]
+    row = rows[by_detail.pop(), "all", "looked.p_at_1", "subjects"]
     assert row["low"] <= row["value"] <= row["high"] and row["n_subjects"] == SUBJECTS
-    assert "second look at the ten nearest" in document["answer"][0]
+    assert "detail match ranks the ten nearest again" in document["answer"][0]
 
 
-def test_looks_rank_the_nearest_again() -> None:
-    """Every film's nearest is a stranger: a look that knows better finds its subject, a blind one not."""
+def test_detail_matches_rank_the_nearest_again() -> None:
+    """Every film's nearest is a stranger: a match that knows better finds its subject, a blind one not."""
     around = np.arange(12) * np.pi / 6
     vectors = np.stack([np.cos(around), np.sin(around)], axis=1).astype(np.float32)
     subjects = np.array([0, 1, 2] * 4, np.int64)  # the nearest of one subject is three steps away
     joint = JointEvidence(0.0, 1.0, 1.0, 0.0, 1.0, 100.0, 100)
     draws = np.ones((2, 3), np.float32)
 
-    def found(look: Callable[[Any], Any]) -> list[float]:
-        figures = detail_figures(vectors, subjects, look, joint, draws)
+    def found(match: Callable[[Any], Any]) -> list[float]:
+        figures = detail_ranking_figures(vectors, subjects, match, joint, draws)
         assert [f.weighting for f in figures] == ["subjects", "pairs"]
         return [f.estimate.value for f in figures]
 
@@ -264,8 +264,8 @@ def test_what_is_measured_is_what_a_store_would_hold(
     }
     system = embeddings.systems_for("chest_radiograph", (), baselines=False)[0]
     refs = list(open_source(str(drawn_archive / "films.csv"), DecodeOptions()).scan(Silent()))
-    looks = [look_at(Film(ref, {}), (system.side,), DecodeOptions()) for ref in refs]
-    vectors, _ = system.vectors(looks, reduced=False)
+    images = [prepare_image(LabelledImage(ref, {}), (system.side,), DecodeOptions()) for ref in refs]
+    vectors, _ = system.vectors(images, reduced=False)
     for ref, vector in zip(refs, vectors, strict=True):
         assert np.abs(vector - stored[ref.path]).max() <= 2e-3  # batches of other sizes round otherwise
 
@@ -369,9 +369,9 @@ def test_an_untrained_network_tells_films_apart_at_all_and_is_the_same_every_tim
     drawn_archive: Path,
 ) -> None:
     refs = list(open_source(str(drawn_archive / "films.csv"), DecodeOptions()).scan(Silent()))[:8]
-    looks = [look_at(Film(ref, {}), (64,), DecodeOptions()) for ref in refs]
+    images = [prepare_image(LabelledImage(ref, {}), (64,), DecodeOptions()) for ref in refs]
     first, again = (
-        embeddings.UntrainedSystem("untrained", "efficientnet_lite0", 32, 64).vectors(looks, False)[0]
+        embeddings.UntrainedSystem("untrained", "efficientnet_lite0", 32, 64).vectors(images, False)[0]
         for _ in range(2)
     )
     assert np.allclose(first, again, atol=1e-5)

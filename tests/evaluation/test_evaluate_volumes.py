@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import nibabel
@@ -59,6 +60,18 @@ def test_volumes_are_measured_by_contrast_beside_their_baselines(
     # Nobody has two scans of one contrast, so there is nothing to say of them.
     assert counts == {("all", 4, 24), ("contrast=different", 4, 12)}
     assert "contrast=same: no genuine pair" in ran.json["not_measured"]
+
+
+def test_a_baseline_without_its_package_names_the_extra(
+    leakscan: Leakscan, scans: Path, model: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    own = ("--encoder", "brain-lumps")
+    ran = leakscan("evaluate", scans, "--kind", "brain_mri", "-o", "out", *own, "--workers", 0)
+    assert ran.code == 2
+    assert "needs SimpleITK, which is not installed" in ran.error
+    assert "leakscan[train]" in ran.error and "--no-baselines" in ran.error
+    assert not Path("out").exists()
 
 
 def test_without_an_encoder_of_volumes_a_sentence_says_so(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ def test_a_run_is_measured_and_says_what_it_found(tmp_path: Path) -> None:
     run = run_compare([tmp_path / "A", tmp_path / "B"], tmp_path / "run", tmp_path / "cache", workers=0)
     assert run.summary["decisions"]["same_file"]["leak"] >= 1
     assert run.seconds > 0.1
-    assert run.peak_mb > 50 or not sys.platform.startswith("linux")
+    assert run.peak_mb > 50
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from leakscan.types import ImageRef, Tags
 
 
 def _ref(ndim=2, **tags):
-    return ImageRef("id", "path", "dicom", ("file",), ndim=ndim, tags=Tags(**tags))
+    return ImageRef(image_id="id", path="path", format="dicom", files=("file",), ndim=ndim, tags=Tags(**tags))
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_store_finds_what_its_directory_finds_and_never_says_more_than_it_saw(
     leakscan("fingerprint", "A", "-o", "plain.fps", *NO_ENCODER)
     leakscan("fingerprint", "A", "-o", "seen.fps", "--with-previews", *NO_ENCODER)
     shutil.rmtree(tmp_path / "A")  # the other hospital has no pictures...
-    (tmp_path / ".leakscan" / "verdicts.parquet").unlink()  # ...and never saw them
+    (tmp_path / ".leakscan" / "pairs.sqlite3").unlink()  # ...and never saw them
     leakscan("compare", "plain.fps", "B", "-o", "from-store", *NO_ENCODER)
     assert sorted(pairs(tmp_path / "from-store")) == [
         ("0.png", "same.png", "same_file", "leak"),

@@ -10,9 +10,8 @@ import pytest
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.fit import fit_calibration
-from leakscan.evaluation.fusion import fusion
 from leakscan.research.film_splits import Split
-from leakscan.research.merge_cases import deal, decide, new_names
+from leakscan.research.merge_cases import MergeOptions, deal, decide_merge, new_names
 from leakscan.research.merge_figures import (
     false_discovery,
     falsely_accused,
@@ -20,6 +19,7 @@ from leakscan.research.merge_figures import (
     summed_up,
     with_interval,
 )
+from leakscan.research.merge_fusion import fusion_by_rule
 from support.makers import unit_vectors
 
 CODES = np.repeat(np.arange(100), [3] * 60 + [1] * 40)
@@ -109,7 +109,7 @@ def test_a_merge_without_a_leak_has_none(declared: bool) -> None:
     split = people(440, 2)
     _, codes = np.unique(split.subjects, return_inverse=True)
     for seed in range(3):
-        found = decide(split, deal(codes, 0.0, seed), calibration(), 0.3, declared)
+        found = decide_merge(split, deal(codes, 0.0, seed), calibration(), 0.3, MergeOptions(declared))
         assert len(found.leaks) == 0
         assert found.test.caution == ""
         assert found.false_review < 3 * found.test.review_false[0]
@@ -118,7 +118,7 @@ def test_a_merge_without_a_leak_has_none(declared: bool) -> None:
 def test_leaked_subjects_that_lie_close_are_found() -> None:
     split = people(440, 2)
     _, codes = np.unique(split.subjects, return_inverse=True)
-    found = decide(split, deal(codes, 0.3, 0), calibration(), 0.3)
+    found = decide_merge(split, deal(codes, 0.3, 0), calibration(), 0.3)
     assert recall(found.leaks, found.leaked, np.ones(440)) > 0.95
     row = summed_up([found], 440)
     assert row["recall"]["leak"][0] > 0.95
@@ -130,22 +130,25 @@ def test_declared_films_decide_together() -> None:
     split = people(440, 4)
     _, codes = np.unique(split.subjects, return_inverse=True)
     merge = deal(codes, 0.3, 0)
-    assert decide(split, merge, calibration(), 0.3, declared=True).test.subjects == (286, 286)
-    assert decide(split, merge, calibration(), 0.3).test.subjects == (len(merge.a), len(merge.b))
+    assert decide_merge(split, merge, calibration(), 0.3, MergeOptions(declared=True)).test.subjects == (
+        286,
+        286,
+    )
+    assert decide_merge(split, merge, calibration(), 0.3).test.subjects == (len(merge.a), len(merge.b))
 
 
 def test_an_interval_holds_its_mean_and_is_a_point_where_nothing_varies() -> None:
     split = people(440, 2)
     _, codes = np.unique(split.subjects, return_inverse=True)
-    found = [decide(split, deal(codes, 0.1, seed), calibration(), 0.3) for seed in range(2)]
+    found = [decide_merge(split, deal(codes, 0.1, seed), calibration(), 0.3) for seed in range(2)]
     mean, low, high = with_interval(found, lambda o, t: t[:, 0], 440)
     assert low <= mean == 1.0 <= high
     assert low < high
     assert with_interval(found, lambda o, t: np.ones(len(t)), 440) == [1.0, 1.0, 1.0]
 
 
-def test_a_look_that_tells_people_apart_finds_more_of_them() -> None:
-    """Films so far apart that the score misses most, and a look that is always right."""
+def test_details_that_tell_people_apart_find_more_of_them() -> None:
+    """Films so far apart that the score misses most, and a detail match that is always right."""
     split = people(440, 2, apart=1.5)
     names, codes = np.unique(split.subjects, return_inverse=True)
     known = people(800, 2, apart=1.5, seed=71)
@@ -154,7 +157,7 @@ def test_a_look_that_tells_people_apart_finds_more_of_them() -> None:
         same = subjects[films[:, 0]] == subjects[films[:, 1]]
         return np.where(same, 4.0, (films.sum(axis=1) % 97) / 97)
 
-    def looks(films: list[tuple[int, int]]) -> list[float | None]:
+    def matches(films: list[tuple[int, int]]) -> list[float | None]:
         found = seen(np.array(films, np.int64).reshape(-1, 2), split.subjects)
         return [float(f) for f in found]
 
@@ -168,8 +171,8 @@ def test_a_look_that_tells_people_apart_finds_more_of_them() -> None:
         look=lambda films: seen(films, known.subjects),
     )
     merge = deal(codes, 0.3, 0)
-    alone = decide(split, merge, fitted, 0.2)
-    both = decide(split, merge, fitted, 0.2, looks=looks)
+    alone = decide_merge(split, merge, fitted, 0.2)
+    both = decide_merge(split, merge, fitted, 0.2, MergeOptions(matches=matches))
     ones = np.ones(len(names))
     assert recall(both.leaks, both.leaked, ones) > recall(alone.leaks, alone.leaked, ones) + 0.1
     assert false_discovery(both.leaks, ones) <= 0.05
@@ -178,7 +181,7 @@ def test_a_look_that_tells_people_apart_finds_more_of_them() -> None:
 
 def test_more_declared_films_find_more() -> None:
     """At 63 degrees from the centre one film tells little, and the mean of five tells much."""
-    found = fusion(people(300, 6, apart=2.0), calibration())
+    found = fusion_by_rule(people(300, 6, apart=2.0), calibration())
     assert found["5"]["subjects"] == 300
     assert found["5"]["template"]["0.001"] > found["5"]["one"]["0.001"] + 0.1
     assert set(found["1"]) == {"subjects", "one"}

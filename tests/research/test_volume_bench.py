@@ -8,11 +8,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from leakscan import RunOptions, compare
+from leakscan import Settings, compare
 from leakscan.errors import UsageError
 from leakscan.evaluation.measured_run import MeasuredRun
 from leakscan.research import volume_bench as bench
-from leakscan.research.volume_bench import KINDS, volume_bench
+from leakscan.research.volume_bench import KINDS, plant_volumes
 from leakscan.synthetic.heads import draw_brain
 
 
@@ -32,12 +32,12 @@ def test_one_copy_of_every_kind_is_found_and_no_stranger(
     """Without an encoder: hashes alone must propose them, however turned."""
 
     def run(sources: list[Path], run_dir: Path, cache: Path) -> MeasuredRun:
-        options = RunOptions(kind="other_3d", cache=cache, workers=0)
-        return MeasuredRun(1.0, 1.0, compare(*sources, output=run_dir, options=options).summary)
+        settings = Settings.of(kind="other_3d", cache=cache, workers=0)
+        return MeasuredRun(1.0, 1.0, compare(*sources, output=run_dir, settings=settings).summary)
 
     monkeypatch.setattr(bench, "run_compare", run)
     work = tmp_path / "bench"
-    found = volume_bench([str(heads)], work, len(KINDS) + 1, 1, seed=0)
+    found = plant_volumes([str(heads)], work, len(KINDS) + 1, 1, seed=0)
     assert found["volumes"] == [len(KINDS) + 1, len(KINDS) + 1]
     assert found["found"] == dict.fromkeys(KINDS, "1 of 1")
     assert found["false_copies"] == []
@@ -46,4 +46,4 @@ def test_one_copy_of_every_kind_is_found_and_no_stranger(
 
 def test_too_few_volumes_are_named(heads: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="10 are there"):
-        volume_bench([str(heads)], tmp_path / "bench", 50, 1, seed=0)
+        plant_volumes([str(heads)], tmp_path / "bench", 50, 1, seed=0)

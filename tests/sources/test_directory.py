@@ -126,22 +126,42 @@ def test_hidden_and_excluded_things_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("glob", "left"),
+    ("pattern", "left"),
     [
-        ("*.png", ["b/c.jpg"]),
+        ("*.png", ["b/c.jpg", "b/d/c.jpg"]),
         ("b/*", ["a.png"]),
         ("b/", ["a.png"]),
+        ("b", ["a.png"]),
         ("b/**", ["a.png"]),
-        ("./a.png", ["b/c.jpg"]),
-        ("c.jpg", ["a.png", "b/c.jpg"]),
+        ("./a.png", ["b/c.jpg", "b/d/c.jpg"]),
         ("**/c.jpg", ["a.png"]),
-        ("A.png", ["a.png", "b/c.jpg"]),
+        ("A.png", ["a.png", "b/c.jpg", "b/d/c.jpg"]),
+        # Where .gitignore files differ from the globs of a shell
+        ("c.jpg", ["a.png"]),
+        ("/c.jpg", ["a.png", "b/c.jpg", "b/d/c.jpg"]),
+        ("b/*.jpg", ["a.png", "b/d/c.jpg"]),
+        ("b/**/c.jpg", ["a.png"]),
+        ("d/", ["a.png", "b/c.jpg"]),
+        ("a.png/", ["a.png", "b/c.jpg", "b/d/c.jpg"]),
+        ("", ["a.png", "b/c.jpg", "b/d/c.jpg"]),
     ],
 )
-def test_exclude_globs_match_relative_paths(tmp_path: Path, glob: str, left: list[str]) -> None:
+def test_exclude_patterns_match_relative_paths_as_gitignore_does(
+    tmp_path: Path, pattern: str, left: list[str]
+) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "b" / "c.jpg")
-    assert [r.path for r in scan(tmp_path, exclude=[glob])] == left
+    picture(tmp_path / "b" / "d" / "c.jpg")
+    assert [r.path for r in scan(tmp_path, exclude=[pattern])] == left
+
+
+def test_a_folder_that_is_left_out_is_not_even_opened(tmp_path: Path) -> None:
+    with without_privileges() as root:
+        picture(root / "a.png")
+        (root / "locked").mkdir(mode=0)
+        for pattern in ("locked", "locked/", "locked/**", "lock*"):
+            assert [r.path for r in scan(root, exclude=[pattern])] == ["a.png"], pattern
+        (root / "locked").chmod(0o700)
 
 
 def test_what_is_no_image_is_ignored_and_what_should_be_one_is_unreadable(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import ManifestSource
 from leakscan.sources.open import open_source
+from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import DecodeOptions, ImageRef, Silent
 from support import dicom_maker
@@ -166,13 +167,13 @@ def test_quotes_inside_names_are_doubled_as_csv_has_it(folder: Path) -> None:
 
 
 def test_another_column_or_a_rule_can_name_the_subject(folder: Path) -> None:
-    source = ManifestSource(folder / "films.csv", "m", OPTIONS, {}, subjects_column="site")
+    source = ManifestSource(SourceSpec.parse(folder / "films.csv"), "m", OPTIONS, subjects_column="site")
     assert [r.tags.subject for r in source.scan(Silent())] == ["a", "a", "b", "b"]
     rule = parse_subject_rule("regex:images/([0-9])")
     refs = scan(folder / "films.csv", subjects=rule)
     assert [r.tags.subject for r in refs] == ["007", "8", "2", "9"], "the column goes before the rule"
     with pytest.raises(SourceError, match="no column 'patient'"):
-        ManifestSource(folder / "films.csv", "m", OPTIONS, {}, subjects_column="patient")
+        ManifestSource(SourceSpec.parse(folder / "films.csv"), "m", OPTIONS, subjects_column="patient")
 
 
 def test_excluded_rows_are_left_out(folder: Path) -> None:

@@ -133,6 +133,13 @@ def test_the_truth_beside_the_hospitals_says_the_same(demo: tuple[Path, list[Pla
     assert [{k: str(v) for k, v in vars(pair).items()} for pair in planted] == rows
 
 
+def test_what_was_done_leaves_room_for_two_relations_on_a_line_of_80(
+    demo: tuple[Path, list[PlantedPair]],
+) -> None:
+    """The demo's table has one line a leak: what was done, what was planted, what was found."""
+    assert max(len(pair.how) for pair in demo[1]) <= 80 - 2 * len("  same_subject")
+
+
 def contents(out: Path) -> dict[str, bytes]:
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 

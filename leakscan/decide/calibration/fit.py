@@ -93,7 +93,7 @@ def fit_calibration(
         UsageError: There are fewer than ``LEAST_SUBJECTS`` subjects.
 
     Example:
-        ``fitted = fit_calibration("mine@1", "our films", Cohort(cohort, 200), LabelledPrints(prints, names))``
+        ``fitted = fit_calibration("mine@1", "our films", Cohort(prints, 200), LabelledPrints(more, names))``
     """
     found = len(np.unique(people.subjects))
     if found < LEAST_SUBJECTS:

@@ -1,4 +1,4 @@
-"""Who is found when the nearest films of a film are looked at again."""
+"""Who is found when the details of a film are matched with those of its nearest films."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.calibration.likelihood import JointEvidence
 
 NEAREST = 10
+"""Films that each query is matched with."""
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -22,10 +23,10 @@ class Nearest:
     """Queries with another film of their subject in the set.
 
     Attributes:
-        owner: ``(q,)`` int64, their subjects.
-        score: ``(q, k)`` of the films with the highest scores, descending.
-        found: ``(q, k)`` what a look at each found.
-        same: ``(q, k)`` bool, which are of the same subject.
+        owner: ``(q,)`` int64, the subjects of the queries.
+        score: ``(q, k)`` the highest scores of each query, descending.
+        found: ``(q, k)`` what the detail match with each of these films found.
+        same: ``(q, k)`` bool, whether the film is of the same subject.
     """
 
     owner: npt.NDArray[np.int64]
@@ -35,16 +36,16 @@ class Nearest:
 
     @property
     def first(self) -> Bools:
-        """``(q,)`` whether the film of the highest score is right."""
+        """``(q,)`` bool, whether the film of the highest score is right."""
         return np.asarray(self.same[:, 0])
 
     @property
     def within(self) -> Bools:
-        """``(q,)`` whether any of them is."""
+        """``(q,)`` bool, whether any of the films is right."""
         return np.asarray(self.same.any(axis=1))
 
-    def looked(self, joint: JointEvidence) -> Bools:
-        """``(q,)`` whether the film of the highest joint ratio is right."""
+    def first_by_both(self, joint: JointEvidence) -> Bools:
+        """``(q,)`` bool, whether the film of the highest joint ratio is right."""
         ratio = joint.llr(self.score.ravel(), self.found.ravel()).reshape(self.score.shape)
         return np.asarray(self.same[np.arange(len(ratio)), ratio.argmax(axis=1)])
 
@@ -52,20 +53,20 @@ class Nearest:
 def match_nearest(
     prints: npt.NDArray[np.float32],
     subjects: npt.NDArray[np.str_] | npt.NDArray[np.int64],
-    look: MatchPairs,
+    match: MatchPairs,
     scores_of: Callable[[Floats], Floats] = lambda cosine: cosine,
     most: int | None = None,
     seed: int = 0,
 ) -> Nearest:
-    """Looks at the ``NEAREST`` films of every film whose subject has another.
+    """Matches the details of every film whose subject has another with its ``NEAREST`` films.
 
     Args:
         prints: ``(n, d)`` unit vectors.
-        subjects: ``(n,)``.
-        look: looks at pairs.
-        scores_of: turns cosines into the scores that the joint ratio takes; rising.
-        most: films that ask, drawn where more could; all if not given.
-        seed: of the draw.
+        subjects: ``(n,)`` names or codes.
+        match: Matches the details of pairs of films.
+        scores_of: Turns cosines into the scores that the joint ratio takes; it must rise.
+        most: The number of films that ask, drawn where more could; all ask if it is not given.
+        seed: The seed of the draw.
     """
     _, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     queries = np.flatnonzero(counts[codes] > 1)
@@ -77,8 +78,8 @@ def match_nearest(
     pairs = np.stack([np.repeat(queries, near.shape[1]), near.ravel()], axis=1).astype(np.int64)
     score = scores_of(np.take_along_axis(cosine, near, axis=1).ravel()).reshape(near.shape)
     return Nearest(
-        codes[queries].astype(np.int64),
-        score,
-        np.asarray(look(pairs), np.float64).reshape(near.shape),
-        codes[near] == codes[queries][:, None],
+        owner=codes[queries].astype(np.int64),
+        score=score,
+        found=np.asarray(match(pairs), np.float64).reshape(near.shape),
+        same=codes[near] == codes[queries][:, None],
     )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from blake3 import blake3
 from PIL import Image
 
-from leakscan.errors import ModelError
+from leakscan.errors import ModelError, reason
 from leakscan.fingerprint.preprocess.volume import SHAPE
 from leakscan.types import KINDS, Kind
 
@@ -31,12 +31,12 @@ class ImpostorScores:
     """False match rate as a function of the score, from subjects known to differ.
 
     Attributes:
-        source: which images, in words.
-        n_images: compared.
-        n_subjects: they show.
-        n_pairs: impostor pairs counted.
-        fmr: descending rates, the last being 1 / ``n_pairs``.
-        score: cosine similarity that this share of impostor pairs exceeds, ascending.
+        source: The images in words.
+        n_images: The number of images compared.
+        n_subjects: The number of subjects that they show.
+        n_pairs: The number of impostor pairs counted.
+        fmr: False match rates, descending; the last is 1 / ``n_pairs``.
+        score: The cosine similarity that each share of impostor pairs exceeds, ascending.
     """
 
     source: str
@@ -52,18 +52,18 @@ class Card:
     """One encoder.
 
     Attributes:
-        name: folder name under ``models/``.
-        kind: the images it was made for.
-        architecture: a key of ``networks.ARCHITECTURES``, or ``brain_net``.
-        dim: length of the fingerprint.
+        name: The name of its folder under ``models/``.
+        kind: The kind of images that it was made for.
+        architecture: A key of ``networks.ARCHITECTURES``, or ``brain_net``.
+        dim: The length of the fingerprint.
         preprocessing: ``radiograph-1``...; must be the version this program computes.
-        side: of the canonical array in pixels; of a volume from left to right.
-        weights: file name beside the card.
-        digest: first 12 hex digits of blake3 over weights and preprocessing.
-        gate_threshold: images whose gate logit is below are not of ``kind``.
-        golden: base64 PNG inputs and their fingerprints.
-        impostors: of the calibration subjects.
-        measured: figures for people, each with the data it was measured on.
+        side: The side of the canonical array in pixels; that of a volume is its extent from left to right.
+        weights: The name of the file with the weights, beside the card.
+        digest: The first 12 hex digits of blake3 over weights and preprocessing.
+        gate_threshold: Images whose gate logit is below it are not of ``kind``.
+        golden: Inputs as base64 PNG, and their fingerprints.
+        impostors: The scores of the calibration's impostor pairs.
+        measured: Figures for readers, each with the data it was measured on.
     """
 
     name: str
@@ -105,24 +105,28 @@ def read_card(folder: Path) -> Card:
     """Reads and checks ``card.json``; the weights are not touched.
 
     Raises:
-        ModelError: the card is missing, damaged, or of another format.
+        ModelError: The card is missing, damaged, or of another format.
     """
     path = folder / "card.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw.pop("format") != FORMAT:
-            raise ModelError(f"{path} is written in another card format than {FORMAT}.", "Update leakscan.")
+            raise ModelError(
+                f"{{path}} is written in another card format than {FORMAT}.", "Update leakscan.", path=path
+            )
         impostors = raw.pop("impostors")
         impostors = ImpostorScores(
             **{**impostors, "fmr": tuple(impostors["fmr"]), "score": tuple(impostors["score"])}
         )
         card = Card(**{**raw, "golden": tuple(raw["golden"]), "impostors": impostors})
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no card.json, so it is no encoder.") from None
+        raise ModelError("{path} holds no card.json, so it is no encoder.", path=folder) from None
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise ModelError(f"{path} is damaged: {e}.", "Restore it, or add the model again.") from e
+        raise ModelError(
+            f"{{path}} is damaged: {reason(e)}.", "Restore it, or add the model again.", path=path
+        ) from e
     if card.kind not in KINDS:
-        raise ModelError(f"{path} names the kind {card.kind!r}, which leakscan does not know.")
+        raise ModelError(f"{{path}} names the kind {card.kind!r}, which leakscan does not know.", path=path)
     return card
 
 

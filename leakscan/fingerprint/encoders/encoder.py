@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from leakscan.errors import ModelError
+from leakscan.errors import ModelError, reason
 from leakscan.fingerprint.encoders.card import Card, weights_digest
 from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, Gate
@@ -59,11 +59,11 @@ class TorchEncoder:
     Runs on CUDA where there is one; in bfloat16 where the processor computes in it.
 
     Args:
-        card: of the encoder.
-        folder: holds the weights that the card names.
+        card: The encoder's card.
+        folder: The folder that holds the weights that the card names.
 
     Raises:
-        ModelError: weights are missing, damaged, not those of the card, or do not reproduce the
+        ModelError: The weights are missing, damaged, not those of the card, or do not reproduce the
             golden fingerprints.
     """
 
@@ -79,7 +79,8 @@ class TorchEncoder:
             net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
         except RuntimeError as e:
             raise ModelError(
-                f"{folder / card.weights} holds the weights of another network than {card.architecture}."
+                f"{{path}} holds the weights of another network than {card.architecture}.",
+                path=folder / card.weights,
             ) from e
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         fold_norms(net.eval())
@@ -108,12 +109,13 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torc
     """The tensors that a card names, after checking that they are the right ones.
 
     Args:
-        card: of the encoder.
-        folder: holds the weights.
-        preprocessing: the version that this program computes for the encoder's kind.
+        card: The encoder's card.
+        folder: The folder that holds the weights.
+        preprocessing: The version that this program computes for the encoder's kind.
 
     Raises:
-        ModelError: they are missing, damaged, not those of the card, or need another preprocessing, or
+        ModelError: The weights are missing, damaged, not those of the card, or need another preprocessing,
+            or
             the card has nothing to check the encoder by.
     """
     path = folder / card.weights
@@ -121,9 +123,11 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torc
         raw = path.read_bytes()
         state = load_safetensors(raw)
     except (OSError, SafetensorError) as e:
-        raise ModelError(f"The weights {path} cannot be read: {e}.", "Add the model again.") from e
+        raise ModelError(
+            f"The weights {{path}} cannot be read: {reason(e)}.", "Add the model again.", path=path
+        ) from e
     if weights_digest(raw, card.preprocessing, card.side) != card.digest:
-        raise ModelError(f"{path} is not the file that its card describes (the digests differ).")
+        raise ModelError("{path} is not the file that its card describes (the digests differ).", path=path)
     if card.preprocessing != preprocessing:
         raise ModelError(
             f"{card.name} needs the preprocessing {card.preprocessing}; this leakscan has {preprocessing}."
@@ -137,7 +141,7 @@ def check_golden(encoder: Encoder) -> None:
     """Refuses an encoder whose results would not mean what its card says.
 
     Raises:
-        ModelError: it does not reproduce the golden fingerprints of its card.
+        ModelError: The encoder does not reproduce the golden fingerprints of its card.
     """
     card = encoder.card
     found = encoder.encode(card.golden_inputs()).fingerprints

@@ -18,7 +18,8 @@ def fold_norms(net: nn.Module) -> None:
     in which they were registered, as those of :mod:`.networks` do; golden fingerprints would tell.
 
     Args:
-        net: in evaluation mode. It computes the same as before up to rounding, but its state has other
+        net: The network, in evaluation mode. It computes the same as before up to rounding, but its state
+            has other
             tensors, so it is not for saving.
     """
     for (_, first), (name, second) in pairwise(list(net.named_children())):

@@ -14,7 +14,7 @@ def load_encoder(card: Card, folder: Path) -> Encoder:
     """Reads the weights of an encoder and checks that it computes what its card says.
 
     Raises:
-        ModelError: it does not, or cannot be read.
+        ModelError: The encoder computes something else, or cannot be read.
     """
     if card.architecture == brain_encoder.ARCHITECTURE:
         return BrainEncoder(card, folder)

@@ -94,8 +94,8 @@ class PlacedMean(nn.Module):
     relative place.
 
     Args:
-        channels: of the maps.
-        side: of the maps that the weights are for.
+        channels: The channels of the maps.
+        side: The side of the maps that the weights are for.
 
     Shape:
         ``(n, c, h, w)`` -> ``(n, c)``.
@@ -118,8 +118,8 @@ class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 with a linear fingerprint head.
 
     Args:
-        dim: length of the fingerprint.
-        pool: instead of the mean.
+        dim: The length of the fingerprint.
+        pool: What pools the maps instead of the mean.
 
     Shape:
         ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``; :meth:`features` -> ``(n, 1280)``.
@@ -141,7 +141,7 @@ class EfficientNetLite0(nn.Module):
         self.head = nn.Linear(1280, dim)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Pooled trunk features ``(n, 1280)``, which the gate looks at as well."""
+        """Pooled trunk features ``(n, 1280)``, by which the gate judges as well."""
         maps: torch.Tensor = self.trunk(x * 2.0 - 1.0)
         return maps.mean(dim=(2, 3)) if self.pool is None else cast(torch.Tensor, self.pool(maps))
 
@@ -156,7 +156,7 @@ class EfficientNetLite0(nn.Module):
         and checked by shape; the three colour filters of the stem are summed into one.
 
         Raises:
-            ValueError: the tensors are not those of an EfficientNet-Lite0.
+            ValueError: The tensors are not those of an EfficientNet-Lite0.
         """
         given = [v for k, v in state.items() if not k.startswith("_fc.")]
         given[0] = given[0].sum(dim=1, keepdim=True)
@@ -171,7 +171,7 @@ class ResNet2d(nn.Module):
 
     Args:
         depth: 18, 34 or 50.
-        dim: length of the fingerprint.
+        dim: The length of the fingerprint.
 
     Shape:
         ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``.
@@ -210,7 +210,7 @@ class ResNet3d(nn.Module):
 
     Args:
         depth: 18, 34 or 50.
-        dim: length of the fingerprint.
+        dim: The length of the fingerprint.
 
     Shape:
         ``(n, 1, x, y, z)`` in 0..1 -> ``(n, dim)``.
@@ -243,7 +243,7 @@ class Gate(nn.Module):
 
     Args:
         weight: ``(f,)``.
-        bias: scalar.
+        bias: A scalar.
 
     Shape:
         ``(n, f)`` -> ``(n,)`` logits; higher is more typical.

@@ -7,7 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from leakscan.errors import ModelError
+from leakscan.errors import ModelError, reason
 from leakscan.fingerprint.encoders.card import Card, read_card, weights_digest
 from leakscan.types import Kind
 
@@ -39,7 +39,7 @@ def cards() -> dict[str, tuple[Card, Path]]:
     """Every encoder by name, with its folder.
 
     Raises:
-        ModelError: a card is damaged.
+        ModelError: A card is damaged.
     """
     return {card.name: (card, folder) for folder in model_folders() for card in (read_card(folder),)}
 
@@ -54,8 +54,8 @@ def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
     """The encoder for a kind of image, ``None`` where there is none.
 
     Args:
-        kind: of the images.
-        name: of an encoder to prefer where it serves this kind. The default is the first by name of
+        kind: The kind of the images.
+        name: The encoder to prefer where it serves this kind. The default is the first by name of
             those that the user added, else of those shipped.
 
     Raises:
@@ -66,7 +66,8 @@ def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
         if name not in known:
             raise ModelError(
                 f"There is no encoder {name!r}; known are: {', '.join(known) or 'none'}.",
-                "leakscan models list",
+                "Name one of these, or add it first.",
+                code="no_encoder",
             )
         if known[name][0].kind == kind:
             return known[name]
@@ -79,16 +80,20 @@ def add_model(file: Path) -> Card:
     Taken are card.json, weights.safetensors, calibration.safetensors, detail.safetensors and README.md.
 
     Raises:
-        ModelError: the file is no such zip, or its weights are not those of its card.
+        ModelError: The file is no such zip, or its weights are not those of its card.
     """
     try:
         with zipfile.ZipFile(file) as z:
             members = {Path(n).name: n for n in z.namelist() if Path(n).name in _ADDABLE}
             contents = {name: z.read(member) for name, member in members.items()}
     except (OSError, zipfile.BadZipFile) as e:
-        raise ModelError(f"{file} cannot be read as a zip of a model folder: {e}.") from e
+        raise ModelError(
+            f"{{path}} cannot be read as a zip of a model folder: {reason(e)}.", path=file
+        ) from e
     if not {"card.json", "weights.safetensors"} <= set(contents):
-        raise ModelError(f"{file} holds no card.json with weights.safetensors, so it is no encoder.")
+        raise ModelError(
+            "{path} holds no card.json with weights.safetensors, so it is no encoder.", path=file
+        )
     part = user_models() / ".part"
     try:
         shutil.rmtree(part, ignore_errors=True)
@@ -97,16 +102,19 @@ def add_model(file: Path) -> Card:
             (part / name).write_bytes(content)
         card = read_card(part)
         if weights_digest(contents["weights.safetensors"], card.preprocessing, card.side) != card.digest:
-            raise ModelError(f"The weights in {file} are not those its card describes (the digests differ).")
+            raise ModelError(
+                "The weights in {path} are not those its card describes (the digests differ).", path=file
+            )
         if Path(card.name).name != card.name or not card.name.strip("."):
-            raise ModelError(f"The card in {file} has an unusable name: {card.name!r}.")
+            raise ModelError(f"The card in {{path}} has an unusable name: {card.name!r}.", path=file)
         target = user_models() / card.name
         shutil.rmtree(target, ignore_errors=True)
         part.replace(target)
     except OSError as e:
         raise ModelError(
-            f"Encoders cannot be added to {user_models()}: {e.strerror or e}.",
+            f"Encoders cannot be added to {{path}}: {e.strerror or e}.",
             "Name another folder in the environment variable LEAKSCAN_MODELS.",
+            path=user_models(),
         ) from e
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -26,7 +26,7 @@ def canonical_radiograph(pixels: npt.NDArray[np.generic], size: int) -> npt.NDAr
     Args:
         pixels: ``(height, width)``, any real dtype and any range, MONOCHROME2 polarity as far as
             the file's tags tell.
-        size: side of the result in pixels.
+        size: The side of the result in pixels.
 
     Returns:
         ``(size, size)`` float32 in 0..1; a film that is not square is centred on black.

@@ -31,10 +31,10 @@ def canonical_volume(
 
     Args:
         values: ``(x, y, z)`` in RAS+ order, any range; non-finite voxels count as 0.
-        spacing_mm: voxel size per axis; unknown (empty or not positive) counts as ``target_mm``.
-        shape: of the result in voxels.
-        target_mm: voxel size of the result.
-        percentiles: of the voxels above 0, that become 0 and 1.
+        spacing_mm: The voxel size along each axis; unknown (empty or not positive) counts as ``target_mm``.
+        shape: The shape of the result in voxels.
+        target_mm: The voxel size of the result.
+        percentiles: The percentiles of the voxels above 0 that become 0 and 1.
 
     Returns:
         ``shape`` float32 in 0..1; air is 0.

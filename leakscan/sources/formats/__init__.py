@@ -39,10 +39,10 @@ class FrameInfo:
     """One image inside a file, as its header tells.
 
     Attributes:
-        frame: page or time point, counted from 0.
+        frame: The page or time point, counted from 0.
         ndim: 2 for a picture, 3 for a volume.
-        tags: what the header declares.
-        notes: what a curator should know, in sentences.
+        tags: What the header declares.
+        notes: What a curator should know, in sentences.
     """
 
     frame: int = 0
@@ -60,14 +60,14 @@ def recognise(path: Path) -> str:
     """The format of a file, by its first bytes and never by its name.
 
     Args:
-        path: a regular file.
+        path: A regular file.
 
     Returns:
         ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti`` (also for the header of
         an Analyze or NIfTI pair), or ``""`` for everything else.
 
     Raises:
-        OSError: the file cannot be opened or read.
+        OSError: The file cannot be opened or read.
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
@@ -89,10 +89,10 @@ def pair_header(path: Path) -> Path | None:
     """The ``.hdr`` file that describes an ``.img`` file of a NIfTI or Analyze pair, if there is one.
 
     Args:
-        path: any file.
+        path: Any file.
 
     Raises:
-        OSError: the neighbour exists but cannot be read.
+        OSError: The neighbour exists but cannot be read.
     """
     name = path.name.lower()
     for suffix in (".img", ".img.gz"):
@@ -109,15 +109,15 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """The images in one file, from its header alone.
 
     Args:
-        path: the file.
-        format: what :func:`recognise` said, but not ``dicom``.
-        options: limits and choices.
+        path: The file.
+        format: What :func:`recognise` said, but not ``dicom``.
+        options: The limits and choices for reading files.
 
     Returns:
         At least one.
 
     Raises:
-        ImageError: the file holds no usable image.
+        ImageError: The file holds no usable image.
         ValueError: ``format`` is not one that is inspected file by file.
     """
     if format in RASTER_FORMATS:
@@ -135,11 +135,11 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """Reads the pixels of one image.
 
     Args:
-        ref: an image of status ``ok`` that a scan found.
-        options: limits and choices; those of the scan.
+        ref: An image of status ``ok`` that a scan found.
+        options: The limits and choices that the scan had.
 
     Raises:
-        ImageError: it cannot be used; the status and sentence go to its row.
+        ImageError: The image cannot be used; the status and sentence go to its row.
         ValueError: ``ref.format`` is no image format.
     """
     if ref.format in RASTER_FORMATS:

@@ -108,7 +108,7 @@ def detail_figures(
     joint = fit_joint(near.score.ravel(), near.found.ravel(), near.same.ravel(), each)
     return {
         "precision_at_1": round(float(np.average(near.first, weights=weight)), 4),
-        "precision_at_1_looked": round(float(np.average(near.looked(joint), weights=weight)), 4),
+        "precision_at_1_looked": round(float(np.average(near.first_by_both(joint), weights=weight)), 4),
         "look_per_nat": round(joint.detail, 3),
     }
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakscan.errors import SourceError, UsageError
-from leakscan.sources.manifest import MANIFEST_SUFFIXES, ManifestSource, column_values
+from leakscan.sources.manifest import ManifestSource, column_values
+from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
 from leakscan.sources.split_names import TRAIN, VALIDATION, check_disjoint
 from leakscan.types import DecodeOptions, ImageRef, Progress
 
@@ -134,7 +135,8 @@ def films_of(manifest: Path, split: str, progress: Progress) -> list[Film]:
     """
     if split not in column_values(manifest, "split"):
         return []
-    source = ManifestSource(manifest, manifest.stem, DecodeOptions(frames="first"), {"split": split})
+    spec = SourceSpec.parse(manifest).with_filter("split", split)
+    source = ManifestSource(spec, manifest.stem, DecodeOptions(frames="first"))
     declared = _declared(manifest)
     root = Path(os.path.abspath(manifest)).parent  # noqa: PTH100 - as ManifestSource does
     films = []

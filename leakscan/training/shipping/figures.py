@@ -16,6 +16,8 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from leakscan.error_rates import (
+    LEAST_BEHIND_RATE,
+    RATES,
     PairScores,
     auc,
     bootstrap_interval,
@@ -24,7 +26,6 @@ from leakscan.error_rates import (
     precision_at_1,
     tar_at_fmr,
 )
-from leakscan.evaluation.compared_rates import LEAST_BEHIND_RATE, RATES
 from leakscan.evaluation.embeddings import imagenet_weights
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
 from leakscan.fingerprint.encoders.registry import card_for

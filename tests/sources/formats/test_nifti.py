@@ -29,7 +29,8 @@ def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE, kind: type 
 
 def read(path: Path, frame: int = 0, options: DecodeOptions | None = None) -> DecodedImage:
     return decode(
-        ImageRef("id", path.name, recognise(path), (str(path),), frame=frame), options or DecodeOptions()
+        ImageRef(image_id="id", path=path.name, format=recognise(path), files=(str(path),), frame=frame),
+        options or DecodeOptions(),
     )
 
 

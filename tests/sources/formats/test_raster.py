@@ -23,7 +23,7 @@ COLOUR = RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)
 
 
 def read(path: Path, frame: int = 0, options: DecodeOptions | None = None) -> DecodedImage:
-    ref = ImageRef("id", path.name, recognise(path), (str(path),), frame=frame)
+    ref = ImageRef(image_id="id", path=path.name, format=recognise(path), files=(str(path),), frame=frame)
     return decode(ref, options or DecodeOptions())
 
 
@@ -347,7 +347,10 @@ def test_damaged_bytes_never_raise_anything_but_an_image_error(tmp_path: Path, s
 
 def test_a_file_that_vanished_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
-        decode(ImageRef("id", "gone.png", "png", (str(tmp_path / "gone.png"),)), DecodeOptions())
+        decode(
+            ImageRef(image_id="id", path="gone.png", format="png", files=(str(tmp_path / "gone.png"),)),
+            DecodeOptions(),
+        )
 
 
 @pytest.mark.parametrize(

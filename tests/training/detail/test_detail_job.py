@@ -120,8 +120,8 @@ def test_the_nearest_are_ranked_by_score_and_look() -> None:
     assert near.first.tolist() == [False, True]
     assert near.within.all()
     joint = JointEvidence(0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1)
-    assert near.looked(joint).all()
-    assert (near.looked(JointEvidence(0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1)) == near.first).all()
+    assert near.first_by_both(joint).all()
+    assert (near.first_by_both(JointEvidence(0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1)) == near.first).all()
 
 
 def test_the_command_teaches_a_look_goes_on_and_refuses_other_settings(

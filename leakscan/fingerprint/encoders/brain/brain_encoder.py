@@ -28,11 +28,11 @@ class BrainEncoder:
     z or both, as a wrong header leaves it; one flipped along x, a mirror image, fits as well as it is.
 
     Args:
-        card: of the encoder.
-        folder: holds the weights that the card names.
+        card: The encoder's card.
+        folder: The folder that holds the weights that the card names.
 
     Raises:
-        ModelError: weights are missing, damaged, not those of the card, or do not reproduce the
+        ModelError: The weights are missing, damaged, not those of the card, or do not reproduce the
             golden fingerprints.
     """
 
@@ -41,7 +41,9 @@ class BrainEncoder:
         try:
             self._net = brain_net(read_weights(card, folder, volume.VERSION))
         except (KeyError, RuntimeError) as e:
-            raise ModelError(f"{folder / card.weights} holds the weights of another network.") from e
+            raise ModelError(
+                "{path} holds the weights of another network.", path=folder / card.weights
+            ) from e
         fold_norms(self._net.tissues)
         check_golden(self)
 
@@ -83,8 +85,8 @@ def brain_net(state: Mapping[str, torch.Tensor]) -> BrainNet:
     Half precision may move a voxel over the edge of the average brain, so the sizes saved count.
 
     Raises:
-        KeyError: a tensor is missing.
-        RuntimeError: the tensors do not fit together.
+        KeyError: A tensor is missing.
+        RuntimeError: The tensors do not fit together.
     """
     full = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     first = [full[f"tissues.down.{i}.0.weight"] for i in range(_scales(full))]

@@ -60,10 +60,10 @@ class BrainNet(nn.Module):
 
     Args:
         template: ``(7, x, y, z)`` average tissue maps, ``MAP_MM`` a voxel.
-        dim: length of the part of the fingerprint that the tissues make.
-        widths: of the tissue network.
-        folds: length of the part that the edges make.
-        overlooked: directions among the edges in which scans of one person differ most.
+        dim: The length of the part of the fingerprint that the tissues make.
+        widths: The channels of each scale of the tissue network.
+        folds: The length of the part that the edges make.
+        overlooked: The number of directions among the edges in which scans of one person differ most.
 
     Shape:
         ``(n, 1, *SHAPE)`` in 0..1 -> ``(n, dim + folds)``, of length 1.

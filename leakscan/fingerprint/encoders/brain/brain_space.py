@@ -25,7 +25,7 @@ def align(
     Args:
         maps: ``(n, c, x, y, z)`` shares of the tissues, 0..1, without the first of ``TISSUES``.
         template: ``(c, x, y, z)`` the average brain, in the middle of its grid.
-        step_mm: edge of a voxel.
+        step_mm: The edge of a voxel.
 
     Returns:
         The maps on the template's grid ``(n, c, x, y, z)``, the pose of each ``(n, 4, 4)`` for
@@ -63,7 +63,7 @@ def settle(
         seen: ``(n, 1, x, y, z)`` 0..1, where the scan shows more than air.
         average: ``(c, x, y, z)`` edge tensors of the average brain.
         inside: ``(x, y, z)`` bool, the brain.
-        step_mm: edge of a voxel.
+        step_mm: The edge of a voxel.
 
     Returns:
         Poses ``(n, 4, 4)`` for :func:`resample`, relative to where the edges lie now.
@@ -166,8 +166,8 @@ def average_brain(maps: torch.Tensor, step_mm: float, rounds: int = 3) -> torch.
 
     Args:
         maps: ``(n, c, x, y, z)``.
-        step_mm: edge of a voxel.
-        rounds: of aligning and averaging.
+        step_mm: The edge of a voxel.
+        rounds: The number of times that maps are aligned and averaged.
     """
     start = torch.eye(4).repeat(len(maps), 1, 1)
     start[:, :3, 3] = _centre(maps, step_mm)

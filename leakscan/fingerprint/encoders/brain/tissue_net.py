@@ -34,7 +34,7 @@ class TissueNet(nn.Module):
     takes a quarter of the time of one whose finest scale is full.
 
     Args:
-        widths: channels of each scale, finest first; each scale has half the resolution.
+        widths: The channels of each scale, finest first; each scale has half the resolution.
 
     Shape:
         ``(n, 1, x, y, z)`` in 0..1 -> logits ``(n, TISSUE_CHANNELS, x, y, z)``; sides are multiples

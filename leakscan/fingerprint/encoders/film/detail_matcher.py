@@ -1,4 +1,4 @@
-"""Reads and runs the second look that ships with a chest encoder."""
+"""Reads and runs the detail networks that ship with a chest encoder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save
 
-from leakscan.errors import ModelError
+from leakscan.errors import ModelError, reason
 from leakscan.fingerprint.encoders.film.detail_net import SIDE, DetailNet
 from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 
 FILE = "detail.safetensors"
-"""Name of an encoder's second look, beside its card."""
+"""The name of the file with an encoder's detail networks, beside its card."""
 
 _FORMAT = 2
 _TOLERANCE = 0.05
@@ -30,16 +30,16 @@ _PAIRS_AT_ONCE = 128  # some 100 MB
 
 
 class FilmDetailMatcher:
-    """Says of pairs of chest films whether their details are one person's.
+    """Describes the details of chest films, and says of pairs how well their details agree.
 
-    Several networks, taught apart, may look; the mean of their logits counts (a deep ensemble,
-    arXiv 1612.01474). Runs on CUDA where there is one.
+    Several networks, taught apart, may work side by side; the mean of their logits counts (a deep
+    ensemble, arXiv 1612.01474). It runs on CUDA where there is one.
 
     Args:
-        path: made by :func:`save_detail_matcher`.
+        path: A file made by :func:`save_detail_matcher`.
 
     Raises:
-        ModelError: the file is damaged, of another format or preprocessing, or does not compute here what
+        ModelError: The file is damaged, of another format or preprocessing, or does not compute here what
             it says.
     """
 
@@ -54,14 +54,19 @@ class FilmDetailMatcher:
             self._nets = _networks(load_safetensors(raw))
             made_for, probe = (about["format"], about["preprocessing"]), float(about["probe"])
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as e:
-            raise ModelError(f"The second look {path} cannot be read: {e}.", "Add the model again.") from e
+            raise ModelError(
+                f"The detail networks {{path}} cannot be read: {reason(e)}.",
+                "Add the model again.",
+                path=path,
+            ) from e
         if made_for != (_FORMAT, radiograph.VERSION):
             raise ModelError(
-                f"{path} needs format {made_for[0]} and the preprocessing {made_for[1]}; this leakscan has "
-                f"{_FORMAT} and {radiograph.VERSION}."
+                f"{{path}} needs format {made_for[0]} and the preprocessing {made_for[1]}; this leakscan has "
+                f"{_FORMAT} and {radiograph.VERSION}.",
+                path=path,
             )
         self.digest = blake3(raw).hexdigest()[:12]
-        """What findings and calibrations name the look by."""
+        """What remembered detail matches and calibrations name these networks by."""
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         for net in self._nets:
             fold_norms(net.eval().trunk)
@@ -70,18 +75,19 @@ class FilmDetailMatcher:
         found = self._probe()
         if not abs(found - probe) <= _TOLERANCE:
             raise ModelError(
-                f"The second look {path} does not compute here what it should ({found:.3f} instead of "
-                f"{probe:.3f}); its findings would not mean what the calibration says."
+                f"The detail networks {{path}} do not compute here what they should ({found:.3f} instead of "
+                f"{probe:.3f}); their findings would not mean what the calibration says.",
+                path=path,
             )
 
     @property
     def networks(self) -> tuple[DetailNet, ...]:
-        """Those that look, as they were taught: here their normalisations are folded."""
+        """The networks as they were taught; those that work here have their normalisations folded."""
         return tuple(_networks(load_safetensors(self.path.read_bytes())))
 
     @torch.inference_mode()
     def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        """What is kept of films, 28 kB each for every network.
+        """The details of films, 28 kB a film and network.
 
         Args:
             canonical: ``(n, side, side)`` radiographs.
@@ -100,13 +106,13 @@ class FilmDetailMatcher:
 
     @torch.inference_mode()
     def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-        """Logits ``(n,)`` of pairs, higher for one person; uncalibrated.
+        """How well the details of pairs agree, as logits ``(n,)``: higher for one person, uncalibrated.
 
-        The same for (a, b) as for (b, a) up to rounding: whoever wants them equal gives a pair one order.
+        (a, b) and (b, a) agree up to rounding: whoever wants them equal gives a pair one order.
 
         Args:
-            a: ``(n, networks, places, DETAIL_DIM)`` from :meth:`describe`.
-            b: likewise.
+            a: The details ``(n, networks, places, DETAIL_DIM)`` of one film a pair, from :meth:`describe`.
+            b: Those of the other film.
         """
         out = [
             self._mean(*(torch.from_numpy(x[at : at + _PAIRS_AT_ONCE]).to(self._device) for x in (a, b)))
@@ -124,13 +130,13 @@ class FilmDetailMatcher:
 
 
 def load_detail_matcher(folder: Path) -> FilmDetailMatcher | None:
-    """The second look of an encoder, ``None`` where it has none.
+    """The detail networks of an encoder, ``None`` where it has none.
 
     Args:
-        folder: of the encoder.
+        folder: The encoder's folder.
 
     Raises:
-        ModelError: see :class:`FilmDetailMatcher`.
+        ModelError: The file is one that :class:`FilmDetailMatcher` refuses.
     """
     path = folder / FILE
     return FilmDetailMatcher(path) if path.is_file() else None
@@ -140,8 +146,8 @@ def save_detail_matcher(nets: Sequence[DetailNet], path: Path) -> None:
     """Writes networks in float16, with what they find of a probe in float32.
 
     Args:
-        nets: trained, one or more.
-        path: to write.
+        nets: The trained networks, one or more.
+        path: The file to write.
     """
     state = {
         f"{i}.{k}": v.half().contiguous() if v.is_floating_point() else v

@@ -1,7 +1,7 @@
-"""The network of the second look: it holds the details of two chest films against each other.
+"""The network that describes the details of chest films and holds those of two against each other.
 
 A fingerprint sums a film up in one vector, so two people of one build filmed alike come out alike. Here
-every film keeps a grid of small vectors, and each place of the one looks for its like near the same place
+every film keeps a grid of small vectors, and each place of the one seeks its like near the same place
 of the other (a windowed cost volume, as in optical flow: PWC-Net, arXiv 1709.02371). Convolutions over what
 was found there, and how it differs, say whether the ribs, clavicles and hila of two films are one person's.
 """
@@ -98,7 +98,7 @@ class DetailNet(nn.Module):
         return (there + back) / 2
 
     def _one_way(self, alike: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """``(n,)``: every place of the one film looks around itself in the other.
+        """``(n,)``: every place of the one film seeks its like around itself in the other.
 
         Args:
             alike: ``(n, keys, places, places)`` cosines.
@@ -110,9 +110,9 @@ class DetailNet(nn.Module):
         costs = nn.functional.pad(alike, (0, 1)).gather(3, self.window.expand(n, keys, -1, -1))
         weights = costs.mean(1) * self.log_sharpness.exp() + self.place
         weights = weights.masked_fill(outside, -30.0).softmax(dim=-1)
-        looked = torch.zeros(n, places, places + 1, dtype=weights.dtype, device=weights.device)
-        looked = looked.scatter(2, self.window.expand(n, -1, -1), weights)[..., :places]
-        found = looked @ other
+        sought = torch.zeros(n, places, places + 1, dtype=weights.dtype, device=weights.device)
+        sought = sought.scatter(2, self.window.expand(n, -1, -1), weights)[..., :places]
+        found = sought @ other
         differences = torch.cat([(own - found).abs(), own * found], dim=2)
         x = torch.cat(
             [

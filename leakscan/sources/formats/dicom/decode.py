@@ -36,7 +36,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """Decodes one image; a volume is the largest thing in memory, once per array.
 
     Args:
-        ref: of :func:`leakscan.sources.formats.dicom.series.assemble`.
+        ref: An image that :func:`leakscan.sources.formats.dicom.series.assemble` found.
         options: ``max_pixels`` is checked against the headers, before any pixel is read.
 
     Returns:

@@ -47,9 +47,9 @@ def rescaled(
 
     Args:
         stored: ``(rows, columns)`` stored integers, MONOCHROME1 as it is in the file.
-        dataset: the file's elements.
-        groups: its functional groups, which win over the top level.
-        frame: which frame.
+        dataset: The file's elements.
+        groups: The file's functional groups, which win over the top level.
+        frame: The number of the frame, counted from 0.
     """
     values = stored.astype(np.float32)
     table = _table(dataset, _MODALITY_LUT)
@@ -98,10 +98,10 @@ def windowed(
 
     Args:
         values: ``(rows, columns)`` after the modality LUT.
-        dataset: the file's elements.
-        groups: its functional groups.
-        frame: which frame.
-        mask: padding, which does not count as clipped.
+        dataset: The file's elements.
+        groups: The file's functional groups.
+        frame: The number of the frame, counted from 0.
+        mask: Where the pixels are padding, which does not count as clipped.
 
     Returns:
         The values (0 to 1 after a window), and notes.

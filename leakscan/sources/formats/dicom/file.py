@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from pydicom.dataset import FileDataset
 from pydicom.filereader import read_partial
 
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, reason
 from leakscan.sources.formats.dicom.values import quiet, text
 
 PIXEL_DATA = 0x7FE00010
@@ -31,15 +31,15 @@ class OpenFile:
     """A file read up to its pixels.
 
     Attributes:
-        dataset: the elements before the pixels (all, or those asked for).
-        pixels: the stream, at the first byte of the pixel data's value; ``None`` if there is none.
-        start: where that byte is.
-        tag: the tag of the pixel data, 0 without.
-        vr: its VR, empty for implicit encodings.
-        length: its length in bytes, ``UNDEFINED_LENGTH`` when encapsulated.
-        available: how many bytes of it are really there.
-        transfer_syntax: as declared, or empty.
-        size, mtime_ns: of the file.
+        dataset: The elements before the pixels: all, or those asked for.
+        pixels: The stream, at the first byte of the pixel data's value; ``None`` if there is none.
+        start: The offset of that byte.
+        tag: The tag of the pixel data; 0 if there is none.
+        vr: The value representation of the pixel data; empty for implicit encodings.
+        length: The declared length of the pixel data in bytes; ``UNDEFINED_LENGTH`` when encapsulated.
+        available: The number of bytes of it that are really there.
+        transfer_syntax: The declared transfer syntax, or empty.
+        size, mtime_ns: The file's size and modification time.
     """
 
     dataset: FileDataset
@@ -59,8 +59,8 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
     """Opens a file and parses it up to the pixel data.
 
     Args:
-        path: the file.
-        tags: elements to keep; all if ``None``.
+        path: The file.
+        tags: The elements to keep; all if ``None``.
 
     Raises:
         ImageError: ``unreadable`` when it cannot be opened or parsed; whatever else goes wrong while
@@ -69,7 +69,7 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise ImageError("unreadable", f"It cannot be opened: {_reason(error)}.") from error
+        raise ImageError("unreadable", f"It cannot be opened: {reason(error)}.") from error
     with stream, quiet():
         try:
             found = _parsed(stream, tags)
@@ -78,10 +78,6 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
             raise
         except Exception as error:  # parsers of foreign bytes fail in more ways than can be listed
             raise ImageError("unreadable", f"It is damaged ({type(error).__name__}).") from error
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
 
 
 def _parsed(stream: BinaryIO, tags: list[int] | None) -> OpenFile:

@@ -48,20 +48,21 @@ class DicomHeader:
     """One DICOM file, without pixels. About 1 kB; ``dataclasses.asdict`` of it is JSON.
 
     Attributes:
-        path: the file, absolute.
-        size, mtime_ns: of the file, for the signature.
-        sop_class, sop_uid, series_uid, study_uid: as in the file, or empty.
+        path: The absolute path of the file.
+        size, mtime_ns: The file's size and modification time, for the signature.
+        sop_class, sop_uid, series_uid, study_uid: The UIDs as they stand in the file, or empty.
         subject: PatientID, or empty.
-        modality, body_part, view: upper case, or empty.
-        acquired: ``YYYY-MM-DD`` or empty.
-        rows, columns, frames: at least 1 each.
-        grey: one sample per pixel and no palette.
+        modality, body_part, view: What the header declares, in upper case, or empty.
+        acquired: The date of acquisition as ``YYYY-MM-DD``, or empty.
+        rows, columns, frames: The shape of the pixels; each is at least 1.
+        grey: Whether there is one sample per pixel and no palette.
         orientation: ImageOrientationPatient as unit vectors, or empty.
         position: ImagePositionPatient in mm, or empty.
-        spacing: mm between rows and between columns, ``(0, 0)`` if unknown.
+        spacing: The mm between rows and between columns; ``(0, 0)`` if unknown.
         number: InstanceNumber, 0 if absent.
-        keys: values of :data:`dicom_planes.KEYS`.
-        stacks: for a multi-frame object with plane positions, the number of frames of each volume.
+        keys: The values of :data:`leakscan.sources.formats.dicom.planes.KEYS`.
+        stacks: The number of frames of each volume of a multi-frame object with plane positions; else
+            empty.
     """
 
     path: str
@@ -126,7 +127,7 @@ def read_header(path: Path) -> DicomHeader:
     """Reads a file's header, not its pixels.
 
     Args:
-        path: a DICOM file, with or without preamble, file meta information or ``.dcm``.
+        path: A DICOM file, with or without preamble, file meta information or ``.dcm``.
 
     Raises:
         ImageError: ``unreadable`` if it cannot be opened, is no DICOM or contradicts itself;
@@ -140,7 +141,7 @@ def header_of(file: OpenFile, path: Path) -> DicomHeader:
     """The header of an opened file.
 
     Raises:
-        ImageError: as :func:`read_header`.
+        ImageError: The file is one that :func:`read_header` refuses.
     """
     dataset = file.dataset
     sop_class = text(dataset, _TAG["SOPClassUID"]) or text(dataset.file_meta, _META_CLASS)

@@ -21,12 +21,12 @@ class PixelFormat:
     """How a frame's numbers are stored; missing or senseless elements are replaced by the usual.
 
     Attributes:
-        rows, columns, samples: shape of a frame.
-        allocated, stored: bits per sample, in the file and used.
-        shift: unused low bits (HighBit above BitsStored - 1, retired but met).
-        signed: two's complement.
-        planar: colour by plane.
-        photometric: PhotometricInterpretation.
+        rows, columns, samples: The shape of a frame.
+        allocated, stored: The bits per sample in the file, and how many of them are used.
+        shift: The number of unused low bits (HighBit above BitsStored - 1, retired but met).
+        signed: Whether the numbers are two's complement.
+        planar: 1 where each colour has a plane of its own, 0 where the colours of a pixel stand together.
+        photometric: The PhotometricInterpretation.
     """
 
     rows: int

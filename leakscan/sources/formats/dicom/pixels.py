@@ -33,10 +33,10 @@ def read_frame(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> 
     """Decodes one frame.
 
     Args:
-        file: standing at its pixels.
-        layout: of :func:`pixel_format`.
-        frame: which, from 0.
-        frames: how many the file has.
+        file: The file, which stands at its pixels.
+        layout: What :func:`pixel_format` read.
+        frame: The number of the frame, counted from 0.
+        frames: The number of frames in the file.
 
     Returns:
         ``(rows, columns)``, or ``(rows, columns, 3)`` RGB for colour; native byte order; unused bits

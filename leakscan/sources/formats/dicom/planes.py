@@ -50,11 +50,11 @@ class Plane:
 
     Attributes:
         uid: SOPInstanceUID and, in a multi-frame object, nothing more; may be empty.
-        orientation: direction cosines of a row (towards increasing column), then of a column.
-        position: centre of the first pixel.
-        grid: rows and columns.
-        spacing: mm between rows, then between columns; ``(0, 0)`` if unknown.
-        keys: values of :data:`KEYS`, as text.
+        orientation: The direction cosines of a row (towards increasing column), then those of a column.
+        position: The centre of the first pixel, in mm.
+        grid: The number of rows and of columns.
+        spacing: The mm between rows, then between columns; ``(0, 0)`` if unknown.
+        keys: The values of :data:`KEYS`, as text.
         number: InstanceNumber or frame number.
     """
 

@@ -29,8 +29,8 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
     - An enhanced multi-frame object is split into volumes in the same way; ``frame`` numbers them.
 
     Args:
-        headers: of one dataset, in any order.
-        root: what paths are relative to.
+        headers: The headers of one dataset, in any order.
+        root: The folder that paths are relative to.
         options: ``frames="first"`` keeps the first frame, or the first of several volumes at the
             same positions.
 

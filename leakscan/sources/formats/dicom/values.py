@@ -40,7 +40,7 @@ def tag_of(keyword: str) -> int:
     """The tag of an element of the DICOM dictionary.
 
     Raises:
-        KeyError: if the dictionary has no such keyword.
+        KeyError: The dictionary has no such keyword.
     """
     tag = tag_for_keyword(keyword)
     if tag is None:

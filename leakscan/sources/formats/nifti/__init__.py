@@ -34,7 +34,7 @@ def files(path: Path) -> tuple[Path, ...]:
     """The file itself or, for a pair, its header and its voxels.
 
     Raises:
-        ImageError: as :func:`inspect`.
+        ImageError: The file is one that :func:`inspect` refuses.
     """
     data = read_header(path).data
     return (path,) if data == path else (path, data)
@@ -44,8 +44,8 @@ def inspect(path: Path, options: DecodeOptions) -> list[FrameInfo]:
     """One entry per contrast or time point.
 
     Args:
-        path: a ``.nii``, ``.nii.gz`` or ``.hdr`` file (told by content, so under any name).
-        options: limits, and which frames.
+        path: A ``.nii``, ``.nii.gz`` or ``.hdr`` file, which is told by content, so its name may be any.
+        options: The limits for reading, and which frames are images.
 
     Raises:
         ImageError: ``unreadable`` (damaged header, zero dimension, missing or short voxel file, more
@@ -69,8 +69,8 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """Reads one frame.
 
     Args:
-        ref: a NIfTI image; ``ref.files[0]`` is the header.
-        options: limits, and whether label maps are images.
+        ref: A NIfTI image; ``ref.files[0]`` is the header.
+        options: The limits for reading, and whether label maps are images.
 
     Returns:
         Volumes as ``(x, y, z)`` in RAS+ order. A single slice is a picture in DICOM's order: rows
@@ -78,8 +78,9 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
         unscaled numbers, ``values`` the scaled ones; what is not finite is 0 in both.
 
     Raises:
-        ImageError: as :func:`inspect`; ``unreadable`` when the voxels are cut short or damaged;
-            ``ignored`` for a label map.
+        ImageError: What :func:`inspect` refuses; also ``unreadable`` when the voxels are cut short or
+            damaged,
+            and ``ignored`` for a label map.
     """
     header = read_header(Path(ref.files[0]))
     check_size(header, options)
@@ -94,7 +95,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     if 1 in stored.shape:
         stored, spacing = _picture(stored, spacing)
     if not options.labels and is_label_map(stored):
-        raise ImageError("ignored", "It is a label map; --labels includes label maps.")
+        raise ImageError("ignored", "It is a label map; the setting labels includes label maps.")
     values = _scaled(stored, header)
     return DecodedImage(np.ascontiguousarray(stored), values, spacing, tuple(notes))
 

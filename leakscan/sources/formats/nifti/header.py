@@ -29,15 +29,15 @@ class Header:
     """What is needed of a header.
 
     Attributes:
-        data: the file that holds the voxels.
-        offset: where in it they start, in bytes once uncompressed.
-        shape: three axes at most, of one frame.
-        frames: how many frames follow each other.
-        dtype: of the stored numbers, with their byte order.
-        slope: and ``intercept``: value = stored * slope + intercept.
-        affine: voxel indices to RAS+ millimetres (in the file's own unit).
-        mm_per_unit: of the affine.
-        oriented: whether the file says how the patient lies.
+        data: The file that holds the voxels.
+        offset: The byte at which they start, once the file is uncompressed.
+        shape: The shape of one frame; it has at most three axes.
+        frames: The number of frames that follow each other.
+        dtype: The type of the stored numbers, with their byte order.
+        slope, intercept: The scale of the numbers: value = stored * slope + intercept.
+        affine: The map of voxel indices to RAS+ positions, ``(4, 4)``, in the file's own unit.
+        mm_per_unit: The length of the affine's unit in mm.
+        oriented: Whether the file says how the patient lies.
     """
 
     data: Path
@@ -56,7 +56,7 @@ def read_header(path: Path) -> Header:
     """Parses a header and finds its voxels.
 
     Args:
-        path: a single file or the header of a pair, zipped or not.
+        path: A single file or the header of a pair, zipped or not.
 
     Raises:
         ImageError: ``unreadable`` (damaged, zero dimension, missing voxel file) or ``unsupported``
@@ -118,7 +118,7 @@ def _voxel_file(header: Path) -> Path:
         path = header.with_name(str(Path(stem).with_suffix(ending)))
         if path.is_file():
             return path
-    raise ImageError("unreadable", f"Its voxels are missing: there is no {Path(stem).with_suffix('.img')}.")
+    raise ImageError("unreadable", "Its voxels are missing: no .img file of the same name lies beside it.")
 
 
 def check_size(header: Header, options: DecodeOptions) -> None:
@@ -133,7 +133,7 @@ def check_size(header: Header, options: DecodeOptions) -> None:
         raise ImageError(
             "unreadable",
             f"It has {text} voxels, more than the limit of {options.max_pixels}; "
-            "raise --max-pixels to read it.",
+            "raise max_pixels to read it.",
         )
 
 

@@ -36,7 +36,7 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """One entry per picture: every page of a TIFF, else the file.
 
     Args:
-        path: the file.
+        path: The file.
         format: ``png``, ``jpeg``, ``tiff``, ``bmp`` or ``webp``.
         options: ``frames`` chooses between the first page and all.
 
@@ -62,7 +62,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """Reads one picture.
 
     Args:
-        ref: a raster image.
+        ref: A raster image.
         options: ``max_pixels`` is checked against the header before anything is decoded.
 
     Returns:

@@ -34,7 +34,7 @@ def without_palette(im: Image.Image, encoding: str) -> Array:
     """A Pillow picture as integers, without its palette and alpha.
 
     Args:
-        im: not yet converted.
+        im: A picture that Pillow has loaded and not yet converted.
         encoding: Pillow's name for the file's bit layout, which tells how it scaled shallow greys.
 
     Returns:
@@ -142,7 +142,7 @@ def check_size(width: int, height: int, options: DecodeOptions) -> None:
         raise ImageError(
             "unreadable",
             f"It has {width} x {height} pixels, more than the limit of {options.max_pixels}; "
-            "raise --max-pixels to read it.",
+            "raise max_pixels to read it.",
         )
 
 

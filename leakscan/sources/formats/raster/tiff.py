@@ -88,9 +88,9 @@ def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
     """The pixels of one page: turned upright, MINISWHITE inverted, alpha on black.
 
     Args:
-        stream: the file, at its start.
-        frame: index of the page among all directories.
-        options: limits.
+        stream: The file, at its start.
+        frame: The index of the page among all directories.
+        options: The limits for reading.
 
     Raises:
         ImageError: ``unreadable`` or ``unsupported``.

@@ -1,0 +1,45 @@
+"""What to try next, in the words of the command line: a hint for every code of an error.
+
+The rooms raise errors with a hint for Python callers and a code. Here the code becomes a hint with commands
+and options. ``{path}`` and the facts of an error are put in their places.
+"""
+
+from __future__ import annotations
+
+from leakscan.cli.options import SETTING_OPTIONS
+from leakscan.errors import LeakscanError
+
+HINTS = {
+    "audit_source": "leakscan audit FOLDER or films.csv",
+    "cache_unwritable": "Choose another with --cache.",
+    "calibration_of_another_detail": "Calibrate again with leakscan calibrate, or add the model again.",
+    "calibration_taken": "Name another file with -o.",
+    "folder_empty": "Hidden files and those that --exclude names do not count.",
+    "key_unreadable": "Name another one with --key.",
+    "key_unwritable": "Name another place with --key.",
+    "list_is_folder": "-o {inside}",
+    "manifest_empty": "Rows that --exclude names do not count.",
+    "no_encoder": "leakscan models list",
+    "no_run_folder": "Make one: leakscan compare A B -o RUN",
+    "no_splits": "Name the splits by top folders, or by a manifest's column with --split-column.",
+    "no_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects; an "
+    "identifier that stands on most images names nobody.",
+    "one_source": "leakscan compare A B; inside one: leakscan audit A",
+    "output_exists": "Choose another -o, or add --overwrite.",
+    "output_taken": "Choose another -o.",
+    "source_inside_source": "Leave it out of the other with --exclude '{inner}/**'.",
+    "source_twice": "Leaks inside one dataset: leakscan audit A.",
+    "store_empty": "Run leakscan fingerprint again.",
+    "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
+    "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
+    "leakscan models add.",
+}
+
+
+def worded(error: LeakscanError) -> tuple[str, str]:
+    """The sentence and the hint of an error, as the command line says them."""
+    if error.code == "bad_setting":
+        name = str(error.facts["setting"]).rpartition(".")[2]
+        flag = SETTING_OPTIONS[name].flags[0] if name in SETTING_OPTIONS else name
+        return error.filled(f"{flag} cannot be {{value}}: {{wanted}}."), error.hint
+    return error.message, error.filled(HINTS.get(error.code, error.hint_sentence))

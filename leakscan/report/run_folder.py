@@ -1,0 +1,171 @@
+"""A run folder: the only place that knows which files a run has, and what they are called.
+
+It stands in this room, and not among the jobs, because jobs write run folders and the review reads them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from leakscan import tables
+from leakscan.errors import OutputError, StoreError
+from leakscan.writable import check_writable
+
+if TYPE_CHECKING:
+    from leakscan.report.run_tables import RunTables
+
+
+class RunFolder:
+    """The folder of one run: four tables, ``summary.json`` and ``report.html``.
+
+    Args:
+        path: The folder; it need not exist.
+
+    Example:
+        >>> RunFolder(Path("run")).report.as_posix()
+        'run/report.html'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """A run folder that is there and complete.
+
+        Raises:
+            StoreError: ``path`` is no run folder.
+        """
+        folder = cls(path)
+        if not folder.is_complete:
+            raise StoreError(
+                "{path} is no run folder: it has no summary.json.",
+                "Make one with leakscan.compare(..., output=...).",
+                code="no_run_folder",
+                path=path,
+            )
+        return folder
+
+    @property
+    def summary(self) -> Path:
+        """``summary.json``, the answer for machines; it is written last."""
+        return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """``report.html``, the page for people."""
+        return self.path / "report.html"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a run was written here to its end."""
+        return self.summary.is_file()
+
+    def table(self, name: str) -> Path:
+        """The file of one of the four tables: ``images``, ``fingerprints``, ``pairs`` or ``subjects``."""
+        return self.path / f"{name}.parquet"
+
+    def read(self, schema: pa.Schema) -> pa.Table:
+        """One of the four tables.
+
+        Args:
+            schema: Its schema in :mod:`leakscan.tables`.
+
+        Raises:
+            StoreError: The file is damaged or of another version.
+        """
+        return tables.read(self.table(tables.name_of(schema)), schema)
+
+    def check_free(self, overwrite: bool) -> None:
+        """Refuses a folder that cannot be written, before any work is done. Touches nothing.
+
+        Raises:
+            OutputError: It exists and may not be overwritten, holds files that are no run's, or lies where
+                nothing may be written.
+        """
+        check_writable(self.path)
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise OutputError(
+                "{path} is a file, not a folder.",
+                "Choose another output.",
+                code="output_taken",
+                path=self.path,
+            )
+        if not any(self.path.iterdir()):
+            return
+        if not overwrite:
+            raise OutputError(
+                "{path} exists already.",
+                "Choose another output, or pass overwrite=True.",
+                code="output_exists",
+                path=self.path,
+            )
+        if not self.is_complete:
+            raise OutputError(
+                "{path} is not a run folder, so it is not overwritten.",
+                "Choose another output.",
+                code="output_taken",
+                path=self.path,
+            )
+
+    def write(self, found: RunTables, summary: Mapping[str, Any], page: str) -> None:
+        """Writes everything beside the folder and then moves it in, file by file.
+
+        A run that fails leaves the folder as it was. ``summary.json`` goes first and comes back last,
+        so a folder that has it is complete; files that are not a run's stay.
+
+        Args:
+            found: The four tables.
+            summary: What :func:`leakscan.report.summary.summarise` made of them.
+            page: The text of ``report.html``.
+
+        Raises:
+            OutputError: The disk is full or the folder cannot be written.
+        """
+        part = RunFolder(self.path.with_name(self.path.name + ".part"))
+        try:
+            shutil.rmtree(part.path, ignore_errors=True)
+            part.path.mkdir(parents=True)
+            for table in (found.images, found.fingerprints, found.pairs, found.subjects):
+                tables.write(table, part.table(tables.name_of(table.schema)))
+            write_text(part.report, page)
+            write_text(part.summary, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+            self.path.mkdir(exist_ok=True)
+            self.summary.unlink(missing_ok=True)
+            for path in sorted(part.path.iterdir(), key=lambda p: p == part.summary):
+                path.replace(self.path / path.name)
+        except OSError as e:
+            raise OutputError(
+                f"The run folder {{path}} cannot be written: {e.strerror or e}.", path=self.path
+            ) from e
+        finally:
+            shutil.rmtree(part.path, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"Cannot write {{path}}: {e.strerror or e}.",
+            "Free some space or choose another folder.",
+            path=path,
+        ) from e

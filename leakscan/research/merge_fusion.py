@@ -1,0 +1,74 @@
+"""Ways of fusing several declared films of a subject into one decision, held against each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.calibration.calibration import Calibration, against_cohort
+from leakscan.decide.calibration.normalise import CohortStatistics, normalise
+from leakscan.error_rates import subject_draws
+from leakscan.evaluation.fusion import FUSION_RATES, SHOTS, accepted_by_rate, draw_shots, template_of
+from leakscan.research.film_splits import Split, short
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_DRAWS = 300
+
+
+def fusion_by_rule(split: Split, calibration: Calibration, seed: int = 0) -> dict[str, Any]:
+    """TAR of one film against K declared films of a subject, by K, rule of fusing and FMR.
+
+    The rule ``one`` takes the first of the K films alone, so that every gain is on the same subjects.
+
+    Args:
+        split: The films with their subjects.
+        calibration: The calibration, whose cohort normalises the scores.
+        seed: The seed of the draws.
+    """
+    _, codes = np.unique(split.subjects, return_inverse=True)
+    own = against_cohort(split.prints, calibration.cohort, calibration.top)
+    out = {}
+    for shots in (1, *SHOTS):
+        drawn = draw_shots(codes.astype(np.int64), shots, seed)
+        scores: dict[str, list[Floats]] = {}
+        for support, query in zip(drawn.support, drawn.query, strict=True):
+            for rule, found in _by_rule(split, own, support, query, calibration).items():
+                scores.setdefault(rule, []).append(found)
+        hits = {rule: accepted_by_rate(np.stack(found), drawn.genuine) for rule, found in scores.items()}
+        rows: dict[str, Any] = {"subjects": len(drawn.able)}
+        for rule, by_rate in hits.items():
+            rows[rule] = {f"{rate:g}": short(float(hit.mean())) for rate, hit in by_rate.items()}
+        if shots > 1 and FUSION_RATES[0] in hits["template"]:
+            gain = hits["template"][FUSION_RATES[0]] - hits["maximum"][FUSION_RATES[0]]
+            again = subject_draws(len(gain), _DRAWS) @ gain / len(gain)
+            low, high = np.quantile(again, [0.025, 0.975])
+            rows[f"template_minus_maximum_at_{FUSION_RATES[0]:g}"] = [
+                short(v) for v in (gain.mean(), low, high)
+            ]
+        out[str(shots)] = rows
+    return out
+
+
+def _by_rule(
+    split: Split, own: CohortStatistics, support: Ints, query: Ints, calibration: Calibration
+) -> dict[str, Floats]:
+    """``(s, q)`` normalised scores of declared films ``(s, shots)`` by each rule."""
+    flat = support.ravel()
+    asked = split.prints[query].T
+    each = normalise(
+        split.prints[flat] @ asked, own.mean[flat, None], own.std[flat, None], own.mean[query], own.std[query]
+    ).reshape(*support.shape, len(query))
+    out = {"one": each[:, 0]}
+    if support.shape[1] > 1:
+        template = template_of(split.prints, support)
+        fused = against_cohort(template, calibration.cohort, calibration.top)
+        out["maximum"] = each.max(axis=1)
+        out["mean_of_top_2"] = np.sort(each, axis=1)[:, -2:].mean(axis=1)
+        out["template"] = normalise(
+            template @ asked, fused.mean[:, None], fused.std[:, None], own.mean[query], own.std[query]
+        )
+    return out

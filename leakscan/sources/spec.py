@@ -1,0 +1,132 @@
+"""What the user typed for a source, taken apart once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, quote_plus
+
+from leakscan.errors import SourceError
+
+MANIFEST_SUFFIXES = (".csv", ".parquet")
+"""How the names of manifests end, in lower case."""
+
+STORE_FILE = "store.json"
+"""The file by which a fingerprint store is recognised."""
+
+SourceForm = Literal["store", "manifest", "folder", "file", "missing"]
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """A folder, a manifest or some of its rows, an image file, or a fingerprint store.
+
+    Attributes:
+        raw: The text as it was typed.
+        path: The folder or file, with ``~`` replaced by the home folder.
+        filters: Columns of a manifest and the value that each must have, as ``(column, value)``.
+        resolved: The identity of the source. Two texts that name the same source agree in it. The text
+            before the first question mark is made absolute and the rest is kept as typed. The names of
+            cached stores hash it, so it must never change.
+
+    Example:
+        >>> spec = SourceSpec.parse("films.csv?split=test&site=St.+Mary")
+        >>> spec.path.name, spec.filters
+        ('films.csv', (('split', 'test'), ('site', 'St. Mary')))
+        >>> str(SourceSpec.parse("films.csv").with_filter("site", "St. Mary"))
+        'films.csv?site=St.+Mary'
+    """
+
+    raw: str
+    path: Path
+    filters: tuple[tuple[str, str], ...]
+    resolved: str
+
+    @classmethod
+    def parse(cls, text: str | os.PathLike[str]) -> SourceSpec:
+        """Takes apart what the user typed.
+
+        After a manifest, ``?column=value`` (several joined by ``&``, in the form of a URL's query)
+        selects rows. A question mark that is part of an existing name stays there.
+
+        Args:
+            text: A path, and for a manifest perhaps a selection of rows.
+
+        Raises:
+            SourceError: The selection is not understood.
+        """
+        raw = os.fspath(text)
+        path, filters = _split(raw)
+        before, mark, after = raw.partition("?")
+        return cls(raw, path, filters, str(_expanded(before).resolve()) + mark + after)
+
+    def __str__(self) -> str:
+        return self.raw
+
+    @property
+    def form(self) -> SourceForm:
+        """What lies at the path now."""
+        if (self.path / STORE_FILE).is_file():
+            return "store"
+        if self.path.is_file():
+            return "manifest" if self.path.suffix.lower() in MANIFEST_SUFFIXES else "file"
+        # Links to nothing and devices are there, and a source says what is wrong with them.
+        return "folder" if os.path.lexists(self.path) else "missing"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders above the source and its own name; a selection of rows belongs to the name."""
+        path, mark, selection = self.resolved.partition("?")
+        *folders, last = [part for part in path.split("/") if part] or [path]
+        return (*folders, last + mark + selection)
+
+    @property
+    def stem(self) -> str:
+        """The name of the folder or file without a selection of rows."""
+        return Path(self.resolved.partition("?")[0]).name
+
+    def with_filter(self, column: str, value: str) -> SourceSpec:
+        """The rows of this manifest that have a value in a column, as a source of its own.
+
+        Args:
+            column: A column that is not filtered yet.
+            value: The value that it must have.
+        """
+        more = f"{'&' if self.filters else '?'}{quote_plus(column)}={quote_plus(value)}"
+        filters = (*self.filters, (column, value))
+        return SourceSpec(self.raw + more, self.path, filters, self.resolved + more)
+
+
+def _split(raw: str) -> tuple[Path, tuple[tuple[str, str], ...]]:
+    """The path, and the selection of rows."""
+    before, mark, after = _at_query(raw)
+    if not mark or os.path.lexists(raw) or Path(before).suffix.lower() not in MANIFEST_SUFFIXES:
+        return _expanded(raw), ()
+    try:
+        pairs = parse_qsl(after, keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        pairs = []
+    if not pairs or len(dict(pairs)) < len(pairs):
+        raise SourceError(
+            f"The selection {after!r} in {{path}} is not understood.",
+            "Write column=value, several joined by &, as in films.csv?split=test.",
+            path=raw,
+        )
+    return _expanded(before), tuple(pairs)
+
+
+def _at_query(raw: str) -> tuple[str, str, str]:
+    """Splits where a manifest's name ends and its selection begins; values may hold ``?``."""
+    for suffix in MANIFEST_SUFFIXES:
+        at = raw.lower().find(suffix + "?")
+        if at >= 0:
+            end = at + len(suffix)
+            return raw[:end], "?", raw[end + 1 :]
+    return raw.rpartition("?")
+
+
+def _expanded(text: str) -> Path:
+    """A path with the home folder in place of ``~``; the name of an unknown user stays as it is."""
+    return Path(os.path.expanduser(Path(text)))  # noqa: PTH111 - Path.expanduser raises for unknown users
