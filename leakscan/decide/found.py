@@ -200,15 +200,15 @@ class Decided:
                 pa.array(aligned), _words(t.transforms, t.transform[row]), pa.scalar(None, pa.string())
             ),
             "reasons": pa.array(rows.reasons),
-            "similarity": pa.array(t.score[row]),
+            "similarity": _known(t.score[row]),
             "comparisons": pa.array(comparisons),
             "p_floor": pa.array(p_floor),
-            "overlap": pa.array(t.overlap[row]),
-            "detail_gain": pa.array(t.detail_gain[row]),
-            "fold_agreement": pa.array(t.fold_agreement[row]),
-            "fold_strangers": pa.array(t.fold_strangers[row]),
+            "overlap": _known(t.overlap[row]),
+            "detail_gain": _known(t.detail_gain[row]),
+            "fold_agreement": _known(t.fold_agreement[row]),
+            "fold_strangers": _known(t.fold_strangers[row]),
             "fold_others": pa.array(t.fold_others[row]),
-            "bits": pa.array(t.bits[row]),
+            "bits": _known(t.bits[row]),
         }
         for side, of, images in (("a", self.pair.a, rows.image_a), ("b", self.pair.b, rows.image_b)):
             columns[f"dataset_{side}"] = pa.repeat(pa.scalar(of.dataset.name, pa.string()), len(row))
@@ -254,7 +254,7 @@ class _Rows:
         return _Rows(**{name: np.concatenate([own, theirs[name]]) for name, own in vars(self).items()})
 
 
-def _known(values: npt.NDArray[np.float64]) -> pa.Array:
+def _known(values: npt.NDArray[np.floating]) -> pa.Array:
     """Numbers as Arrow has them, with null for NaN."""
     return pa.array(values, mask=np.isnan(values))
 

@@ -47,8 +47,8 @@ def test_the_shipped_look_is_the_one_its_calibration_was_fitted_with() -> None:
     card, folder = entry
     look = load_detail_matcher(folder)
     fitted = read_calibration(folder / CALIBRATION, [card.encoder])
-    assert look is not None and fitted.looks
-    assert look.digest == fitted.look
+    assert look is not None and fitted.matches_details
+    assert look.digest == fitted.detail_digest
     assert fitted.missed(1e-4)[0] < fitted.missed(1e-4, reach=0.0)[0] - 0.03
 
 
