@@ -23,10 +23,10 @@ class Link:
     """A leak between two images.
 
     Attributes:
-        a: one end.
-        b: the other.
-        relation: what the pair is.
-        score: normalised similarity, minus infinity where unknown.
+        a: The image at one end.
+        b: The image at the other.
+        relation: What the pair is.
+        score: The normalised similarity, minus infinity where it is unknown.
     """
 
     a: Node
@@ -41,8 +41,13 @@ def link_subjects(links: Sequence[Link], declared: Mapping[Node, str]) -> list[d
     Images of one dataset that declare the same subject belong together without a link.
 
     Args:
-        links: the leaks.
-        declared: image -> declared subject (hashed), for the images that have one.
+        links: The leaks.
+        declared: The declared subject (hashed) of every image that has one.
+
+    Example:
+        >>> rows = link_subjects([Link(("A", "1"), ("B", "7"), "same_image", 9.0)], {})
+        >>> [row["image_id"] for row in rows]
+        ['1', '7']
     """
     nodes = sorted({end for link in links for end in (link.a, link.b)})
     # A declared subject is one node, so that a bridge is always a leak and never a declaration.
@@ -67,11 +72,15 @@ def contradictions(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Groups in which one dataset declares several subjects: a label error, or a false pair.
 
     Args:
-        rows: of ``subjects.parquet``.
+        rows: The rows of ``subjects.parquet``.
 
     Returns:
         One entry per group and dataset: ``group``, ``dataset``, ``subjects`` (how many) and the
-        ``weakest_link`` to look at first.
+        ``weakest_link``, which a curator checks first.
+
+    Example:
+        >>> contradictions(link_subjects([Link(("A", "1"), ("B", "7"), "same_image", 9.0)], {}))
+        []
     """
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     weakest: dict[str, str | None] = {}

@@ -72,7 +72,7 @@ class Comparison:
     check_seconds: float
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Crossing:
     """Two datasets, the pairs that deserve a decision between them, and what finding them came to."""
 
@@ -116,6 +116,7 @@ def _decided(crossing: _Crossing, context: RunContext) -> Comparison:
     scored = score_persons(a.side, b.side, table, context.models.calibrations)
     match_details(pair, table, scored, context)
     tests = decide_persons(scored, table)
+    del scored  # a million pairs of scores that nobody needs any more
     compare_folds(pair, table, context)
     rows, n_rows = Decided(pair=pair, table=table, tests=tests).strongest(context.settings.search.max_pairs)
     checked = int(np.count_nonzero(table.checked))
@@ -153,7 +154,15 @@ def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: boo
         found = find_candidates(a.side, b.side, loose, HASH_RADIUS, most, near.get((i, j)))
         table, ids_cut = gather(pair, found, most)
         spent = time.monotonic() - began
-        out.append(_Crossing(pair, table, found.cut + ids_cut, found.cut_score, spent))
+        out.append(
+            _Crossing(
+                pair=pair,
+                table=table,
+                cut=found.cut + ids_cut,
+                cut_score=found.cut_score,
+                match_seconds=spent,
+            )
+        )
         context.progress.advance()
     return out
 

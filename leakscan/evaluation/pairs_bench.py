@@ -44,7 +44,7 @@ BAR_SECONDS, BAR_MB = 20.0, 1000.0
 _ENCODER = "made-up@1"
 _DIM = 128
 _STRANGERS = 20_000  # pictures of each side
-_COPIES = 32  # pictures of each side that are near copies of one another
+_COPIES = 100  # pictures of each side that are near copies of one another
 _NOISE = 0.1  # of a copy; its similarity to others stays above that of a likely copy
 _TAIL_SUBJECTS = 300
 

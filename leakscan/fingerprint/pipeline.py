@@ -19,7 +19,6 @@ from blake3 import blake3
 
 from leakscan import tables
 from leakscan.errors import StoreError
-from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.kinds import REFUSED, presumed_kind
 from leakscan.fingerprint.prepare import Prepared, prepare
 from leakscan.fingerprint.store import Store
@@ -28,6 +27,7 @@ from leakscan.sources.identity import drop_placeholders
 from leakscan.types import ImageRef, ImageSource, Kind
 
 if TYPE_CHECKING:
+    from leakscan.fingerprint.encoders.encoder import Encoder
     from leakscan.run.context import RunContext
 
 VERSION = "pipeline-1"

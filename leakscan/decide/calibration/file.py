@@ -1,4 +1,4 @@
-"""A calibration as one safetensors file, beside an encoder's card or made by ``leakscan calibrate``."""
+"""A calibration as one safetensors file, beside an encoder's card or wherever a user wants it."""
 
 from __future__ import annotations
 

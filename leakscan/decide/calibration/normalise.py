@@ -33,8 +33,8 @@ class CohortStatistics:
     """How an image stands to the cohort members nearest to it.
 
     Attributes:
-        mean: ``(n,)`` of their cosine similarities.
-        std: ``(n,)`` positive.
+        mean: ``(n,)`` means of its cosine similarities to them.
+        std: ``(n,)`` standard deviations of these, positive.
     """
 
     mean: Floats
@@ -53,13 +53,13 @@ def cohort_statistics(
     Memory beside the inputs stays below some 200 MB for any number of images.
 
     Args:
-        fingerprints: ``(n, d)``, L2-normalised.
-        cohort: ``(m, d)``, L2-normalised, one image per subject.
-        top: at least 2; the rest of the cohort where it has fewer.
-        trim: highest similarities that are left out, because they may be mates.
+        fingerprints: ``(n, d)`` fingerprints of the images, L2-normalised.
+        cohort: ``(m, d)`` fingerprints of the cohort, L2-normalised, one image per subject.
+        top: How many similarities count, at least 2; the rest of the cohort where it has fewer.
+        trim: How many of the highest similarities are left out, because they may be mates.
 
     Raises:
-        ModelError: the cohort is of another encoder (another ``d``), or has fewer than ``trim + 2`` members.
+        ModelError: The cohort is of another encoder (another ``d``), or has fewer than ``trim + 2`` members.
     """
     members, width = cohort.shape
     if fingerprints.shape[1] != width:
@@ -90,8 +90,8 @@ def soften(statistics: CohortStatistics, typical_std: float) -> CohortStatistics
     far into the tail. This gives up the exact invariance to scale and keeps that to shifts.
 
     Args:
-        statistics: of the images.
-        typical_std: a constant of the encoder, such as the median over the cohort itself.
+        statistics: How the images stand to the cohort.
+        typical_std: A constant of the encoder, such as the median over the cohort itself.
     """
     return CohortStatistics(statistics.mean, np.sqrt(statistics.std * typical_std))
 

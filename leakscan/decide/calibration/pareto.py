@@ -26,8 +26,8 @@ def fit_pareto(excess: Floats, weight: Floats) -> tuple[float, float]:
     (Grimshaw 1993), so one number is searched for.
 
     Args:
-        excess: ``(k,)`` at least 0, not all 0.
-        weight: ``(k,)`` at least 0, not all 0; their sum does not matter.
+        excess: ``(k,)`` excesses over the threshold, at least 0, not all 0.
+        weight: ``(k,)`` weights, at least 0, not all 0; their sum does not matter.
 
     Returns:
         Shape (at least ``LEAST_SHAPE``) and scale (positive).
@@ -89,11 +89,11 @@ def anderson_darling(excess: Floats, weight: Floats, shape: float, scale: float,
     the weighted step function F_n.
 
     Args:
-        excess: ``(k,)``.
-        weight: ``(k,)``.
-        shape: of the distribution.
-        scale: of the distribution.
-        size: independent excesses that the sample is worth.
+        excess: ``(k,)`` excesses over the threshold.
+        weight: ``(k,)`` their weights.
+        shape: The shape of the distribution.
+        scale: The scale of the distribution.
+        size: How many independent excesses the sample is worth.
     """
     order = np.argsort(excess)
     step = np.concatenate([[0.0], np.cumsum(weight[order])]) / weight.sum()
@@ -110,6 +110,14 @@ def fit_p_value(statistic: float, shape: float, scale: float, size: int, draws: 
     """How often a true sample of ``size`` excesses, fitted itself, lies as far off as ``statistic``.
 
     Parametric bootstrap (Stute et al. 1993). Small values speak against the distribution.
+
+    Args:
+        statistic: The statistic of :func:`anderson_darling`.
+        shape: The shape of the fitted distribution.
+        scale: The scale of the fitted distribution.
+        size: How many excesses a true sample has.
+        draws: How many samples are drawn.
+        seed: The seed of the draws.
     """
     rng = np.random.default_rng(seed)
     ones = np.ones(size)

@@ -199,7 +199,7 @@ def fit_tail(sample: ImpostorSample, *, share: float | None = None, draws: int =
     where = sample.source or "The sample"
     if sample.n_subjects < LEAST_SUBJECTS:
         raise SourceError(
-            f"{where} declares {sample.n_subjects} subjects, too few to tell how alike strangers can look.",
+            f"{where} declares {sample.n_subjects} subjects, too few to tell how alike strangers can be.",
             f"At least {LEAST_SUBJECTS} declared subjects are needed; some hundred are better.",
         )
     total = float(sample.n_subject_pairs)

@@ -1,4 +1,4 @@
-"""Whether the audit's own scores look like those the tail was fitted on: location, scale, disagreement.
+"""Do the run's own scores lie like those the tail was fitted on? Location, scale, disagreement.
 
 Nearly all pairs of A x B show strangers, so their bulk is a second sample of impostors, from the
 user's own machines and population. Its far tail is not used: there the leaks are.
@@ -26,15 +26,15 @@ _DRAWS = 40  # of the map's own error
 
 @dataclass(frozen=True)
 class LocationScale:
-    """How the audit's scores lie against the tail's: observed = location + scale x tail's.
+    """How the run's scores lie against the tail's: observed = location + scale x tail's.
 
     Attributes:
-        location: in units of the score.
-        scale: positive.
-        genuine_share: share of genuine pairs at which the two agree best.
-        log_ratio: log(actual / stated FMR) at each level of ``COMPARED`` after mapping, 0 where genuine
-            pairs or the error of the sample explain it.
-        draws: location and scale with rows and columns of the sample drawn again, which is how well
+        location: The shift, in units of the score.
+        scale: The factor, positive.
+        genuine_share: The share of genuine pairs at which the two agree best.
+        log_ratio: The log of actual to stated FMR at each level of ``COMPARED`` after mapping, 0 where
+            genuine pairs or the error of the sample explain it.
+        draws: Location and scale with rows and columns of the sample drawn again, which is how well
             they are known.
     """
 
@@ -45,7 +45,7 @@ class LocationScale:
     draws: tuple[tuple[float, float], ...]
 
     def to_tail(self, score: npt.ArrayLike) -> Floats:
-        """Scores of the audit in the units of the tail."""
+        """Scores of the run in the units of the tail."""
         return np.asarray((np.asarray(score, np.float64) - self.location) / self.scale, np.float64)
 
     def widened(self, p: float, low: float, high: float, tail: Tail) -> tuple[float, float]:
@@ -56,10 +56,10 @@ class LocationScale:
         stands as well as the shifted one: what is said of a rate must hold both.
 
         Args:
-            p: false match rate of mapped scores.
-            low: lower end of its interval by the tail alone.
-            high: upper end.
-            tail: that they come from.
+            p: The false match rate of mapped scores.
+            low: The lower end of its interval by the tail alone.
+            high: The upper end of it.
+            tail: The tail that they come from.
         """
         mapped = tail.score_at(p)
         observed = self.location + self.scale * mapped
@@ -83,7 +83,7 @@ class LocationScale:
 
 
 def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) -> LocationScale:
-    """Location and scale of the audit's own scores, by quantiles at an FMR of 0.9 to 0.01.
+    """Location and scale of the run's own scores, by quantiles at an FMR of 0.9 to 0.01.
 
     The slope through the quantiles is the median of all pairs' slopes (Theil 1950; Sen 1968), so a few
     quantiles that leaks have lifted do not turn it. With ``genuine_share``, the share of pairs up to it
@@ -92,8 +92,8 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
     Args:
         observed: ``(a, b)`` scores of a random sample of images of A against one of images of B, some
             hundred each; rows and columns give the error of the sample, whose pairs are dependent.
-        tail: of the same encoder and normalisation.
-        genuine_share: the largest share of all pairs that can be genuine, for instance 1 / (subjects
+        tail: The tail of the same encoder and normalisation.
+        genuine_share: The largest share of all pairs that can be genuine, for instance 1 / (subjects
             of the larger side). About 1 % is safe where subjects are unknown.
     """
     scores = np.asarray(observed, np.float64)

@@ -23,8 +23,8 @@ def unit_p_value(p: npt.ArrayLike, comparisons: npt.ArrayLike) -> Floats:
     cautious (Sidak's inequality).
 
     Args:
-        p: smallest p-value of each unit, 0..1.
-        comparisons: pairs the unit was compared in, at least 1; broadcast against ``p``.
+        p: The smallest p-value of each unit, 0..1.
+        comparisons: The pairs that the unit was compared in, at least 1; broadcast against ``p``.
     """
     with np.errstate(divide="ignore"):
         return np.asarray(
@@ -36,9 +36,9 @@ def best_of_units(p: npt.ArrayLike, unit: npt.ArrayLike, units: int) -> Floats:
     """``(units,)`` smallest p-value of each unit, 1 where it has no candidate.
 
     Args:
-        p: ``(c,)`` of the candidate pairs; NaN (never compared) counts as 1.
+        p: ``(c,)`` p-values of the candidate pairs; NaN (never compared) counts as 1.
         unit: ``(c,)`` int, 0..units - 1, the unit of each.
-        units: how many there are.
+        units: How many units there are.
     """
     best = np.ones(units)
     np.minimum.at(best, np.asarray(unit), np.nan_to_num(np.asarray(p, np.float64), nan=1.0))
@@ -52,13 +52,13 @@ def q_values(p_units: npt.ArrayLike, total: int | None = None, found: npt.ArrayL
     Yekutieli 2001).
 
     Args:
-        p_units: ``(m,)`` 0..1.
-        total: tested units, at least ``m``; those not given have p = 1.
+        p_units: ``(m,)`` p-values of the units, 0..1.
+        total: How many units were tested, at least ``m``; those not given have p = 1.
         found: ``(m,)`` discoveries that calling every unit up to this one makes, at least 1; by default
             every unit is one. Fewer where several units are one discovery (:func:`groups_found`).
 
     Raises:
-        ValueError: ``total`` is smaller than ``m``.
+        ValueError: There are fewer tested units than p-values.
     """
     p = np.asarray(p_units, np.float64)
     tested = len(p) if total is None else total
@@ -80,13 +80,13 @@ def groups_found(p: npt.ArrayLike, unit_a: npt.ArrayLike, unit_b: npt.ArrayLike,
     1956), so that all levels are counted at once.
 
     Args:
-        p: ``(c,)`` of the candidate pairs, above 0.
+        p: ``(c,)`` p-values of the candidate pairs, above 0.
         unit_a: ``(c,)`` int, from 0: the unit of each in A.
-        unit_b: in B.
-        at: ``(m,)`` p-values.
+        unit_b: ``(c,)`` int, from 0: the unit of each in B.
+        at: ``(m,)`` the p-values up to which groups are counted.
 
     Returns:
-        ``(m,)``.
+        ``(m,)`` numbers of groups.
     """
     level, a, b = np.asarray(p, np.float64), np.asarray(unit_a, np.int64), np.asarray(unit_b, np.int64)
     order = np.lexsort((level, b, a))
@@ -119,8 +119,8 @@ def share_false_among_first(
 
     Args:
         ranked_p: ``(n,)`` p-values of the list, ascending.
-        comparisons: pairs compared in the run.
-        firsts: the ``k``; those longer than the list are left out.
+        comparisons: How many pairs were compared in the run.
+        firsts: The values of ``k``; those longer than the list are left out.
     """
     ranked = np.asarray(ranked_p, np.float64)
     return {k: min(1.0, float(comparisons * ranked[k - 1]) / k) for k in firsts if 0 < k <= len(ranked)}
