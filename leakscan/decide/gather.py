@@ -47,7 +47,10 @@ def gather(pair: DatasetPair, found: Candidates, max_pairs: int) -> tuple[PairTa
     where = _positions(near, keys)
     bits = np.full(len(keys), NO_SCORE, np.float32)
     bits[where >= 0] = found.bits[where[where >= 0]]
-    score = scores(pair.a.side, pair.b.side, a, b)
+    score = np.full(len(keys), NO_SCORE, np.float32)
+    score[where >= 0] = found.score[where[where >= 0]]
+    others = np.flatnonzero(where < 0)
+    score[others] = scores(pair.a.side, pair.b.side, a[others], b[others])
     is_equal = np.arange(len(keys)) < len(equal)
     table = PairTable(
         a=a,
