@@ -13,8 +13,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode, inspect, recognise
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 RNG = np.random.default_rng(7)
 DEEP = RNG.integers(0, 65536, (20, 30)).astype(np.uint16)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nibabel import orientations
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
 from leakscan.sources.formats.nifti.header import (
     Header,
@@ -25,7 +26,7 @@ from leakscan.sources.formats.nifti.header import (
     reasons,
 )
 from leakscan.sources.formats.nifti.labels import is_label_map
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 Array = npt.NDArray[Any]
 
