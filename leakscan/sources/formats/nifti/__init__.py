@@ -80,8 +80,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
 
     Raises:
         ImageError: What :func:`inspect` refuses; also ``unreadable`` when the voxels are cut short or
-            damaged,
-            and ``ignored`` for a label map.
+            damaged, and ``ignored`` for a label map.
     """
     header = read_header(Path(ref.files[0]))
     check_size(header, options)
