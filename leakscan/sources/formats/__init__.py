@@ -11,7 +11,8 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef, Tags
+from leakscan.settings import DecodeOptions
+from leakscan.types import DecodedImage, ImageRef, Tags
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".nii", ".nii.gz")
 RASTER_FORMATS = frozenset({"png", "jpeg", "tiff", "bmp", "webp"})

@@ -94,7 +94,7 @@ def ship(
         digest=weights_digest(raw, radiograph.VERSION, side),
         gate_threshold=threshold,
         golden=(),
-        impostors=ImpostorScores("", 0, 0, 0, (), ()),
+        impostors=ImpostorScores(),
     )
     card = replace(card, golden=golden_of(inputs, _golden_fingerprints(folder, card, inputs)))
     encoder = TorchEncoder(card, folder)
@@ -145,12 +145,12 @@ def impostor_curve(
     at = np.clip(n - np.round(rates * n).astype(int), 0, n - 1)
     values = np.maximum.accumulate(scores[at])
     return ImpostorScores(
-        source,
-        len(prints),
-        len(np.unique(subjects)),
-        n,
-        tuple(float(f"{r:.6g}") for r in rates),
-        tuple(round(float(v), 6) for v in values),
+        source=source,
+        n_images=len(prints),
+        n_subjects=len(np.unique(subjects)),
+        n_pairs=n,
+        fmr=tuple(float(f"{r:.6g}") for r in rates),
+        score=tuple(round(float(v), 6) for v in values),
     )
 
 

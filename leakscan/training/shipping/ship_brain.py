@@ -82,7 +82,7 @@ def ship_brain(
         digest=weights_digest(raw, volume.VERSION, SHAPE[0]),
         gate_threshold=-1.0,
         golden=golden_of(inputs.reshape(len(inputs), -1, SHAPE[2]), prints),
-        impostors=ImpostorScores("", 0, 0, 0, (), ()),
+        impostors=ImpostorScores(),
     )
     card = replace(
         card,

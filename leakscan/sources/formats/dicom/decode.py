@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nibabel.orientations import io_orientation
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import display
 from leakscan.sources.formats.dicom.file import OpenFile, opened
 from leakscan.sources.formats.dicom.frames import FunctionalGroups, frame_planes
@@ -26,7 +27,7 @@ from leakscan.sources.formats.dicom.layout import PixelFormat, pixel_format
 from leakscan.sources.formats.dicom.pixels import flipped, read_frame
 from leakscan.sources.formats.dicom.planes import Plane, stacks
 from leakscan.sources.formats.dicom.values import numbers, tag_of
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 _SPACINGS = tuple(map(tag_of, ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")))
 _MEASURES = tag_of("PixelMeasuresSequence")

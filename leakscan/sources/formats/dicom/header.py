@@ -43,7 +43,7 @@ _META_CLASS = 0x00020002
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DicomHeader:
     """One DICOM file, without pixels. About 1 kB; ``dataclasses.asdict`` of it is JSON.
 
@@ -101,13 +101,13 @@ class DicomHeader:
         if not single or len(self.orientation) != 6 or len(self.position) != 3:
             return None
         return Plane(
-            self.sop_uid,
-            self.orientation,
-            self.position,
-            (self.rows, self.columns),
-            self.spacing,
-            self.keys,
-            self.number,
+            uid=self.sop_uid,
+            orientation=self.orientation,
+            position=self.position,
+            grid=(self.rows, self.columns),
+            spacing=self.spacing,
+            keys=self.keys,
+            number=self.number,
         )
 
     @property

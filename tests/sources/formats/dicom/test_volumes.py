@@ -12,8 +12,9 @@ import pydicom
 import pytest
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import assemble, decode, read_header
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 from support.dicom_maker import AXIAL, CORONAL, SAGITTAL, by_gdcm, enhanced, scene, series
 
 OPTIONS = DecodeOptions()
