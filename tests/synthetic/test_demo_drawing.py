@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from leakscan.errors import OutputError
-from leakscan.evaluation.bench import fresh_folder
 from leakscan.synthetic.demo_data import TRUTH, PlantedPair, draw_demo
 from leakscan.synthetic.films import draw_film
 from leakscan.synthetic.heads import draw_brain
@@ -170,8 +169,6 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="file cannot be written"):
         draw_demo(tmp_path / "file")
-    with pytest.raises(OutputError, match="file cannot be written"):
-        fresh_folder(tmp_path / "file")
 
 
 def test_folders_that_no_demo_made_are_left_alone(tmp_path: Path) -> None:

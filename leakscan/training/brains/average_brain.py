@@ -28,10 +28,10 @@ Floats = npt.NDArray[np.float32]
 # Two scans of one head differ by where it lies, hardly by its size: the metric must not learn to
 # overlook size and shape.
 RESCANNED = Manner(
-    Pose(12, 12, 0.01, 0.01), bias=0.5, noise=0.1, thickest_mm=6.5, thick=0.7, blur=1.0, blobs=0.1
+    pose=Pose(12, 12, 0.01, 0.01), bias=0.5, noise=0.1, thickest_mm=6.5, thick=0.7, blur=1.0, blobs=0.1
 )
 ROUGH = Manner(
-    Pose(16, 16, 0.015, 0.01),
+    pose=Pose(16, 16, 0.015, 0.01),
     bias=0.7,
     noise=0.15,
     thickest_mm=7.5,
@@ -40,7 +40,7 @@ ROUGH = Manner(
     cropped=0.15,
     blobs=0.2,
 )
-CLEAR = Manner(Pose(4, 4, 0, 0), bias=0.2, noise=0.03, thick=0, blur=0.3, defaced=0, cropped=0, blobs=0)
+CLEAR = Manner(pose=Pose(4, 4, 0, 0), bias=0.2, noise=0.03, thick=0, blur=0.3, defaced=0, cropped=0, blobs=0)
 """Views that the average edges are made of."""
 _CLEAR_SEED = 90
 _ROUNDS = 3

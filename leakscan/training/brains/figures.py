@@ -40,11 +40,11 @@ Measured = tuple[str, str, str, Figures]
 """Whose volumes, in which manner made, by which system, with what result."""
 
 MILD = Manner(
-    Pose(8, 8, 0, 0), bias=0.3, noise=0.05, thickest_mm=4, thick=0.7, blur=0.5, stripped=0.5, defaced=0,
+    pose=Pose(8, 8, 0, 0), bias=0.3, noise=0.05, thickest_mm=4, thick=0.7, blur=0.5, stripped=0.5, defaced=0,
     cropped=0, blobs=0,
 )  # fmt: skip
 HARSH = Manner(
-    Pose(15, 15, 0.015, 0.01), bias=0.6, noise=0.12, thickest_mm=7, thick=0.8, blur=1.2, stripped=0.5,
+    pose=Pose(15, 15, 0.015, 0.01), bias=0.6, noise=0.12, thickest_mm=7, thick=0.8, blur=1.2, stripped=0.5,
     cropped=0.12, blobs=0.2,
 )  # fmt: skip
 GREYS = "aligned grey levels, no training"
