@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,10 @@ from leakscan.decide.calibration.calibration import Calibration, score_at
 from leakscan.decide.columns import Columns, Known
 from leakscan.decide.copies import CopyCheck
 from leakscan.decide.copies.copy_check import PixelPair, check_copies
-from leakscan.decide.copies.remembered import CopyMemory
 from leakscan.decide.gather import Work, gather
 from leakscan.decide.persons.detail_matches import match_details
 from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.decide.persons.folds import FoldEncoder, compare_folds
-from leakscan.decide.persons.remembered import DetailMemory
 from leakscan.decide.persons.scores import score_persons
 from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest, decide_persons
 from leakscan.decide.rows import rows_of, strongest
@@ -31,6 +30,7 @@ from leakscan.types import DecodeOptions, Engine, Progress
 
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
+    from leakscan.run.memory import PairMemory
 
 HASH_RADIUS = 8
 """Pairs whose perceptual hashes differ in at most this many of 63 bits get one too."""
@@ -108,17 +108,14 @@ def compare_datasets(
     cards: Mapping[str, Card],
     calibrations: Mapping[str, Calibration],
     options: DecideOptions,
-    verdicts: CopyMemory,
+    memory: PairMemory,
     engine: Engine,
     progress: Progress,
-    looks: DetailMemory | None = None,
     encoders: Mapping[str, FoldEncoder] | None = None,
     matchers: Mapping[str, DetailMatcher] | None = None,
 ) -> Comparison:
     """:func:`compare_all` of two datasets."""
-    found = compare_all(
-        [a, b], cards, calibrations, options, verdicts, engine, progress, looks, encoders, matchers
-    )
+    found = compare_all([a, b], cards, calibrations, options, memory, engine, progress, encoders, matchers)
     return found[0]
 
 
@@ -127,10 +124,9 @@ def compare_all(
     cards: Mapping[str, Card],
     calibrations: Mapping[str, Calibration],
     options: DecideOptions,
-    verdicts: CopyMemory,
+    memory: PairMemory,
     engine: Engine,
     progress: Progress,
-    looks: DetailMemory | None = None,
     encoders: Mapping[str, FoldEncoder] | None = None,
     matchers: Mapping[str, DetailMatcher] | None = None,
 ) -> list[Comparison]:
@@ -141,10 +137,9 @@ def compare_all(
         cards: encoder (name@digest) -> card.
         calibrations: encoder -> calibration; without one, nothing is said of persons.
         options: the user's choices.
-        verdicts: what was verified before; is added to.
+        memory: what was found before; is added to.
         engine: runs the verification.
         progress: is told.
-        looks: what second looks found before; is added to.
         encoders: those (name@digest) that can align two volumes to each other.
         matchers: encoder (name@digest) -> what looks again at pairs of its films.
 
@@ -153,9 +148,8 @@ def compare_all(
     """
     prepared = _prepare(datasets, cards, options, progress)
     began = time.monotonic()
-    verifications = _verify(prepared, options, verdicts, engine, progress)
+    verifications = _verify(prepared, options, memory, engine, progress)
     spent = time.monotonic() - began
-    looks = looks or DetailMemory(None)
     n_verified = max(1, sum(map(len, verifications)))
     return [
         _decide(
@@ -165,7 +159,7 @@ def compare_all(
             max(0.0, options.verify_seconds - (time.monotonic() - began)),
             calibrations,
             options,
-            looks,
+            memory,
             encoders or {},
             matchers or {},
             engine,
@@ -203,7 +197,7 @@ def _decide(
     seconds: float,
     calibrations: Mapping[str, Calibration],
     options: DecideOptions,
-    looks: DetailMemory,
+    memory: PairMemory,
     encoders: Mapping[str, FoldEncoder],
     matchers: Mapping[str, DetailMatcher],
     engine: Engine,
@@ -219,7 +213,7 @@ def _decide(
         side_a, side_b, known.a.subjects(), known.b.subjects(), work.pairs, settled, calibrations
     )
     seen = match_details(
-        scored, work.pairs, known, matchers, looks, engine, options.decode, seconds, progress
+        scored, work.pairs, known, matchers, memory, engine, options.decode, seconds, progress
     )
     evidence, persons = decide_persons(scored, seen, len(work.pairs))
     reviewed = np.flatnonzero(evidence.review)
@@ -249,36 +243,41 @@ def _decide(
 def _verify(
     prepared: Sequence[_Prepared],
     options: DecideOptions,
-    verdicts: CopyMemory,
+    memory: PairMemory,
     engine: Engine,
     progress: Progress,
 ) -> list[dict[int, CopyCheck]]:
     """Looks at the pixels of all candidates in one go: the best of every two datasets first."""
-    found: list[dict[int, CopyCheck]] = [{} for _ in prepared]
-    waiting: list[tuple[int, int, PixelPair, tuple[str, str], int]] = []
+    asked: list[tuple[int, int, PixelPair, int]] = []
     for number, one in enumerate(prepared):
         a, b = one.known.a, one.known.b
         for rank, position in enumerate(one.work.verifiable):
             i, j = one.work.pairs[position].tolist()
             row_a, row_b = int(a.side.rows[i]), int(b.side.rows[j])
-            names = a.look(row_a), b.look(row_b)
-            pixels_a, pixels_b = a.pixels(row_a), b.pixels(row_b)
-            before = verdicts.get(*names)
-            if before is not None:
-                found[number][position] = before
-            elif pixels_a is not None and pixels_b is not None:
-                key_a = f"{a.dataset.name}/{a.image_id[row_a]}"
-                key_b = f"{b.dataset.name}/{b.image_id[row_b]}"
-                task = PixelPair(key_a, key_b, pixels_a, pixels_b, int(a.side.ndim[i]))
-                waiting.append((rank, number, task, names, position))
-    waiting.sort(key=lambda entry: entry[:2])
-    if waiting:
-        tasks = [task for _, _, task, _, _ in waiting]
-        fresh = check_copies(tasks, engine, options.decode, options.verify_seconds, progress)
-        for (_, number, _, names, position), verification in zip(waiting, fresh, strict=True):
-            if verification is not None:
-                found[number][position] = verification
-                verdicts.add(*names, verification)
+            pair = PixelPair(
+                key_a=f"{a.dataset.name}/{a.image_id[row_a]}",
+                key_b=f"{b.dataset.name}/{b.image_id[row_b]}",
+                picture_a=a.look(row_a),
+                picture_b=b.look(row_b),
+                a=a.pixels(row_a),
+                b=b.pixels(row_b),
+                ndim=int(a.side.ndim[i]),
+            )
+            asked.append((rank, number, pair, position))
+    asked.sort(key=lambda entry: entry[:2])
+    # Until a run context comes down to here.
+    context: Any = SimpleNamespace(
+        engine=engine,
+        settings=SimpleNamespace(reading=options.decode),
+        memory=memory,
+        progress=progress,
+        budget=SimpleNamespace(start=lambda: None, left=options.verify_seconds),
+    )
+    checks = check_copies([pair for _, _, pair, _ in asked], context)
+    found: list[dict[int, CopyCheck]] = [{} for _ in prepared]
+    for (_, number, _, position), check in zip(asked, checks, strict=True):
+        if check is not None:
+            found[number][position] = check
     return found
 
 
@@ -299,10 +298,9 @@ def decide_pairs(
         models.cards,
         models.calibrations,
         options,
-        CopyMemory(None),
+        context.memory,
         context.engine,
         context.progress,
-        DetailMemory(None),
         models.folds,
         models.matchers,
     )

@@ -142,7 +142,9 @@ class RememberedMatches:
         """What is found of pairs of films, ``None`` where they cannot be compared."""
         keys = [(min(pair), max(pair)) for pair in films]
         fresh = [key for key in dict.fromkeys(keys) if key not in self._known]
-        tasks = [PixelPair(str(i), str(j), self._refs[i], self._refs[j], 2) for i, j in fresh]
+        tasks = [
+            PixelPair(key_a=str(i), key_b=str(j), a=self._refs[i], b=self._refs[j], ndim=2) for i, j in fresh
+        ]
         self._known |= dict(zip(fresh, self._match(tasks, np.inf, Silent()), strict=True))
         return [self._known[key] for key in keys]
 

@@ -124,6 +124,7 @@ def decide_and_report(
         refs = {d.name: d.refs for d in datasets}
         folder.write(found, summary, render_html(found, summary, refs, context.settings.reading))
     context.progress.finish()
+    context.memory.save()
     return Result(
         images=found.images,
         fingerprints=found.fingerprints,

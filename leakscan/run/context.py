@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_encoders, load_models
 from leakscan.run.places import make_cache
@@ -99,7 +99,7 @@ class RunContext:
         preferred, own = settings.reading.encoder, settings.deciding.calibration
         return cls(
             settings=settings,
-            engine=LocalEngine(settings.limits.workers),
+            engine=start_engine(settings.limits.workers),
             models=load_models(preferred, own) if decides else Models(load_encoders(preferred), {}, {}),
             memory=PairMemory(settings.limits.cache / "pairs.sqlite3"),
             progress=progress or Silent(),

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.decide.copies.remembered import CopyMemory
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.relation import Facts, judge
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.sentences import comparison_words
+from leakscan.run.memory import PairMemory
 from leakscan.types import RELATIONS, Silent
 from support.made_up_encoder import ENCODER, calibration, made_up
 from support.makers import store_rows, unit_vectors
@@ -128,7 +128,7 @@ def dataset(name: str, images: list[dict[str, Any]], key: str = "k1") -> Dataset
 
 def compared(a: Dataset, b: Dataset, **options: Any) -> Comparison:
     return compare_datasets(
-        a, b, *made_up(), DecideOptions(**options), CopyMemory(None), LocalEngine(0), Silent()
+        a, b, *made_up(), DecideOptions(**options), PairMemory(None), LocalEngine(0), Silent()
     )
 
 
@@ -295,7 +295,7 @@ class Dying:
 
 def test_pairs_that_nobody_looked_at_are_counted() -> None:
     a, b = dataset("A", people(3, 1, "a")), dataset("B", people(3, 2, "b"))
-    found = compare_datasets(a, b, *made_up(), DecideOptions(), CopyMemory(None), Dying(), Silent())
+    found = compare_datasets(a, b, *made_up(), DecideOptions(), PairMemory(None), Dying(), Silent())
     assert found.verified == 0
     assert found.unverified == found.candidates > 0
 
@@ -304,7 +304,7 @@ def few(a: Dataset, b: Dataset) -> Comparison:
     """Compared by an encoder whose calibration has 60 people and does not decide."""
     cards, _ = made_up()
     small = {ENCODER: replace(calibration(60), decides=False)}
-    return compare_datasets(a, b, cards, small, DecideOptions(), CopyMemory(None), LocalEngine(0), Silent())
+    return compare_datasets(a, b, cards, small, DecideOptions(), PairMemory(None), LocalEngine(0), Silent())
 
 
 def test_a_calibration_of_few_people_puts_clear_pairs_up_for_review_and_calls_none_a_leak() -> None:

@@ -136,7 +136,7 @@ def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     options = FingerprintOptions(IdentityKey(tmp_path / "key"))
     fingerprint_source(source, None, {}, options, spy, Silent(), Timings())
     refs = [ref for ref in source.scan(Silent()) if ref.status == "ok"]
-    pair = PixelPair("1", "2", refs[0], refs[1], 2)
+    pair = PixelPair(key_a="1", key_b="2", a=refs[0], b=refs[1], ndim=2)
     FilmDetails(_Matcher(), spy, DecodeOptions())([pair], 60, Silent())
     assert len(spy.sent) == 2
     code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"

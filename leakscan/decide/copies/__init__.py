@@ -1,12 +1,16 @@
-"""Is it the same acquisition? Two pictures, or two volumes, are aligned and then compared.
+"""The copy check: are two pictures, or two volumes, the same acquisition?
 
-``keypoints`` and ``describe_volume`` do once per image what can be done once per image;
-``check_pictures`` (``radiograph``) and ``check_volumes`` (``volume``) look at a pair.
+They are aligned, whatever was done to one of them, and then compared. ``describe_picture`` and
+``describe_volume`` do once per image what can be done once per image; ``check_pictures`` and
+``check_volumes`` look at a pair; ``copy_check.check_copies`` runs them over many pairs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+COPY_CHECK_VERSION = "copy-check-2"
+"""Changes whenever a copy check may find something else, so that older findings are not used again."""
 
 INVERSE_WORDS = {"rot90": "rot270", "rot270": "rot90"}
 """Words that change when the two images change places; every other word is its own inverse."""
@@ -14,19 +18,23 @@ INVERSE_WORDS = {"rot90": "rot270", "rot270": "rot90"}
 
 @dataclass(frozen=True)
 class CopyCheck:
-    """What looking at one pair found.
+    """What the copy check of one pair found.
 
     Attributes:
-        same_image: whether the two show one and the same acquisition.
-        correlation: normalised cross-correlation of the aligned images on their overlap, -1..1;
+        same_image: Whether the two show one and the same acquisition.
+        correlation: The normalised cross-correlation of the aligned images on their overlap, -1..1;
             NaN where no alignment was found worth measuring.
-        inliers: keypoint matches that agree with the alignment; 0 where none were used.
-        transform: what was done to the first to get the second, as words joined by ``+``
+        inliers: The keypoint matches that agree with the alignment; 0 where none were used.
+        transform: What was done to the first to get the second, as words joined by ``+``
             (``hflip``, ``vflip``, ``rot90``, ``rot180``, ``rot270``, ``transpose``, ``antitranspose``,
             ``invert``, ``crop``, ``scale``, ``stretch``, ``rotate``, ``grey``; for volumes
             ``flip-x``..., ``permute``, ``moved``), turns being counter-clockwise; empty for none.
-        overlap: share of the smaller image (in the aligned frame) that the other covers, 0..1; 0 for volumes
-            that show two acquisitions.
+        overlap: The share of the smaller image (in the aligned frame) that the other covers, 0..1; 0 for
+            volumes that show two acquisitions.
+
+    Example:
+        >>> CopyCheck(True, 0.98, 120, "rot90+crop", 0.8).swapped().transform
+        'rot270+crop'
     """
 
     same_image: bool

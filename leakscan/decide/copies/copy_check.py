@@ -1,147 +1,250 @@
-"""Runs the verifiers over candidate pairs: best first, in workers, within a time budget."""
+"""Checks many pairs for copies: best first, in workers, within a time budget, and remembers as it goes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.decide.copies.keypoints import PictureFeatures, describe, glance, worth_a_check
 from leakscan.decide.copies.picture_check import check_pictures
+from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture, glance, worth_a_check
 from leakscan.decide.copies.volume_check import check_volumes
 from leakscan.decide.copies.volume_features import VolumeFeatures, describe_volume
 from leakscan.errors import ImageError
 from leakscan.sources.formats import decode
-from leakscan.types import DecodedImage, DecodeOptions, Engine, ImageRef, Progress
+from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+
+if TYPE_CHECKING:
+    from leakscan.run.context import RunContext
 
 R = TypeVar("R")
 
 Pixels = ImageRef | bytes
 """Where the pixels of an image come from: its files, or the preview of a store."""
 
-_WINDOW = {2: 1024, 3: 128}
-"""Pairs looked at together, by dimension: their features are in memory at once."""
-
-_KEPT = 3000
-"""Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
-_CHUNK = 16  # pairs or pictures a worker gets at a time
-
 Features = PictureFeatures | VolumeFeatures
+FeaturePair = tuple[Features | None, Features | None]
+
+_WINDOW = {2: 1024, 3: 128}
+"""Pairs that are checked together, by dimension: their features are in memory at once."""
+
+_CHUNK = {2: 16, 3: 1}
+"""Pairs that a worker gets at a time: a fraction of a second's work, which is what a kill may lose."""
+
+_FEATURES_KEPT = 3000
+"""Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
+
+_KEEP_SECONDS = 1.0  # after which findings are written
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PixelPair:
-    """One pair to look at.
+    """Two images whose pixels are to be compared.
 
     Attributes:
-        key_a: names the image within this run.
-        key_b: likewise.
-        a: pixels.
-        b: pixels.
-        ndim: 2 or 3.
+        key_a: The name of the first image within this run.
+        key_b: The name of the second image within this run.
+        picture_a: The name of what is seen of the first image, equal in all runs: findings are remembered
+            under it. Empty where nothing is to be remembered.
+        picture_b: The same for the second image.
+        a: The pixels of the first image; ``None`` where they are not at hand.
+        b: The pixels of the second image.
+        ndim: The number of dimensions of both: 2 or 3.
     """
 
     key_a: str
     key_b: str
-    a: Pixels
-    b: Pixels
+    picture_a: str = ""
+    picture_b: str = ""
+    a: Pixels | None
+    b: Pixels | None
     ndim: int
 
+    @property
+    def pictures(self) -> tuple[str, str]:
+        """What findings are remembered under."""
+        return self.picture_a, self.picture_b
 
-def check_copies(
-    tasks: Sequence[PixelPair], engine: Engine, options: DecodeOptions, seconds: float, progress: Progress
-) -> list[CopyCheck | None]:
-    """Verifies pairs in the given order until the time is up.
 
-    Pairs are taken a window at a time, and every image of a window is described once. Pictures are
-    first compared at a glance; only what passes is described in full and verified.
+def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCheck | None]:
+    """Checks pairs in the given order until the time is up. What an earlier run checked is not checked again.
+
+    Pairs are taken a window at a time, and every image of a window is described once. Pictures are first
+    compared at a glance; only what passes is described in full and checked. Findings are in the memory of
+    the run about a second after they are made, and at once where the work is interrupted.
 
     Args:
-        tasks: best first.
-        engine: runs them.
-        options: for decoding.
-        seconds: of wall time; the rest stay unverified.
-        progress: is told.
+        pairs: The pairs to check, best first.
+        context: What the run holds; its engine, settings, memory, budget and progress are used.
 
     Returns:
-        One entry per task: ``None`` for a pair that was not reached or whose files have become
-        unreadable.
+        One entry per pair: ``None`` for a pair that was not reached or whose pixels cannot be read.
+
+    Example:
+        >>> pair = PixelPair(key_a="A/1", key_b="B/7", a=ref_a, b=ref_b, ndim=2)  # doctest: +SKIP
+        >>> check_copies([pair], RunContext.open(Settings()))  # doctest: +SKIP
+        [CopyCheck(same_image=True, correlation=0.98, inliers=210, transform='hflip', overlap=1.0)]
     """
-    progress.start("Verifying pairs", len(tasks))
-    deadline = time.monotonic() + seconds
-    out: list[CopyCheck | None] = [None] * len(tasks)
-    for ndim, size in _WINDOW.items():
-        order = [i for i, task in enumerate(tasks) if task.ndim == ndim]
+    context.budget.start()
+    known = context.memory.copy_checks([pair.pictures for pair in pairs if all(pair.pictures)])
+    found = [known.get(pair.pictures) for pair in pairs]
+    waiting = [
+        i for i, pair in enumerate(pairs) if found[i] is None and pair.a is not None and pair.b is not None
+    ]
+    if waiting:
+        fresh = _Checks([pairs[i] for i in waiting], context).run()
+        for i, check in zip(waiting, fresh, strict=True):
+            found[i] = check
+    return found
+
+
+class _Checks:
+    """The checks of pairs whose pixels are at hand.
+
+    Args:
+        pairs: The pairs to check, best first.
+        context: What the run holds.
+    """
+
+    def __init__(self, pairs: Sequence[PixelPair], context: RunContext) -> None:
+        self._pairs, self._context = pairs, context
+        self._deadline = time.monotonic() + context.budget.left
+        self._found: list[CopyCheck | None] = [None] * len(pairs)
+        self._unkept: list[tuple[str, str, CopyCheck]] = []
+        self._kept_at = time.monotonic()
+
+    def run(self) -> list[CopyCheck | None]:
+        """Checks until the time is up; also keeps what was found before an interrupt."""
+        self._context.progress.start("Checking for copies", len(self._pairs))
+        try:
+            for ndim in _WINDOW:
+                self._check_all(ndim)
+        finally:
+            self._keep()
+        return self._found
+
+    def _check_all(self, ndim: int) -> None:
+        """Checks all pairs of one dimension, a window at a time."""
+        order = [i for i, pair in enumerate(self._pairs) if pair.ndim == ndim]
         glances: dict[str, Features | None] = {}
         features: dict[str, Features | None] = {}
-        for start in range(0, len(order), size):
-            window = order[start : start + size]
+        for start in range(0, len(order), _WINDOW[ndim]):
+            if time.monotonic() > self._deadline:
+                return
+            window = whole = order[start : start + _WINDOW[ndim]]
             if ndim == 2:
-                glances = window_features([tasks[i] for i in window], glances, glance_at, engine, options)
-                seen = over_pairs(_glance_pair, window, tasks, glances, engine, deadline)
-                for i in window:
-                    out[i] = NOT_ALIGNED if seen.get(i) is False else None
-                window = [i for i in window if seen.get(i)]
-            features = window_features(
-                [tasks[i] for i in window], features, describe_in_full, engine, options
-            )
-            for i, verification in over_pairs(_verify, window, tasks, features, engine, deadline).items():
-                out[i] = verification
-            progress.advance(min(size, len(order) - start))
-            if time.monotonic() > deadline:
-                return out
-    return out
+                glances = self._described(window, glances, _glance_at)
+                window = self._worth_a_check(window, glances)
+            features = self._described(window, features, _describe_in_full)
+            for i, check in self._each(_check, window, features):
+                if check is not None:
+                    self._take(i, check)
+            # Describing the next window may take a while.
+            self._keep()
+            self._context.progress.advance(len(whole))
+
+    def _worth_a_check(self, window: Sequence[int], glances: Mapping[str, Features | None]) -> list[int]:
+        """The pairs of a window that a glance does not tell apart."""
+        worth = []
+        for i, alike in self._each(_alike_at_a_glance, window, glances):
+            if alike:
+                worth.append(i)
+            elif alike is not None:
+                self._take(i, NOT_ALIGNED)
+        self._keep()
+        return worth
+
+    def _each(
+        self,
+        function: Callable[[FeaturePair], R],
+        window: Sequence[int],
+        features: Mapping[str, Features | None],
+    ) -> Iterator[tuple[int, R]]:
+        """A function of the features of every pair of a window, as far as the time reaches."""
+
+        def pairs() -> Iterator[FeaturePair]:
+            for i in window:
+                if time.monotonic() > self._deadline:
+                    return
+                yield features[self._pairs[i].key_a], features[self._pairs[i].key_b]
+
+        chunk = _CHUNK[self._pairs[window[0]].ndim] if window else 1
+        return zip(window, self._context.engine.map(function, pairs(), chunk), strict=False)
+
+    def _described(
+        self,
+        window: Sequence[int],
+        known: Mapping[str, Features | None],
+        describer: Callable[[DecodedImage], Features],
+    ) -> dict[str, Features | None]:
+        """Features of every image of a window, and of as many of the windows before as there is room for."""
+        pairs = [self._pairs[i] for i in window]
+        needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
+        missing = {key: pixels for key, pixels in needed.items() if key not in known}
+        describe = partial(_describe, describer=describer, options=self._context.settings.reading)
+        described = self._context.engine.map(describe, missing.values())
+        return _renewed(known, needed, dict(zip(missing, described, strict=True)))
+
+    def _take(self, i: int, check: CopyCheck) -> None:
+        """Notes a finding, and writes it down before long."""
+        self._found[i] = check
+        pictures = self._pairs[i].pictures
+        if all(pictures):
+            self._unkept.append((*pictures, check))
+        if time.monotonic() > self._kept_at + _KEEP_SECONDS:
+            self._keep()
+
+    def _keep(self) -> None:
+        unkept, self._unkept = self._unkept, []
+        self._context.memory.keep_copy_checks(unkept)
+        self._kept_at = time.monotonic()
 
 
-def over_pairs(
-    function: Callable[[tuple[Features | None, Features | None]], R],
-    window: Sequence[int],
-    tasks: Sequence[PixelPair],
-    features: Mapping[str, Features | None],
-    engine: Engine,
-    deadline: float,
-) -> dict[int, R]:
-    """A function of the features of every pair of a window, as far as the time reaches."""
-    pairs = ((features[tasks[i].key_a], features[tasks[i].key_b]) for i in _until(window, deadline))
-    return dict(zip(window, engine.map(function, pairs, _CHUNK), strict=False))
-
-
-def window_features(
-    tasks: Sequence[PixelPair],
-    known: Mapping[str, Features | None],
-    describer: Callable[[DecodedImage], Features],
-    engine: Engine,
-    options: DecodeOptions,
-    most: int = _KEPT,
+def _renewed(
+    known: Mapping[str, Features | None], needed: Iterable[str], fresh: Mapping[str, Features | None]
 ) -> dict[str, Features | None]:
-    """Features of every image of a window, and of the windows before while there are at most ``most``."""
-    needed = {key: pixels for task in tasks for key, pixels in ((task.key_a, task.a), (task.key_b, task.b))}
-    missing = {key: pixels for key, pixels in needed.items() if key not in known}
-    described = engine.map(partial(_describe, describer=describer, options=options), missing.values())
-    fresh = dict(zip(missing, described, strict=True))
-    # What this window needs goes to the end; the front, unused for longest, makes room.
+    """The features that are needed now, and those of before while there is room.
+
+    What is needed now goes to the end; the front, unused for longest, makes room.
+    """
     current = {key: fresh[key] if key in fresh else known[key] for key in needed}
-    others = [key for key in known if key not in needed]
-    room = max(0, most - len(current))
+    others = [key for key in known if key not in current]
+    room = max(0, _FEATURES_KEPT - len(current))
     kept = others[len(others) - min(room, len(others)) :]
     return {**{key: known[key] for key in kept}, **current}
 
 
-def _until(window: Sequence[int], deadline: float) -> Iterator[int]:
-    for i in window:
-        if time.monotonic() > deadline:
-            return
-        yield i
+def load_pixels(pixels: Pixels | None, options: DecodeOptions) -> DecodedImage:
+    """Decodes an image from its files or its preview.
+
+    Args:
+        pixels: Where the pixels are.
+        options: The limits and choices for reading files.
+
+    Raises:
+        ImageError: They are not at hand or cannot be read.
+        OSError: A file cannot be read.
+    """
+    if pixels is None:
+        raise ImageError("unreadable", "Its pixels are not at hand.")
+    if isinstance(pixels, ImageRef):
+        return decode(pixels, options)
+    grey = np.asarray(cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED))
+    return DecodedImage(grey, grey.astype(np.float32))
+
+
+def _images(pair: PixelPair) -> tuple[tuple[str, Pixels | None], tuple[str, Pixels | None]]:
+    return (pair.key_a, pair.a), (pair.key_b, pair.b)
 
 
 def _describe(
-    pixels: Pixels, describer: Callable[[DecodedImage], Features], options: DecodeOptions
+    pixels: Pixels | None, describer: Callable[[DecodedImage], Features], options: DecodeOptions
 ) -> Features | None:
     try:
         return describer(load_pixels(pixels, options))
@@ -149,39 +252,24 @@ def _describe(
         return None
 
 
-def glance_at(image: DecodedImage) -> Features:
-    """Features for a glance at a picture."""
+def _glance_at(image: DecodedImage) -> Features:
     return glance(image.values)
 
 
-def describe_in_full(image: DecodedImage) -> Features:
-    """Features for verifying a picture or volume."""
-    return (
-        describe(image.values) if image.values.ndim == 2 else describe_volume(image.values, image.spacing_mm)
-    )
+def _describe_in_full(image: DecodedImage) -> Features:
+    if image.values.ndim == 2:
+        return describe_picture(image.values)
+    return describe_volume(image.values, image.spacing_mm)
 
 
-def _glance_pair(pair: tuple[Features | None, Features | None]) -> bool | None:
+def _alike_at_a_glance(pair: FeaturePair) -> bool | None:
     a, b = pair
     if isinstance(a, PictureFeatures) and isinstance(b, PictureFeatures):
         return worth_a_check(a, b)
     return None
 
 
-def load_pixels(pixels: Pixels, options: DecodeOptions) -> DecodedImage:
-    """Decodes an image from its files or its preview.
-
-    Raises:
-        ImageError: it cannot be read.
-        OSError: likewise.
-    """
-    if isinstance(pixels, ImageRef):
-        return decode(pixels, options)
-    grey = np.asarray(cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED))
-    return DecodedImage(grey, grey.astype(np.float32))
-
-
-def _verify(pair: tuple[Features | None, Features | None]) -> CopyCheck | None:
+def _check(pair: FeaturePair) -> CopyCheck | None:
     a, b = pair
     if isinstance(a, PictureFeatures) and isinstance(b, PictureFeatures):
         return check_pictures(a, b)

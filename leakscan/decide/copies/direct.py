@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.copies.keypoints import Floats, Picture, PictureFeatures, Proposal
+from leakscan.decide.copies.picture_features import Floats, Picture, PictureFeatures, Proposal
 from leakscan.decide.copies.transform import TURNS
 
 _THUMB = 64  # px, longest side

@@ -32,12 +32,18 @@ import math
 import numpy as np
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.decide.copies.alignment import Agreement, agreement
 from leakscan.decide.copies.direct import propose_directly
-from leakscan.decide.copies.keypoints import MIN_INLIERS, PictureFeatures, Proposal, describe, propose
+from leakscan.decide.copies.picture_alignment import Agreement, agreement
+from leakscan.decide.copies.picture_features import (
+    MIN_INLIERS,
+    PictureFeatures,
+    Proposal,
+    describe_picture,
+    propose,
+)
 from leakscan.decide.copies.transform import coverage, inverse, nearest_turn, words
 
-__all__ = ["PictureFeatures", "check_pictures", "describe"]
+__all__ = ["PictureFeatures", "check_pictures", "describe_picture"]
 
 _CORRELATION = 0.88
 _MOTION = 2.2  # thousandths of the field's longest side
@@ -62,7 +68,7 @@ def check_pictures(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
     lead from ``a`` to ``b``.
 
     Args:
-        a: from :func:`describe`.
+        a: from :func:`describe_picture`.
         b: likewise.
     """
     if a.blank or b.blank:

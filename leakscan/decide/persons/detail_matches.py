@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,12 @@ from leakscan.decide.calibration.fit_detail import Look, just_too_low
 from leakscan.decide.columns import Columns, Known
 from leakscan.decide.copies.copy_check import PixelPair, Pixels
 from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
-from leakscan.decide.persons.remembered import DetailMemory
 from leakscan.decide.persons.scores import CHECKABLE_SUBJECTS, Scored, Subjects, template_scores
 from leakscan.match.candidates import Side
 from leakscan.types import DecodeOptions, Engine, Progress
+
+if TYPE_CHECKING:
+    from leakscan.run.memory import PairMemory
 
 _STRANGERS = 300  # of a run, looked at to see how alike its people look; their mean is known to 0.1 nats
 _EACH_SIDE = 700  # films of each dataset among whom they are sought
@@ -32,7 +35,7 @@ def match_details(
     pairs: Ints,
     known: Known,
     matchers: Mapping[str, DetailMatcher],
-    cache: DetailMemory,
+    cache: PairMemory,
     engine: Engine,
     options: DecodeOptions,
     seconds: float,
@@ -104,24 +107,26 @@ def _films(pairs: Ints, known: Known, position: int) -> tuple[Film, Film]:
 def _remembered(
     films: FilmDetails,
     digest: str,
-    cache: DetailMemory,
+    cache: PairMemory,
     pairs: Sequence[tuple[Film, Film]],
     deadline: float,
     progress: Progress,
 ) -> list[float | None]:
     """What is found of pairs: from the cache, else by looking, as far as time and pixels allow."""
-    out = [cache.get(digest, a.name, b.name) for a, b in pairs]
+    known = cache.detail_matches(digest, [(a.name, b.name) for a, b in pairs])
+    out = [known.get((a.name, b.name)) for a, b in pairs]
     waiting = [
-        (at, PixelPair(a.name, b.name, a.pixels, b.pixels, 2))
+        (at, PixelPair(key_a=a.name, key_b=b.name, a=a.pixels, b=b.pixels, ndim=2))
         for at, (a, b) in enumerate(pairs)
         if out[at] is None and a.pixels is not None and b.pixels is not None
     ]
     if waiting:
         fresh = films([task for _, task in waiting], max(0.0, deadline - time.monotonic()), progress)
-        for (at, task), finding in zip(waiting, fresh, strict=True):
+        for (at, _), finding in zip(waiting, fresh, strict=True):
             out[at] = finding
-            if finding is not None:
-                cache.add(digest, task.key_a, task.key_b, finding)
+        matched = zip(waiting, fresh, strict=True)
+        found = [(task.key_a, task.key_b, match) for (_, task), match in matched if match is not None]
+        cache.keep_detail_matches(digest, found)
     return out
 
 
@@ -222,7 +227,7 @@ def detail_match_of(
             first, second = pixels[i], pixels[j]
             if first is not None and second is not None:
                 at.append(position)
-                tasks.append(PixelPair(str(i), str(j), first, second, 2))
+                tasks.append(PixelPair(key_a=str(i), key_b=str(j), a=first, b=second, ndim=2))
         for position, finding in zip(at, films(tasks, np.inf, progress), strict=True):
             if finding is not None:
                 out[position] = finding

@@ -94,7 +94,7 @@ class FilmDetails:
                 out[i] = found
         return out
 
-    def _describe(self, needed: dict[str, Pixels]) -> None:
+    def _describe(self, needed: dict[str, Pixels | None]) -> None:
         """Sees to it that the details of all films are at hand."""
         missing = {key: pixels for key, pixels in needed.items() if key not in self._details}
         # What is needed now goes to the end; the front, unused for longest, makes room.
@@ -119,7 +119,7 @@ def _batches(
         yield block
 
 
-def _canonical(pixels: Pixels, side: int, options: DecodeOptions) -> npt.NDArray[np.uint8] | None:
+def _canonical(pixels: Pixels | None, side: int, options: DecodeOptions) -> npt.NDArray[np.uint8] | None:
     """The film as the look sees it, ``None`` if it cannot be read or is no picture."""
     try:
         values = load_pixels(pixels, options).values

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from leakscan.decide.copies.picture_check import PictureFeatures, check_pictures, describe
+from leakscan.decide.copies.picture_check import PictureFeatures, check_pictures, describe_picture
 from leakscan.decide.copies.volume_check import VolumeFeatures, check_volumes, describe_volume
 from support.makers import DATA
 
@@ -27,7 +27,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def film(path: str) -> PictureFeatures:
-    return describe(cv2.imread(str(DATA / "cxr" / path), cv2.IMREAD_GRAYSCALE).astype(np.float32))
+    return describe_picture(cv2.imread(str(DATA / "cxr" / path), cv2.IMREAD_GRAYSCALE).astype(np.float32))
 
 
 def volume(path: str) -> VolumeFeatures:

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from leakscan.decide.copies.picture_check import PictureFeatures, check_pictures, describe
+from leakscan.decide.copies.picture_check import PictureFeatures, check_pictures, describe_picture
 from support.drawn_subjects import Floats, film, second_film
 
 
 @cache
 def drawn(subject: int) -> PictureFeatures:
-    return describe(film(subject))
+    return describe_picture(film(subject))
 
 
 def as_bytes(picture: Floats) -> np.ndarray:
@@ -92,7 +92,7 @@ ALTERATIONS: dict[str, tuple[Callable[[Floats], Floats], str]] = {
 @pytest.mark.parametrize("subject", [1, 2])
 def test_an_altered_copy_is_the_same_image_and_the_alteration_is_named(name: str, subject: int) -> None:
     alter, words = ALTERATIONS[name]
-    altered = describe(np.ascontiguousarray(alter(film(subject))).astype(np.float32))
+    altered = describe_picture(np.ascontiguousarray(alter(film(subject))).astype(np.float32))
     found = check_pictures(drawn(subject), altered)
     assert found.same_image, found
     assert words is None or found.transform == words
@@ -101,7 +101,7 @@ def test_an_altered_copy_is_the_same_image_and_the_alteration_is_named(name: str
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_second_film_of_the_same_chest_is_not_the_same_image(seed: int) -> None:
-    other = describe(second_film(subject=1, seed=seed))
+    other = describe_picture(second_film(subject=1, seed=seed))
     assert not check_pictures(drawn(1), other).same_image
 
 
@@ -111,13 +111,13 @@ def test_films_of_different_chests_are_not_the_same_image() -> None:
 
 
 def test_the_same_letters_on_different_films_do_not_make_them_the_same_image() -> None:
-    found = check_pictures(describe(annotated(film(1))), describe(annotated(film(2))))
+    found = check_pictures(describe_picture(annotated(film(1))), describe_picture(annotated(film(2))))
     assert not found.same_image
 
 
 @pytest.mark.parametrize("alter", ["quarter turn", "inverted mirror", "crop, then other sides", "CLAHE"])
 def test_the_order_of_the_two_changes_nothing_but_the_direction_of_a_turn(alter: str) -> None:
-    a, b = drawn(3), describe(np.ascontiguousarray(ALTERATIONS[alter][0](film(3))))
+    a, b = drawn(3), describe_picture(np.ascontiguousarray(ALTERATIONS[alter][0](film(3))))
     forth, back = check_pictures(a, b), check_pictures(b, a)
     assert back.same_image == forth.same_image
     assert back.correlation == pytest.approx(forth.correlation, abs=1e-6)
@@ -126,14 +126,14 @@ def test_the_order_of_the_two_changes_nothing_but_the_direction_of_a_turn(alter:
 
 
 def test_order_changes_nothing_for_different_films() -> None:
-    for other in (drawn(2), describe(second_film(1))):
+    for other in (drawn(2), describe_picture(second_film(1))):
         forth, back = check_pictures(drawn(1), other), check_pictures(other, drawn(1))
         assert back == forth or (math.isnan(forth.correlation) and math.isnan(back.correlation))
 
 
 @pytest.mark.parametrize("value", [0.0, 255.0, -1e6])
 def test_blank_pictures_match_nothing_not_even_themselves(value: float) -> None:
-    blank = describe(np.full((200, 160), value, np.float32))
+    blank = describe_picture(np.full((200, 160), value, np.float32))
     assert blank.blank
     for other in (blank, drawn(1)):
         found = check_pictures(blank, other)
@@ -166,13 +166,17 @@ def test_a_picture_with_hardly_any_keypoints_is_still_recognised(
     alter: Callable[[Floats], Floats], words: str
 ) -> None:
     original = shape_picture("disc and bar")
-    found = check_pictures(describe(original), describe(np.ascontiguousarray(alter(original))))
+    found = check_pictures(
+        describe_picture(original), describe_picture(np.ascontiguousarray(alter(original)))
+    )
     assert found.same_image, found
     assert found.transform == words
 
 
 def test_two_smooth_shapes_are_told_apart() -> None:
-    found = check_pictures(describe(shape_picture("disc and bar")), describe(shape_picture("ellipse")))
+    found = check_pictures(
+        describe_picture(shape_picture("disc and bar")), describe_picture(shape_picture("ellipse"))
+    )
     assert not found.same_image
 
 
@@ -180,12 +184,12 @@ def test_not_finite_values_are_tolerated() -> None:
     picture = film(1).copy()
     picture[:5, :7] = [np.nan] * 7
     picture[10, 10] = np.inf
-    assert check_pictures(drawn(1), describe(picture)).same_image
+    assert check_pictures(drawn(1), describe_picture(picture)).same_image
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (3, 5), (400, 2)])
 def test_tiny_and_thin_pictures_are_no_error(shape: tuple[int, int]) -> None:
-    strip = describe(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
+    strip = describe_picture(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
     assert not check_pictures(strip, drawn(1)).same_image
 
 

@@ -21,14 +21,13 @@ from leakscan.decide.calibration.fit_detail import match_impostors
 from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.calibration.tail import fit_tail
 from leakscan.decide.copies.copy_check import PixelPair, load_pixels
-from leakscan.decide.copies.remembered import CopyMemory
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.film_details import FilmDetails
-from leakscan.decide.persons.remembered import DetailMemory
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.run.memory import PairMemory
 from leakscan.types import DecodeOptions, Silent
 from support import drawn_subjects
 from support.made_up_encoder import CARD, ENCODER
@@ -189,7 +188,7 @@ def test_a_run_takes_off_what_its_own_strangers_look_more_alike(
     def gains(more: float) -> list[Any]:
         matcher = Elsewhere()
         matcher.more = more
-        found = compared(crowded("a", 0), crowded("b", 1), DetailMemory(None), matchers={ENCODER: matcher})
+        found = compared(crowded("a", 0), crowded("b", 1), PairMemory(None), matchers={ENCODER: matcher})
         assert found.persons[0].looked and (found.persons[0].bulk is None) == (people < 200)
         return [(r["path_a"], r["path_b"], r["p_value"]) for r in found.pairs]
 
@@ -261,18 +260,16 @@ class Counting(LocalEngine):
             yield result
 
 
-def compared(a: Dataset, b: Dataset, looks: DetailMemory, **kept: Any) -> Comparison:
-    verdicts, engine = kept.get("verdicts", CopyMemory(None)), kept.get("engine", LocalEngine(0))
+def compared(a: Dataset, b: Dataset, memory: PairMemory, **kept: Any) -> Comparison:
     return compare_datasets(
         a,
         b,
         {ENCODER: CARD},
         {ENCODER: calibration()},
         DecideOptions(),
-        verdicts,
-        engine,
+        memory,
+        kept.get("engine", LocalEngine(0)),
         Silent(),
-        looks,
         matchers=kept.get("matchers", {ENCODER: MATCHER}),
     )
 
@@ -287,7 +284,7 @@ def said_of(found: Comparison) -> dict[tuple[str, str], str]:
 
 
 def test_candidates_get_a_look_and_the_evidence_says_what_it_found() -> None:
-    found = compared(dataset("a", 0), dataset("b", 1), DetailMemory(None))
+    found = compared(dataset("a", 0), dataset("b", 1), PairMemory(None))
     said = said_of(found)
     assert {(f"a{i}.png", f"b{i}.png") for i in range(FILMS)} <= set(said)
     assert re.fullmatch(
@@ -299,18 +296,16 @@ def test_candidates_get_a_look_and_the_evidence_says_what_it_found() -> None:
 
 def test_a_second_run_looks_at_nothing_again(tmp_path: Path) -> None:
     a, b = dataset("a", 0), dataset("b", 1)
-    looks, verdicts = DetailMemory(tmp_path / "looks.parquet"), CopyMemory(None)
-    first = compared(a, b, looks, verdicts=verdicts)
-    looks.save()
+    first = compared(a, b, PairMemory(tmp_path / "pairs.sqlite3"))
     engine = Counting()
-    again = compared(a, b, DetailMemory(tmp_path / "looks.parquet"), verdicts=verdicts, engine=engine)
+    again = compared(a, b, PairMemory(tmp_path / "pairs.sqlite3"), engine=engine)
     assert engine.items == 0
     assert again.pairs == first.pairs
 
 
 def test_swapping_the_datasets_changes_no_figure() -> None:
     a, b = dataset("a", 0), dataset("b", 1)
-    one, two = compared(a, b, DetailMemory(None)), compared(b, a, DetailMemory(None))
+    one, two = compared(a, b, PairMemory(None)), compared(b, a, PairMemory(None))
     figures = ("score", "p_value", "q_value", "decision", "evidence")
     assert [(r["path_a"], r["path_b"], *(r[f] for f in figures)) for r in one.pairs] == [
         (r["path_b"], r["path_a"], *(r[f] for f in figures)) for r in two.pairs
@@ -318,7 +313,7 @@ def test_swapping_the_datasets_changes_no_figure() -> None:
 
 
 def test_without_pixels_the_score_decides_alone() -> None:
-    found = compared(dataset("a", 0, pixels=False), dataset("b", 1), DetailMemory(None))
+    found = compared(dataset("a", 0, pixels=False), dataset("b", 1), PairMemory(None))
     assert not said_of(found)
     (test,) = found.persons
     assert test.looked == 0 < test.details_due
@@ -327,7 +322,7 @@ def test_without_pixels_the_score_decides_alone() -> None:
 
 
 def test_an_encoder_without_a_look_decides_by_the_score() -> None:
-    found = compared(dataset("a", 0), dataset("b", 1), DetailMemory(None), matchers={})
+    found = compared(dataset("a", 0), dataset("b", 1), PairMemory(None), matchers={})
     assert not said_of(found)
     (test,) = found.persons
     assert test.looked == 0 < test.details_due
@@ -343,7 +338,9 @@ def test_films_that_are_not_at_hand_are_not_looked_at() -> None:
 
 def test_every_pair_gets_the_finding_of_its_own_two_films() -> None:
     films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
-    tasks = [PixelPair(a, b, films[a], films[b], 2) for a in films for b in films if a != b]
+    tasks = [
+        PixelPair(key_a=a, key_b=b, a=films[a], b=films[b], ndim=2) for a in films for b in films if a != b
+    ]
     found = FilmDetails(MATCHER, LocalEngine(0), DecodeOptions())(tasks, np.inf, Silent())
     values = {k: load_pixels(f, DecodeOptions()).values for k, f in films.items()}
     seen = {
@@ -357,23 +354,10 @@ def test_every_pair_gets_the_finding_of_its_own_two_films() -> None:
 
 def test_films_are_described_again_where_too_few_are_kept() -> None:
     films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
-    tasks = [PixelPair(a, b, films[a], films[b], 2) for a in films for b in films if a < b]
+    tasks = [
+        PixelPair(key_a=a, key_b=b, a=films[a], b=films[b], ndim=2) for a in films for b in films if a < b
+    ]
     some, every = (FilmDetails(MATCHER, LocalEngine(0), DecodeOptions(), kept) for kept in (3, 100))
     want = every(tasks, np.inf, Silent())
     assert [some([task], np.inf, Silent())[0] for task in tasks] == want
     assert every(tasks, -1.0, Silent()) == [None] * len(tasks)
-
-
-def test_looks_are_remembered_by_version_and_a_damaged_file_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "looks.parquet"
-    cache = DetailMemory(path)
-    cache.add("net", "x", "a", -1.25)
-    cache.save()
-    assert DetailMemory(path).get("net", "a", "x") == DetailMemory(path).get("net", "x", "a") == -1.25
-    assert DetailMemory(path).get("other net", "a", "x") is None
-    monkeypatch.setattr("leakscan.decide.persons.remembered.VERSION", "look-next")
-    assert DetailMemory(path).get("net", "a", "x") is None
-    path.write_bytes(b"no parquet")
-    assert DetailMemory(path).get("net", "a", "x") is None

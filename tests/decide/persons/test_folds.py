@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from leakscan.decide.copies.remembered import CopyMemory
 from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.run.memory import PairMemory
 from leakscan.sources.open import open_source
 from leakscan.types import DecodeOptions, Silent
 from support.made_up_brain import lump
@@ -73,10 +73,9 @@ def compared(a: Dataset, b: Dataset, encoder: Correlating, **options: Any) -> Co
         cards,
         few,
         DecideOptions(**options),
-        CopyMemory(None),
+        PairMemory(None),
         LocalEngine(0),
         Silent(),
-        None,
         {ENCODER: encoder},
     )
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.copies.keypoints import Floats, Picture, PictureFeatures, Proposal
+from leakscan.decide.copies.picture_features import Floats, Picture, PictureFeatures, Proposal
 from leakscan.decide.copies.transform import Matrix, inverse
 
 _GRID = 256  # px, longest side of the larger field

@@ -69,7 +69,7 @@ class Proposal:
     inverted: bool
 
 
-def describe(
+def describe_picture(
     values: npt.NDArray[np.float32], side: int = SIDE, keypoints: int = KEYPOINTS
 ) -> PictureFeatures:
     """Brings a picture to working size and finds its keypoints.
@@ -111,8 +111,8 @@ def _sift(picture: Picture, keypoints: int) -> tuple[Floats, Picture]:
 
 
 def glance(values: npt.NDArray[np.float32]) -> PictureFeatures:
-    """The features :func:`worth_a_check` needs: :func:`describe` at half the size."""
-    return describe(values, GLANCE_SIDE, GLANCE_KEYPOINTS)
+    """The features :func:`worth_a_check` needs: :func:`describe_picture` at half the size."""
+    return describe_picture(values, GLANCE_SIDE, GLANCE_KEYPOINTS)
 
 
 def worth_a_check(a: PictureFeatures, b: PictureFeatures) -> bool:
