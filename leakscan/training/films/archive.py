@@ -66,16 +66,16 @@ def packed_films(
     Images without a subject are left out: whether they show someone else is unknown.
 
     Args:
-        manifests: tables that :func:`~leakscan.training.films.manifests.check_manifests` let pass.
-        split: to take.
-        form: of the packed films.
-        cache: folder for ``SPLIT-SIZE-KEY.npy`` and ``.parquet``.
-        progress: is told of films decoded.
-        workers: decoding processes; one per core if not given.
+        manifests: Tables that :func:`~leakscan.training.films.manifests.check_manifests` let pass.
+        split: The split to take.
+        form: The form of the packed films.
+        cache: The folder for ``SPLIT-SIZE-KEY.npy`` and ``.parquet``.
+        progress: Receives the number of films decoded.
+        workers: Decoding processes; one per core if not given.
 
     Raises:
-        SourceError: a manifest cannot be read, or none of the films can.
-        OutputError: the cache cannot be written.
+        SourceError: A manifest cannot be read, or none of the films can.
+        OutputError: The cache cannot be written.
     """
     stem = cache / f"{split}-{form.shape[-1]}-{manifests_key(manifests, split, form)}"
     pictures, table = stem.with_suffix(".npy"), stem.with_suffix(".parquet")
@@ -123,7 +123,7 @@ def _decode(
         raise OutputError(
             f"Cannot write {pictures}: {e.strerror or e}.",
             f"Packing takes {len(films) * math.prod(form.shape) / 2**30:.1f} GiB; "
-            "name another folder with --cache.",
+            "name another folder for the cache.",
         ) from e
     progress.finish()
 
@@ -152,12 +152,12 @@ def _open(pictures: Path, table: Path, form: Form, split: str) -> Pack:
     if films.shape != (len(packed), *form.shape):
         raise StoreError(f"{pictures} and {table} do not belong together.", "Delete both.")
     return Pack(
-        films,
-        np.array([f"{r['subject']:08d}" for r in packed]),
-        np.array([r["width"] for r in packed], np.int64),
-        np.array([r["group"] or "" for r in packed]),
-        unread,
-        np.array([r["contrast"] or "" for r in packed]),
+        films=films,
+        subjects=np.array([f"{r['subject']:08d}" for r in packed]),
+        widths=np.array([r["width"] for r in packed], np.int64),
+        groups=np.array([r["group"] or "" for r in packed]),
+        unread=unread,
+        contrasts=np.array([r["contrast"] or "" for r in packed]),
     )
 
 
