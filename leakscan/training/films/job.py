@@ -14,6 +14,7 @@ from leakscan.training.settings import nearest
 from leakscan.types import Progress
 
 _EXTRA = ("pytorch_metric_learning", "matplotlib", "sklearn")
+_EXTRA_3D = ("monai",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,8 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
         >>> job = TrainJob(manifests=(Path("films.csv"),), run=Path("run"))
         >>> train_manifests(job, preset("fingerprint-2d"), Silent())
     """
-    missing = [m for m in _EXTRA if importlib.util.find_spec(m) is None]
+    needed = (*_EXTRA, *(_EXTRA_3D if config.shape else ()))
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
     if missing:
         raise UsageError(f"Training needs {', '.join(missing)}.", "pip install 'leakscan[train]'")
     from leakscan.sources.split_names import TRAIN, VALIDATION

@@ -76,7 +76,7 @@ class Canonical:
     """One film after a worker.
 
     Attributes:
-        picture: uint8 of the form asked for, ``None`` if it cannot be used.
+        picture: The uint8 array of the form asked for, ``None`` if it cannot be used.
         width: The width of the stored image in pixels.
         error: A sentence if it cannot be used.
     """

@@ -23,7 +23,7 @@ Loss = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Passes:
-    """How a batch is cut, and who is told.
+    """How a batch is cut, and who watches.
 
     Attributes:
         chunk: Films at a time. The batch or more, or 0, makes one plain pass of it.

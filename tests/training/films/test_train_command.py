@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import cv2
 import nibabel
@@ -114,6 +115,15 @@ def test_the_papers_volumes_train_across_contrasts(leakscan, heads, tmp_path):
     packed = np.load(next((tmp_path / "run/packed").glob("train-*.npy")))
     assert packed.shape == (8, 16, 18, 14)
     assert packed.min() == 0 and packed.max() == 255
+
+
+def test_volumes_without_monai_name_the_extra_before_anything_is_decoded(
+    leakscan, heads, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "monai", None)
+    ran = leakscan("train", heads, "-o", "run", "--preset", "paper-3d", *SMALL)
+    assert ran.code == 2 and "needs monai" in ran.error and "leakscan[train]" in ran.err
+    assert not (tmp_path / "run").exists()
 
 
 def test_partners_of_one_contrast_are_refused_before_anything_is_decoded(leakscan, heads, tmp_path):
