@@ -26,8 +26,8 @@ from leakscan.error_rates import (
     precision_at_1,
     tar_at_fmr,
 )
-from leakscan.evaluation.embeddings import imagenet_weights
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.encoders.imagenet import imagenet_weights
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 
