@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
 from leakscan.types import DecodeOptions, Kind, Progress
+
+MakeBaselines = Callable[[Sequence[Encoder]], list[System]]
 
 _BATCH = 64
 _SEED = 0
@@ -67,21 +69,8 @@ def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[Sy
     chosen = _chosen(kind, encoders)
     loaded = [load_encoder(card, folder) for card, folder in chosen]
     systems: list[System] = [EncoderSystem(encoder) for encoder in loaded]
-    if baselines and kind in VOLUMES:
-        # Those of several encoders would differ little: the first one's alignment serves.
-        brain = next((encoder for encoder in loaded if isinstance(encoder, BrainEncoder)), None)
-        if brain is not None:
-            systems += brain_baselines(brain)
-    elif baselines:
-        shapes = sorted({(card.architecture, card.dim, card.side) for card, _ in chosen})
-        once = len({architecture for architecture, _, _ in shapes}) == len(shapes)
-        for architecture, dim, side in shapes:
-            name = f"untrained {architecture}" + ("" if once else f" at {side} px")
-            systems.append(UntrainedSystem(name, architecture, dim, side))
-        lite0_sides = [side for name, _, side in shapes if name.startswith("efficientnet_lite0")]
-        imagenet = ImageNetSystem.load(max(lite0_sides)) if lite0_sides else None
-        systems += [imagenet] if imagenet is not None else []
-        systems.append(PHashSystem())
+    for make in (VOLUME_BASELINES if kind in VOLUMES else FILM_BASELINES) if baselines else ():
+        systems += make(loaded)
     return systems
 
 
@@ -244,6 +233,38 @@ class PHashSystem:
         """See :class:`System`."""
         hashes = np.array([image.phash[int(reduced)] for image in images], np.uint64)
         return phash_signs(hashes), np.ones(len(images), bool)
+
+
+def _untrained(encoders: Sequence[Encoder]) -> list[System]:
+    """A network of every shape that the encoders have."""
+    shapes = sorted({(e.card.architecture, e.card.dim, e.card.side) for e in encoders})
+    once = len({architecture for architecture, _, _ in shapes}) == len(shapes)
+    return [
+        UntrainedSystem(
+            f"untrained {architecture}" + ("" if once else f" at {side} px"), architecture, dim, side
+        )
+        for architecture, dim, side in shapes
+    ]
+
+
+def _imagenet(encoders: Sequence[Encoder]) -> list[System]:
+    """ImageNet features at the largest side of the encoders of their shape, where the package is there."""
+    sides = [e.card.side for e in encoders if e.card.architecture.startswith("efficientnet_lite0")]
+    found = ImageNetSystem.load(max(sides)) if sides else None
+    return [] if found is None else [found]
+
+
+def _registered_brains(encoders: Sequence[Encoder]) -> list[System]:
+    # Those of several encoders would differ little: the first one's alignment serves.
+    brain = next((encoder for encoder in encoders if isinstance(encoder, BrainEncoder)), None)
+    return [] if brain is None else brain_baselines(brain)
+
+
+FILM_BASELINES: tuple[MakeBaselines, ...] = (_untrained, _imagenet, lambda encoders: [PHashSystem()])
+"""What is measured beside encoders of films, in this order; each makes its systems from the encoders."""
+
+VOLUME_BASELINES: tuple[MakeBaselines, ...] = (_registered_brains,)
+"""What is measured beside encoders of volumes."""
 
 
 def phash_signs(hashes: npt.NDArray[np.uint64]) -> Vectors:

@@ -41,11 +41,12 @@ def files(path: Path) -> tuple[Path, ...]:
     return (path,) if data == path else (path, data)
 
 
-def inspect(path: Path, options: DecodeOptions) -> list[FrameInfo]:
+def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """One entry per contrast or time point.
 
     Args:
         path: A ``.nii``, ``.nii.gz`` or ``.hdr`` file, which is told by content, so its name may be any.
+        format: ``nifti``, the only format that this module reads.
         options: The limits for reading, and which frames are images.
 
     Raises:
