@@ -17,7 +17,13 @@ def kind_from_tags(tags: Tags, ndim: int) -> Kind | None:
 
     Args:
         tags: What is declared about the image.
-        ndim: 2 or 3.
+        ndim: 2 for a picture, 3 for a volume.
+
+    Example:
+        >>> kind_from_tags(Tags(modality="DX", body_part="CHEST", view="PA"), 2)
+        'chest_radiograph'
+        >>> kind_from_tags(Tags(modality="MG"), 2)
+        'other_2d'
     """
     if tags.kind in KINDS:
         return next(k for k in KINDS if k == tags.kind)
