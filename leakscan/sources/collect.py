@@ -84,7 +84,7 @@ class Collector:
             else:
                 yield from self._images(path, name, format, tags)
         except ImageError as error:
-            yield self.problem(name, error.status, error.message)
+            yield self.problem(name, error.status, error.sentence, error.path)
         except OSError as error:
             yield self.problem(name, "unreadable", f"It cannot be read: {reason(error)}.")
 

@@ -120,7 +120,7 @@ def _series(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
                     raise ImageError("unreadable", "Its size is not that of the other slices.")
                 volume.put(k, file, 0, 1)
         except ImageError as error:
-            raise ImageError(error.status, f"Slice {path.name}: {error.message}") from error
+            raise ImageError(error.status, f"Slice {{path}}: {error.sentence}", path.name) from error
     return volume.image()
 
 
