@@ -13,7 +13,7 @@ REFUSED: dict[Kind, Kind] = {"chest_radiograph": "other_2d", "brain_mri": "other
 
 
 def kind_from_tags(tags: Tags, ndim: int) -> Kind | None:
-    """What the header or manifest alone settles; ``None`` leaves it to ``--kind`` and the gate.
+    """What the header or manifest alone settles; ``None`` leaves it to the user and the gate.
 
     Args:
         tags: What is declared about the image.
@@ -45,7 +45,7 @@ def presumed_kind(ref: ImageRef, asked: Kind | None) -> tuple[Kind, bool]:
 
     Args:
         ref: The image.
-        asked: ``--kind``, which applies to images of its own dimension that tags leave open.
+        asked: The setting ``kind``; it applies to images of its own dimension that tags leave open.
     """
     settled = kind_from_tags(ref.tags, ref.ndim)
     if settled is not None:

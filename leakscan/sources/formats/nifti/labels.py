@@ -80,9 +80,9 @@ def _busiest_block(stored: Array, foreground: npt.NDArray[np.bool_]) -> Array:
 def _seems_labelled(ranks: npt.NDArray[np.int32], background: int, distinct: int) -> bool:
     """Decides on the ranks of the numbers among the distinct ones.
 
-    ``flat``: share of foreground voxels that equal all their neighbours along the axes.
-    ``steps``: of three foreground voxels in line whose ends differ, how often the middle one equals
-    an end. ``single``: of differing foreground neighbours, how often their ranks differ by one.
+    Three shares decide. ``flat`` are the foreground voxels that equal all their neighbours along the axes.
+    ``steps`` are those of three foreground voxels in line with different ends whose middle equals an end.
+    ``single`` are the pairs of differing foreground neighbours whose ranks differ by one.
     """
     flat = ranks != background
     foreground = int(flat.sum())
