@@ -20,10 +20,10 @@ from nibabel.orientations import io_orientation
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import display
-from leakscan.sources.formats.dicom.open_file import OpenFile, opened
 from leakscan.sources.formats.dicom.frames import FunctionalGroups, frame_planes
 from leakscan.sources.formats.dicom.header import DicomHeader, header_of
 from leakscan.sources.formats.dicom.layout import PixelFormat, pixel_format
+from leakscan.sources.formats.dicom.open_file import OpenFile, opened
 from leakscan.sources.formats.dicom.pixels import flipped, read_frame
 from leakscan.sources.formats.dicom.planes import Plane, stacks
 from leakscan.sources.formats.dicom.values import numbers, tag_of
