@@ -39,7 +39,7 @@ def planted_bench(
         work: An empty folder to work in.
         copies: The number of altered films per kind.
         seed: The seed of the planting.
-        exclude: Globs of films to leave out (real duplicates would count as false pairs).
+        exclude: Patterns of films to leave out (real duplicates would count as false pairs).
         progress: Receives what is being done.
 
     Returns:

@@ -127,9 +127,10 @@ def evaluate(
     Raises:
         LeakscanError: An input, a model or the output folder cannot be used; nothing is written then.
 
-    Example:
-        >>> found = evaluate(Path("films.csv"), Path("evaluation"))
-        >>> found["headlines"]["cxr-lite0@4"]["all"]["auc"]
+    Example::
+
+        found = evaluate(Path("films.csv"), Path("evaluation"))
+        print(found["headlines"]["cxr-lite0@4"]["all"]["auc"])
     """
     options, progress = options or EvaluateOptions(), progress or Silent()
     if options.kind not in _KINDS:

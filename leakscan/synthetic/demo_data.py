@@ -159,9 +159,9 @@ def draw_demo(out: Path, seed: int = 0, progress: Progress | None = None) -> lis
     Raises:
         OutputError: ``out`` has folders of these names that no demo made, or cannot be written.
 
-    Example:
-        >>> [pair.relation for pair in draw_demo(Path("demo"))][0]
-        'same_file'
+    Example::
+
+        [pair.relation for pair in draw_demo(Path("demo"))][0]  # 'same_file'
     """
     progress = progress or Silent()
     a, b = _fresh(out)

@@ -105,10 +105,10 @@ def plant(
         SourceError: A film cannot be read.
         OutputError: ``out`` has something in it.
 
-    Example:
-        >>> truth = plant(sorted(Path("films").glob("*.png")), Path("planted"), copies=1, seed=0)
-        >>> truth.copies[0].relation
-        'same_file'
+    Example::
+
+        truth = plant(sorted(Path("films").glob("*.png")), Path("planted"), copies=1, seed=0)
+        truth.copies[0].relation  # 'same_file'
     """
     if unknown := [kind for kind in kinds if kind not in ALTERATIONS]:
         raise UsageError(f"There is no alteration {unknown[0]!r}.", hint="Known: " + ", ".join(ALTERATIONS))

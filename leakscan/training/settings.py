@@ -50,6 +50,7 @@ def from_names(model: type[M], given: Mapping[str, Any]) -> M:
             suggests the nearest name.
 
     Example:
+        >>> from leakscan.training.detail.config import DetailConfig
         >>> from_names(DetailConfig, {"steps": "100"}).steps
         100
     """

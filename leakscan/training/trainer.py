@@ -151,8 +151,9 @@ class Trainer:
         progress: Receives the items done, the loss and the last validation.
         report: Receives each row of metrics once it is saved.
 
-    Example:
-        >>> Trainer(lesson, folder).run()
+    Example::
+
+        Trainer(lesson, folder).run()
     """
 
     def __init__(

@@ -85,6 +85,12 @@ def recognise(path: Path) -> str:
 
     Raises:
         OSError: The file cannot be opened or read.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.new("L", (8, 8)).save("misnamed.dcm", format="PNG")
+        >>> recognise(Path("misnamed.dcm"))
+        'png'
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
@@ -125,6 +131,13 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     Raises:
         ImageError: The file holds no usable image.
         ValueError: ``format`` is not one that is inspected file by file.
+
+    Example:
+        >>> from PIL import Image
+        >>> pages = [Image.new("L", (8, 8), grey) for grey in (0, 255)]
+        >>> pages[0].save("scan.tiff", save_all=True, append_images=pages[1:])
+        >>> [page.frame for page in inspect(Path("scan.tiff"), "tiff", DecodeOptions())]
+        [0, 1]
     """
     known = _known(format)
     if known is None or known.by_folder:
@@ -143,6 +156,18 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     Raises:
         ImageError: The image cannot be used; the status and sentence go to its row.
         ValueError: ``ref.format`` is no image format.
+
+    Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from leakscan.sources.open import open_source
+        >>> from leakscan.types import Silent
+        >>> options = DecodeOptions()
+        >>> Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8)).save("film.png")
+        >>> (ref,) = open_source("film.png", options).scan(Silent())
+        >>> image = decode(ref, options)
+        >>> image.stored.shape, image.stored.dtype.name, float(image.values.max())
+        ((6, 8), 'uint16', 47.0)
     """
     known = _known(ref.format)
     if known is None:

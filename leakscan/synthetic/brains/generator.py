@@ -80,10 +80,10 @@ def make_views(
             seed is another person, bent by a smooth deformation. ``None`` deforms each view anew.
         anatomy_mm: The standard deviation of that deformation; 0 is none.
 
-    Example:
-        >>> people = read_people([Source("s1", labels=Path("labels.nii.gz"))])
-        >>> make_views(people, Manner()).images.shape
-        torch.Size([1, 1, 80, 96, 80])
+    Example::
+
+        people = read_people([Source("s1", labels=Path("labels.nii.gz"))])
+        make_views(people, Manner()).images.shape  # torch.Size([1, 1, 80, 96, 80])
     """
     shades, tissues, t1 = (torch.from_numpy(a).to(device) for a in (people.shades, people.tissues, people.t1))
     n = len(people)

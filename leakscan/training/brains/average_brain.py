@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from leakscan.fingerprint.encoders.brain.brain_net import MAP_MM, BrainNet
-from leakscan.fingerprint.encoders.brain.brain_space import align, average_brain, resample
+from leakscan.fingerprint.encoders.brain.brain_space import align_to_average, average_brain, resample
 from leakscan.fingerprint.encoders.brain.tissue_net import TISSUE_CHANNELS
 from leakscan.fingerprint.preprocess.volume import STEP_MM
 from leakscan.synthetic.brains.generator import Manner, make_views
@@ -76,7 +76,8 @@ def learn_edges(net: BrainNet, people: People, progress: Progress | None = None)
     views, poses = [], []
     for images in images_of(people, CLEAR, _CLEAR_SEED):
         views.append(images.half())
-        poses.append(align(net.tissue_maps(images), net.template, MAP_MM)[1])
+        _, pose, _ = align_to_average(net.tissue_maps(images), net.template, MAP_MM)
+        poses.append(pose)
         progress.advance(len(images))
     for _ in range(_ROUNDS):
         total = torch.zeros_like(net.edges)

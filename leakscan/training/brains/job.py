@@ -54,8 +54,9 @@ def train_brain(
         SourceError: The manifests lack heads to learn from or people to calibrate on.
         Stopped: The user pressed Ctrl-C; the same call goes on.
 
-    Example:
-        >>> train_brain([Path("heads.csv")], Path("run"), BrainConfig(), "my-brain", Silent())
+    Example::
+
+        train_brain([Path("heads.csv")], Path("run"), BrainConfig(), "my-brain", Silent())
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("Training needs matplotlib.", "pip install 'leakscan[train]'")

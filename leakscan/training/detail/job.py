@@ -73,8 +73,9 @@ def teach_detail(job: DetailJob, config: DetailConfig, progress: Progress) -> di
         LeakscanError: Manifests, encoder, settings or folder do not fit, or nothing can be learned.
         Stopped: The user pressed Ctrl-C; the same call goes on.
 
-    Example:
-        >>> teach_detail(DetailJob((Path("films.csv"),), Path("detail")), DetailConfig(), Silent())
+    Example::
+
+        teach_detail(DetailJob((Path("films.csv"),), Path("detail")), DetailConfig(), Silent())
     """
     check_manifests(job.manifests)
     net, reader = start_net(job.encoder)

@@ -78,6 +78,7 @@ class TrainConfig(TrainingSettings):
         evaluate_every: Steps between validations and checkpoints.
 
     Example:
+        >>> from leakscan.training.settings import changed
         >>> changed(preset("fingerprint-2d"), {"softmax": "0.25"}).softmax
         0.25
     """

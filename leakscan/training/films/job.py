@@ -58,9 +58,10 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
         SourceError: Nothing can be learned from these manifests, or not fairly.
         Stopped: The user pressed Ctrl-C; the same call goes on.
 
-    Example:
-        >>> job = TrainJob(manifests=(Path("films.csv"),), run=Path("run"))
-        >>> train_manifests(job, preset("fingerprint-2d"), Silent())
+    Example::
+
+        job = TrainJob(manifests=(Path("films.csv"),), run=Path("run"))
+        train_manifests(job, preset("fingerprint-2d"), Silent())
     """
     needed = (*_EXTRA, *(_EXTRA_3D if config.shape else ()))
     missing = [package for package in needed if importlib.util.find_spec(package) is None]

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.error_rates import (
+    LEAST_BEHIND_RATE,
+    RATES,
     auc,
     bootstrap_interval,
     n_way_one_shot,
@@ -18,8 +20,6 @@ from leakscan.error_rates import (
 from leakscan.fingerprint.encoders.encoder import Encoder
 
 _BATCH = 64
-_RATES = (1e-2, 1e-3, 1e-4, 1e-5)
-_PAIRS_BEHIND = 10  # impostor pairs that must lie beyond a threshold before its rate is reported
 _INTERVAL_AT = 1e-3
 _WAYS = 20
 
@@ -34,7 +34,7 @@ def figures(prints: npt.NDArray[np.float32], subjects: npt.NDArray[np.str_]) -> 
     pairs = pair_scores(prints, subjects)
     low, high = bootstrap_interval(pairs, _INTERVAL_AT)
     several = np.unique(subjects, return_counts=True)[1] > 1
-    rates = [rate for rate in _RATES if rate * len(pairs.impostor) >= _PAIRS_BEHIND]
+    rates = [rate for rate in RATES if rate * len(pairs.impostor) >= LEAST_BEHIND_RATE]
     return {
         "films": len(prints),
         "subjects": len(several),

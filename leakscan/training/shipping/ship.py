@@ -86,9 +86,9 @@ def ship(trained: Trained, films: ShippingFilms, folder: Path) -> Card:
         films: What gate, calibration and figures come from.
         folder: The folder to write, which names the encoder.
 
-    Example:
-        >>> ship(Trained(net, "efficientnet_lite0", 192, {}), films, Path("models/mine")).encoder
-        'mine@2f1c...'
+    Example::
+
+        ship(Trained(net, "efficientnet_lite0", 192, {}), films, Path("models/mine")).encoder
     """
     folder.mkdir(parents=True, exist_ok=True)
     raw, threshold = _weights(trained, films)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from leakscan.fingerprint.encoders.brain.brain_space import align, fit_of, resample, settle
+from leakscan.fingerprint.encoders.brain.brain_space import align_to_average, fit_of, resample, settle
 from leakscan.fingerprint.encoders.brain.edges import EDGE_CHANNELS, beyond_average, edge_tensors
 from leakscan.fingerprint.encoders.brain.tissue_net import TISSUE_CHANNELS, WIDTHS, TissueNet
 from leakscan.fingerprint.encoders.precision import low_precision
@@ -112,7 +112,7 @@ class BrainNet(nn.Module):
     def aligned(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tissues and edges inside the average brain ``(n, d)``, and how well each fits it ``(n,)``."""
         maps = self.tissue_maps(volumes)
-        _, pose, _ = align(maps, self.template, MAP_MM)
+        _, pose, _ = align_to_average(maps, self.template, MAP_MM)
         pose = self.settled(volumes, pose)
         placed = resample(maps, pose, MAP_MM)
         edges = self.edges_of(resample(volumes, pose, STEP_MM))
@@ -180,7 +180,7 @@ class BrainNet(nn.Module):
 
     def _placed(self, volume: torch.Tensor) -> tuple[Placed, float]:
         maps = self.tissue_maps(volume)
-        _, pose, _ = align(maps, self.template, MAP_MM)
+        _, pose, _ = align_to_average(maps, self.template, MAP_MM)
         pose = self.settled(volume, pose)
         there = resample(volume, pose, STEP_MM)
         edges = self.edges_of(there)

@@ -17,10 +17,10 @@ _GAIN = (0.2, 5.0)  # how much weaker or stronger than the average the lines of 
 _ALIGNED_BY = (0, 1, 2, 3, 5, 6)  # all tissues but CSF, of which a stripped volume keeps what it likes
 
 
-def align(
+def align_to_average(
     maps: torch.Tensor, template: torch.Tensor, step_mm: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rigid alignment, inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004).
+    """Aligns brains rigidly, by inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004).
 
     Args:
         maps: The shares of the tissues ``(n, c, x, y, z)``, 0..1, without what is no brain.
@@ -55,8 +55,8 @@ def settle(
 ) -> torch.Tensor:
     """How brains that lie nearly right must still move for their lines to lie on the average ones.
 
-    Gauss-Newton as in :func:`align`, with two differences: places that a scan did not reach have no say, and
-    the lines of a poor scan may be weaker throughout.
+    Gauss-Newton as in :func:`align_to_average`, with two differences: places that a scan did not reach have
+    no say, and the lines of a poor scan may be weaker throughout.
 
     Args:
         edges: The edge tensors ``(n, c, x, y, z)``, in about the average brain's place.
@@ -162,7 +162,7 @@ def _motion(change: torch.Tensor, reach: float) -> torch.Tensor:
 
 
 def _moved(maps: torch.Tensor, template: torch.Tensor, step_mm: float) -> torch.Tensor:
-    moved, _, _ = align(maps, template, step_mm)
+    moved, _, _ = align_to_average(maps, template, step_mm)
     return moved
 
 

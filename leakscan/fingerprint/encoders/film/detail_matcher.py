@@ -137,6 +137,14 @@ def load_detail_matcher(folder: Path) -> FilmDetailMatcher | None:
 
     Raises:
         ModelError: The file is one that :class:`FilmDetailMatcher` refuses.
+
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> _, folder = cards()["cxr-lite0"]
+        >>> matcher = load_detail_matcher(folder)
+        >>> details = matcher.describe(np.zeros((2, SIDE, SIDE), np.uint8))
+        >>> matcher.compare(details[:1], details[1:]).shape
+        (1,)
     """
     path = folder / FILE
     return FilmDetailMatcher(path) if path.is_file() else None

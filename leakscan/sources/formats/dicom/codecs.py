@@ -17,10 +17,10 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 
 from leakscan.errors import ImageError
-from leakscan.sources.formats.dicom.file import OpenFile
 from leakscan.sources.formats.dicom.gdcm_child import JpegStream
 from leakscan.sources.formats.dicom.gdcm_frames import gdcm_decode
 from leakscan.sources.formats.dicom.layout import PixelFormat
+from leakscan.sources.formats.dicom.open_file import OpenFile
 from leakscan.sources.formats.dicom.values import raw_bytes, tag_of
 
 Stored = npt.NDArray[np.generic]

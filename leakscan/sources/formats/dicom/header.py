@@ -12,8 +12,8 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 
 from leakscan.errors import ImageError
-from leakscan.sources.formats.dicom.file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
+from leakscan.sources.formats.dicom.open_file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.planes import KEYS, Cosines, Pair, Plane, Triple, stacks, unit_cosines
 from leakscan.sources.formats.dicom.values import calendar_date, integer, numbers, tag_of, text, texts
 from leakscan.types import Tags

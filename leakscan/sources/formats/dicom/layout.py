@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leakscan.errors import ImageError
-from leakscan.sources.formats.dicom.file import UNDEFINED_LENGTH, OpenFile
+from leakscan.sources.formats.dicom.open_file import UNDEFINED_LENGTH, OpenFile
 from leakscan.sources.formats.dicom.values import integer, tag_of, text
 
 _BITS_ALLOCATED, _BITS_STORED, _HIGH_BIT = map(tag_of, ("BitsAllocated", "BitsStored", "HighBit"))

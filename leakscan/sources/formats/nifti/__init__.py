@@ -45,7 +45,7 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """One entry per contrast or time point.
 
     Args:
-        path: A ``.nii``, ``.nii.gz`` or ``.hdr`` file, which is told by content, so its name may be any.
+        path: A ``.nii``, ``.nii.gz`` or ``.hdr`` file; its content counts, not its name.
         format: ``nifti``, the only format that this module reads.
         options: The limits for reading, and which frames are images.
 
