@@ -35,18 +35,18 @@ def test_a_typo_is_named_with_the_setting_that_is_nearest(name: str, at: int) ->
     typo = name[:at] + name[at] * 2 + name[at + 1 :]
     with pytest.raises(UsageError, match=typo) as caught:
         Settings.of(**{typo: 1})
-    assert caught.value.hint == f"Did you mean {name}?"
+    assert f"Did you mean {name}?" in caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("given_", "words"),
     [
-        ({"max_pairs": 0}, "max_pairs cannot be 0"),
-        ({"max_unread": 1.5}, "max_unread cannot be 1.5"),
-        ({"kind": "chest"}, "kind cannot be chest"),
-        ({"fail_on": "all"}, "fail_on cannot be all"),
-        ({"check_seconds": "long"}, "check_seconds cannot be long"),
-        ({"workers": -1}, "workers cannot be -1"),
+        ({"max_pairs": 0}, "max_pairs is 0; it must be at least 1"),
+        ({"max_unread": 1.5}, "max_unread is 1.5; it must be a share"),
+        ({"kind": "chest"}, "kind is chest; it must be one of chest_radiograph"),
+        ({"fail_on": "all"}, "fail_on is all; it must be one of"),
+        ({"check_seconds": "long"}, "check_seconds is long; it must be a number"),
+        ({"workers": -1}, "workers is -1; it must be at least 0"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_its_setting(given_: dict[str, object], words: str) -> None:
@@ -68,7 +68,7 @@ def test_a_file_is_read_with_its_paths_as_seen_from_its_folder(tmp_path: Path) -
     [
         ("[limits]\nworker = 1\n", "'worker'", "Did you mean workers?"),
         ("[limit]\nworkers = 1\n", "'limit'", "Did you mean limits?"),
-        ("[limits]\nworkers = -3\n", "workers cannot be -3", ""),
+        ("[limits]\nworkers = -3\n", "workers is -3", ""),
         ("[limits\n", "no TOML file", ""),
     ],
 )
@@ -78,7 +78,7 @@ def test_a_typo_in_a_file_is_named_with_the_file(tmp_path: Path, text: str, word
     with pytest.raises(UsageError, match=words) as caught:
         Settings.read(file)
     assert str(file) in str(caught.value)
-    assert caught.value.hint == hint
+    assert hint in caught.value.hint
 
 
 def test_the_command_line_goes_over_the_file_and_the_file_over_the_defaults(

@@ -41,5 +41,5 @@ def worded(error: LeakscanError) -> tuple[str, str]:
     if error.code == "bad_setting":
         name = str(error.facts["setting"]).rpartition(".")[2]
         flag = SETTING_OPTIONS[name].flags[0] if name in SETTING_OPTIONS else name
-        return error.filled(f"{flag} cannot be {{value}}: {{wanted}}."), error.hint
+        return error.filled(f"{flag} is {{value}}; it must be {{wanted}}."), error.hint
     return error.message, error.filled(HINTS.get(error.code, error.hint_sentence))

@@ -32,6 +32,7 @@ from leakscan.error_rates import (
 from leakscan.errors import SourceError, UsageError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.research.command import run_command
+from leakscan.settings import nearest
 from leakscan.sources.split_names import VALIDATION
 from leakscan.training.films.archive import packed_films
 from leakscan.training.films.config import TrainConfig, preset
@@ -40,7 +41,7 @@ from leakscan.training.films.manifests import check_manifests
 from leakscan.training.films.pack import Pack
 from leakscan.training.films.start import IMAGENET, NONE, load_weights
 from leakscan.training.films.validation import embed
-from leakscan.training.settings import changed, nearest
+from leakscan.training.settings import changed
 from leakscan.types import Progress
 
 BASE = "base"
@@ -145,9 +146,7 @@ def ablate(
     """
     unknown = [idea for idea in ideas if idea not in IDEAS]
     if unknown:
-        raise UsageError(
-            f"There is no idea {unknown[0]!r}.", f"{nearest(unknown[0], IDEAS)}Ideas are {'; '.join(IDEAS)}."
-        )
+        raise UsageError(f"There is no idea {unknown[0]!r}.", nearest(unknown[0], IDEAS, "Ideas"))
     if seeds < 1:
         raise UsageError("The base needs one seed at least.")
     runs = {

@@ -19,8 +19,8 @@ from leakscan.errors import ModelError, UsageError
 from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher, save_detail_matcher
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.research.command import run_command
+from leakscan.settings import nearest
 from leakscan.training.films.start import load_weights
-from leakscan.training.settings import nearest
 
 
 def merge_weights(
@@ -43,7 +43,7 @@ def merge_weights(
     if architecture not in ARCHITECTURES:
         raise UsageError(
             f"There is no network {architecture!r}.",
-            f"{nearest(architecture, ARCHITECTURES)}Networks are {', '.join(ARCHITECTURES)}.",
+            nearest(architecture, ARCHITECTURES, "Networks"),
         )
     if what == "looks":
         join_details(files, output)

@@ -6,22 +6,16 @@ types, what ``config.json`` holds and what a program passes all go through :func
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from leakscan.errors import UsageError
+from leakscan.settings import OUT_OF_RANGE, no_setting, wanted
 
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S", bound="TrainingSettings")
-
-_OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
-_NEAR = 0.8  # of difflib's ratio
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 class TrainingSettings(BaseModel):
@@ -73,14 +67,8 @@ def changed(settings: S, given: Mapping[str, Any]) -> S:
     model = type(settings)
     for name in given:
         if name in model.fixed:
-            raise _unknown(name, model)
+            raise no_setting(name, model, model.fixed)
     return from_names(model, {**settings.model_dump(), **given})
-
-
-def nearest(name: str, known: Collection[str]) -> str:
-    """The beginning of a hint, ``Did you mean NAME? ``; empty where no known name is near."""
-    near = difflib.get_close_matches(name, known, 1, _NEAR)
-    return f"Did you mean {near[0]}? " if near else ""
 
 
 def pairs_of(words: Iterable[str]) -> dict[str, str]:
@@ -120,42 +108,10 @@ def _usage_error(error: ValidationError, model: type[BaseModel]) -> UsageError:
     found = error.errors()
     for one in found:
         if one["type"] == "extra_forbidden":
-            return _unknown(str(one["loc"][0]), model)
+            return no_setting(str(one["loc"][0]), model, getattr(model, "fixed", ()))
     first = found[0]
     if first["type"] == "value_error":  # a validator's own sentence
         return UsageError(str(first["ctx"]["error"]))
     name = str(first["loc"][0])
-    return UsageError(_sentence(name, first, model.model_fields[name]))
-
-
-def _unknown(name: str, model: type[BaseModel]) -> UsageError:
-    fixed: frozenset[str] = getattr(model, "fixed", frozenset())
-    known = [field for field in model.model_fields if field not in fixed]
-    title = model.model_config.get("title")
-    message = f"{title} has no setting {name!r}." if title else f"There is no setting {name!r}."
-    return UsageError(message, f"{nearest(name, known)}Settings are {', '.join(known)}.")
-
-
-def _sentence(name: str, error: ErrorDetails, field: FieldInfo) -> str:
-    value = error["input"]
-    if error["type"] in _OUT_OF_RANGE:
-        return f"{name} is {value}; it must be {range_words(field)}."
-    if get_origin(field.annotation) is Literal:
-        words = f"one of {', '.join(map(str, get_args(field.annotation)))}"
-    else:
-        words = next((words for kind, words in _KINDS.items() if field.annotation is kind), "something else")
-    return f"{name} is {value!r}; it must be {words}."
-
-
-def range_words(field: FieldInfo) -> str:
-    """What a number may be, such as ``at least 2``; empty where nothing is said."""
-    limits = {
-        name: getattr(rule, name)
-        for rule in field.metadata
-        for name in ("ge", "gt", "le", "lt")
-        if getattr(rule, name, None) is not None
-    }
-    if limits == {"ge": 0, "le": 1}:
-        return "a share between 0 and 1"
-    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "below"}
-    return " and ".join(f"{words[name]} {limit:g}" for name, limit in limits.items())
+    value = first["input"] if first["type"] in OUT_OF_RANGE else repr(first["input"])
+    return UsageError(f"{name} is {value}; it must be {wanted(first, model.model_fields[name])}.")

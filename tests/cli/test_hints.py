@@ -90,7 +90,7 @@ def test_a_value_that_is_not_allowed_is_named_by_its_option() -> None:
     with pytest.raises(UsageError) as caught:
         Settings.of(max_unread=2)
     message, _ = worded(caught.value)
-    assert message.startswith("--max-unread cannot be 2")
+    assert message.startswith("--max-unread is 2; it must be a share between 0 and 1")
 
 
 def test_an_error_without_a_code_keeps_its_own_hint() -> None:

@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from leakscan.errors import UsageError
+from leakscan.settings import nearest
 from leakscan.training.films.form import Form
-from leakscan.training.settings import TrainingSettings, differences, nearest
+from leakscan.training.settings import TrainingSettings, differences
 
 Schedule = Literal["plateau", "warm_restarts"]
 Augmentation = Literal["films", "affine"]
@@ -237,7 +238,7 @@ def preset(name: str) -> TrainConfig:
     if name not in PRESETS:
         raise UsageError(
             f"There is no preset {name!r}.",
-            f"{nearest(name, PRESETS)}Presets are {', '.join(PRESETS)} and fingerprint-3d.",
+            nearest(name, [*PRESETS, "fingerprint-3d"], "Presets"),
         )
     return PRESETS[name]
 

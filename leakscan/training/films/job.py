@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from leakscan.errors import SourceError, UsageError
+from leakscan.settings import nearest
 from leakscan.training.films.config import TrainConfig, shortfalls
-from leakscan.training.settings import nearest
 from leakscan.types import Progress
 
 _EXTRA = ("pytorch_metric_learning", "matplotlib", "sklearn")
@@ -157,7 +157,7 @@ def _check_architecture(name: str) -> None:
     if name not in ARCHITECTURES:
         raise UsageError(
             f"There is no backbone {name!r}.",
-            f"{nearest(name, ARCHITECTURES)}Backbones are {', '.join(ARCHITECTURES)}.",
+            nearest(name, ARCHITECTURES, "Backbones"),
         )
 
 
