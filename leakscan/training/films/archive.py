@@ -22,7 +22,7 @@ from leakscan import tables
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import OutputError, SourceError, StoreError
 from leakscan.training.films.form import Form
-from leakscan.training.films.manifests import Film, films_of
+from leakscan.training.films.manifests import ListedFilm, films_of
 from leakscan.training.films.pack import Pack, canonical_film
 from leakscan.types import Progress
 
@@ -88,7 +88,7 @@ def packed_films(
 
 
 def _decode(
-    films: list[Film], form: Form, pictures: Path, table: Path, progress: Progress, workers: int | None
+    films: list[ListedFilm], form: Form, pictures: Path, table: Path, progress: Progress, workers: int | None
 ) -> None:
     codes = {s: i for i, s in enumerate(dict.fromkeys(f.subject for f in films))}
     part = pictures.with_name(pictures.name + ".part")
@@ -161,7 +161,7 @@ def _open(pictures: Path, table: Path, form: Form, split: str) -> Pack:
     )
 
 
-def describe(listing_images: dict[str, int], train: Pack, validation: Pack) -> dict[str, object]:
+def counts_of(listing_images: dict[str, int], train: Pack, validation: Pack) -> dict[str, object]:
     """What was packed, in numbers, for ``config.json`` and the summary."""
     return {
         "listed": listing_images,

@@ -68,7 +68,7 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
     if missing:
         raise UsageError(f"Training needs {', '.join(missing)}.", "pip install 'leakscan[train]'")
     from leakscan.sources.split_names import TRAIN, VALIDATION
-    from leakscan.training.films.archive import data_key, describe, packed_films
+    from leakscan.training.films.archive import counts_of, data_key, packed_films
     from leakscan.training.films.lesson import FILM_METRICS, FilmLesson
     from leakscan.training.films.manifests import check_contrasts, check_manifests
     from leakscan.training.films.start import default_start, start_from
@@ -110,7 +110,7 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
         "device": str(device),
         "steps": config.steps,
         "films_per_step": config.films,
-        **describe(listing.images, train_pack, val_pack),
+        **counts_of(listing.images, train_pack, val_pack),
         "without_subject": listing.unknown,
         "best": best[0] if best else None,
         "last": rows[-1] if rows else None,

@@ -18,7 +18,7 @@ _AGE_STEP = 10  # years of one age group
 
 
 @dataclass(frozen=True)
-class Film:
+class ListedFilm:
     """One image of a manifest and what is declared of it.
 
     Attributes:
@@ -127,7 +127,7 @@ def check_contrasts(manifests: Sequence[Path]) -> None:
         )
 
 
-def films_of(manifest: Path, split: str, progress: Progress) -> list[Film]:
+def films_of(manifest: Path, split: str, progress: Progress) -> list[ListedFilm]:
     """The images of one split of one manifest, in the order of its rows; none if it has none.
 
     Args:
@@ -148,7 +148,7 @@ def films_of(manifest: Path, split: str, progress: Progress) -> list[Film]:
     for ref in source.scan(progress):
         file = ref.files[0] if ref.files else os.path.normpath(root / ref.path)
         width, group, contrast = declared.get(file, (0, "", ""))
-        films.append(Film(ref, ref.tags.subject, width, group, contrast))
+        films.append(ListedFilm(ref, ref.tags.subject, width, group, contrast))
     return films
 
 

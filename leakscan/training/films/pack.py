@@ -14,7 +14,7 @@ from leakscan.engines.local import LocalEngine
 from leakscan.errors import ImageError, SourceError
 from leakscan.sources.formats import decode
 from leakscan.training.films.form import Form
-from leakscan.training.films.manifests import Film, films_of
+from leakscan.training.films.manifests import ListedFilm, films_of
 from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
 
 _SHARE_OF_GPU = 0.5  # of what is free there, that films may take
@@ -86,7 +86,7 @@ class Canonical:
     error: str = ""
 
 
-def canonical_film(film: Film, form: Form) -> Canonical:
+def canonical_film(film: ListedFilm, form: Form) -> Canonical:
     """Decodes one film. Never raises for what is wrong with the file itself."""
     if film.ref.status != "ok":
         return Canonical(None, error=film.ref.error)
@@ -131,7 +131,7 @@ def pack_manifest(
         chosen = np.random.default_rng(0).permutation(len(films))[:most]
         films = [films[i] for i in np.sort(chosen)]
     progress.start("decode", len(films))
-    kept: list[tuple[Film, Canonical]] = []
+    kept: list[tuple[ListedFilm, Canonical]] = []
     unread: list[tuple[str, str]] = []
     form = Form((side, side))
     read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=16)
