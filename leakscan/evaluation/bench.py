@@ -91,7 +91,12 @@ def speed_bench(source: str, work: Path, images: int) -> dict[str, Any]:
         for number in range(images):
             ref = next(refs, None)
             if ref is None:
-                raise UsageError(f"{source} has fewer than {2 * images} readable films.", "Lower --images.")
+                raise UsageError(
+                    f"{{path}} has fewer than {2 * images} readable films.",
+                    "Ask for fewer images.",
+                    code="few_films",
+                    path=source,
+                )
             _as_png(ref, folder / f"{number:06d}.png")
     floor = _decode_seconds(folders)
     first = run_compare(folders, work / "run", work / "cache")

@@ -278,7 +278,8 @@ def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
     if unknown := [name for name in names if name not in known]:
         raise ModelError(
             f"There is no encoder {unknown[0]!r}; known are: {', '.join(known) or 'none'}.",
-            "leakscan models list",
+            "leakscan.fingerprint.encoders.registry.cards() lists the encoders.",
+            code="no_encoder",
         )
     if other := [name for name in names if known[name][0].kind != kind]:
         raise UsageError(f"The encoder {other[0]} is for {known[other[0]][0].kind}, not for {kind}.")
@@ -286,7 +287,7 @@ def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
         e for e in known.values() if e[0].kind == kind
     ]
     if not chosen:
-        raise ModelError(f"There is no encoder for {kind}.", "leakscan models add FILE")
+        raise ModelError(f"There is no encoder for {kind}.", "Add one.", code="no_encoder_of_kind")
     return chosen
 
 

@@ -153,7 +153,8 @@ def list_images(
         raise SourceError(
             f"{counted(left['other_shape'], 'image')} of {manifest} cannot be evaluated as {kind}: "
             f"that needs {'volumes' if ndim == 3 else 'pictures'}.",
-            "Choose another --kind.",
+            "Choose another kind.",
+            code="other_kind",
         )
     check_subjects(films, manifest, split, unread)
     return films, LeftOut(tuple(unread), **left)
@@ -219,7 +220,7 @@ def prepare_image(labelled: LabelledImage, sides: tuple[int, ...], options: Deco
     except OSError as e:
         return PreparedImage(error=f"It cannot be read: {e.strerror or e}.")
     except MemoryError:
-        return PreparedImage(error="It does not fit into memory; lower --workers.")
+        return PreparedImage(error="It does not fit into memory; fewer workers help.")
     if is_blank(image.stored) or is_blank(image.values):
         return PreparedImage(error="It is blank: every pixel is the same.")
     if image.values.ndim == 3:

@@ -114,7 +114,7 @@ def start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
     """
     entry = card_for("chest_radiograph", encoder)
     if entry is None:
-        raise UsageError("There is no encoder for chest films.", "leakscan models list")
+        raise UsageError("There is no encoder for chest films.", "Add one.", code="no_encoder_of_kind")
     card, folder = entry
     if not card.architecture.startswith("efficientnet_lite0"):
         raise UsageError(f"{card.name} is a {card.architecture}; detail matching has an EfficientNet-Lite0.")
