@@ -25,26 +25,31 @@ _WAYS = 20
 
 
 def figures(prints: npt.NDArray[np.float32], subjects: npt.NDArray[np.str_]) -> dict[str, Any]:
-    """Subject-weighted verification and identification figures.
+    """Subject-weighted verification and identification figures; ``None`` where the films are too few for one.
 
     Args:
         prints: ``(n, d)`` unit fingerprints.
         subjects: ``(n,)`` subject of each.
     """
     pairs = pair_scores(prints, subjects)
-    low, high = bootstrap_interval(pairs, _INTERVAL_AT)
-    several = np.unique(subjects, return_counts=True)[1] > 1
-    rates = [rate for rate in RATES if rate * len(pairs.impostor) >= LEAST_BEHIND_RATE]
+    counts = np.unique(subjects, return_counts=True)[1]
+    impostors, several = len(pairs.impostor), int((counts > 1).sum())
+    comparable = several > 0 and impostors > 0
+    rates = [rate for rate in RATES if comparable and rate * impostors >= LEAST_BEHIND_RATE]
+    interval = None
+    if comparable and _INTERVAL_AT * impostors >= 1:
+        interval = [round(end, 4) for end in bootstrap_interval(pairs, _INTERVAL_AT)]
+    ways = several > 0 and len(counts) >= _WAYS
     return {
         "films": len(prints),
-        "subjects": len(several),
-        "subjects_with_two_or_more": int(several.sum()),
-        "impostor_pairs": len(pairs.impostor),
-        "auc": round(auc(pairs), 4),
+        "subjects": len(counts),
+        "subjects_with_two_or_more": several,
+        "impostor_pairs": impostors,
+        "auc": round(auc(pairs), 4) if comparable else None,
         "tar_at_fmr": {f"{rate:g}": round(tar_at_fmr(pairs, rate), 4) for rate in rates},
-        f"tar_at_fmr_{_INTERVAL_AT:g}_interval_95": [round(low, 4), round(high, 4)],
-        "precision_at_1": round(precision_at_1(prints, subjects), 4),
-        "20_way_1_shot": round(n_way_one_shot(prints, subjects, _WAYS), 4),
+        f"tar_at_fmr_{_INTERVAL_AT:g}_interval_95": interval,
+        "precision_at_1": round(precision_at_1(prints, subjects), 4) if comparable else None,
+        "20_way_1_shot": round(n_way_one_shot(prints, subjects, _WAYS), 4) if ways else None,
     }
 
 
