@@ -37,7 +37,7 @@ from leakscan.decide.copies.direct import propose_directly
 from leakscan.decide.copies.keypoints import MIN_INLIERS, PictureFeatures, Proposal, describe, propose
 from leakscan.decide.copies.transform import coverage, inverse, nearest_turn, words
 
-__all__ = ["PictureFeatures", "describe", "check_pictures"]
+__all__ = ["PictureFeatures", "check_pictures", "describe"]
 
 _CORRELATION = 0.88
 _MOTION = 2.2  # thousandths of the field's longest side

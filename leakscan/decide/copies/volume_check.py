@@ -37,7 +37,7 @@ from leakscan.decide.copies.volume_features import (
     local_contrast,
 )
 
-__all__ = ["VolumeFeatures", "describe_volume", "check_volumes"]
+__all__ = ["VolumeFeatures", "check_volumes", "describe_volume"]
 
 Mask = npt.NDArray[np.bool_]
 
