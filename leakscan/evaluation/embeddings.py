@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, UsageError
 from leakscan.evaluation.brain_baselines import brain_baselines
 from leakscan.evaluation.labelled_images import VOLUMES, LabelledImage, PreparedImage, image_preparer
@@ -22,7 +21,7 @@ from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
-from leakscan.types import DecodeOptions, Kind, Progress
+from leakscan.types import DecodeOptions, Engine, Kind, Progress
 
 _BATCH = 64
 _SEED = 0
@@ -88,7 +87,7 @@ def embed_images(
     labelled: Sequence[LabelledImage],
     systems: Sequence[System],
     kind: Kind,
-    engine: LocalEngine,
+    engine: Engine,
     options: DecodeOptions,
     progress: Progress,
 ) -> Embedded:
