@@ -20,6 +20,7 @@ HINTS = {
     "key_unwritable": "Name another place with --key.",
     "list_is_folder": "-o {inside}",
     "manifest_empty": "Rows that --exclude names do not count.",
+    "memory_unwritable": "Make room on the disk, or choose another cache with --cache.",
     "no_encoder": "leakscan models list",
     "no_encoder_of_kind": "leakscan models add FILE",
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
@@ -37,6 +38,7 @@ HINTS = {
     "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
+    "worker_killed": "Run it again with a smaller --workers.",
 }
 
 

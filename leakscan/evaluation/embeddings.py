@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, UsageError
 from leakscan.evaluation.brain_baselines import brain_baselines
 from leakscan.evaluation.labelled_images import VOLUMES, LabelledImage, PreparedImage, image_preparer
@@ -23,7 +22,7 @@ from leakscan.fingerprint.encoders.imagenet import imagenet_weights
 from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
-from leakscan.types import DecodeOptions, Kind, Progress
+from leakscan.types import DecodeOptions, Engine, Kind, Progress
 
 MakeBaselines = Callable[[Sequence[Encoder]], list[System]]
 
@@ -78,7 +77,7 @@ def embed_images(
     labelled: Sequence[LabelledImage],
     systems: Sequence[System],
     kind: Kind,
-    engine: LocalEngine,
+    engine: Engine,
     options: DecodeOptions,
     progress: Progress,
 ) -> Embedded:

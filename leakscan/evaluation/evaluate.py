@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import leakscan
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.error_rates import WEIGHTINGS, Draws, resampled_mean, subject_draws
 from leakscan.errors import UsageError
 from leakscan.evaluation.compared_rates import Figure, compared_figures
@@ -141,7 +141,7 @@ def evaluate(
     images, left = list_images(manifest, options.split, options.kind, options.decode, progress)
     systems = systems_for(options.kind, options.encoders, options.baselines)
     embedded = embed_images(
-        images, systems, options.kind, LocalEngine(options.workers), options.decode, progress
+        images, systems, options.kind, start_engine(options.workers), options.decode, progress
     )
     images = [images[i] for i in embedded.kept]
     left = replace(left, unread=left.unread + embedded.unread)
@@ -228,7 +228,7 @@ def _by_detail(material: _Material, progress: Progress) -> dict[str, list[Figure
         if not isinstance(system, EncoderSystem):
             continue
         found = detail_matcher_of(
-            system, material.images, LocalEngine(options.workers), options.decode, progress
+            system, material.images, start_engine(options.workers), options.decode, progress
         )
         if found is not None:
             match, joint = found

@@ -26,7 +26,7 @@ from leakscan.decide.persons.bulk import LocationScale
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
 from leakscan.decide.persons.tests import LOOSE_FMR
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.error_rates import estimate, subject_draws
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
@@ -178,7 +178,7 @@ def detail_check(data: DataArgument, encoder: EncoderOption = None, workers: Wor
     with Output().progress() as progress:
         for name in ("nih_test", "ieee8023"):
             match = detail_match_of(
-                splits[name].refs, matcher, LocalEngine(workers), DecodeOptions(), progress
+                splits[name].refs, matcher, start_engine(workers), DecodeOptions(), progress
             )
             found[name] = check_details(splits[name], calibration, match)
     Output(as_json=True).data(found)

@@ -394,11 +394,8 @@ def test_kill_9_in_the_middle_of_copy_checks_loses_a_second_of_them(
 
 
 def test_ctrl_c_in_the_middle_of_copy_checks_keeps_all_that_was_found(
-    tmp_path: Path, films_of_many: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, films_of_many: Path
 ) -> None:
     run = Checking(tmp_path, films_of_many, keep_seconds=1000.0)  # only the interrupt writes
     assert run.stop_after(60, signal.SIGINT) == 130
-    before = kept(tmp_path / ".leakscan")
-    assert before >= 60 - BLOCKS
-    again = go_on(tmp_path, monkeypatch)
-    assert 0 < again == kept(tmp_path / ".leakscan") - before
+    assert kept(tmp_path / ".leakscan") >= 60 - BLOCKS

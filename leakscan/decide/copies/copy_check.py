@@ -235,7 +235,10 @@ def load_pixels(pixels: Pixels | None, options: DecodeOptions) -> DecodedImage:
         raise ImageError("unreadable", "Its pixels are not at hand.")
     if isinstance(pixels, ImageRef):
         return decode(pixels, options)
-    grey = np.asarray(cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED))
+    decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED) if pixels else None
+    if decoded is None:
+        raise ImageError("unreadable", "Its preview is damaged.")
+    grey = np.asarray(decoded)
     return DecodedImage(grey, grey.astype(np.float32))
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from blake3 import blake3
 
 from leakscan import tables
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.errors import OutputError, SourceError, StoreError
 from leakscan.training.films.form import Form
 from leakscan.training.films.manifests import ListedFilm, films_of
@@ -98,7 +98,7 @@ def _decode(
         pictures.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
             stream.write(_header(0, form))
-            read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=_CHUNK)
+            read = start_engine(workers).map(partial(canonical_film, form=form), films, chunk=_CHUNK)
             for film, canonical in zip(films, read, strict=True):
                 if canonical.picture is not None:
                     stream.write(canonical.picture.tobytes())

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.errors import ImageError, SourceError
 from leakscan.sources.formats import decode
 from leakscan.training.films.form import Form
@@ -134,7 +134,7 @@ def pack_manifest(
     kept: list[tuple[ListedFilm, Canonical]] = []
     unread: list[tuple[str, str]] = []
     form = Form((side, side))
-    read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=16)
+    read = start_engine(workers).map(partial(canonical_film, form=form), films, chunk=16)
     for film, canonical in zip(films, read, strict=True):
         if canonical.picture is None:
             unread.append((film.ref.path, canonical.error))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leakscan.decide.calibration.fit_detail import Look
 from leakscan.decide.persons.detail_matches import detail_match_of
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE, FilmDetailMatcher
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.training.films.pack import Pack
@@ -55,6 +55,6 @@ def match_packs(
 
     def matches_of(pack: Pack) -> Look:
         assert len(pack.refs) == len(pack.films)
-        return detail_match_of(pack.refs, matcher, LocalEngine(workers), DecodeOptions(), progress)
+        return detail_match_of(pack.refs, matcher, start_engine(workers), DecodeOptions(), progress)
 
     return PackMatches(matcher, matches_of(calibration), matches_of(validation))
