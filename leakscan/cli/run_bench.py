@@ -80,6 +80,32 @@ def speed_command(
     )
 
 
+@bench_app.command("pairs")
+def pairs_command(
+    work: WorkOption,
+    pairs: Annotated[int, typer.Option("--pairs", help="About how many candidate pairs.", min=1)] = 1_000_000,
+    as_json: o.Json = False,
+) -> None:
+    """Time made-up candidate pairs from the search to pairs.parquet, and measure the memory.
+
+    Example: leakscan bench pairs -o /tmp/pairs
+
+    There are no pictures, so copy checks and detail matches are left out.
+    """
+    from leakscan.evaluation.bench import fresh_folder
+    from leakscan.evaluation.pairs_bench import pairs_bench
+
+    out = Output(as_json)
+    result = pairs_bench(fresh_folder(work), pairs)
+    out.data(result)
+    for case in result:
+        out.say(
+            f"{case['case']}: {case['candidates']:,} candidate pairs, {case['rows']:,} rows in "
+            f"{case['seconds']} s (search {case['match_seconds']} s, processors {case['cpu_seconds']} s), "
+            f"{case['peak_mb']:,} MB ({case['start_mb']:,} MB at the start)"
+        )
+
+
 def _found(group: dict[str, Any]) -> str:
     return f"{group['found']}/{group['planted']} ({group['recall']:.0%})"
 

@@ -1,54 +1,92 @@
-"""What deciding needs of two datasets: their rows as plain lists, and their pixels."""
+"""What deciding needs of two datasets: their tables, their distinct pictures, and where the pixels are."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from leakscan.decide.copies.copy_check import Pixels
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.match.candidates import Side
+from leakscan.match.pictures import Side
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Columns:
-    """The columns of one dataset that deciding needs, as plain lists by row."""
+    """One dataset as deciding sees it.
+
+    Args:
+        dataset: The fingerprinted source.
+        side: Its distinct pictures.
+    """
 
     def __init__(self, dataset: Dataset, side: Side) -> None:
         self.dataset = dataset
         self.side = side
-        rows = dataset.rows
-        self.image_id: list[str] = rows["image_id"].to_pylist()
-        self.path: list[str] = rows["path"].to_pylist()
-        self.file_hash: list[str] = rows["file_hash"].to_pylist()
-        self.subject: list[str | None] = rows["subject"].to_pylist()
-        self.study: list[str | None] = rows["study_uid_hash"].to_pylist()
-        self._preview = rows["preview"]
-        self._pixel_hash: list[str] = rows["pixel_hash"].to_pylist()
-        self._spacing: list[list[float]] = rows["spacing_mm"].to_pylist()
-        self._volume = [kind in ("brain_mri", "other_3d") for kind in rows["kind"].to_pylist()]
 
-    def look(self, row: int) -> str:
-        """Names what verification sees: the pixels and, of volumes, the size of a voxel."""
-        spacing = self._spacing[row] if self._volume[row] else None
-        return self._pixel_hash[row] + (f"|{spacing}" if spacing else "")
+    def taken(self, column: str, rows: Ints) -> pa.Array:
+        """Some rows of a column of the dataset's table."""
+        return self.dataset.rows[column].take(pa.array(rows, pa.int64())).combine_chunks()
 
-    def subjects(self) -> list[str | None]:
-        """Declared subject of every distinct picture: that of the first image that has one."""
+    @cached_property
+    def picture_keys(self) -> list[str]:
+        """The name of each picture, equal for equal pictures: its pixels and, of volumes, the voxel's size.
+
+        It names what a copy check or a detail match sees, in the memory of pairs.
+        """
+        rows = self.side.rows
+        hashes = self.taken("pixel_hash", rows).to_pylist()
+        if not (self.side.ndim == 3).any():
+            return list(hashes)
+        spacings, depths = self.taken("spacing_mm", rows).to_pylist(), self.side.ndim.tolist()
         return [
-            next((self.subject[row] for row in members if self.subject[row]), None)
-            for members in self.side.members
+            f"{name}|{spacing}" if ndim == 3 and spacing else name
+            for name, spacing, ndim in zip(hashes, spacings, depths, strict=True)
         ]
 
-    def pixels(self, row: int) -> Pixels | None:
-        """Where the pixels of a row are, ``None`` where they are not at hand."""
-        ref = self.dataset.refs.get(self.image_id[row])
-        preview: bytes | None = self._preview[row].as_py()
+    @cached_property
+    def at_hand(self) -> Bools:
+        """``(rows,)`` whether the pixels of each image can be read again."""
+        out = np.asarray(self.dataset.rows["preview"].is_valid(), np.bool_)
+        if self.dataset.refs:
+            ids = self.dataset.rows["image_id"].to_pylist()
+            out = out | np.fromiter((i in self.dataset.refs for i in ids), np.bool_, len(ids))
+        return np.asarray(out, np.bool_)
+
+    def image_names(self, pictures: Sequence[int]) -> dict[int, str]:
+        """What the first image of some pictures is called within a run."""
+        ids = self.taken("image_id", self.side.rows[np.array(pictures, np.int64)]).to_pylist()
+        return {picture: f"{self.dataset.name}/{name}" for picture, name in zip(pictures, ids, strict=True)}
+
+    def pixels(self, picture: int) -> Pixels | None:
+        """Where the pixels of a picture are, ``None`` where they are not at hand."""
+        row = int(self.side.rows[picture])
+        ref = self.dataset.refs.get(self.dataset.rows["image_id"][row].as_py())
+        preview: bytes | None = self.dataset.rows["preview"][row].as_py()
         return ref if ref is not None else preview
 
 
 @dataclass(frozen=True)
-class Known:
-    """Two datasets, and whether equal identifiers prove equal subjects between them."""
+class DatasetPair:
+    """Two datasets that are compared.
+
+    Attributes:
+        a: The dataset named first.
+        b: The other.
+        ids_are_proof: Whether equal identifiers prove equal subjects between them.
+    """
 
     a: Columns
     b: Columns
     ids_are_proof: bool
+
+    @property
+    def same_key(self) -> bool:
+        """Whether the identifiers of both were hashed with one key, so that they can be compared."""
+        return self.a.dataset.key_id == self.b.dataset.key_id

@@ -1,137 +1,130 @@
-"""What a pair is, why we say so, and what to do about it."""
+"""What pairs of images are, what is to be done about them, and the codes of why."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntFlag
 
-from leakscan.decide.copies import CopyCheck
-from leakscan.decide.persons.folds import FoldMatch
-from leakscan.types import Decision, Relation
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.table import PairTable
+from leakscan.types import RELATIONS, Decision
+
+DECISIONS: tuple[Decision, ...] = ("leak", "review")
+"""What pairs are called here; their places are the codes. ``cleared`` is for people to say."""
+NOTHING = -1
+"""The code of a relation or decision of strangers."""
 
 _ALIKE_BITS = 4
 _ALIKE_SIMILARITY = 0.97
-_MOST_NATS = 14.0  # a ratio of a million: more is not borne out by some thousand pairs
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int8]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """Everything known about a pair of images.
+class Evidence(IntFlag):
+    """Reasons for a decision, in the order in which a reader gets them."""
 
-    Attributes:
-        same_file: equal file hashes.
-        same_pixels: equal pixel hashes.
-        similarity: cosine of the fingerprints, ``None`` where they were not compared.
-        score: the same, normalised against the cohort; ``None`` likewise.
-        p_value: false match rate at the score of the two subjects, ``None`` likewise.
-        p_floor: the smallest p-value that the calibration supports; the false match rate may be lower.
-        q_value: expected share of false pairs among those at least as good, ``None`` likewise.
-        comparisons: subject comparisons made.
-        person: what the fingerprints alone decide, ``None`` for nothing.
-        bits: differing bits of the perceptual hashes, ``None`` if beyond the radius.
-        verification: of the pixels, ``None`` if they were not looked at.
-        why_unverified: why not, in a few words.
-        detail_gain: what a second look added to the log-likelihood ratio of one person, in nats, ``None`` if
-            nobody looked.
-        folds: how the folds of two brains agree, ``None`` if nobody looked.
-        same_subject_id: declared subjects agree (keyed hashes, placeholders dropped).
-        same_study_uid: study UIDs agree.
-        ids_are_proof: identifiers may be compared across these sources (``--same-ids``, or one
-            dataset with itself).
-    """
-
-    same_file: bool = False
-    same_pixels: bool = False
-    similarity: float | None = None
-    score: float | None = None
-    p_value: float | None = None
-    p_floor: float = 0.0
-    q_value: float | None = None
-    comparisons: int = 0
-    person: Decision | None = None
-    bits: int | None = None
-    verification: CopyCheck | None = None
-    why_unverified: str = ""
-    detail_gain: float | None = None
-    folds: FoldMatch | None = None
-    same_subject_id: bool = False
-    same_study_uid: bool = False
-    ids_are_proof: bool = False
+    EQUAL_FILES = 1
+    EQUAL_PIXELS = 2
+    ALIGNED = 4
+    PERHAPS_A_COPY = 8
+    PIXELS_NOT_AT_HAND = 16
+    SAME_SUBJECT = 32
+    NO_PROOF = 64
+    SAME_STUDY = 128
+    SIMILARITY = 256
+    DETAIL = 512
+    FOLDS = 1024
+    HASHES = 2048
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The decision about a pair.
+@dataclass(frozen=True, kw_only=True)
+class ImagePairs:
+    """Pairs of images, one entry each; several show one pair of pictures.
 
     Attributes:
-        relation: what the pair is.
-        decision: ``leak`` or ``review``.
-        evidence: sentences, strongest first.
+        row: ``(n,)`` row of the pair of pictures in the table.
+        image_a: ``(n,)`` row of the image in the table of A.
+        image_b: ``(n,)`` row of the image in the table of B.
+        same_file: ``(n,)`` whether the files are equal.
+        same_subject: ``(n,)`` whether the declared subjects agree (keyed hashes, placeholders dropped).
+        same_study: ``(n,)`` whether the study UIDs agree.
+        at_hand: ``(n,)`` whether the pixels of both can be read.
     """
 
-    relation: Relation
-    decision: Decision
-    evidence: list[str] = field(default_factory=list)
+    row: Ints
+    image_a: Ints
+    image_b: Ints
+    same_file: Bools
+    same_subject: Bools
+    same_study: Bools
+    at_hand: Bools
 
 
-def judge(facts: Facts) -> Verdict | None:
-    """The strongest relation the facts bear out, or ``None`` for a pair of strangers.
+def alike_unchecked(table: PairTable) -> Bools:
+    """``(n,)`` which pairs of pictures may be copies, but nobody has checked them."""
+    near = np.nan_to_num(table.bits, nan=np.inf) <= _ALIKE_BITS
+    similar = np.nan_to_num(table.score.astype(np.float64), nan=-2.0) >= _ALIKE_SIMILARITY
+    return np.asarray(~table.checked & (near | similar), np.bool_)
+
+
+def relate(images: ImagePairs, table: PairTable, ids_are_proof: bool) -> tuple[Codes, Codes]:
+    """The strongest relation that the facts bear out, and what is to be done.
 
     Args:
-        facts: about the pair.
+        images: The pairs of images.
+        table: The pairs of pictures that they show.
+        ids_are_proof: Whether equal identifiers prove equal subjects.
+
+    Returns:
+        Places in ``RELATIONS`` and in ``DECISIONS``, ``(n,)`` each, ``NOTHING`` for strangers.
+
+    Example:
+        ``relation, decision = relate(images, table, ids_are_proof=False)``
     """
-    support = _supporting(facts)
-    if facts.same_file:
-        return Verdict("same_file", "leak", ["equal files (blake3)", *support])
-    if facts.same_pixels:
-        return Verdict("same_pixels", "leak", ["equal pixels in another file", *support])
-    seen = facts.verification
-    if seen is not None and seen.same_image:
-        words = f"aligned correlation {seen.correlation:.3f} on {seen.overlap:.0%} of the picture"
-        if seen.inliers:
-            words += f", {seen.inliers} matched keypoints"
-        return Verdict("same_image", "leak", [words, *support])
-    alike = seen is None and _alike(facts)
-    if alike:
-        support = [f"perhaps a copy, unverified: {facts.why_unverified}", *support]
-    # What could not be verified never weakens what is proved otherwise.
-    if (facts.ids_are_proof and facts.same_subject_id) or facts.person == "leak":
-        return Verdict("same_subject", "leak", support)
-    if alike:
-        return Verdict("same_image", "review", support)
-    if facts.person == "review":
-        return Verdict("same_subject", "review", support)
-    return None
+    row = images.row
+    proven = (images.same_subject & ids_are_proof) | table.person_leak[row]
+    copy, person = RELATIONS.index("same_image"), RELATIONS.index("same_subject")
+    leak, review = DECISIONS.index("leak"), DECISIONS.index("review")
+    # What could not be checked never weakens what is proved otherwise.
+    rules = [
+        (images.same_file, RELATIONS.index("same_file"), leak),
+        (table.equal[row], RELATIONS.index("same_pixels"), leak),
+        (table.same_image[row], copy, leak),
+        (proven, person, leak),
+        (alike_unchecked(table)[row], copy, review),
+        (table.person_review[row], person, review),
+    ]
+    holds = [condition for condition, _, _ in rules]
+    relation = np.select(holds, [relation for _, relation, _ in rules], NOTHING)
+    decision = np.select(holds, [decision for _, _, decision in rules], NOTHING)
+    return relation.astype(np.int8), decision.astype(np.int8)
 
 
-def _alike(facts: Facts) -> bool:
-    near = facts.bits is not None and facts.bits <= _ALIKE_BITS
-    return near or (facts.similarity is not None and facts.similarity >= _ALIKE_SIMILARITY)
-
-
-def _supporting(facts: Facts) -> list[str]:
-    out = []
-    if facts.same_subject_id:
-        proof = "" if facts.ids_are_proof else " (not proof across sources without --same-ids)"
-        out.append(f"same declared subject{proof}")
-    if facts.same_study_uid:
-        out.append("same StudyInstanceUID")
-    if facts.similarity is not None and facts.p_value is not None:
-        expected = f"{facts.p_value * facts.comparisons:.2g} false pairs"
-        most = "about or below " if facts.p_value <= facts.p_floor else ""
-        out.append(
-            f"fingerprint similarity {facts.similarity:.3f}: {most}{expected} as good expected "
-            f"in {facts.comparisons:,} subject comparisons"
-        )
-    if facts.detail_gain is not None:
-        times = f"{math.exp(min(abs(facts.detail_gain), _MOST_NATS)):.2g}"
-        likelier = "likelier" if facts.detail_gain >= 0 else "less likely"
-        out.append(f"a second look at both films makes one person {times} times {likelier}")
-    if facts.folds is not None:
-        words = f"folds agree by {facts.folds.agreement:.2f} once the two are aligned to each other"
-        if facts.folds.others:
-            words += f"; with {facts.folds.others} others they agree by {facts.folds.strangers:.2f} at most"
-        out.append(words)
-    if facts.bits is not None:
-        out.append(f"perceptual hashes differ in {facts.bits} of 63 bits")
+def evidence_of(images: ImagePairs, table: PairTable, ids_are_proof: bool) -> npt.NDArray[np.int16]:
+    """The reasons for what was decided, ``(n,)`` sums of :class:`Evidence`; arguments of :func:`relate`."""
+    row = images.row
+    equal = table.equal[row] & ~images.same_file
+    aligned = table.same_image[row] & ~table.equal[row] & ~images.same_file
+    perhaps = alike_unchecked(table)[row] & ~(images.same_file | equal | aligned)
+    known = {
+        Evidence.EQUAL_FILES: images.same_file,
+        Evidence.EQUAL_PIXELS: equal,
+        Evidence.ALIGNED: aligned,
+        Evidence.PERHAPS_A_COPY: perhaps,
+        Evidence.PIXELS_NOT_AT_HAND: perhaps & ~images.at_hand,
+        Evidence.SAME_SUBJECT: images.same_subject,
+        Evidence.NO_PROOF: images.same_subject & (not ids_are_proof),
+        Evidence.SAME_STUDY: images.same_study,
+        Evidence.SIMILARITY: (np.isfinite(table.score) & np.isfinite(table.p_value))[row],
+        Evidence.DETAIL: np.isfinite(table.detail_gain)[row],
+        Evidence.FOLDS: np.isfinite(table.fold_agreement)[row],
+        Evidence.HASHES: np.isfinite(table.bits)[row],
+    }
+    out = np.zeros(len(row), np.int16)
+    for reason, holds in known.items():
+        out |= np.where(holds, np.int16(reason), np.int16(0))
     return out

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.calibration.file import FILE, read_calibration
-from leakscan.decide.calibration.fit_detail import Look
+from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
@@ -33,7 +33,7 @@ def detail_matcher_of(
     engine: Engine,
     options: DecodeOptions,
     progress: Progress,
-) -> tuple[Look, JointEvidence] | None:
+) -> tuple[MatchPairs, JointEvidence] | None:
     """What matches the details of pairs of films, and how its findings count beside the score.
 
     Args:
@@ -53,7 +53,7 @@ def detail_matcher_of(
     if matcher is None:
         return None
     calibration = read_calibration(system.folder / FILE, [system.name])
-    if calibration.joint is None or calibration.look != matcher.digest or calibration.top:
+    if calibration.joint is None or calibration.detail_digest != matcher.digest or calibration.top:
         return None
     return detail_match_of(
         [film.ref for film in films], matcher, engine, options, progress
@@ -63,7 +63,7 @@ def detail_matcher_of(
 def detail_ranking_figures(
     vectors: Vectors,
     subjects: npt.NDArray[np.int64],
-    match: Look,
+    match: MatchPairs,
     joint: JointEvidence,
     draws: Draws,
     seed: int = 0,

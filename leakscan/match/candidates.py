@@ -1,172 +1,154 @@
-"""Which pairs of two datasets deserve a decision: equal hashes, near fingerprints, equal looks.
+"""Which pairs of two datasets deserve a decision: near fingerprints, near hashes, equal pixels.
 
-Images with equal pixels are one image here; blanks and unread files are none. The search is across
-the two datasets only.
+The search is across the two datasets only. Pairs are arrays of picture numbers throughout, two of them
+packed into one integer where sets of pairs are joined.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from leakscan.fingerprint.hashing import PHASH_BITS, axes_exchanged
-from leakscan.match.index import ExactIndex, HashIndex, Hits
-from leakscan.tables import ORIENTATIONS
+from leakscan.fingerprint.hashing import axes_exchanged
+from leakscan.match.index import build_hash_index, build_index
+from leakscan.match.pictures import Side
 
 NO_SCORE = float("nan")
 NEAREST = 3
-"""Nearest pictures of every picture that get a second look, however far they are: a heavily cropped
-copy may be far from its original and yet nearer than anything else."""
+"""Nearest pictures of every picture that are candidates however far they are: a heavily cropped copy may
+be far from its original and yet nearer than anything else."""
 NEAREST_BY_HASH = 10
 """The same by perceptual hash, for pictures without a fingerprint; hashes rank worse."""
 
+_NUMBERS_AT_ONCE = 1 << 23  # numbers of fingerprints multiplied together; 32 MB each way
 
-_NUMBERS_AT_ONCE = 1 << 23  # of fingerprints multiplied together; 32 MB each way
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Side:
-    """The distinct pictures of one dataset.
+class Near:
+    """Pairs of pictures of two sides, each once.
 
     Attributes:
-        rows: ``(n,)`` row in the dataset's table of the first image with these pixels.
-        members: for each, the rows of all images with these pixels.
-        pixel_hash: ``(n,)`` of each.
-        phash: ``(n, 8)`` uint64.
-        ndim: ``(n,)`` 2 or 3.
-        encoder: ``(n,)`` name@digest, empty where no fingerprint was made.
-        fingerprints: encoder -> ``(m, d)`` float32 as stored (rounded to float16) of its pictures, in order.
+        a: ``(n,)`` pictures of the side named first.
+        b: ``(n,)`` pictures of the other.
+        bits: ``(n,)`` float32 differing bits of the perceptual hashes, NaN where they were not compared.
     """
 
-    rows: npt.NDArray[np.int64]
-    members: tuple[tuple[int, ...], ...]
-    pixel_hash: npt.NDArray[np.str_]
-    phash: npt.NDArray[np.uint64]
-    ndim: npt.NDArray[np.int64]
-    encoder: npt.NDArray[np.str_]
-    fingerprints: Mapping[str, npt.NDArray[np.float32]]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def pictures(self, encoder: str) -> npt.NDArray[np.int64]:
-        """Which pictures have a fingerprint of this encoder, in order."""
-        return np.flatnonzero(self.encoder == encoder)
-
-    def prints(self, encoder: str, pictures: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Fingerprints ``(k, d)`` of ``k`` pictures, all of which have one of this encoder."""
-        return self.fingerprints[encoder][np.searchsorted(self.pictures(encoder), pictures)]
+    a: Ints
+    b: Ints
+    bits: Floats
 
 
-@dataclass(frozen=True)
+NONE_NEAR = Near(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """Pairs of distinct pictures, one entry each, indices into the two sides.
+    """Pairs of distinct pictures, one entry each, best first.
 
     Attributes:
-        a: ``(n,)`` index into side A.
-        b: ``(n,)`` index into side B.
+        a: ``(n,)`` pictures of side A.
+        b: ``(n,)`` pictures of side B.
         score: ``(n,)`` float32 cosine similarity, NaN where no fingerprints were compared.
         bits: ``(n,)`` float32 differing bits of the perceptual hashes, NaN beyond the radius.
-        comparisons: encoder -> how many pairs of distinct pictures had their fingerprints compared.
-        cut: pairs over the loose threshold that ``max_pairs`` left out.
-        cut_score: the weakest score kept where some were cut, else NaN.
+        comparisons: For every encoder, how many pairs of distinct pictures had their fingerprints compared.
+        cut: Pairs over the loose threshold that ``max_pairs`` left out.
+        cut_score: The weakest score kept where some were cut, else NaN.
     """
 
-    a: npt.NDArray[np.int64]
-    b: npt.NDArray[np.int64]
-    score: npt.NDArray[np.float32]
-    bits: npt.NDArray[np.float32]
+    a: Ints
+    b: Ints
+    score: Floats
+    bits: Floats
     comparisons: dict[str, int]
     cut: int
     cut_score: float
 
 
-def distinct_pictures(rows: pa.Table) -> Side:
-    """Collapses images with equal pixels and leaves out what is not ``ok``.
+def packed(a: Ints, b: Ints, width: int) -> Ints:
+    """Pairs of numbers as one number each, in the order of both.
 
     Args:
-        rows: schema ``tables.STORE``.
+        a: ``(n,)`` first numbers.
+        b: ``(n,)`` second numbers, 0 to ``width - 1``.
+        width: How many second numbers there are.
     """
-    status = np.array(rows["status"].to_pylist())
-    hashes = np.array([h or "" for h in rows["pixel_hash"].to_pylist()])
-    usable = np.flatnonzero(status == "ok") if len(rows) else np.zeros(0, np.int64)
-    members: dict[str, list[int]] = {}
-    for row in usable.tolist():
-        members.setdefault(str(hashes[row]), []).append(row)
-    first = np.array([m[0] for m in members.values()], np.int64)
-    picked = rows.take(pa.array(first, pa.int64()))
-    encoder = np.array([e or "" for e in picked["encoder"].to_pylist()], np.str_)
-    prints = {}
-    for name in np.unique(encoder[encoder != ""]).tolist():
-        stored = picked["fingerprint"].combine_chunks().take(pa.array(np.flatnonzero(encoder == name)))
-        flat = stored.flatten().to_numpy(zero_copy_only=False)
-        prints[name] = flat.reshape(len(stored), -1).astype(np.float32)
-    phash = picked["phash"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    ndim = [3 if kind in ("brain_mri", "other_3d") else 2 for kind in picked["kind"].to_pylist()]
-    return Side(
-        first,
-        tuple(tuple(m) for m in members.values()),
-        np.array(list(members), np.str_),
-        phash.reshape(len(first), ORIENTATIONS).astype(np.uint64),
-        np.array(ndim, np.int64),
-        encoder,
-        prints,
-    )
-
-
-Near = dict[tuple[int, int], float]
-"""Pairs of pictures of two sides -> differing bits of their perceptual hashes, NaN where not compared."""
+    return a * np.int64(max(width, 1)) + b
 
 
 def nearest_pictures(sides: Sequence[Side]) -> dict[tuple[int, int], Near]:
     """The nearest of all other sides' pictures for every picture, however far they are.
 
     Args:
-        sides: of the datasets.
+        sides: The distinct pictures of every dataset.
 
     Returns:
-        (number of a side, number of a later side) -> pairs of their pictures, found from either end.
+        For the number of a side and that of a later side, the pairs of their pictures, found from either
+        end. Where both ends compared hashes, the later side's count of bits holds.
     """
-    found: dict[tuple[int, int], Near] = {pair: {} for pair in combinations(range(len(sides)), 2)}
-
-    def add(own: int, picture: int, other: int, neighbour: int, bits: float) -> None:
-        pair = (picture, neighbour) if own < other else (neighbour, picture)
-        near = found[min(own, other), max(own, other)]
-        if pair not in near or not np.isnan(bits):
-            near[pair] = bits
-
+    pairs = list(combinations(range(len(sides)), 2))
+    number = np.zeros((len(sides), len(sides)), np.int64)
+    number[tuple(np.array(pairs, np.int64).reshape(-1, 2).T)] = np.arange(len(pairs))
+    width = max(map(len, sides), default=0)
+    where, keys, bits = [], [], []
     for own in range(len(sides)):
-        for pictures, hits, where in _searched(sides, own):
-            for query, at, bits in zip(
-                hits.query.tolist(), hits.found.tolist(), hits.score.tolist(), strict=True
-            ):
-                other, neighbour = where[at].tolist()
-                add(own, int(pictures[query]), other, neighbour, bits)
-    return found
+        for found in _searched(sides, own):
+            first = own < found.other
+            low, high = np.minimum(own, found.other), np.maximum(own, found.other)
+            a = np.where(first, found.picture, found.neighbour)
+            b = np.where(first, found.neighbour, found.picture)
+            where.append(number[low, high])
+            keys.append(packed(a, b, width))
+            bits.append(found.bits)
+    if not where:
+        return dict.fromkeys(pairs, NONE_NEAR)
+    at, key, bit = np.concatenate(where), np.concatenate(keys), np.concatenate(bits)
+    # Of several findings of one pair the last that counted bits stands, so it is sorted last.
+    order = np.lexsort((~np.isnan(bit), key, at))
+    at, key, bit = at[order], key[order], bit[order]
+    last = np.ones(len(at), bool)
+    last[:-1] = (at[1:] != at[:-1]) | (key[1:] != key[:-1])
+    at, key, bit = at[last], key[last], bit[last]
+    ends = np.searchsorted(at, np.arange(len(pairs) + 1)).tolist()
+    return {
+        pair: Near(key[start:end] // max(width, 1), key[start:end] % max(width, 1), bit[start:end])
+        for pair, start, end in zip(pairs, ends[:-1], ends[1:], strict=True)
+    }
 
 
-def _searched(
-    sides: Sequence[Side], own: int
-) -> Iterator[tuple[npt.NDArray[np.int64], Hits, npt.NDArray[np.int64]]]:
-    """Searches for one side: its pictures, hits (score: differing bits), ``(n, 2)`` side and picture hit."""
+@dataclass(frozen=True)
+class _Found:
+    """What one search found for pictures of one side: ``(n,)`` each."""
+
+    picture: Ints
+    other: Ints  # number of the side of the neighbour
+    neighbour: Ints
+    bits: Floats
+
+
+def _searched(sides: Sequence[Side], own: int) -> Iterator[_Found]:
+    """Searches for the pictures of one side among those of all others."""
     side = sides[own]
     others = [(number, other) for number, other in enumerate(sides) if number != own]
 
-    def places(of: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-        numbers = [np.full(len(some), number) for (number, _), some in zip(others, of, strict=True)]
-        return np.stack([np.concatenate(numbers), np.concatenate(of)], axis=1).astype(np.int64)
+    def places(pictures: Sequence[Ints]) -> tuple[Ints, Ints]:
+        sizes = [len(some) for some in pictures]
+        numbers = np.repeat(np.array([number for number, _ in others], np.int64), sizes)
+        return numbers, np.concatenate(pictures).astype(np.int64)
 
     for encoder, prints in side.fingerprints.items():
         known = [other.fingerprints.get(encoder, prints[:0]) for _, other in others]
         if len(prints) and any(map(len, known)):
-            hits = ExactIndex(np.concatenate(known)).nearest(prints, NEAREST)
-            where = places([other.pictures(encoder) for _, other in others])
-            yield side.pictures(encoder), replace(hits, score=np.full(len(hits.query), NO_SCORE)), where
+            hits = build_index(np.concatenate(known)).nearest(prints, NEAREST)
+            number, picture = places([other.pictures(encoder) for _, other in others])
+            unknown = np.full(len(hits.query), NO_SCORE, np.float32)
+            yield _Found(side.pictures(encoder)[hits.query], number[hits.found], picture[hits.found], unknown)
     for ndim in (2, 3):
         mute = np.flatnonzero((side.ndim == ndim) & (side.encoder == ""))
         theirs = [np.flatnonzero(other.ndim == ndim) for _, other in others]
@@ -175,24 +157,32 @@ def _searched(
             # A volume whose axes were exchanged without a word in its header is refused by its encoder.
             own_hashes = side.phash[mute, 0]
             variants = own_hashes if ndim == 2 else axes_exchanged(own_hashes)
-            yield mute, HashIndex(hashes, PHASH_BITS).nearest(variants, NEAREST_BY_HASH), places(theirs)
+            hits = build_hash_index(hashes).nearest(variants, NEAREST_BY_HASH)
+            number, picture = places(theirs)
+            yield _Found(mute[hits.query], number[hits.found], picture[hits.found], hits.score)
 
 
 def find_candidates(
-    a: Side, b: Side, loose: dict[str, float], radius: int, max_pairs: int, near: Near | None = None
+    a: Side, b: Side, loose: Mapping[str, float], radius: int, max_pairs: int, near: Near | None = None
 ) -> Candidates:
-    """Every pair whose fingerprints or looks are near, best first.
+    """Every pair whose fingerprints or perceptual hashes are near, best first.
 
     Args:
-        a: the dataset named first.
-        b: the other.
-        loose: encoder -> lowest cosine similarity worth a second look.
-        radius: most differing bits of perceptual hashes worth a second look.
-        max_pairs: of each of the two searches.
-        near: pairs that are candidates however far they are, from :func:`nearest_pictures`; by default
+        a: The distinct pictures of the dataset named first.
+        b: The distinct pictures of the other.
+        loose: For every encoder, the lowest cosine similarity of a candidate.
+        radius: The most differing bits of the perceptual hashes of a candidate.
+        max_pairs: The most pairs of each of the searches.
+        near: Pairs that are candidates however far they are, from :func:`nearest_pictures`; by default
             those that it finds in these two sides.
+
+    Example:
+        ``found = find_candidates(side_a, side_b, {"cxr-lite0@1": 0.4}, radius=8, max_pairs=10_000)``, then
+        ``found.score[0]`` is the similarity of pictures ``found.a[0]`` and ``found.b[0]``, the best pair.
     """
-    found = dict(nearest_pictures([a, b])[0, 1] if near is None else near)
+    if near is None:
+        near = nearest_pictures([a, b])[0, 1]
+    keys = [packed(near.a, near.b, len(b))]
     comparisons: dict[str, int] = {}
     cut, cut_score = 0, NO_SCORE
     for encoder, threshold in loose.items():
@@ -200,56 +190,74 @@ def find_candidates(
         comparisons[encoder] = len(rows_a) * len(rows_b)
         if not comparisons[encoder]:
             continue
-        hits = ExactIndex(b.fingerprints[encoder]).range_search(a.fingerprints[encoder], threshold, max_pairs)
+        hits = build_index(b.fingerprints[encoder]).range_search(
+            a.fingerprints[encoder], threshold, max_pairs
+        )
         cut += hits.cut
         cut_score = float(np.fmax(cut_score, hits.cut_score))
-        for pair in zip(rows_a[hits.query].tolist(), rows_b[hits.found].tolist(), strict=True):
-            found.setdefault(pair, NO_SCORE)
+        keys.append(packed(rows_a[hits.query], rows_b[hits.found], len(b)))
+    hashed = []
     for ndim in (2, 3):
         rows_a, rows_b = np.flatnonzero(a.ndim == ndim), np.flatnonzero(b.ndim == ndim)
         if len(rows_a) and len(rows_b):
-            hits = HashIndex(a.phash[rows_a], PHASH_BITS).range_search(b.phash[rows_b, 0], radius, max_pairs)
-            alike = zip(rows_a[hits.found].tolist(), rows_b[hits.query].tolist(), strict=True)
-            found.update(dict(zip(alike, hits.score.tolist(), strict=True)))
+            hits = build_hash_index(a.phash[rows_a]).range_search(b.phash[rows_b, 0], radius, max_pairs)
+            hashed.append((packed(rows_a[hits.found], rows_b[hits.query], len(b)), hits.score))
             cut += hits.cut
-    pairs = np.array(list(found), np.int64).reshape(-1, 2)
-    bits = np.array(list(found.values()), np.float32)
-    score = scores(a, b, pairs)
-    order = np.lexsort(
-        (pairs[:, 1], pairs[:, 0], np.nan_to_num(bits, nan=99.0), -np.nan_to_num(score, nan=-2.0))
-    )
+    pairs = np.unique(np.concatenate([*keys, *(key for key, _ in hashed)]))
+    bits = np.full(len(pairs), NO_SCORE, np.float32)
+    bits[np.searchsorted(pairs, keys[0])] = near.bits
+    for key, differing in hashed:
+        bits[np.searchsorted(pairs, key)] = differing
+    at_a, at_b = np.divmod(pairs, max(len(b), 1))
+    score = scores(a, b, at_a, at_b)
+    # Pairs are in the order of their numbers already, and the sort is stable.
+    order = np.lexsort((np.nan_to_num(bits, nan=99.0), -np.nan_to_num(score, nan=-2.0)))
     return Candidates(
-        pairs[order, 0], pairs[order, 1], score[order], bits[order], comparisons, cut, cut_score
+        a=at_a[order],
+        b=at_b[order],
+        score=score[order],
+        bits=bits[order],
+        comparisons=comparisons,
+        cut=cut,
+        cut_score=cut_score,
     )
 
 
-def equal_pixels(a: Side, b: Side) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices ``(n,), (n,)`` of pictures that stand on both sides with the same pixels."""
+def equal_pixels(a: Side, b: Side) -> tuple[Ints, Ints]:
+    """Pictures ``(n,), (n,)`` that stand on both sides with the same pixels."""
     _, in_a, in_b = np.intersect1d(a.pixel_hash, b.pixel_hash, return_indices=True)
     return in_a.astype(np.int64), in_b.astype(np.int64)
 
 
-def scores(a: Side, b: Side, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Similarities of pairs, summed in one fixed order so that swapping A and B changes no bit."""
-    out = np.full(len(pairs), NO_SCORE, np.float32)
+def scores(a: Side, b: Side, at_a: Ints, at_b: Ints) -> Floats:
+    """Similarities of pairs, summed in one fixed order so that swapping A and B changes no bit.
+
+    Args:
+        a: The distinct pictures of the dataset named first.
+        b: The distinct pictures of the other.
+        at_a: ``(n,)`` pictures of A.
+        at_b: ``(n,)`` pictures of B.
+
+    Returns:
+        ``(n,)`` float32 cosine similarities, NaN where no encoder made both fingerprints.
+    """
+    out = np.full(len(at_a), NO_SCORE, np.float32)
     for encoder in sorted(set(a.fingerprints) & set(b.fingerprints)):
-        at = np.flatnonzero((a.encoder[pairs[:, 0]] == encoder) & (b.encoder[pairs[:, 1]] == encoder))
-        i = np.searchsorted(a.pictures(encoder), pairs[at, 0])
-        j = np.searchsorted(b.pictures(encoder), pairs[at, 1])
+        at = np.flatnonzero((a.encoder == encoder)[at_a] & (b.encoder == encoder)[at_b])
+        i = np.searchsorted(a.pictures(encoder), at_a[at])
+        j = np.searchsorted(b.pictures(encoder), at_b[at])
         out[at] = paired_products(a.fingerprints[encoder], b.fingerprints[encoder], i, j)
     return out
 
 
-def paired_products(
-    a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
+def paired_products(a: Floats, b: Floats, i: Ints, j: Ints) -> Floats:
     """Dot products ``(m,)`` of ``a[i]`` and ``b[j]``, a bounded number at a time.
 
     Each is summed by itself and in one order: a matrix product may round otherwise when A and B are swapped.
 
     Args:
-        a: ``(n, d)``.
-        b: ``(n', d)``.
+        a: ``(n, d)`` vectors.
+        b: ``(n', d)`` vectors.
         i: ``(m,)`` rows of ``a``.
         j: ``(m,)`` rows of ``b``.
     """

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leakscan import tables
+from leakscan.decide.found import FOUND
 from leakscan.decide.groups import Link, link_subjects
 from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.report.sentences import with_evidence
 from leakscan.settings import PrivacySettings
 
 _ANOTHER = "another"
@@ -51,11 +55,11 @@ class RunTables:
             [d.rows.add_column(0, "dataset", pa.array([d.name] * len(d.rows), pa.string())) for d in datasets]
         )
         images = rows.select(tables.IMAGES.names).cast(tables.IMAGES)
-        pairs = [row for comparison in comparisons for row in comparison.pairs]
+        pairs = with_evidence(pa.concat_tables([FOUND.empty_table(), *(c.pairs for c in comparisons)]))
         found = cls(
             _with(images, "error", _errors(rows, privacy.hide_paths)),
             rows.select(tables.FINGERPRINTS.names).cast(tables.FINGERPRINTS),
-            tables.from_rows(pairs, tables.PAIRS),
+            pairs,
             tables.from_rows(_subjects(rows, pairs), tables.SUBJECTS),
             tuple(comparisons),
         )
@@ -118,18 +122,17 @@ def _with(table: pa.Table, column: str, values: Sequence[Any]) -> pa.Table:
     return table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
 
 
-def _subjects(rows: pa.Table, pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _subjects(rows: pa.Table, pairs: pa.Table) -> list[dict[str, Any]]:
     """Rows of ``subjects.parquet``: the images that leaks link to one another."""
     columns = (rows[c].to_pylist() for c in ("dataset", "image_id", "subject"))
     declared = {(d, image): subject for d, image, subject in zip(*columns, strict=True) if subject}
+    leaks = pairs.filter(pc.equal(pairs["decision"], "leak"))
+    ends = ("dataset_a", "image_a", "dataset_b", "image_b", "relation", "score")
     links = [
-        Link((r["dataset_a"], r["image_a"]), (r["dataset_b"], r["image_b"]), r["relation"], _score(r))
-        for r in pairs
-        if r["decision"] == "leak"
+        # A pair that no fingerprint compared is the weakest.
+        Link((dataset_a, a), (dataset_b, b), relation, -math.inf if score is None else score)
+        for dataset_a, a, dataset_b, b, relation, score in zip(
+            *(leaks[name].to_pylist() for name in ends), strict=True
+        )
     ]
     return link_subjects(links, declared)
-
-
-def _score(row: Mapping[str, Any]) -> float:
-    """The score of a pair; one that nothing compared is the weakest."""
-    return float("-inf") if row["score"] is None else float(row["score"])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
+_WHO = ["relation", "subject_a", "subject_b", "image_a", "image_b"]
 
 
 def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
             "prepare_s": round(timings.prepare, 3),
             "encode_s": round(timings.encode, 3),
             "match_s": round(sum(c.match_seconds for c in found.comparisons), 3),
-            "verify_s": round(sum(c.verify_seconds for c in found.comparisons), 3),
+            "verify_s": round(sum(c.check_seconds for c in found.comparisons), 3),
             "total_s": round(time.monotonic() - timings.began, 3),
             "images_read": timings.images_read,
         },
@@ -111,7 +112,7 @@ def _dataset(images: pa.Table, name: str) -> dict[str, Any]:
 
 
 def _comparison(c: Comparison) -> dict[str, Any]:
-    counts = _decisions([r["relation"] for r in c.pairs], [r["decision"] for r in c.pairs])
+    counts = _decisions(c.pairs["relation"].to_pylist(), c.pairs["decision"].to_pylist())
     return {
         "a": c.a,
         "b": c.b,
@@ -119,8 +120,8 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "subject_comparisons": {t.encoder: t.comparisons for t in c.persons},
         "thresholds": {t.encoder: _thresholds(t) for t in c.persons},
         "candidates": c.candidates,
-        "verified": c.verified,
-        "unverified": c.unverified,
+        "verified": c.checked,
+        "unverified": c.unchecked,
         "cut_by_max_pairs": c.cut,
         "cut_score": c.cut_score,
         "decisions": counts,
@@ -149,7 +150,7 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
         "expected_false_among_first": {str(k): round(v, 4) for k, v in test.first_false.items()},
         "own_scores": None if test.bulk is None else test.bulk.__dict__,
         "looks_due": test.details_due,
-        "looked": test.looked,
+        "looked": test.details_matched,
         "caution": test.caution or None,
     }
 
@@ -186,7 +187,7 @@ def _exit(
         )
     for c in comparisons:
         expected = expected_false_reviews(c)
-        waiting = [r for r in c.pairs if r["decision"] == "review"]
+        waiting = c.pairs.filter(pc.equal(c.pairs["decision"], "review")).select(_WHO).to_pylist()
         # Many images of the same two subjects are one pair of subjects, as the expectation counts.
         reviews = len({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
         if copies := sum(r["relation"] != "same_subject" for r in waiting):

@@ -19,7 +19,7 @@ from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.file import FILE, read_calibration
 from leakscan.decide.calibration.fit import genuine_pairs
-from leakscan.decide.calibration.fit_detail import Look, match_impostors, strangers_below
+from leakscan.decide.calibration.fit_detail import MatchPairs, match_impostors, strangers_below
 from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.calibration.normalise import normalise
 from leakscan.decide.persons.bulk import LocationScale
@@ -46,7 +46,7 @@ _TAR_LEVELS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _DRAWS = 500
 
 
-def check_details(split: Split, calibration: Calibration, match: Look) -> dict[str, Any]:
+def check_details(split: Split, calibration: Calibration, match: MatchPairs) -> dict[str, Any]:
     """Levels and power on one set of films.
 
     Args:
@@ -81,7 +81,7 @@ def check_details(split: Split, calibration: Calibration, match: Look) -> dict[s
 
 
 def stated_and_actual_with_details(
-    split: Split, calibration: Calibration, match: Look, bulk: LocationScale
+    split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale
 ) -> list[dict[str, Any]]:
     """A row for every level at which 30 false matches are expected; arguments as in :func:`check_details`."""
     tail = calibration.joint_tail
@@ -114,7 +114,7 @@ def stated_and_actual_with_details(
     return rows
 
 
-def power(split: Split, calibration: Calibration, match: Look, bulk: LocationScale) -> dict[str, Any]:
+def power(split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale) -> dict[str, Any]:
     """True accept rate at stated false match rates, by score and with detail; ``[value, low, high]``.
 
     ``searched`` counts a pair as found only if the search of a run reaches it (``LOOSE_FMR``) by score;
@@ -138,7 +138,7 @@ def power(split: Split, calibration: Calibration, match: Look, bulk: LocationSca
 
 
 def precision_by_ranking(
-    split: Split, calibration: Calibration, match: Look, bulk: LocationScale
+    split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale
 ) -> dict[str, list[float]]:
     """How often the first of the ten nearest films is right; ``[value, low, high]``.
 
@@ -171,7 +171,7 @@ def detail_check(data: DataArgument, encoder: EncoderOption = None, workers: Wor
     measured, folder = measured_encoder(encoder)
     calibration = read_calibration(folder / FILE, [measured.card.encoder])
     matcher = load_detail_matcher(folder)
-    if not calibration.looks or matcher is None:
+    if not calibration.matches_details or matcher is None:
         raise ModelError(f"{folder} has no detail network: nothing to measure.")
     splits = load_splits(measured, data)
     found: dict[str, Any] = {"encoder": measured.card.encoder}

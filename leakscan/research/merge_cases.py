@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration.calibration import Calibration, DetailShift
+from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.copies.copy_check import PixelPair
 from leakscan.decide.pairs import HASH_RADIUS
-from leakscan.decide.persons.detail_matches import choices, due, strangers
+from leakscan.decide.persons.detail_matches import FilmSide, PicturePairs, choices, due, strangers
 from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
 from leakscan.decide.persons.scores import Scored, score_persons
 from leakscan.decide.persons.tests import PersonTest, decide_persons
-from leakscan.match.candidates import Side, find_candidates
+from leakscan.decide.table import PairTable
+from leakscan.match.candidates import find_candidates
+from leakscan.match.pictures import Side
 from leakscan.research.film_splits import Split
 from leakscan.types import DecodeOptions, Engine, ImageRef, Silent
 
@@ -167,36 +169,33 @@ def decide_merge(
     """
     how = how or MergeOptions()
     _, codes = np.unique(split.subjects, return_inverse=True)
-    a, b = _side(split, merge.a, calibration.encoder), _side(split, merge.b, calibration.encoder)
-    found = find_candidates(a, b, {calibration.encoder: loose}, HASH_RADIUS, _MAX_PAIRS)
-    scored = score_persons(
-        a,
-        b,
-        new_names(codes[merge.a], "a", how.seed) if how.declared else [None] * len(a),
-        new_names(codes[merge.b], "b", how.seed + 1) if how.declared else [None] * len(b),
-        np.stack([found.a, found.b], axis=1),
-        np.zeros(len(found.a), np.bool_),
-        {calibration.encoder: calibration},
+    encoder = calibration.encoder
+    a = _side(split, merge.a, encoder, new_names(codes[merge.a], "a", how.seed) if how.declared else None)
+    b = _side(split, merge.b, encoder, new_names(codes[merge.b], "b", how.seed + 1) if how.declared else None)
+    found = find_candidates(a, b, {encoder: loose}, HASH_RADIUS, _MAX_PAIRS)
+    no = np.zeros(len(found.a), np.bool_)
+    table = PairTable(
+        a=found.a,
+        b=found.b,
+        score=found.score,
+        bits=found.bits,
+        equal=no,
+        declared=no,
+        to_check=np.arange(len(found.a)),
     )
-    films = np.stack([merge.a[found.a], merge.b[found.b]], axis=1)
-    seen: dict[int, float] = {}
+    scored = score_persons(a, b, table, {encoder: calibration})
     if how.matches is not None:
-        at = due(scored, lambda position: (str(films[position, 0]), str(films[position, 1])))
-        findings = how.matches([(int(i), int(j)) for i, j in films[at]])
-        shift = _shift(scored[0], a, b, merge, how.matches)
-        pictures = zip(found.a[at].tolist(), found.b[at].tolist(), strict=True)
-        more = shift.of(choices(scored[0], [((0, i), (1, j)) for i, j in pictures])).tolist()
-        seen = {p: f - m for p, f, m in zip(at, findings, more, strict=True) if f is not None}
-    evidence, tests = decide_persons(scored, seen, len(films))
-    true = codes[films]
-    waiting = np.flatnonzero(evidence.review)
-    ranked = waiting[np.lexsort((-evidence.score[waiting], evidence.p_value[waiting]))]
+        _match(scored[0], table, merge, (a, b), how.matches)
+    tests = decide_persons(scored, table)
+    true = codes[np.stack([merge.a[found.a], merge.b[found.b]], axis=1)]
+    waiting = np.flatnonzero(table.person_review)
+    ranked = waiting[np.lexsort((-table.person_score[waiting], table.p_value[waiting]))]
     wrong = waiting[true[waiting, 0] != true[waiting, 1]]
     return DecidedMerge(
-        leaks=np.unique(true[evidence.leak], axis=0),
+        leaks=np.unique(true[table.person_leak], axis=0),
         first=np.unique(true[ranked[:FIRST]], axis=0),
         review=np.unique(true[ranked], axis=0),
-        below={q: np.unique(true[evidence.q_value <= q], axis=0) for q in LEVELS},
+        below={q: np.unique(true[table.q_value <= q], axis=0) for q in LEVELS},
         false_review=len(np.unique(true[wrong], axis=0)) if how.declared else len(wrong),
         leaked=merge.leaked,
         subjects=(len(np.unique(codes[merge.a])), len(np.unique(codes[merge.b]))),
@@ -204,24 +203,39 @@ def decide_merge(
     )
 
 
-def _shift(one: Scored, a: Side, b: Side, merge: Merge, matches: DetailMatches) -> DetailShift:
-    """What a run takes off all findings."""
+def _match(
+    one: Scored, table: PairTable, merge: Merge, sides: tuple[Side, Side], matches: DetailMatches
+) -> None:
+    """Fills in the detail matches, as a run does."""
     rows = merge.a, merge.b
-    pairs = strangers(one, a, b, lambda at: str(rows[at[0]][at[1]]))
-    found = matches([(int(rows[m][i]), int(rows[n][j])) for (m, i), (n, j) in pairs])
-    return one.calibration.detail_shift([np.nan if f is None else f for f in found], choices(one, pairs))
+    a, b = (
+        FilmSide(side, own.astype(str).tolist(), np.ones(len(own), np.bool_))
+        for side, own in zip(sides, rows, strict=True)
+    )
+
+    def found(pairs: PicturePairs) -> npt.NDArray[np.float64]:
+        first, second = rows[pairs.left][pairs.first], rows[pairs.right][pairs.second]
+        values = matches(list(zip(first.tolist(), second.tolist(), strict=True)))
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+
+    others = strangers(one, a, b)
+    shift = one.calibration.detail_shift(found(others), choices(one, others))
+    at = due(one, table, a, b)
+    candidates = PicturePairs(0, 1, table.a[at], table.b[at])
+    table.detail[at] = found(candidates) - shift.of(choices(one, candidates))
 
 
-def _side(split: Split, rows: Ints, encoder: str) -> Side:
+def _side(split: Split, rows: Ints, encoder: str, names: list[str] | None) -> Side:
     """Distinct pictures in memory; their hashes are random, so that only fingerprints find pairs."""
     n = len(rows)
     hashes = np.random.default_rng(len(split.subjects)).integers(0, 2**63, (len(split.subjects), 8))
     return Side(
-        np.arange(n),
-        tuple((i,) for i in range(n)),
-        rows.astype(np.str_),
-        hashes[rows].astype(np.uint64),
-        np.full(n, 2),
-        np.full(n, encoder),
-        {encoder: split.prints[rows]},
+        image_rows=np.arange(n),
+        starts=np.arange(n + 1),
+        subjects=tuple(names or [None] * n),
+        pixel_hash=rows.astype(np.str_),
+        phash=hashes[rows].astype(np.uint64),
+        ndim=np.full(n, 2),
+        encoder=np.full(n, encoder),
+        fingerprints={encoder: split.prints[rows]},
     )

@@ -18,7 +18,7 @@ import typer
 from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration, against_cohort, score_at
 from leakscan.decide.calibration.file import FILE, read_calibration
-from leakscan.decide.calibration.fit import choose_cohort, fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, choose_cohort, fit_calibration
 from leakscan.decide.calibration.impostors import ImpostorSample, impostor_pairs
 from leakscan.decide.calibration.normalise import TOP
 from leakscan.decide.persons.tests import LOOSE_FMR
@@ -91,7 +91,7 @@ def measure_merges(
     def outcomes(
         share: float, count: int, known: Calibration, declared: bool = False, detail: bool = True
     ) -> list[DecidedMerge]:
-        used = matches if detail and known.looks else None
+        used = matches if detail and known.matches_details else None
         return [
             decide_merge(test, deal(codes, share, seed), known, loose, MergeOptions(declared, seed, used))
             for seed in range(count)
@@ -134,12 +134,9 @@ def _normalised(encoder: str, cohort: npt.NDArray[np.float32], calibration: Spli
     return fit_calibration(
         encoder,
         "NIH ChestX-ray14, calibration split",
-        choose_cohort(cohort, np.arange(len(cohort)).astype(np.str_)),
-        TOP,
-        calibration.prints,
-        calibration.subjects,
-        val.prints,
-        val.subjects,
+        Cohort(choose_cohort(cohort, np.arange(len(cohort)).astype(np.str_)), TOP),
+        LabelledPrints(calibration.prints, calibration.subjects),
+        LabelledPrints(val.prints, val.subjects),
     )
 
 

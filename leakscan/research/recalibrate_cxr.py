@@ -42,7 +42,7 @@ def recalibrate_cxr(
     """
     with Output().progress() as progress:
         fitted = recalibrate(data, output, detail, workers, progress)
-    Output(as_json=True).data({"encoder": fitted.encoder, "look": fitted.look, **about(fitted)})
+    Output(as_json=True).data({"encoder": fitted.encoder, "look": fitted.detail_digest, **about(fitted)})
 
 
 def recalibrate(

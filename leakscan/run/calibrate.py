@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import is_calibration, write_calibration
-from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.decide.columns import Columns
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.errors import ModelError, OutputError, UsageError
-from leakscan.match.candidates import distinct_pictures
+from leakscan.match.pictures import distinct_pictures
 from leakscan.report.calibration_plots import calibration_plots, require_matplotlib
 from leakscan.run.compare import load_datasets, open_all
 from leakscan.run.context import RunContext
@@ -82,7 +82,7 @@ def calibrate(
         "impostor_pairs": fitted.tail.n_pairs,
         "genuine_pairs": len(fitted.genuine.score),
         "smallest_p_value": fitted.tail.floor,
-        "second_look": fitted.looks,
+        "second_look": fitted.matches_details,
         "levels": held_against(before, fitted),
         "file": str(output),
     }
@@ -106,7 +106,7 @@ def _check_places(output: Path, plots: Path | None) -> None:
 def _labelled(columns: Columns, source: str | Path, context: RunContext) -> tuple[str, npt.NDArray[np.int64]]:
     """The encoder that serves most pictures with a declared subject, and which pictures those are."""
     side = columns.side
-    labelled = np.array([subject is not None for subject in columns.subjects()])
+    labelled = np.array([subject is not None for subject in side.subjects])
     if not labelled.any():
         raise UsageError(
             "{path} declares no subjects, so nothing tells impostors from genuine pairs.",
@@ -131,23 +131,22 @@ def _fitted(
     columns: Columns, at: npt.NDArray[np.int64], before: Calibration, context: RunContext
 ) -> Calibration:
     """A calibration of the pictures ``at``, with the detail match of the encoder where pixels are at hand."""
-    side, names, encoder = columns.side, columns.subjects(), before.encoder
+    side, names, encoder = columns.side, columns.side.subjects, before.encoder
     subjects = np.array([str(names[i]) for i in at.tolist()])
     match, matcher = None, context.models.matchers.get(encoder)
-    pixels = [columns.pixels(int(row)) for row in side.rows[at]]
+    pixels = [columns.pixels(picture) for picture in at.tolist()]
     if matcher is not None and any(where is not None for where in pixels):
         reading, engine = context.settings.reading, context.engine
         match = detail_match_of(pixels, matcher, engine, reading, context.progress)
     fitted = fit_calibration(
         encoder,
         columns.dataset.name,
-        before.cohort,
-        before.top,
-        side.prints(encoder, at),
-        subjects,
-        look=match,
+        Cohort(before.cohort, before.top),
+        LabelledPrints(side.prints(encoder, at), subjects, match),
     )
-    return replace(fitted, look=matcher.digest) if fitted.looks and matcher is not None else fitted
+    if matcher is None or not fitted.matches_details:
+        return fitted
+    return replace(fitted, detail_digest=matcher.digest)
 
 
 def held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:

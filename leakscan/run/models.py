@@ -85,10 +85,10 @@ def _calibrations(
         found[calibration.encoder] = calibration
     for name, calibration in found.items():
         have = matchers[name].digest if name in matchers else "none"
-        if calibration.looks and calibration.look != have:
+        if calibration.matches_details and calibration.detail_digest != have:
             raise ModelError(
                 f"The calibration from {calibration.source} was made with the detail match "
-                f"{calibration.look or 'of an earlier leakscan'}, but {name} comes with {have}.",
+                f"{calibration.detail_digest or 'of an earlier leakscan'}, but {name} comes with {have}.",
                 "Calibrate again, or add the model again.",
                 code="calibration_of_another_detail",
             )

@@ -152,7 +152,9 @@ def test_detail_matches_rank_the_nearest_again() -> None:
     around = np.arange(12) * np.pi / 6
     vectors = np.stack([np.cos(around), np.sin(around)], axis=1).astype(np.float32)
     subjects = np.array([0, 1, 2] * 4, np.int64)  # the nearest of one subject is three steps away
-    joint = JointEvidence(0.0, 1.0, 1.0, 0.0, 1.0, 100.0, 100)
+    joint = JointEvidence(
+        bias=0.0, score=1.0, detail=1.0, alone_bias=0.0, alone_score=1.0, subjects=100.0, impostors=100
+    )
     draws = np.ones((2, 3), np.float32)
 
     def found(match: Callable[[Any], Any]) -> list[float]:

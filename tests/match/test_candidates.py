@@ -1,4 +1,4 @@
-"""Which pairs deserve a look: all that are near by fingerprint or by look, none twice, either way round."""
+"""Which pairs are candidates: all that are near by fingerprint or by hash, none twice, either way round."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from leakscan.fingerprint.hashing import hamming, perceptual_hashes
 from leakscan.match.candidates import (
     NEAREST,
     Candidates,
-    Side,
-    distinct_pictures,
     equal_pixels,
     find_candidates,
     nearest_pictures,
     scores,
 )
+from leakscan.match.pictures import Side, distinct_pictures
 from support.makers import store_rows, unit_vectors
 
 ENCODER = "made-up@1"
@@ -110,10 +109,10 @@ def test_fingerprints_of_different_encoders_are_not_compared() -> None:
     candidates = find_candidates(a, b, {ENCODER: -1.0, "another@2": -1.0}, 0, MANY)
     assert found(candidates) == {}
     assert candidates.comparisons == {ENCODER: 0, "another@2": 0}
-    assert np.isnan(scores(a, b, np.array([[0, 0]]))).all()
+    assert np.isnan(scores(a, b, np.array([0]), np.array([0]))).all()
 
 
-def test_pictures_and_volumes_never_meet_by_their_looks() -> None:
+def test_pictures_and_volumes_never_meet_by_their_hashes() -> None:
     phash = [7] * 8
     flat = distinct_pictures(store_rows([{"phash": phash, "pixel_hash": "x", "kind": "other_2d"}]))
     deep = distinct_pictures(store_rows([{"phash": phash, "pixel_hash": "y", "kind": "other_3d"}]))
@@ -122,7 +121,7 @@ def test_pictures_and_volumes_never_meet_by_their_looks() -> None:
 
 
 def test_a_volume_that_no_encoder_takes_is_met_with_its_axes_in_any_order() -> None:
-    """Its header lost what its axes are; the original has a fingerprint, so that it is found by its look."""
+    """Its header lost what its axes are; the original has a fingerprint, so that it is found by its hash."""
     rng = np.random.default_rng(4)
     volumes = [rng.random((12, 15, 13)).astype(np.float32) for _ in range(12)]
     known = [
@@ -139,23 +138,29 @@ def test_a_volume_that_no_encoder_takes_is_met_with_its_axes_in_any_order() -> N
 
 
 def test_nearest_of_many_sides_are_counted_once_not_for_every_side() -> None:
-    """An audit of a thousand small splits must not look at every pair of pictures."""
+    """An audit of a thousand small splits must not compare every pair of pictures."""
     sides = [side(unit_vectors(seed, 1), seed) for seed in range(30)]
     near = nearest_pictures(sides)
     assert len(near) == 30 * 29 / 2
-    pairs = sum(map(len, near.values()))
+    pairs = sum(len(some.a) for some in near.values())
     assert 30 * NEAREST / 2 <= pairs <= 30 * NEAREST
     prints = np.concatenate([s.fingerprints[ENCODER] for s in sides])
     product = prints @ prints.T - 9 * np.eye(30)
     for own, best in enumerate(np.argsort(-product, axis=1)[:, :NEAREST]):
-        assert all((0, 0) in near[min(own, other), max(own, other)] for other in best.tolist())
+        pairs_of_sides = [near[min(own, other), max(own, other)] for other in best.tolist()]
+        assert all((pair.a.tolist(), pair.b.tolist()) == ([0], [0]) for pair in pairs_of_sides)
 
 
 def test_equal_pixels_are_one_picture_with_many_rows() -> None:
     rows = store_rows([{"pixel_hash": h} for h in ("p", "q", "p", "r", "p")])
     collapsed = distinct_pictures(rows)
     assert len(collapsed) == 3
-    assert collapsed.members == ((0, 2, 4), (1,), (3,))
+    assert [part.tolist() for part in np.split(collapsed.image_rows, collapsed.starts[1:-1])] == [
+        [0, 2, 4],
+        [1],
+        [3],
+    ]
+    assert collapsed.counts.tolist() == [3, 1, 1]
     assert collapsed.rows.tolist() == [0, 1, 3]
     other = distinct_pictures(store_rows([{"pixel_hash": h} for h in ("r", "s", "p")]))
     pairs = set(zip(*(x.tolist() for x in equal_pixels(collapsed, other)), strict=True))

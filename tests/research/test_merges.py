@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from leakscan.decide.calibration.calibration import Calibration
-from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.research.film_splits import Split
 from leakscan.research.merge_cases import MergeOptions, deal, decide_merge, new_names
 from leakscan.research.merge_figures import (
@@ -42,7 +42,9 @@ def calibration() -> Calibration:
     """Fitted on other people of the same make."""
     known = people(800, 2, seed=71)
     cohort = unit_vectors(61, 300).astype(np.float16)
-    return fit_calibration("made-up@1", "random directions", cohort, 200, known.prints, known.subjects)
+    return fit_calibration(
+        "made-up@1", "random directions", Cohort(cohort, 200), LabelledPrints(known.prints, known.subjects)
+    )
 
 
 def test_false_discoveries_are_counted_in_pairs_of_subjects() -> None:
@@ -164,11 +166,8 @@ def test_details_that_tell_people_apart_find_more_of_them() -> None:
     fitted = fit_calibration(
         "made-up@1",
         "random directions",
-        np.zeros((0, 128), np.float16),
-        0,
-        known.prints,
-        known.subjects,
-        look=lambda films: seen(films, known.subjects),
+        Cohort(np.zeros((0, 128), np.float16), 0),
+        LabelledPrints(known.prints, known.subjects, lambda films: seen(films, known.subjects)),
     )
     merge = deal(codes, 0.3, 0)
     alone = decide_merge(split, merge, fitted, 0.2)
@@ -176,7 +175,7 @@ def test_details_that_tell_people_apart_find_more_of_them() -> None:
     ones = np.ones(len(names))
     assert recall(both.leaks, both.leaked, ones) > recall(alone.leaks, alone.leaked, ones) + 0.1
     assert false_discovery(both.leaks, ones) <= 0.05
-    assert both.test.looked == both.test.details_due > 0 == alone.test.looked
+    assert both.test.details_matched == both.test.details_due > 0 == alone.test.details_matched
 
 
 def test_more_declared_films_find_more() -> None:

@@ -223,7 +223,7 @@ def test_pairs_past_the_limit_are_counted(leakscan: Leakscan, tmp_path: Path) ->
     assert len(rows_of(tmp_path / "run", "pairs")) == 10
     (comparison,) = ran.json["comparisons"]
     assert comparison["cut_by_max_pairs"] == 15
-    assert any("15 " in words and "--max-pairs" in words for words in comparison["words"])
+    assert any("15 " in words and "max_pairs" in words for words in comparison["words"])
 
 
 def test_declared_subjects_past_the_limit_are_counted(leakscan: Leakscan, tmp_path: Path) -> None:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from leakscan.decide.calibration.calibration import Calibration
-from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
+from leakscan.decide.pairs import Comparison, decide_pairs
+from leakscan.decide.persons.film_details import DetailMatcher
+from leakscan.decide.persons.folds import FoldEncoder
+from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores
+from leakscan.fingerprint.pipeline import Dataset
+from leakscan.report.sentences import with_evidence
+from leakscan.run.context import RunContext, TimeBudget, Timings
+from leakscan.run.memory import PairMemory
+from leakscan.run.models import Models
+from leakscan.settings import Settings
+from leakscan.types import Engine, Silent
 from support.makers import unit_vectors
 
 ENCODER = "made-up@1"
@@ -42,10 +55,62 @@ def calibration(subjects: int = 800) -> Calibration:
     near = centres + 0.25 * unit_vectors(6, subjects)
     prints = np.concatenate([centres, near / np.linalg.norm(near, axis=1, keepdims=True)])
     names = np.array([f"s{i}" for i in range(subjects)] * 2)
-    cohort = unit_vectors(7, 300).astype(np.float16)
-    return fit_calibration(ENCODER, "random directions", cohort, 200, prints, names)
+    cohort = Cohort(unit_vectors(7, 300).astype(np.float16), 200)
+    return fit_calibration(ENCODER, "random directions", cohort, LabelledPrints(prints, names))
 
 
-def made_up() -> tuple[dict[str, Card], dict[str, Calibration]]:
-    """Cards and calibrations as ``compare_datasets`` takes them."""
-    return {ENCODER: CARD}, {ENCODER: calibration()}
+class MadeUpModels(Models):
+    """Models of which only the card is made up, and whatever else a test brings."""
+
+    def __init__(
+        self,
+        calibrated: Calibration | None = None,
+        matcher: DetailMatcher | None = None,
+        folds: FoldEncoder | None = None,
+    ) -> None:
+        matchers = cast(Mapping[str, Any], {} if matcher is None else {ENCODER: matcher})
+        super().__init__({}, matchers, {ENCODER: calibrated or calibration()})
+        self.__dict__["made_up_folds"] = {} if folds is None else {ENCODER: folds}
+
+    @property
+    def cards(self) -> dict[str, Card]:
+        """The card."""
+        return {ENCODER: CARD}
+
+    @property
+    def folds(self) -> dict[str, Any]:
+        """What compares folds."""
+        folds: dict[str, Any] = self.__dict__["made_up_folds"]
+        return folds
+
+
+def made_up_context(
+    models: Models | None = None,
+    engine: Engine | None = None,
+    memory: PairMemory | None = None,
+    **choices: Any,
+) -> RunContext:
+    """A run with the made-up encoder, in this process, that remembers nothing; settings by plain names."""
+    settings = Settings.of(**choices)
+    return RunContext(
+        settings=settings,
+        engine=engine or LocalEngine(0),
+        models=models or MadeUpModels(),
+        memory=memory or PairMemory(None),
+        progress=Silent(),
+        budget=TimeBudget(settings.limits.check_seconds),
+        timings=Timings(),
+    )
+
+
+def decided(datasets: Sequence[Dataset], context: RunContext | None = None) -> Comparison:
+    """What comes of two datasets."""
+    (comparison,) = decide_pairs(datasets, context or made_up_context())
+    return comparison
+
+
+def rows_of(comparison: Comparison) -> list[dict[str, Any]]:
+    """The rows as they are written, with the exact numbers behind them."""
+    sentences = with_evidence(comparison.pairs)["evidence"]
+    rows: list[dict[str, Any]] = comparison.pairs.append_column("evidence", sentences).to_pylist()
+    return rows

@@ -21,10 +21,10 @@ REVIEW_EXPECTED_FALSE = 20.0
 """Pairs go to review while at most this many false ones are expected among them."""
 
 DETAIL_P = 1e-2
-"""Pairs whose score has at most this p-value get a second look."""
+"""Pairs whose score has at most this p-value get a detail match."""
 
 LEAST_STRANGERS = 100
-"""Of a run's own strangers that must have been looked at before findings are shifted by theirs."""
+"""How many of a run's own strangers must have been matched before findings are shifted by theirs."""
 
 _DRAWS = 500
 _ROUNDING = 1e-6  # of scores that were stored as float32 or went through a p-value and back
@@ -34,24 +34,27 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DetailShift:
-    """What a run takes off its findings, so that its strangers reach a p-value as often as it says.
+    """What a run takes off its detail matches, so that its strangers reach a p-value as often as it says.
 
-    Films of other hospitals may look more alike to the second look; and of subjects with several pictures,
-    the two most alike are looked at.
+    Films of other hospitals may be more alike in detail; and of subjects with several pictures, the two most
+    alike are matched.
 
     Attributes:
-        once: of two subjects with a picture each, in units of the finding.
-        by_choice: more of it for every nat of pairs of pictures to choose from, at least 0.
+        once: The part for two subjects with a picture each, in units of the detail match.
+        by_choice: What is added for every nat of pairs of pictures to choose from, at least 0.
     """
 
     once: float = 0.0
     by_choice: float = 0.0
 
     def of(self, choices: npt.ArrayLike) -> Floats:
-        """For numbers of pairs of pictures. Never below 0.
+        """The shift for subjects with so many pairs of pictures. Never below 0.
 
-        That strangers who are little alike look less alike than usual says too little of those who are most
+        That strangers who are little alike match less well than usual says too little of those who are most
         alike to give credit for.
+
+        Args:
+            choices: Numbers of pairs of pictures to choose from, of any shape.
         """
         return np.maximum(0.0, self.once + self.by_choice * np.log(np.asarray(choices, np.float64)))
 
@@ -63,8 +66,8 @@ class Genuine:
     Attributes:
         score: ``(g,)`` float32.
         owner: ``(g,)`` int32, the subject of each pair; subjects count alike.
-        found: ``(g,)`` float32 what a second look found, NaN where nobody looked; ``None`` where nobody
-            looked at any.
+        found: ``(g,)`` float32 detail matches, NaN where there was none; ``None`` where there were none at
+            all.
     """
 
     score: npt.NDArray[np.float32]
@@ -79,8 +82,8 @@ class Genuine:
         """The share of the chosen pairs, and its 95 % interval by subject bootstrap.
 
         Args:
-            chosen: ``(g,)``.
-            seed: of the draws.
+            chosen: ``(g,)`` which pairs are counted.
+            seed: The seed of the draws.
 
         Returns:
             ``(rate, low, high)``; NaN where there are no genuine pairs.
@@ -94,25 +97,26 @@ class Genuine:
         return float(per_subject.mean()), float(low), float(high)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """Everything decisions about persons rest on, for one encoder.
 
     Attributes:
-        encoder: name@digest it belongs to.
-        source: whose images, in words.
+        encoder: The encoder it belongs to, as name@digest.
+        source: Whose images it was made from, in words.
         cohort: ``(m, d)`` float16 unit fingerprints of different subjects that scores are
             normalised against.
-        top: how many of an image's nearest cohort members count; 0 for plain cosine similarities,
+        top: How many of an image's nearest cohort members count; 0 for plain cosine similarities,
             which then need no cohort.
-        tail: of the normalised scores of known-different subjects.
-        genuine: of the normalised scores of known-same subjects.
-        decides: whether there were people enough for a score alone to prove anything.
-        joint: what score and finding say together; ``None`` where no pair gets a second look.
-        joint_tail: of the joint ratios of known-different subjects; those that get no look count as below.
-        detail_p: p-value of the score from which pairs get the second look.
-        look: digest of the look that ``joint`` was fitted with.
-        strangers_found: mean of what it found of strangers whose score just misses a look; a run's own are
+        tail: The tail of the normalised scores of known-different subjects.
+        genuine: The normalised scores of known-same subjects.
+        decides: Whether there were people enough for a score alone to prove anything.
+        joint: What score and detail match say together; ``None`` where details are not matched.
+        joint_tail: The tail of the joint ratios of known-different subjects; those without a detail match
+            count as below.
+        detail_p: The p-value of the score from which details are matched.
+        detail_digest: The digest of the network that ``joint`` was fitted with.
+        strangers_found: The mean detail match of strangers whose score just misses one; a run's own are
             held against it. ``None`` where that was not measured.
     """
 
@@ -126,28 +130,28 @@ class Calibration:
     joint: JointEvidence | None = None
     joint_tail: Tail | None = None
     detail_p: float = DETAIL_P
-    look: str = ""
+    detail_digest: str = ""
     strangers_found: float | None = None
 
     @property
-    def looks(self) -> bool:
-        """Whether pairs get a second look."""
+    def matches_details(self) -> bool:
+        """Whether details count."""
         return self.joint is not None and self.joint_tail is not None
 
     def p_value(self, score: npt.ArrayLike, found: npt.ArrayLike | None = None) -> Floats:
-        """False match rates of pairs, some of which were looked at.
+        """False match rates of pairs, some of whose details were matched.
 
-        A pair that nobody looked at keeps the rate of its score. One that was looked at has the rate at
-        which a stranger comes to be looked at *and* has a joint ratio this high: the impostors behind
+        A pair without a detail match keeps the rate of its score. One that has it gets the rate at
+        which a stranger comes to be matched *and* has a joint ratio this high: the impostors behind
         ``joint_tail`` went through the same two steps, so the p-value needs no correction for the
-        selection. Where all pairs above the score are looked at, it is valid at every level below
+        selection. Where all pairs above the score are matched, it is valid at every level below
         ``detail_p``. Where the time or the pixels did not reach, a stranger has two ways to a small
         p-value, and the rate is at most twice the stated one.
 
         Args:
             score: ``(n,)`` normalised scores.
-            found: ``(n,)`` what a second look found, NaN where nobody looked. It counts only where
-                ``score`` is one that gets a second look.
+            found: ``(n,)`` detail matches, NaN where there is none. One counts only where ``score`` is high
+                enough for it.
 
         Returns:
             ``(n,)``, none below the floor of the tail it comes from.
@@ -157,20 +161,21 @@ class Calibration:
         if found is None or self.joint is None or self.joint_tail is None:
             return p
         seen = np.asarray(found, np.float64)
-        looked = np.isfinite(seen) & (p <= self.detail_p * (1.0 + _ROUNDING))
-        p[looked] = self.joint_tail.p_value(self.joint.llr(scores[looked], seen[looked]))
+        counts = np.isfinite(seen) & (p <= self.detail_p * (1.0 + _ROUNDING))
+        p[counts] = self.joint_tail.p_value(self.joint.llr(scores[counts], seen[counts]))
         return p
 
     def detail_shift(self, found: npt.ArrayLike, choices: npt.ArrayLike = 1) -> DetailShift:
-        """How much more alike a run's own strangers look than the calibration's did.
+        """How much better the details of a run's own strangers match than the calibration's did.
 
         Args:
-            found: what was found of the run's pairs whose score just misses a look, NaN where nobody looked.
+            found: ``(n,)`` detail matches of the run's pairs whose score just misses one, NaN where there
+                is none.
             choices: ``(n,)`` or one number: the pairs of pictures that each was the most alike of.
 
         Returns:
-            By least squares in the logarithm of the choices. Nothing where fewer than ``LEAST_STRANGERS``
-            were looked at.
+            A line by least squares in the logarithm of the choices. No shift where fewer than
+            ``LEAST_STRANGERS`` were matched.
         """
         values, several = np.broadcast_arrays(np.asarray(found, np.float64), np.asarray(choices, np.float64))
         seen = np.isfinite(values)
@@ -186,9 +191,9 @@ class Calibration:
         """False non-match rate at a p-value, and its 95 % interval by subject bootstrap.
 
         Args:
-            p: pairs with a larger one are missed.
-            reach: p-value of the score from which pairs were found and looked at, so that a search with a
-                narrower radius than ``detail_p`` promises no more than it does; 0 where nobody looked.
+            p: The p-value above which pairs are missed.
+            reach: The p-value of the score from which pairs were found and matched, so that a search with a
+                narrower radius than ``detail_p`` promises no more than it does; 0 where nothing was matched.
 
         Returns:
             ``(rate, low, high)``; NaN where there are no genuine pairs.
@@ -209,7 +214,7 @@ def against_cohort(
     Args:
         prints: ``(n, d)`` unit vectors.
         cohort: ``(m, d)`` unit vectors of different subjects.
-        top: nearest members that count; with 0 a cosine similarity is its own normalised score.
+        top: How many nearest members count; with 0 a cosine similarity is its own normalised score.
     """
     if top == 0:
         return CohortStatistics(np.zeros(len(prints)), np.ones(len(prints)))
@@ -222,6 +227,10 @@ def score_at(impostors: ImpostorScores, fmr: float) -> float:
 
     It only bounds the search; decisions rest on normalised scores. The highest known similarity
     stands for rates that are too small.
+
+    Args:
+        impostors: The impostor scores of the encoder's card.
+        fmr: The false match rate, above 0.
     """
     order = np.argsort(impostors.fmr)
     rates, scores = np.log(np.array(impostors.fmr)[order]), np.array(impostors.score)[order]

@@ -20,14 +20,17 @@ from leakscan.errors import ModelError, OutputError
 
 FORMAT = 1
 FILE = "calibration.safetensors"
-"""Name of an encoder's own calibration, beside its card."""
+"""The name of an encoder's own calibration, beside its card."""
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
     """Writes one file, whole or not at all.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: The file cannot be written.
+
+    Example:
+        ``write_calibration(fitted, Path("ours.safetensors"))``
     """
     about: dict[str, Any] = {
         "format": FORMAT,
@@ -42,7 +45,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
             "joint": calibration.joint.to_json(),
             "joint_tail": calibration.joint_tail.to_json(),
             "look_p": calibration.detail_p,
-            "look": calibration.look,
+            "look": calibration.detail_digest,
             "strangers_found": calibration.strangers_found,
         }
     tensors: dict[str, npt.NDArray[Any]] = {
@@ -60,7 +63,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     except (OSError, SafetensorError) as e:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise OutputError(f"The calibration {path} cannot be written: {e}.") from e
+        raise OutputError(f"The calibration {{path}} cannot be written: {_reason(e)}.", path=path) from e
 
 
 def is_calibration(path: Path) -> bool:
@@ -76,40 +79,57 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
     """Reads a calibration and checks that it is this encoder's.
 
     Args:
-        path: of the file.
-        encoders: name@digest of those in use, one of which it must belong to.
+        path: The file.
+        encoders: The encoders in use as name@digest, one of which it must belong to.
 
     Raises:
-        ModelError: the file is missing, damaged, of another format, or of another encoder.
+        ModelError: The file is missing, damaged, of another format, or of another encoder.
+
+    Example:
+        ``calibration = read_calibration(folder / FILE, [card.encoder])``
     """
     try:
         with safe_open(path, "numpy") as f:
             about = json.loads((f.metadata() or {})["leakscan"])
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
         if about["format"] != FORMAT:
-            raise ModelError(f"{path} is written in another format than {FORMAT}.", "Update leakscan.")
+            raise ModelError(
+                f"{{path}} is written in another format than {FORMAT}.", "Update leakscan.", path=path
+            )
         found = Calibration(
-            about["encoder"],
-            about["source"],
-            tensors["cohort"],
-            int(about["top"]),
-            Tail.from_json(about["tail"]),
-            Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_found")),
-            bool(about["decides"]),
-            JointEvidence.from_json(about["joint"]) if "joint" in about else None,
-            Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
-            float(about.get("look_p", DETAIL_P)),
-            str(about.get("look", "")),
-            None if about.get("strangers_found") is None else float(about["strangers_found"]),
+            encoder=about["encoder"],
+            source=about["source"],
+            cohort=tensors["cohort"],
+            top=int(about["top"]),
+            tail=Tail.from_json(about["tail"]),
+            genuine=Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_found")),
+            decides=bool(about["decides"]),
+            joint=JointEvidence.from_json(about["joint"]) if "joint" in about else None,
+            joint_tail=Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
+            detail_p=float(about.get("look_p", DETAIL_P)),
+            detail_digest=str(about.get("look", "")),
+            strangers_found=None if about.get("strangers_found") is None else float(about["strangers_found"]),
         )
     except FileNotFoundError:
-        raise ModelError(f"There is no calibration {path}.", "leakscan calibrate SOURCE -o FILE") from None
+        raise ModelError(
+            "There is no calibration {path}.",
+            "calibrate(source, output) makes one.",
+            code="calibration_missing",
+            path=path,
+        ) from None
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as e:
-        raise ModelError(f"{path} is no calibration, or it is damaged: {e}.") from e
+        raise ModelError(f"{{path}} is no calibration, or it is damaged: {_reason(e)}.", path=path) from e
     if found.encoder not in encoders:
         raise ModelError(
-            f"{path} calibrates {found.encoder}, but the fingerprints are made by "
+            f"{{path}} calibrates {found.encoder}, but the fingerprints are made by "
             f"{', '.join(encoders) or 'no encoder'}.",
-            "Calibrate again with leakscan calibrate.",
+            "Make it again with calibrate(source, output).",
+            code="calibration_of_another_encoder",
+            path=path,
         )
     return found
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the path that the system puts into its own words."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

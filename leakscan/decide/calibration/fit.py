@@ -14,19 +14,47 @@ from leakscan.decide.calibration.calibration import (
     Genuine,
     against_cohort,
 )
-from leakscan.decide.calibration.fit_detail import Look, fit_detail, match_impostors, strangers_below
+from leakscan.decide.calibration.fit_detail import MatchPairs, fit_detail, match_impostors, strangers_below
 from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
 from leakscan.decide.calibration.tail import LEAST_SUBJECTS, Tail, fit_tail
 from leakscan.errors import UsageError
 
 COHORT = 1000
-"""Members of a cohort."""
+"""How many members a cohort has."""
 _PAIRS_PER_SUBJECT = 50
-_MATCHED_PER_SUBJECT = 10  # a look at a pair takes a thousand times as long as its score
+_MATCHED_PER_SUBJECT = 10  # a detail match takes a thousand times as long as a score
 
 Prints = npt.NDArray[np.float32]
 Names = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class LabelledPrints:
+    """Fingerprints of images whose subjects are known.
+
+    Attributes:
+        prints: ``(n, d)`` unit vectors.
+        subjects: ``(n,)`` the subject of each, none unknown.
+        match: What matches the details of pairs of them, ``None`` where nothing does.
+    """
+
+    prints: Prints
+    subjects: Names
+    match: MatchPairs | None = None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What scores are normalised against.
+
+    Attributes:
+        prints: ``(m, d)`` float16 unit fingerprints, of other people than those that are fitted on.
+        top: How many of an image's nearest members count; 0 for plain cosine similarities.
+    """
+
+    prints: npt.NDArray[np.float16]
+    top: int
 
 
 def choose_cohort(
@@ -36,9 +64,9 @@ def choose_cohort(
 
     Args:
         prints: ``(n, d)`` unit vectors.
-        subjects: ``(n,)``.
-        size: most members.
-        seed: of the draw.
+        subjects: ``(n,)`` the subject of each.
+        size: The most members.
+        seed: The seed of the draw.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(prints))
@@ -48,95 +76,90 @@ def choose_cohort(
 
 
 def fit_calibration(
-    encoder: str,
-    source: str,
-    cohort: npt.NDArray[np.float16],
-    top: int,
-    prints: Prints,
-    subjects: Names,
-    more_prints: Prints | None = None,
-    more_subjects: Names | None = None,
-    look: Look | None = None,
-    more_detail: Look | None = None,
+    encoder: str, source: str, cohort: Cohort, people: LabelledPrints, more: LabelledPrints | None = None
 ) -> Calibration:
-    """Impostor tail and genuine scores of labelled fingerprints, and what a second look adds.
+    """Impostor tail and genuine scores of labelled fingerprints, and what detail matches add.
 
     Args:
-        encoder: name@digest that made them.
-        source: whose images, in words.
-        cohort: ``(m, d)``, of other people.
-        top: nearest cohort members that count.
-        prints: ``(n, d)`` unit vectors; their impostor pairs make the tail.
-        subjects: ``(n,)``, none unknown.
-        more_prints: of further people, for genuine pairs only.
-        more_subjects: their subjects.
-        look: looks at pairs of ``prints``; without it, or where too few people were
-            looked at, the calibration has no second look.
-        more_detail: the same for ``more_prints``; their genuine pairs count only if both are given.
+        encoder: The encoder that made them, as name@digest.
+        source: Whose images they are, in words.
+        cohort: What scores are normalised against.
+        people: The images whose impostor pairs make the tail. Without something that matches their details,
+            or where too few people were matched, details do not count in the calibration.
+        more: Images of further people, for genuine pairs only. Details count only if those of both sets can
+            be matched.
 
     Raises:
-        UsageError: there are fewer than ``LEAST_SUBJECTS`` subjects.
+        UsageError: There are fewer than ``LEAST_SUBJECTS`` subjects.
+
+    Example:
+        ``fitted = fit_calibration("mine@1", "our films", Cohort(prints, 200), LabelledPrints(more, names))``
     """
-    found = len(np.unique(subjects))
+    found = len(np.unique(people.subjects))
     if found < LEAST_SUBJECTS:
         raise UsageError(
             f"Only {found:,} declared subjects have usable images, and a calibration needs {LEAST_SUBJECTS}.",
-            "Name a manifest with subject_id, or how paths name subjects with --subjects.",
+            "Name a manifest with a column subject_id, or how paths name subjects (the setting subjects).",
+            code="too_few_subjects",
         )
-    statistics = against_cohort(prints, cohort, top)
-    sample = impostor_pairs(prints, subjects, statistics, source=source)
+    statistics = against_cohort(people.prints, cohort.prints, cohort.top)
+    sample = impostor_pairs(people.prints, people.subjects, statistics, source=source)
     tail = fit_tail(sample)
-    each = _PAIRS_PER_SUBJECT if look is None else _MATCHED_PER_SUBJECT
-    sets = [genuine_pairs(prints, subjects, statistics, each)]
-    looks = [look]
-    if more_prints is not None and more_subjects is not None:
-        sets.append(genuine_pairs(more_prints, more_subjects, against_cohort(more_prints, cohort, top), each))
-        looks.append(more_detail)
-    genuine = _joined(sets)
-    if look is None or None in looks:
-        return Calibration(encoder, source, cohort, top, tail, genuine)
-    impostors = match_impostors(sample, tail, look)
-    findings = [
-        _found(own, tail, impostors.detail_p, how)
-        for own, how in zip(sets, looks, strict=True)
-        if how is not None
-    ]
-    seen = replace(genuine, found=np.concatenate(findings).astype(np.float32))
-    fitted = fit_detail(
-        impostors, genuine.score.astype(np.float64), genuine.owner.astype(np.int64), np.concatenate(findings)
+    each = _PAIRS_PER_SUBJECT if people.match is None else _MATCHED_PER_SUBJECT
+    sets = [(genuine_pairs(people.prints, people.subjects, statistics, each), people.match)]
+    if more is not None:
+        others = against_cohort(more.prints, cohort.prints, cohort.top)
+        sets.append((genuine_pairs(more.prints, more.subjects, others, each), more.match))
+    genuine = _joined([pairs for pairs, _ in sets])
+    fitted = Calibration(
+        encoder=encoder, source=source, cohort=cohort.prints, top=cohort.top, tail=tail, genuine=genuine
     )
-    if fitted is None:
-        return Calibration(encoder, source, cohort, top, tail, genuine)
-    joint, joint_tail = fitted
+    if people.match is None or any(match is None for _, match in sets):
+        return fitted
+    impostors = match_impostors(sample, tail, people.match)
+    matches = np.concatenate(
+        [_found(own, tail, impostors.detail_p, match) for own, match in sets if match is not None]
+    )
+    joined = fit_detail(impostors, genuine.score.astype(np.float64), genuine.owner.astype(np.int64), matches)
+    if joined is None:
+        return fitted
+    joint, joint_tail = joined
     detail_p = min(DETAIL_P, impostors.detail_p)
+    return replace(
+        fitted,
+        genuine=replace(genuine, found=matches.astype(np.float32)),
+        joint=joint,
+        joint_tail=joint_tail,
+        detail_p=detail_p,
+        strangers_found=_strangers_found(people, people.match, statistics, tail, detail_p),
+    )
+
+
+def _strangers_found(
+    people: LabelledPrints, match: MatchPairs, statistics: CohortStatistics, tail: Tail, detail_p: float
+) -> float | None:
+    """The mean detail match of strangers whose score just misses one, ``None`` where they are too few."""
+    prints, mean, std = people.prints, statistics.mean, statistics.std
 
     def scores(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        mean, std = statistics.mean, statistics.std
         return normalise(
             prints[left] @ prints[right].T, mean[left, None], std[left, None], mean[right], std[right]
         )
 
-    strangers = np.asarray(look(strangers_below(prints, subjects, scores, tail, detail_p)))
+    strangers = np.asarray(match(strangers_below(prints, people.subjects, scores, tail, detail_p)))
     strangers = strangers[np.isfinite(strangers)]
-    usual = float(strangers.mean()) if len(strangers) >= LEAST_STRANGERS else None
-    return Calibration(
-        encoder,
-        source,
-        cohort,
-        top,
-        tail,
-        seen,
-        True,
-        joint,
-        joint_tail,
-        detail_p,
-        strangers_found=usual,
-    )
+    return float(strangers.mean()) if len(strangers) >= LEAST_STRANGERS else None
 
 
 @dataclass(frozen=True)
 class GenuinePairs:
-    """Genuine pairs of one set of images."""
+    """Genuine pairs of one set of images.
+
+    Attributes:
+        images: ``(g, 2)`` the two images of each.
+        score: ``(g,)`` normalised scores.
+        owner: ``(g,)`` their subjects, from 0.
+    """
 
     images: npt.NDArray[np.int64]
     score: npt.NDArray[np.float32]
@@ -151,19 +174,27 @@ def _joined(sets: list[GenuinePairs]) -> Genuine:
     return Genuine(np.concatenate([pairs.score for pairs in sets]), np.concatenate(owners))
 
 
-def _found(pairs: GenuinePairs, tail: Tail, detail_p: float, look: Look) -> npt.NDArray[np.float64]:
-    """``(g,)`` of the pairs whose score gets them a second look; NaN for the others."""
+def _found(pairs: GenuinePairs, tail: Tail, detail_p: float, match: MatchPairs) -> npt.NDArray[np.float64]:
+    """``(g,)`` detail matches of the pairs whose score is high enough; NaN for the others."""
     out = np.full(len(pairs.score), np.nan)
     high = np.flatnonzero(tail.p_value(pairs.score) <= detail_p)
     if len(high):
-        out[high] = look(pairs.images[high])
+        out[high] = match(pairs.images[high])
     return out
 
 
 def genuine_pairs(
     prints: Prints, subjects: Names, statistics: CohortStatistics, each: int, seed: int = 0
 ) -> GenuinePairs:
-    """The pairs of every subject, at most ``each`` drawn of one, with their normalised scores."""
+    """The pairs of every subject, at most ``each`` drawn of one, with their normalised scores.
+
+    Args:
+        prints: ``(n, d)`` unit vectors.
+        subjects: ``(n,)`` the subject of each.
+        statistics: How the images stand to the cohort.
+        each: The most pairs of one subject.
+        seed: The seed of the draws.
+    """
     rng = np.random.default_rng(seed)
     names, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     order = np.argsort(codes, kind="stable")

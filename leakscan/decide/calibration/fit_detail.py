@@ -1,7 +1,7 @@
-"""Fits the second look: what score and finding say together, and how often strangers reach that.
+"""Fits what score and detail match say together, and how often strangers reach that.
 
-The impostors go through the steps of a run: those whose score is high enough are looked at, and a tail is
-fitted to how often a stranger comes to be looked at and then has so high a ratio.
+The impostors go through the steps of a run: those whose score is high enough get a detail match, and a tail
+is fitted to how often a stranger comes to be matched and then has so high a ratio.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ from leakscan.errors import SourceError
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-Look = Callable[[Ints], Floats]
-"""From pairs ``(n, 2)`` of images to what a second look finds ``(n,)``, NaN where it cannot look."""
+MatchPairs = Callable[[Ints], Floats]
+"""From pairs ``(n, 2)`` of images to detail matches ``(n,)``, NaN where one cannot be read."""
 
 STRANGERS = 1500
-"""Impostor pairs whose score is just too low for a look that are looked at all the same; see
+"""How many impostor pairs are matched although their score is just too low for it; see
 :func:`just_too_low`."""
-_TOO_LOW = 3.0  # times the p-value that gets a look
+_TOO_LOW = 3.0  # times the p-value that gets a detail match
 _EACH_SIDE = 700  # images held against each other to find them
 
 MOST_MATCHES = 16_000
-"""Impostor pairs that are looked at."""
+"""The most impostor pairs that are matched."""
 _UPPER_PART = 0.5  # of the ratios, at most, that the distribution is fitted to
 _LEAST_GENUINE = 30  # subjects behind the numbers of the joint ratio
 
 
 @dataclass(frozen=True)
 class MatchedImpostors:
-    """Impostors of whom those with a high score were looked at.
+    """Impostors of whom those with a high score got a detail match.
 
     Attributes:
-        sample: with the drawn pairs only, their weights scaled to stand for all.
-        looked: ``(e,)`` bool, which of them were.
-        found: ``(e,)`` what was seen, NaN where nobody looked.
-        detail_p: p-value of the score from which pairs were looked at.
-        support: the share of what the pairs above that score could tell that the drawn ones tell, 0..1.
+        sample: The drawn pairs only, their weights scaled to stand for all.
+        matched: ``(e,)`` bool, which of them got one.
+        found: ``(e,)`` detail matches, NaN where there is none.
+        detail_p: The p-value of the score from which pairs were matched.
+        support: The share of what the pairs above that score could tell that the drawn ones tell, 0..1.
     """
 
     sample: ImpostorSample
-    looked: npt.NDArray[np.bool_]
+    matched: npt.NDArray[np.bool_]
     found: Floats
     detail_p: float
     support: float
 
 
 def match_impostors(
-    sample: ImpostorSample, tail: Tail, look: Look, most: int = MOST_MATCHES, seed: int = 0
+    sample: ImpostorSample, tail: Tail, match: MatchPairs, most: int = MOST_MATCHES, seed: int = 0
 ) -> MatchedImpostors:
-    """Looks at the impostor pairs that score high enough for a second look.
+    """Matches the details of the impostor pairs that score high enough for it.
 
     Where they are too many, they are drawn at even steps of their weight in the order of their scores
     and share it. Fewer pairs tell less: by Kish's effective sizes (Survey Sampling, 1965), and the
     smallest p-value that they support rises by as much.
 
     Args:
-        sample: with the images of each pair.
-        tail: fitted to it.
-        look: compares pairs of images.
-        most: pairs to look at.
-        seed: of the first step.
+        sample: The impostor pairs, with the images of each.
+        tail: The tail that was fitted to them.
+        match: What matches the details of pairs of images.
+        most: The most pairs to match.
+        seed: The seed of the first step.
     """
     assert sample.images is not None
     cut = max(tail.score_at(DETAIL_P), sample.cut)
@@ -87,7 +87,7 @@ def match_impostors(
         support = min(1.0, _effective(times) / _effective(weight))
     order = np.argsort(sample.images[chosen, 0], kind="stable")  # films are described once
     chosen, times = chosen[order], times[order]
-    seen = np.asarray(look(sample.images[chosen].astype(np.int64)), np.float64)
+    seen = np.asarray(match(sample.images[chosen].astype(np.int64)), np.float64)
     low = np.flatnonzero(sample.score < cut)
     keep = np.concatenate([chosen, low])
     images = sample.images[keep]
@@ -106,10 +106,14 @@ def match_impostors(
 
 
 def just_too_low(p: Floats, detail_p: float) -> Ints:
-    """``(k, 2)`` places in a table of p-values ``(a, b)`` that just miss a look.
+    """``(k, 2)`` places in a table of p-values ``(a, b)`` that just miss a detail match.
 
-    What a look finds of these strangers says whether it takes the people of one hospital for more alike
+    The detail matches of these strangers say whether the people of one hospital are taken for more alike
     than those of another; hardly any pair of one person lies there.
+
+    Args:
+        p: ``(a, b)`` p-values of the scores.
+        detail_p: The p-value up to which details are matched.
     """
     return np.argwhere((p > detail_p) & (p <= _TOO_LOW * detail_p)).astype(np.int64)
 
@@ -122,15 +126,15 @@ def strangers_below(
     detail_p: float,
     seed: int = 0,
 ) -> Ints:
-    """Pairs ``(k, 2)`` of images of different subjects whose score just misses a look.
+    """Pairs ``(k, 2)`` of images of different subjects whose score just misses a detail match.
 
     Args:
         prints: ``(n, d)`` unit vectors.
-        subjects: ``(n,)``.
-        scores: of images ``(a,)`` against images ``(b,)``, in the units of the tail.
-        tail: of impostors.
-        detail_p: p-value from which pairs get a look.
-        seed: of who is drawn.
+        subjects: ``(n,)`` the subject of each.
+        scores: What scores images ``(a,)`` against images ``(b,)``, in the units of the tail.
+        tail: The tail of impostors.
+        detail_p: The p-value up to which details are matched.
+        seed: The seed of who is drawn.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(prints))
@@ -151,24 +155,24 @@ def fit_detail(
     no room to matter.
 
     Args:
-        impostors: from :func:`match_impostors`.
+        impostors: The impostor pairs, as :func:`match_impostors` makes them.
         z: ``(g,)`` normalised scores of genuine pairs.
         owner: ``(g,)`` their subjects.
-        found: ``(g,)``, NaN where nobody looked.
+        found: ``(g,)`` their detail matches, NaN where there is none.
 
     Returns:
-        ``None`` where too few people were looked at, or the ratio does not rise with the score.
+        ``None`` where too few people were matched, or the ratio does not rise with the score.
     """
     seen = np.isfinite(found)
     people, code, pairs = np.unique(owner[seen], return_inverse=True, return_counts=True)
-    sample, looked = impostors.sample, impostors.looked
-    if len(people) < _LEAST_GENUINE or np.count_nonzero(looked) < LEAST_SUBJECTS:
+    sample, matched = impostors.sample, impostors.matched
+    if len(people) < _LEAST_GENUINE or np.count_nonzero(matched) < LEAST_SUBJECTS:
         return None
     joint = fit_joint(
-        np.concatenate([z[seen], sample.score[looked]]),
-        np.concatenate([found[seen], impostors.found[looked]]),
-        np.concatenate([np.ones(len(code), bool), np.zeros(int(looked.sum()), bool)]),
-        np.concatenate([1.0 / pairs[code], sample.weight[looked]]),
+        np.concatenate([z[seen], sample.score[matched]]),
+        np.concatenate([found[seen], impostors.found[matched]]),
+        np.concatenate([np.ones(len(code), bool), np.zeros(int(matched.sum()), bool)]),
+        np.concatenate([1.0 / pairs[code], sample.weight[matched]]),
     )
     if joint.score <= 0 or joint.alone_score <= 0:
         return None
@@ -179,25 +183,29 @@ def fit_detail(
 
 
 def joint_tail(impostors: MatchedImpostors, joint: JointEvidence) -> Tail:
-    """The tail of the joint ratios of impostors that were looked at.
+    """The tail of the joint ratios of impostors that got a detail match.
 
-    Those that were not count as below all of them: a pair that nobody looked at keeps the p-value of its
+    Those that did not count as below all of them: a pair without a detail match keeps the p-value of its
     score, so it never has a joint ratio to be taken for a match by.
 
+    Args:
+        impostors: The impostor pairs, as :func:`match_impostors` makes them.
+        joint: The ratio.
+
     Raises:
-        SourceError: too few were looked at, or their ratios do not vary.
+        SourceError: Too few were matched, or their ratios do not vary.
     """
-    sample, looked = impostors.sample, impostors.looked
-    ratio = joint.llr(sample.score[looked], impostors.found[looked])
+    sample, matched = impostors.sample, impostors.matched
+    ratio = joint.llr(sample.score[matched], impostors.found[matched])
     lowest = float(ratio.min())
-    weight = sample.weight[looked]
+    weight = sample.weight[matched]
     seen = replace(
         sample,
         score=ratio,
-        subject_a=sample.subject_a[looked],
-        subject_b=sample.subject_b[looked],
+        subject_a=sample.subject_a[matched],
+        subject_b=sample.subject_b[matched],
         weight=weight,
-        images=None if sample.images is None else sample.images[looked],
+        images=None if sample.images is None else sample.images[matched],
         edges=np.array([lowest - 1.0, lowest]),
         mass=np.array([sample.n_subject_pairs - weight.sum()]),
         cut=lowest,

@@ -28,7 +28,7 @@ _BLOCK = 2048  # images compared at once: 4 million pairs, some 150 MB
 _SAMPLED = 1_000_000  # random pairs that place the cut
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImpostorSample:
     """All impostor pairs of one or several sets of subjects.
 
@@ -39,12 +39,12 @@ class ImpostorSample:
         weight: ``(e,)`` float64; over all pairs (kept or not) the weights of two subjects sum to 1.
         edges: ``(bins + 1,)`` ascending, the last being ``cut``; empty where every pair is kept.
         mass: ``(bins,)`` weight of the pairs below ``cut``; the lowest bin also holds all below it.
-        cut: score from which pairs are kept.
+        cut: The score from which pairs are kept.
         members: ``(n_subjects,)`` number of the set each subject belongs to. Pairs of subjects of two
             sets were not compared: across datasets nobody knows that they differ.
-        n_images: of all subjects.
-        n_pairs: of images.
-        source: which images, in words.
+        n_images: The images of all subjects.
+        n_pairs: The pairs of images.
+        source: Which images they are, in words.
         images: ``(e, 2)`` index of the two images of each kept pair, where they are of one dataset.
     """
 
@@ -63,7 +63,7 @@ class ImpostorSample:
 
     @property
     def n_subjects(self) -> int:
-        """Subjects of all sets."""
+        """The subjects of all sets."""
         return len(self.members)
 
     @property
@@ -87,13 +87,14 @@ def impostor_pairs(
     Args:
         prints: ``(n, d)``, L2-normalised.
         subjects: ``(n,)``; images with the empty subject are left out, as they may show anybody.
-        statistics: of the images, to normalise the scores; plain cosine similarities without.
-        keep: about how many of the highest scores are kept one by one.
-        source: which images, in words.
-        seed: of the random pairs that place the cut.
+        statistics: How the images stand to a cohort, to normalise the scores; without it they are plain
+            cosine similarities.
+        keep: About how many of the highest scores are kept one by one.
+        source: Which images they are, in words.
+        seed: The seed of the random pairs that place the cut.
 
     Raises:
-        SourceError: fewer than two declared subjects.
+        SourceError: Fewer than two subjects are declared.
     """
     known = np.flatnonzero(np.asarray(subjects) != "")
     names, inverse = np.unique(np.asarray(subjects)[known], return_inverse=True)
@@ -119,20 +120,20 @@ def impostor_pairs(
         if len(mass):
             place = ((score[~above] - low) * (_BINS / (cut - low))).astype(np.int64)
             mass += np.bincount(np.clip(place, 0, _BINS - 1), weight[~above], _BINS)
-    columns = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
+    scores, subject_a, subject_b, weights, both = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     return ImpostorSample(
-        columns[0],
-        columns[1],
-        columns[2],
-        columns[3],
-        edges,
-        mass,
-        float(cut),
-        np.zeros(len(names), np.int32),
-        len(codes),
-        n_pairs,
-        source,
-        columns[4],
+        score=scores,
+        subject_a=subject_a,
+        subject_b=subject_b,
+        weight=weights,
+        edges=edges,
+        mass=mass,
+        cut=float(cut),
+        members=np.zeros(len(names), np.int32),
+        n_images=len(codes),
+        n_pairs=n_pairs,
+        source=source,
+        images=both,
     )
 
 
@@ -142,13 +143,13 @@ def sample_of_scores(
     """A sample from scores that were computed elsewhere.
 
     Args:
-        score: ``(n,)``.
+        score: ``(n,)`` the scores.
         subject_a: ``(n,)`` subjects of one side, any labels.
-        subject_b: ``(n,)`` of the other.
-        source: which images, in words.
+        subject_b: ``(n,)`` subjects of the other.
+        source: Which images they are, in words.
 
     Raises:
-        SourceError: a pair is of one subject, or some two subjects were not compared: the bootstrap
+        SourceError: A pair is of one subject, or some two subjects were not compared: the bootstrap
             needs to know what was not.
     """
     left, right = np.asarray(subject_a), np.asarray(subject_b)
@@ -162,14 +163,14 @@ def sample_of_scores(
     if len(met) != len(names) * (len(names) - 1) // 2:
         raise SourceError(f"{source or 'The sample'} lacks the scores of some pairs of its subjects.")
     return ImpostorSample(
-        np.asarray(score, np.float64),
-        a.astype(np.int32),
-        b.astype(np.int32),
-        1.0 / times[pair.reshape(-1)],
-        np.zeros(0),
-        np.zeros(0),
-        -np.inf,
-        np.zeros(len(names), np.int32),
+        score=np.asarray(score, np.float64),
+        subject_a=a.astype(np.int32),
+        subject_b=b.astype(np.int32),
+        weight=1.0 / times[pair.reshape(-1)],
+        edges=np.zeros(0),
+        mass=np.zeros(0),
+        cut=-np.inf,
+        members=np.zeros(len(names), np.int32),
         n_images=0,
         n_pairs=len(a),
         source=source,
@@ -180,7 +181,7 @@ def join_samples(samples: Sequence[ImpostorSample]) -> ImpostorSample:
     """Puts the samples of several datasets together; subjects of two datasets count as not compared.
 
     Args:
-        samples: scores of one encoder and one normalisation. At least one.
+        samples: The scores of one encoder and one normalisation. At least one.
     """
     joined = samples[0]
     for other in samples[1:]:
@@ -190,23 +191,28 @@ def join_samples(samples: Sequence[ImpostorSample]) -> ImpostorSample:
         low = min([edges[0] for edges in (ours.edges, theirs.edges) if len(edges)], default=cut)
         edges = np.linspace(low, cut, _BINS + 1) if np.isfinite(cut) else np.zeros(0)
         joined = ImpostorSample(
-            np.concatenate([ours.score, theirs.score]),
-            np.concatenate([ours.subject_a, theirs.subject_a + shift]),
-            np.concatenate([ours.subject_b, theirs.subject_b + shift]),
-            np.concatenate([ours.weight, theirs.weight]),
-            edges,
-            sum((_rebinned(s, edges) for s in (ours, theirs)), np.zeros(max(len(edges) - 1, 0))),
-            cut,
-            np.concatenate([ours.members, theirs.members + ours.members.max() + 1]),
-            ours.n_images + theirs.n_images,
-            ours.n_pairs + theirs.n_pairs,
-            "; ".join(s.source for s in (ours, theirs) if s.source),
+            score=np.concatenate([ours.score, theirs.score]),
+            subject_a=np.concatenate([ours.subject_a, theirs.subject_a + shift]),
+            subject_b=np.concatenate([ours.subject_b, theirs.subject_b + shift]),
+            weight=np.concatenate([ours.weight, theirs.weight]),
+            edges=edges,
+            mass=sum((_rebinned(s, edges) for s in (ours, theirs)), np.zeros(max(len(edges) - 1, 0))),
+            cut=cut,
+            members=np.concatenate([ours.members, theirs.members + ours.members.max() + 1]),
+            n_images=ours.n_images + theirs.n_images,
+            n_pairs=ours.n_pairs + theirs.n_pairs,
+            source="; ".join(s.source for s in (ours, theirs) if s.source),
         )
     return joined
 
 
 def raise_cut(sample: ImpostorSample, cut: float) -> ImpostorSample:
-    """The sample with only the scores from ``cut`` on kept one by one, if that is above its own cut."""
+    """The sample with only the scores from ``cut`` on kept one by one, if that is above its own cut.
+
+    Args:
+        sample: The sample.
+        cut: The score from which pairs are kept.
+    """
     if cut <= sample.cut:
         return sample
     above = sample.score >= cut

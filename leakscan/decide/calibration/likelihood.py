@@ -1,9 +1,9 @@
-"""One log-likelihood ratio from the fingerprint's score and what a second look found.
+"""One log-likelihood ratio from the fingerprint's score and the detail match.
 
-How much likelier the two findings are for one person than for two, among pairs that the fingerprint
+It says how much likelier the two are for one person than for two, among pairs that the fingerprint
 already found alike: prior-weighted logistic regression with the prior taken out again (Brümmer and
-du Preez, Computer Speech and Language 2006), once of both findings and once of the score alone, for pairs
-that nobody looked at. Five numbers, none of which can turn a better match into a worse ratio.
+du Preez, Computer Speech and Language 2006), once of both and once of the score alone, for pairs without a
+detail match. Five numbers, none of which can turn a better match into a worse ratio.
 """
 
 from __future__ import annotations
@@ -21,68 +21,72 @@ from leakscan.errors import ModelError
 Floats = npt.NDArray[np.float64]
 
 _FORMAT = 2
+_KEYS = {"detail": "look"}
+"""What attributes are called in files, where that differs: the files are older than the words."""
 _PRIOR_LOG_ODDS = -3.0
 """Where the fit must be right: at the few per cent of candidates that decisions are about."""
 _MOST_SLOPE = 50.0  # per standard deviation: a bound for data that separate fully
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JointEvidence:
-    """The fitted ratio in nats: ``bias + score * z + look * finding``, or of the score alone.
+    """The fitted ratio in nats: ``bias + score * z + detail * match``, or from the score alone.
 
     Attributes:
-        bias: the ratio at z = 0 and a finding of 0.
-        score: per unit of z, at least 0.
-        look: per unit of what the second look found, at least 0.
-        alone_bias: the ratio at z = 0 of a pair that nobody looked at.
-        alone_score: per unit of its z, at least 0.
-        subjects: genuine subjects (sum of weights) it was fitted on.
-        impostors: impostor pairs it was fitted on.
+        bias: The ratio at z = 0 and a detail match of 0.
+        score: What a unit of z adds, at least 0.
+        detail: What a unit of the detail match adds, at least 0.
+        alone_bias: The ratio at z = 0 of a pair without a detail match.
+        alone_score: What a unit of its z adds, at least 0.
+        subjects: Genuine subjects (sum of weights) it was fitted on.
+        impostors: Impostor pairs it was fitted on.
     """
 
     bias: float
     score: float
-    look: float
+    detail: float
     alone_bias: float
     alone_score: float
     subjects: float
     impostors: int
 
     def llr(self, z: npt.ArrayLike, found: npt.ArrayLike) -> Floats:
-        """Log-likelihood ratios ``(n,)`` in nats, rising in z and in what was found.
+        """Log-likelihood ratios ``(n,)`` in nats, rising in z and in the detail match.
 
         Args:
             z: ``(n,)`` normalised fingerprint scores.
-            found: ``(n,)`` findings of the second look, NaN where nobody looked.
+            found: ``(n,)`` detail matches, NaN where there is none.
         """
-        scores, findings = _columns(z, found)
-        looked = np.isfinite(findings)
-        both = self.bias + self.score * scores + self.look * np.where(looked, findings, 0.0)
-        return np.where(looked, both, self.alone_bias + self.alone_score * scores)
+        scores, matches = _columns(z, found)
+        known = np.isfinite(matches)
+        both = self.bias + self.score * scores + self.detail * np.where(known, matches, 0.0)
+        return np.where(known, both, self.alone_bias + self.alone_score * scores)
 
     def to_json(self) -> str:
-        """As text that :meth:`from_json` reads back exactly."""
-        return json.dumps({"format": _FORMAT, **asdict(self)})
+        """Text that :meth:`from_json` reads back exactly."""
+        return json.dumps({"format": _FORMAT, **{_KEYS.get(k, k): v for k, v in asdict(self).items()}})
 
     @classmethod
     def from_json(cls, text: str) -> JointEvidence:
         """Reads what :meth:`to_json` wrote.
 
         Raises:
-            ModelError: the text is damaged or of another format.
+            ModelError: The text is damaged or of another format.
         """
         try:
             raw = json.loads(text)
             if raw.pop("format") != _FORMAT:
                 raise ModelError(
                     f"The joint evidence is of another format than {_FORMAT}.",
-                    "Make the calibration again: leakscan calibrate.",
+                    "Make the calibration again with calibrate(source, output).",
+                    code="calibration_outdated",
                 )
             impostors = int(raw.pop("impostors"))
-            found = cls(impostors=impostors, **{name: float(value) for name, value in raw.items()})
+            names = {key: name for name, key in _KEYS.items()}
+            found = cls(impostors=impostors, **{names.get(k, k): float(value) for k, value in raw.items()})
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise ModelError(f"The joint evidence is damaged: {e}.", "Fit it again.") from e
-        slopes = (found.score, found.look, found.alone_score)
+        slopes = (found.score, found.detail, found.alone_score)
         if not all(map(math.isfinite, (found.bias, found.alone_bias, *slopes))) or min(slopes) < 0:
             raise ModelError("The joint evidence is damaged: a coefficient is out of range.", "Fit it again.")
         return found
@@ -91,7 +95,7 @@ class JointEvidence:
 def fit_joint(
     z: npt.ArrayLike, found: npt.ArrayLike, genuine: npt.ArrayLike, weight: npt.ArrayLike
 ) -> JointEvidence:
-    """Fits the ratio on labelled pairs that were looked at.
+    """Fits the ratio on labelled pairs with a detail match.
 
     The weights of the genuine and of the impostor pairs are each brought to one sum, then to the prior
     that the fit is for, which is taken off the bias. A ridge of one subject's worth on the slopes
@@ -99,12 +103,12 @@ def fit_joint(
 
     Args:
         z: ``(n,)`` normalised fingerprint scores, finite.
-        found: ``(n,)`` findings of the second look, finite.
-        genuine: ``(n,)`` bool.
-        weight: ``(n,)`` positive; genuine pairs of a subject sum to 1.
+        found: ``(n,)`` detail matches, finite.
+        genuine: ``(n,)`` bool, which pairs show one person.
+        weight: ``(n,)`` positive weights; those of a subject's genuine pairs sum to 1.
 
     Raises:
-        ModelError: there are no genuine or no impostor pairs, or arrays do not fit together.
+        ModelError: There are no genuine or no impostor pairs, or arrays do not fit together.
     """
     same = np.asarray(genuine, bool)
     weights = np.asarray(weight, np.float64)
@@ -115,10 +119,18 @@ def fit_joint(
         raise ModelError("Scores and findings must be finite and weights positive.")
     if not same.any() or same.all():
         raise ModelError("Both genuine and impostor pairs are needed to fit the joint evidence.")
-    bias, (score, look) = _logistic(np.stack([scores, findings], axis=1), same, weights)
+    bias, (score, detail) = _logistic(np.stack([scores, findings], axis=1), same, weights)
     alone_bias, (alone_score,) = _logistic(scores[:, None], same, weights)
     subjects = float(weights[same].sum())
-    return JointEvidence(bias, score, look, alone_bias, alone_score, subjects, int(np.count_nonzero(~same)))
+    return JointEvidence(
+        bias=bias,
+        score=score,
+        detail=detail,
+        alone_bias=alone_bias,
+        alone_score=alone_score,
+        subjects=subjects,
+        impostors=int(np.count_nonzero(~same)),
+    )
 
 
 def _logistic(features: Floats, same: npt.NDArray[np.bool_], weights: Floats) -> tuple[float, list[float]]:

@@ -38,11 +38,11 @@ class Fit:
     """Whether the excesses look like the fitted distribution.
 
     Attributes:
-        statistic: Anderson-Darling, for ``size`` independent excesses.
-        p_value: small where the distribution does not fit.
-        size: independent excesses that the dependent ones are worth, by the bootstrap's variance.
-        model: ascending scores at which the Q-Q plot's points lie by the model.
-        observed: the scores there.
+        statistic: The Anderson-Darling statistic, for ``size`` independent excesses.
+        p_value: A p-value that is small where the distribution does not fit.
+        size: How many independent excesses the dependent ones are worth, by the bootstrap's variance.
+        model: Ascending scores at which the Q-Q plot's points lie by the model.
+        observed: The scores there.
     """
 
     statistic: float
@@ -52,24 +52,24 @@ class Fit:
     observed: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tail:
     """False match rate of one encoder and one normalisation as a function of the score.
 
     Attributes:
-        source: which images it was fitted on, in words.
-        n_images: fitted on.
-        n_subjects: they show.
-        n_pairs: pairs of images.
-        n_effective: pairs of subjects; images of the same two subjects add little.
-        share: of impostors (each pair of subjects weighing the same) above ``threshold``.
-        threshold: score where counting ends and the distribution begins.
-        shape: of the distribution; negative where scores have an upper end.
-        scale: of the distribution, in units of the score.
-        bulk_score: ascending scores up to ``threshold``.
-        bulk_fmr: false match rates there, descending from 1 to ``share``.
-        replicates: (share, shape, scale) of each bootstrap draw.
-        fit: goodness of fit.
+        source: Which images it was fitted on, in words.
+        n_images: How many images those are.
+        n_subjects: How many subjects they show.
+        n_pairs: How many pairs of images they make.
+        n_effective: How many pairs of subjects; images of the same two subjects add little.
+        share: The share of impostors (each pair of subjects weighing the same) above ``threshold``.
+        threshold: The score where counting ends and the distribution begins.
+        shape: The shape of the distribution; negative where scores have an upper end.
+        scale: The scale of the distribution, in units of the score.
+        bulk_score: Ascending scores up to ``threshold``.
+        bulk_fmr: False match rates there, descending from 1 to ``share``.
+        replicates: Share, shape and scale of each bootstrap draw.
+        fit: The goodness of fit.
     """
 
     source: str
@@ -106,9 +106,9 @@ class Tail:
         shrinks to nothing where all scores are above.
 
         Args:
-            score: few enough for ``draws`` values of each: thresholds, not all pairs of a run.
-            subjects: widens the interval to hold the rate among so many *other* subjects of the same
-                population, whose choice is a draw as well: the logarithms spread by sqrt(1 + n / subjects).
+            score: Scores, few enough for ``draws`` values of each: thresholds, not all pairs of a run.
+            subjects: How many *other* subjects of the same population the interval must hold for. Their
+                choice is a draw as well, so the logarithms spread by sqrt(1 + n / subjects).
         """
         at = np.asarray(score, np.float64)
         flat = at.reshape(-1)
@@ -150,7 +150,7 @@ class Tail:
         """Reads what :meth:`to_json` wrote.
 
         Raises:
-            ModelError: the text is damaged or of another format.
+            ModelError: The text is damaged or of another format.
         """
         try:
             raw = json.loads(text)
@@ -187,14 +187,14 @@ def fit_tail(sample: ImpostorSample, *, share: float | None = None, draws: int =
     """Fits a tail to the scores of subjects known to differ.
 
     Args:
-        sample: from :func:`leakscan.decide.calibration.impostors.impostor_pairs`.
-        share: of the impostors to fit the distribution to (0..0.5); default :func:`threshold_share`.
-            Less where the sample kept fewer.
-        draws: bootstrap draws.
-        seed: of the draws.
+        sample: The impostors, as :func:`leakscan.decide.calibration.impostors.impostor_pairs` makes them.
+        share: The share of the impostors to fit the distribution to (0..0.5); by default
+            :func:`threshold_share`. Less where the sample kept fewer.
+        draws: How many bootstrap draws.
+        seed: The seed of the draws.
 
     Raises:
-        SourceError: there are fewer than ``LEAST_SUBJECTS`` subjects, or their scores do not vary.
+        SourceError: There are fewer than ``LEAST_SUBJECTS`` subjects, or their scores do not vary.
     """
     where = sample.source or "The sample"
     if sample.n_subjects < LEAST_SUBJECTS:
@@ -217,19 +217,19 @@ def fit_tail(sample: ImpostorSample, *, share: float | None = None, draws: int =
     replicates = _bootstrap(sample, chosen, excess, (shape, scale), draws, seed)
     bulk_score, bulk_fmr = _bulk(sample, threshold, above, total)
     return Tail(
-        sample.source,
-        sample.n_images,
-        sample.n_subjects,
-        sample.n_pairs,
-        sample.n_subject_pairs,
-        above,
-        threshold,
-        shape,
-        scale,
-        bulk_score,
-        bulk_fmr,
-        tuple((float(f"{a:.6g}"), float(f"{b:.6g}"), float(f"{c:.6g}")) for a, b, c in replicates),
-        _goodness(excess, weight, threshold, (shape, scale), replicates[:, 0], seed),
+        source=sample.source,
+        n_images=sample.n_images,
+        n_subjects=sample.n_subjects,
+        n_pairs=sample.n_pairs,
+        n_effective=sample.n_subject_pairs,
+        share=above,
+        threshold=threshold,
+        shape=shape,
+        scale=scale,
+        bulk_score=bulk_score,
+        bulk_fmr=bulk_fmr,
+        replicates=tuple((float(f"{a:.6g}"), float(f"{b:.6g}"), float(f"{c:.6g}")) for a, b, c in replicates),
+        fit=_goodness(excess, weight, threshold, (shape, scale), replicates[:, 0], seed),
     )
 
 

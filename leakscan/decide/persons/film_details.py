@@ -1,4 +1,4 @@
-"""Looks at given pairs of chest films: workers decode, the network of the look describes and compares.
+"""Detail matches of given pairs of chest films: workers decode, the network describes and compares.
 
 Imports nothing heavy: worker processes start with this module.
 """
@@ -27,9 +27,9 @@ _BATCH = 64  # films described at once
 
 
 class DetailMatcher(Protocol):
-    """A network that looks at two chest films.
+    """A network that tells how well the details of two chest films agree.
 
-    ``describe`` takes canonical radiographs ``(n, side, side)`` uint8 and returns what is kept of each,
+    ``describe`` takes canonical radiographs ``(n, side, side)`` uint8 and returns the detail of each,
     ``(n, ...)``; ``compare`` takes two of those and returns a number for each pair, higher for one person.
     ``digest`` changes with whatever it finds.
     """
@@ -43,13 +43,16 @@ class DetailMatcher(Protocol):
 
 
 class FilmDetails:
-    """Looks at pairs of films, whose details are kept while few enough others come between.
+    """Matches pairs of films, whose details are kept while few enough others come between.
 
     Args:
-        matcher: looks.
-        engine: runs the decoding.
-        options: for decoding.
-        kept: films whose details stay from window to window.
+        matcher: The network that describes and compares.
+        engine: What runs the decoding.
+        options: The limits and choices for reading files.
+        kept: How many films keep their details from window to window.
+
+    Example:
+        ``found = FilmDetails(matcher, engine, DecodeOptions())(pairs, 600.0, progress)``
     """
 
     def __init__(
@@ -59,27 +62,32 @@ class FilmDetails:
         self._read = partial(_canonical, side=matcher.side, options=options)
         self._details: dict[str, Details | None] = {}
 
-    def __call__(self, tasks: Sequence[PixelPair], seconds: float, progress: Progress) -> list[float | None]:
-        """Looks at pairs in the given order until the time is up.
+    def __call__(self, pairs: Sequence[PixelPair], seconds: float, progress: Progress) -> list[float | None]:
+        """Matches pairs in the given order until the time is up.
 
         Args:
-            tasks: best first. Equal keys name equal pictures, over all calls.
-            seconds: of wall time.
-            progress: is told.
+            pairs: The pairs, best first. Equal keys name equal pictures, over all calls.
+            seconds: The wall time for all of them.
+            progress: Receives how far the work is.
 
         Returns:
-            One finding per task: ``None`` for a pair that was not reached or cannot be read.
+            One number for each pair: ``None`` for one that was not reached or cannot be read.
         """
-        progress.start("Looking at pairs again", len(tasks))
+        out = [found for window in self.windows(pairs, seconds, progress) for found in window]
+        return out + [None] * (len(pairs) - len(out))
+
+    def windows(
+        self, pairs: Sequence[PixelPair], seconds: float, progress: Progress
+    ) -> Iterator[list[float | None]]:
+        """The same as a call, but some pairs at a time, so that what was found can be kept at once."""
+        progress.start("Matching details", len(pairs))
         deadline = time.monotonic() + seconds
-        out: list[float | None] = []
-        for start in range(0, len(tasks), _WINDOW):
+        for start in range(0, len(pairs), _WINDOW):
             if time.monotonic() > deadline:
-                break
-            window = tasks[start : start + _WINDOW]
-            out += self._window(window)
+                return
+            window = pairs[start : start + _WINDOW]
+            yield self._window(window)
             progress.advance(len(window))
-        return out + [None] * (len(tasks) - len(out))
 
     def _window(self, tasks: Sequence[PixelPair]) -> list[float | None]:
         self._describe({key: pixels for t in tasks for key, pixels in ((t.key_a, t.a), (t.key_b, t.b))})
@@ -120,7 +128,7 @@ def _batches(
 
 
 def _canonical(pixels: Pixels | None, side: int, options: DecodeOptions) -> npt.NDArray[np.uint8] | None:
-    """The film as the look sees it, ``None`` if it cannot be read or is no picture."""
+    """The film as the network sees it, ``None`` if it cannot be read or is no picture."""
     try:
         values = load_pixels(pixels, options).values
     except (ImageError, OSError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration.fit_detail import Look
+from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.calibration.likelihood import JointEvidence
 
 NEAREST = 10
@@ -53,7 +53,7 @@ class Nearest:
 def match_nearest(
     prints: npt.NDArray[np.float32],
     subjects: npt.NDArray[np.str_] | npt.NDArray[np.int64],
-    match: Look,
+    match: MatchPairs,
     scores_of: Callable[[Floats], Floats] = lambda cosine: cosine,
     most: int | None = None,
     seed: int = 0,

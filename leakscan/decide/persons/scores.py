@@ -1,4 +1,4 @@
-"""What the fingerprints say of the pairs of two datasets, before anybody looks or decides.
+"""What the fingerprints say of the pairs of two datasets, before any detail match or decision.
 
 A subject counts once, however many images it has: the images that a dataset declares to be of one
 subject are fused to one template (few-shot), and an image without a declared subject stands for itself.
@@ -6,7 +6,7 @@ subject are fused to one template (few-shot), and an image without a declared su
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,9 @@ import numpy.typing as npt
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
 from leakscan.decide.persons.bulk import LocationScale, bulk_map
-from leakscan.match.candidates import Side, paired_products
+from leakscan.decide.table import PairTable
+from leakscan.match.candidates import paired_products
+from leakscan.match.pictures import Side
 
 CHECKABLE_SUBJECTS = 200
 """A dataset with fewer subjects cannot show whether the calibration holds for it."""
@@ -35,7 +37,7 @@ class Subjects:
     Attributes:
         code: ``(pictures,)`` subject of each distinct picture, -1 without a fingerprint.
         templates: ``(s, d)`` unit vectors.
-        statistics: of the templates against the cohort.
+        statistics: How the templates stand to the cohort.
         is_declared: ``(s,)`` which of the subjects have a name.
     """
 
@@ -50,21 +52,21 @@ class Subjects:
         return int(self.is_declared.sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """The pairs of pictures that one encoder can compare.
 
     Attributes:
-        calibration: of the encoder.
-        a: subjects of the dataset named first.
-        b: of the other.
-        at: ``(m,)`` which of all pairs of pictures these are.
+        calibration: The calibration of the encoder.
+        a: The subjects of the dataset named first.
+        b: The subjects of the other.
+        at: ``(m,)`` rows of the table of pairs.
         code_a: ``(m,)`` subject of each in A.
-        code_b: ``(m,)`` in B.
+        code_b: ``(m,)`` subject of each in B.
         settled: ``(m,)`` whether the two are proved to be one picture.
         open_a: ``(subjects,)`` which subjects of A no copy has settled.
-        open_b: of B.
-        bulk: how this run's own scores lie against the calibration's, ``None`` if that cannot be told.
+        open_b: ``(subjects,)`` which subjects of B no copy has settled.
+        bulk: How this run's own scores lie against the calibration's, ``None`` if that cannot be told.
         score: ``(m,)`` normalised scores of the fused subjects, as the calibration's lie.
         picture: ``(m,)`` normalised scores of the pictures themselves.
     """
@@ -94,61 +96,55 @@ class Scored:
 
 
 def score_persons(
-    side_a: Side,
-    side_b: Side,
-    subjects_a: Sequence[str | None],
-    subjects_b: Sequence[str | None],
-    pairs: Ints,
-    settled: Bools,
-    calibrations: Mapping[str, Calibration],
+    a: Side, b: Side, table: PairTable, calibrations: Mapping[str, Calibration]
 ) -> list[Scored]:
     """Compares the fingerprints of all pairs of pictures and of their subjects.
 
     Args:
-        side_a: distinct pictures of the dataset named first.
-        side_b: of the other.
-        subjects_a: declared subject of each picture of A, ``None`` where unknown.
-        subjects_b: of B.
-        pairs: ``(n, 2)`` candidates, indices into the sides.
-        settled: ``(n,)`` whether the two are proved to be one picture.
-        calibrations: encoder -> calibration.
+        a: The distinct pictures of the dataset named first.
+        b: The distinct pictures of the other.
+        table: The pairs, of which copies are settled already.
+        calibrations: The calibration of every encoder that has one.
 
     Returns:
         One entry for every encoder that compared anything.
+
+    Example:
+        ``scored = score_persons(side_a, side_b, table, context.models.calibrations)``
     """
     out = []
     for encoder, calibration in calibrations.items():
-        if not (side_a.encoder == encoder).any() or not (side_b.encoder == encoder).any():
+        if not (a.encoder == encoder).any() or not (b.encoder == encoder).any():
             continue
-        a = _subjects(side_a, subjects_a, calibration)
-        b = _subjects(side_b, subjects_b, calibration)
-        at = np.flatnonzero((a.code[pairs[:, 0]] >= 0) & (b.code[pairs[:, 1]] >= 0))
-        code_a, code_b = a.code[pairs[at, 0]], b.code[pairs[at, 1]]
-        open_a = ~np.isin(np.arange(len(a.templates)), code_a[settled[at]])
-        open_b = ~np.isin(np.arange(len(b.templates)), code_b[settled[at]])
-        bulk = _bulk(a, b, calibration)
-        fused = _scores(a, b, code_a, code_b)
+        left, right = _subjects(a, calibration), _subjects(b, calibration)
+        at = np.flatnonzero((left.code[table.a] >= 0) & (right.code[table.b] >= 0))
+        code_a, code_b, settled = left.code[table.a[at]], right.code[table.b[at]], table.settled[at]
+        bulk = _bulk(left, right, calibration)
+        fused = _scores(left, right, code_a, code_b)
         out.append(
             Scored(
-                calibration,
-                a,
-                b,
-                at,
-                code_a,
-                code_b,
-                settled[at],
-                open_a,
-                open_b,
-                bulk,
-                fused if bulk is None else bulk.to_tail(fused),
-                _picture_scores(a, b, side_a, side_b, pairs[at], fused, calibration),
+                calibration=calibration,
+                a=left,
+                b=right,
+                at=at,
+                code_a=code_a,
+                code_b=code_b,
+                settled=settled,
+                open_a=~np.isin(np.arange(len(left.templates)), code_a[settled]),
+                open_b=~np.isin(np.arange(len(right.templates)), code_b[settled]),
+                bulk=bulk,
+                score=fused if bulk is None else bulk.to_tail(fused),
+                picture=fused
+                if _nothing_fused(left) and _nothing_fused(right)
+                else _picture_scores(_Pictures(a, table.a[at]), _Pictures(b, table.b[at]), calibration),
             )
         )
     return out
 
 
-def _subjects(side: Side, names: Sequence[str | None], calibration: Calibration) -> Subjects:
+def _subjects(side: Side, calibration: Calibration) -> Subjects:
     rows, prints = side.pictures(calibration.encoder), side.fingerprints[calibration.encoder]
+    names = side.subjects
     keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
     found, code = np.unique(np.array(keys), return_inverse=True)
     templates = np.zeros((int(code.max()) + 1, prints.shape[1]), np.float32)
@@ -160,6 +156,11 @@ def _subjects(side: Side, names: Sequence[str | None], calibration: Calibration)
     return Subjects(everywhere, templates, statistics, np.char.startswith(found, "subject "))
 
 
+def _nothing_fused(subjects: Subjects) -> bool:
+    """Whether every picture is a subject of its own."""
+    return len(subjects.templates) == int((subjects.code >= 0).sum())
+
+
 def _scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Floats:
     """Normalised scores of pairs of templates."""
     cosine = paired_products(a.templates, b.templates, code_a, code_b).astype(np.float64)
@@ -167,25 +168,26 @@ def _scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Floats:
     return normalise(cosine, left.mean[code_a], left.std[code_a], right.mean[code_b], right.std[code_b])
 
 
-def _picture_scores(
-    a: Subjects,
-    b: Subjects,
-    side_a: Side,
-    side_b: Side,
-    pairs: Ints,
-    fused: Floats,
-    calibration: Calibration,
-) -> Floats:
-    """Normalised scores of the pictures themselves: the fused ones where nothing was fused."""
-    if len(a.templates) == (a.code >= 0).sum() and len(b.templates) == (b.code >= 0).sum():
-        return fused
-    own_a, at_a = np.unique(pairs[:, 0], return_inverse=True)
-    own_b, at_b = np.unique(pairs[:, 1], return_inverse=True)
-    prints_a, prints_b = (s.prints(calibration.encoder, own) for s, own in ((side_a, own_a), (side_b, own_b)))
-    left, right = (against_cohort(p, calibration.cohort, calibration.top) for p in (prints_a, prints_b))
-    nobody = np.zeros(0, np.bool_)
-    single_a = Subjects(own_a, prints_a, left, nobody)
-    return _scores(single_a, Subjects(own_b, prints_b, right, nobody), at_a, at_b)
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures ``(m,)`` of one dataset, which may repeat."""
+
+    side: Side
+    pictures: Ints
+
+
+def _picture_scores(a: _Pictures, b: _Pictures, calibration: Calibration) -> Floats:
+    """Normalised scores ``(m,)`` of pairs of pictures themselves, whoever their subjects are."""
+    (left, at_left), (right, at_right) = _single(a, calibration), _single(b, calibration)
+    return _scores(left, right, at_left, at_right)
+
+
+def _single(pictures: _Pictures, calibration: Calibration) -> tuple[Subjects, Ints]:
+    """Every picture as a subject of its own, and which of these each of the pictures is."""
+    own, where = np.unique(pictures.pictures, return_inverse=True)
+    prints = pictures.side.prints(calibration.encoder, own)
+    statistics = against_cohort(prints, calibration.cohort, calibration.top)
+    return Subjects(own, prints, statistics, np.zeros(0, np.bool_)), where
 
 
 def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats:
@@ -223,5 +225,6 @@ def _shuffled(subjects: Ints) -> Ints:
 def _held_against(
     a: Subjects, b: Subjects, left: Ints, right: Ints, genuine: float, calibration: Calibration
 ) -> LocationScale:
+    """The map of the scores of some subjects of A and of B, of which a share ``genuine`` may be mates."""
     scores = template_scores(a, b, left[:_BULK_SIDE], right[:_BULK_SIDE])
     return bulk_map(scores, calibration.tail, genuine)

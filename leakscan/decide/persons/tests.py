@@ -1,4 +1,4 @@
-"""Do two images show one person? From scores and looks to p-values, q-values and decisions.
+"""Do two images show one person? From scores and detail matches to p-values, q-values and decisions.
 
 One test is "the best match of this subject in the other dataset is a stranger"; the family of tests is
 one dataset's subjects that no copy has settled. Discoveries are counted in groups of subjects that hang
@@ -25,6 +25,7 @@ from leakscan.decide.persons.discovery import (
     unit_p_value,
 )
 from leakscan.decide.persons.scores import CHECKABLE_SUBJECTS, Scored
+from leakscan.decide.table import PairTable
 
 LOOSE_FMR = 1e-3
 """Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
@@ -32,38 +33,40 @@ _FEW_PEOPLE_RATE = 1e-5
 """Where a calibration has too few people to decide, what goes to review is as rare as this, ..."""
 _FEW_PEOPLE_FALSE = 0.1
 """... and at most so many false pairs are expected, by the fitted distribution far beyond its floor."""
-_ALL_MATCHED = 0.99  # of those due a second look, from which on the run promises what looks achieve
+_ALL_MATCHED = (
+    0.99  # share of the pairs due a detail match, from which on the run promises what these achieve
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PersonTest:
     """What one encoder's comparison of the subjects of two datasets came to.
 
     Attributes:
-        encoder: name@digest.
-        pictures: distinct pictures with fingerprints on each side.
-        subjects: declared subjects, and pictures without one, on each side.
-        comparisons: of subjects of one dataset with subjects of the other.
-        leak_p: p-value up to which pairs are leaks, ``None`` where none is.
-        leak_score: normalised score that alone has the p-value ``leak_p``.
-        review_p: p-value up to which pairs are for review.
-        review_score: normalised score that alone has the p-value ``review_p``; higher, where the
+        encoder: The encoder, as name@digest.
+        pictures: Distinct pictures with fingerprints on each side.
+        subjects: Declared subjects, and pictures without one, on each side.
+        comparisons: How many subjects of one dataset were compared with subjects of the other.
+        leak_p: The p-value up to which pairs are leaks, ``None`` where none is.
+        leak_score: The normalised score that alone has the p-value ``leak_p``.
+        review_p: The p-value up to which pairs are for review.
+        review_score: The normalised score that alone has the p-value ``review_p``; higher, where the
             calibration has too few people to decide.
-        floor: smallest p-value that the calibration supports.
-        leak_false: expected false pairs at ``leak_p``, with its 95 % interval.
-        review_false: the same at ``review_p``.
-        missed: share of the repeated subjects below ``leak_p``, with its 95 % interval.
-        missed_review: the same below ``review_p``.
-        first_false: length of a beginning of the review list -> expected share of false pairs in it.
-        bulk: how this run's own scores lie against the calibration's impostors.
-        caution: why no score decides here, empty where it does.
-        few_people: the calibration has too few people for its p-values to choose what is reviewed.
-        details_due: pairs of subjects whose score is high enough for a second look.
-        looked: of those, how many got one.
+        floor: The smallest p-value that the calibration supports.
+        leak_false: Expected false pairs at ``leak_p``, with its 95 % interval.
+        review_false: Expected false pairs at ``review_p``, with its 95 % interval.
+        missed: Share of the repeated subjects below ``leak_p``, with its 95 % interval.
+        missed_review: Share of the repeated subjects below ``review_p``, with its 95 % interval.
+        first_false: For the length of a beginning of the review list, the expected share of false pairs.
+        bulk: How this run's own scores lie against the calibration's impostors.
+        caution: Why no score decides here, empty where it does.
+        few_people: Whether the calibration has too few people for its p-values to choose what is reviewed.
+        details_due: Pairs of subjects whose score is high enough for a detail match.
+        details_matched: How many of those got one.
     """
 
     encoder: str
@@ -84,73 +87,58 @@ class PersonTest:
     caution: str
     few_people: bool
     details_due: int
-    looked: int
+    details_matched: int
 
 
-@dataclass(frozen=True)
-class PersonEvidence:
-    """What the fingerprints say of every pair of pictures; NaN where nothing was compared.
-
-    Attributes:
-        score: ``(n,)`` normalised similarity of the two pictures.
-        p_value: ``(n,)`` false match rate at the fused score of their subjects, with what a second look
-            found.
-        q_value: ``(n,)`` false discovery rate if pairs up to this one are called leaks.
-        leak: ``(n,)`` bool.
-        review: ``(n,)`` bool.
-        detail_gain: ``(n,)`` what the detail match added to the log-likelihood ratio, in nats; NaN
-            where it had no say.
-    """
-
-    score: Floats
-    p_value: Floats
-    q_value: Floats
-    leak: npt.NDArray[np.bool_]
-    review: npt.NDArray[np.bool_]
-    detail_gain: Floats
-
-
-def decide_persons(
-    scored: Sequence[Scored], looks: Mapping[int, float], n_pairs: int
-) -> tuple[PersonEvidence, list[PersonTest]]:
+def decide_persons(scored: Sequence[Scored], table: PairTable) -> list[PersonTest]:
     """Decides about all pairs of pictures whether they show one person.
 
+    Fills the columns ``person_score``, ``p_value``, ``q_value``, ``person_leak``, ``person_review`` and
+    ``detail_gain`` of the table.
+
     Args:
-        scored: from ``score_persons``.
-        looks: position of a pair -> what a second look found.
-        n_pairs: pairs in all.
+        scored: What the fingerprints say of the pairs.
+        table: The pairs, with their detail matches.
 
     Returns:
-        The evidence by pair, and one summary for every encoder that compared anything.
+        One summary for every encoder that compared anything.
+
+    Example:
+        ``tests = decide_persons(scored, table)``, then ``table.person_leak`` holds the decisions.
     """
-    score, p_value, q_value, detail_gain = (np.full(n_pairs, np.nan) for _ in range(4))
-    leak, review = (np.zeros(n_pairs, np.bool_) for _ in range(2))
-    evidence = PersonEvidence(score, p_value, q_value, leak, review, detail_gain)
-    return evidence, [_test(one, _findings(one, looks), evidence) for one in scored]
+    return [_test(one, _findings(one, table.detail[one.at]), table) for one in scored]
 
 
-def _findings(scored: Scored, looks: Mapping[int, float]) -> Floats:
-    """``(m,)``, NaN where nobody looked; a look at two subjects holds for all their pictures."""
-    codes = scored.pair_of_subjects.tolist()
-    seen = {code: looks[at] for code, at in zip(codes, scored.at.tolist(), strict=True) if at in looks}
-    return np.array([seen.get(code, np.nan) for code in codes], np.float64)
+def _findings(scored: Scored, detail: Floats) -> Floats:
+    """``(m,)``, NaN where nothing was matched; a match of two subjects holds for all their pictures."""
+    known = np.flatnonzero(np.isfinite(detail))
+    if not len(known):
+        return detail
+    codes, at = np.unique(scored.pair_of_subjects, return_inverse=True)
+    seen = np.full(len(codes), np.nan)
+    seen[at[known]] = detail[known]
+    return seen[at]
 
 
-def _test(scored: Scored, found: Floats, evidence: PersonEvidence) -> PersonTest:
-    """Fills in ``evidence`` at the pairs of ``scored`` and sums it up."""
+def _test(scored: Scored, found: Floats, table: PairTable) -> PersonTest:
+    """Fills in the table at the pairs of ``scored`` and sums it up."""
     calibration, a, b, settled = scored.calibration, scored.a, scored.b, scored.settled
     p = calibration.p_value(scored.score, found)
     q = np.maximum(
         _family_q(scored.code_a, scored.code_b, p, ~settled, scored.open_a, len(b.templates)),
         _family_q(scored.code_b, scored.code_a, p, ~settled, scored.open_b, len(a.templates)),
     )
-    due = calibration.looks & ~settled & (calibration.tail.p_value(scored.score) <= calibration.detail_p)
+    due = (
+        calibration.matches_details
+        & ~settled
+        & (calibration.tail.p_value(scored.score) <= calibration.detail_p)
+    )
     n_due = len(np.unique(scored.pair_of_subjects[due]))
     n_matched = len(np.unique(scored.pair_of_subjects[due & np.isfinite(found)]))
-    looked = n_matched > 0 and n_matched >= _ALL_MATCHED * n_due
-    tail = calibration.joint_tail if looked and calibration.joint_tail is not None else calibration.tail
+    all_matched = n_matched > 0 and n_matched >= _ALL_MATCHED * n_due
+    tail = calibration.joint_tail if all_matched and calibration.joint_tail is not None else calibration.tail
     # The search promises no pairs beyond its radius, so neither does the share of missed subjects.
-    reach = LOOSE_FMR if looked else 0.0
+    reach = LOOSE_FMR if all_matched else 0.0
     comparisons = scored.comparisons
     caution = _caution(scored)
     few_people = not calibration.decides
@@ -167,35 +155,35 @@ def _test(scored: Scored, found: Floats, evidence: PersonEvidence) -> PersonTest
     leak = (q <= LEAK_Q) & ~settled & (caution == "")
     review = ((scored.score >= review_score) if few_people else (p <= review_p)) & ~leak & ~settled
     at = scored.at
-    evidence.score[at] = scored.picture
-    evidence.p_value[at], evidence.q_value[at] = p, q
-    evidence.leak[at], evidence.review[at] = leak, review
+    table.person_score[at] = scored.picture
+    table.p_value[at], table.q_value[at] = p, q
+    table.person_leak[at], table.person_review[at] = leak, review
     if calibration.joint is not None:
         both, alone = (calibration.joint.llr(scored.score, f) for f in (found, np.full(len(found), np.nan)))
-        evidence.detail_gain[at] = np.where(due & np.isfinite(found), both - alone, np.nan)
+        table.detail_gain[at] = np.where(due & np.isfinite(found), both - alone, np.nan)
 
     leak_p = float(p[leak].max()) if leak.any() else None
     waiting = np.sort(p[review])
     return PersonTest(
-        calibration.encoder,
-        (int((a.code >= 0).sum()), int((b.code >= 0).sum())),
-        (len(a.templates), len(b.templates)),
-        comparisons,
-        leak_p,
-        None if leak_p is None else calibration.tail.score_at(leak_p),
-        review_p,
-        review_score,
-        tail.floor,
-        None if leak_p is None else _expected(leak_p, scored, tail),
-        review_false,
-        None if leak_p is None else calibration.missed(leak_p, reach),
-        missed_review,
-        {} if few_people else share_false_among_first(waiting, comparisons),
-        scored.bulk,
-        caution,
-        few_people,
-        n_due,
-        n_matched,
+        encoder=calibration.encoder,
+        pictures=(int((a.code >= 0).sum()), int((b.code >= 0).sum())),
+        subjects=(len(a.templates), len(b.templates)),
+        comparisons=comparisons,
+        leak_p=leak_p,
+        leak_score=None if leak_p is None else calibration.tail.score_at(leak_p),
+        review_p=review_p,
+        review_score=review_score,
+        floor=tail.floor,
+        leak_false=None if leak_p is None else _expected(leak_p, scored, tail),
+        review_false=review_false,
+        missed=None if leak_p is None else calibration.missed(leak_p, reach),
+        missed_review=missed_review,
+        first_false={} if few_people else share_false_among_first(waiting, comparisons),
+        bulk=scored.bulk,
+        caution=caution,
+        few_people=few_people,
+        details_due=n_due,
+        details_matched=n_matched,
     )
 
 
@@ -204,11 +192,11 @@ def _family_q(own: Ints, other: Ints, p: Floats, tested: Bools, open_units: Bool
 
     Args:
         own: ``(n,)`` subject of each pair in this dataset.
-        other: ``(n,)`` in the other.
-        p: ``(n,)``.
+        other: ``(n,)`` subject of each pair in the other.
+        p: ``(n,)`` p-values of the pairs.
         tested: ``(n,)`` which pairs no copy has settled.
         open_units: ``(subjects,)`` which subjects are tested.
-        others: subjects of the other dataset, among which the best match was sought.
+        others: How many subjects the other dataset has, among which the best match was sought.
     """
     at = np.flatnonzero(tested & open_units[own])
     best = best_of_units(p[at], own[at], len(open_units))[open_units]

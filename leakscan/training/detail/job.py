@@ -166,7 +166,7 @@ def detail_figures(
     return {
         "precision_at_1": round(float(np.average(near.first, weights=weight)), 4),
         "precision_at_1_looked": round(float(np.average(near.first_by_both(joint), weights=weight)), 4),
-        "look_per_nat": round(joint.look, 3),
+        "look_per_nat": round(joint.detail, 3),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from leakscan.decide.calibration.fit_detail import Look
+from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.engines import start_engine
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE, FilmDetailMatcher
@@ -25,8 +25,8 @@ class PackMatches:
     """
 
     matcher: FilmDetailMatcher
-    calibration: Look
-    validation: Look
+    calibration: MatchPairs
+    validation: MatchPairs
 
 
 def match_packs(
@@ -53,7 +53,7 @@ def match_packs(
         return None
     matcher = FilmDetailMatcher(path)
 
-    def matches_of(pack: Pack) -> Look:
+    def matches_of(pack: Pack) -> MatchPairs:
         assert len(pack.refs) == len(pack.films)
         return detail_match_of(pack.refs, matcher, start_engine(workers), DecodeOptions(), progress)
 

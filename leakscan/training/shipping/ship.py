@@ -21,7 +21,7 @@ from torch import nn
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration.file import write_calibration
-from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.fingerprint.encoders.card import Card, weights_digest, write_card
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE as DETAIL_FILE
@@ -177,15 +177,21 @@ def shipped_calibration(
     fitted = fit_calibration(
         encoder.card.encoder,
         source,
-        np.zeros((0, encoder.card.dim), np.float16),
-        0,
-        encode_pack(encoder, calibration.films)[0],
-        calibration.subjects,
-        encode_pack(encoder, validation.films)[0],
-        validation.subjects,
-        *((matches.calibration, matches.validation) if matches is not None else (None, None)),
+        Cohort(np.zeros((0, encoder.card.dim), np.float16), 0),
+        LabelledPrints(
+            encode_pack(encoder, calibration.films)[0],
+            calibration.subjects,
+            None if matches is None else matches.calibration,
+        ),
+        LabelledPrints(
+            encode_pack(encoder, validation.films)[0],
+            validation.subjects,
+            None if matches is None else matches.validation,
+        ),
     )
-    return replace(fitted, look=matches.matcher.digest) if matches is not None and fitted.looks else fitted
+    if matches is None or not fitted.matches_details:
+        return fitted
+    return replace(fitted, detail_digest=matches.matcher.digest)
 
 
 def _measured(encoder: Encoder, pack: Pack) -> dict[str, Any]:

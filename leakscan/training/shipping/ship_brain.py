@@ -18,7 +18,7 @@ from safetensors.torch import load
 
 from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration.file import write_calibration
-from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.fingerprint.encoders.brain.brain_encoder import ARCHITECTURE, BrainEncoder, brain_net
 from leakscan.fingerprint.encoders.brain.brain_net import BrainNet
 from leakscan.fingerprint.encoders.card import Card, weights_digest, write_card
@@ -84,8 +84,8 @@ def ship_brain(
         impostors=impostor_curve(seen.fingerprints, subjects, source),
         measured=dict(measured),
     )
-    nobody = np.zeros((0, card.dim), np.float16)
-    fitted = fit_calibration(card.encoder, source, nobody, 0, seen.fingerprints, subjects)
+    nobody = Cohort(np.zeros((0, card.dim), np.float16), 0)
+    fitted = fit_calibration(card.encoder, source, nobody, LabelledPrints(seen.fingerprints, subjects))
     write_calibration(replace(fitted, decides=False), folder / CALIBRATION_FILE)
     write_card(card, folder)
     BrainEncoder(card, folder)  # refuses what does not reproduce its card

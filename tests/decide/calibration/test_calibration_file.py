@@ -10,7 +10,7 @@ import pytest
 
 from leakscan.decide.calibration.calibration import Genuine
 from leakscan.decide.calibration.file import read_calibration, write_calibration
-from leakscan.decide.calibration.fit import choose_cohort, fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, choose_cohort, fit_calibration
 from leakscan.errors import ModelError, OutputError, UsageError
 from support.made_up_encoder import ENCODER, calibration
 from support.makers import unit_vectors
@@ -78,10 +78,8 @@ def test_a_cohort_has_one_image_of_each_subject() -> None:
 
 
 def test_too_few_subjects_are_refused_in_a_sentence() -> None:
-    names = np.array([f"s{i % 20}" for i in range(60)])
+    names, cohort = np.array([f"s{i % 20}" for i in range(60)]), Cohort(calibration().cohort, 200)
     with pytest.raises(UsageError, match="Only 20 declared subjects"):
-        fit_calibration(ENCODER, "few", calibration().cohort, 200, unit_vectors(1, 60), names)
+        fit_calibration(ENCODER, "few", cohort, LabelledPrints(unit_vectors(1, 60), names))
     with pytest.raises(UsageError, match="Only 1 declared subjects"):
-        fit_calibration(
-            ENCODER, "one", calibration().cohort, 200, unit_vectors(1, 60), np.full(60, "the same")
-        )
+        fit_calibration(ENCODER, "one", cohort, LabelledPrints(unit_vectors(1, 60), np.full(60, "the same")))

@@ -72,7 +72,7 @@ def test_a_look_counts_for_and_against(joint: JointEvidence) -> None:
 def test_a_useless_look_gets_no_say() -> None:
     z, found, genuine, weight = candidates()
     joint = fit_joint(z, np.random.default_rng(5).permutation(found), genuine, weight)
-    assert joint.look * found.std() < 0.25 * joint.score * z.std()
+    assert joint.detail * found.std() < 0.25 * joint.score * z.std()
 
 
 def test_the_scale_of_the_weights_does_not_matter() -> None:

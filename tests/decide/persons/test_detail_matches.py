@@ -1,4 +1,4 @@
-"""What the second look promises: honest p-values, one look a pair, nothing lost where nobody can look."""
+"""What detail matches promise: honest p-values, one match a pair, nothing lost where there are no pixels."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ import pytest
 
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.file import read_calibration, write_calibration
-from leakscan.decide.calibration.fit import fit_calibration
+from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.decide.calibration.fit_detail import match_impostors
 from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.calibration.tail import fit_tail
+from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.copies.copy_check import PixelPair, load_pixels
-from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
-from leakscan.decide.persons.detail_matches import detail_match_of
+from leakscan.decide.pairs import Comparison
+from leakscan.decide.persons.detail_matches import FilmSide, detail_match_of, due
 from leakscan.decide.persons.film_details import FilmDetails
+from leakscan.decide.persons.scores import score_persons
+from leakscan.decide.table import PairTable
 from leakscan.engines.local import LocalEngine
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.match.pictures import distinct_pictures
 from leakscan.run.memory import PairMemory
 from leakscan.types import DecodeOptions, Silent
 from support import drawn_subjects
-from support.made_up_encoder import CARD, ENCODER
+from support.made_up_encoder import ENCODER, MadeUpModels, decided, made_up_context, rows_of
 from support.makers import store_rows, unit_vectors
 
 Floats = npt.NDArray[np.float64]
 COHORT = unit_vectors(7, 300).astype(np.float16)
+NEAREST_MEMBERS = Cohort(COHORT, 200)
 SPREAD = 3.0  # of the pictures of one person: many of them lie among strangers
 
 
@@ -47,46 +52,47 @@ def crowd(seed: int, subjects: int) -> tuple[npt.NDArray[np.float32], npt.NDArra
 
 
 def drawn_match(names: npt.NDArray[np.str_], seed: int = 0) -> Any:
-    """A look at drawn numbers, which are higher for one person."""
+    """Detail matches that are drawn, higher for one person."""
 
-    def look(pairs: npt.NDArray[np.int64]) -> Floats:
+    def match(pairs: npt.NDArray[np.int64]) -> Floats:
         rng = np.random.default_rng(seed)
         same = names[pairs[:, 0]] == names[pairs[:, 1]]
         return rng.normal(-2.0, 1.0, len(pairs)) + 2.5 * same
 
-    return look
+    return match
 
 
 @functools.cache
 def calibration() -> Calibration:
     prints, names = crowd(5, 500)
-    return fit_calibration(ENCODER, "drawn people", COHORT, 200, prints, names, look=drawn_match(names))
+    people = LabelledPrints(prints, names, drawn_match(names))
+    return fit_calibration(ENCODER, "drawn people", NEAREST_MEMBERS, people)
 
 
-def test_the_look_finds_people_that_the_score_misses() -> None:
+def test_details_find_people_that_the_score_misses() -> None:
     fitted = calibration()
-    assert fitted.looks
+    assert fitted.matches_details
     alone, both = fitted.missed(1e-4, reach=0.0)[0], fitted.missed(1e-4)[0]
     assert both < alone - 0.05
     assert alone == pytest.approx(fitted.genuine.missed(fitted.tail.score_at(1e-4))[0], abs=0.01)
 
 
-def test_p_values_of_other_strangers_are_as_stated_after_the_look() -> None:
-    """Score, selection and look of strangers that nothing was fitted on."""
+def test_p_values_of_other_strangers_are_as_stated_with_detail_matches() -> None:
+    """Score, selection and detail match of strangers that nothing was fitted on."""
     fitted = calibration()
     prints, names = crowd(55, 700)
     impostors = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200), keep=10**7)
     assert impostors.images is not None
-    looked = fitted.tail.p_value(impostors.score) <= fitted.detail_p
-    found = np.full(len(looked), np.nan)
-    found[looked] = drawn_match(names, seed=9)(impostors.images[looked].astype(np.int64))
+    due = fitted.tail.p_value(impostors.score) <= fitted.detail_p
+    found = np.full(len(due), np.nan)
+    found[due] = drawn_match(names, seed=9)(impostors.images[due].astype(np.int64))
     p = fitted.p_value(impostors.score, found)
     for level in (3e-3, 1e-3, 1e-4):
         rate = float(impostors.weight[p <= level].sum()) / impostors.n_subject_pairs
         assert level / 4 < rate < 2 * level
 
 
-def test_strangers_who_look_more_alike_are_called_no_more_often() -> None:
+def test_strangers_who_match_better_are_called_no_more_often() -> None:
     """As films of another hospital: every finding is higher, of strangers and of one person."""
     fitted = calibration()
     prints, names = crowd(55, 700)
@@ -101,7 +107,7 @@ def test_strangers_who_look_more_alike_are_called_no_more_often() -> None:
     same = fitted.detail_shift(at_home(impostors.images[below].astype(np.int64)))
     assert same.of(1) == pytest.approx(0, abs=0.15)
     assert fitted.detail_shift([5.0] * 99 + [np.nan] * 500).of(7) == 0.0
-    assert fitted.detail_shift([-50.0] * 300).of(1) == 0.0  # no credit where strangers look less alike
+    assert fitted.detail_shift([-50.0] * 300).of(1) == 0.0  # no credit where strangers match less well
     found = np.where(
         p_of_score <= fitted.detail_p, elsewhere(impostors.images.astype(np.int64)) + 2.0, np.nan
     )
@@ -112,7 +118,7 @@ def test_strangers_who_look_more_alike_are_called_no_more_often() -> None:
     assert raw > 2e-3 > mended
 
 
-def test_no_p_value_passes_the_floor_and_pairs_not_looked_at_keep_theirs() -> None:
+def test_no_p_value_passes_the_floor_and_pairs_without_a_detail_match_keep_theirs() -> None:
     fitted = calibration()
     assert fitted.joint_tail is not None
     z = np.array([1.0, 5.0, 40.0])
@@ -120,51 +126,52 @@ def test_no_p_value_passes_the_floor_and_pairs_not_looked_at_keep_theirs() -> No
     np.testing.assert_array_equal(fitted.p_value(z, nobody), fitted.tail.p_value(z))
     seen = fitted.p_value(z, [30.0] * 3)
     assert seen[2] == fitted.joint_tail.floor
-    assert seen[0] == fitted.tail.p_value(1.0)  # such a score gets no look, whatever is claimed
+    assert seen[0] == fitted.tail.p_value(1.0)  # such a score gets no detail match, whatever is claimed
 
 
-def test_fewer_looks_keep_the_weight_and_raise_the_smallest_p_value() -> None:
+def test_fewer_matches_keep_the_weight_and_raise_the_smallest_p_value() -> None:
     prints, names = crowd(5, 300)
     sample = impostor_pairs(prints, names, against_cohort(prints, COHORT, 200))
     tail = fit_tail(sample, draws=20)
     every = match_impostors(sample, tail, drawn_match(names))
     some = match_impostors(sample, tail, drawn_match(names), most=500)
     assert every.support == 1.0
-    assert some.looked.sum() <= 500 < every.looked.sum()
+    assert some.matched.sum() <= 500 < every.matched.sum()
     assert some.sample.weight.sum() == pytest.approx(every.sample.weight.sum())
-    assert some.support == pytest.approx(some.looked.sum() / every.looked.sum(), rel=0.1)
+    assert some.support == pytest.approx(some.matched.sum() / every.matched.sum(), rel=0.1)
 
 
-def test_a_calibration_with_a_look_reads_back_and_one_without_stays_readable(tmp_path: Path) -> None:
+def test_a_calibration_with_details_reads_back_and_one_without_stays_readable(tmp_path: Path) -> None:
     fitted = calibration()
-    write_calibration(replace(fitted, look="abc"), tmp_path / "with")
+    write_calibration(replace(fitted, detail_digest="abc"), tmp_path / "with")
     again = read_calibration(tmp_path / "with", [ENCODER])
     assert (again.joint, again.joint_tail, again.detail_p) == (
         fitted.joint,
         fitted.joint_tail,
         fitted.detail_p,
     )
-    assert again.look == "abc"
+    assert again.detail_digest == "abc"
     assert again.strangers_found == fitted.strangers_found is not None
     assert again.missed(1e-4) == fitted.missed(1e-4)
     plain = replace(fitted, joint=None, joint_tail=None, genuine=replace(fitted.genuine, found=None))
     write_calibration(plain, tmp_path / "without")
     older = read_calibration(tmp_path / "without", [ENCODER])
-    assert not older.looks
+    assert not older.matches_details
     assert older.missed(1e-4) == fitted.missed(1e-4, reach=0.0)
 
 
-def test_too_few_people_to_learn_from_make_no_look() -> None:
+def test_too_few_people_to_learn_from_leave_details_out() -> None:
     prints, names = crowd(5, 60)
     names[60:] = [f"t{i}" for i in range(60)]  # nobody twice
-    assert not fit_calibration(ENCODER, "x", COHORT, 200, prints, names, look=drawn_match(names)).looks
+    people = LabelledPrints(prints, names, drawn_match(names))
+    assert not fit_calibration(ENCODER, "x", NEAREST_MEMBERS, people).matches_details
 
 
 @pytest.mark.parametrize("people", [220, 130])  # enough and too few for a map of the scores
-def test_a_run_takes_off_what_its_own_strangers_look_more_alike(
+def test_a_run_takes_off_what_its_own_strangers_match_better(
     people: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every look at these datasets finds 3 more."""
+    """Every detail match of these datasets finds 3 more."""
     monkeypatch.setattr("leakscan.decide.pairs.check_copies", lambda tasks, *_: [None] * len(tasks))
 
     class Elsewhere:
@@ -188,9 +195,9 @@ def test_a_run_takes_off_what_its_own_strangers_look_more_alike(
     def gains(more: float) -> list[Any]:
         matcher = Elsewhere()
         matcher.more = more
-        found = compared(crowded("a", 0), crowded("b", 1), PairMemory(None), matchers={ENCODER: matcher})
-        assert found.persons[0].looked and (found.persons[0].bulk is None) == (people < 200)
-        return [(r["path_a"], r["path_b"], r["p_value"]) for r in found.pairs]
+        found = compared(crowded("a", 0), crowded("b", 1), PairMemory(None), matcher=matcher)
+        assert found.persons[0].details_matched and (found.persons[0].bulk is None) == (people < 200)
+        return [(r["path_a"], r["path_b"], r["p_value"]) for r in rows_of(found)]
 
     assert calibration().strangers_found is not None
     assert gains(0.0) == gains(3.0)
@@ -231,7 +238,7 @@ def dataset(name: str, day: int, pixels: bool = True) -> Dataset:
 
 
 class MadeUpMatcher:
-    """Takes the correlation of two small pictures for a look."""
+    """Takes the correlation of two small pictures for a detail match."""
 
     digest, side = "made-up", 48
 
@@ -261,29 +268,20 @@ class Counting(LocalEngine):
 
 
 def compared(a: Dataset, b: Dataset, memory: PairMemory, **kept: Any) -> Comparison:
-    return compare_datasets(
-        a,
-        b,
-        {ENCODER: CARD},
-        {ENCODER: calibration()},
-        DecideOptions(),
-        memory,
-        kept.get("engine", LocalEngine(0)),
-        Silent(),
-        matchers=kept.get("matchers", {ENCODER: MATCHER}),
-    )
+    models = MadeUpModels(calibration(), kept.get("matcher", MATCHER))
+    return decided([a, b], made_up_context(models, kept.get("engine"), memory))
 
 
 def said_of(found: Comparison) -> dict[tuple[str, str], str]:
     return {
         (r["path_a"], r["path_b"]): sentence
-        for r in found.pairs
+        for r in rows_of(found)
         for sentence in r["evidence"]
-        if sentence.startswith("a second look at both films ")
+        if sentence.startswith("the detail match of both films ")
     }
 
 
-def test_candidates_get_a_look_and_the_evidence_says_what_it_found() -> None:
+def test_candidates_get_a_detail_match_and_the_evidence_says_what_it_found() -> None:
     found = compared(dataset("a", 0), dataset("b", 1), PairMemory(None))
     said = said_of(found)
     assert {(f"a{i}.png", f"b{i}.png") for i in range(FILMS)} <= set(said)
@@ -291,24 +289,24 @@ def test_candidates_get_a_look_and_the_evidence_says_what_it_found() -> None:
         r".* makes one person [\d.e+]+ times (likelier|less likely)", said["a0.png", "b0.png"]
     )
     (test,) = found.persons
-    assert test.looked == test.details_due >= FILMS
+    assert test.details_matched == test.details_due >= FILMS
 
 
-def test_a_second_run_looks_at_nothing_again(tmp_path: Path) -> None:
+def test_a_second_run_reads_nothing_again(tmp_path: Path) -> None:
     a, b = dataset("a", 0), dataset("b", 1)
     first = compared(a, b, PairMemory(tmp_path / "pairs.sqlite3"))
     engine = Counting()
     again = compared(a, b, PairMemory(tmp_path / "pairs.sqlite3"), engine=engine)
     assert engine.items == 0
-    assert again.pairs == first.pairs
+    assert rows_of(again) == rows_of(first)
 
 
 def test_swapping_the_datasets_changes_no_figure() -> None:
     a, b = dataset("a", 0), dataset("b", 1)
     one, two = compared(a, b, PairMemory(None)), compared(b, a, PairMemory(None))
     figures = ("score", "p_value", "q_value", "decision", "evidence")
-    assert [(r["path_a"], r["path_b"], *(r[f] for f in figures)) for r in one.pairs] == [
-        (r["path_b"], r["path_a"], *(r[f] for f in figures)) for r in two.pairs
+    assert [(r["path_a"], r["path_b"], *(r[f] for f in figures)) for r in rows_of(one)] == [
+        (r["path_b"], r["path_a"], *(r[f] for f in figures)) for r in rows_of(two)
     ]
 
 
@@ -316,22 +314,22 @@ def test_without_pixels_the_score_decides_alone() -> None:
     found = compared(dataset("a", 0, pixels=False), dataset("b", 1), PairMemory(None))
     assert not said_of(found)
     (test,) = found.persons
-    assert test.looked == 0 < test.details_due
+    assert test.details_matched == 0 < test.details_due
     assert test.missed_review == calibration().missed(test.review_p, reach=0.0)
-    assert all(r["p_value"] == pytest.approx(calibration().tail.p_value(r["score"])) for r in found.pairs)
+    assert all(r["p_value"] == pytest.approx(calibration().tail.p_value(r["score"])) for r in rows_of(found))
 
 
-def test_an_encoder_without_a_look_decides_by_the_score() -> None:
-    found = compared(dataset("a", 0), dataset("b", 1), PairMemory(None), matchers={})
+def test_an_encoder_without_details_decides_by_the_score() -> None:
+    found = compared(dataset("a", 0), dataset("b", 1), PairMemory(None), matcher=None)
     assert not said_of(found)
     (test,) = found.persons
-    assert test.looked == 0 < test.details_due
+    assert test.details_matched == 0 < test.details_due
 
 
-def test_films_that_are_not_at_hand_are_not_looked_at() -> None:
+def test_films_that_are_not_at_hand_are_not_matched() -> None:
     films = [film(0, 0), None, film(0, 1), b"no picture"]
-    look = detail_match_of(films, MATCHER, LocalEngine(0), DecodeOptions(), Silent())
-    found = look(np.array([[0, 1], [0, 2], [3, 0], [2, 0]]))
+    match = detail_match_of(films, MATCHER, LocalEngine(0), DecodeOptions(), Silent())
+    found = match(np.array([[0, 1], [0, 2], [3, 0], [2, 0]]))
     assert np.isnan(found).tolist() == [True, False, True, False]
     assert found[1] == found[3]
 
@@ -361,3 +359,68 @@ def test_films_are_described_again_where_too_few_are_kept() -> None:
     want = every(tasks, np.inf, Silent())
     assert [some([task], np.inf, Silent())[0] for task in tasks] == want
     assert every(tasks, -1.0, Silent()) == [None] * len(tasks)
+
+
+def test_what_was_matched_before_a_kill_is_in_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the details of the last pair are computed."""
+    monkeypatch.setattr("leakscan.decide.persons.film_details._WINDOW", 1)
+    a, b = dataset("a", 0), dataset("b", 1)
+
+    class Interrupted(MadeUpMatcher):
+        left = 3
+
+        def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().compare(a, b)
+
+    with pytest.raises(KeyboardInterrupt):
+        compared(a, b, PairMemory(tmp_path / "pairs.sqlite3"), matcher=Interrupted())
+    columns = [Columns(d, distinct_pictures(d.rows)).picture_keys for d in (a, b)]
+    known = PairMemory(tmp_path / "pairs.sqlite3").detail_matches(
+        MATCHER.digest, [(one, other) for one in columns[0] for other in columns[1]]
+    )
+    assert len(known) == 3
+
+
+def test_the_best_pair_of_two_subjects_is_matched_and_ties_go_by_name() -> None:
+    """Of two subjects the pair of pictures most alike; the order of the datasets changes nothing."""
+    near = unit_vectors(1, 3)
+
+    def one(name: str, order: list[int]) -> Dataset:
+        rows = [
+            {"fingerprint": near[i % 3], "subject": f"{name}{i // 2}", "pixel_hash": f"px1:{name}{i}"}
+            for i in order
+        ]
+        return Dataset(name, store_rows(rows), {}, {}, "k1")
+
+    def chosen(first: Dataset, second: Dataset) -> list[tuple[str, str]]:
+        pair = DatasetPair(
+            *(Columns(d, distinct_pictures(d.rows)) for d in (first, second)), ids_are_proof=False
+        )
+        a, b = pair.a.side, pair.b.side
+        everything = np.divmod(np.arange(len(a) * len(b)), len(b))
+        no, none = np.zeros(len(everything[0]), bool), np.full(len(everything[0]), np.nan, np.float32)
+        table = PairTable(
+            a=everything[0],
+            b=everything[1],
+            score=none,
+            bits=none,
+            equal=no,
+            declared=no,
+            to_check=np.arange(0),
+        )
+        (scored,) = score_persons(a, b, table, {ENCODER: calibration()})
+        ends = [FilmSide(c.side, c.picture_keys, np.ones(len(c.side), bool)) for c in (pair.a, pair.b)]
+        rows = due(scored, table, *ends)
+        assert len(rows) == len(np.unique(scored.pair_of_subjects[np.searchsorted(scored.at, rows)]))
+        return [
+            tuple(sorted((pair.a.picture_keys[table.a[r]], pair.b.picture_keys[table.b[r]]))) for r in rows
+        ]
+
+    found = chosen(one("a", [0, 1, 2, 3]), one("b", [0, 1, 2, 3, 4]))
+    assert ("px1:a0", "px1:b0") in found
+    assert found == chosen(one("b", [4, 2, 0, 3, 1]), one("a", [3, 1, 2, 0]))

@@ -1,4 +1,4 @@
-"""What the second look at brain volumes promises: evidence for pairs under review, either way round."""
+"""What the comparison of folds promises: evidence for pairs under review, either way round."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from leakscan.decide.pairs import Comparison, DecideOptions, compare_datasets
-from leakscan.engines.local import LocalEngine
+from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.run.memory import PairMemory
 from leakscan.sources.open import open_source
 from leakscan.types import DecodeOptions, Silent
 from support.made_up_brain import lump
-from support.made_up_encoder import ENCODER, calibration, made_up
+from support.made_up_encoder import MadeUpModels, calibration, decided, made_up_context, rows_of
 from support.makers import store_rows, unit_vectors
 
 
@@ -65,25 +63,14 @@ def dataset(folder: Path, scans: Sequence[str], day: int, pixels: bool = True) -
 
 
 def compared(a: Dataset, b: Dataset, encoder: Correlating, **options: Any) -> Comparison:
-    cards, _ = made_up()
-    few = {ENCODER: replace(calibration(60), decides=False)}
-    return compare_datasets(
-        a,
-        b,
-        cards,
-        few,
-        DecideOptions(**options),
-        PairMemory(None),
-        LocalEngine(0),
-        Silent(),
-        {ENCODER: encoder},
-    )
+    few = replace(calibration(60), decides=False)
+    return decided([a, b], made_up_context(MadeUpModels(few, folds=encoder), **options))
 
 
 def evidence(found: Comparison) -> dict[frozenset[str], str]:
     return {
         frozenset((row["path_a"], row["path_b"])): sentence
-        for row in found.pairs
+        for row in rows_of(found)
         for sentence in row["evidence"]
         if sentence.startswith("folds agree by ")
     }
@@ -100,7 +87,7 @@ def test_a_pair_under_review_says_how_its_folds_agree_and_how_those_of_strangers
         own, others, strangers = (float(w.strip(";")) for w in sentence.split() if w.strip(";")[-1].isdigit())
         assert own > strangers
         assert others == 6  # each meets the three others of the other dataset
-    assert {row["decision"] for row in found.pairs} == {"review"}
+    assert {row["decision"] for row in rows_of(found)} == {"review"}
     assert encoder.placed_volumes == 8  # each volume once
     # The other way round nothing changes.
     assert evidence(compared(b, a, Correlating())) == said
@@ -120,6 +107,6 @@ def test_without_pixels_or_time_a_pair_stays_under_review_without_that_evidence(
 ) -> None:
     a = dataset(tmp_path / "A", "12", 0)
     b = dataset(tmp_path / "B", "23", 1, pixels=how != "no pixels")
-    found = compared(a, b, Correlating(), verify_seconds=0.0 if how == "no time" else 600.0)
-    assert [(row["path_a"], row["decision"]) for row in found.pairs] == [("2.nii.gz", "review")]
+    found = compared(a, b, Correlating(), check_seconds=0.0 if how == "no time" else 600.0)
+    assert [(row["path_a"], row["decision"]) for row in rows_of(found)] == [("2.nii.gz", "review")]
     assert evidence(found) == {}

@@ -144,9 +144,18 @@ def test_the_nearest_are_ranked_by_score_and_detail() -> None:
     near = match_nearest(prints, subjects, lambda pairs: np.where(pairs.max(axis=1) == 1, 3.0, -3.0))
     assert near.first.tolist() == [False, True]
     assert near.within.all()
-    joint = JointEvidence(0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1)
+    joint = JointEvidence(
+        bias=0.0, score=1.0, detail=1.0, alone_bias=0.0, alone_score=1.0, subjects=1.0, impostors=1
+    )
     assert near.first_by_both(joint).all()
-    assert (near.first_by_both(JointEvidence(0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1)) == near.first).all()
+    assert (
+        near.first_by_both(
+            JointEvidence(
+                bias=0.0, score=1.0, detail=0.0, alone_bias=0.0, alone_score=1.0, subjects=1.0, impostors=1
+            )
+        )
+        == near.first
+    ).all()
 
 
 def test_the_command_teaches_goes_on_and_refuses_other_settings(

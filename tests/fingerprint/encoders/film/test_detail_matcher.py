@@ -47,8 +47,8 @@ def test_the_shipped_networks_are_those_that_their_calibration_was_fitted_with()
     card, folder = entry
     matcher = load_detail_matcher(folder)
     fitted = read_calibration(folder / CALIBRATION, [card.encoder])
-    assert matcher is not None and fitted.looks
-    assert matcher.digest == fitted.look
+    assert matcher is not None and fitted.matches_details
+    assert matcher.digest == fitted.detail_digest
     assert fitted.missed(1e-4)[0] < fitted.missed(1e-4, reach=0.0)[0] - 0.03
 
 
