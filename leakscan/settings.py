@@ -157,7 +157,7 @@ class Settings(Section):
         """Settings from plain names, whichever section each belongs to.
 
         Args:
-            choices: For example ``same_ids=True``; what is left out has its default.
+            choices: Names and values, such as ``same_ids=True``; what is left out has its default.
 
         Raises:
             UsageError: A name is unknown or a value is not allowed.
@@ -169,7 +169,7 @@ class Settings(Section):
         """The settings of a TOML file with the sections of this class.
 
         Args:
-            path: For example ``leakscan.toml``. Paths in it are relative to its folder.
+            path: The file, such as ``leakscan.toml``. Paths in it are relative to its folder.
 
         Raises:
             UsageError: The file cannot be read, or a key or value in it does not fit.

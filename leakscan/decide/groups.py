@@ -67,7 +67,7 @@ def contradictions(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Groups in which one dataset declares several subjects: a label error, or a false pair.
 
     Args:
-        rows: of ``subjects.parquet``.
+        rows: The rows of ``subjects.parquet``.
 
     Returns:
         One entry per group and dataset: ``group``, ``dataset``, ``subjects`` (how many) and the

@@ -16,10 +16,11 @@ from leakscan.errors import ImageError, OutputError, UsageError
 from leakscan.evaluation.baselines import phash_pairs
 from leakscan.evaluation.measured_run import MeasuredRun, run_compare
 from leakscan.evaluation.planted_score import PlantedScore, score_planted
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.sources.open import open_source
 from leakscan.synthetic.planted import plant
-from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
+from leakscan.types import ImageRef, Progress, Silent
 
 SPEED_SIDE = 256
 

@@ -22,7 +22,8 @@ from leakscan.fingerprint.encoders.imagenet import imagenet_weights
 from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
-from leakscan.types import DecodeOptions, Engine, Kind, Progress
+from leakscan.settings import DecodeOptions
+from leakscan.types import Engine, Kind, Progress
 
 MakeBaselines = Callable[[Sequence[Encoder]], list[System]]
 

@@ -41,7 +41,8 @@ from leakscan.evaluation.pairing import Compared, compare_images
 from leakscan.evaluation.plots import Plotted, draw_plots, require_plotting, silhouette
 from leakscan.evaluation.protocols import ALL, ImageLabels, Protocol, protocols
 from leakscan.evaluation.systems import Role, System, Vectors
-from leakscan.types import DecodeOptions, Kind, Progress, Silent
+from leakscan.settings import DecodeOptions
+from leakscan.types import Kind, Progress, Silent
 
 REDUCED = "reduced_128"
 _KINDS: tuple[Kind, ...] = ("chest_radiograph", *VOLUMES)

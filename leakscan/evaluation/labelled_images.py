@@ -30,11 +30,12 @@ from leakscan.evaluation.protocols import (
 from leakscan.fingerprint.hashing import is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import ManifestSource, column_values
 from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
 from leakscan.sources.split_names import TRAIN, check_disjoint
-from leakscan.types import DecodeOptions, ImageRef, Kind, Progress
+from leakscan.types import ImageRef, Kind, Progress
 
 VOLUMES: tuple[Kind, ...] = ("brain_mri",)
 """Kinds whose images are volumes."""

@@ -74,7 +74,7 @@ def fingerprint_source(
 
     Args:
         source: Where the images are.
-        store: Is kept up to date; ``None`` keeps nothing.
+        store: The store to keep up to date; ``None`` keeps nothing.
         context: The settings, engine, encoders, progress and timings of the run.
         previews: Whether to keep a 512 px picture of every film.
 

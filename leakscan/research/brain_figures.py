@@ -49,7 +49,7 @@ class Measured(NamedTuple):
 
     Attributes:
         group: Whose volumes they are.
-        manner: In which manner they were made, or nothing.
+        manner: The manner in which they were made, or nothing.
         system: What compares them.
         figures: What came out.
     """

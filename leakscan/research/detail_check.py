@@ -33,7 +33,7 @@ from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matche
 from leakscan.research.command import DataArgument, EncoderOption, WorkersOption, run_command
 from leakscan.research.film_splits import Split, load_splits, measured_encoder, short
 from leakscan.research.tail_check import LEVELS, bulk_of
-from leakscan.types import DecodeOptions
+from leakscan.settings import DecodeOptions
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -22,9 +22,10 @@ from leakscan.evaluation import embeddings
 from leakscan.evaluation.detail_ranking import detail_ranking_figures
 from leakscan.evaluation.evaluation_report import EVALUATION
 from leakscan.evaluation.labelled_images import LabelledImage, prepare_image, reduced
+from leakscan.settings import DecodeOptions
 from leakscan.sources.open import open_source
 from leakscan.synthetic.films import draw_film
-from leakscan.types import DecodeOptions, Silent
+from leakscan.types import Silent
 from support.makers import Leakscan, save
 
 SUBJECTS, FILMS = 8, 4

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FileFormat, FrameInfo
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 from support.makers import Picture
 
 _MAGIC = b"TOY1"

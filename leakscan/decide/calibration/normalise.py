@@ -55,7 +55,7 @@ def cohort_statistics(
     Args:
         fingerprints: ``(n, d)``, L2-normalised.
         cohort: ``(m, d)``, L2-normalised, one image per subject.
-        top: at least 2; the rest of the cohort where it has fewer.
+        top: How many of the nearest count, at least 2; the rest of the cohort where it has fewer.
         trim: highest similarities that are left out, because they may be mates.
 
     Raises:
@@ -90,7 +90,7 @@ def soften(statistics: CohortStatistics, typical_std: float) -> CohortStatistics
     far into the tail. This gives up the exact invariance to scale and keeps that to shifts.
 
     Args:
-        statistics: of the images.
+        statistics: The statistics of the images against the cohort.
         typical_std: a constant of the encoder, such as the median over the cohort itself.
     """
     return CohortStatistics(statistics.mean, np.sqrt(statistics.std * typical_std))

@@ -91,8 +91,8 @@ def anderson_darling(excess: Floats, weight: Floats, shape: float, scale: float,
     Args:
         excess: ``(k,)``.
         weight: ``(k,)``.
-        shape: of the distribution.
-        scale: of the distribution.
+        shape: The shape of the distribution.
+        scale: The scale of the distribution.
         size: independent excesses that the sample is worth.
     """
     order = np.argsort(excess)

@@ -17,8 +17,9 @@ from leakscan.decide.copies.picture_features import PictureFeatures, describe_pi
 from leakscan.decide.copies.volume_check import check_volumes
 from leakscan.decide.copies.volume_features import VolumeFeatures, describe_volume
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext

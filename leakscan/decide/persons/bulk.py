@@ -29,7 +29,7 @@ class LocationScale:
     """How the audit's scores lie against the tail's: observed = location + scale x tail's.
 
     Attributes:
-        location: in units of the score.
+        location: The shift, in units of the score.
         scale: positive.
         genuine_share: share of genuine pairs at which the two agree best.
         log_ratio: log(actual / stated FMR) at each level of ``COMPARED`` after mapping, 0 where genuine
@@ -92,7 +92,7 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
     Args:
         observed: ``(a, b)`` scores of a random sample of images of A against one of images of B, some
             hundred each; rows and columns give the error of the sample, whose pairs are dependent.
-        tail: of the same encoder and normalisation.
+        tail: The impostor tail of the same encoder and normalisation.
         genuine_share: the largest share of all pairs that can be genuine, for instance 1 / (subjects
             of the larger side). About 1 % is safe where subjects are unknown.
     """

@@ -82,7 +82,7 @@ def groups_found(p: npt.ArrayLike, unit_a: npt.ArrayLike, unit_b: npt.ArrayLike,
     Args:
         p: ``(c,)`` of the candidate pairs, above 0.
         unit_a: ``(c,)`` int, from 0: the unit of each in A.
-        unit_b: in B.
+        unit_b: The unit of each pair in B.
         at: ``(m,)`` p-values.
 
     Returns:

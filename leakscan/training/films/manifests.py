@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakscan.errors import SourceError, UsageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.manifest import ManifestSource, column_values
 from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
 from leakscan.sources.split_names import TRAIN, VALIDATION, check_disjoint
-from leakscan.types import DecodeOptions, ImageRef, Progress
+from leakscan.types import ImageRef, Progress
 
 _AGE_STEP = 10  # years of one age group
 

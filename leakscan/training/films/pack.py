@@ -12,10 +12,11 @@ import torch
 
 from leakscan.engines import start_engine
 from leakscan.errors import ImageError, SourceError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.training.films.form import Form
 from leakscan.training.films.manifests import ListedFilm, films_of
-from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
+from leakscan.types import ImageRef, Progress, Silent
 
 _SHARE_OF_GPU = 0.5  # of what is free there, that films may take
 

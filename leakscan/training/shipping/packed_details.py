@@ -10,8 +10,9 @@ from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.engines import start_engine
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE, FilmDetailMatcher
 from leakscan.fingerprint.encoders.registry import card_for
+from leakscan.settings import DecodeOptions
 from leakscan.training.films.pack import Pack
-from leakscan.types import DecodeOptions, Progress
+from leakscan.types import Progress
 
 
 @dataclass(frozen=True)
