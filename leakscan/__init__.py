@@ -13,8 +13,6 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import leakscan.types  # noqa: F401 - until DecodeOptions has moved
-
 if TYPE_CHECKING:
     from leakscan.errors import LeakscanError
     from leakscan.run.audit import audit

@@ -99,16 +99,22 @@ class ImageError(Exception):
 
     Args:
         status: What the row gets.
-        message: A sentence. It names no path: the row does.
+        sentence: A sentence; ``{path}`` in it stands for ``path``.
+        path: Another file that the sentence is about, such as a slice; the row names the image itself.
     """
 
-    def __init__(self, status: Status, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: Status, sentence: str, path: str = "") -> None:
         self.status: Status = status
-        self.message = message
+        self.sentence, self.path = sentence, path
+        super().__init__(self.message)
 
-    def __reduce__(self) -> tuple[type[ImageError], tuple[Status, str]]:
-        return type(self), (self.status, self.message)
+    @property
+    def message(self) -> str:
+        """The sentence, with the path in its place."""
+        return self.sentence.replace("{path}", self.path) if self.path else self.sentence
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[Status, str, str]]:
+        return type(self), (self.status, self.sentence, self.path)
 
 
 def reason(error: Exception) -> str:

@@ -36,11 +36,11 @@ class Tags:
         modality: DICOM Modality (``CR``, ``DX``, ``MR``...), upper case, or empty.
         body_part: DICOM BodyPartExamined, upper case, or empty.
         view: DICOM ViewPosition (``PA``, ``AP``, ``LL``...), upper case, or empty.
-        subject: declared subject (PatientID, manifest ``subject_id``), or empty.
+        subject: The declared subject (PatientID, manifest ``subject_id``), or empty.
         study_uid: StudyInstanceUID, or empty.
-        acquired: acquisition or study date as ``YYYY-MM-DD``, or empty.
-        kind: declared kind (manifest ``kind``), or empty.
-        split: declared split (manifest ``split``), or empty.
+        acquired: The acquisition or study date as ``YYYY-MM-DD``, or empty.
+        kind: The declared kind (manifest ``kind``), or empty.
+        split: The declared split (manifest ``split``), or empty.
     """
 
     modality: str = ""
@@ -58,18 +58,18 @@ class ImageRef:
     """One image of a source, found but not yet decoded. Picklable; a worker can decode it alone.
 
     Attributes:
-        image_id: see ``docs/file-formats.md``; stable under renaming the dataset.
-        path: relative to the source's root, posix, NFC; a series has the folder its files share.
-        format: ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti``, or ``""``.
-        files: absolute paths of the file or, for a series, of its slices in order.
-        signature: changes when the size or modification time of any of the files does.
-        frame: page, time point or frame inside the file.
+        image_id: The identity of the image (``docs/file-formats.md``); it survives renaming the dataset.
+        path: The path relative to the source's root, posix, NFC; of a series the folder its files share.
+        format: The format: ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti``, or ``""``.
+        files: The absolute paths of the file or, for a series, of its slices in order.
+        signature: A text that changes when the size or modification time of any of the files does.
+        frame: The page, time point or frame inside the file.
         ndim: 2 for a picture, 3 for a volume.
-        tags: what is declared about it.
+        tags: What is declared about it.
         status: ``ok`` until decoding says otherwise; a scan sets the others.
         error: One sentence for every status but ``ok``; ``{path}`` in it stands for ``error_path``.
         error_path: Another file of the source that the sentence names, or empty.
-        notes: what a curator should know (missing slices, duplicates), in sentences.
+        notes: What a curator should know (missing slices, duplicates), in sentences.
     """
 
     image_id: str
@@ -96,8 +96,8 @@ class DecodedImage:
             equal colour channels as one. ``pixel_hash`` is taken from it.
         values: ``(height, width)`` or ``(x, y, z)`` float32: what a viewer would show (rescale, VOI
             LUT or window applied, colour as luminance), in any range, finite.
-        spacing_mm: per axis of ``values``; empty if unknown.
-        notes: what decoding noticed, in sentences.
+        spacing_mm: The spacing along each axis of ``values``; empty if unknown.
+        notes: What decoding noticed, in sentences.
     """
 
     stored: npt.NDArray[np.generic]
@@ -159,7 +159,3 @@ class Engine(Protocol):
     workers: int
 
     def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]: ...
-
-
-# Until the last caller has moved: DecodeOptions is a section of the settings.
-from leakscan.settings import DecodeOptions as DecodeOptions  # noqa: E402, PLC0414

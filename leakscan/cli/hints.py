@@ -12,19 +12,30 @@ from leakscan.errors import LeakscanError
 HINTS = {
     "audit_source": "leakscan audit FOLDER or films.csv",
     "cache_unwritable": "Choose another with --cache.",
+    "calibration_missing": "leakscan calibrate SOURCE -o FILE",
+    "calibration_of_another_encoder": "Make it again with leakscan calibrate.",
+    "calibration_outdated": "Make the calibration again: leakscan calibrate.",
     "calibration_of_another_detail": "Calibrate again with leakscan calibrate, or add the model again.",
     "calibration_taken": "Name another file with -o.",
+    "faiss_missing": 'Install one: pip install "leakscan[cpu]" or, with an NVIDIA GPU, '
+    'pip install "leakscan[gpu]".',
+    "few_films": "Lower --images.",
     "folder_empty": "Hidden files and those that --exclude names do not count.",
     "key_unreadable": "Name another one with --key.",
     "key_unwritable": "Name another place with --key.",
     "list_is_folder": "-o {inside}",
     "manifest_empty": "Rows that --exclude names do not count.",
+    "memory_unwritable": "Make room on the disk, or choose another cache with --cache.",
     "no_encoder": "leakscan models list",
+    "no_encoder_of_kind": "leakscan models add FILE",
+    "no_import_guard": 'Put the call below a line: if __name__ == "__main__":',
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
+    "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_splits": "Name the splits by top folders, or by a manifest's column with --split-column.",
     "no_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects; an "
     "identifier that stands on most images names nobody.",
     "one_source": "leakscan compare A B; inside one: leakscan audit A",
+    "other_kind": "Choose another --kind.",
     "output_exists": "Choose another -o, or add --overwrite.",
     "output_taken": "Choose another -o.",
     "source_inside_source": "Leave it out of the other with --exclude '{inner}/**'.",
@@ -33,6 +44,8 @@ HINTS = {
     "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
+    "too_few_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects.",
+    "worker_killed": "Run it again with a smaller --workers.",
 }
 
 
@@ -41,5 +54,5 @@ def worded(error: LeakscanError) -> tuple[str, str]:
     if error.code == "bad_setting":
         name = str(error.facts["setting"]).rpartition(".")[2]
         flag = SETTING_OPTIONS[name].flags[0] if name in SETTING_OPTIONS else name
-        return error.filled(f"{flag} cannot be {{value}}: {{wanted}}."), error.hint
+        return error.filled(f"{flag} is {{value}}; it must be {{wanted}}."), error.hint
     return error.message, error.filled(HINTS.get(error.code, error.hint_sentence))

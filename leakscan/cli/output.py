@@ -158,8 +158,8 @@ class RichProgress:
     """A :class:`leakscan.types.Progress` with bars, rate and time left.
 
     Args:
-        console: to draw on.
-        visible: whether to draw at all.
+        console: The terminal to draw on.
+        visible: Whether to draw at all.
     """
 
     def __init__(self, console: Console, visible: bool) -> None:

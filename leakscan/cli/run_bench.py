@@ -113,6 +113,6 @@ def _found(group: dict[str, Any]) -> str:
 def _run(run: dict[str, Any]) -> str:
     t = run["timings"]
     total = max(t["total_s"], 1e-9)
-    parts = (("decode", "prepare_s"), ("encode", "encode_s"), ("match", "match_s"), ("verify", "verify_s"))
+    parts = (("decode", "prepare_s"), ("encode", "encode_s"), ("match", "match_s"), ("check", "verify_s"))
     shares = ", ".join(f"{name} {t[key] / total:.0%}" for name, key in parts)
-    return f"{run['seconds']} s, {run['peak_mb']} MB ({shares}; {run['verified_pairs']:,} pairs verified)"
+    return f"{run['seconds']} s, {run['peak_mb']} MB ({shares}; {run['verified_pairs']:,} pairs checked)"

@@ -55,7 +55,8 @@ def evaluate_command(
     """
     from leakscan.evaluation.evaluate import EvaluateOptions, evaluate
     from leakscan.evaluation.evaluation_report import headline_table
-    from leakscan.types import KINDS, DecodeOptions
+    from leakscan.settings import DecodeOptions
+    from leakscan.types import KINDS
 
     out = Output(as_json, quiet)
     chosen = EvaluateOptions(

@@ -10,8 +10,6 @@ import typer
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
 
-BRAIN_PRESET = "fingerprint-3d"
-
 Manifests = Annotated[
     list[Path], typer.Argument(help="CSV or Parquet with path, subject_id, split (train and val).")
 ]
@@ -35,7 +33,7 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Any other setting as name=value; may be repeated.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of weights, batches and augmentation.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of weights, batches and augmentation.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of torch.", min=1)]
 PackedCache = Annotated[
     Path | None, typer.Option("--cache", help="Folder for packed films; default: RUN/packed.")
@@ -69,16 +67,13 @@ def train_command(
     The same command goes on with a run that was stopped. Weights are chosen on the split val alone.
     """
     from leakscan.errors import UsageError
-    from leakscan.training.films import config as c
+    from leakscan.training.brains.config import PRESET
+    from leakscan.training.films.config import preset as named_preset
     from leakscan.training.films.job import TrainJob, train_manifests
+    from leakscan.training.settings import changed, pairs_of
 
     out = Output(as_json)
-    given: dict[str, object] = {}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting} has no value.", "Write it as name=value, as in softmax=0.5.")
-        given[name.strip()] = value.strip()
+    given: dict[str, object] = {**pairs_of(settings or ())}
     own = {
         "architecture": backbone,
         "side": side,
@@ -88,16 +83,25 @@ def train_command(
         "seed": seed,
     }
     given |= {name: value for name, value in own.items() if value is not None}
-    if preset == BRAIN_PRESET:
+    if preset == PRESET:
         for option, unwanted in {"start": start, "workers": workers, "cache": cache}.items():
             if unwanted is not None:
-                raise UsageError(f"--{option} does not apply to --preset {BRAIN_PRESET}.")
+                raise UsageError(f"--{option} does not apply to --preset {PRESET}.")
         if device not in ("auto", "cpu"):
-            raise UsageError(f"--preset {BRAIN_PRESET} takes a GPU where there is one; leave --device out.")
+            raise UsageError(f"--preset {PRESET} takes a GPU where there is one; leave --device out.")
         _train_brain(out, manifests, output, given, ship, threads)
         return
-    config = c.changed(c.preset(preset), given)
-    job = TrainJob(tuple(manifests), output, start, device, threads, workers, cache, ship)
+    config = changed(named_preset(preset), given)
+    job = TrainJob(
+        manifests=tuple(manifests),
+        run=output,
+        start=start,
+        device=device,
+        threads=threads,
+        workers=workers,
+        cache=cache,
+        ship=ship,
+    )
     with out.progress() as progress:
         summary = train_manifests(job, config, progress)
     out.data(summary)
@@ -128,9 +132,11 @@ def _train_brain(
     ship: str | None,
     threads: int | None,
 ) -> None:
-    from leakscan.training.brains.job import brain_config, train_brain
+    from leakscan.training.brains.config import BrainConfig
+    from leakscan.training.brains.job import train_brain
+    from leakscan.training.settings import from_names
 
-    config = brain_config(given)
+    config = from_names(BrainConfig, given)
     with out.progress() as progress:
         summary = train_brain(manifests, run, config, ship, progress, threads)
     out.data(summary)

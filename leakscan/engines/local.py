@@ -24,27 +24,42 @@ R = TypeVar("R")
 
 _FEW = 24  # items for which starting processes costs more than it saves
 
+NEEDED_BY_WORKERS = (
+    "leakscan.fingerprint.prepare",
+    "leakscan.decide.copies.copy_check",
+    "leakscan.decide.persons.film_details",
+)
+"""The modules that workers start with; none of them may load torch."""
+
 
 def cores() -> int:
-    """Processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LocalEngine:
     """An :class:`leakscan.types.Engine` over worker processes.
 
+    Results come in the order of the items, and a bounded number of items is in flight. A few items, fewer
+    than starting processes would pay for, are worked on in the calling process.
+
     Args:
-        workers: processes; 0 works in the calling process.
+        workers: The number of worker processes; ``None`` for one per core, 0 to work in the calling process.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = cores() if workers is None else workers
 
     def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]:
-        """See :class:`leakscan.types.Engine`.
+        """Yields what the function makes of every item.
+
+        Args:
+            function: The function. It can be pickled, and its exceptions come out here.
+            items: The items. They can be pickled, and are taken as they are needed.
+            chunk: How many items a worker gets at a time.
 
         Raises:
-            LeakscanError: a worker process was killed, or the user's script lacks its import guard.
+            LeakscanError: A worker process was killed, or the user's script lacks its import guard.
         """
         iterator = iter(items)
         first = list(islice(iterator, _FEW))
@@ -56,6 +71,7 @@ class LocalEngine:
             raise LeakscanError(
                 "Worker processes import the script that started them, and this one starts a run on import.",
                 'Put the call below a line: if __name__ == "__main__":',
+                code="no_import_guard",
             )
         with ProcessPoolExecutor(self.workers, _context(), initializer=_become_worker) as pool:
             pending: deque[Future[list[R]]] = deque()
@@ -70,8 +86,9 @@ class LocalEngine:
             except BrokenProcessPool:
                 raise LeakscanError(
                     "A worker process was killed, most likely for want of memory; what was finished is kept.",
-                    "Run it again with a smaller --workers. In a script of your own, the call must stand "
+                    "Run it again with fewer workers. In a script of your own, the call must stand "
                     'under if __name__ == "__main__".',
+                    code="worker_killed",
                 ) from None
             finally:
                 for future in pending:
@@ -85,7 +102,7 @@ def _context() -> multiprocessing.context.BaseContext:
     whatever state they are, and deadlock.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["leakscan.fingerprint.prepare", "leakscan.decide.persons.film_details"])
+    context.set_forkserver_preload(list(NEEDED_BY_WORKERS))
     return context
 
 

@@ -16,10 +16,11 @@ from leakscan.errors import ImageError, OutputError, UsageError
 from leakscan.evaluation.baselines import phash_pairs
 from leakscan.evaluation.measured_run import MeasuredRun, run_compare
 from leakscan.evaluation.planted_score import PlantedScore, score_planted
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.sources.open import open_source
 from leakscan.synthetic.planted import plant
-from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
+from leakscan.types import ImageRef, Progress, Silent
 
 SPEED_SIDE = 256
 
@@ -39,7 +40,7 @@ def planted_bench(
         work: An empty folder to work in.
         copies: The number of altered films per kind.
         seed: The seed of the planting.
-        exclude: Globs of films to leave out (real duplicates would count as false pairs).
+        exclude: Patterns of films to leave out (real duplicates would count as false pairs).
         progress: Receives what is being done.
 
     Returns:
@@ -91,7 +92,12 @@ def speed_bench(source: str, work: Path, images: int) -> dict[str, Any]:
         for number in range(images):
             ref = next(refs, None)
             if ref is None:
-                raise UsageError(f"{source} has fewer than {2 * images} readable films.", "Lower --images.")
+                raise UsageError(
+                    f"{{path}} has fewer than {2 * images} readable films.",
+                    "Ask for fewer images.",
+                    code="few_films",
+                    path=source,
+                )
             _as_png(ref, folder / f"{number:06d}.png")
     floor = _decode_seconds(folders)
     first = run_compare(folders, work / "run", work / "cache")

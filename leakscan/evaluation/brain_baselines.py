@@ -150,7 +150,8 @@ def _sitk() -> Any:
     except ImportError:
         raise UsageError(
             "Measuring the baselines of volumes needs SimpleITK, which is not installed.",
-            "pip install 'leakscan[train]', or add --no-baselines.",
+            "pip install 'leakscan[train]', or pass baselines=False.",
+            code="no_simpleitk",
         ) from None
 
 

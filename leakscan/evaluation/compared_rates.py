@@ -59,6 +59,8 @@ def compared_figures(compared: Compared, draws: Draws) -> list[Figure]:
 
     Example:
         >>> vectors, subjects = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], np.array([0, 0, 1, 1])
+        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.evaluation.pairing import compare_images
         >>> draws = subject_draws(2, 100)
         >>> compared_figures(compare_images(vectors, subjects), draws)[0].estimate.value
         1.0

@@ -18,7 +18,8 @@ from leakscan.evaluation.embeddings import EncoderSystem
 from leakscan.evaluation.labelled_images import LabelledImage
 from leakscan.evaluation.systems import Vectors
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
-from leakscan.types import DecodeOptions, Engine, Progress
+from leakscan.settings import DecodeOptions
+from leakscan.types import Engine, Progress
 
 METRIC = "looked.p_at_1"
 """P@1 where the nearest films are ranked by score and detail match together."""

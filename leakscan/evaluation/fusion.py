@@ -91,7 +91,7 @@ def fused_figures(vectors: Vectors, subjects: Ints, draws: Draws, seed: int = 0)
             continue
         asked = vectors[drawn.query]
         one = np.einsum("tsd,tqd->tsq", vectors[drawn.support[:, :, 0]], asked)
-        together = np.einsum("tsd,tqd->tsq", template_of(vectors, drawn.support), asked)
+        together = np.einsum("tsd,tqd->tsq", fused_template(vectors, drawn.support), asked)
         among = np.zeros(draws.shape[1])
         among[drawn.able] = 1.0
         for rule, scores in (("one_of", one), ("fused", together)):
@@ -131,7 +131,7 @@ def accepted_by_rate(scores: npt.NDArray[np.floating], genuine: npt.NDArray[np.b
     return out
 
 
-def template_of(vectors: Vectors, support: Ints) -> Vectors:
+def fused_template(vectors: Vectors, support: Ints) -> Vectors:
     """``(..., d)`` the direction of the mean of the fingerprints of ``(..., shots)`` images."""
     mean = vectors[support].mean(axis=-2)
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9), np.float32)

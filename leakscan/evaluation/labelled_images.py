@@ -30,11 +30,12 @@ from leakscan.evaluation.protocols import (
 from leakscan.fingerprint.hashing import is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import ManifestSource, column_values
 from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
 from leakscan.sources.split_names import TRAIN, check_disjoint
-from leakscan.types import DecodeOptions, ImageRef, Kind, Progress
+from leakscan.types import ImageRef, Kind, Progress
 
 VOLUMES: tuple[Kind, ...] = ("brain_mri",)
 """Kinds whose images are volumes."""
@@ -153,7 +154,8 @@ def list_images(
         raise SourceError(
             f"{counted(left['other_shape'], 'image')} of {manifest} cannot be evaluated as {kind}: "
             f"that needs {'volumes' if ndim == 3 else 'pictures'}.",
-            "Choose another --kind.",
+            "Choose another kind.",
+            code="other_kind",
         )
     check_subjects(films, manifest, split, unread)
     return films, LeftOut(tuple(unread), **left)
@@ -219,7 +221,7 @@ def prepare_image(labelled: LabelledImage, sides: tuple[int, ...], options: Deco
     except OSError as e:
         return PreparedImage(error=f"It cannot be read: {e.strerror or e}.")
     except MemoryError:
-        return PreparedImage(error="It does not fit into memory; lower --workers.")
+        return PreparedImage(error="It does not fit into memory; fewer workers help.")
     if is_blank(image.stored) or is_blank(image.values):
         return PreparedImage(error="It is blank: every pixel is the same.")
     if image.values.ndim == 3:

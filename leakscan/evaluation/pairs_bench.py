@@ -211,18 +211,26 @@ class _Context:
 
     @classmethod
     def of(cls, loosest: float, pairs: int) -> _Context:
+        impostors = ImpostorScores(
+            source="made up",
+            n_images=9,
+            n_subjects=9,
+            n_pairs=10**9,
+            fmr=(1.0, 1e-3),
+            score=(0.0, loosest),
+        )
         card = Card(
-            "made-up",
-            "chest_radiograph",
-            "none",
-            _DIM,
-            "radiograph-1",
-            _DIM,
-            "weights.safetensors",
-            "1",
-            0.0,
-            (),
-            ImpostorScores("made up", 9, 9, 10**9, (1.0, 1e-3), (0.0, loosest)),
+            name="made-up",
+            kind="chest_radiograph",
+            architecture="none",
+            dim=_DIM,
+            preprocessing="radiograph-1",
+            side=_DIM,
+            weights="weights.safetensors",
+            digest="1",
+            gate_threshold=0.0,
+            golden=(),
+            impostors=impostors,
         )
         settings = Settings.of(max_pairs=max(1, 2 * pairs))
         return cls(settings=settings, models=_Models({_ENCODER: card}, {_ENCODER: _calibration()}))

@@ -43,6 +43,11 @@ def file_hash(files: Iterable[str]) -> str:
 
     Raises:
         OSError: A file cannot be read.
+
+    Example:
+        >>> _ = Path("film.png").write_bytes(b"pixels")
+        >>> file_hash(["film.png"])[:12]
+        'de6a7900b92a'
     """
     digests = sorted(_digest(Path(name)) for name in files)
     return digests[0] if len(digests) == 1 else blake3("\n".join(digests).encode()).hexdigest()
@@ -59,13 +64,23 @@ def pixel_hash(stored: npt.NDArray[np.generic]) -> str:
 
     Returns:
         ``px1:`` and a blake3 hex digest.
+
+    Example:
+        >>> shallow = np.array([[0, 3], [7, 255]], np.uint8)
+        >>> pixel_hash(shallow) == pixel_hash(shallow.astype(np.uint16) * 257)
+        True
     """
     values, shape = _reduced(stored), repr(stored.shape).encode()
     return f"{PIXEL_HASH_VERSION}:{blake3(shape + values.tobytes()).hexdigest()}"
 
 
 def is_blank(stored: npt.NDArray[np.generic]) -> bool:
-    """Whether a picture is constant."""
+    """Whether a picture is constant.
+
+    Example:
+        >>> is_blank(np.full((4, 4), 7)), is_blank(np.eye(4))
+        (True, False)
+    """
     return bool(stored.size == 0 or (stored == stored.flat[0]).all())
 
 
@@ -81,6 +96,12 @@ def perceptual_hashes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]
 
     Returns:
         ``(8,)`` uint64 in the order of ``ORIENTATIONS_2D`` or ``ORIENTATIONS_3D``.
+
+    Example:
+        >>> picture = np.random.default_rng(0).random((64, 48), np.float32)
+        >>> upright, mirrored = perceptual_hashes(picture), perceptual_hashes(picture[:, ::-1])
+        >>> int(hamming(upright, mirrored[ORIENTATIONS_2D.index("hflip")])[0])
+        0
     """
     if values.ndim == 2:
         block = _film_spectrum(values)

@@ -13,11 +13,17 @@ REFUSED: dict[Kind, Kind] = {"chest_radiograph": "other_2d", "brain_mri": "other
 
 
 def kind_from_tags(tags: Tags, ndim: int) -> Kind | None:
-    """What the header or manifest alone settles; ``None`` leaves it to ``--kind`` and the gate.
+    """What the header or manifest alone settles; ``None`` leaves it to the user and the gate.
 
     Args:
         tags: What is declared about the image.
-        ndim: 2 or 3.
+        ndim: 2 for a picture, 3 for a volume.
+
+    Example:
+        >>> kind_from_tags(Tags(modality="DX", body_part="CHEST", view="PA"), 2)
+        'chest_radiograph'
+        >>> kind_from_tags(Tags(modality="MG"), 2)
+        'other_2d'
     """
     if tags.kind in KINDS:
         return next(k for k in KINDS if k == tags.kind)
@@ -39,7 +45,7 @@ def presumed_kind(ref: ImageRef, asked: Kind | None) -> tuple[Kind, bool]:
 
     Args:
         ref: The image.
-        asked: ``--kind``, which applies to images of its own dimension that tags leave open.
+        asked: The setting ``kind``; it applies to images of its own dimension that tags leave open.
     """
     settled = kind_from_tags(ref.tags, ref.ndim)
     if settled is not None:

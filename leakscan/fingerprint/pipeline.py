@@ -74,7 +74,7 @@ def fingerprint_source(
 
     Args:
         source: Where the images are.
-        store: Is kept up to date; ``None`` keeps nothing.
+        store: The store to keep up to date; ``None`` keeps nothing.
         context: The settings, engine, encoders, progress and timings of the run.
         previews: Whether to keep a 512 px picture of every film.
 
@@ -179,7 +179,7 @@ class _RowMaker:
                     self._timings.prepare += time.monotonic() - began
                     self._timings.images_read += 1
                 else:
-                    prepared = Prepared(status=ref.status, error=ref.error)
+                    prepared = Prepared(status=ref.status, error=ref.error, error_path=ref.error_path)
                 block.append((ref, kind, gated, prepared))
                 if len(block) >= _ENCODE_BATCH or time.monotonic() - encoded > _FLUSH_SECONDS:
                     yield from self._encode(block)
@@ -230,7 +230,7 @@ class _RowMaker:
             "acquired": tags.acquired or None,
             "status": prepared.status,
             "error": prepared.error or None,
-            "error_path": ref.error_path or None,
+            "error_path": prepared.error_path or None,
             "frame": ref.frame,
             "split": tags.split or None,
             "notes": [*ref.notes, *prepared.notes],

@@ -29,7 +29,8 @@ class Prepared:
 
     Attributes:
         status: ``ok``, ``blank``, or why the image is left out.
-        error: One sentence, unless the status is ``ok``.
+        error: One sentence, unless the status is ``ok``; ``{path}`` in it stands for ``error_path``.
+        error_path: Another file that the sentence names, or empty.
         file_hash: The hash of the file (:mod:`leakscan.fingerprint.hashing`); empty if unreadable.
         pixel_hash: The hash of the pixels; empty if unreadable or blank.
         shape: The shape of the stored array.
@@ -44,6 +45,7 @@ class Prepared:
 
     status: Status
     error: str = ""
+    error_path: str = ""
     file_hash: str = ""
     pixel_hash: str = ""
     shape: tuple[int, ...] = ()
@@ -71,7 +73,7 @@ def prepare(
         digest = file_hash(ref.files)
         image = decode(ref, options)
     except ImageError as e:
-        return Prepared(status=e.status, error=e.message)
+        return Prepared(status=e.status, error=e.sentence, error_path=e.path)
     except OSError as e:
         return Prepared(
             status="unreadable", error=f"It cannot be read: {e.strerror or type(e).__name__}.", passing=True

@@ -43,7 +43,18 @@ def is_store(path: Path) -> bool:
 
 
 class Store:
-    """An open store. Use :meth:`create` or :meth:`open`."""
+    """An open store, made by :meth:`create` or :meth:`open`.
+
+    Attributes:
+        folder: The folder of the store.
+        info: What its ``store.json`` says.
+
+    Example:
+        >>> store = Store.create(Path("ward.fps"), StoreInfo(dataset="ward", key_id="0011aabb"))
+        >>> store.append([{"image_id": "1", "path": "a.png", "prepared_with": "way"}])
+        >>> Store.open(Path("ward.fps")).load()["path"].to_pylist()
+        ['a.png']
+    """
 
     def __init__(self, folder: Path, info: StoreInfo) -> None:
         self.folder = folder

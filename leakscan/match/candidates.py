@@ -57,7 +57,7 @@ class Candidates:
         b: ``(n,)`` pictures of side B.
         score: ``(n,)`` float32 cosine similarity, NaN where no fingerprints were compared.
         bits: ``(n,)`` float32 differing bits of the perceptual hashes, NaN beyond the radius.
-        comparisons: For every encoder, how many pairs of distinct pictures had their fingerprints compared.
+        comparisons: How many pairs of pictures had their fingerprints compared, by encoder.
         cut: Pairs over the loose threshold that ``max_pairs`` left out.
         cut_score: The weakest score kept where some were cut, else NaN.
     """
@@ -170,7 +170,7 @@ def find_candidates(
     Args:
         a: The distinct pictures of the dataset named first.
         b: The distinct pictures of the other.
-        loose: For every encoder, the lowest cosine similarity of a candidate.
+        loose: The lowest cosine similarity of a candidate, by encoder.
         radius: The most differing bits of the perceptual hashes of a candidate.
         max_pairs: The most pairs of each of the searches.
         near: Pairs that are candidates however far they are, from :func:`nearest_pictures`; by default

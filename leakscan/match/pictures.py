@@ -27,7 +27,7 @@ class Side:
         phash: ``(n, 8)`` uint64 perceptual hashes in all orientations.
         ndim: ``(n,)`` 2 for pictures, 3 for volumes.
         encoder: ``(n,)`` name@digest, empty where no fingerprint was made.
-        fingerprints: For every encoder, ``(m, d)`` float32 as stored (rounded to float16) of its pictures,
+        fingerprints: ``(m, d)`` float32 as stored (rounded to float16), by encoder, of its pictures,
             in order.
     """
 

@@ -12,7 +12,7 @@ def words_by_comparison(comparisons: Sequence[Mapping[str, Any]]) -> list[tuple[
     """Names of comparisons and what to say of them; many that came to the same are named once.
 
     Args:
-        comparisons: as ``summary.json`` has them.
+        comparisons: The comparisons of ``summary.json``.
     """
     alike: dict[tuple[str, ...], list[str]] = {}
     for c in comparisons:

@@ -36,8 +36,8 @@ def calibration_plots(calibration: Calibration, folder: Path) -> list[Path]:
     """Draws three PNG pictures of a calibration.
 
     Args:
-        calibration: to draw.
-        folder: to write into.
+        calibration: The calibration to draw.
+        folder: The folder to write into.
 
     Raises:
         UsageError: matplotlib is not installed.

@@ -104,7 +104,7 @@ def row_errors(rows: pa.Table) -> list[str | None]:
     """The errors of a store's rows as sentences, with the paths that they name.
 
     Args:
-        rows: Of the schema ``tables.STORE``.
+        rows: A table of the schema ``tables.STORE``.
     """
     return _errors(rows, hide_paths=False)
 

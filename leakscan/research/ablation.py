@@ -9,18 +9,16 @@ early; what helps in the end may be something else.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
+import typer
 
-from leakscan.cli.output import RichProgress
-from leakscan.engines.allocator import keep_freed_memory
+from leakscan.cli.output import Output
 from leakscan.error_rates import (
     Estimate,
     auc,
@@ -31,21 +29,24 @@ from leakscan.error_rates import (
     subject_draws,
     threshold_at_fmr,
 )
-from leakscan.errors import LeakscanError, SourceError, UsageError
+from leakscan.errors import SourceError, UsageError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.research.command import run_command
+from leakscan.settings import nearest
 from leakscan.sources.split_names import VALIDATION
 from leakscan.training.films.archive import packed_films
-from leakscan.training.films.config import TrainConfig, changed, preset
+from leakscan.training.films.config import TrainConfig, preset
 from leakscan.training.films.job import TrainJob, train_manifests
 from leakscan.training.films.manifests import check_manifests
 from leakscan.training.films.pack import Pack
 from leakscan.training.films.start import IMAGENET, NONE, load_weights
 from leakscan.training.films.validation import embed
+from leakscan.training.settings import changed
 from leakscan.types import Progress
 
 BASE = "base"
 FMR = 1e-2
-"""Of the true accept rate: after a short run there is not much to see at lower ones."""
+"""The false match rate of the true accept rate: after a short run there is not much to see at lower ones."""
 
 _PAIRS_BEYOND = 10  # impostor pairs that must stand behind that rate
 
@@ -88,8 +89,8 @@ class Brought:
     """What a run came to on ``val``, subjects weighted equally; or several runs, on average.
 
     Attributes:
-        name: of the run.
-        auc: of verification.
+        name: The name of the run.
+        auc: How often a genuine pair scores higher than an impostor pair.
         one_shot: 20-way 1-shot, with 20 subjects or more.
         tar: ``(s,)`` true accept rate at ``FMR`` of each subject with two films.
         first: ``(s,)`` share of each such subject's films whose nearest other film is right.
@@ -128,24 +129,24 @@ def ablate(
     """Trains the base and every idea, or goes on, and returns the rows of the table.
 
     Args:
-        manifests: as for ``leakscan train``.
-        output: folder of the runs and their packed films.
-        base: what all runs share.
-        ideas: keys of ``IDEAS``.
-        seeds: runs of the base, with the seeds ``base.seed`` and up, of which the first is every idea's.
-        progress: is told.
+        manifests: Tables as for ``leakscan train``.
+        output: The folder of the runs and their packed films.
+        base: The settings that all runs share.
+        ideas: The ideas to measure, keys of ``IDEAS``.
+        seeds: The number of runs of the base, with the seeds ``base.seed`` and up; the first is every idea's.
+        progress: Receives how far the work is.
 
     Returns:
         The base on average, then each of its runs, then the ideas.
 
     Raises:
-        UsageError: an idea is unknown, or a run was begun with other settings.
-        SourceError: nothing can be learned from the manifests, or ``val`` has too few films to measure it on.
-        Stopped: by Ctrl-C; the same call goes on.
+        UsageError: An idea is unknown, or a run was begun with other settings.
+        SourceError: Nothing can be learned from the manifests, or ``val`` has too few films to measure it on.
+        Stopped: The user pressed Ctrl-C; the same call goes on.
     """
     unknown = [idea for idea in ideas if idea not in IDEAS]
     if unknown:
-        raise UsageError(f"There is no idea {unknown[0]!r}.", f"Ideas are {'; '.join(IDEAS)}.")
+        raise UsageError(f"There is no idea {unknown[0]!r}.", nearest(unknown[0], IDEAS, "Ideas"))
     if seeds < 1:
         raise UsageError("The base needs one seed at least.")
     runs = {
@@ -164,7 +165,7 @@ def ablate(
     for name, (start, config) in runs.items():
         # Runs of other lengths are other runs: the folder of a longer one holds weights of its end.
         run = output / f"{config.steps}-steps" / name.replace(" ", "-").replace(",", "")
-        job = TrainJob(tuple(manifests), run, start, cache=output / "packed")
+        job = TrainJob(manifests=tuple(manifests), run=run, start=start, cache=output / "packed")
         train_manifests(job, config, progress)
         found.append(_measured(name, config, run, validation))
     average = _mean(found[:seeds])
@@ -220,30 +221,28 @@ def _rounded(gain: Estimate) -> list[float]:
     return [round(value, 3) for value in (gain.value, gain.low, gain.high)]
 
 
-def main() -> None:
-    """Entry point of the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("manifests", type=Path, nargs="+", help="with path, subject_id, split")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--steps", type=int, default=150, help="of every run (default 150)")
-    parser.add_argument("--side", type=int, default=80, help="of the films, in pixels (default 80)")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of the base (default 3)")
-    parser.add_argument("--idea", action="append", help="an idea; may be repeated (default: all)")
-    given = parser.parse_args()
+def ablation(
+    manifests: Annotated[list[Path], typer.Argument(help="Tables with path, subject_id and split.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the runs.")],
+    steps: Annotated[int, typer.Option("--steps", help="Steps of every run.")] = 150,
+    side: Annotated[int, typer.Option("--side", help="Side of the films in pixels.")] = 80,
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of the base.")] = 3,
+    idea: Annotated[
+        list[str] | None, typer.Option("--idea", help="An idea; may be repeated. Default: all.")
+    ] = None,
+) -> None:
+    """Train ideas one by one against the same base, and print what each brought as JSON.
+
+    Example: python -m leakscan.research.ablation films.csv -o ideas --idea "GeM pooling"
+    """
     base = changed(
         preset("fingerprint-2d"),
-        {"steps": given.steps, "side": given.side, "evaluate_every": given.steps, "decay": 0.5, "ema": 0},
+        {"steps": steps, "side": side, "evaluate_every": steps, "decay": 0.5, "ema": 0},
     )
-    progress = RichProgress(Console(stderr=True), True)
-    keep_freed_memory()
-    try:
-        rows = ablate(given.manifests, given.output, base, given.idea or list(IDEAS), given.seeds, progress)
-    except LeakscanError as e:
-        raise SystemExit(f"{e.message} {e.hint}".strip()) from None
-    print(json.dumps({"base": asdict(base), "fmr": FMR, "runs": rows}, indent=1))
+    with Output().progress() as progress:
+        rows = ablate(manifests, output, base, idea or list(IDEAS), seeds, progress)
+    Output(as_json=True).data({"base": base.model_dump(), "fmr": FMR, "runs": rows})
 
 
 if __name__ == "__main__":
-    main()
+    run_command(ablation)

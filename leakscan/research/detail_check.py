@@ -26,14 +26,14 @@ from leakscan.decide.persons.bulk import LocationScale
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
 from leakscan.decide.persons.tests import LOOSE_FMR
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.error_rates import estimate, subject_draws
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
 from leakscan.research.command import DataArgument, EncoderOption, WorkersOption, run_command
 from leakscan.research.film_splits import Split, load_splits, measured_encoder, short
 from leakscan.research.tail_check import LEVELS, bulk_of
-from leakscan.types import DecodeOptions
+from leakscan.settings import DecodeOptions
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -178,7 +178,7 @@ def detail_check(data: DataArgument, encoder: EncoderOption = None, workers: Wor
     with Output().progress() as progress:
         for name in ("nih_test", "ieee8023"):
             match = detail_match_of(
-                splits[name].refs, matcher, LocalEngine(workers), DecodeOptions(), progress
+                splits[name].refs, matcher, start_engine(workers), DecodeOptions(), progress
             )
             found[name] = check_details(splits[name], calibration, match)
     Output(as_json=True).data(found)

@@ -23,7 +23,8 @@ from leakscan.decide.table import PairTable
 from leakscan.match.candidates import find_candidates
 from leakscan.match.pictures import Side
 from leakscan.research.film_splits import Split
-from leakscan.types import DecodeOptions, Engine, ImageRef, Silent
+from leakscan.settings import DecodeOptions
+from leakscan.types import Engine, ImageRef, Silent
 
 Ints = npt.NDArray[np.int64]
 DetailMatches = Callable[[list[tuple[int, int]]], list[float | None]]

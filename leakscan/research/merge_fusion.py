@@ -10,7 +10,7 @@ import numpy.typing as npt
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
 from leakscan.error_rates import subject_draws
-from leakscan.evaluation.fusion import FUSION_RATES, SHOTS, accepted_by_rate, draw_shots, template_of
+from leakscan.evaluation.fusion import FUSION_RATES, SHOTS, accepted_by_rate, draw_shots, fused_template
 from leakscan.research.film_splits import Split, short
 
 Floats = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ def _by_rule(
     ).reshape(*support.shape, len(query))
     out = {"one": each[:, 0]}
     if support.shape[1] > 1:
-        template = template_of(split.prints, support)
+        template = fused_template(split.prints, support)
         fused = against_cohort(template, calibration.cohort, calibration.top)
         out["maximum"] = each.max(axis=1)
         out["mean_of_top_2"] = np.sort(each, axis=1)[:, -2:].mean(axis=1)

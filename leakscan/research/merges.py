@@ -22,7 +22,7 @@ from leakscan.decide.calibration.fit import Cohort, LabelledPrints, choose_cohor
 from leakscan.decide.calibration.impostors import ImpostorSample, impostor_pairs
 from leakscan.decide.calibration.normalise import TOP
 from leakscan.decide.persons.tests import LOOSE_FMR
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
 from leakscan.research.command import DataArgument, EncoderOption, WorkersOption, run_command
@@ -158,7 +158,7 @@ def simulate_merges(
     splits, cohort = load_splits(measured, data), load_cohort(measured, data)
     matcher = load_detail_matcher(folder)
     refs = splits["nih_test"].refs
-    matches = None if matcher is None else RememberedMatches(refs, matcher, LocalEngine(workers))
+    matches = None if matcher is None else RememberedMatches(refs, matcher, start_engine(workers))
     loose = score_at(card.impostors, LOOSE_FMR)
     found = measure_merges(splits, calibration, cohort, loose, merges, matches)
     Output(as_json=True).data({"encoder": card.encoder, **found})

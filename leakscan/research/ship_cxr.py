@@ -7,83 +7,102 @@ calibration hold as JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from rich.console import Console
+import typer
 
-from leakscan.cli.output import RichProgress
+from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import FILE, read_calibration
-from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.research.command import run_command
 from leakscan.training.films.pack import Pack, join_packs, pack_manifest
 from leakscan.training.films.start import load_weights
 from leakscan.training.shipping.gate import brain_slices
 from leakscan.training.shipping.packed_details import match_packs
-from leakscan.training.shipping.ship import ship
+from leakscan.training.shipping.ship import ShippingFilms, Trained, ship
 from leakscan.types import Progress
 
 _LEVELS = (1e-3, 1e-4, 1e-5, 1e-6)
-_GATE_FILMS = 4800  # training films of nih for the gate to look at
+_GATE_FILMS = 4800  # training films of nih that the gate learns from
+
+NO_DETAIL: Literal["none"] = "none"
+"""In place of a file of detail matching: ship none."""
 
 
 def ship_cxr(
-    weights: Path,
-    data: Path,
-    folder: Path,
-    architecture: str,
-    side: int,
-    training: dict[str, Any],
-    look: Path | Literal["none"] | None,
-    workers: int,
-    progress: Progress,
-) -> Card:
-    """Writes the model folder, which names the encoder, and returns the card.
+    weights: Annotated[Path, typer.Argument(help="best.safetensors of a run.")],
+    data: Annotated[Path, typer.Argument(help="Folder with cxr/ and mri/.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Model folder to write, such as models/cxr-lite0.")
+    ],
+    architecture: Annotated[str, typer.Option("--architecture", help="The network of the weights.")] = (
+        "efficientnet_lite0"
+    ),
+    side: Annotated[int, typer.Option("--side", help="Side of the canonical array in pixels.")] = 160,
+    training: Annotated[
+        str, typer.Option("--training", help="JSON: what the card says of the training.")
+    ] = "{}",
+    detail: Annotated[
+        str | None,
+        typer.Option("--look", help="File of detail matching, or none. Default: the installed encoder's."),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that decode.", min=0)] = 2,
+) -> None:
+    """Make the chest encoder that ships, and print what its card and calibration hold as JSON.
 
-    Args:
-        weights: of a training run.
-        data: holds ``cxr/`` and ``mri/``.
-        folder: to write into.
-        architecture: of the weights.
-        side: of the canonical array in pixels.
-        training: what the card says of the training.
-        look: file of the second look; by default that of the installed encoder. ``none`` ships none.
-        workers: processes that decode and look.
-        progress: is told.
-
-    Raises:
-        LeakscanError: weights or manifests cannot be read, or the folder cannot be written.
+    Example: python -m leakscan.research.ship_cxr run/best.safetensors DATA -o models/cxr-lite0 --side 192
     """
     net = ARCHITECTURES[architecture](FINGERPRINT_DIM)
     load_weights(net, weights, architecture)
+    trained = Trained(net.eval(), architecture, side, json.loads(training))
+    file = NO_DETAIL if detail == NO_DETAIL else None if detail is None else Path(detail)
+    with Output().progress() as progress:
+        card = ship(trained, shipping_films(data, side, file, workers, progress), output)
+    found = about(read_calibration(output / FILE, [card.encoder]))
+    Output(as_json=True).data({"encoder": card.encoder, **card.measured, "calibration": found})
+
+
+def shipping_films(
+    data: Path, side: int, detail: Path | Literal["none"] | None, workers: int, progress: Progress
+) -> ShippingFilms:
+    """The films that the shipped chest encoder is made with.
+
+    Args:
+        data: The folder that holds ``cxr/`` and ``mri/``.
+        side: The side of the canonical array in pixels.
+        detail: The file of detail matching; ``None`` takes that of the installed encoder, ``none`` has none.
+        workers: Processes that decode and match.
+        progress: Receives how far the work is.
+
+    Raises:
+        LeakscanError: A manifest or the file cannot be read.
+    """
 
     def packed(dataset: str, split: str, most: int | None = None) -> Pack:
         manifest = data / "cxr" / dataset / "manifest.csv"
         return pack_manifest(manifest, {split}, side, workers, progress, most)
 
     validation, calibration = packed("nih", "val"), packed("nih", "calibration")
-    return ship(
-        net.eval(),
-        folder.name,
-        architecture,
-        side,
-        folder,
-        join_packs([packed("nih", "train", _GATE_FILMS), packed("kermany", "train")]),
-        validation,
-        calibration,
-        brain_slices([data / "mri/ixi", data / "mri/ds002748"], "train", side),
-        {"nih_test": packed("nih", "test"), "ieee8023": packed("ieee8023", "eval_only")},
-        training,
-        looks=None if look == "none" else match_packs(look, calibration, validation, workers, progress),
+    return ShippingFilms(
+        train=join_packs([packed("nih", "train", _GATE_FILMS), packed("kermany", "train")]),
+        refused=brain_slices([data / "mri/ixi", data / "mri/ds002748"], "train", side),
+        validation=validation,
+        calibration=calibration,
+        tests={"nih_test": packed("nih", "test"), "ieee8023": packed("ieee8023", "eval_only")},
+        source="NIH ChestX-ray14, calibration split",
+        matches=None
+        if detail == NO_DETAIL
+        else match_packs(detail, calibration, validation, workers, progress),
     )
 
 
-def about(calibration: Calibration) -> dict[str, Any]:
-    """What a calibration holds, and what it misses by the score alone and with the second look."""
+def about(calibration: Calibration) -> Mapping[str, Any]:
+    """What a calibration holds, and what it misses by the score alone and with detail matches."""
     joint, tail = calibration.joint, calibration.joint_tail
     return {
         "subjects": calibration.tail.n_subjects,
@@ -103,38 +122,5 @@ def about(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Entry point of the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("weights", type=Path, help="best.safetensors of a run")
-    parser.add_argument("data", type=Path, help="folder with cxr/ and mri/")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="model folder, such as models/cxr-lite0"
-    )
-    parser.add_argument("--architecture", default="efficientnet_lite0")
-    parser.add_argument("--side", type=int, default=160)
-    parser.add_argument("--training", type=json.loads, default={}, help="JSON: what the card says of it")
-    parser.add_argument(
-        "--look", help="file of the second look, or none (default: that of the installed encoder)"
-    )
-    parser.add_argument("--workers", type=int, default=2)
-    given = parser.parse_args()
-    card = ship_cxr(
-        given.weights,
-        given.data,
-        given.output,
-        given.architecture,
-        given.side,
-        given.training,
-        "none" if given.look == "none" else given.look and Path(given.look),
-        given.workers,
-        RichProgress(Console(stderr=True), True),
-    )
-    found = read_calibration(given.output / FILE, [card.encoder])
-    print(json.dumps({"encoder": card.encoder, **card.measured, "calibration": about(found)}, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(ship_cxr)

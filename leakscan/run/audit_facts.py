@@ -31,7 +31,7 @@ class AuditFacts:
         """The section, from the pairs that were found between the splits.
 
         Args:
-            pairs: Of the schema ``tables.PAIRS``.
+            pairs: A table of the schema ``tables.PAIRS``.
             splits: The splits as datasets.
         """
         declared = [{s for s in split.rows["subject"].to_pylist() if s} for split in splits]

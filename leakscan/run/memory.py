@@ -264,7 +264,7 @@ class PairMemory:
 
 
 def _key(version: str, a: str, b: str) -> bytes:
-    """Names a pair and what looked at it, in 16 bytes: a million findings take 30 MB."""
+    """A digest of a pair and of what compared it. With 16 bytes a million findings take 30 MB."""
     return blake3("\n".join((version, *sorted((a, b)))).encode()).digest(16)
 
 

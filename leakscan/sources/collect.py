@@ -24,10 +24,14 @@ _LFS_POINTER = b"version https://git-lfs.github.com"
 
 
 def posix_name(relative: str) -> str:
-    """A relative path as tables show it and ids hash it: posix, NFC, valid Unicode.
+    r"""A relative path as tables show it and ids hash it: posix, NFC, valid Unicode.
 
     Args:
         relative: The path as the operating system gives it; bytes that are no UTF-8 are shown escaped.
+
+    Example:
+        >>> posix_name("ward/Ro\u0308ntgen.png") == "ward/R\u00f6ntgen.png"
+        True
     """
     text = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -80,7 +84,7 @@ class Collector:
             else:
                 yield from self._images(path, name, format, tags)
         except ImageError as error:
-            yield self.problem(name, error.status, error.message)
+            yield self.problem(name, error.status, error.sentence, error.path)
         except OSError as error:
             yield self.problem(name, "unreadable", f"It cannot be read: {reason(error)}.")
 

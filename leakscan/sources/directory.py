@@ -46,6 +46,16 @@ class DirectorySource:
 
     Raises:
         SourceError: ``root`` is not there, is a file that is no image, or is a folder without files.
+
+    Example:
+        >>> from PIL import Image
+        >>> from leakscan.types import Silent
+        >>> Path("ward").mkdir()
+        >>> Image.new("L", (8, 8)).save("ward/film.png")
+        >>> _ = Path("ward/notes.txt").write_text("two films")
+        >>> source = DirectorySource(Path("ward"), "ward", DecodeOptions())
+        >>> [(ref.path, ref.status, ref.error) for ref in source.scan(Silent())]
+        [('film.png', 'ok', ''), ('notes.txt', 'ignored', 'It is no image.')]
     """
 
     def __init__(

@@ -19,7 +19,8 @@ class Exclusion:
     means folders only; ``!`` takes a match back. A folder that matches is left out with all in it.
 
     Two things differ from a file: a ``#`` at the beginning is a usual letter, since an argument is no
-    comment, and ``./x`` means ``/x``.
+    comment, and ``./x`` means ``/x``. Where ``!`` or ``**`` meets a slash at the end, as in ``!*`` before
+    ``*/`` or in ``*/**/``, git and pathspec may disagree.
 
     Args:
         patterns: The patterns in order; a later one goes before an earlier one.

@@ -38,6 +38,13 @@ class IdentityKey:
 
     Attributes:
         path: The file of the key: 32 random bytes, readable by its owner only.
+
+    Example:
+        >>> key = IdentityKey(Path("identity.key"))
+        >>> key.hash("MRN 0042") == key.hash(" mrn 0042")
+        True
+        >>> len(key.hash("MRN 0042")), key.hash("")
+        (32, '')
     """
 
     path: Path
@@ -129,6 +136,10 @@ def is_placeholder(text: str) -> bool:
     Words such as ANON or UNKNOWN however they are punctuated, nothing but punctuation, ``0`` and
     ``1``, a repeated character (``XXXX``, ``000``, ``9999``; but 2 and 22 are subjects of a small
     study), and dummy counts such as 123456.
+
+    Example:
+        >>> is_placeholder("Anonymous"), is_placeholder("P-0042")
+        (True, False)
     """
     plain = "".join(c for c in normalised(text) if c.isalnum())
     if not plain or plain in _PLACEHOLDERS:
@@ -150,6 +161,10 @@ def drop_placeholders(subjects: list[str]) -> list[str]:
 
     Returns:
         As long as ``subjects``, in the same order.
+
+    Example:
+        >>> drop_placeholders(["P1", "unknown", "P2"])
+        ['P1', '', 'P2']
     """
     plain = [normalised(s) for s in subjects]
     counts = Counter(p for p in plain if not is_placeholder(p))

@@ -25,7 +25,7 @@ _MAX_LISTED = 12
 
 
 class ManifestSource:
-    """The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
+    r"""The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
 
     A manifest is ``.csv`` (UTF-8, comma separated, with a header line) or ``.parquet``. Its column
     ``path`` is relative to its folder; ``split`` and ``kind`` are optional.
@@ -40,6 +40,15 @@ class ManifestSource:
 
     Raises:
         SourceError: The table cannot be read, lacks a column, or has no row that the filters ask for.
+
+    Example:
+        >>> from PIL import Image
+        >>> from leakscan.types import Silent
+        >>> Image.new("L", (8, 8)).save("film.png")
+        >>> _ = Path("films.csv").write_text("path,subject_id,split\nfilm.png,P7,test\n")
+        >>> source = ManifestSource(SourceSpec.parse("films.csv?split=test"), "films", DecodeOptions())
+        >>> [(ref.path, ref.tags.subject) for ref in source.scan(Silent())]
+        [('film.png', 'P7')]
     """
 
     def __init__(
@@ -207,7 +216,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[str]:
-    """One column of a manifest as text, empty where it is null.
+    r"""One column of a manifest as text, empty where it is null.
 
     Args:
         path: The manifest.
@@ -216,6 +225,11 @@ def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[
 
     Raises:
         SourceError: The table cannot be read or has no such column.
+
+    Example:
+        >>> _ = Path("films.csv").write_text("path,split\na.png,train\nb.png,\n")
+        >>> column_values(Path("films.csv"), "split")
+        ['train', '']
     """
     table = _table(path)
     if column not in table:

@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from leakscan.errors import SourceError
 from leakscan.settings import DecodeOptions
@@ -69,7 +70,7 @@ def _missing(path: Path) -> SourceError:
     near = difflib.get_close_matches(wrong, siblings, n=3, cutoff=0.6)
     if near:
         # Facts that are paths, so that they can be hidden.
-        facts = {f"near_{i}": parent / name for i, name in enumerate(near)}
+        facts: dict[str, Any] = {f"near_{i}": parent / name for i, name in enumerate(near)}
         hint = f"Did you mean {' or '.join(f'{{{fact}}}' for fact in facts)}?"
     else:
         facts = {"wrong": Path(wrong), "parent": parent}

@@ -21,6 +21,9 @@ def check_disjoint(subjects: Mapping[str, Collection[str]], splits: Iterable[str
 
     Raises:
         SourceError: A subject is in both.
+
+    Example:
+        >>> check_disjoint({"train": {"P1", "P2"}, "test": {"P3"}}, ["test"], "films.csv")
     """
     for split in splits:
         shared = sorted(set(subjects.get(TRAIN, ())) & set(subjects.get(split, ())))

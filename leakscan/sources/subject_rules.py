@@ -43,6 +43,12 @@ class SubjectRule:
 def parse_subject_rule(text: str) -> SubjectRule:
     """Reads ``bids``, ``chestxray14``, ``chexpert`` or ``regex:PATTERN``.
 
+    Example:
+        >>> parse_subject_rule("bids").subject("sub-07/anat/sub-07_T1w.nii.gz")
+        '07'
+        >>> parse_subject_rule("regex:(p[0-9]+)/").subject("ward/p12/film.png")
+        'p12'
+
     Raises:
         UsageError: The text is an unknown preset, or a pattern that is no regular expression or has no
             group.

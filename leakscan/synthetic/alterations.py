@@ -1,8 +1,8 @@
 """What happens to a film on its way from one dataset into another, one alteration a function.
 
 An alteration takes the grey pixels of a film and writes a file that shows the same film. It says
-which relation a correct tool owes the pair: a lossless copy is ``same_pixels`` whatever its
-container and depth, a picture that was changed is ``same_image``.
+which relation a correct tool owes the pair: a lossless copy is ``same_pixels``, whatever its
+container and depth, and a picture that was changed is ``same_image``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.synthetic.writers import Film, write_dicom_film, write_jpeg, write_png
+from leakscan.synthetic.writers import FilmPixels, write_dicom_film, write_jpeg, write_png
 from leakscan.types import Relation
 
-Change = Callable[[Film, np.random.Generator], Film]
-Writer = Callable[[Film, Path, np.random.Generator], Relation]
+Change = Callable[[FilmPixels, np.random.Generator], FilmPixels]
+Writer = Callable[[FilmPixels, Path, np.random.Generator], Relation]
+Apply = Callable[[Path, FilmPixels, Path, np.random.Generator], tuple[Path, Relation]]
 
 
 @dataclass(frozen=True)
@@ -29,31 +30,31 @@ class Alteration:
     """One way to alter a film.
 
     Attributes:
-        name: what it is called in ``truth.csv``.
+        name: The name in ``truth.csv``.
         apply: ``apply(source, film, stem, rng)`` writes the altered copy of ``film``, which was read
-            from ``source``, to ``stem`` plus a suffix, and returns the file with the relation that
-            is owed at least.
+            from ``source``, to ``stem`` plus a suffix. It returns the file, and the relation that is
+            owed at least.
     """
 
     name: str
-    apply: Callable[[Path, Film, Path, np.random.Generator], tuple[Path, Relation]]
+    apply: Apply
 
 
-def full_scale(film: Film) -> int:
+def full_scale(film: FilmPixels) -> int:
     """The largest number the film's type holds: 255 or 65535."""
     return int(np.iinfo(film.dtype).max)
 
 
-def _resized(film: Film, height: int, width: int) -> Film:
+def _resized(film: FilmPixels, height: int, width: int) -> FilmPixels:
     return np.asarray(cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA), dtype=film.dtype)
 
 
-def half_size(film: Film, rng: np.random.Generator) -> Film:
+def half_size(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Half the height and half the width, by averaging over areas."""
     return _resized(film, max(film.shape[0] // 2, 1), max(film.shape[1] // 2, 1))
 
 
-def crop(film: Film, rng: np.random.Generator, share: float) -> Film:
+def crop(film: FilmPixels, rng: np.random.Generator, share: float) -> FilmPixels:
     """A window that lacks ``share`` of the height and of the width, placed at random."""
     height, width = (max(round(n * (1 - share)), 1) for n in film.shape)
     top = int(rng.integers(film.shape[0] - height + 1))
@@ -61,31 +62,31 @@ def crop(film: Film, rng: np.random.Generator, share: float) -> Film:
     return film[top : top + height, left : left + width]
 
 
-def brightness(film: Film, rng: np.random.Generator) -> Film:
+def brightness(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Every value moved by 12 to 20 % of the scale, up or down, and clipped."""
     shift = rng.choice([-1, 1]) * rng.uniform(0.12, 0.20) * full_scale(film)
     return _clipped(film + shift, film)
 
 
-def gamma(film: Film, rng: np.random.Generator) -> Film:
+def gamma(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """``v ** g`` on the unit scale, with g in 0.5 to 0.75 or 1.35 to 2."""
     power = rng.uniform(0.5, 0.75) if rng.random() < 0.5 else rng.uniform(1.35, 2.0)
     top = full_scale(film)
     return _clipped((film / top) ** power * top, film)
 
 
-def clahe(film: Film, rng: np.random.Generator) -> Film:
+def clahe(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994), limit 2 to 4, 8 x 8 tiles."""
     equaliser = cv2.createCLAHE(clipLimit=float(rng.uniform(2, 4)), tileGridSize=(8, 8))
     return np.asarray(equaliser.apply(film), dtype=film.dtype)
 
 
-def mirror(film: Film, rng: np.random.Generator) -> Film:
+def mirror(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Left and right exchanged."""
     return film[:, ::-1]
 
 
-def turn_3(film: Film, rng: np.random.Generator) -> Film:
+def turn_3(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Turned by 3 degrees either way about the middle; the corners that come in are black."""
     height, width = film.shape
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.choice([-3, 3])), 1.0)
@@ -93,41 +94,41 @@ def turn_3(film: Film, rng: np.random.Generator) -> Film:
     return np.asarray(turned, dtype=film.dtype)
 
 
-def turn_90(film: Film, rng: np.random.Generator) -> Film:
+def turn_90(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """A quarter turn either way."""
     return np.rot90(film, int(rng.choice([1, 3])))
 
 
-def inversion(film: Film, rng: np.random.Generator) -> Film:
+def inversion(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Black for white."""
     return np.asarray(full_scale(film) - film, dtype=film.dtype)
 
 
-def _clipped(values: npt.NDArray[np.floating], like: Film) -> Film:
+def _clipped(values: npt.NDArray[np.floating], like: FilmPixels) -> FilmPixels:
     return np.asarray(np.clip(np.rint(values), 0, full_scale(like)), dtype=like.dtype)
 
 
-def to_eight_bits(film: Film) -> npt.NDArray[np.uint8]:
+def to_eight_bits(film: FilmPixels) -> npt.NDArray[np.uint8]:
     """The film's upper eight bits."""
     return np.asarray(film >> 8 if film.dtype == np.uint16 else film, dtype=np.uint8)
 
 
-def _write_jpeg_q50(film: Film, path: Path, rng: np.random.Generator) -> Relation:
+def _write_jpeg_q50(film: FilmPixels, path: Path, rng: np.random.Generator) -> Relation:
     write_jpeg(to_eight_bits(film), path, quality=50)
     return "same_image"
 
 
-def _write_png(film: Film, path: Path, rng: np.random.Generator) -> Relation:
+def _write_png(film: FilmPixels, path: Path, rng: np.random.Generator) -> Relation:
     write_png(film, path)
     return "same_pixels"
 
 
-def _write_png_16bit(film: Film, path: Path, rng: np.random.Generator) -> Relation:
+def _write_png_16bit(film: FilmPixels, path: Path, rng: np.random.Generator) -> Relation:
     write_png(film if film.dtype == np.uint16 else film.astype(np.uint16) * np.uint16(257), path)
     return "same_pixels"
 
 
-def _write_png_12bit(film: Film, path: Path, rng: np.random.Generator) -> Relation:
+def _write_png_12bit(film: FilmPixels, path: Path, rng: np.random.Generator) -> Relation:
     """0..4095 in 16-bit words, as archives export detectors; a deeper film loses its lowest bits."""
     if film.dtype == np.uint8:
         write_png(film.astype(np.uint16) * np.uint16(16), path)
@@ -136,26 +137,28 @@ def _write_png_12bit(film: Film, path: Path, rng: np.random.Generator) -> Relati
     return "same_image"
 
 
-def _write_dicom_monochrome1(film: Film, path: Path, rng: np.random.Generator) -> Relation:
+def _write_dicom_monochrome1(film: FilmPixels, path: Path, rng: np.random.Generator) -> Relation:
     write_dicom_film(film, path, rng, monochrome1=True)
     return "same_pixels"
 
 
-def _write_dicom_compressed(film: Film, path: Path, rng: np.random.Generator) -> Relation:
+def _write_dicom_compressed(film: FilmPixels, path: Path, rng: np.random.Generator) -> Relation:
     write_dicom_film(film, path, rng, compression="jpeg2000" if rng.random() < 0.5 else "rle")
     return "same_pixels"
 
 
-def _exact(source: Path, film: Film, stem: Path, rng: np.random.Generator) -> tuple[Path, Relation]:
+def _exact(source: Path, film: FilmPixels, stem: Path, rng: np.random.Generator) -> tuple[Path, Relation]:
     path = stem.with_name(stem.name + source.suffix.lower())
     shutil.copyfile(source, path)
     return path, "same_file"
 
 
-def _changed(change: Change) -> Callable[[Path, Film, Path, np.random.Generator], tuple[Path, Relation]]:
+def _changed(
+    change: Change,
+) -> Apply:
     """The changed picture in a PNG or, of 8 bits, as often in a JPEG of quality 90."""
 
-    def apply(source: Path, film: Film, stem: Path, rng: np.random.Generator) -> tuple[Path, Relation]:
+    def apply(source: Path, film: FilmPixels, stem: Path, rng: np.random.Generator) -> tuple[Path, Relation]:
         altered = np.ascontiguousarray(change(film, rng))
         if altered.dtype == np.uint8 and rng.random() < 0.5:
             path = stem.with_name(stem.name + ".jpg")
@@ -168,10 +171,8 @@ def _changed(change: Change) -> Callable[[Path, Film, Path, np.random.Generator]
     return apply
 
 
-def _written(
-    writer: Writer, suffix: str
-) -> Callable[[Path, Film, Path, np.random.Generator], tuple[Path, Relation]]:
-    def apply(source: Path, film: Film, stem: Path, rng: np.random.Generator) -> tuple[Path, Relation]:
+def _written(writer: Writer, suffix: str) -> Apply:
+    def apply(source: Path, film: FilmPixels, stem: Path, rng: np.random.Generator) -> tuple[Path, Relation]:
         path = stem.with_name(stem.name + suffix)
         return path, writer(np.ascontiguousarray(film), path, rng)
 

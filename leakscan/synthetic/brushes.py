@@ -11,7 +11,7 @@ Map = npt.NDArray[np.floating[Any]]
 
 
 def sigmoid(distance: Map) -> Map:
-    """1 well inside (positive), 0 well outside, a half on the edge."""
+    """1 well inside (where ``distance`` is positive), 0 well outside, and a half on the edge."""
     return np.asarray(1 / (1 + np.exp(-np.clip(distance, -30, 30))))
 
 

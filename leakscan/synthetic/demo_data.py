@@ -1,7 +1,7 @@
 """Draws two small hospitals' datasets with leaks planted between them, for ``leakscan demo``.
 
-Every picture is drawn (:mod:`leakscan.synthetic.films`), so there is no second picture of the
-same person to find: that relation is planted by identifier alone, and found with ``--same-ids``.
+Every picture is drawn (:mod:`leakscan.synthetic.films`), so there is no second picture of the same
+person to find. That relation is planted by identifier alone, and found with ``--same-ids``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from leakscan.synthetic.films import draw_film
 from leakscan.synthetic.heads import draw_brain
 from leakscan.synthetic.writers import (
     Compression,
-    Film,
+    FilmPixels,
+    FilmTags,
     Grid,
     write_dicom_film,
     write_dicom_series,
@@ -72,15 +73,15 @@ class PlantedPair:
 
 @dataclass(frozen=True)
 class _Container:
-    """A file format of the demo: its suffix, the depth it is drawn in, and who writes it."""
+    """A file format of the demo: its suffix, the depth that it is drawn in, and what writes it."""
 
     suffix: str
     bits: int
-    write: Callable[[Film, Path, Rng, str], None]
+    write: Callable[[FilmPixels, Path, Rng, str], None]
 
 
 def _write_dicom(
-    film: Film,
+    film: FilmPixels,
     path: Path,
     rng: Rng,
     patient: str,
@@ -95,8 +96,7 @@ def _write_dicom(
         rng,
         monochrome1=monochrome1,
         compression=compression,
-        patient=patient,
-        body_part="PHANTOM",
+        tags=FilmTags(patient, body_part="PHANTOM"),
     )
 
 
@@ -120,12 +120,12 @@ _LOSSLESS = (
 )
 
 
-def _eight(film: Film) -> Film:
+def _eight(film: FilmPixels) -> FilmPixels:
     """Twelve bits spread over eight, as a viewer exports them."""
     return film if film.dtype == np.uint8 else np.asarray(film >> np.uint16(4), dtype=np.uint8)
 
 
-_CHANGES: tuple[tuple[str, str, str, Callable[[Film, Rng], Film]], ...] = (
+_CHANGES: tuple[tuple[str, str, str, Callable[[FilmPixels, Rng], FilmPixels]], ...] = (
     ("PNG", "JPEG", "cropped by a tenth", lambda film, rng: crop(film, rng, 0.10)),
     ("16-bit PNG", "PNG", "mirrored", mirror),
     ("JPEG", "PNG", "inverted and another gamma", lambda film, rng: gamma(inversion(film, rng), rng)),
@@ -158,6 +158,10 @@ def draw_demo(out: Path, seed: int = 0, progress: Progress | None = None) -> lis
 
     Raises:
         OutputError: ``out`` has folders of these names that no demo made, or cannot be written.
+
+    Example::
+
+        [pair.relation for pair in draw_demo(Path("demo"))][0]  # 'same_file'
     """
     progress = progress or Silent()
     a, b = _fresh(out)
@@ -213,13 +217,13 @@ def _films(a: Path, b: Path, rng: Rng) -> list[PlantedPair]:
     tokens = _tokens(rng)
     planted: list[PlantedPair] = []
 
-    def write(film: Film, kind: str, folder: Path, patient: str = "") -> Path:
+    def write(film: FilmPixels, kind: str, folder: Path, patient: str = "") -> Path:
         container = _CONTAINERS[kind]
         path = folder / (next(tokens) + container.suffix)
         container.write(film, path, rng, patient or next(tokens))
         return path
 
-    def drawn(kind: str) -> Film:
+    def drawn(kind: str) -> FilmPixels:
         return draw_film(rng, bits=_CONTAINERS[kind].bits)
 
     def plant(path_a: Path, path_b: Path, relation: Relation, how: str, needs_same_ids: bool = False) -> None:

@@ -7,19 +7,25 @@ bottom; the image's left is the subject's right. One generator in one state draw
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from leakscan.synthetic.brushes import Map, box, coloured_noise, sigmoid, smoothed
-from leakscan.synthetic.writers import Film
+from leakscan.synthetic.writers import FilmPixels
 
 
-def draw_film(rng: np.random.Generator, *, bits: int = 8, height: int | None = None) -> Film:
+def draw_film(rng: np.random.Generator, *, bits: int = 8, height: int | None = None) -> FilmPixels:
     """One frontal chest film ``(height, width)``, air black and bone white.
 
     Args:
-        rng: decides everything about the subject and the exposure.
-        bits: depth; 8 gives uint8 and 9 to 16 give uint16 with values below ``2 ** bits``.
-        height: rows; 384 to 464 if not given.
+        rng: Decides everything about the subject and the exposure.
+        bits: The depth; 8 gives uint8, and 9 to 16 give uint16 with values below ``2 ** bits``.
+        height: The number of rows; 384 to 464 if not given.
+
+    Example:
+        >>> draw_film(np.random.default_rng(0), height=192).dtype
+        dtype('uint8')
     """
     rows = height or 16 * int(rng.integers(24, 30))
     columns = 16 * round(rows * rng.uniform(0.86, 1.08) / 16)
@@ -130,11 +136,29 @@ def _spine(rng: np.random.Generator, x: Map, y: Map) -> Map:
     return np.asarray(column * (0.07 + 0.07 * plates) + 0.08 * pedicles + 0.10 * spines, dtype=np.float32)
 
 
-def _add_bone(canvas: Map, x: Map, y: Map, xs: Map, ys: Map, half: float, weight: float) -> None:
-    """Adds a bone along ``(xs, ys)`` (xs rising), ``half`` thick to either side, with a denser cortex.
+@dataclass(frozen=True)
+class _Bone:
+    """A bone, or anything as long and thin.
+
+    Attributes:
+        xs: ``(n,)`` x along the bone, rising.
+        ys: ``(n,)`` y along the bone.
+        half: Half its thickness.
+        weight: How much of the beam it stops.
+    """
+
+    xs: Map
+    ys: Map
+    half: float
+    weight: float
+
+
+def _add_bone(canvas: Map, x: Map, y: Map, bone: _Bone) -> None:
+    """Adds a bone with a denser cortex.
 
     Only the window that the bone lies in is touched, which makes a film fast to draw.
     """
+    xs, ys, half = bone.xs, bone.ys, bone.half
     columns = np.flatnonzero((x[0] >= xs[0]) & (x[0] <= xs[-1]))
     rows = np.flatnonzero((y[:, 0] >= ys.min() - 3 * half) & (y[:, 0] <= ys.max() + 3 * half))
     if not len(columns) or not len(rows):
@@ -145,7 +169,7 @@ def _add_bone(canvas: Map, x: Map, y: Map, xs: Map, ys: Map, half: float, weight
     slope = np.interp(at, xs, np.gradient(ys, xs)) / 2
     across = np.abs(y[window[0]] - np.interp(at, xs, ys)) / (half * np.sqrt(1 + slope**2))
     density = sigmoid((1 - across) / 0.12) * (0.55 + 0.45 * across.clip(0, 1) ** 3)
-    canvas[window] += (weight * density).astype(np.float32)
+    canvas[window] += (bone.weight * density).astype(np.float32)
 
 
 def _ribs(rng: np.random.Generator, x: Map, y: Map) -> Map:
@@ -162,11 +186,11 @@ def _ribs(rng: np.random.Generator, x: Map, y: Map) -> Map:
             start = top + gap * i + rng.normal(0, 0.004)
             bow, fall = rng.uniform(0.02, 0.045), steep + 0.02 * i / 3 + rng.normal(0, 0.006)
             back_y = start - bow * np.sin(u * np.pi * 0.8) + fall * u**2
-            _add_bone(bone, x * side, y, 0.06 + (reach - 0.06) * sweep, back_y, half, 0.20)
+            _add_bone(bone, x * side, y, _Bone(0.06 + (reach - 0.06) * sweep, back_y, half, 0.20))
             end = 0.25 + 0.03 * i + rng.uniform(-0.03, 0.03)
             front_y = back_y[-1] + front * (1 - u**1.5) * (0.6 + 0.05 * i) + 0.012
             if i < 8:
-                _add_bone(bone, x * side, y, end + (reach - end) * sweep, front_y, 1.15 * half, 0.11)
+                _add_bone(bone, x * side, y, _Bone(end + (reach - end) * sweep, front_y, 1.15 * half, 0.11))
     return bone
 
 
@@ -176,7 +200,7 @@ def _clavicles(rng: np.random.Generator, x: Map, y: Map) -> Map:
         xs = np.linspace(0.07, rng.uniform(0.72, 0.85), 40)
         t = (xs - xs[0]) / (xs[-1] - xs[0])
         ys = rng.uniform(0.17, 0.23) - rng.uniform(0.04, 0.1) * t + 0.02 * np.sin(2 * np.pi * t)
-        _add_bone(bone, x * side, y, xs, ys, rng.uniform(0.012, 0.018), 0.22)
+        _add_bone(bone, x * side, y, _Bone(xs, ys, rng.uniform(0.012, 0.018), 0.22))
     return bone
 
 
@@ -214,14 +238,14 @@ def _devices(rng: np.random.Generator, x: Map, y: Map) -> Map:
     for _ in range(rng.integers(0, 4) if rng.random() < 0.4 else 0):
         xs = np.linspace(-0.9, 0.9, 80)
         ys = rng.uniform(0.1, 0.7) + rng.uniform(-0.3, 0.3) * xs + 0.05 * np.sin(rng.uniform(2, 6) * xs)
-        _add_bone(metal, x, y, xs, ys, 0.004, 0.35)
+        _add_bone(metal, x, y, _Bone(xs, ys, 0.004, 0.35))
     if rng.random() < 0.12:
         cx, cy = rng.uniform(0.4, 0.6), rng.uniform(0.2, 0.32)
         metal = metal + 0.9 * sigmoid((1 - np.hypot((x - cx) / 0.09, (y - cy) / 0.05)) / 0.06)
     return np.asarray(metal, dtype=np.float32)
 
 
-def _exposed(rng: np.random.Generator, beam: Map, body: Map, bits: int) -> Film:
+def _exposed(rng: np.random.Generator, beam: Map, body: Map, bits: int) -> FilmPixels:
     """From attenuation to stored numbers: film curve, grain, depth."""
     light = 1 - np.exp(-rng.uniform(1.0, 1.6) * beam.clip(0))
     light = smoothed(light.astype(np.float32), rng.uniform(0.4, 0.8))

@@ -20,9 +20,13 @@ def draw_brain(
     """One head ``(x, y, z)`` in RAS+ order, skull and face included, values 0..4095.
 
     Args:
-        rng: decides everything about the subject and the scan.
-        shape: voxels along left to right, back to front, foot to head.
-        spacing_mm: edge of a voxel.
+        rng: Decides everything about the subject and the scan.
+        shape: The number of voxels from left to right, from back to front, and from foot to head.
+        spacing_mm: The edge of a voxel.
+
+    Example:
+        >>> draw_brain(np.random.default_rng(0)).shape
+        (64, 76, 64)
     """
     x, y, z = _bent(rng, shape, spacing_mm)
     grow = rng.uniform(0.93, 1.07, 3)

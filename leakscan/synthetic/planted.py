@@ -1,8 +1,8 @@
-"""Two datasets with known leaks between them, and the score of whoever looked for them.
+"""Makes two datasets with known leaks between them.
 
-Nothing but the pictures tells which files belong together: names are random, times are equal, the
-order of writing is shuffled, and the films of B that are not in A went through the same alterations
-as the copies did.
+Nothing but the pictures tells which files belong together. Names are random, times are equal, and the
+order of writing is shuffled. The films of B that are not in A went through the same alterations as the
+copies did.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from leakscan.errors import OutputError, SourceError, UsageError
 from leakscan.synthetic.alterations import ALTERATIONS
-from leakscan.synthetic.writers import Film
+from leakscan.synthetic.writers import FilmPixels
 from leakscan.types import Relation
 
 _ONE_TIME = 1_000_000_000
@@ -30,10 +30,10 @@ class PlantedCopy:
     """One film of A that stands altered in B; a row of ``truth.csv``.
 
     Attributes:
-        path_a: file in A, relative to A.
-        path_b: file in B, relative to B.
-        alteration: key of :data:`leakscan.synthetic.alterations.ALTERATIONS`.
-        relation: what a correct tool reports at least.
+        path_a: The file in A, relative to A.
+        path_b: The file in B, relative to B.
+        alteration: A key of :data:`leakscan.synthetic.alterations.ALTERATIONS`.
+        relation: The relation that a correct tool reports at least.
     """
 
     path_a: str
@@ -47,11 +47,11 @@ class PlantedTruth:
     """What was planted where.
 
     Attributes:
-        a: folder of dataset A.
-        b: folder of dataset B.
-        copies: the leaks; every other pair of files shows two subjects.
-        only_a: files of A without a copy in B.
-        only_b: files of B that show a film that is not in A.
+        a: The folder of dataset A.
+        b: The folder of dataset B.
+        copies: The leaks; every other pair of files shows two subjects.
+        only_a: The files of A without a copy in B.
+        only_b: The files of B that show a film that is not in A.
     """
 
     a: Path
@@ -61,11 +61,11 @@ class PlantedTruth:
     only_b: tuple[str, ...]
 
 
-def read_film(path: Path) -> Film:
+def read_film(path: Path) -> FilmPixels:
     """Grey pixels ``(height, width)`` of a raster file, 8 or 16 bit as stored, upright.
 
     Raises:
-        SourceError: the file is no picture that Pillow reads.
+        SourceError: The file is no picture that Pillow reads.
     """
     try:
         with Image.open(path) as opened:
@@ -88,22 +88,27 @@ def plant(
 ) -> PlantedTruth:
     """Makes ``out/A``, ``out/B`` and ``out/truth.csv`` from films of as many different subjects.
 
-    A tenth of the films goes to B alone, the others are A, byte for byte. Of every kind of
+    A tenth of the films goes to B alone; the others are A, byte for byte. Of every kind of
     alteration B gets ``copies`` different films of A; one film may come back in several kinds. The
     films that are B's own are each altered once, in a kind drawn at random.
 
     Args:
-        films: raster files, one per subject; their order does not matter.
-        out: folder to make.
-        copies: altered films per kind.
-        seed: equal seeds and films give equal files.
-        kinds: alterations to use.
-        only_b_share: share of the films that B has for itself.
+        films: Raster files, one per subject; their order does not matter.
+        out: The folder to make.
+        copies: The number of altered films per kind.
+        seed: The seed of all draws; equal seeds and films give equal files.
+        kinds: The alterations to use.
+        only_b_share: The share of the films that B has for itself.
 
     Raises:
-        UsageError: too few films, or an alteration that does not exist.
-        SourceError: a film that cannot be read.
+        UsageError: There are too few films, or there is no such alteration.
+        SourceError: A film cannot be read.
         OutputError: ``out`` has something in it.
+
+    Example::
+
+        truth = plant(sorted(Path("films").glob("*.png")), Path("planted"), copies=1, seed=0)
+        truth.copies[0].relation  # 'same_file'
     """
     if unknown := [kind for kind in kinds if kind not in ALTERATIONS]:
         raise UsageError(f"There is no alteration {unknown[0]!r}.", hint="Known: " + ", ".join(ALTERATIONS))
@@ -151,13 +156,13 @@ def plant(
 
 
 def _names(rng: np.random.Generator) -> Iterator[str]:
-    """Sixteen random hexadecimal digits, again and again; two equal ones are not to be expected."""
+    """Sixteen random hexadecimal digits, again and again; two equal names will hardly come."""
     while True:
         yield rng.bytes(8).hex()
 
 
 def write_truth(copies: Iterable[PlantedCopy], path: Path) -> None:
-    """Writes the leaks as CSV with the columns ``path_a``, ``path_b``, ``alteration``, ``relation``."""
+    """Writes the leaks as CSV with the columns ``path_a``, ``path_b``, ``alteration`` and ``relation``."""
     columns = [column.name for column in fields(PlantedCopy)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

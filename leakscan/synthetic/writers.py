@@ -1,7 +1,7 @@
 """Writes drawn or altered pictures as the files that hospitals and public datasets hold.
 
-Only for demos and measurements: the DICOM objects are valid enough to be read, not to be treated
-upon. Everything is a function of its arguments, so equal seeds write equal bytes.
+They are for demos and measurements only: the DICOM objects are valid enough to be read, but nobody may be
+treated by them. Everything is a function of its arguments, so equal seeds write equal bytes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pydicom.uid import (
     generate_uid,
 )
 
-Film = npt.NDArray[np.unsignedinteger[Any]]
-"""Grey pixels ``(height, width)`` of 8 or 16 bits, large is white."""
+FilmPixels = npt.NDArray[np.unsignedinteger[Any]]
+"""Grey pixels ``(height, width)`` of a film in 8 or 16 bits; a large number is white."""
 Compression = Literal["", "jpeg2000", "rle"]
 
 
-def write_png(film: Film, path: Path) -> None:
+def write_png(film: FilmPixels, path: Path) -> None:
     """Writes 8- or 16-bit grey pixels ``(height, width)`` as PNG."""
     Image.fromarray(np.ascontiguousarray(film)).save(path, format="PNG")
 
@@ -40,7 +40,7 @@ def write_jpeg(film: npt.NDArray[np.uint8], path: Path, quality: int = 90) -> No
     Image.fromarray(np.ascontiguousarray(film)).save(path, format="JPEG", quality=quality)
 
 
-def write_tiff(film: Film, path: Path) -> None:
+def write_tiff(film: FilmPixels, path: Path) -> None:
     """Writes 8- or 16-bit grey pixels ``(height, width)`` as a deflated TIFF of one page."""
     Image.fromarray(np.ascontiguousarray(film)).save(path, format="TIFF", compression="tiff_deflate")
 
@@ -65,7 +65,7 @@ def _instance(sop_class: str, rng: np.random.Generator, patient: str, study: str
     return ds
 
 
-def _set_pixels(ds: FileDataset, film: Film, photometric: str) -> None:
+def _set_pixels(ds: FileDataset, film: FilmPixels, photometric: str) -> None:
     bits = 8 * film.dtype.itemsize
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = photometric
@@ -78,30 +78,41 @@ def _set_pixels(ds: FileDataset, film: Film, photometric: str) -> None:
     ds["PixelData"].VR = "OB" if bits == 8 else "OW"
 
 
+@dataclass(frozen=True)
+class FilmTags:
+    """What a DICOM object says of the patient.
+
+    Attributes:
+        patient: The PatientID, or empty.
+        body_part: The BodyPartExamined; a drawing should not call itself a chest.
+    """
+
+    patient: str = ""
+    body_part: str = "CHEST"
+
+
 def write_dicom_film(
-    film: Film,
+    film: FilmPixels,
     path: Path,
     rng: np.random.Generator,
     *,
     monochrome1: bool = False,
     compression: Compression = "",
-    patient: str = "",
-    body_part: str = "CHEST",
+    tags: FilmTags = FilmTags(),
 ) -> None:
     """Writes a frontal chest film ``(height, width)`` as a computed-radiography object.
 
     Args:
-        film: grey pixels, large is white.
-        path: file to write.
-        rng: gives the UIDs.
-        monochrome1: store the negative and say so, as some detectors do.
-        compression: a lossless transfer syntax, or none.
-        patient: PatientID, or empty.
-        body_part: BodyPartExamined; a drawing should not call itself a chest.
+        film: The pixels to store.
+        path: The file to write.
+        rng: Gives the UIDs.
+        monochrome1: Whether to store the negative and to say so, as some detectors do.
+        compression: A lossless transfer syntax, or none.
+        tags: What the object says of the patient.
     """
-    ds = _instance(ComputedRadiographyImageStorage, rng, patient, _uid(rng), _uid(rng))
+    ds = _instance(ComputedRadiographyImageStorage, rng, tags.patient, _uid(rng), _uid(rng))
     ds.Modality = "CR"
-    ds.BodyPartExamined = body_part
+    ds.BodyPartExamined = tags.body_part
     ds.ViewPosition = "PA"
     ds.InstanceNumber = 1
     if monochrome1:
@@ -119,7 +130,7 @@ class Grid:
     """Where the voxels of a drawn volume lie: RAS+, axes along the body's, no rotation.
 
     Attributes:
-        spacing_mm: edge of a voxel along x, y, z.
+        spacing_mm: The edges of a voxel along x, y, z.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -135,10 +146,11 @@ def write_nifti(volume: npt.NDArray[np.uint16], path: Path, grid: Grid, *, left_
     """Writes ``(x, y, z)`` in RAS+ order as NIfTI-1; ``path`` ends in ``.nii`` or ``.nii.gz``.
 
     Args:
-        volume: numbers to store, no scaling.
-        path: file to write.
-        grid: where the voxels lie.
-        left_first: store x from right to left and say so in the affine, as converters from DICOM do.
+        volume: The numbers to store, without scaling.
+        path: The file to write.
+        grid: Where the voxels lie.
+        left_first: Whether to store x from right to left and to say so in the affine, as converters from
+            DICOM do.
     """
     affine = grid.affine(volume.shape)
     if left_first:
@@ -164,12 +176,12 @@ def write_dicom_series(
     from RAS+: rows go from front to back and columns from the patient's right to left.
 
     Args:
-        volume: numbers to store, no rescale.
-        folder: existing folder for the slices.
-        grid: where the voxels lie.
-        rng: gives the UIDs.
-        names: one file name per slice, from the lowest slice up.
-        patient: PatientID, or empty.
+        volume: The numbers to store, without rescaling.
+        folder: An existing folder for the slices.
+        grid: Where the voxels lie.
+        rng: Gives the UIDs.
+        names: One file name per slice, from the lowest slice up.
+        patient: The PatientID, or empty.
     """
     study, series, frame = _uid(rng), _uid(rng), _uid(rng)
     middle = [(n - 1) / 2 for n in volume.shape]

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leakscan.engines.local import LocalEngine, cores
+from leakscan.engines import start_engine
+from leakscan.engines.local import NEEDED_BY_WORKERS, LocalEngine, cores
 from leakscan.errors import ImageError, LeakscanError
-from leakscan.types import DecodeOptions, Silent
+from leakscan.settings import DecodeOptions, Settings
+from leakscan.types import Silent
+from support.made_up_run import made_up_run
 from support.makers import fill
 
 
@@ -87,8 +90,9 @@ def test_an_exception_comes_out_with_its_type_and_words(workers: int) -> None:
 
 
 def test_a_worker_that_dies_is_an_error_in_words() -> None:
-    with pytest.raises(LeakscanError, match="killed"):
+    with pytest.raises(LeakscanError, match="killed") as caught:
         list(LocalEngine(1).map(dies, range(60)))
+    assert caught.value.code == "worker_killed"
 
 
 def test_workers_do_not_fight_over_the_cores() -> None:
@@ -112,7 +116,7 @@ class Spy(LocalEngine):
 
 
 class _Matcher:
-    """Looks at nothing."""
+    """Finds nothing."""
 
     digest, side = "none", 32
 
@@ -125,22 +129,42 @@ class _Matcher:
 
 def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     """Every worker would spend seconds and hundreds of megabytes on it, once for every source."""
-    from leakscan.decide.copies.copy_check import PixelPair
+    from leakscan.decide.copies.copy_check import PixelPair, check_copies
     from leakscan.decide.persons.film_details import FilmDetails
-    from leakscan.fingerprint.pipeline import FingerprintOptions, Timings, fingerprint_source
-    from leakscan.sources.identity import IdentityKey
+    from leakscan.fingerprint.pipeline import fingerprint_source
     from leakscan.sources.open import open_source
 
     spy = Spy()
+    context = made_up_run(Settings.of(cache=tmp_path / "cache"), engine=spy)
     source = open_source(str(fill(tmp_path / "A", [1, 2])), DecodeOptions())
-    options = FingerprintOptions(IdentityKey(tmp_path / "key"))
-    fingerprint_source(source, None, {}, options, spy, Silent(), Timings())
+    fingerprint_source(source, None, context)
     refs = [ref for ref in source.scan(Silent()) if ref.status == "ok"]
     pair = PixelPair(key_a="1", key_b="2", a=refs[0], b=refs[1], ndim=2)
+    check_copies([pair], context)
     FilmDetails(_Matcher(), spy, DecodeOptions())([pair], 60, Silent())
-    assert len(spy.sent) == 2
-    code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
+    # Preparing; glances and features of pictures, and what is made of pairs of them; details of films.
+    assert len(spy.sent) == 1 + 4 + 1
     for sent in spy.sent:
-        assert (
-            subprocess.run([sys.executable, "-c", code], input=sent, timeout=60, check=False).returncode == 0
-        )
+        assert not _loads_torch("import pickle; pickle.load(sys.stdin.buffer)", sent)
+
+
+@pytest.mark.parametrize("module", NEEDED_BY_WORKERS)
+def test_what_workers_start_with_is_there_and_loads_no_torch(module: str) -> None:
+    """The fork server says nothing of a module that it does not find."""
+    assert not _loads_torch(f"import {module}")
+
+
+def _loads_torch(code: str, given: bytes = b"") -> bool:
+    """Whether a new process that runs some code has loaded torch."""
+    program = f"import sys; {code}; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=given, timeout=60, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.strip() == b"True"
+
+
+def test_one_place_builds_the_engine() -> None:
+    engine = start_engine(workers=3)
+    assert isinstance(engine, LocalEngine)
+    assert engine.workers == 3

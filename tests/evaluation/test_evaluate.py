@@ -22,9 +22,10 @@ from leakscan.evaluation import embeddings
 from leakscan.evaluation.detail_ranking import detail_ranking_figures
 from leakscan.evaluation.evaluation_report import EVALUATION
 from leakscan.evaluation.labelled_images import LabelledImage, prepare_image, reduced
+from leakscan.settings import DecodeOptions
 from leakscan.sources.open import open_source
 from leakscan.synthetic.films import draw_film
-from leakscan.types import DecodeOptions, Silent
+from leakscan.types import Silent
 from support.makers import Leakscan, save
 
 SUBJECTS, FILMS = 8, 4
@@ -222,7 +223,7 @@ def test_the_command_writes_the_folder_and_prints_the_headlines(
 ) -> None:
     films, one = drawn_archive / "films.csv", ("--encoder", "cxr-lite0")
     arguments = ("evaluate", films, "--split", "test", *one, "--no-baselines", "-o", "out")
-    ran = evaluate(*arguments)
+    ran = evaluate(*arguments, "--no-looks")
     assert ran.code == 0, ran.error
     for words in (
         "AUC",
@@ -294,7 +295,7 @@ def test_unreadable_films_are_counted_and_named(evaluate: Leakscan, drawn_archiv
     films = [tuple(r) for r in rows if r[0] not in (rows[1][0], rows[2][0])]
     listed = write(drawn_archive / "more.csv", [*films, *extra, *lateral])
     one = ("--encoder", "cxr-lite0")
-    ran = evaluate("evaluate", listed, *one, "--no-baselines", "-o", "out", "--json")
+    ran = evaluate("evaluate", listed, *one, "--no-baselines", "--no-looks", "-o", "out", "--json")
     assert ran.code == 0, ran.error
     document = ran.json
     assert document["images"] == SUBJECTS * FILMS - 2

@@ -26,9 +26,10 @@ from leakscan.fingerprint.hashing import (
     perceptual_hashes,
     pixel_hash,
 )
+from leakscan.settings import DecodeOptions
 from leakscan.sources.open import open_source
 from leakscan.synthetic.writers import write_dicom_film
-from leakscan.types import DecodeOptions, Silent
+from leakscan.types import Silent
 from support.makers import Picture, save, scene
 
 BYTES = arrays(np.uint8, array_shapes(min_dims=2, max_dims=3, max_side=6))

@@ -176,7 +176,7 @@ def test_stores_made_with_one_key_are_joined(leakscan: Leakscan, tmp_path: Path)
 
 
 def test_the_key_is_for_its_owner_only(leakscan: Leakscan, tmp_path: Path, two_folders: object) -> None:
-    leakscan("compare", "A", "B", *NO_ENCODER)
+    leakscan("fingerprint", "A", "-o", "a.fps", *NO_ENCODER)
     key = tmp_path / ".leakscan" / "identity.key"
     assert key.stat().st_mode & 0o077 == 0
     assert (tmp_path / ".leakscan").stat().st_mode & 0o077 == 0

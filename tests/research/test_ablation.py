@@ -13,8 +13,9 @@ import pytest
 from leakscan.errors import SourceError, UsageError
 from leakscan.research.ablation import IDEAS, ablate, run_of
 from leakscan.synthetic.films import draw_film
-from leakscan.training.films.config import TrainConfig, changed, preset
+from leakscan.training.films.config import TrainConfig, preset
 from leakscan.training.films.start import IMAGENET
+from leakscan.training.settings import changed
 from leakscan.types import Silent
 from support.makers import save
 

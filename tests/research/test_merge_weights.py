@@ -1,7 +1,8 @@
-"""Several models become one: weights by their mean, second looks side by side."""
+"""Several models become one: weights by their mean, detail matching side by side."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from safetensors.torch import load_file, save_file
 from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher, save_detail_matcher
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES
-from leakscan.research import merge_weights as merge
+from leakscan.research.command import run_command
+from leakscan.research.merge_weights import merge_weights
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
+def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
     monkeypatch.setattr(sys, "argv", ["merge", *map(str, words)])
-    merge.main()
+    with pytest.raises(SystemExit) as left:
+        run_command(merge_weights)
+    return int(left.value.code or 0)
 
 
 def weights(path: Path, seed: int, architecture: str) -> Path:
@@ -36,20 +40,21 @@ def test_weights_are_averaged_and_a_missing_pooling_is_the_plain_mean(
     with_places["pool.weight"] += 0.4
     save_file(with_places, other)
     target = tmp_path / "mean.safetensors"
-    run(monkeypatch, "weights", one, other, "--architecture", "efficientnet_lite0_placed", "-o", target)
+    words = ("weights", one, other, "--architecture", "efficientnet_lite0_placed", "-o", target)
+    assert run(monkeypatch, *words) == 0
     found, a = load_file(target), load_file(one)
     torch.testing.assert_close(found["head.weight"], (a["head.weight"] + with_places["head.weight"]) / 2)
     assert found["pool.weight"].unique().tolist() == pytest.approx([0.2])
 
 
-def test_looks_side_by_side_find_the_mean_of_what_each_finds(
+def test_networks_side_by_side_find_the_mean_of_what_each_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [tmp_path / f"{seed}.safetensors" for seed in (1, 2)]
     for seed, path in enumerate(paths, 1):
         torch.manual_seed(seed)
         save_detail_matcher([DetailNet().eval()], path)
-    run(monkeypatch, "looks", *paths, "-o", tmp_path / "both.safetensors")
+    assert run(monkeypatch, "looks", *paths, "-o", tmp_path / "both.safetensors") == 0
     films = (
         np.random.default_rng(0)
         .integers(0, 256, (4, FilmDetailMatcher.side, FilmDetailMatcher.side))
@@ -57,19 +62,30 @@ def test_looks_side_by_side_find_the_mean_of_what_each_finds(
     )
 
     def found(path: Path) -> np.ndarray:
-        look = FilmDetailMatcher(path)
-        details = look.describe(films)
-        return look.compare(details[:2], details[2:])
+        matcher = FilmDetailMatcher(path)
+        details = matcher.describe(films)
+        return matcher.compare(details[:2], details[2:])
 
     each = [found(path) for path in paths]
     np.testing.assert_allclose(found(tmp_path / "both.safetensors"), np.mean(each, axis=0), atol=1e-4)
     assert not np.allclose(each[0], each[1], atol=1e-6)
 
 
-def test_a_missing_or_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match=r"no file .*none\.safetensors"):
-        run(monkeypatch, "looks", tmp_path / "none.safetensors", "-o", tmp_path / "x")
+def test_a_missing_or_damaged_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "looks", tmp_path / "none.safetensors", "-o", tmp_path / "x") == 2
+    assert re.search(r"no file .*none\.safetensors", capsys.readouterr().err)
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"no tensors")
-    with pytest.raises(SystemExit, match=r"bad\.safetensors"):
-        run(monkeypatch, "weights", bad, "-o", tmp_path / "x")
+    assert run(monkeypatch, "weights", bad, "-o", tmp_path / "x") == 2
+    assert "bad.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_unknown_network_gets_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = weights(tmp_path / "one.safetensors", 1, "efficientnet_lite0")
+    assert run(monkeypatch, "weights", one, "--architecture", "eficientnet_lite0", "-o", tmp_path / "x") == 2
+    assert "Did you mean efficientnet_lite0?" in capsys.readouterr().err

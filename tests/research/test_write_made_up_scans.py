@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from leakscan.fingerprint.preprocess.volume import SHAPE
-from leakscan.research.write_made_up_scans import main
+from leakscan.research.command import run_command
+from leakscan.research.write_made_up_scans import write_made_up_scans
 
 
 def test_every_person_is_scanned_in_each_contrast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,8 +27,10 @@ def test_every_person_is_scanned_in_each_contrast(tmp_path: Path, monkeypatch: p
         csv.writer(f).writerows(rows)
     out = tmp_path / "views"
     given = [str(tmp_path / "heads.csv"), "-o", str(out), "--views", "2", "--others", "1"]
-    monkeypatch.setattr(sys, "argv", ["synth", *given])
-    main()
+    monkeypatch.setattr(sys, "argv", ["scans", *given])
+    with pytest.raises(SystemExit) as left:
+        run_command(write_made_up_scans)
+    assert not left.value.code
     with (out / "manifest.csv").open(newline="") as f:
         made = list(csv.DictReader(f))
     assert Image.open(out / "sheet.png").size == (2 * (SHAPE[0] + SHAPE[1]), 4 * max(SHAPE[1:]))

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from leakscan.decide.copies import INVERSE_WORDS
-from leakscan.synthetic.writers import write_dicom_film
+from leakscan.synthetic.writers import FilmTags, write_dicom_film
 from support.makers import NO_ENCODER, Leakscan, Picture, fill, rows_of, save, scene
 
 SECRETS = (b"DOE-JANE-4711", b"doe-jane-4711")
@@ -88,7 +88,7 @@ def test_pairs_inside_one_source_are_left_alone(leakscan: Leakscan, tmp_path: Pa
 
 def hand(path: Path, film: Picture, patient: str, seed: int) -> None:
     """A DICOM film that its tags declare no chest, so that no encoder has a say about it."""
-    write_dicom_film(film, path, np.random.default_rng(seed), patient=patient)
+    write_dicom_film(film, path, np.random.default_rng(seed), tags=FilmTags(patient))
     ds = pydicom.dcmread(path)
     ds.BodyPartExamined = "HAND"
     ds.save_as(path)

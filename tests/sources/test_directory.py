@@ -17,11 +17,12 @@ from blake3 import blake3
 from PIL import Image
 
 from leakscan.errors import SourceError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode, recognise
 from leakscan.sources.open import open_source
 from leakscan.sources.subject_rules import parse_subject_rule
-from leakscan.types import DecodeOptions, ImageRef, Silent
+from leakscan.types import ImageRef, Silent
 from support import dicom_maker
 
 OPTIONS = DecodeOptions()
@@ -199,7 +200,8 @@ def test_a_hard_link_is_the_same_file(tmp_path: Path) -> None:
     (tmp_path / "b.png").hardlink_to(tmp_path / "a.png")
     first, second = scan(tmp_path)
     assert first.status == "ok"
-    assert (second.status, second.error) == ("ignored", "It is the same file as a.png.")
+    assert (second.status, second.error) == ("ignored", "It is the same file as {path}.")
+    assert second.error_path == "a.png"
 
 
 def test_a_link_never_takes_the_place_of_the_file(tmp_path: Path) -> None:
@@ -210,8 +212,10 @@ def test_a_link_never_takes_the_place_of_the_file(tmp_path: Path) -> None:
     picture(tmp_path / "folder" / "x.png", 1)
     rows = by_path(scan(tmp_path))
     assert rows["z.png"].status == rows["folder/x.png"].status == "ok"
-    assert rows["a.png"].error == "It is the same file as z.png."
-    assert rows["alias"].error == "It is the same folder as folder."
+    assert rows["a.png"].error == "It is the same file as {path}."
+    assert rows["a.png"].error_path == "z.png"
+    assert rows["alias"].error == "It is the same folder as {path}."
+    assert rows["alias"].error_path == "folder"
     assert "alias/x.png" not in rows
 
 

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from leakscan.errors import SourceError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import ManifestSource
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
-from leakscan.types import DecodeOptions, ImageRef, Silent
+from leakscan.types import ImageRef, Silent
 from support import dicom_maker
 
 OPTIONS = DecodeOptions()
@@ -150,7 +151,8 @@ def test_a_path_listed_twice_counts_once(folder: Path) -> None:
     refs = scan(manifest(folder, "images/0.png", "./images/0.png", "again.png", "gone.png", "gone.png"))
     assert [r.status for r in refs] == ["ok", "ignored", "ignored", "unreadable", "unreadable"]
     assert refs[1].error == "It is listed more than once."
-    assert refs[2].error == "It is the same file as images/0.png."
+    assert refs[2].error == "It is the same file as {path}."
+    assert refs[2].error_path == "images/0.png"
 
 
 @pytest.mark.parametrize("name", ["two words.png", "it's.png", "胸.png", "a,b.png"])

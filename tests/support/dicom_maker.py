@@ -134,6 +134,7 @@ def by_gdcm(path: Path, source: Path, syntax: str) -> Path:
 AXIAL = (1, 0, 0, 0, 1, 0)
 SAGITTAL = (0, 1, 0, 0, 0, -1)
 CORONAL = (1, 0, 0, 0, 0, -1)
+ORIGIN = (-40.0, -30.0, 10.0)
 
 
 def series(
@@ -142,7 +143,6 @@ def series(
     orientation: tuple[float, ...] = AXIAL,
     step: float = 2.5,
     name: str = "slice",
-    origin: tuple[float, float, float] = (-40.0, -30.0, 10.0),
     start: int = 0,
     **elements: Any,
 ) -> list[Path]:
@@ -151,7 +151,7 @@ def series(
     paths = []
     for k in range(start, start + count):
         pixels = (scene(phase=k / 3).astype(np.int16) - 1024) + np.int16(k)
-        position = [float(x) for x in np.array(origin) + across * step * k]
+        position = [float(x) for x in np.array(ORIGIN) + across * step * k]
         ds = dataset(pixels, CT, "CT", RescaleSlope="1", RescaleIntercept="-24")
         change(ds, ImageOrientationPatient=list(orientation), ImagePositionPatient=position)
         change(ds, PixelSpacing=[0.8, 0.6], InstanceNumber=k + 1, SliceThickness=1)

@@ -36,5 +36,5 @@ def make_model(folder: Path) -> Path:
     prints = np.concatenate([unit_vectors(1, SUBJECTS, dim), unit_vectors(1, 5, dim)])
     seen = Encoded(prints, np.ones(len(prints), bool), np.linspace(0.5, 0.9, len(prints), dtype=np.float32))
     subjects = np.array([f"s{i}" for i in [*range(SUBJECTS), *range(5)]])
-    ship_brain(net, folder.name, folder, seen, subjects, "lumps", {})
+    ship_brain(net, folder, seen, subjects, "lumps", {})
     return folder

@@ -25,19 +25,26 @@ from leakscan.types import Engine, Silent
 from support.makers import unit_vectors
 
 ENCODER = "made-up@1"
-IMPOSTORS = ImpostorScores("made up", 9, 9, 10**9, (1.0, 1e-3, 1e-6, 1e-9), (0.0, 0.3, 0.6, 0.9))
+IMPOSTORS = ImpostorScores(
+    source="made up",
+    n_images=9,
+    n_subjects=9,
+    n_pairs=10**9,
+    fmr=(1.0, 1e-3, 1e-6, 1e-9),
+    score=(0.0, 0.3, 0.6, 0.9),
+)
 CARD = Card(
-    "made-up",
-    "chest_radiograph",
-    "none",
-    128,
-    "radiograph-1",
-    128,
-    "weights.safetensors",
-    "1",
-    0.0,
-    (),
-    IMPOSTORS,
+    name="made-up",
+    kind="chest_radiograph",
+    architecture="none",
+    dim=128,
+    preprocessing="radiograph-1",
+    side=128,
+    weights="weights.safetensors",
+    digest="1",
+    gate_threshold=0.0,
+    golden=(),
+    impostors=IMPOSTORS,
 )
 
 

@@ -13,7 +13,16 @@ from leakscan.synthetic.brains.space import Pose
 from leakscan.synthetic.brains.tissue_labels import SHADES, TISSUES, UNKNOWN, shade_table, tissue_table
 
 STILL = Manner(
-    Pose(0, 0, 0, 0), bias=0, noise=0, thick=0, blur=0, stripped=0, defaced=0, cropped=0, blobs=0, painted=1
+    pose=Pose(0, 0, 0, 0),
+    bias=0,
+    noise=0,
+    thick=0,
+    blur=0,
+    stripped=0,
+    defaced=0,
+    cropped=0,
+    blobs=0,
+    painted=1,
 )
 
 
@@ -28,12 +37,12 @@ def people() -> People:
     labels[1, (radius > 40) & (radius < 44)] = 165
     none = np.zeros((2, *GRID), np.uint8)
     return People(
-        np.array(["a", "b"]),
-        shade_table("freesurfer")[labels],
-        tissue_table("freesurfer")[labels],
-        none,
-        np.array([True, True]),
-        np.array([False, False]),
+        subjects=np.array(["a", "b"]),
+        shades=shade_table("freesurfer")[labels],
+        tissues=tissue_table("freesurfer")[labels],
+        t1=none,
+        labelled=np.array([True, True]),
+        imaged=np.array([False, False]),
     )
 
 

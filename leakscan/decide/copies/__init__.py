@@ -2,7 +2,7 @@
 
 They are aligned, whatever was done to one of them, and then compared. ``describe_picture`` and
 ``describe_volume`` do once per image what can be done once per image; ``check_pictures`` and
-``check_volumes`` look at a pair; ``copy_check.check_copies`` runs them over many pairs.
+``check_volumes`` compare two; ``copy_check.check_copies`` runs them over many pairs.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ from leakscan.decide.copies.picture_features import PictureFeatures, describe_pi
 from leakscan.decide.copies.volume_check import check_volumes
 from leakscan.decide.copies.volume_features import VolumeFeatures, describe_volume
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
@@ -235,7 +236,10 @@ def load_pixels(pixels: Pixels | None, options: DecodeOptions) -> DecodedImage:
         raise ImageError("unreadable", "Its pixels are not at hand.")
     if isinstance(pixels, ImageRef):
         return decode(pixels, options)
-    grey = np.asarray(cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED))
+    decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED) if pixels else None
+    if decoded is None:
+        raise ImageError("unreadable", "Its preview is damaged.")
+    grey = np.asarray(decoded)
     return DecodedImage(grey, grey.astype(np.float32))
 
 

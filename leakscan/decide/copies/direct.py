@@ -1,4 +1,4 @@
-"""Alignments for pictures with hardly any keypoints: drawn shapes, smooth or tiny pictures.
+"""Proposes alignments of pictures with hardly any keypoints: drawn shapes, smooth or tiny pictures.
 
 All eight flips and turns, as they are and inverted, are slid over the other picture at thumbnail size
 by Fourier cross-correlation.
@@ -18,9 +18,10 @@ _KEPT = 2
 
 
 def propose_directly(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
-    """The best shifts of b, flipped and turned, over a; they have no inliers.
+    """Proposes the best shifts of b, flipped and turned, over a.
 
-    Both pictures are taken to have one scale: this finds turned, moved and mildly cropped copies.
+    Both pictures are taken to have one scale: this finds turned, moved and mildly cropped copies. The
+    proposals have no inliers.
     """
     thumb_a, scale_a = _thumbnail(a.picture)
     thumb_b, scale_b = _thumbnail(b.picture)

@@ -1,4 +1,4 @@
-"""Two pictures under an affine map: refine it, then measure how well they agree.
+"""Refines an affine map between two pictures, and measures how well they agree under it.
 
 Both are compared at the resolution that both have, on a grid of at most ``_GRID`` pixels, as
 local-contrast pictures: each pixel less its local mean, over its local spread. That leaves brightness,
@@ -26,19 +26,19 @@ _ECC_STEPS = 40
 _ECC_SMOOTH = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agreement:
     """How two pictures agree under one map.
 
     Attributes:
-        matrix: ``(3, 3)`` refined map from pixels of b's working picture to pixels of a's.
-        correlation: of the local-contrast pictures on the overlap, -1..1.
-        grey_correlation: of the grey levels as they are, after undoing an inversion, -1..1.
-        motion: quartiles (median, upper) over the textured part of the overlap of how far details of
-            one still have to move to lie on the other, in thousandths of the larger field's longest
+        matrix: ``(3, 3)``: the refined map from pixels of b's working picture to pixels of a's.
+        correlation: The correlation of the local-contrast pictures on the overlap, -1..1.
+        grey_correlation: The correlation of grey levels, after undoing an inversion, -1..1.
+        motion: The median and the upper quartile, over the textured part of the overlap, of how far parts
+            of one still have to move to lie on the other, in thousandths of the larger field's longest
             side. A copy has none; a second film has ribs, heart and diaphragm elsewhere.
-        shared_px: longest side of the larger field in pixels that both pictures have.
-        texture: share of the overlap in which both have local contrast above noise, 0..1.
+        shared_px: The longest side of the larger field in pixels that both pictures have.
+        texture: The share of the overlap in which both have local contrast above noise, 0..1.
     """
 
     matrix: Matrix
@@ -49,22 +49,22 @@ class Agreement:
     texture: float
 
 
-def agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> Agreement | None:
+def measure_agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> Agreement | None:
     """Refines a proposed map and measures the two pictures under it.
 
     Args:
-        a: the one picture.
-        b: the other.
-        proposal: from b to a.
+        a: The features of the one picture.
+        b: The features of the other.
+        proposal: The map from b to a.
 
     Returns:
-        ``None`` where too little is left to measure.
+        What was measured, ``None`` where too little is left to measure.
     """
     matrix = np.vstack([proposal.matrix, [0.0, 0.0, 1.0]])
     if abs(np.linalg.det(matrix)) > 1.0:
         # The one that shows more per pixel is the frame, so that the other is never enlarged.
         swapped = Proposal(inverse(matrix)[:2], proposal.inliers, proposal.inverted)
-        found = agreement(b, a, swapped)
+        found = measure_agreement(b, a, swapped)
         if found is None:
             return None
         return replace(found, matrix=inverse(found.matrix))
@@ -72,17 +72,17 @@ def agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> Agr
     return pair.measured()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Pair:
     """The two pictures on one grid's scale.
 
     Attributes:
-        a: ``(h, w)`` uint8, the frame.
+        a: ``(h, w)`` uint8: the frame.
         b: ``(h', w')`` uint8 at the same pixels per field, inversion undone.
-        local: sigma of the local mean in pixels.
-        matrix: ``(3, 3)`` from pixels of ``b`` to pixels of ``a``.
-        to_a: ``(3, 3)`` from working pixels of a to the grid.
-        to_b: likewise for b.
+        local: The sigma of the local mean, in pixels.
+        matrix: ``(3, 3)``: the map from pixels of ``b`` to pixels of ``a``.
+        to_a: ``(3, 3)``: the map from working pixels of a to the grid.
+        to_b: The same for b.
     """
 
     a: Picture
@@ -102,7 +102,8 @@ class _Pair:
         if inverted:
             other = np.asarray(255 - other, np.uint8)
         local = max(_LOCAL_PX * max(frame.shape) / _GRID, _LEAST_LOCAL_PX)
-        return cls(frame, other, local, to_a @ matrix @ inverse(to_b), to_a, to_b)
+        between = to_a @ matrix @ inverse(to_b)
+        return cls(a=frame, b=other, local=local, matrix=between, to_a=to_a, to_b=to_b)
 
     def measured(self) -> Agreement | None:
         contrast_a = _local_contrast(self.a, self.local)
@@ -142,13 +143,13 @@ class _Pair:
             return None
         warped = np.where(inside == 255, warped, self.a)  # no edge where b ends
         contrast_b = _local_contrast(np.asarray(warped, np.uint8), self.local)
-        moved, texture = _motion(contrast_a, contrast_b, overlap)
+        (median, upper), texture = _motion(contrast_a, contrast_b, overlap)
         thousandth = max(self.a.shape) / 1000.0
         return Agreement(
             matrix=inverse(self.to_a) @ matrix @ self.to_b,
             correlation=_correlation(contrast_a[overlap], contrast_b[overlap]),
             grey_correlation=_correlation(self.a[overlap], warped[overlap]),
-            motion=(moved[0] / thousandth, moved[1] / thousandth),
+            motion=(median / thousandth, upper / thousandth),
             shared_px=max(self.a.shape),
             texture=texture,
         )

@@ -33,7 +33,7 @@ import numpy as np
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.direct import propose_directly
-from leakscan.decide.copies.picture_alignment import Agreement, agreement
+from leakscan.decide.copies.picture_alignment import Agreement, measure_agreement
 from leakscan.decide.copies.picture_features import (
     MIN_INLIERS,
     PictureFeatures,
@@ -58,27 +58,33 @@ _LEAST_OVERLAP = 0.5  # of the smaller picture
 _MOST_STRETCH = 1.8  # a film squeezed into a square is at 1.3
 _MOST_SCALE = 5.0
 _FEW_KEYPOINTS = 80  # fewer in either picture: try without them as well
-_TRIED = 2  # proposals looked at
+_TRIED = 2  # proposals
 
 
 def check_pictures(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
     """Aligns two pictures and tells whether they show the same acquisition.
 
-    The verdict does not depend on the order of the two; the words of the transform are those that
+    What is found does not depend on the order of the two; the words of the transform are those that
     lead from ``a`` to ``b``.
 
     Args:
-        a: from :func:`describe_picture`.
-        b: likewise.
+        a: The features of the first picture, see :func:`describe_picture`.
+        b: The features of the second picture.
+
+    Example:
+        >>> blank = describe_picture(np.zeros((64, 64), np.float32))
+        >>> check_pictures(blank, blank).same_image
+        False
     """
     if a.blank or b.blank:
         return NOT_ALIGNED
     if b.key < a.key:
-        return _verify(b, a).swapped()
-    return _verify(a, b)
+        return _best(b, a).swapped()
+    return _best(a, b)
 
 
-def _verify(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
+def _best(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
+    """The first proposal under which the two are one acquisition, else the one that correlates best."""
     best = NOT_ALIGNED
     for proposal in propose(a, b)[:_TRIED]:
         found = _judge(a, b, proposal)
@@ -97,7 +103,7 @@ def _verify(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
 def _judge(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> CopyCheck:
     if not _plausible(a, b, proposal):
         return NOT_ALIGNED
-    found = agreement(a, b, proposal)
+    found = measure_agreement(a, b, proposal)
     if found is None:
         return NOT_ALIGNED
     a_to_b = inverse(found.matrix)
@@ -127,7 +133,8 @@ def _same(found: Agreement, inliers: int) -> bool:
 def _plausible(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> bool:
     linear = proposal.matrix[:, :2]
     size = math.sqrt(abs(float(np.linalg.det(linear))))
-    if not 1 / _MOST_SCALE < size < _MOST_SCALE or nearest_turn(linear)[2] > _MOST_STRETCH:
+    _, _, stretch = nearest_turn(linear)
+    if not 1 / _MOST_SCALE < size < _MOST_SCALE or stretch > _MOST_STRETCH:
         return False
     b_to_a = np.vstack([proposal.matrix, [0.0, 0.0, 1.0]])
     return max(coverage(_shape(b), _shape(a), b_to_a)) >= _LEAST_OVERLAP

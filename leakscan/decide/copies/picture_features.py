@@ -1,4 +1,4 @@
-"""What is kept of a picture for verification, and how two pictures are matched by keypoints.
+"""What a copy check keeps of a picture, and how two pictures are matched by keypoints.
 
 SIFT (Lowe, IJCV 2004) with Hellinger-normalised descriptors (Arandjelovic and Zisserman, CVPR 2012).
 SIFT knows neither mirrors nor negatives, but both only permute its 4 x 4 x 8 histogram, so the four
@@ -33,17 +33,17 @@ Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PictureFeatures:
-    """A picture made ready for verification; plain arrays, so it crosses processes.
+    """A picture made ready for copy checks. Plain arrays, so that it crosses processes.
 
     Attributes:
-        picture: ``(h, w)`` uint8, longest side ``SIDE``; robust range stretched to 0..255.
-        points: ``(n, 2)`` float32, x and y of the keypoints in ``picture``.
-        descriptors: ``(n, 128)`` uint8, SIFT.
-        native_px: longest side of the picture before it was brought to ``SIDE``.
-        blank: whether there is nothing to see (no grey level stands out of another).
-        key: digest of ``picture``; gives a pair its one order.
+        picture: ``(h, w)`` uint8 with the longest side ``SIDE``; the robust range is stretched to 0..255.
+        points: ``(n, 2)`` float32: x and y of the keypoints in ``picture``.
+        descriptors: ``(n, 128)`` uint8: the SIFT descriptors of the keypoints.
+        native_px: The longest side of the picture before it was brought to ``SIDE``.
+        blank: Whether there is nothing to see: no grey level stands out from another.
+        key: A digest of ``picture``. It gives a pair its one order.
     """
 
     picture: Picture
@@ -59,9 +59,9 @@ class Proposal:
     """An alignment that keypoints propose.
 
     Attributes:
-        matrix: ``(2, 3)`` float64 affine map from pixels of b to pixels of a.
-        inliers: matches that agree with it.
-        inverted: whether the match is between a and the negative of b.
+        matrix: ``(2, 3)`` float64: the affine map from pixels of b to pixels of a.
+        inliers: The number of matches that agree with it.
+        inverted: Whether the match is between a and the negative of b.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -75,9 +75,13 @@ def describe_picture(
     """Brings a picture to working size and finds its keypoints.
 
     Args:
-        values: ``(height, width)``, any range; not-finite values count as 0.
-        side: longest side of the working picture in pixels.
-        keypoints: at most so many.
+        values: ``(height, width)`` in any range; values that are not finite count as 0.
+        side: The longest side of the working picture in pixels.
+        keypoints: The most keypoints to find.
+
+    Example:
+        >>> describe_picture(np.zeros((100, 80), np.float32)).blank
+        True
     """
     native = max(values.shape)
     scale = side / native
@@ -96,7 +100,9 @@ def describe_picture(
     picture = np.clip((film - low) * span + 0.5, 0, 255).astype(np.uint8)
     points, descriptors = _sift(picture, keypoints)
     key = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
-    return PictureFeatures(picture, points, descriptors, native, blank, key)
+    return PictureFeatures(
+        picture=picture, points=points, descriptors=descriptors, native_px=native, blank=blank, key=key
+    )
 
 
 def _sift(picture: Picture, keypoints: int) -> tuple[Floats, Picture]:
@@ -111,14 +117,14 @@ def _sift(picture: Picture, keypoints: int) -> tuple[Floats, Picture]:
 
 
 def glance(values: npt.NDArray[np.float32]) -> PictureFeatures:
-    """The features :func:`worth_a_check` needs: :func:`describe_picture` at half the size."""
+    """The features that :func:`worth_a_check` needs: those of :func:`describe_picture` at half the size."""
     return describe_picture(values, GLANCE_SIDE, GLANCE_KEYPOINTS)
 
 
 def worth_a_check(a: PictureFeatures, b: PictureFeatures) -> bool:
     """Whether two pictures may be one acquisition, by their features at a glance.
 
-    Says yes too where a picture has too few keypoints to tell.
+    It says yes as well where a picture has too few keypoints to tell.
     """
     if min(len(a.points), len(b.points)) < _GLANCE_FEW:
         return True
@@ -126,14 +132,14 @@ def worth_a_check(a: PictureFeatures, b: PictureFeatures) -> bool:
         i, j = _matches(similarity)
         if len(i) < _GLANCE_INLIERS:
             continue
-        found = _fit(a.points[i], b.points[j], _REPROJECTION_PX * GLANCE_SIDE / SIDE)
-        if found is not None and found[1] >= _GLANCE_INLIERS:
+        _, inliers = _fit(a.points[i], b.points[j], _REPROJECTION_PX * GLANCE_SIDE / SIDE)
+        if inliers >= _GLANCE_INLIERS:
             return True
     return False
 
 
 def propose(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
-    """Affine maps from b to a that matched keypoints agree on, the best supported first.
+    """Proposes affine maps from b to a that matched keypoints agree on, the best supported first.
 
     Every variant of b (mirrored, inverted, both) that has enough matches makes at most one.
     """
@@ -145,9 +151,9 @@ def propose(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
         i, j = matched[variant]
         if len(i) < MIN_INLIERS or (proposals and proposals[0].inliers >= _SURE):
             break
-        found = _fit(a.points[i], b.points[j])
-        if found is not None and found[1] >= MIN_INLIERS:
-            proposals.append(Proposal(found[0], found[1], inverted=variant >= 2))
+        matrix, inliers = _fit(a.points[i], b.points[j])
+        if inliers >= MIN_INLIERS:
+            proposals.append(Proposal(matrix, inliers, inverted=variant >= 2))
     return sorted(proposals, key=lambda proposal: -proposal.inliers)
 
 
@@ -220,12 +226,13 @@ def _matches(similarity: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.i
 
 def _fit(
     a: Floats, b: Floats, reprojection_px: float = _REPROJECTION_PX
-) -> tuple[npt.NDArray[np.float64], int] | None:
+) -> tuple[npt.NDArray[np.float64], int]:
+    """An affine map from b to a, and how many matches agree with it: 0 where there is none."""
     matrix, mask = cv2.estimateAffine2D(
         b, a, method=cv2.RANSAC, ransacReprojThreshold=reprojection_px, maxIters=1000, confidence=0.99
     )
     if matrix is None or not np.isfinite(matrix).all():
-        return None
+        return np.eye(2, 3), 0
     inside = mask.ravel().astype(bool)
     # Keypoints with two directions count once.
     inliers = min(len(np.unique(np.round(side[inside]), axis=0)) for side in (a, b))

@@ -36,10 +36,10 @@ def nearest_turn(linear: Matrix) -> tuple[str, float, float]:
     """The flip or quarter turn that a linear map is closest to.
 
     Args:
-        linear: ``(2, 2)``.
+        linear: ``(2, 2)``: the linear part of a map of pixels.
 
     Returns:
-        Its name, the rotation that is left in degrees, and the ratio (>= 1) of the axes' scales.
+        Its name, the rotation that is left in degrees, and the ratio of the axes' scales, at least 1.
     """
     u, scales, vt = np.linalg.svd(linear)
     rotation = u @ vt
@@ -53,12 +53,12 @@ def nearest_turn(linear: Matrix) -> tuple[str, float, float]:
 
 
 def coverage(shape_a: tuple[int, int], shape_b: tuple[int, int], a_to_b: Matrix) -> tuple[float, float]:
-    """Shares of a that b covers, and of b that a covers.
+    """The share of a that b covers, and the share of b that a covers, each 0..1.
 
     Args:
-        shape_a: height and width.
-        shape_b: height and width.
-        a_to_b: ``(3, 3)`` affine map of pixel centres.
+        shape_a: The height and width of a.
+        shape_b: The height and width of b.
+        a_to_b: ``(3, 3)``: the affine map of pixel centres.
     """
     corners = _corners(shape_a) @ a_to_b[:2, :2].T + a_to_b[:2, 2]
     area, _ = cv2.intersectConvexConvex(corners.astype(np.float32), _corners(shape_b).astype(np.float32))
@@ -70,14 +70,14 @@ def coverage(shape_a: tuple[int, int], shape_b: tuple[int, int], a_to_b: Matrix)
 def words(
     a_to_b: Matrix, covered: tuple[float, float], native_scale: float, inverted: bool, grey_correlation: float
 ) -> str:
-    """What was done to a to get b, joined with ``+``.
+    """What was done to a to get b, as words joined with ``+``.
 
     Args:
-        a_to_b: ``(3, 3)`` map between working pictures.
-        covered: from :func:`coverage`.
-        native_scale: how many pixels b has, in its own file, for one pixel of a in its own.
-        inverted: whether grey levels are inverted.
-        grey_correlation: of grey levels on the overlap once that is undone.
+        a_to_b: ``(3, 3)``: the map between the working pictures.
+        covered: The shares that the two cover of each other, see :func:`coverage`.
+        native_scale: How many pixels b has, in its own file, for one pixel of a in its own.
+        inverted: Whether grey levels are inverted.
+        grey_correlation: The correlation of grey levels on the overlap once that is undone, -1..1.
     """
     turn, degrees, stretch = nearest_turn(a_to_b[:2, :2])
     said = [

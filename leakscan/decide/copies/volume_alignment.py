@@ -24,12 +24,12 @@ _SCALE_DIFFERS = 1.08  # ratio of spreads from which a lost or wrong spacing is 
 
 
 @dataclass(frozen=True)
-class Fit:
+class VolumeFit:
     """An alignment and how well it does.
 
     Attributes:
-        matrix: ``(4, 4)`` affine map from voxels of a's grid to voxels of b's.
-        correlation: of the contrast on the joint mask, -1..1.
+        matrix: ``(4, 4)``: the affine map from voxels of a's grid to voxels of b's.
+        correlation: The correlation of the contrasts on the joint mask, -1..1.
     """
 
     matrix: Matrix
@@ -37,7 +37,7 @@ class Fit:
 
 
 def orientations(a: VolumeFeatures, b: VolumeFeatures) -> list[tuple[float, Matrix]]:
-    """All 48 flips and permutations of axes, best first, with the thumbs' correlation, -1..1.
+    """All 48 flips and permutations of axes with the correlation of the thumbs, -1..1, best first.
 
     Each is a ``(3, 3)`` signed permutation that takes directions in a to directions in b.
     """
@@ -53,17 +53,17 @@ def orientations(a: VolumeFeatures, b: VolumeFeatures) -> list[tuple[float, Matr
     return sorted(scored, key=lambda entry: -entry[0])
 
 
-def align(a: VolumeFeatures, b: VolumeFeatures, likely: list[tuple[float, Matrix]]) -> Fit:
+def align_volumes(a: VolumeFeatures, b: VolumeFeatures, likely: list[tuple[float, Matrix]]) -> VolumeFit:
     """The best affine map found from a's grid to b's, tried from the likely orientations.
 
     Args:
-        a: the one volume, the template.
-        b: the other.
-        likely: from :func:`orientations`.
+        a: The features of the one volume, the template.
+        b: The features of the other.
+        likely: The likely orientations, best first, see :func:`orientations`.
     """
     tried = likely[:_TRIED]
     if not any(np.array_equal(linear, np.eye(3)) for _, linear in tried):
-        tried = [*tried[:-1], next(entry for entry in likely if np.array_equal(entry[1], np.eye(3)))]
+        tried = [*tried[:-1], next((c, linear) for c, linear in likely if np.array_equal(linear, np.eye(3)))]
     starts: list[Matrix] = []
     for _, linear in tried:
         starts.append(_placed(a, b, linear))
@@ -86,7 +86,7 @@ def align(a: VolumeFeatures, b: VolumeFeatures, likely: list[tuple[float, Matrix
     return fine_a.measured(b.contrast, fine_a.fit(b.contrast, best.matrix, _FINE_STEPS))
 
 
-def refine(fixed: Floats, mask: npt.NDArray[np.bool_], moving: Floats) -> Fit:
+def refine(fixed: Floats, mask: npt.NDArray[np.bool_], moving: Floats) -> VolumeFit:
     """Refines from identity: both contrasts are on one grid already."""
     template = _Template.of(fixed, mask)
     return template.measured(moving, template.fit(moving, np.eye(4), _FINE_STEPS))
@@ -123,11 +123,11 @@ class _Template:
     """The fixed side of a refinement: all that does not change from step to step.
 
     Attributes:
-        points: ``(n, 3)`` voxels of the template's mask.
-        values: ``(n,)`` contrast there.
-        jacobian: ``(n, 12)`` derivative of the template by the affine parameters.
-        middle: ``(3,)``.
-        reach: length that brings coordinates to about -1..1.
+        points: ``(n, 3)``: the voxels of the template's mask.
+        values: ``(n,)``: the contrast there.
+        jacobian: ``(n, 12)``: the derivatives of the template by the affine parameters.
+        middle: ``(3,)``: the middle of the points.
+        reach: The length that brings coordinates to about -1..1.
     """
 
     points: Floats
@@ -148,7 +148,7 @@ class _Template:
         jacobian = np.concatenate([products, gradient], axis=1).astype(np.float32)
         return cls(points, values[mask], jacobian, middle.astype(np.float64), reach)
 
-    def fit(self, contrast: npt.NDArray[np.floating], start: Matrix, steps: int) -> Fit:
+    def fit(self, contrast: npt.NDArray[np.floating], start: Matrix, steps: int) -> VolumeFit:
         """Inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004) on normalised contrast.
 
         The correlation is that of ``_ENOUGH_POINTS`` points.
@@ -158,11 +158,11 @@ class _Template:
         part = _Template(
             self.points[::thin], self.values[::thin], self.jacobian[::thin], self.middle, self.reach
         )
-        matrix, best, lately = start, Fit(start, -1.0), -1.0
+        matrix, best, lately = start, VolumeFit(start, -1.0), -1.0
         for number in range(steps):
             correlation, following, moved = part.step(moving, matrix)
             if correlation > best.correlation:
-                best = Fit(matrix, correlation)
+                best = VolumeFit(matrix, correlation)
             if moved < _STILL:
                 break
             if number % 4 == 3:
@@ -172,9 +172,10 @@ class _Template:
             matrix = following
         return best
 
-    def measured(self, contrast: npt.NDArray[np.floating], fit: Fit) -> Fit:
+    def measured(self, contrast: npt.NDArray[np.floating], fit: VolumeFit) -> VolumeFit:
         """The fit with its correlation on all points, not only on those that found it."""
-        return Fit(fit.matrix, self.step(contrast.astype(np.float32), fit.matrix)[0])
+        correlation, _, _ = self.step(contrast.astype(np.float32), fit.matrix)
+        return VolumeFit(fit.matrix, correlation)
 
     def step(self, moving: Floats, matrix: Matrix) -> tuple[float, Matrix, float]:
         """Correlation under ``matrix``, the next matrix, and by how many voxels that moves things."""

@@ -28,7 +28,7 @@ from scipy import ndimage
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.transform import inverse
-from leakscan.decide.copies.volume_alignment import Fit, align, orientations, refine
+from leakscan.decide.copies.volume_alignment import VolumeFit, align_volumes, orientations, refine
 from leakscan.decide.copies.volume_features import (
     Floats,
     Matrix,
@@ -43,7 +43,7 @@ Mask = npt.NDArray[np.bool_]
 
 _LEAST_THUMB = 0.5  # correlation of thumbs; less, in all 48 orientations, is no copy
 _SAME = 0.92
-_HOPELESS = 0.55  # correlation that no second look brings above that
+_HOPELESS = 0.55  # correlation that no finer comparison brings above that
 _SAME_WEAK = 0.9
 _LEAST_VOXELS = 500
 _BLOCK = 7  # voxels, 28 mm: about four folds of the cortex
@@ -60,12 +60,17 @@ _GREY = 0.97  # resampling of thick slices alone leaves 0.98
 def check_volumes(a: VolumeFeatures, b: VolumeFeatures) -> CopyCheck:
     """Aligns two volumes and tells whether they show the same acquisition.
 
-    Axes may be flipped or permuted, spacings lost, parts cut off, grey levels changed. The verdict does
+    Axes may be flipped or permuted, spacings lost, parts cut off, grey levels changed. What is found does
     not depend on the order of the two.
 
     Args:
-        a: from :func:`describe_volume`.
-        b: likewise.
+        a: The features of the first volume, see :func:`describe_volume`.
+        b: The features of the second volume.
+
+    Example:
+        >>> blank = describe_volume(np.zeros((40, 40, 40), np.float32))
+        >>> check_volumes(blank, blank).same_image
+        False
     """
     if a.blank or b.blank:
         return NOT_ALIGNED
@@ -89,24 +94,25 @@ def check_volumes(a: VolumeFeatures, b: VolumeFeatures) -> CopyCheck:
 class _Compared:
     """The alignment of two volumes and their local correlation where it is weak (lower quartile)."""
 
-    fit: Fit
+    fit: VolumeFit
     weak: float
 
 
 def _compared(a: VolumeFeatures, b: VolumeFeatures) -> _Compared | None:
     likely = orientations(a, b)
-    if likely[0][0] < _LEAST_THUMB:
+    correlation, _ = likely[0]
+    if correlation < _LEAST_THUMB:
         return None
-    fit = align(a, b, likely)
+    fit = align_volumes(a, b, likely)
     scales = np.linalg.svd(fit.matrix[:3, :3])[1]
     if not 1 / _MOST_SCALE < scales[2] <= scales[0] < _MOST_SCALE:
         return None
     if np.prod(scales) < 1:  # b has fewer voxels for the same thing: it is the frame
-        return _turned_round(_measured(b, a, Fit(inverse(fit.matrix), fit.correlation), scales))
+        return _turned_round(_measured(b, a, VolumeFit(inverse(fit.matrix), fit.correlation), scales))
     return _measured(a, b, fit, scales)
 
 
-def _measured(a: VolumeFeatures, b: VolumeFeatures, fit: Fit, scales: Matrix) -> _Compared:
+def _measured(a: VolumeFeatures, b: VolumeFeatures, fit: VolumeFit, scales: Matrix) -> _Compared:
     if fit.correlation < _HOPELESS:
         return _Compared(fit, -1.0)
     if not 1 / _RESAMPLED < scales[2] <= scales[0] < _RESAMPLED:
@@ -120,10 +126,10 @@ def _measured(a: VolumeFeatures, b: VolumeFeatures, fit: Fit, scales: Matrix) ->
 def _turned_round(found: _Compared | None) -> _Compared | None:
     if found is None:
         return None
-    return _Compared(Fit(inverse(found.fit.matrix), found.fit.correlation), found.weak)
+    return _Compared(VolumeFit(inverse(found.fit.matrix), found.fit.correlation), found.weak)
 
 
-def _at_one_resolution(a: VolumeFeatures, b: VolumeFeatures, fit: Fit) -> _Compared:
+def _at_one_resolution(a: VolumeFeatures, b: VolumeFeatures, fit: VolumeFit) -> _Compared:
     """Compares again where scales differ, as after a lost header: both on a's grid, the coarser one."""
     linear = fit.matrix[:3, :3]
     finer = np.linalg.norm(linear, axis=1)  # voxels of b for one of a, along b's axes
@@ -137,7 +143,7 @@ def _at_one_resolution(a: VolumeFeatures, b: VolumeFeatures, fit: Fit) -> _Compa
     fixed, moving = local_contrast(frame), local_contrast(np.where(inside, warped, frame))
     again = refine(fixed, mask, moving)
     weak = _weak_part(fixed, mask, moving, again.matrix)
-    return _Compared(Fit(np.asarray(fit.matrix @ again.matrix), again.correlation), weak)
+    return _Compared(VolumeFit(np.asarray(fit.matrix @ again.matrix), again.correlation), weak)
 
 
 def _blur(ratio: Matrix) -> Matrix:
@@ -146,13 +152,13 @@ def _blur(ratio: Matrix) -> Matrix:
 
 
 def _weak_part(fixed: Floats, mask: Mask, moving: Floats, matrix: Matrix) -> float:
-    """Lower quartile of the local correlation: a skull that fits does not make up for the brain.
+    """The lower quartile of the local correlation: a skull that fits does not make up for the brain.
 
     Args:
-        fixed: ``(x, y, z)`` contrast.
-        mask: ``(x, y, z)`` where it counts.
-        moving: contrast of the other volume on its own grid.
-        matrix: ``(4, 4)`` from voxels of ``fixed`` to voxels of ``moving``.
+        fixed: ``(x, y, z)``: the contrast of one volume.
+        mask: ``(x, y, z)``: where it counts.
+        moving: The contrast of the other volume on its own grid.
+        matrix: ``(4, 4)``: the map from voxels of ``fixed`` to voxels of ``moving``.
     """
     moved, inside = _warped(moving, matrix, fixed.shape)
     joint = (mask & inside).astype(np.float32)
@@ -183,13 +189,13 @@ def _warped(moving: Floats, matrix: Matrix, shape: tuple[int, ...]) -> tuple[Flo
 def _overlap(a: VolumeFeatures, b: VolumeFeatures, matrix: Matrix) -> tuple[tuple[float, float], float]:
     """Shares of a's and of b's object inside the other's field, and the correlation of grey levels."""
     back = inverse(matrix)
-    inside_b, values_a, values_b = _looked_up(a, b, matrix)
-    inside_a, _, _ = _looked_up(b, a, back)
+    inside_b, values_a, values_b = _sampled(a, b, matrix)
+    inside_a, _, _ = _sampled(b, a, back)
     grey = float(np.corrcoef(values_a, values_b)[0, 1]) if len(values_a) > 1 else 0.0
     return (inside_b, inside_a), grey
 
 
-def _looked_up(a: VolumeFeatures, b: VolumeFeatures, matrix: Matrix) -> tuple[float, Floats, Floats]:
+def _sampled(a: VolumeFeatures, b: VolumeFeatures, matrix: Matrix) -> tuple[float, Floats, Floats]:
     points = np.argwhere(a.mask)
     places = points @ matrix[:3, :3].T + matrix[:3, 3]
     inside = ((places >= -0.5) & (places <= np.array(b.grid.shape) - 0.5)).all(axis=1)

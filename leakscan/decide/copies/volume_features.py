@@ -1,4 +1,4 @@
-"""What is kept of a volume for verification: one coarse grid in millimetres, and its local contrast."""
+"""What a copy check keeps of a volume: one coarse grid in millimetres, and its local contrast."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _LEAST_VOXELS = 6
 _MOST_VOXELS = 112
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VolumeFeatures:
-    """A volume made ready for verification; plain arrays, so it crosses processes.
+    """A volume made ready for copy checks. Plain arrays, so that it crosses processes.
 
     Attributes:
-        grid: ``(x, y, z)`` uint8 on an isotropic grid; robust range stretched to 0..255.
-        mask: ``(x, y, z)`` bool, what is not air (Otsu, a voxel wider).
-        contrast: ``(x, y, z)`` float16, grid less its local mean over its local spread; 0 in air.
-        broad: ``(x/2, y/2, z/2)`` float16, the same on twice the scale.
+        grid: ``(x, y, z)`` uint8 on an isotropic grid; the robust range is stretched to 0..255.
+        mask: ``(x, y, z)`` bool: what is not air (Otsu's threshold, a voxel wider).
+        contrast: ``(x, y, z)`` float16: the grid less its local mean, over its local spread; 0 in air.
+        broad: ``(x/2, y/2, z/2)`` float16: the same on twice the scale.
         thumb: ``(16, 16, 16)`` float32, centred on the mask, each axis in units of the mask's
             standard deviation along it; zero mean, unit energy.
-        centre: ``(3,)`` centre of the mask, voxels.
-        spread: ``(3,)`` standard deviations of the mask, voxels.
-        voxels: ``(3,)`` voxels of the volume's own array per voxel of ``grid``, along each axis.
-        blank: whether there is nothing to align.
-        key: digest of ``grid``; gives a pair its one order.
+        centre: ``(3,)``: the centre of the mask, in voxels.
+        spread: ``(3,)``: the standard deviations of the mask, in voxels.
+        voxels: ``(3,)``: the voxels of the volume's own array per voxel of ``grid``, along each axis.
+        blank: Whether there is nothing to align.
+        key: A digest of ``grid``. It gives a pair its one order.
     """
 
     grid: npt.NDArray[np.uint8]
@@ -63,10 +63,14 @@ def describe_volume(values: npt.NDArray[np.float32], spacing_mm: tuple[float, ..
     """Brings a volume to the grid on which pairs are compared.
 
     Args:
-        values: ``(x, y, z)`` RAS+ as far as the header tells, any range; not-finite values count as 0.
-            Axes of length one beyond the third are dropped; of longer ones the first entry is taken.
-        spacing_mm: per axis; a missing, non-positive or implausible one (a head of 40 mm or of 2 m)
-            is replaced so that the object has the size of a head.
+        values: ``(x, y, z)`` in RAS+ as far as the header tells, in any range; what is not finite counts
+            as 0. Axes of length one beyond the third are dropped; of longer ones the first entry is taken.
+        spacing_mm: The spacing along each axis. A missing, non-positive or implausible one (a head of 40 mm
+            or of 2 m) is replaced so that the object has the size of a head.
+
+    Example:
+        >>> describe_volume(np.zeros((40, 40, 40), np.float32), (1.0, 1.0, 1.0)).blank
+        True
     """
     values = np.nan_to_num(values.astype(np.float32, copy=False), posinf=0.0, neginf=0.0)
     while values.ndim > 3:
@@ -110,7 +114,16 @@ def _blank(grid: npt.NDArray[np.uint8]) -> VolumeFeatures:
     none = np.zeros(grid.shape, np.float16)
     three = np.ones(3)
     return VolumeFeatures(
-        grid, none > 0, none, none, np.zeros((THUMB,) * 3, np.float32), three, three, three, True, b""
+        grid=grid,
+        mask=none > 0,
+        contrast=none,
+        broad=none,
+        thumb=np.zeros((THUMB,) * 3, np.float32),
+        centre=three,
+        spread=three,
+        voxels=three,
+        blank=True,
+        key=b"",
     )
 
 

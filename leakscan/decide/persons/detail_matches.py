@@ -18,7 +18,8 @@ from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
 from leakscan.decide.persons.scores import CHECKABLE_SUBJECTS, Scored, Subjects, template_scores
 from leakscan.decide.table import PairTable
 from leakscan.match.pictures import Side
-from leakscan.types import DecodeOptions, Engine, Progress
+from leakscan.settings import DecodeOptions
+from leakscan.types import Engine, Progress
 
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext

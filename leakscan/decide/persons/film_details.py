@@ -17,7 +17,8 @@ import numpy.typing as npt
 from leakscan.decide.copies.copy_check import PixelPair, Pixels, load_pixels
 from leakscan.errors import ImageError
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
-from leakscan.types import DecodeOptions, Engine, Progress
+from leakscan.settings import DecodeOptions
+from leakscan.types import Engine, Progress
 
 Details = npt.NDArray[np.float16]
 

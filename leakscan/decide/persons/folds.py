@@ -18,7 +18,7 @@ from leakscan.decide.copies.copy_check import load_pixels
 from leakscan.decide.table import PairTable
 from leakscan.errors import ImageError
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
-from leakscan.types import DecodeOptions
+from leakscan.settings import DecodeOptions
 
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext

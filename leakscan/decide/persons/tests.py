@@ -61,7 +61,7 @@ class PersonTest:
         review_false: Expected false pairs at ``review_p``, with its 95 % interval.
         missed: Share of the repeated subjects below ``leak_p``, with its 95 % interval.
         missed_review: Share of the repeated subjects below ``review_p``, with its 95 % interval.
-        first_false: For the length of a beginning of the review list, the expected share of false pairs.
+        first_false: The expected share of false pairs in a beginning of the review list, by its length.
         bulk: How this run's own scores lie against the calibration's impostors.
         caution: Why no score decides here, empty where it does.
         few_people: Whether the calibration has too few people for its p-values to choose what is reviewed.

@@ -26,7 +26,7 @@ from leakscan.types import KINDS, Kind
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImpostorScores:
     """False match rate as a function of the score, from subjects known to differ.
 
@@ -39,15 +39,15 @@ class ImpostorScores:
         score: The cosine similarity that each share of impostor pairs exceeds, ascending.
     """
 
-    source: str
-    n_images: int
-    n_subjects: int
-    n_pairs: int
-    fmr: tuple[float, ...]
-    score: tuple[float, ...]
+    source: str = ""
+    n_images: int = 0
+    n_subjects: int = 0
+    n_pairs: int = 0
+    fmr: tuple[float, ...] = ()
+    score: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """One encoder.
 

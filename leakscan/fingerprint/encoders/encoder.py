@@ -115,8 +115,7 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torc
 
     Raises:
         ModelError: The weights are missing, damaged, not those of the card, or need another preprocessing,
-            or
-            the card has nothing to check the encoder by.
+            or the card has nothing to check the encoder by.
     """
     path = folder / card.weights
     try:

@@ -19,8 +19,7 @@ def fold_norms(net: nn.Module) -> None:
 
     Args:
         net: The network, in evaluation mode. It computes the same as before up to rounding, but its state
-            has other
-            tensors, so it is not for saving.
+            has other tensors, so it is not for saving.
     """
     for (_, first), (name, second) in pairwise(list(net.named_children())):
         if isinstance(first, _ConvNd) and isinstance(second, _BatchNorm):

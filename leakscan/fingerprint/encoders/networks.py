@@ -13,6 +13,8 @@ from typing import cast
 import torch
 from torch import nn
 
+from leakscan.errors import ModelError
+
 FINGERPRINT_DIM = 128
 
 # EfficientNet-Lite0 (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-
@@ -217,8 +219,12 @@ class ResNet3d(nn.Module):
     """
 
     def __init__(self, depth: int, dim: int = FINGERPRINT_DIM) -> None:
-        from monai.networks.nets.resnet import ResNet
-
+        try:
+            from monai.networks.nets.resnet import ResNet
+        except ImportError as e:
+            raise ModelError(
+                "3D ResNets need monai, which is not installed.", "pip install 'leakscan[train]'"
+            ) from e
         super().__init__()
         block = "bottleneck" if depth >= 50 else "basic"
         net: nn.Module = ResNet(

@@ -40,12 +40,22 @@ def cards() -> dict[str, tuple[Card, Path]]:
 
     Raises:
         ModelError: A card is damaged.
+
+    Example:
+        >>> card, folder = cards()["cxr-lite0"]
+        >>> card.kind, (folder / card.weights).is_file()
+        ('chest_radiograph', True)
     """
     return {card.name: (card, folder) for folder in model_folders() for card in (read_card(folder),)}
 
 
 def default_encoder(kind: Kind) -> str | None:
-    """Name of the encoder that serves a kind of image where the user names none."""
+    """The name of the encoder that serves a kind of image where the user names none, if there is one.
+
+    Example:
+        >>> default_encoder("other_2d") is None
+        True
+    """
     entry = card_for(kind)
     return None if entry is None else entry[0].name
 
@@ -60,6 +70,11 @@ def card_for(kind: Kind, name: str | None = None) -> tuple[Card, Path] | None:
 
     Raises:
         ModelError: ``name`` is unknown.
+
+    Example:
+        >>> card, folder = card_for("brain_mri")
+        >>> card.name
+        'brain-folds'
     """
     known = cards()
     if name is not None:
@@ -81,6 +96,14 @@ def add_model(file: Path) -> Card:
 
     Raises:
         ModelError: The file is no such zip, or its weights are not those of its card.
+
+    Example:
+        >>> _, folder = cards()["cxr-lite0"]
+        >>> file = shutil.make_archive("model", "zip", folder)
+        >>> add_model(Path(file)).name
+        'cxr-lite0'
+        >>> [folder.name for folder in sorted(user_models().iterdir())]
+        ['cxr-lite0']
     """
     try:
         with zipfile.ZipFile(file) as z:

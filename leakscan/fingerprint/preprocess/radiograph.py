@@ -30,6 +30,11 @@ def canonical_radiograph(pixels: npt.NDArray[np.generic], size: int) -> npt.NDAr
 
     Returns:
         ``(size, size)`` float32 in 0..1; a film that is not square is centred on black.
+
+    Example:
+        >>> film = np.random.default_rng(0).integers(0, 4096, (300, 240))
+        >>> canonical_radiograph(film, 192).shape
+        (192, 192)
     """
     film = np.nan_to_num(pixels.astype(np.float32))
     longest = max(film.shape)

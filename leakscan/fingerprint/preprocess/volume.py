@@ -38,6 +38,11 @@ def canonical_volume(
 
     Returns:
         ``shape`` float32 in 0..1; air is 0.
+
+    Example:
+        >>> head = np.random.default_rng(0).random((90, 110, 90), np.float32)
+        >>> canonical_volume(head, (2.0, 2.0, 2.0), SHAPE, STEP_MM).shape
+        (80, 96, 80)
     """
     volume = np.nan_to_num(values.astype(np.float32))
     known = len(spacing_mm) == 3 and all(s > 0 for s in spacing_mm)

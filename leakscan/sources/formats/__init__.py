@@ -1,30 +1,24 @@
 """What a file is, told by its content, and the one door to the modules that read it.
 
-A format module offers ``inspect`` (header only) and ``decode``; DICOM is inspected by whole folders
-instead, because an image there is a series (``dicom.read_header`` and ``dicom.assemble``).
+``FORMATS`` lists every format. The module of a format offers ``inspect(path, format, options)``, which
+reads headers only, and ``decode(ref, options)``. DICOM is inspected by whole folders instead, because an
+image there is a series (``dicom.read_header`` and ``dicom.assemble``).
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef, Tags
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".nii", ".nii.gz")
-RASTER_FORMATS = frozenset({"png", "jpeg", "tiff", "bmp", "webp"})
+from leakscan.settings import DecodeOptions
+from leakscan.types import DecodedImage, ImageRef, Tags
 
 _HEAD_BYTES = 2048
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0", "tiff"),
-    (b"MM\0+", "tiff"),
-)
 _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _ANALYZE_DATATYPES = frozenset({1, 2, 4, 8, 16, 32, 64, 128})
 _DICOM_VRS = frozenset(
@@ -51,9 +45,32 @@ class FrameInfo:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileFormat:
+    """One format of files, how it is recognised, and which module reads it.
+
+    Attributes:
+        name: The name that stands in the column ``format``.
+        suffixes: The endings of names, in small letters, that promise such an image.
+        opens: Tells from a file's first bytes (2,048 at most) whether it is of this format.
+        module: The module with ``inspect`` and ``decode``. It is loaded when the first such file is read.
+        by_folder: Whether images are put together from a folder's files, so that there is no ``inspect``.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    opens: Callable[[bytes], bool]
+    module: str
+    by_folder: bool = False
+
+    def load(self) -> Any:
+        """The module that reads this format."""
+        return import_module(self.module)
+
+
 def has_image_suffix(name: str) -> bool:
     """Whether a file's name promises an image."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    return name.lower().endswith(tuple(suffix for known in FORMATS for suffix in known.suffixes))
 
 
 def recognise(path: Path) -> str:
@@ -63,26 +80,21 @@ def recognise(path: Path) -> str:
         path: A regular file.
 
     Returns:
-        ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti`` (also for the header of
-        an Analyze or NIfTI pair), or ``""`` for everything else.
+        The name of a format of ``FORMATS`` (``nifti`` also for the header of an Analyze or NIfTI pair),
+        or ``""`` for everything else.
 
     Raises:
         OSError: The file cannot be opened or read.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.new("L", (8, 8)).save("misnamed.dcm", format="PNG")
+        >>> recognise(Path("misnamed.dcm"))
+        'png'
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
-            return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[128:132] == b"DICM":
-        return "dicom"
-    if head[:2] == b"BM" and len(head) > 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
-        return "bmp"
-    if _is_nifti(_unzipped(head) if head[:2] == b"\x1f\x8b" else head):
-        return "nifti"
-    return "dicom" if _starts_with_dicom_elements(head) else ""
+    return next((known.name for known in FORMATS if known.opens(head)), "")
 
 
 def pair_header(path: Path) -> Path | None:
@@ -119,16 +131,19 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     Raises:
         ImageError: The file holds no usable image.
         ValueError: ``format`` is not one that is inspected file by file.
+
+    Example:
+        >>> from PIL import Image
+        >>> pages = [Image.new("L", (8, 8), grey) for grey in (0, 255)]
+        >>> pages[0].save("scan.tiff", save_all=True, append_images=pages[1:])
+        >>> [page.frame for page in inspect(Path("scan.tiff"), "tiff", DecodeOptions())]
+        [0, 1]
     """
-    if format in RASTER_FORMATS:
-        from leakscan.sources.formats import raster
-
-        return raster.inspect(path, format, options)
-    if format == "nifti":
-        from leakscan.sources.formats import nifti
-
-        return nifti.inspect(path, options)
-    raise ValueError(f"{format!r} files are not inspected one by one.")
+    known = _known(format)
+    if known is None or known.by_folder:
+        raise ValueError(f"{format!r} files are not inspected one by one.")
+    frames: list[FrameInfo] = known.load().inspect(path, format, options)
+    return frames
 
 
 def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
@@ -141,20 +156,40 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     Raises:
         ImageError: The image cannot be used; the status and sentence go to its row.
         ValueError: ``ref.format`` is no image format.
+
+    Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from leakscan.sources.open import open_source
+        >>> from leakscan.types import Silent
+        >>> options = DecodeOptions()
+        >>> Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8)).save("film.png")
+        >>> (ref,) = open_source("film.png", options).scan(Silent())
+        >>> image = decode(ref, options)
+        >>> image.stored.shape, image.stored.dtype.name, float(image.values.max())
+        ((6, 8), 'uint16', 47.0)
     """
-    if ref.format in RASTER_FORMATS:
-        from leakscan.sources.formats import raster
+    known = _known(ref.format)
+    if known is None:
+        raise ValueError(f"There is no decoder for the format {ref.format!r}.")
+    image: DecodedImage = known.load().decode(ref, options)
+    return image
 
-        return raster.decode(ref, options)
-    if ref.format == "nifti":
-        from leakscan.sources.formats import nifti
 
-        return nifti.decode(ref, options)
-    if ref.format == "dicom":
-        from leakscan.sources.formats import dicom
+def _known(format: str) -> FileFormat | None:
+    return next((known for known in FORMATS if known.name == format), None)
 
-        return dicom.decode(ref, options)
-    raise ValueError(f"There is no decoder for the format {ref.format!r}.")
+
+def _starts_with(*signatures: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(signatures)
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def _is_bmp(head: bytes) -> bool:
+    return head[:2] == b"BM" and len(head) > 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
 
 
 def _unzipped(head: bytes) -> bytes:
@@ -166,6 +201,7 @@ def _unzipped(head: bytes) -> bytes:
 
 def _is_nifti(head: bytes) -> bool:
     """NIfTI-1 and -2, single or pair, and Analyze 7.5 (which has no magic, only plausible fields)."""
+    head = _unzipped(head) if head[:2] == b"\x1f\x8b" else head
     if len(head) < 348:
         return False
     for order in "<>":
@@ -181,6 +217,10 @@ def _is_nifti(head: bytes) -> bool:
             )
             return 1 <= axes <= 7 and datatype in _ANALYZE_DATATYPES
     return False
+
+
+def _is_dicom(head: bytes) -> bool:
+    return head[128:132] == b"DICM" or _starts_with_dicom_elements(head)
 
 
 def _starts_with_dicom_elements(head: bytes) -> bool:
@@ -211,3 +251,18 @@ def _element(head: bytes, start: int) -> tuple[int, int] | None:
     if length % 2 or length > len(head):
         return None
     return group << 16 | element, start + header + length
+
+
+_TIFF_OPENINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RASTER = f"{__name__}.raster"
+
+FORMATS: tuple[FileFormat, ...] = (
+    FileFormat(name="png", suffixes=(".png",), opens=_starts_with(b"\x89PNG\r\n\x1a\n"), module=_RASTER),
+    FileFormat(name="jpeg", suffixes=(".jpg", ".jpeg"), opens=_starts_with(b"\xff\xd8\xff"), module=_RASTER),
+    FileFormat(name="tiff", suffixes=(".tif", ".tiff"), opens=_starts_with(*_TIFF_OPENINGS), module=_RASTER),
+    FileFormat(name="webp", suffixes=(".webp",), opens=_is_webp, module=_RASTER),
+    FileFormat(name="dicom", suffixes=(".dcm",), opens=_is_dicom, module=f"{__name__}.dicom", by_folder=True),
+    FileFormat(name="bmp", suffixes=(".bmp",), opens=_is_bmp, module=_RASTER),
+    FileFormat(name="nifti", suffixes=(".nii", ".nii.gz"), opens=_is_nifti, module=f"{__name__}.nifti"),
+)
+"""Every format, in the order in which a file is tried: the surest signatures first."""

@@ -17,20 +17,20 @@ def _uniform(views: torch.Tensor, low: float, high: float) -> torch.Tensor:
     return torch.rand(views.shape[0], 1, 1, 1, 1, device=views.device) * (high - low) + low
 
 
-def smooth_noise(views: torch.Tensor, knots: int) -> torch.Tensor:
-    """Normal noise on ``knots`` points along each axis, between them linear: the shape of ``views``."""
+def interpolated_noise(views: torch.Tensor, knots: int) -> torch.Tensor:
+    """Normal noise on ``knots`` points along each axis, linear between them, in the shape of ``views``."""
     field = torch.randn(views.shape[0], 1, knots, knots, knots, device=views.device)
     return F.interpolate(field, size=views.shape[2:], mode="trilinear", align_corners=True)
 
 
 def bias_field(views: torch.Tensor, strength: float) -> torch.Tensor:
     """Multiplies by a smooth field of logarithmic spread up to ``strength``: uneven coils."""
-    return views * torch.exp(smooth_noise(views, 4) * _uniform(views, 0.0, strength))
+    return views * torch.exp(interpolated_noise(views, 4) * _uniform(views, 0.0, strength))
 
 
 def texture(views: torch.Tensor, strength: float) -> torch.Tensor:
     """Grey differs a little within a tissue, on scales of 1 and 3 cm."""
-    waves = smooth_noise(views, 8) + smooth_noise(views, 20)
+    waves = interpolated_noise(views, 8) + interpolated_noise(views, 20)
     return views * (1.0 + waves * _uniform(views, 0.0, strength))
 
 
@@ -83,12 +83,12 @@ def stripped(views: torch.Tensor, brain: torch.Tensor, chosen: torch.Tensor) -> 
     """Blackens what is not brain, with the errors of a skull-stripping tool: here wider, there tighter.
 
     Args:
-        views: the views.
-        brain: ``(n, 1, x, y, z)`` 0..1.
-        chosen: ``(n,)`` bool.
+        views: ``(n, 1, x, y, z)``, as everywhere in this module.
+        brain: ``(n, 1, x, y, z)`` how much of each voxel is brain, 0..1.
+        chosen: ``(n,)`` bool, the views to strip.
     """
     soft = F.avg_pool3d(brain, 5, 1, 2)
-    level = _uniform(views, 0.15, 0.55) + 0.12 * smooth_noise(views, 5)
+    level = _uniform(views, 0.15, 0.55) + 0.12 * interpolated_noise(views, 5)
     keep = (soft > level) | ~chosen.view(-1, 1, 1, 1, 1)
     return views * keep
 
@@ -128,11 +128,11 @@ def blobs(views: torch.Tensor, brain: torch.Tensor, probability: float) -> tuple
     middle = torch.stack([(k - 1) / 2 + torch.randn(n, device=views.device) * 0.16 * k for k in shape])
     radius = _uniform(views, 2.0, 11.0)
     distance = sum((g - m.view(-1, 1, 1, 1)) ** 2 for g, m in zip(grid, middle, strict=True))
-    rough = torch.sqrt(torch.as_tensor(distance))[:, None] + 2.5 * smooth_noise(views, 9)
+    rough = torch.sqrt(torch.as_tensor(distance))[:, None] + 2.5 * interpolated_noise(views, 9)
     where = (rough < radius) & (brain > 0.5) & _chance(views, probability)
     rim = (rough > radius - 2.0) & _chance(views, 0.4)
     grey = torch.where(rim, _uniform(views, 0.0, 1.2), _uniform(views, 0.0, 1.2))
-    return torch.where(where, grey + 0.05 * smooth_noise(views, 20), views), where
+    return torch.where(where, grey + 0.05 * interpolated_noise(views, 20), views), where
 
 
 def stretched(views: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,7 @@ def random_curves(values: torch.Tensor, knots: int = 7) -> torch.Tensor:
 
     Args:
         values: ``(n, 1, x, y, z)`` in 0..1.
-        knots: of a curve.
+        knots: The number of points that each curve goes through.
     """
     n, device = values.shape[0], values.device
     steps = torch.rand(n, knots, device=device) + 0.05
@@ -76,8 +76,8 @@ def paint(shades: torch.Tensor, greys: torch.Tensor) -> torch.Tensor:
     """Gives every voxel the grey of its shade.
 
     Args:
-        shades: ``(n, x, y, z)`` uint8.
-        greys: ``(n, 256)``.
+        shades: ``(n, x, y, z)`` uint8, the shade of every voxel.
+        greys: ``(n, 256)`` the grey of every shade.
 
     Returns:
         ``(n, 1, x, y, z)`` float32.

@@ -1,4 +1,4 @@
-"""Heads in, views out: images of a person that a scanner might have made, and what each voxel is."""
+"""Makes views of heads: images that a scanner might have made, and what each voxel is."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from leakscan.synthetic.brains.space import Pose, deformation, places, poses
 from leakscan.synthetic.brains.tissue_labels import UNKNOWN
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manner:
     """How far views may differ from a clean scan.
 
     Attributes:
-        pose: of the head in the scanner.
-        bias: largest logarithmic spread of the bias field.
-        noise: largest share of noise.
-        thickest_mm: of slices.
-        thick: how often slices are thick.
-        blur: largest blur, voxels.
-        stripped: how often whole heads lose all but the brain.
-        defaced: how often the face is cut off.
-        cropped: how often the field ends early, along each axis.
-        blobs: how often there is a swelling.
-        mirrored: how often left and right change places.
-        painted: how often a head with both labels and T1 is painted by its labels.
+        pose: The pose of the head in the scanner.
+        bias: The largest logarithmic spread of the bias field.
+        noise: The largest share of noise.
+        thickest_mm: The thickest slices.
+        thick: The share of views with thick slices.
+        blur: The largest blur in voxels.
+        stripped: The share of whole heads that lose all but the brain.
+        defaced: The share of views whose face is cut off.
+        cropped: The share of views whose field ends early, along each axis.
+        blobs: The share of views with a swelling.
+        mirrored: The share of views in which left and right change places.
+        painted: The share of heads with both labels and T1 that are painted by their labels.
     """
 
     pose: Pose = field(default_factory=Pose)
@@ -70,15 +70,20 @@ def make_views(
 ) -> Views:
     """One view of every head.
 
-    Randomness comes from torch's global generator; only anatomies of their own come from seeds.
+    Randomness comes from torch's global generator. Only anatomies of their own come from seeds.
 
     Args:
-        people: the heads; a head may stand in it several times.
-        manner: how far views may differ.
-        device: where to compute.
-        people_seeds: one per head. Equal heads with equal seeds are one person; a head under another
+        people: The heads; a head may stand in it several times.
+        manner: How far views may differ.
+        device: The device to compute on.
+        people_seeds: One seed per head. Equal heads with equal seeds are one person; a head under another
             seed is another person, bent by a smooth deformation. ``None`` deforms each view anew.
-        anatomy_mm: standard deviation of that deformation; 0 is none.
+        anatomy_mm: The standard deviation of that deformation; 0 is none.
+
+    Example::
+
+        people = read_people([Source("s1", labels=Path("labels.nii.gz"))])
+        make_views(people, Manner()).images.shape  # torch.Size([1, 1, 80, 96, 80])
     """
     shades, tissues, t1 = (torch.from_numpy(a).to(device) for a in (people.shades, people.tissues, people.t1))
     n = len(people)

@@ -1,4 +1,4 @@
-"""The people a generator draws from: label maps, T1 volumes, or both, on one grid in memory."""
+"""The people that a generator draws from: label maps, T1 volumes, or both, on one grid in memory."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Source:
     """Files of one person; at least one of ``labels`` and ``t1``.
 
     Attributes:
-        subject: who it is.
-        labels: label map, on the grid of ``t1`` where both are given.
-        atlas: of the label map.
-        t1: T1-weighted volume.
+        subject: The name of the person.
+        labels: The label map, on the grid of ``t1`` where both are given.
+        atlas: The atlas whose numbers the label map uses.
+        t1: The T1-weighted volume.
     """
 
     subject: str
@@ -40,16 +40,16 @@ class Source:
     t1: Path | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class People:
     """``n`` heads on a grid of ``GRID`` voxels of 2 mm, RAS+, the head in the middle.
 
     Attributes:
-        subjects: ``(n,)`` who it is.
-        shades: ``(n, x, y, z)`` uint8, see :func:`~.tissues.shade_table`; all 0 without a label map.
+        subjects: ``(n,)`` the names of the people.
+        shades: ``(n, x, y, z)`` uint8, see :func:`~.tissue_labels.shade_table`; all 0 without a label map.
         tissues: ``(n, x, y, z)`` uint8, positions in ``TISSUES``; ``UNKNOWN`` where nobody knows.
         t1: ``(n, x, y, z)`` uint8; all 0 without a T1.
-        labelled: ``(n,)`` bool.
+        labelled: ``(n,)`` bool, whether there is a label map.
         imaged: ``(n,)`` bool, whether there is a T1.
     """
 
@@ -64,7 +64,7 @@ class People:
         return len(self.subjects)
 
     def take(self, which: npt.NDArray[np.int64]) -> People:
-        """Some of them."""
+        """Some of the heads, by their positions."""
         return People(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
 
 
@@ -72,8 +72,8 @@ def read_people(sources: Sequence[Source], progress: Progress | None = None) -> 
     """Reads volumes and brings them to the common grid.
 
     Args:
-        sources: of one head each.
-        progress: is told of heads.
+        sources: The files of each head.
+        progress: Receives how far the work is.
     """
     progress = progress or Silent()
     progress.start("Read heads", len(sources))
@@ -99,7 +99,14 @@ def read_people(sources: Sequence[Source], progress: Progress | None = None) -> 
             tissues[i] = UNKNOWN
         progress.advance()
     progress.finish()
-    return People(np.array([s.subject for s in sources]), shades, tissues, t1, labelled, imaged)
+    return People(
+        subjects=np.array([s.subject for s in sources]),
+        shades=shades,
+        tissues=tissues,
+        t1=t1,
+        labelled=labelled,
+        imaged=imaged,
+    )
 
 
 def read_volume(path: Path) -> tuple[Bytes, tuple[float, ...]]:

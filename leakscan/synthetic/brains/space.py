@@ -23,10 +23,10 @@ class Pose:
     """How much a head may be moved; standard deviations, cut at twice their value.
 
     Attributes:
-        degrees: of rotation about each axis.
-        shift_mm: along each axis.
-        zoom: logarithm of the scale common to all axes.
-        stretch: logarithm of the scale of each axis, and shear.
+        degrees: The rotation about each axis.
+        shift_mm: The shift along each axis.
+        zoom: The logarithm of the scale common to all axes.
+        stretch: The logarithm of the scale of each axis, and the shear.
     """
 
     degrees: float = 8.0
@@ -60,8 +60,8 @@ def places(maps: torch.Tensor, shape: tuple[int, int, int] = SHAPE, step_mm: flo
 
     Args:
         maps: ``(n, 3, 4)`` from :func:`poses`.
-        shape: of the view in voxels.
-        step_mm: edge of its voxels.
+        shape: The shape of the view in voxels.
+        step_mm: The edge of its voxels.
 
     Returns:
         ``(n, x, y, z, 3)`` for ``grid_sample``.
@@ -81,14 +81,14 @@ def smooth_field(n: int, knots: int, channels: int = 1, device: torch.device | N
 def deformation(
     n: int, amount_mm: float, knots: int, at: torch.Tensor, device: torch.device | None = None
 ) -> torch.Tensor:
-    """A smooth displacement looked up at ``at``: another anatomy of about the same size.
+    """A smooth displacement, taken at ``at``: another anatomy of about the same size.
 
     Args:
-        n: people.
-        amount_mm: standard deviation of the displacement at a knot.
-        knots: along each axis of the head; 9 are 28 mm apart.
+        n: The number of people.
+        amount_mm: The standard deviation of the displacement at a knot.
+        knots: The number of knots along each axis of the head; 9 are 28 mm apart.
         at: ``(m, x, y, z, 3)`` places, with ``m`` equal to ``n``.
-        device: of the result.
+        device: The device of the result.
 
     Returns:
         ``(n, x, y, z, 3)`` to be added to places.

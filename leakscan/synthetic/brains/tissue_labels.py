@@ -23,7 +23,7 @@ TISSUES = (
     "cerebellar_cortex",
     "hindbrain_white",
 )
-"""What the tissue network names; ``hindbrain_white`` is cerebellar white matter and brainstem."""
+"""The tissues that the tissue network names; ``hindbrain_white`` is cerebellar white matter and brainstem."""
 
 UNKNOWN = 255
 """Marks voxels of which the labels do not say what they are; nothing is learned from them."""

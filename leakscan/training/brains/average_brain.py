@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from leakscan.fingerprint.encoders.brain.brain_net import MAP_MM, BrainNet
-from leakscan.fingerprint.encoders.brain.brain_space import align, average_brain, resample
+from leakscan.fingerprint.encoders.brain.brain_space import align_to_average, average_brain, resample
 from leakscan.fingerprint.encoders.brain.tissue_net import TISSUE_CHANNELS
 from leakscan.fingerprint.preprocess.volume import STEP_MM
 from leakscan.synthetic.brains.generator import Manner, make_views
 from leakscan.synthetic.brains.people import People
 from leakscan.synthetic.brains.space import Pose, places
 from leakscan.synthetic.brains.tissue_labels import UNKNOWN
+from leakscan.training.brains.config import BrainConfig
 from leakscan.training.brains.metric import fit_metric, scan_directions
 from leakscan.training.training_folder import save_weights
 from leakscan.types import Progress, Silent
@@ -28,10 +29,10 @@ Floats = npt.NDArray[np.float32]
 # Two scans of one head differ by where it lies, hardly by its size: the metric must not learn to
 # overlook size and shape.
 RESCANNED = Manner(
-    Pose(12, 12, 0.01, 0.01), bias=0.5, noise=0.1, thickest_mm=6.5, thick=0.7, blur=1.0, blobs=0.1
+    pose=Pose(12, 12, 0.01, 0.01), bias=0.5, noise=0.1, thickest_mm=6.5, thick=0.7, blur=1.0, blobs=0.1
 )
 ROUGH = Manner(
-    Pose(16, 16, 0.015, 0.01),
+    pose=Pose(16, 16, 0.015, 0.01),
     bias=0.7,
     noise=0.15,
     thickest_mm=7.5,
@@ -40,7 +41,7 @@ ROUGH = Manner(
     cropped=0.15,
     blobs=0.2,
 )
-CLEAR = Manner(Pose(4, 4, 0, 0), bias=0.2, noise=0.03, thick=0, blur=0.3, defaced=0, cropped=0, blobs=0)
+CLEAR = Manner(pose=Pose(4, 4, 0, 0), bias=0.2, noise=0.03, thick=0, blur=0.3, defaced=0, cropped=0, blobs=0)
 """Views that the average edges are made of."""
 _CLEAR_SEED = 90
 _ROUNDS = 3
@@ -66,16 +67,17 @@ def learn_edges(net: BrainNet, people: People, progress: Progress | None = None)
     """Sets the average edges of ``net``: of all heads, each brought to where the average has them.
 
     Args:
-        net: with tissue network and template.
-        people: the heads.
-        progress: is told of heads.
+        net: The network, with its tissue network and template.
+        people: The heads.
+        progress: Receives the number of heads done.
     """
     progress = progress or Silent()
     progress.start("Average the edges", (1 + _ROUNDS) * len(people))
     views, poses = [], []
     for images in images_of(people, CLEAR, _CLEAR_SEED):
         views.append(images.half())
-        poses.append(align(net.tissue_maps(images), net.template, MAP_MM)[1])
+        _, pose, _ = align_to_average(net.tissue_maps(images), net.template, MAP_MM)
+        poses.append(pose)
         progress.advance(len(images))
     for _ in range(_ROUNDS):
         total = torch.zeros_like(net.edges)
@@ -95,10 +97,10 @@ def aligned_views(
     """Tissues and edges in place ``(n, d)`` of one view of every head, and their fit ``(n,)``.
 
     Args:
-        net: with its template; the metric is not used.
-        people: the heads.
-        manner: of the views.
-        seed: of the views.
+        net: The network, with its template; the metric is not used.
+        people: The heads.
+        manner: How far the views differ from a clean scan.
+        seed: The seed of the views.
         anatomy: ``None`` for the people themselves, a number for others made of them.
     """
     maps, fits = [], []
@@ -121,32 +123,22 @@ def images_of(
 
 
 def learn_metric(
-    net: BrainNet,
-    people: People,
-    views: int,
-    anatomies: int,
-    components: int,
-    shrinkage: float,
-    run: Path,
-    progress: Progress | None = None,
+    net: BrainNet, people: People, config: BrainConfig, run: Path, progress: Progress | None = None
 ) -> None:
     """Fits the metric of ``net`` on views of people, every other one rough, and of others made of them.
 
     Args:
-        net: with tissue network and template.
-        people: the heads.
-        views: of every head.
-        anatomies: people made of every head, itself included.
-        components: of the tissue metric.
-        shrinkage: of the tissue metric.
-        run: folder that keeps what was seen of each view, so that a stopped run goes on.
-        progress: is told of views.
+        net: The network, with its tissue network and template.
+        people: The heads.
+        config: How many views and anatomies are made of every head, and how the tissue metric is fitted.
+        run: The folder that keeps what was seen of each view, so that a stopped run goes on.
+        progress: Receives the number of views done.
     """
     progress = progress or Silent()
-    progress.start("Learn the metric", views * anatomies * len(people))
+    progress.start("Learn the metric", config.views * config.anatomies * len(people))
     maps, who = [], []
-    for anatomy in range(anatomies):
-        for view in range(views):
+    for anatomy in range(config.anatomies):
+        for view in range(config.views):
             made = anatomy if anatomy else None
             manner = (RESCANNED, ROUGH)[view % 2]
             seen = run / f"view-{anatomy}-{view}.npy"
@@ -160,15 +152,24 @@ def learn_metric(
     known, subjects = torch.from_numpy(np.concatenate(maps).astype(np.float32)), np.concatenate(who)
     net.mean = known.mean(dim=0)
     tissues, lines = (part.numpy() for part in net.centred(known))
-    net.axes = torch.from_numpy(fit_metric(tissues, subjects, components, shrinkage).axes)
+    net.axes = torch.from_numpy(fit_metric(tissues, subjects, config.components, config.shrinkage).axes)
     directions = torch.from_numpy(scan_directions(lines, subjects, len(net.overlook)))
     net.overlook.zero_()
     net.overlook[: len(directions)] = directions
     progress.finish()
 
 
-def save(net: BrainNet, path: Path, about: dict[str, object]) -> None:
-    """Writes weights; the metric and the average brain in half precision."""
+def save_brain(net: BrainNet, path: Path, about: dict[str, object]) -> None:
+    """Writes the weights of a brain network, floating-point numbers in half precision.
+
+    Args:
+        net: The network.
+        path: The file to write.
+        about: What the file says of itself.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
 
     class _Half(nn.Module):
         def state_dict(self, *args: object, **kwargs: object) -> dict[str, torch.Tensor]:  # type: ignore[override]

@@ -26,12 +26,12 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
     T1 is there become ``val``, and another eighth ``calibration``, by a digest of the subject.
 
     Args:
-        manifests: CSV with ``path``, ``subject_id``, ``contrast`` (``T1``, ``labels``; others are left
-            alone) and ``split``; paths relative to the manifest's folder.
-        same: subject -> the subject that may be the same person and whose name it gets.
+        manifests: CSV tables with ``path``, ``subject_id``, ``contrast`` (``T1``, ``labels``; others are left
+            alone) and ``split``; paths are relative to the manifest's folder.
+        same: Subject -> the subject that may be the same person and whose name it gets.
 
     Raises:
-        SourceError: a manifest lacks a column, or no head is found.
+        SourceError: A manifest lacks a column, or no head is found.
     """
     files: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     splits: dict[str, str] = {}
@@ -59,6 +59,17 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
     if not heads.get("train"):
         raise SourceError("The manifests name no T1 and no label map of the split train.")
     return dict(heads)
+
+
+def held_people(heads: Mapping[str, Sequence[Source]]) -> list[Source]:
+    """Those of ``val`` and ``calibration`` who have a T1: gate and calibration come from them."""
+    return [head for split in ("val", "calibration") for head in heads.get(split, ()) if head.t1]
+
+
+def contrasts_of(manifest: Path) -> set[str]:
+    """The contrasts of people's heads that a manifest names."""
+    with manifest.open(newline="", encoding="utf-8") as stream:
+        return {row["contrast"] for row in csv.DictReader(stream)} - {"labels"}
 
 
 def _part(subject: str) -> str:

@@ -15,8 +15,8 @@ class LinearMetric:
     """A linear fingerprint: centre, project, bring to length 1.
 
     Attributes:
-        mean: ``(d,)`` of the training views.
-        axes: ``(k, d)``; within-person spread is about 1 along each.
+        mean: ``(d,)`` mean of the training views.
+        axes: ``(k, d)`` directions; within-person spread is about 1 along each.
     """
 
     mean: Floats
@@ -37,10 +37,10 @@ def fit_metric(
 
     Args:
         maps: ``(n, d)`` aligned tissue maps of several views of every person; d may be large.
-        people: ``(n,)`` who each view shows.
-        components: principal components that are looked at.
-        shrinkage: share of the mean variance added along every component before whitening.
-        dim: of the fingerprint: the directions in which people differ most, in units of scans.
+        people: ``(n,)`` whom each view shows.
+        components: The number of principal components that are kept.
+        shrinkage: The share of the mean variance added along every component before whitening.
+        dim: The length of the fingerprint: the directions in which people differ most, in units of scans.
     """
     mean = maps.mean(axis=0)
     centred = maps - mean
@@ -70,8 +70,8 @@ def scan_directions(maps: Floats, people: npt.NDArray[np.generic], count: int) -
 
     Args:
         maps: ``(n, d)`` aligned maps of several views of every person; d may be large.
-        people: ``(n,)`` who each view shows.
-        count: directions.
+        people: ``(n,)`` whom each view shows.
+        count: The number of directions.
 
     Returns:
         ``(count, d)`` orthonormal rows, fewer where the views span fewer.

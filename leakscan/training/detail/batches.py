@@ -1,4 +1,4 @@
-"""Batches for the second look: pairs of one subject, and strangers who are as hard to tell as in a run."""
+"""Batches for detail matching: pairs of one subject, and strangers who are as hard to tell as in a run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.errors import SourceError
+from leakscan.training.detail.config import DetailConfig
 
 Ints = npt.NDArray[np.int64]
 
@@ -22,9 +23,9 @@ class Batch:
     """Films of one step.
 
     Attributes:
-        anchors: ``(b,)``.
+        anchors: ``(b,)`` positions of films, each of another subject.
         partners: ``(b,)`` other films of their subjects.
-        strangers: ``(b, k)``.
+        strangers: ``(b, k)`` films of other subjects that are near to each anchor.
     """
 
     anchors: Ints
@@ -36,23 +37,19 @@ class DetailBatches:
     """Draws batches, the same for the same seed and step.
 
     Args:
-        subjects: ``(n,)`` of the films.
+        subjects: ``(n,)`` subject of each film.
         prints: ``(n, d)`` unit fingerprints.
-        size: anchors, each of another subject.
-        strangers: of each anchor.
-        seed: of the draws.
+        config: How many anchors and strangers a batch has, and the seed of the draws.
 
     Raises:
-        SourceError: fewer than two subjects, or none with two films.
+        SourceError: There are fewer than two subjects, or none with two films.
     """
 
     def __init__(
         self,
         subjects: npt.NDArray[np.str_],
         prints: npt.NDArray[np.float32],
-        size: int = 32,
-        strangers: int = 5,
-        seed: int = 0,
+        config: DetailConfig,
     ) -> None:
         _, codes = np.unique(subjects, return_inverse=True)
         self._order = np.argsort(codes, kind="stable")
@@ -63,8 +60,8 @@ class DetailBatches:
             raise SourceError(
                 "No subject has two films to learn from.", "Subjects with two films or more are needed."
             )
-        self._size = min(size, len(self._several))
-        self._strangers, self._seed = strangers, seed
+        self._size = min(config.anchors, len(self._several))
+        self._strangers, self._seed = config.strangers, config.seed
         self._near = nearest_strangers(prints, codes, NEAREST)
 
     def __call__(self, step: int) -> Batch:
@@ -88,8 +85,8 @@ def nearest_strangers(prints: npt.NDArray[np.float32], codes: Ints, most: int) -
 
     Args:
         prints: ``(n, d)`` unit fingerprints.
-        codes: ``(n,)`` subjects.
-        most: of them.
+        codes: ``(n,)`` number of each film's subject.
+        most: The largest number of strangers of a film.
     """
     k = min(most, len(codes) - int(np.bincount(codes).max()))
     out = np.zeros((len(codes), k), np.int64)

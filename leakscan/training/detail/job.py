@@ -1,31 +1,23 @@
-"""Teaches the second look: ``python -m leakscan.training.detail.job MANIFEST... -o FOLDER``.
+"""Teaches detail matching from manifests of films: ``FOLDER/detail.safetensors``.
 
 The trunk starts as that of an installed chest encoder. Every anchor and another film of its subject meet
-each other and five strangers whom the anchor's fingerprint is near to; a softmax over the six and a logistic
-loss on each pair are made small.
-Splits ``train`` and ``val``; ``val`` is reported, nothing is chosen by it but when to stop looking. A second
-call goes on where the first was stopped. Prints the last figures as JSON; FOLDER/detail.safetensors is the
-network, to be calibrated and shipped by ``leakscan.research.ship_cxr --look``.
+each other and some strangers whom the anchor's fingerprint is near to; a softmax over them and a logistic
+loss on each pair are made small. The network learns from the split ``train``; figures are of ``val``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
 
-from leakscan.cli.output import RichProgress
 from leakscan.decide.calibration.likelihood import fit_joint
 from leakscan.decide.persons.nearest import match_nearest
-from leakscan.errors import LeakscanError, UsageError
+from leakscan.errors import UsageError
 from leakscan.fingerprint.encoders.encoder import TorchEncoder, read_weights
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE, save_detail_matcher
 from leakscan.fingerprint.encoders.film.detail_net import SIDE, DetailNet
@@ -33,35 +25,99 @@ from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.sources.split_names import TRAIN, VALIDATION
 from leakscan.training.detail.batches import DetailBatches
-from leakscan.training.detail.steps import DetailConfig, teach
+from leakscan.training.detail.config import DetailConfig
+from leakscan.training.detail.lesson import DetailLesson
 from leakscan.training.films.archive import packed_films
 from leakscan.training.films.form import Form
 from leakscan.training.films.manifests import check_manifests
 from leakscan.training.films.pack import Pack
 from leakscan.training.films.validation import to_float
 from leakscan.training.shipping.figures import encode_pack
-from leakscan.training.training_folder import begin, write_json
+from leakscan.training.trainer import Trainer
+from leakscan.training.training_folder import SUMMARY, claim, write_json
 from leakscan.types import Progress
 
 _PACKED_SIDE = 240  # px: crops are made from it
 _BATCH = 128
 
 
+@dataclass(frozen=True)
+class DetailJob:
+    """What a user asks for beside the settings.
+
+    Attributes:
+        manifests: Tables with ``path, subject_id, split``.
+        folder: The folder of the run.
+        encoder: The name of the encoder whose trunk and fingerprints are used; the one for chest films if
+            not given.
+        cache: The folder for packed films; ``FOLDER/packed`` if not given.
+        workers: Processes that decode; one per core if not given.
+    """
+
+    manifests: tuple[Path, ...]
+    folder: Path
+    encoder: str | None = None
+    cache: Path | None = None
+    workers: int | None = None
+
+
+def teach_detail(job: DetailJob, config: DetailConfig, progress: Progress) -> dict[str, Any]:
+    """Teaches, or goes on teaching, and returns what ``summary.json`` says.
+
+    Args:
+        job: Films and folders.
+        config: How it is taught.
+        progress: Receives how far the work is.
+
+    Raises:
+        LeakscanError: Manifests, encoder, settings or folder do not fit, or nothing can be learned.
+        Stopped: The user pressed Ctrl-C; the same call goes on.
+
+    Example::
+
+        teach_detail(DetailJob((Path("films.csv"),), Path("detail")), DetailConfig(), Silent())
+    """
+    check_manifests(job.manifests)
+    net, reader = start_net(job.encoder)
+    net.to("cuda" if torch.cuda.is_available() else "cpu")
+    about = {"encoder": reader.card.encoder, "manifests": [str(m.resolve()) for m in job.manifests]}
+    claim(job.folder, config, about)
+    cache = job.cache or job.folder / "packed"
+
+    def read(split: str, side: int) -> Pack:
+        return packed_films(job.manifests, split, Form((side, side)), cache, progress, job.workers)
+
+    train, seen, validation = read(TRAIN, _PACKED_SIDE), read(TRAIN, SIDE), read(VALIDATION, SIDE)
+    batches = DetailBatches(train.subjects, encode_pack(reader, seen.films)[0], config)
+    Trainer(DetailLesson(net, train.films, batches, config), job.folder, progress).run()
+    save_detail_matcher([net.cpu().eval()], job.folder / FILE)
+    prints = encode_pack(reader, validation.films)[0]
+    found = {
+        "look": str(job.folder / FILE),
+        **about,
+        **config.model_dump(),
+        "train_films": len(train.films),
+        "val": detail_figures(net, validation.films, prints, validation.subjects),
+    }
+    write_json(job.folder / SUMMARY, found)
+    return found
+
+
 def start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
     """A fresh network with the trunk of an installed encoder, and that encoder.
 
     Args:
-        encoder: its name; the one for chest films if not given.
+        encoder: The encoder's name; the one for chest films if not given.
 
     Raises:
-        UsageError: there is none, or its network has another trunk.
+        UsageError: There is none, or its network has another trunk.
     """
     entry = card_for("chest_radiograph", encoder)
     if entry is None:
-        raise UsageError("There is no encoder for chest films.", "leakscan models list")
+        raise UsageError("There is no encoder for chest films.", "Add one.", code="no_encoder_of_kind")
     card, folder = entry
     if not card.architecture.startswith("efficientnet_lite0"):
-        raise UsageError(f"{card.name} is a {card.architecture}; the second look has an EfficientNet-Lite0.")
+        raise UsageError(f"{card.name} is a {card.architecture}; detail matching has an EfficientNet-Lite0.")
     state = read_weights(card, folder, radiograph.VERSION)
     net = DetailNet()
     wanted = {k: state[f"trunk.{k}"] for k in net.trunk.state_dict()}
@@ -76,15 +132,16 @@ def detail_figures(
     prints: npt.NDArray[np.float32],
     subjects: npt.NDArray[np.str_],
 ) -> dict[str, float]:
-    """P@1 by fingerprint, and once the ten nearest are looked at.
+    """P@1 by fingerprint alone, and once the details of the ten nearest are matched.
 
-    Score and look are joined by ``fit_joint`` on these very pairs: three numbers, which flatter little.
+    Score and detail match are joined by ``fit_joint`` on these very pairs: three numbers, which flatter
+    little.
 
     Args:
-        net: looks.
-        films: ``(n, SIDE, SIDE)``.
+        net: The network that was taught.
+        films: ``(n, SIDE, SIDE)`` uint8.
         prints: ``(n, d)`` unit fingerprints.
-        subjects: ``(n,)``.
+        subjects: ``(n,)`` subject of each film.
     """
     net.eval()
     device = net.place.device
@@ -97,11 +154,11 @@ def detail_figures(
         ]
     )
 
-    def look(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def match(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         found = [net.compare(details[i], details[j]) for i, j in (p.T for p in _in_batches(pairs))]
         return torch.cat(found).double().cpu().numpy()
 
-    near = match_nearest(prints, subjects, look)
+    near = match_nearest(prints, subjects, match)
     _, owner, often = np.unique(near.owner, return_inverse=True, return_counts=True)
     weight = 1.0 / often[owner]
     each = np.repeat(weight, near.same.shape[1])
@@ -115,90 +172,3 @@ def detail_figures(
 
 def _in_batches(pairs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     return [pairs[at : at + _BATCH] for at in range(0, len(pairs), _BATCH)]
-
-
-def teach_detail(
-    manifests: Sequence[Path],
-    folder: Path,
-    config: DetailConfig,
-    encoder: str | None,
-    cache: Path,
-    workers: int | None,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Makes ``folder/detail.safetensors`` and returns what was found.
-
-    Args:
-        manifests: with ``path, subject_id, split``.
-        folder: of this run.
-        config: of this run.
-        encoder: whose trunk and fingerprints are used; the one for chest films if not given.
-        cache: folder for packed films.
-        workers: decoding processes.
-        progress: is told.
-
-    Raises:
-        LeakscanError: of the kinds in :mod:`leakscan.errors`.
-    """
-    check_manifests(manifests)
-    net, reader = start_net(encoder)
-    net.to("cuda" if torch.cuda.is_available() else "cpu")
-    now = asdict(config)
-    about = {"encoder": reader.card.encoder, "manifests": [str(m.resolve()) for m in manifests]}
-    begin(
-        folder, now, about, lambda begun: {k: (begun.get(k), now[k]) for k in now if begun.get(k) != now[k]}
-    )
-
-    def read(split: str, side: int) -> Pack:
-        return packed_films(manifests, split, Form((side, side)), cache, progress, workers)
-
-    train, seen, validation = read(TRAIN, _PACKED_SIDE), read(TRAIN, SIDE), read(VALIDATION, SIDE)
-    prints = encode_pack(reader, seen.films)[0]
-    batches = DetailBatches(train.subjects, prints, config.anchors, config.strangers, config.seed)
-    teach(net, train.films, batches, config, folder, progress)
-    save_detail_matcher([net.cpu().eval()], folder / FILE)
-    found = {
-        "look": str(folder / FILE),
-        **about,
-        **now,
-        "train_films": len(train.films),
-        "val": detail_figures(
-            net, validation.films, encode_pack(reader, validation.films)[0], validation.subjects
-        ),
-    }
-    write_json(folder / "summary.json", found)
-    return found
-
-
-def main() -> None:
-    """Entry point of the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("manifests", type=Path, nargs="+", help="tables with path, subject_id, split")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--encoder", help="whose trunk and fingerprints (default: the installed one)")
-    parser.add_argument("--cache", type=Path, help="folder for packed films (default: OUTPUT/packed)")
-    parser.add_argument("--workers", type=int, help="processes that decode (default: one per core)")
-    for name, value in asdict(DetailConfig()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    given = vars(parser.parse_args())
-    config = DetailConfig(**{name: given[name] for name in asdict(DetailConfig())})
-    folder: Path = given["output"]
-    try:
-        found = teach_detail(
-            given["manifests"],
-            folder,
-            config,
-            given["encoder"],
-            given["cache"] or folder / "packed",
-            given["workers"],
-            RichProgress(Console(stderr=True), True),
-        )
-    except LeakscanError as e:
-        raise SystemExit(f"{e.message} {e.hint}".strip()) from None
-    print(json.dumps(found, indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -19,10 +19,10 @@ import pyarrow as pa
 from blake3 import blake3
 
 from leakscan import tables
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.errors import OutputError, SourceError, StoreError
 from leakscan.training.films.form import Form
-from leakscan.training.films.manifests import Film, films_of
+from leakscan.training.films.manifests import ListedFilm, films_of
 from leakscan.training.films.pack import Pack, canonical_film
 from leakscan.types import Progress
 
@@ -66,16 +66,16 @@ def packed_films(
     Images without a subject are left out: whether they show someone else is unknown.
 
     Args:
-        manifests: tables that :func:`~leakscan.training.films.manifests.check_manifests` let pass.
-        split: to take.
-        form: of the packed films.
-        cache: folder for ``SPLIT-SIZE-KEY.npy`` and ``.parquet``.
-        progress: is told of films decoded.
-        workers: decoding processes; one per core if not given.
+        manifests: Tables that :func:`~leakscan.training.films.manifests.check_manifests` let pass.
+        split: The split to take.
+        form: The form of the packed films.
+        cache: The folder for ``SPLIT-SIZE-KEY.npy`` and ``.parquet``.
+        progress: Receives the number of films decoded.
+        workers: Decoding processes; one per core if not given.
 
     Raises:
-        SourceError: a manifest cannot be read, or none of the films can.
-        OutputError: the cache cannot be written.
+        SourceError: A manifest cannot be read, or none of the films can.
+        OutputError: The cache cannot be written.
     """
     stem = cache / f"{split}-{form.shape[-1]}-{manifests_key(manifests, split, form)}"
     pictures, table = stem.with_suffix(".npy"), stem.with_suffix(".parquet")
@@ -88,7 +88,7 @@ def packed_films(
 
 
 def _decode(
-    films: list[Film], form: Form, pictures: Path, table: Path, progress: Progress, workers: int | None
+    films: list[ListedFilm], form: Form, pictures: Path, table: Path, progress: Progress, workers: int | None
 ) -> None:
     codes = {s: i for i, s in enumerate(dict.fromkeys(f.subject for f in films))}
     part = pictures.with_name(pictures.name + ".part")
@@ -98,7 +98,7 @@ def _decode(
         pictures.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
             stream.write(_header(0, form))
-            read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=_CHUNK)
+            read = start_engine(workers).map(partial(canonical_film, form=form), films, chunk=_CHUNK)
             for film, canonical in zip(films, read, strict=True):
                 if canonical.picture is not None:
                     stream.write(canonical.picture.tobytes())
@@ -123,7 +123,7 @@ def _decode(
         raise OutputError(
             f"Cannot write {pictures}: {e.strerror or e}.",
             f"Packing takes {len(films) * math.prod(form.shape) / 2**30:.1f} GiB; "
-            "name another folder with --cache.",
+            "name another folder for the cache.",
         ) from e
     progress.finish()
 
@@ -152,16 +152,16 @@ def _open(pictures: Path, table: Path, form: Form, split: str) -> Pack:
     if films.shape != (len(packed), *form.shape):
         raise StoreError(f"{pictures} and {table} do not belong together.", "Delete both.")
     return Pack(
-        films,
-        np.array([f"{r['subject']:08d}" for r in packed]),
-        np.array([r["width"] for r in packed], np.int64),
-        np.array([r["group"] or "" for r in packed]),
-        unread,
-        np.array([r["contrast"] or "" for r in packed]),
+        films=films,
+        subjects=np.array([f"{r['subject']:08d}" for r in packed]),
+        widths=np.array([r["width"] for r in packed], np.int64),
+        groups=np.array([r["group"] or "" for r in packed]),
+        unread=unread,
+        contrasts=np.array([r["contrast"] or "" for r in packed]),
     )
 
 
-def describe(listing_images: dict[str, int], train: Pack, validation: Pack) -> dict[str, object]:
+def counts_of(listing_images: dict[str, int], train: Pack, validation: Pack) -> dict[str, object]:
     """What was packed, in numbers, for ``config.json`` and the summary."""
     return {
         "listed": listing_images,

@@ -47,7 +47,7 @@ def small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
 
     Args:
         films: ``(n, 1, s, s)``.
-        side: side of the result.
+        side: The side of the result in pixels.
 
     Returns:
         ``(n, 1, side, side)``; outside the film it is black.
@@ -84,7 +84,7 @@ def random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
 
     Args:
         films: ``(n, 1, s, s)``.
-        side: side of the result.
+        side: The side of the result in pixels.
 
     Returns:
         ``(n, 1, side, side)``; outside the film it is black.
@@ -212,7 +212,7 @@ def jpeg(films: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
 
     Args:
         films: ``(n, 1, side, side)`` in 0..1.
-        quality: ``(n,)``, 1 to 100, as the Independent JPEG Group scales the tables.
+        quality: ``(n,)`` qualities of 1 to 100, as the Independent JPEG Group scales the tables.
     """
     side = films.shape[-1]
     beyond = -side % 8
@@ -235,7 +235,7 @@ def augment(films: torch.Tensor, config: TrainConfig) -> torch.Tensor:
 
     Args:
         films: ``(n, 1, s, s)`` float in 0..1, or volumes ``(n, 1, x, y, z)``, which keep their shape.
-        config: which alterations, of which share of the films, and the side of the result.
+        config: Which alterations, of which share of the films, and the side of the result.
     """
     if films.ndim == 5:
         return small_affine_3d(films)
@@ -254,8 +254,8 @@ def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tens
 
     Args:
         films: ``(n, 1, s, s)`` float in 0..1.
-        side: side of the result.
-        mild: share of the films, 0..1, that are placed by :func:`small_affine` alone.
+        side: The side of the result in pixels.
+        mild: The share of the films, 0..1, that are placed by :func:`small_affine` alone.
     """
     views = random_affine(films, side)
     if mild:

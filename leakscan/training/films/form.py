@@ -19,7 +19,7 @@ class Form:
 
     Attributes:
         shape: ``(side, side)`` pixels or ``(x, y, z)`` voxels.
-        step_mm: edge of a voxel; 0 for films.
+        step_mm: The edge of a voxel; 0 for films.
     """
 
     shape: tuple[int, ...]

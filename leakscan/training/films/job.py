@@ -8,27 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leakscan.errors import UsageError
+from leakscan.errors import SourceError, UsageError
+from leakscan.settings import nearest
 from leakscan.training.films.config import TrainConfig, shortfalls
 from leakscan.types import Progress
 
 _EXTRA = ("pytorch_metric_learning", "matplotlib", "sklearn")
+_EXTRA_3D = ("monai",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainJob:
-    """What a user asks of a training run beside its config.
+    """What a user asks of a training run beside its settings.
 
     Attributes:
-        manifests: tables with ``path, subject_id, split``.
-        run: folder to write, or to go on in.
-        start: see :func:`leakscan.training.films.start.start_from`; ``None`` takes ImageNet weights where
-            there are some and the preset does not train from scratch.
+        manifests: Tables with ``path, subject_id, split``.
+        run: The folder to write, or to go on in.
+        start: The start weights, see :func:`leakscan.training.films.start.start_from`; ``None`` takes
+            ImageNet weights where there are some and the preset does not train from scratch.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: of torch; ``None`` leaves it to torch.
-        workers: decoding processes; one per core if not given.
-        cache: folder for packed films; ``None`` is ``RUN/packed``.
-        ship: name of the encoder to make of the best weights; ``None`` makes none.
+        threads: Threads of torch; ``None`` leaves it to torch.
+        workers: Decoding processes; one per core if not given.
+        cache: The folder for packed films; ``None`` is ``RUN/packed``.
+        ship: The name of the encoder to make of the best weights; ``None`` makes none.
     """
 
     manifests: tuple[Path, ...]
@@ -46,28 +48,40 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
 
     Everything that can be refused is refused before a film is decoded.
 
+    Args:
+        job: The manifests, the folder and what runs it.
+        config: The settings.
+        progress: Receives how far the work is.
+
     Raises:
-        UsageError: the arguments, settings or run folder do not fit.
-        SourceError: nothing can be learned from these manifests, or not fairly.
-        Stopped: by Ctrl-C; the same call goes on.
+        UsageError: The arguments, settings or run folder do not fit.
+        SourceError: Nothing can be learned from these manifests, or not fairly.
+        Stopped: The user pressed Ctrl-C; the same call goes on.
+
+    Example::
+
+        job = TrainJob(manifests=(Path("films.csv"),), run=Path("run"))
+        train_manifests(job, preset("fingerprint-2d"), Silent())
     """
-    missing = [m for m in _EXTRA if importlib.util.find_spec(m) is None]
+    needed = (*_EXTRA, *(_EXTRA_3D if config.shape else ()))
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
     if missing:
         raise UsageError(f"Training needs {', '.join(missing)}.", "pip install 'leakscan[train]'")
     from leakscan.sources.split_names import TRAIN, VALIDATION
-    from leakscan.training.films.archive import data_key, describe, packed_films
-    from leakscan.training.films.loop import train
+    from leakscan.training.films.archive import counts_of, data_key, packed_films
+    from leakscan.training.films.lesson import FILM_METRICS, FilmLesson
     from leakscan.training.films.manifests import check_contrasts, check_manifests
     from leakscan.training.films.start import default_start, start_from
-    from leakscan.training.training_folder import claim, read_rows, write_json
+    from leakscan.training.trainer import Trainer, read_rows
+    from leakscan.training.training_folder import SUMMARY, claim, write_json
 
     device = _device(job.device, job.threads)
     _check_architecture(config.architecture)
     listing = check_manifests(job.manifests)
     if config.shape and job.ship is not None:
         raise UsageError(
-            f"--ship makes no encoder of {config.preset}.",
-            "Take --preset fingerprint-3d, or leave --ship out: the weights lie in the run folder.",
+            f"No encoder can be made of {config.preset}.",
+            "Take the preset fingerprint-3d, or do not ship: the weights lie in the run folder.",
         )
     if config.shape and config.apart >= 1:
         check_contrasts(job.manifests)
@@ -85,8 +99,8 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
     )
     _check_readable(train_pack.subjects.tolist(), "train")
     _check_readable(val_pack.subjects.tolist(), "val")
-    train(config, train_pack, val_pack, job.run, initialise, progress=progress, device=device)
-    rows = read_rows(job.run, config.steps)
+    Trainer(FilmLesson(config, train_pack, val_pack, initialise, device), job.run, progress).run()
+    rows = read_rows(job.run, FILM_METRICS, config.steps)
     best = [row for row in rows if row["best"]][-1:]
     summary: dict[str, Any] = {
         "run": str(job.run),
@@ -96,7 +110,7 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
         "device": str(device),
         "steps": config.steps,
         "films_per_step": config.films,
-        **describe(listing.images, train_pack, val_pack),
+        **counts_of(listing.images, train_pack, val_pack),
         "without_subject": listing.unknown,
         "best": best[0] if best else None,
         "last": rows[-1] if rows else None,
@@ -108,7 +122,7 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
         progress.start("ship", None)
         summary["shipped"] = ship_run(job.run, job.manifests, job.ship, summary, progress, job.workers)
         progress.finish()
-    write_json(job.run / "summary.json", summary)
+    write_json(job.run / SUMMARY, summary)
     return summary
 
 
@@ -128,8 +142,6 @@ def _words(config: TrainConfig) -> list[str]:
 
 
 def _check_readable(subjects: Sequence[str], split: str) -> None:
-    from leakscan.errors import SourceError
-
     if len(set(subjects)) == len(subjects):
         raise SourceError(
             f"Of the split {split!r}, no subject has two images that can be read.",
@@ -143,7 +155,10 @@ def _check_architecture(name: str) -> None:
     from leakscan.fingerprint.encoders.networks import ARCHITECTURES
 
     if name not in ARCHITECTURES:
-        raise UsageError(f"There is no backbone {name!r}.", f"Backbones are {', '.join(ARCHITECTURES)}.")
+        raise UsageError(
+            f"There is no backbone {name!r}.",
+            nearest(name, ARCHITECTURES, "Backbones"),
+        )
 
 
 def _device(wanted: str, threads: int | None) -> Any:
@@ -154,11 +169,11 @@ def _device(wanted: str, threads: int | None) -> Any:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wanted != "cpu" and not (wanted == "cuda" or wanted.removeprefix("cuda:").isdigit()):
-        raise UsageError(f"--device {wanted} is none of auto, cpu, cuda, cuda:0 and so on.")
+        raise UsageError(f"The device {wanted} is none of auto, cpu, cuda, cuda:0 and so on.")
     if wanted != "cpu":
         number = int(wanted.partition(":")[2] or 0)
         if not torch.cuda.is_available() or number >= torch.cuda.device_count():
             raise UsageError(
-                f"There is no device {wanted} here.", "Take --device cpu, or install torch with CUDA."
+                f"There is no device {wanted} here.", "Take the device cpu, or install torch with CUDA."
             )
     return torch.device(wanted)

@@ -27,10 +27,10 @@ from leakscan.training.films.config import TrainConfig
 SOFTMAX_MARGIN = 0.2
 """Subtracted from the cosine to a film's own subject."""
 SOFTMAX_SCALE = 20.0
-"""Of the cosines; far below that of face recognition, which has hundreds of images per class."""
+"""The factor of the cosines; far below that of face recognition, which has hundreds of images per class."""
 
 _BATCH_WISE = {"contrastive", "multi_similarity", "supcon"}
-"""Terms that can look at the fingerprints of earlier batches too."""
+"""Terms that can see the fingerprints of earlier batches too."""
 
 Triplets = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -39,8 +39,8 @@ def mine_closer_negatives(distances: torch.Tensor, labels: torch.Tensor) -> Trip
     """Picks one hard negative for every ordered anchor-positive pair.
 
     Args:
-        distances: ``(n, n)``, between all fingerprints of the batch.
-        labels: ``(n,)`` int, the subject of each.
+        distances: ``(n, n)`` distances between all fingerprints of the batch.
+        labels: ``(n,)`` int subject of each.
 
     Returns:
         Index tensors ``(anchor, positive, negative)``, one entry per pair that has a negative.
@@ -64,7 +64,7 @@ class Memory(CrossBatchMemory):  # type: ignore[misc]
     """Cross-batch memory (arXiv 1912.06798) that a checkpoint can hold whole.
 
     The library keeps its place in the queue outside the state; without it a resumed run would
-    look at other fingerprints than the one that was interrupted.
+    see other fingerprints than the one that was interrupted.
     """
 
     def get_extra_state(self) -> dict[str, int]:
@@ -80,8 +80,8 @@ class ClosestTriplets(nn.Module):
     """The triplet margin loss on the negatives of :func:`mine_closer_negatives`.
 
     Args:
-        margin: in Euclidean distance.
-        normalised: whether distances are between unit vectors (0..2) or raw embeddings.
+        margin: The margin in Euclidean distance.
+        normalised: Whether distances are between unit vectors (0..2) or raw embeddings.
     """
 
     def __init__(self, margin: float, normalised: bool) -> None:
@@ -102,11 +102,9 @@ class IdentityLoss(nn.Module):
     """What a fingerprint is trained to lower: a weighted sum of terms.
 
     Args:
-        terms: each takes ``(n, d)`` fingerprints and ``(n,)`` labels.
-        weights: of the terms, by the same names.
-
-    Attributes:
-        softmax: the margin softmax, if it is one of the terms; it alone has parameters.
+        terms: The terms by name; each takes ``(n, d)`` fingerprints and ``(n,)`` labels. The margin softmax,
+            ``softmax``, alone has parameters.
+        weights: The weight of each term, by the same names.
     """
 
     def __init__(self, terms: dict[str, nn.Module], weights: dict[str, float]) -> None:
@@ -139,9 +137,9 @@ def build_loss(config: TrainConfig, classes: int, dim: int) -> IdentityLoss:
     * ``multi_similarity`` (arXiv 1904.06627) and ``supcon`` (arXiv 2004.11362).
 
     Args:
-        config: weights and settings.
-        classes: subjects in the training set; labels run from 0 to ``classes - 1``.
-        dim: length of the fingerprint.
+        config: The weights and settings of the terms.
+        classes: The number of subjects in the training set; labels run from 0 to ``classes - 1``.
+        dim: The length of the fingerprint.
     """
     weights = {
         name: getattr(config, name)

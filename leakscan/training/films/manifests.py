@@ -9,24 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakscan.errors import SourceError, UsageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.manifest import ManifestSource, column_values
 from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
 from leakscan.sources.split_names import TRAIN, VALIDATION, check_disjoint
-from leakscan.types import DecodeOptions, ImageRef, Progress
+from leakscan.types import ImageRef, Progress
 
 _AGE_STEP = 10  # years of one age group
 
 
 @dataclass(frozen=True)
-class Film:
+class ListedFilm:
     """One image of a manifest and what is declared of it.
 
     Attributes:
-        ref: where it lies, or why it is left out.
-        subject: declared; empty if unknown.
-        width: declared source width in pixels; 0 if unknown.
-        group: sex, view and age group in one word; empty if nothing is declared.
-        contrast: declared contrast of a volume (``T1``, ``FLAIR``...); empty if unknown.
+        ref: Where it lies, or why it is left out.
+        subject: The declared subject; empty if unknown.
+        width: The declared source width in pixels; 0 if unknown.
+        group: Sex, view and age group in one word; empty if nothing is declared.
+        contrast: The declared contrast of a volume (``T1``, ``FLAIR``...); empty if unknown.
     """
 
     ref: ImageRef
@@ -41,9 +42,9 @@ class Listing:
     """What the tables of a training run list, before a file is opened.
 
     Attributes:
-        images: rows by split.
-        subjects: declared subjects by split.
-        unknown: rows of ``train`` or ``val`` that name no subject and are left out.
+        images: The number of rows by split.
+        subjects: The number of declared subjects by split.
+        unknown: The number of rows of ``train`` or ``val`` that name no subject and are left out.
     """
 
     images: dict[str, int]
@@ -60,9 +61,9 @@ def check_manifests(manifests: Sequence[Path]) -> Listing:
         manifests: CSV or Parquet tables with ``path, subject_id, split``.
 
     Raises:
-        SourceError: a table cannot be read, lacks a column, or has no row to train on or to choose
+        SourceError: A table cannot be read, lacks a column, or has no row to train on or to choose
             by; no subject has two images; or a subject of ``train`` is in another split as well.
-        UsageError: an argument is no table, or is named twice.
+        UsageError: An argument is no table, or is named twice.
     """
     splits: dict[str, Counter[str]] = {}
     unknown: Counter[str] = Counter()
@@ -112,7 +113,7 @@ def check_contrasts(manifests: Sequence[Path]) -> None:
     """Refuses manifests that show nobody of ``train`` in two contrasts, where partners must differ in it.
 
     Raises:
-        SourceError: no subject has two.
+        SourceError: No subject of ``train`` has two.
     """
     contrasts: dict[str, set[str]] = {}
     for manifest in manifests:
@@ -123,15 +124,20 @@ def check_contrasts(manifests: Sequence[Path]) -> None:
     if max(map(len, contrasts.values()), default=0) < 2:
         raise SourceError(
             f"No subject of the split 'train' in {' and '.join(map(str, manifests))} has two contrasts.",
-            "Partners must differ in the column contrast here; --set apart=0.7 takes equal ones as well.",
+            "Partners must differ in the column contrast here; apart=0.7 takes equal ones as well.",
         )
 
 
-def films_of(manifest: Path, split: str, progress: Progress) -> list[Film]:
+def films_of(manifest: Path, split: str, progress: Progress) -> list[ListedFilm]:
     """The images of one split of one manifest, in the order of its rows; none if it has none.
 
+    Args:
+        manifest: The table.
+        split: The split to take.
+        progress: Receives the number of rows read.
+
     Raises:
-        SourceError: the manifest cannot be read.
+        SourceError: The manifest cannot be read.
     """
     if split not in column_values(manifest, "split"):
         return []
@@ -143,7 +149,7 @@ def films_of(manifest: Path, split: str, progress: Progress) -> list[Film]:
     for ref in source.scan(progress):
         file = ref.files[0] if ref.files else os.path.normpath(root / ref.path)
         width, group, contrast = declared.get(file, (0, "", ""))
-        films.append(Film(ref, ref.tags.subject, width, group, contrast))
+        films.append(ListedFilm(ref, ref.tags.subject, width, group, contrast))
     return films
 
 

@@ -10,29 +10,30 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.errors import ImageError, SourceError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.training.films.form import Form
-from leakscan.training.films.manifests import Film, films_of
-from leakscan.types import DecodeOptions, ImageRef, Progress, Silent
+from leakscan.training.films.manifests import ListedFilm, films_of
+from leakscan.types import ImageRef, Progress, Silent
 
 _SHARE_OF_GPU = 0.5  # of what is free there, that films may take
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pack:
     """Films ready for training.
 
     Attributes:
         films: ``(n, side, side)`` uint8, canonical radiographs, or ``(n, x, y, z)`` volumes; may be
             memory-mapped.
-        subjects: ``(n,)`` str.
+        subjects: ``(n,)`` str, whom each film shows.
         widths: ``(n,)`` int, the width in pixels at which the film was found.
         groups: ``(n,)`` str, what is declared of sex, view and age; empty strings if nothing.
-        unread: path and reason of every image that was left out.
+        unread: Path and reason of every image that was left out.
         contrasts: ``(n,)`` str, declared contrast of volumes; empty strings if unknown.
-        refs: ``n`` files the films were read from; empty where nobody kept them.
+        refs: The ``n`` files that the films were read from; empty where nobody kept them.
     """
 
     films: npt.NDArray[np.uint8]
@@ -56,7 +57,7 @@ class PackedFilms:
 
     Args:
         films: ``(n, ...)`` uint8; may be memory-mapped.
-        device: to give batches on.
+        device: The device that batches are given on.
     """
 
     def __init__(self, films: npt.NDArray[np.uint8], device: torch.device) -> None:
@@ -76,9 +77,9 @@ class Canonical:
     """One film after a worker.
 
     Attributes:
-        picture: uint8 of the form asked for, ``None`` if it cannot be used.
-        width: of the stored image in pixels.
-        error: a sentence if it cannot be used.
+        picture: The uint8 array of the form asked for, ``None`` if it cannot be used.
+        width: The width of the stored image in pixels.
+        error: A sentence if it cannot be used.
     """
 
     picture: npt.NDArray[np.uint8] | None
@@ -86,7 +87,7 @@ class Canonical:
     error: str = ""
 
 
-def canonical_film(film: Film, form: Form) -> Canonical:
+def canonical_film(film: ListedFilm, form: Form) -> Canonical:
     """Decodes one film. Never raises for what is wrong with the file itself."""
     if film.ref.status != "ok":
         return Canonical(None, error=film.ref.error)
@@ -115,15 +116,15 @@ def pack_manifest(
     """Reads the films of some splits of a manifest into memory.
 
     Args:
-        manifest: with the columns ``path, subject_id, split``; paths are relative to its folder.
-        splits: the values of ``split`` to take.
-        side: side of the packed films in pixels.
-        workers: decoding processes; one per core if not given.
-        progress: is told of films read.
-        most: films to read, by a fixed draw; all if not given.
+        manifest: A table with ``path, subject_id, split``; paths are relative to its folder.
+        splits: The values of ``split`` to take.
+        side: The side of the packed films in pixels.
+        workers: Decoding processes; one per core if not given.
+        progress: Receives the number of films read.
+        most: The largest number of films to read, by a fixed draw; all if not given.
 
     Raises:
-        SourceError: the manifest cannot be read, or holds no readable film of these splits.
+        SourceError: The manifest cannot be read, or holds no readable film of these splits.
     """
     progress = progress or Silent()
     films = [film for split in sorted(splits) for film in films_of(manifest, split, progress)]
@@ -131,10 +132,10 @@ def pack_manifest(
         chosen = np.random.default_rng(0).permutation(len(films))[:most]
         films = [films[i] for i in np.sort(chosen)]
     progress.start("decode", len(films))
-    kept: list[tuple[Film, Canonical]] = []
+    kept: list[tuple[ListedFilm, Canonical]] = []
     unread: list[tuple[str, str]] = []
     form = Form((side, side))
-    read = LocalEngine(workers).map(partial(canonical_film, form=form), films, chunk=16)
+    read = start_engine(workers).map(partial(canonical_film, form=form), films, chunk=16)
     for film, canonical in zip(films, read, strict=True):
         if canonical.picture is None:
             unread.append((film.ref.path, canonical.error))
@@ -145,11 +146,11 @@ def pack_manifest(
     if not kept:
         raise SourceError(f"No film of {' or '.join(sorted(splits))} in {manifest} can be read.")
     return Pack(
-        np.stack([c.picture for _, c in kept if c.picture is not None]),
-        np.array([f.subject or f"film:{f.ref.image_id}" for f, _ in kept]),
-        np.array([c.width for _, c in kept], np.int64),
-        np.array([f.group for f, _ in kept]),
-        tuple(unread),
+        films=np.stack([c.picture for _, c in kept if c.picture is not None]),
+        subjects=np.array([f.subject or f"film:{f.ref.image_id}" for f, _ in kept]),
+        widths=np.array([c.width for _, c in kept], np.int64),
+        groups=np.array([f.group for f, _ in kept]),
+        unread=tuple(unread),
         refs=tuple(f.ref for f, _ in kept),
     )
 

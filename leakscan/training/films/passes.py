@@ -10,12 +10,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from leakscan.training.trainer import Watch
+
 Loss = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How a batch is cut, and who watches.
+
+    Attributes:
+        chunk: Films at a time. The batch or more, or 0, makes one plain pass of it.
+        seed: The seed of random layers; chunk ``i`` draws from ``seed + i``.
+        watch: Receives the number of films whose backward pass is done. Its ``check`` is called after each
+            chunk of the first pass; an exception from it leaves network and loss as they were.
+    """
+
+    chunk: int
+    seed: int = 0
+    watch: Watch = field(default_factory=Watch)
 
 
 def backward_in_passes(
@@ -23,10 +42,7 @@ def backward_in_passes(
     forward: Callable[[torch.Tensor], torch.Tensor],
     films: torch.Tensor,
     loss: Loss,
-    chunk: int,
-    seed: int = 0,
-    after: Callable[[int], None] = lambda n: None,
-    between: Callable[[], None] = lambda: None,
+    passes: Passes,
 ) -> torch.Tensor:
     """Adds the gradients of a batch's loss to the parameters of a network and of the loss.
 
@@ -34,41 +50,40 @@ def backward_in_passes(
     statistics move once, in the second. Random layers draw the same in both.
 
     Args:
-        net: in training mode.
-        forward: of ``net`` (perhaps compiled, perhaps under autocast), ``(n, ...)`` to ``(n, d)``.
-        films: the whole batch ``(b, ...)``.
-        loss: of all embeddings ``(b, d)`` float32, a scalar; called once.
-        chunk: films at a time; at least ``b`` or 0 makes a plain single pass of it.
-        seed: of random layers; chunk ``i`` draws from ``seed + i``.
-        after: is told the number of films whose backward pass is done.
-        between: is called after each chunk of the first pass; an exception from it leaves network
-            and loss as they were.
+        net: The network, in training mode.
+        forward: Sends films ``(n, ...)`` through ``net`` to ``(n, d)``, perhaps compiled or under autocast.
+        films: The whole batch ``(b, ...)``.
+        loss: Makes a scalar of all embeddings ``(b, d)`` float32; it is called once.
+        passes: How the batch is cut.
 
     Returns:
         The loss, detached.
     """
-    if not 0 < chunk < len(films):
+    watch, seed = passes.watch, passes.seed
+    if not 0 < passes.chunk < len(films):
         torch.manual_seed(seed)
         value = loss(forward(films).float())
         value.backward()  # type: ignore[no-untyped-call]
-        after(len(films))
+        watch.done(len(films))
         return value.detach()
-    chunks = torch.split(films, chunk)
+    chunks = torch.split(films, passes.chunk)
     with torch.no_grad(), unmoved_statistics(net):
         parts = []
         for i, part in enumerate(chunks):
             torch.manual_seed(seed + i)
             parts.append(forward(part).float())
-            between()
+            watch.check()
     embeddings = torch.cat(parts).requires_grad_()
     torch.manual_seed(seed + len(chunks))
     value = loss(embeddings)
     value.backward()  # type: ignore[no-untyped-call]
     assert embeddings.grad is not None
-    for i, (part, gradient) in enumerate(zip(chunks, torch.split(embeddings.grad, chunk), strict=True)):
+    for i, (part, gradient) in enumerate(
+        zip(chunks, torch.split(embeddings.grad, passes.chunk), strict=True)
+    ):
         torch.manual_seed(seed + i)
         forward(part).float().backward(gradient)  # type: ignore[no-untyped-call]
-        after(len(part))
+        watch.done(len(part))
     return value.detach()
 
 

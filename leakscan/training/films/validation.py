@@ -18,16 +18,16 @@ _PAIRS_BEHIND = 10  # impostor pairs that must stand behind a false match rate
 _WAYS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Validated:
     """Subject-weighted figures, by cosine similarity, which is what encoders are used with.
 
     Attributes:
-        auc: of verification.
-        fmr: the lowest of 1e-4 to 1e-1 that at least ten impostor pairs stand for; ``None`` if none.
-        tar: at ``fmr``.
-        tar_1e3: at a false match rate of 1e-3, where that is supported.
-        precision_at_1: see :mod:`leakscan.error_rates`.
+        auc: How often a genuine pair scores higher than an impostor pair.
+        fmr: The lowest of 1e-4 to 1e-1 that at least ten impostor pairs stand for; ``None`` if none.
+        tar: The true accept rate at ``fmr``.
+        tar_1e3: The true accept rate at a false match rate of 1e-3, where that is supported.
+        precision_at_1: How often the nearest other film is of the same subject.
         one_shot: 20-way 1-shot, with 20 subjects or more.
     """
 
@@ -51,19 +51,26 @@ class Validated:
 
 
 def validate(net: nn.Module, pack: Pack, side: int, progress: Progress | None = None) -> Validated:
-    """Measures a network on a labelled pack with two subjects and a genuine pair at least."""
+    """Measures a network on a labelled pack with two subjects and a genuine pair at least.
+
+    Args:
+        net: The network; it is put into evaluation mode.
+        pack: The films.
+        side: The side of the films that the network sees, in pixels.
+        progress: Receives the number of films done; its stage has been opened.
+    """
     prints = embed(net, pack.films, side, progress)
     pairs = pair_scores(prints, pack.subjects)
     supported = [r for r in _RATES if r * len(pairs.impostor) >= _PAIRS_BEHIND]
     fmr = supported[0] if supported else None
     enough = len(np.unique(pack.subjects)) >= _WAYS
     return Validated(
-        auc(pairs),
-        fmr,
-        None if fmr is None else tar_at_fmr(pairs, fmr),
-        tar_at_fmr(pairs, 1e-3) if 1e-3 in supported else None,
-        precision_at_1(prints, pack.subjects),
-        n_way_one_shot(prints, pack.subjects, _WAYS) if enough else None,
+        auc=auc(pairs),
+        fmr=fmr,
+        tar=None if fmr is None else tar_at_fmr(pairs, fmr),
+        tar_1e3=tar_at_fmr(pairs, 1e-3) if 1e-3 in supported else None,
+        precision_at_1=precision_at_1(prints, pack.subjects),
+        one_shot=n_way_one_shot(prints, pack.subjects, _WAYS) if enough else None,
     )
 
 
@@ -78,11 +85,11 @@ def embed(
     """Normalised fingerprints ``(n, d)`` of packed films, resized to ``side``, without gradients.
 
     Args:
-        net: put into evaluation mode.
+        net: The network; it is put into evaluation mode.
         films: ``(n, s, s)`` uint8, or volumes ``(n, x, y, z)``.
-        side: of films that the network sees.
-        progress: is told of films done; its stage has been opened.
-        batch: films at a time.
+        side: The side of the films that the network sees, in pixels.
+        progress: Receives the number of films done; its stage has been opened.
+        batch: Films at a time.
     """
     net.eval()
     device = next(net.parameters()).device

@@ -30,7 +30,7 @@ def break_films(films: Films, seed: int = 0) -> Films:
 
     Args:
         films: ``(n, side, side)`` canonical films.
-        seed: of the draws.
+        seed: The seed of the draws.
     """
     rng = np.random.default_rng(seed)
     return np.stack([_break(film, rng) for film in films])
@@ -73,11 +73,11 @@ def brain_slices(folders: Sequence[Path], split: str, side: int, per_volume: int
     """Canonical arrays of random axial, coronal and sagittal slices.
 
     Args:
-        folders: hold ``manifest.csv`` with ``path``, ``split`` and ``contrast``.
-        split: to take.
-        side: of the arrays.
-        per_volume: slices from each volume.
-        seed: of the draws.
+        folders: Folders that hold ``manifest.csv`` with ``path``, ``split`` and ``contrast``.
+        split: The split to take.
+        side: The side of the arrays in pixels.
+        per_volume: The number of slices from each volume.
+        seed: The seed of the draws.
     """
     import nibabel
 

@@ -1,4 +1,4 @@
-"""The second look at packed films, for calibrations that are fitted on them."""
+"""Detail matches of packed films, for calibrations that are fitted on them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from pathlib import Path
 
 from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.persons.detail_matches import detail_match_of
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE, FilmDetailMatcher
 from leakscan.fingerprint.encoders.registry import card_for
+from leakscan.settings import DecodeOptions
 from leakscan.training.films.pack import Pack
-from leakscan.types import DecodeOptions, Progress
+from leakscan.types import Progress
 
 
 @dataclass(frozen=True)
 class PackMatches:
-    """A second look, and what it finds of the films that a calibration is fitted on.
+    """Detail matching, and what it finds of the films that a calibration is fitted on.
 
     Attributes:
-        matcher: the look itself.
-        calibration: at pairs of calibration films.
-        validation: at pairs of validation films.
+        matcher: The network that matches details.
+        calibration: Matches pairs of calibration films.
+        validation: Matches pairs of validation films.
     """
 
     matcher: FilmDetailMatcher
@@ -32,20 +33,20 @@ class PackMatches:
 def match_packs(
     file: Path | None, calibration: Pack, validation: Pack, workers: int | None, progress: Progress
 ) -> PackMatches | None:
-    """Looks again at pairs of packed films, as a run does: from their files.
+    """Matches the details of pairs of packed films, as a run does: from their files.
 
     Args:
-        file: of the look; ``None`` takes that of the installed encoder for chest films.
-        calibration: with the files of its films.
-        validation: likewise.
-        workers: processes that decode.
-        progress: is told.
+        file: The file of the network; ``None`` takes that of the installed encoder for chest films.
+        calibration: The calibration films, with the files they were read from.
+        validation: The validation films, with theirs.
+        workers: Processes that decode.
+        progress: Receives how far the work is.
 
     Returns:
-        ``None`` where the installed encoder has no look.
+        ``None`` where the installed encoder has no such network.
 
     Raises:
-        ModelError: the look is damaged.
+        ModelError: The file is damaged.
     """
     entry = card_for("chest_radiograph", None)
     path = file or (entry[1] / FILE if entry is not None else None)
@@ -53,8 +54,8 @@ def match_packs(
         return None
     matcher = FilmDetailMatcher(path)
 
-    def look(pack: Pack) -> MatchPairs:
+    def matches_of(pack: Pack) -> MatchPairs:
         assert len(pack.refs) == len(pack.films)
-        return detail_match_of(pack.refs, matcher, LocalEngine(workers), DecodeOptions(), progress)
+        return detail_match_of(pack.refs, matcher, start_engine(workers), DecodeOptions(), progress)
 
-    return PackMatches(matcher, look(calibration), look(validation))
+    return PackMatches(matcher, matches_of(calibration), matches_of(validation))

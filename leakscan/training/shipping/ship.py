@@ -6,112 +6,139 @@ subjects it was never trained on.
 
 from __future__ import annotations
 
-import base64
-import io
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import nn
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration.file import write_calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
-from leakscan.error_rates import pair_scores
-from leakscan.fingerprint.encoders.card import Card, ImpostorScores, weights_digest, write_card
+from leakscan.fingerprint.encoders.card import Card, weights_digest, write_card
 from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE as DETAIL_FILE
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.training.films.pack import Pack
 from leakscan.training.shipping.figures import encode_pack, figures
 from leakscan.training.shipping.gate import break_films, fit_gate
+from leakscan.training.shipping.model_folder import NO_IMPOSTORS, golden_of, impostor_curve
 from leakscan.training.shipping.packed_details import PackMatches
 
 _BATCH = 64
-_POINTS = 73  # of the false match rate curve in the card
 _PSEUDO = 2400  # broken films the gate learns from
 
 
-def ship(
-    net: nn.Module,
-    name: str,
-    architecture: str,
-    side: int,
-    folder: Path,
-    train: Pack,
-    validation: Pack,
-    calibration: Pack,
-    slices: npt.NDArray[np.uint8],
-    tests: Mapping[str, Pack],
-    training: Mapping[str, Any],
-    source: str = "NIH ChestX-ray14, calibration split",
-    looks: PackMatches | None = None,
-) -> Card:
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained, and what it is.
+
+    Attributes:
+        net: The network, with averaged weights.
+        architecture: Its kind, a key of ``ARCHITECTURES``.
+        side: The side of the canonical array that it sees, in pixels.
+        training: What the card says of the training.
+    """
+
+    net: nn.Module
+    architecture: str
+    side: int
+    training: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShippingFilms:
+    """The films that an encoder is made with, beside its network.
+
+    Attributes:
+        train: Films the network was trained on; the gate learns to accept them.
+        refused: ``(n, side, side)`` uint8 pictures that the gate learns to refuse.
+        validation: Films that set the gate's threshold.
+        calibration: Films whose impostor scores go into card and calibration.
+        tests: Films to report on, by name.
+        source: Whose calibration films they are, in words.
+        matches: Detail matching to ship along; without it there is none.
+    """
+
+    train: Pack
+    refused: npt.NDArray[np.uint8]
+    validation: Pack
+    calibration: Pack
+    tests: Mapping[str, Pack]
+    source: str
+    matches: PackMatches | None = None
+
+
+def ship(trained: Trained, films: ShippingFilms, folder: Path) -> Card:
     """Writes a model folder and returns its card.
 
     Args:
-        net: trained, with averaged weights.
-        name: of the encoder.
-        architecture: a key of ``ARCHITECTURES``.
-        side: of the canonical array.
-        folder: to write into.
-        train: films the network was trained on, for the gate.
-        validation: films that set the gate's threshold.
-        calibration: films whose impostor scores go into the card.
-        slices: ``(n, side, side)`` of brains, which the gate refuses.
-        tests: films to report on, by name.
-        training: what to say of the training, for the card.
-        source: of the calibration films, in words.
-        looks: the second look to ship, at calibration and validation films; without it there is none.
+        trained: The network.
+        films: What gate, calibration and figures come from.
+        folder: The folder to write, which names the encoder.
+
+    Example::
+
+        ship(Trained(net, "efficientnet_lite0", 192, {}), films, Path("models/mine")).encoder
     """
     folder.mkdir(parents=True, exist_ok=True)
-    films = train.films[np.random.default_rng(0).permutation(len(train.films))]
-    negatives = np.concatenate([_features(net, slices), _features(net, break_films(films[:_PSEUDO]))])
-    weight, bias, threshold = fit_gate(
-        _features(net, films[: 2 * _PSEUDO]), negatives, _features(net, validation.films)
-    )
-    state = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
-    raw = save({**state, "gate.weight": weight, "gate.bias": bias})
+    raw, threshold = _weights(trained, films)
     (folder / "weights.safetensors").write_bytes(raw)
-    inputs = golden_inputs(side)
+    inputs = golden_inputs(trained.side)
     card = Card(
-        name=name,
+        name=folder.name,
         kind="chest_radiograph",
-        architecture=architecture,
-        dim=128,
+        architecture=trained.architecture,
+        dim=FINGERPRINT_DIM,
         preprocessing=radiograph.VERSION,
-        side=side,
+        side=trained.side,
         weights="weights.safetensors",
-        digest=weights_digest(raw, radiograph.VERSION, side),
+        digest=weights_digest(raw, radiograph.VERSION, trained.side),
         gate_threshold=threshold,
         golden=(),
-        impostors=ImpostorScores("", 0, 0, 0, (), ()),
+        impostors=NO_IMPOSTORS,
     )
     card = replace(card, golden=golden_of(inputs, _golden_fingerprints(folder, card, inputs)))
     encoder = TorchEncoder(card, folder)
-    if looks is not None and looks.matcher.path.resolve() != (folder / DETAIL_FILE).resolve():
-        shutil.copyfile(looks.matcher.path, folder / DETAIL_FILE)
-    fitted = shipped_calibration(encoder, source, calibration, validation, looks)
+    matches = films.matches
+    if matches is not None and matches.matcher.path.resolve() != (folder / DETAIL_FILE).resolve():
+        shutil.copyfile(matches.matcher.path, folder / DETAIL_FILE)
+    fitted = shipped_calibration(encoder, films.source, films.calibration, films.validation, matches)
     write_calibration(fitted, folder / CALIBRATION_FILE)
+    prints = encode_pack(encoder, films.calibration.films)[0]
     card = replace(
         card,
-        impostors=impostor_curve(encode_pack(encoder, calibration.films)[0], calibration.subjects, source),
+        impostors=impostor_curve(prints, films.calibration.subjects, films.source),
         measured={
-            "training": dict(training),
-            **{test: _measured(encoder, pack) for test, pack in tests.items()},
+            "training": dict(trained.training),
+            **{test: _measured(encoder, pack) for test, pack in films.tests.items()},
         },
     )
     write_card(card, folder)
     return card
+
+
+def _weights(trained: Trained, films: ShippingFilms) -> tuple[bytes, float]:
+    """The weights of network and gate as safetensors, and the gate's threshold."""
+    net = trained.net
+    pictures = films.train.films[np.random.default_rng(0).permutation(len(films.train.films))]
+    broken = _features(net, break_films(pictures[:_PSEUDO]))
+    weight, bias, threshold = fit_gate(
+        _features(net, pictures[: 2 * _PSEUDO]),
+        np.concatenate([_features(net, films.refused), broken]),
+        _features(net, films.validation.films),
+    )
+    state = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+    return save({**state, "gate.weight": weight, "gate.bias": bias}), threshold
 
 
 def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
@@ -127,39 +154,12 @@ def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
     return np.stack(out)
 
 
-def golden_of(pictures: npt.NDArray[np.uint8], prints: npt.NDArray[np.float32]) -> tuple[dict[str, Any], ...]:
-    """What a card holds of golden inputs ``(n, rows, columns)`` and their fingerprints ``(n, dim)``."""
-    return tuple(
-        {"png": _png(picture), "fingerprint": [round(float(v), 6) for v in values]}
-        for picture, values in zip(pictures, prints, strict=True)
-    )
-
-
-def impostor_curve(
-    prints: npt.NDArray[np.float32], subjects: npt.NDArray[np.str_], source: str
-) -> ImpostorScores:
-    """The card's false match rate as a function of the cosine, from labelled fingerprints."""
-    scores = pair_scores(prints, subjects).impostor
-    n = len(scores)
-    rates = np.geomspace(0.9, 1 / n, _POINTS)
-    at = np.clip(n - np.round(rates * n).astype(int), 0, n - 1)
-    values = np.maximum.accumulate(scores[at])
-    return ImpostorScores(
-        source,
-        len(prints),
-        len(np.unique(subjects)),
-        n,
-        tuple(float(f"{r:.6g}") for r in rates),
-        tuple(round(float(v), 6) for v in values),
-    )
-
-
 def shipped_calibration(
     encoder: Encoder,
     source: str,
     calibration: Pack,
     validation: Pack,
-    looks: PackMatches | None = None,
+    matches: PackMatches | None = None,
 ) -> Calibration:
     """Tails of the calibration subjects, on plain cosine similarities.
 
@@ -168,11 +168,11 @@ def shipped_calibration(
     without a cohort holds nobody's fingerprint.
 
     Args:
-        encoder: as users run it.
-        source: of the calibration films, in words.
-        calibration: films whose impostors make the tails.
-        validation: films for further genuine pairs.
-        looks: as for :func:`ship`.
+        encoder: The encoder, as users run it.
+        source: Whose calibration films they are, in words.
+        calibration: Films whose impostors make the tails.
+        validation: Films for further genuine pairs.
+        matches: Detail matching of both; the calibration has none without it.
     """
     fitted = fit_calibration(
         encoder.card.encoder,
@@ -181,17 +181,17 @@ def shipped_calibration(
         LabelledPrints(
             encode_pack(encoder, calibration.films)[0],
             calibration.subjects,
-            None if looks is None else looks.calibration,
+            None if matches is None else matches.calibration,
         ),
         LabelledPrints(
             encode_pack(encoder, validation.films)[0],
             validation.subjects,
-            None if looks is None else looks.validation,
+            None if matches is None else matches.validation,
         ),
     )
-    if looks is None or not fitted.matches_details:
+    if matches is None or not fitted.matches_details:
         return fitted
-    return replace(fitted, detail_digest=looks.matcher.digest)
+    return replace(fitted, detail_digest=matches.matcher.digest)
 
 
 def _measured(encoder: Encoder, pack: Pack) -> dict[str, Any]:
@@ -214,19 +214,9 @@ def _features(net: nn.Module, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.fl
 
 def _golden_fingerprints(folder: Path, card: Card, inputs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Fingerprints of the golden inputs in float32, the reference for every machine."""
-    from safetensors.torch import load
-
-    from leakscan.fingerprint.encoders.networks import ARCHITECTURES
-
     state = {k: v for k, v in load((folder / card.weights).read_bytes()).items() if not k.startswith("gate.")}
     net = ARCHITECTURES[card.architecture](card.dim).eval()
     net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     with torch.inference_mode():
         out = net(torch.from_numpy(inputs)[:, None].float() / 255.0)
     return nn.functional.normalize(out).numpy()
-
-
-def _png(picture: npt.NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.calibration.tail import LEAST_SUBJECTS
-from leakscan.errors import SourceError, UsageError
+from leakscan.errors import SourceError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.sources.manifest import column_values
 from leakscan.synthetic.heads import draw_brain
+from leakscan.training.films.config import TrainConfig
+from leakscan.training.films.lesson import BEST
 from leakscan.training.films.pack import Pack, join_packs, pack_manifest
 from leakscan.training.films.start import load_weights
+from leakscan.training.shipping.model_folder import check_name, zipped
 from leakscan.training.shipping.packed_details import match_packs
-from leakscan.training.shipping.ship import ship
+from leakscan.training.shipping.ship import ShippingFilms, Trained, ship
 from leakscan.training.training_folder import read_config
 from leakscan.types import Progress
 
 CALIBRATION, TEST = "calibration", "test"
-_GATE_FILMS = 4800  # training films of each manifest for the gate to look at
+_GATE_FILMS = 4800  # training films of each manifest that the gate learns from
 _HEADS = 12  # drawn brains whose slices the gate learns to refuse
 _SLICES = 12  # of each
 
@@ -32,15 +35,14 @@ def check_shippable(name: str, subjects: Mapping[str, int]) -> None:
     """Refuses, before training, what could not be shipped after it.
 
     Args:
-        name: of the encoder.
-        subjects: of the manifests by split.
+        name: The name of the encoder.
+        subjects: The number of subjects by split.
 
     Raises:
-        UsageError: the name cannot be a folder's.
-        SourceError: the ``calibration`` split, whose impostors decide, has too few subjects.
+        UsageError: The name cannot be a folder's.
+        SourceError: The ``calibration`` split, whose impostors decide, has too few subjects.
     """
-    if Path(name).name != name or not name.strip("."):
-        raise UsageError(f"--ship {name!r} is no name for an encoder.")
+    check_name(name)
     found = subjects.get(CALIBRATION, 0)
     if found < LEAST_SUBJECTS:
         raise SourceError(
@@ -57,29 +59,27 @@ def ship_run(
     training: Mapping[str, Any],
     progress: Progress,
     workers: int | None = None,
-    slices: npt.NDArray[np.uint8] | None = None,
 ) -> str:
     """Makes an encoder of the best weights of a run.
 
-    Writes ``RUN/NAME`` and ``RUN/NAME.zip``. The gate learns from training films and slices of
+    Writes ``RUN/NAME`` and ``RUN/NAME.zip``. The gate learns from training films and slices of drawn
     brains, the card's thresholds come from the ``calibration`` split, its figures from ``test``
     where there is one.
 
     Args:
-        run: a run folder with ``best.safetensors``.
-        manifests: of the run.
-        name: of the encoder.
-        training: what the card says of the training (a run's summary).
-        progress: is told of films decoded.
-        workers: decoding processes.
-        slices: ``(n, side, side)`` uint8 of other pictures the gate refuses; drawn brains if not given.
+        run: A run folder with ``best.safetensors``.
+        manifests: The manifests of the run.
+        name: The name of the encoder.
+        training: What the card says of the training (a run's summary).
+        progress: Receives the number of films decoded.
+        workers: Decoding processes; one per core if not given.
 
     Returns:
         The path of the zip.
     """
-    config = read_config(run)
+    config = read_config(run, TrainConfig)
     net = ARCHITECTURES[config.architecture](FINGERPRINT_DIM)
-    load_weights(net, run / "best.safetensors", config.architecture)
+    load_weights(net, run / BEST, config.architecture)
 
     def packed(split: str, most: int | None = None) -> Pack:
         chosen = [m for m in manifests if _has([m], split)]
@@ -87,27 +87,18 @@ def ship_run(
 
     tests = {TEST: packed(TEST)} if _has(manifests, TEST) else {}
     validation, calibration = packed("val"), packed(CALIBRATION)
-    looks = match_packs(None, calibration, validation, workers, progress)
-    ship(
-        net.eval(),
-        name,
-        config.architecture,
-        config.side,
-        run / name,
-        packed("train", _GATE_FILMS),
-        validation,
-        calibration,
-        drawn_slices(config.side) if slices is None else slices,
-        tests,
-        {k: training[k] for k in ("preset", "start", "steps", "train_films", "train_subjects", "words")},
-        f"calibration split of {', '.join(m.name for m in manifests)}",
-        looks,
+    films = ShippingFilms(
+        train=packed("train", _GATE_FILMS),
+        refused=drawn_slices(config.side),
+        validation=validation,
+        calibration=calibration,
+        tests=tests,
+        source=f"calibration split of {', '.join(m.name for m in manifests)}",
+        matches=match_packs(None, calibration, validation, workers, progress),
     )
-    target = run / f"{name}.zip"
-    with zipfile.ZipFile(target, "w") as z:
-        for file in sorted((run / name).iterdir()):
-            z.write(file, f"{name}/{file.name}")
-    return str(target)
+    told = {k: training[k] for k in ("preset", "start", "steps", "train_films", "train_subjects", "words")}
+    ship(Trained(net.eval(), config.architecture, config.side, told), films, run / name)
+    return str(zipped(run / name))
 
 
 def drawn_slices(side: int, seed: int = 1) -> npt.NDArray[np.uint8]:
@@ -124,6 +115,4 @@ def drawn_slices(side: int, seed: int = 1) -> npt.NDArray[np.uint8]:
 
 
 def _has(manifests: Sequence[Path], split: str) -> bool:
-    from leakscan.sources.manifest import column_values
-
     return any(split in column_values(m, "split") for m in manifests)

@@ -32,7 +32,8 @@ from leakscan.fingerprint.pipeline import Dataset
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.match.pictures import distinct_pictures
 from leakscan.run.memory import PairMemory
-from leakscan.types import DecodeOptions, Silent
+from leakscan.settings import DecodeOptions
+from leakscan.types import Silent
 from support import drawn_subjects
 from support.made_up_encoder import ENCODER, MadeUpModels, decided, made_up_context, rows_of
 from support.makers import store_rows, unit_vectors

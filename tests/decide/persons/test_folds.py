@@ -14,8 +14,9 @@ import pytest
 
 from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.settings import DecodeOptions
 from leakscan.sources.open import open_source
-from leakscan.types import DecodeOptions, Silent
+from leakscan.types import Silent
 from support.made_up_brain import lump
 from support.made_up_encoder import MadeUpModels, calibration, decided, made_up_context, rows_of
 from support.makers import store_rows, unit_vectors

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode, inspect, recognise
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 RNG = np.random.default_rng(7)
 DEEP = RNG.integers(0, 65536, (20, 30)).astype(np.uint16)
@@ -298,7 +299,7 @@ def test_truncated_deep_colour_is_unreadable_and_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_bomb_is_refused_by_its_header_and_the_sentence_names_the_option(tmp_path: Path) -> None:
+def test_a_bomb_is_refused_by_its_header_and_the_sentence_names_the_setting(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(60000, 60000))
     started = time.perf_counter()
@@ -306,7 +307,7 @@ def test_a_bomb_is_refused_by_its_header_and_the_sentence_names_the_option(tmp_p
     assert time.perf_counter() - started < 1
     assert error.status == "unreadable"
     assert error.message == (
-        "It has 60000 x 60000 pixels, more than the limit of 512000000; raise --max-pixels to read it."
+        "It has 60000 x 60000 pixels, more than the limit of 512000000; raise max_pixels to read it."
     )
 
 

@@ -19,7 +19,7 @@ from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_vol
 from leakscan.synthetic.brains.people import GRID, read_people
 from leakscan.synthetic.brains.tissue_labels import UNKNOWN
 from leakscan.synthetic.heads import draw_brain
-from leakscan.training.brains.average_brain import save
+from leakscan.training.brains.average_brain import save_brain
 from leakscan.training.brains.figures import rescanned, show
 from leakscan.training.brains.labelled_heads import read_heads
 
@@ -94,7 +94,7 @@ def test_a_saved_network_gives_the_same_prints(folder: Path, tmp_path: Path) -> 
     template[:, 10:30, 10:38, 10:30] = torch.rand(7, 20, 28, 20).half().float() / 7
     net = BrainNet(template, dim=4).eval()
     net.mean, net.axes = torch.rand(net.mean.shape), torch.randn(net.axes.shape)
-    save(net, tmp_path / "brain.safetensors", {})
+    save_brain(net, tmp_path / "brain.safetensors", {})
     files, who = [folder / "t1/0.nii.gz"], ["s0"]
     before = show(net, files, who, ["T1"])
     again = brain_net(load_file(tmp_path / "brain.safetensors"))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from leakscan import tables
 from leakscan.fingerprint.encoders.brain.brain_encoder import brain_net
 from leakscan.fingerprint.preprocess.volume import SHAPE
-from leakscan.training.brains.tissue_training import TISSUE_METRICS
+from leakscan.training.brains.tissue_lesson import TISSUE_METRICS
 from support.makers import Leakscan
 
 QUICK = ("--preset", "fingerprint-3d", "--steps", 1, "--set", "views=2", "--set", "anatomies=1")
@@ -65,7 +65,7 @@ def test_a_run_leaves_a_network_that_makes_fingerprints_and_is_not_made_twice(
     ("more", "message"),
     [
         (("--set", "softmax=1"), "no setting 'softmax'"),
-        (("--set", "views=many"), "views=many"),
+        (("--set", "views=many"), "views is 'many'; it must be a whole number"),
         (("--set", "views=1"), "two views"),
         (("--start", "imagenet"), "--start does not apply"),
         (("--backbone", "resnet50"), "no setting 'architecture'"),

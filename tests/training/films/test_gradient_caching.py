@@ -7,7 +7,8 @@ from torch import nn
 from leakscan.errors import UsageError
 from leakscan.training.films.config import TrainConfig
 from leakscan.training.films.losses import build_loss
-from leakscan.training.films.passes import backward_in_passes
+from leakscan.training.films.passes import Passes, backward_in_passes
+from leakscan.training.trainer import Watch
 
 FILMS, CHUNK = 10, 4
 
@@ -42,7 +43,7 @@ def _gradients(net, loss, chunk):
     films, _ = _batch()
     net.zero_grad()
     loss.built.zero_grad()
-    value = backward_in_passes(net, net, films, loss, chunk)
+    value = backward_in_passes(net, net, films, loss, Passes(chunk))
     parameters = [*net.parameters(), loss.built.centres]
     return value, [p.grad.clone() for p in parameters]
 
@@ -92,7 +93,7 @@ def test_random_layers_draw_the_same_in_both_passes(loss):
         parts.append(reference(part))
     loss.built.zero_grad()
     loss(torch.cat(parts).float()).backward()
-    backward_in_passes(net, net, films, loss, CHUNK, seed=70)
+    backward_in_passes(net, net, films, loss, Passes(CHUNK, seed=70))
     for a, b in zip(reference.parameters(), net.parameters(), strict=True):
         assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-7)
 
@@ -101,7 +102,7 @@ def test_every_film_is_reported_once(loss):
     done = []
     films, _ = _batch()
     net = _net(False)
-    backward_in_passes(net, net, films, loss, CHUNK, after=done.append)
+    backward_in_passes(net, net, films, loss, Passes(CHUNK, watch=Watch(done=done.append)))
     assert done == [4, 4, 2]
 
 
@@ -114,6 +115,6 @@ def test_leaving_between_chunks_of_the_first_pass_changes_nothing(loss):
         raise UsageError("Stop.")
 
     with pytest.raises(UsageError):
-        backward_in_passes(net, net, films, loss, CHUNK, between=leave)
+        backward_in_passes(net, net, films, loss, Passes(CHUNK, watch=Watch(check=leave)))
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters()) and net[1].track_running_stats

@@ -92,6 +92,10 @@ def test_memory_makes_negatives_of_earlier_batches_and_survives_a_checkpoint():
     assert [float(again(*b)) for b in batches[3:]] == [float(loss(*b)) for b in batches[3:]]
 
 
+def _sampler(subjects, widths, pairs, groups=None, **how):
+    return SubjectSampler(subjects, widths, TrainConfig(**{"hard": 0, "pairs": pairs, **how}), groups)
+
+
 def _pack(counts, widths=None):
     subjects = np.concatenate([np.full(n, f"s{i}") for i, n in enumerate(counts)])
     return subjects, np.zeros(len(subjects), np.int64) if widths is None else np.array(widths)
@@ -106,7 +110,7 @@ def _pack(counts, widths=None):
 def test_a_batch_holds_k_films_of_each_of_its_subjects(counts, pairs, per_subject, step):
     """Different films while there are enough, and labels that name the subjects."""
     subjects, widths = _pack(counts)
-    sampler = SubjectSampler(subjects, widths, pairs, per_subject)
+    sampler = _sampler(subjects, widths, pairs, films_per_subject=per_subject)
     films, labels = sampler.batch(step)
     columns = films.reshape(per_subject, -1).T
     assert len(films) == len(labels) == pairs * per_subject
@@ -119,27 +123,27 @@ def test_a_batch_holds_k_films_of_each_of_its_subjects(counts, pairs, per_subjec
 
 def test_a_subject_stands_once_in_a_batch():
     subjects, widths = _pack([5, 4, 3, 2, 1, 1, 1, 1])
-    sampler = SubjectSampler(subjects, widths, pairs=4, singles=0.25)
+    sampler = _sampler(subjects, widths, 4, singles=0.25)
     assert all(len(set(sampler.batch(step)[1][:4].tolist())) == 4 for step in range(20))
 
 
 def test_batches_repeat_by_seed_and_step():
     subjects, widths = _pack([3] * 20)
-    one, other = (SubjectSampler(subjects, widths, 8, seed=3) for _ in range(2))
+    one, other = (_sampler(subjects, widths, 8, seed=3) for _ in range(2))
     assert (one.batch(5)[0] == other.batch(5)[0]).all()
     assert (one.batch(5)[0] != one.batch(6)[0]).any()
 
 
 def test_subjects_with_many_films_do_not_rule():
     subjects, widths = _pack([500] + [2] * 9)
-    sampler = SubjectSampler(subjects, widths, 5)
+    sampler = _sampler(subjects, widths, 5)
     drawn = [s for step in range(200) for s in subjects[sampler.batch(step)[0]]]
     assert np.mean(np.array(drawn) == "s0") == pytest.approx(0.1, abs=0.03)
 
 
 def test_pairs_prefer_unequal_source_widths():
     subjects, widths = _pack([4] * 10, [64, 64, 64, 1024] * 10)
-    sampler = SubjectSampler(subjects, widths, 10)
+    sampler = _sampler(subjects, widths, 10)
     pairs = np.concatenate([sampler.batch(s)[0].reshape(2, -1).T for s in range(100)])
     assert np.mean(widths[pairs[:, 0]] != widths[pairs[:, 1]]) > 0.7
 
@@ -157,7 +161,7 @@ def test_look_alikes_come_together_where_centres_say_so():
     dozens = rng.normal(size=(10, 16)).repeat(12, axis=0) + 0.01 * rng.normal(size=(120, 16))
     centres = (dozens / np.linalg.norm(dozens, axis=1, keepdims=True)).astype(np.float32)
     assert len(codes) == 240
-    plain, hard = (SubjectSampler(subjects, widths, 8, singles=0, hard=h) for h in (0.0, 1.0))
+    plain, hard = (_sampler(subjects, widths, 8, singles=0, hard=h) for h in (0.0, 1.0))
     alone = np.mean([_neighbours(plain.batch(s, centres)[1]) for s in range(50)])
     together = np.mean([_neighbours(hard.batch(s, centres)[1]) for s in range(50)])
     assert together > 0.9 and alone < 0.7
@@ -166,7 +170,7 @@ def test_look_alikes_come_together_where_centres_say_so():
 def test_subjects_of_one_sex_view_and_age_come_together_on_request():
     subjects, widths = _pack([2] * 40)
     groups = np.array([("F PA 50", "M AP 20", "M PA 70", "")[int(s[1:]) % 4] for s in subjects])
-    sampler = SubjectSampler(subjects, widths, 8, singles=0, alike=1.0, groups=groups)
+    sampler = _sampler(subjects, widths, 8, groups, singles=0, alike=1.0)
     for step in range(20):
         films, labels = sampler.batch(step)
         assert len(set(groups[films])) == 1 and "" not in groups[films]
@@ -176,4 +180,4 @@ def test_subjects_of_one_sex_view_and_age_come_together_on_request():
 def test_no_subject_with_two_films_is_an_error_in_words():
     subjects, widths = _pack([1, 1, 1])
     with pytest.raises(SourceError, match="No subject has two images"):
-        SubjectSampler(subjects, widths, 2)
+        _sampler(subjects, widths, 2)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import cv2
 import nibabel
@@ -116,6 +117,15 @@ def test_the_papers_volumes_train_across_contrasts(leakscan, heads, tmp_path):
     assert packed.min() == 0 and packed.max() == 255
 
 
+def test_volumes_without_monai_name_the_extra_before_anything_is_decoded(
+    leakscan, heads, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "monai", None)
+    ran = leakscan("train", heads, "-o", "run", "--preset", "paper-3d", *SMALL)
+    assert ran.code == 2 and "needs monai" in ran.error and "leakscan[train]" in ran.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_partners_of_one_contrast_are_refused_before_anything_is_decoded(leakscan, heads, tmp_path):
     heads.write_text(heads.read_text().replace(",T2", ",T1"))
     ran = leakscan("train", heads, "-o", "run", "--preset", "paper-3d", *SMALL)
@@ -162,6 +172,8 @@ def test_a_run_becomes_an_encoder_that_compare_uses(leakscan, archive, tmp_path,
         (("--backbone", "resnet18", "--start", "imagenet"), "no ImageNet weights here for resnet18"),
         (("--start", "nothing"), "neither imagenet, none, an encoder nor a file"),
         (("--set", "softmax"), "has no value"),
+        (("--set", "softmx=1"), "has no setting 'softmx'. Did you mean softmax?"),
+        (("--backbone", "resnet5"), "no backbone 'resnet5'. Did you mean resnet50?"),
         (("--device", "gpu"), "none of auto, cpu, cuda"),
         (("--device", "cuda:99"), "no device cuda:99"),
         (("--ship", "a/b"), "no name for an encoder"),

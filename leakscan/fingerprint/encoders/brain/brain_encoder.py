@@ -23,7 +23,7 @@ _BATCH = 4  # volumes; a tissue map takes some 20 MB on its way
 class BrainEncoder:
     """Volumes in, fingerprints out; see the protocol ``Encoder``.
 
-    What is no brain is told by its tissues: brought to their place, they do not look like the average
+    What is no brain shows in its tissues: brought to their place, they do not resemble the average
     brain. ``quality`` is that correlation, -1..1. A volume that fits badly is tried flipped along y,
     z or both, as a wrong header leaves it; one flipped along x, a mirror image, fits as well as it is.
 

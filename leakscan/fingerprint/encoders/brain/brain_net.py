@@ -2,7 +2,7 @@
 
 Contrast is solved by naming tissues, which can be learned from label maps without end; place by
 alignment; identity by two vectors side by side: a linear metric on the tissues, which knows how scans of
-one person differ, and the lines of the folds (:mod:`.brain_edges`), which need hardly any training and keep
+one person differ, and the lines of the folds (:mod:`.edges`), which need hardly any training and keep
 what no small set of training brains can span.
 """
 
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from leakscan.fingerprint.encoders.brain.brain_space import align, fit_of, resample, settle
+from leakscan.fingerprint.encoders.brain.brain_space import align_to_average, fit_of, resample, settle
 from leakscan.fingerprint.encoders.brain.edges import EDGE_CHANNELS, beyond_average, edge_tensors
 from leakscan.fingerprint.encoders.brain.tissue_net import TISSUE_CHANNELS, WIDTHS, TissueNet
 from leakscan.fingerprint.encoders.precision import low_precision
@@ -38,11 +38,11 @@ class Placed:
     """One volume in the place of the average brain.
 
     Attributes:
-        volume: ``(1, 1, *SHAPE)`` upright, where it was.
-        pose: ``(1, 4, 4)`` that brings it there, for ``resample``.
-        edges: ``(1, EDGE_CHANNELS, x, y, z)`` on ``MAP_MM``.
-        seen: ``(1, 1, x, y, z)`` 0..1, where it shows more than air.
-        lines: ``(1, EDGE_CHANNELS v)`` of the folds, beyond the average brain's.
+        volume: The volume ``(1, 1, *SHAPE)``, upright, where it was.
+        pose: The pose ``(1, 4, 4)`` that brings it to that place, for ``resample``.
+        edges: Its edge tensors ``(1, EDGE_CHANNELS, x, y, z)`` on ``MAP_MM``.
+        seen: Where it shows more than air, ``(1, 1, x, y, z)`` 0..1.
+        lines: The lines of its folds ``(1, EDGE_CHANNELS v)``, beyond the average brain's.
     """
 
     volume: torch.Tensor
@@ -59,7 +59,7 @@ class BrainNet(nn.Module):
     tensors, of the ``v`` voxels of the average brain.
 
     Args:
-        template: ``(7, x, y, z)`` average tissue maps, ``MAP_MM`` a voxel.
+        template: The average tissue maps ``(7, x, y, z)``, ``MAP_MM`` a voxel.
         dim: The length of the part of the fingerprint that the tissues make.
         widths: The channels of each scale of the tissue network.
         folds: The length of the part that the edges make.
@@ -112,7 +112,8 @@ class BrainNet(nn.Module):
     def aligned(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tissues and edges inside the average brain ``(n, d)``, and how well each fits it ``(n,)``."""
         maps = self.tissue_maps(volumes)
-        pose = self.settled(volumes, align(maps, self.template, MAP_MM)[1])
+        _, pose, _ = align_to_average(maps, self.template, MAP_MM)
+        pose = self.settled(volumes, pose)
         placed = resample(maps, pose, MAP_MM)
         edges = self.edges_of(resample(volumes, pose, STEP_MM))
         return torch.cat([self.inside(placed), self.inside(edges)], dim=1), fit_of(placed, self.template)
@@ -169,7 +170,7 @@ class BrainNet(nn.Module):
         return lines - (lines @ self.overlook.T) @ self.overlook
 
     def placed(self, volume: torch.Tensor) -> Placed:
-        """What a second look needs of one volume ``(1, 1, *SHAPE)``; upright as in :meth:`upright`."""
+        """What :meth:`agreement` needs of one volume ``(1, 1, *SHAPE)``; upright as in :meth:`upright`."""
         found, fit = self._placed(volume)
         for axes in _FLIPS if fit < _SURE else ():
             turned, fit = self._placed(volume.flip(axes))
@@ -179,7 +180,8 @@ class BrainNet(nn.Module):
 
     def _placed(self, volume: torch.Tensor) -> tuple[Placed, float]:
         maps = self.tissue_maps(volume)
-        pose = self.settled(volume, align(maps, self.template, MAP_MM)[1])
+        _, pose, _ = align_to_average(maps, self.template, MAP_MM)
+        pose = self.settled(volume, pose)
         there = resample(volume, pose, STEP_MM)
         edges = self.edges_of(there)
         fit = float(fit_of(resample(maps, pose, MAP_MM), self.template))
@@ -197,8 +199,8 @@ class BrainNet(nn.Module):
         return float(F.cosine_similarity(one, other))
 
     def _lines(self, edges: torch.Tensor) -> torch.Tensor:
-        mean = self.parts(self.mean[None])[1][0]
-        return self._telling(beyond_average(self.inside(edges), mean))
+        _, mean = self.parts(self.mean[None])
+        return self._telling(beyond_average(self.inside(edges), mean[0]))
 
     def _spread(self, edges: torch.Tensor) -> torch.Tensor:
         """Sums of random signs in random bins, ``(n, folds)``: dot products stay what they are on average.
@@ -209,7 +211,8 @@ class BrainNet(nn.Module):
         return out.index_add_(1, self.bins.long(), edges * self.signs)
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
-        return self.project(self.upright(volumes)[0])
+        known, _ = self.upright(volumes)
+        return self.project(known)
 
 
 def _seen(placed: torch.Tensor) -> torch.Tensor:

@@ -17,14 +17,14 @@ _GAIN = (0.2, 5.0)  # how much weaker or stronger than the average the lines of 
 _ALIGNED_BY = (0, 1, 2, 3, 5, 6)  # all tissues but CSF, of which a stripped volume keeps what it likes
 
 
-def align(
+def align_to_average(
     maps: torch.Tensor, template: torch.Tensor, step_mm: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rigid alignment, inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004).
+    """Aligns brains rigidly, by inverse-compositional Gauss-Newton (Baker and Matthews, IJCV 2004).
 
     Args:
-        maps: ``(n, c, x, y, z)`` shares of the tissues, 0..1, without the first of ``TISSUES``.
-        template: ``(c, x, y, z)`` the average brain, in the middle of its grid.
+        maps: The shares of the tissues ``(n, c, x, y, z)``, 0..1, without what is no brain.
+        template: The average brain ``(c, x, y, z)``, in the middle of its grid.
         step_mm: The edge of a voxel.
 
     Returns:
@@ -55,14 +55,14 @@ def settle(
 ) -> torch.Tensor:
     """How brains that lie nearly right must still move for their lines to lie on the average ones.
 
-    Gauss-Newton as in :func:`align`, with two differences: places that a scan did not reach have no say, and
-    the lines of a poor scan may be weaker throughout.
+    Gauss-Newton as in :func:`align_to_average`, with two differences: places that a scan did not reach have
+    no say, and the lines of a poor scan may be weaker throughout.
 
     Args:
-        edges: ``(n, c, x, y, z)`` edge tensors in about the average brain's place.
-        seen: ``(n, 1, x, y, z)`` 0..1, where the scan shows more than air.
-        average: ``(c, x, y, z)`` edge tensors of the average brain.
-        inside: ``(x, y, z)`` bool, the brain.
+        edges: The edge tensors ``(n, c, x, y, z)``, in about the average brain's place.
+        seen: Where the scan shows more than air, ``(n, 1, x, y, z)`` 0..1.
+        average: The edge tensors ``(c, x, y, z)`` of the average brain.
+        inside: The voxels of the brain, ``(x, y, z)`` bool.
         step_mm: The edge of a voxel.
 
     Returns:
@@ -89,7 +89,7 @@ def settle(
 
 
 def resample(maps: torch.Tensor, pose: torch.Tensor, step_mm: float) -> torch.Tensor:
-    """Looks maps up where ``pose`` ``(n, 4, 4)`` sends each voxel, in millimetres from the middle."""
+    """Maps as they are where ``pose`` ``(n, 4, 4)`` sends each voxel, in millimetres from the middle."""
     grid = _grid(maps.shape[2:], step_mm)
     return _sampled(maps, grid.view(-1, 3), pose, step_mm).view(maps.shape)
 
@@ -161,11 +161,16 @@ def _motion(change: torch.Tensor, reach: float) -> torch.Tensor:
     return motion
 
 
+def _moved(maps: torch.Tensor, template: torch.Tensor, step_mm: float) -> torch.Tensor:
+    moved, _, _ = align_to_average(maps, template, step_mm)
+    return moved
+
+
 def average_brain(maps: torch.Tensor, step_mm: float, rounds: int = 3) -> torch.Tensor:
     """The mean of maps after aligning all to their own mean, ``(c, x, y, z)``.
 
     Args:
-        maps: ``(n, c, x, y, z)``.
+        maps: The shares of the tissues ``(n, c, x, y, z)``, 0..1.
         step_mm: The edge of a voxel.
         rounds: The number of times that maps are aligned and averaged.
     """
@@ -173,7 +178,7 @@ def average_brain(maps: torch.Tensor, step_mm: float, rounds: int = 3) -> torch.
     start[:, :3, 3] = _centre(maps, step_mm)
     mean = resample(maps, start, step_mm).mean(dim=0)
     for _ in range(rounds):
-        mean = torch.cat([align(m[None], mean, step_mm)[0] for m in maps]).mean(dim=0)
+        mean = torch.cat([_moved(m[None], mean, step_mm) for m in maps]).mean(dim=0)
         middle = torch.eye(4)[None].clone()
         middle[:, :3, 3] = _centre(mean[None], step_mm)
         mean = resample(mean[None], middle, step_mm)[0]

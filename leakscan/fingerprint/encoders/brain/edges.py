@@ -26,8 +26,8 @@ def edge_tensors(volumes: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """The lines along which aligned volumes change, averaged over blocks of two voxels.
 
     Args:
-        volumes: ``(n, 1, x, y, z)`` grey levels in the place of the average brain; x, y and z are even.
-        inside: ``(x / 2, y / 2, z / 2)`` bool, the blocks of the brain.
+        volumes: Grey levels ``(n, 1, x, y, z)`` in the place of the average brain; x, y and z are even.
+        inside: The blocks of the brain, ``(x / 2, y / 2, z / 2)`` bool.
 
     Returns:
         ``(n, EDGE_CHANNELS, x / 2, y / 2, z / 2)``. The dot product of two tensors is the squared cosine
@@ -49,11 +49,11 @@ def beyond_average(edges: torch.Tensor, average: torch.Tensor) -> torch.Tensor:
     off) nothing is left, and thick slices, which show fewer edges, do not resemble each other for it.
 
     Args:
-        edges: ``(n, EDGE_CHANNELS * v)`` tensors of ``v`` places.
-        average: ``(EDGE_CHANNELS * v,)`` of many brains.
+        edges: The tensors of ``v`` places, ``(n, EDGE_CHANNELS * v)``.
+        average: The mean of the tensors of many brains, ``(EDGE_CHANNELS * v,)``.
 
     Returns:
-        ``(n, EDGE_CHANNELS * v)``.
+        What is left, ``(n, EDGE_CHANNELS * v)``.
     """
     own, mean = edges.view(len(edges), EDGE_CHANNELS, -1), average.view(EDGE_CHANNELS, -1)
     share = own[:, :_SQUARES].sum(dim=1) / mean[:_SQUARES].sum(dim=0).clamp(min=_LEAST)

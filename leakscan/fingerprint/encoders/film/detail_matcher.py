@@ -90,10 +90,10 @@ class FilmDetailMatcher:
         """The details of films, 28 kB a film and network.
 
         Args:
-            canonical: ``(n, side, side)`` radiographs.
+            canonical: Canonical radiographs ``(n, side, side)``.
 
         Returns:
-            ``(n, networks, places, DETAIL_DIM)``.
+            The details ``(n, networks, places, DETAIL_DIM)``.
         """
         films = torch.from_numpy(canonical).to(self._device)[:, None].float() / 255.0
         films = films.contiguous(memory_format=torch.channels_last)
@@ -111,7 +111,7 @@ class FilmDetailMatcher:
         (a, b) and (b, a) agree up to rounding: whoever wants them equal gives a pair one order.
 
         Args:
-            a: The details ``(n, networks, places, DETAIL_DIM)`` of one film a pair, from :meth:`describe`.
+            a: The details of one film of each pair, ``(n, networks, places, DETAIL_DIM)``.
             b: Those of the other film.
         """
         out = [
@@ -137,6 +137,14 @@ def load_detail_matcher(folder: Path) -> FilmDetailMatcher | None:
 
     Raises:
         ModelError: The file is one that :class:`FilmDetailMatcher` refuses.
+
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> _, folder = cards()["cxr-lite0"]
+        >>> matcher = load_detail_matcher(folder)
+        >>> details = matcher.describe(np.zeros((2, SIDE, SIDE), np.uint8))
+        >>> matcher.compare(details[:1], details[1:]).shape
+        (1,)
     """
     path = folder / FILE
     return FilmDetailMatcher(path) if path.is_file() else None

@@ -101,9 +101,9 @@ class DetailNet(nn.Module):
         """``(n,)``: every place of the one film seeks its like around itself in the other.
 
         Args:
-            alike: ``(n, keys, places, places)`` cosines.
-            own: ``(n, places, values)``.
-            other: likewise.
+            alike: The cosines of the keys of all places, ``(n, keys, places, places)``.
+            own: The values ``(n, places, values)`` of the one film.
+            other: Those of the other film.
         """
         n, keys, places, _ = alike.shape
         outside = self.window == places

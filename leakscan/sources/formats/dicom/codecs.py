@@ -17,9 +17,10 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 
 from leakscan.errors import ImageError
-from leakscan.sources.formats.dicom.file import OpenFile
+from leakscan.sources.formats.dicom.gdcm_child import JpegStream
 from leakscan.sources.formats.dicom.gdcm_frames import gdcm_decode
 from leakscan.sources.formats.dicom.layout import PixelFormat
+from leakscan.sources.formats.dicom.open_file import OpenFile
 from leakscan.sources.formats.dicom.values import raw_bytes, tag_of
 
 Stored = npt.NDArray[np.generic]
@@ -41,6 +42,7 @@ _PLUGINS = ("pyjpegls", "pylibjpeg", "pydicom", "pillow")
 
 
 def decoder_options(layout: PixelFormat, file: OpenFile, frames: int) -> dict[str, Any]:
+    """What pydicom's decoders need to know of a file."""
     return {
         "rows": layout.rows,
         "columns": layout.columns,
@@ -163,16 +165,17 @@ def _by_gdcm(data: bytes, syntax: uid.UID, layout: PixelFormat) -> Stored:
     if frame is None or not 2 <= frame.precision <= 16:
         raise damaged
     bits = 8 if frame.precision <= 8 else 16
-    buffer = gdcm_decode(
-        data,
-        str(syntax),
-        layout.photometric,
+    stream = JpegStream(
+        data=data,
+        syntax=str(syntax),
+        photometric=layout.photometric,
         rows=layout.rows,
         columns=layout.columns,
         samples=layout.samples,
         allocated=bits,
         stored=min(layout.stored, bits),
     )
+    buffer = gdcm_decode(stream)
     array: npt.NDArray[Any] = np.frombuffer(buffer, dtype=f"<u{bits // 8}")
     if array.size != math.prod(size):
         raise damaged

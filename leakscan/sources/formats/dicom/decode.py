@@ -18,15 +18,16 @@ import numpy.typing as npt
 from nibabel.orientations import io_orientation
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import display
-from leakscan.sources.formats.dicom.file import OpenFile, opened
 from leakscan.sources.formats.dicom.frames import FunctionalGroups, frame_planes
 from leakscan.sources.formats.dicom.header import DicomHeader, header_of
 from leakscan.sources.formats.dicom.layout import PixelFormat, pixel_format
+from leakscan.sources.formats.dicom.open_file import OpenFile, opened
 from leakscan.sources.formats.dicom.pixels import flipped, read_frame
 from leakscan.sources.formats.dicom.planes import Plane, stacks
 from leakscan.sources.formats.dicom.values import numbers, tag_of
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 _SPACINGS = tuple(map(tag_of, ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")))
 _MEASURES = tag_of("PixelMeasuresSequence")
@@ -119,7 +120,7 @@ def _series(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
                     raise ImageError("unreadable", "Its size is not that of the other slices.")
                 volume.put(k, file, 0, 1)
         except ImageError as error:
-            raise ImageError(error.status, f"Slice {path.name}: {error.message}") from error
+            raise ImageError(error.status, f"Slice {{path}}: {error.sentence}", path.name) from error
     return volume.image()
 
 

@@ -56,7 +56,15 @@ class FunctionalGroups:
         pair = (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (0.0, 0.0)
         keys = tuple(self._key(frame, key) for key in KEYS)
         x, y, z = position
-        return Plane(uid, orientation, (x, y, z), grid, pair, keys, frame)
+        return Plane(
+            uid=uid,
+            orientation=orientation,
+            position=(x, y, z),
+            grid=grid,
+            spacing=pair,
+            keys=keys,
+            number=frame,
+        )
 
     def _numbers(self, frame: int, sequence: int, tag: int) -> tuple[float, ...]:
         group = self.group(frame, sequence)

@@ -24,32 +24,18 @@ _lock = threading.Lock()
 _children: dict[int, subprocess.Popen[bytes]] = {}  # by the parent's pid: a fork must not share pipes
 
 
-def gdcm_decode(
-    data: bytes,
-    syntax: str,
-    photometric: str,
-    *,
-    rows: int,
-    columns: int,
-    samples: int,
-    allocated: int,
-    stored: int,
-) -> bytes:
+def gdcm_decode(stream: child.JpegStream) -> bytes:
     """Decodes a JPEG stream.
 
     Returns:
         Little-endian samples, colour by pixel; empty if GDCM fails, dies or is not installed.
     """
-    names = (syntax.encode(), photometric.encode())
-    head = child.REQUEST.pack(
-        rows, columns, samples, allocated, stored, len(names[0]), len(names[1]), len(data)
-    )
     with _lock:
         process = _child()
         if process.stdin is None or process.stdout is None:
             return b""
         try:
-            process.stdin.write(b"".join((head, *names, data)))
+            process.stdin.write(stream.request())
             process.stdin.flush()
             if not select.select([process.stdout], [], [], _SECONDS)[0]:
                 raise TimeoutError

@@ -12,8 +12,8 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 
 from leakscan.errors import ImageError
-from leakscan.sources.formats.dicom.file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
+from leakscan.sources.formats.dicom.open_file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.planes import KEYS, Cosines, Pair, Plane, Triple, stacks, unit_cosines
 from leakscan.sources.formats.dicom.values import calendar_date, integer, numbers, tag_of, text, texts
 from leakscan.types import Tags
@@ -43,7 +43,7 @@ _META_CLASS = 0x00020002
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DicomHeader:
     """One DICOM file, without pixels. About 1 kB; ``dataclasses.asdict`` of it is JSON.
 
@@ -101,13 +101,13 @@ class DicomHeader:
         if not single or len(self.orientation) != 6 or len(self.position) != 3:
             return None
         return Plane(
-            self.sop_uid,
-            self.orientation,
-            self.position,
-            (self.rows, self.columns),
-            self.spacing,
-            self.keys,
-            self.number,
+            uid=self.sop_uid,
+            orientation=self.orientation,
+            position=self.position,
+            grid=(self.rows, self.columns),
+            spacing=self.spacing,
+            keys=self.keys,
+            number=self.number,
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leakscan.errors import ImageError
-from leakscan.sources.formats.dicom.file import UNDEFINED_LENGTH, OpenFile
+from leakscan.sources.formats.dicom.open_file import UNDEFINED_LENGTH, OpenFile
 from leakscan.sources.formats.dicom.values import integer, tag_of, text
 
 _BITS_ALLOCATED, _BITS_STORED, _HIGH_BIT = map(tag_of, ("BitsAllocated", "BitsStored", "HighBit"))
@@ -16,7 +16,7 @@ _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PixelFormat:
     """How a frame's numbers are stored; missing or senseless elements are replaced by the usual.
 
@@ -70,7 +70,17 @@ def pixel_format(file: OpenFile, rows: int, columns: int) -> PixelFormat:
     shift = shift if file.length != UNDEFINED_LENGTH and 0 < shift <= allocated - stored else 0
     signed = integer(dataset, _SIGNED) == 1
     planar = 1 if integer(dataset, _PLANAR) == 1 else 0
-    return PixelFormat(rows, columns, samples, allocated, stored, shift, signed, planar, photometric)
+    return PixelFormat(
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        allocated=allocated,
+        stored=stored,
+        shift=shift,
+        signed=signed,
+        planar=planar,
+        photometric=photometric,
+    )
 
 
 def _container(bits: int) -> int:

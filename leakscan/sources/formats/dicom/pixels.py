@@ -14,8 +14,8 @@ from pydicom.pixels.processing import apply_color_lut
 
 from leakscan.errors import ImageError
 from leakscan.sources.formats.dicom.codecs import decoder_options, decompressed
-from leakscan.sources.formats.dicom.file import UNDEFINED_LENGTH, OpenFile
 from leakscan.sources.formats.dicom.layout import PixelFormat
+from leakscan.sources.formats.dicom.open_file import UNDEFINED_LENGTH, OpenFile
 from leakscan.sources.formats.dicom.values import tag_of
 
 Stored = npt.NDArray[np.generic]

@@ -44,7 +44,7 @@ _SAME_POSITION_MM = 0.01
 _MAX_CONTENTS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
     """One slice in the patient's coordinates (LPS, mm).
 
@@ -69,10 +69,14 @@ class Plane:
 
 @dataclass(frozen=True)
 class Stack:
-    """Planes that make one volume, by their indices, sorted along the normal.
+    """Planes that make one volume, by their indices.
 
-    ``repeat`` counts the stacks at the same positions before this one (0 for the first contrast or
-    time point). ``dropped`` are the indices of duplicates, noted on the first stack of a geometry.
+    Attributes:
+        members: The indices of the planes, sorted along the normal.
+        repeat: How many stacks at the same positions come before this one; 0 for the first contrast or
+            time point.
+        dropped: The indices of duplicates, noted on the first stack of a geometry.
+        notes: What a curator should know, in sentences.
     """
 
     members: tuple[int, ...]

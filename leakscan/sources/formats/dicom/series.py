@@ -11,9 +11,10 @@ from pathlib import Path, PurePath
 
 from blake3 import blake3
 
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom.header import DicomHeader
 from leakscan.sources.formats.dicom.planes import KEYS, Plane, Stack, stacks
-from leakscan.types import DecodeOptions, ImageRef
+from leakscan.types import ImageRef
 
 _IMAGE_TYPE = KEYS.index("ImageType")
 
@@ -60,7 +61,7 @@ def _pictures(header: DicomHeader, root: Path, options: DecodeOptions) -> list[I
     count = header.frames if options.frames == "all" else 1
     notes = (f"Only the first of its {header.frames} frames is used.",) if count < header.frames else ()
     return [
-        _ref(header, [header], _hash([path]) + _suffix(frame), path, frame=frame, notes=notes)
+        _ref([header], _hash([path]) + _suffix(frame), path, frame=frame, notes=notes)
         for frame in range(count)
     ]
 
@@ -76,7 +77,6 @@ def _enhanced(header: DicomHeader, root: Path, options: DecodeOptions) -> list[I
     )
     return [
         _ref(
-            header,
             [header],
             _hash([header.sop_uid or path]) + _suffix(k),
             path,
@@ -105,7 +105,7 @@ def _volumes(
         identity = sorted(uids) if all(uids) else sorted(paths)
         path = paths[0] if len(members) == 1 else _shared_folder(paths)
         ndim = 3 if len(members) > 1 else 2
-        found.append(_ref(members[0], members, _hash(identity), path, ndim=ndim, notes=notes))
+        found.append(_ref(members, _hash(identity), path, ndim=ndim, notes=notes))
     return found
 
 
@@ -125,7 +125,6 @@ def _extra_notes(
 
 
 def _ref(
-    header: DicomHeader,
     members: Sequence[DicomHeader],
     image_id: str,
     path: str,
@@ -143,7 +142,7 @@ def _ref(
         signature=marks[0] if len(marks) == 1 else _hash(marks),
         frame=frame,
         ndim=ndim,
-        tags=header.tags,
+        tags=members[0].tags,
         notes=tuple(notes),
     )
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nibabel import orientations
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
 from leakscan.sources.formats.nifti.header import (
     Header,
@@ -25,7 +26,7 @@ from leakscan.sources.formats.nifti.header import (
     reasons,
 )
 from leakscan.sources.formats.nifti.labels import is_label_map
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 Array = npt.NDArray[Any]
 
@@ -40,11 +41,12 @@ def files(path: Path) -> tuple[Path, ...]:
     return (path,) if data == path else (path, data)
 
 
-def inspect(path: Path, options: DecodeOptions) -> list[FrameInfo]:
+def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """One entry per contrast or time point.
 
     Args:
-        path: A ``.nii``, ``.nii.gz`` or ``.hdr`` file, which is told by content, so its name may be any.
+        path: A ``.nii``, ``.nii.gz`` or ``.hdr`` file; its content counts, not its name.
+        format: ``nifti``, the only format that this module reads.
         options: The limits for reading, and which frames are images.
 
     Raises:
@@ -79,8 +81,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
 
     Raises:
         ImageError: What :func:`inspect` refuses; also ``unreadable`` when the voxels are cut short or
-            damaged,
-            and ``ignored`` for a label map.
+            damaged, and ``ignored`` for a label map.
     """
     header = read_header(Path(ref.files[0]))
     check_size(header, options)

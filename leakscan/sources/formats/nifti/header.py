@@ -17,14 +17,14 @@ import numpy.typing as npt
 from nibabel.imageglobals import LoggingOutputSuppressor
 
 from leakscan.errors import ImageError
-from leakscan.types import DecodeOptions
+from leakscan.settings import DecodeOptions
 
 _HEADER_BYTES = 540
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 """xyzt_units, low three bits: metres, millimetres, micrometres (nifti1.h)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Header:
     """What is needed of a header.
 

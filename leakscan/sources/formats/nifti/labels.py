@@ -25,7 +25,7 @@ def is_label_map(stored: Array) -> bool:
     stored with few grey levels has few numbers too, and dark or saturated parts of it are flat, but
     its edges climb through the levels between. Over the 221 label maps and 321 MR images of the
     shared data, on which the limits were also chosen, the share of edges that jump is 0.89 to 0.97
-    and 0.13 to 0.61, and none is told wrongly. The other limits hold back images quantised to 6 or 8
+    and 0.13 to 0.61, and none is mistaken. The other limits hold back images quantised to 6 or 8
     levels or enlarged without interpolation; an image of 4 levels cannot be told from a tissue map.
     Fine parcellations at 4 to 6 mm have hardly any flat regions left and mostly pass as images.
 
@@ -44,7 +44,7 @@ def is_label_map(stored: Array) -> bool:
         return True
     background = levels[np.argmax(counts)]
     block = _busiest_block(stored, stored != background)
-    return _looks_labelled(
+    return _seems_labelled(
         np.searchsorted(levels, block).astype(np.int32), int(np.argmax(counts)), len(levels)
     )
 
@@ -77,12 +77,12 @@ def _busiest_block(stored: Array, foreground: npt.NDArray[np.bool_]) -> Array:
     return stored[tuple(window)]
 
 
-def _looks_labelled(ranks: npt.NDArray[np.int32], background: int, distinct: int) -> bool:
+def _seems_labelled(ranks: npt.NDArray[np.int32], background: int, distinct: int) -> bool:
     """Decides on the ranks of the numbers among the distinct ones.
 
-    ``flat``: share of foreground voxels that equal all their neighbours along the axes.
-    ``steps``: of three foreground voxels in line whose ends differ, how often the middle one equals
-    an end. ``single``: of differing foreground neighbours, how often their ranks differ by one.
+    Three shares decide. ``flat`` are the foreground voxels that equal all their neighbours along the axes.
+    ``steps`` are those of three foreground voxels in line with different ends whose middle equals an end.
+    ``single`` are the pairs of differing foreground neighbours whose ranks differ by one.
     """
     flat = ranks != background
     foreground = int(flat.sum())

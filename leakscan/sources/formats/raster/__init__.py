@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
 from leakscan.sources.formats.raster.pixels import (
     Array,
@@ -26,7 +27,7 @@ from leakscan.sources.formats.raster.pixels import (
     without_palette,
 )
 from leakscan.sources.formats.raster.tiff import decode_page, pages_of
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Luminance of red, green and blue, ITU-R BT.601."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from leakscan.errors import ImageError
-from leakscan.types import DecodeOptions
+from leakscan.settings import DecodeOptions
 
 Array = npt.NDArray[Any]
 

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.raster.pixels import (
     ORIENTATION_TAG,
     Array,
@@ -20,12 +21,11 @@ from leakscan.sources.formats.raster.pixels import (
     inverted,
     without_palette,
 )
-from leakscan.types import DecodeOptions
 
 _MAX_PAGES = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """The tags of a TIFF page that decide how it is read (TIFF 6.0, section 8)."""
 

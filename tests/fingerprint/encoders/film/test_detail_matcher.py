@@ -1,4 +1,4 @@
-"""The second look that ships: what it promises of pairs, and of its file."""
+"""The detail networks that ship: what they promise of pairs, and of their file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from leakscan.fingerprint.encoders.registry import card_for
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("look") / FILE
+    path = tmp_path_factory.mktemp("detail") / FILE
     save_detail_matcher([DetailNet().eval(), DetailNet().eval()], path)
     return path
 
@@ -41,31 +41,31 @@ def films(n: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     )
 
 
-def test_the_shipped_look_is_the_one_its_calibration_was_fitted_with() -> None:
+def test_the_shipped_networks_are_those_that_their_calibration_was_fitted_with() -> None:
     entry = card_for("chest_radiograph")
     assert entry is not None
     card, folder = entry
-    look = load_detail_matcher(folder)
+    matcher = load_detail_matcher(folder)
     fitted = read_calibration(folder / CALIBRATION, [card.encoder])
-    assert look is not None and fitted.matches_details
-    assert look.digest == fitted.detail_digest
+    assert matcher is not None and fitted.matches_details
+    assert matcher.digest == fitted.detail_digest
     assert fitted.missed(1e-4)[0] < fitted.missed(1e-4, reach=0.0)[0] - 0.03
 
 
 def test_a_pair_has_one_finding_whichever_way_round_and_beside_whatever_others(made: Path) -> None:
-    look = FilmDetailMatcher(made)
-    details = look.describe(films(6))
-    found = look.compare(details[:3], details[3:])
-    np.testing.assert_allclose(look.compare(details[3:], details[:3]), found, atol=1e-4)
-    np.testing.assert_allclose(look.compare(details[1:2], details[4:5]), found[1:2], atol=1e-4)
-    assert look.compare(details[:0], details[:0]).shape == (0,)
+    matcher = FilmDetailMatcher(made)
+    details = matcher.describe(films(6))
+    found = matcher.compare(details[:3], details[3:])
+    np.testing.assert_allclose(matcher.compare(details[3:], details[:3]), found, atol=1e-4)
+    np.testing.assert_allclose(matcher.compare(details[1:2], details[4:5]), found[1:2], atol=1e-4)
+    assert matcher.compare(details[:0], details[:0]).shape == (0,)
 
 
-def test_an_encoder_without_a_look_has_none(tmp_path: Path) -> None:
+def test_an_encoder_without_detail_networks_has_none(tmp_path: Path) -> None:
     assert load_detail_matcher(tmp_path) is None
 
 
-def test_a_damaged_or_altered_look_is_refused(made: Path, tmp_path: Path) -> None:
+def test_damaged_or_altered_networks_are_refused(made: Path, tmp_path: Path) -> None:
     bad = tmp_path / FILE
     bad.write_bytes(b"no tensors")
     with pytest.raises(ModelError, match="cannot be read"):
@@ -78,5 +78,5 @@ def test_a_damaged_or_altered_look_is_refused(made: Path, tmp_path: Path) -> Non
         tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
     about["probe"] += 1.0
     bad.write_bytes(save(tensors, {"leakscan": json.dumps(about)}))
-    with pytest.raises(ModelError, match="does not compute here"):
+    with pytest.raises(ModelError, match="do not compute here"):
         FilmDetailMatcher(bad)

@@ -12,9 +12,10 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import assemble, read_header
 from leakscan.sources.formats.dicom.planes import KEYS, Plane, stacks
-from leakscan.types import DecodeOptions, ImageRef
+from leakscan.types import ImageRef
 from support.dicom_maker import (
     AXIAL,
     CORONAL,

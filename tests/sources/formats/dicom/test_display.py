@@ -10,8 +10,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import assemble, decode, read_header
-from leakscan.types import DecodedImage, DecodeOptions
+from leakscan.types import DecodedImage
 from support.dicom_maker import film, scene, series
 
 X = scene().astype(np.float64)

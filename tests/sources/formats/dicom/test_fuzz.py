@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydicom import uid
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import assemble, decode, read_header
-from leakscan.types import DecodeOptions
 from support.dicom_maker import by_gdcm, compressed, dataset, enhanced, film, jpeg, scene
 
 OPTIONS = DecodeOptions(max_pixels=1_000_000)

@@ -10,8 +10,9 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import assemble, decode, read_header
-from leakscan.types import DecodedImage, DecodeOptions
+from leakscan.types import DecodedImage
 from support.dicom_maker import (
     SECONDARY,
     by_gdcm,

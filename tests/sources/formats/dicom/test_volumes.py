@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pydicom
 import pytest
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import assemble, decode, read_header
-from leakscan.types import DecodedImage, DecodeOptions, ImageRef
+from leakscan.types import DecodedImage, ImageRef
 from support.dicom_maker import AXIAL, CORONAL, SAGITTAL, by_gdcm, enhanced, scene, series
 
 OPTIONS = DecodeOptions()
@@ -127,8 +129,12 @@ def test_a_broken_slice_is_named(tmp_path: Path) -> None:
     files = series(tmp_path, count=4)
     ref = only(tmp_path)
     files[2].write_bytes(files[2].read_bytes()[:-100])
-    with pytest.raises(ImageError, match=f"Slice {files[2].name}: Its pixel data is cut short"):
+    with pytest.raises(ImageError, match=f"Slice {files[2].name}: Its pixel data is cut short") as caught:
         decode(ref, OPTIONS)
+    again = pickle.loads(pickle.dumps(caught.value))  # as it comes out of a worker
+    assert again.message == caught.value.message
+    assert (again.status, again.path) == ("unreadable", files[2].name)
+    assert files[2].name not in again.sentence, "a name that must not be shown stays out of the words"
 
 
 def test_the_pixel_limit_counts_all_voxels(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the second look at two brain volumes is worth, beside the fingerprint that proposes them."""
+"""What aligning two brain volumes to each other is worth, beside the fingerprint that proposes them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from leakscan.fingerprint.encoders.brain.brain_net import BrainNet, Placed
 
 Floats = npt.NDArray[np.float32]
-LOOKED = 5
-"""Nearest old scans of a new one that are looked at."""
+ALIGNED = 5
+"""Nearest old scans of a new one that are aligned to it."""
 
 
 @torch.inference_mode()
@@ -22,24 +22,24 @@ def place_all(net: BrainNet, volumes: Iterable[torch.Tensor]) -> list[Placed]:
 
 
 @torch.inference_mode()
-def looked_at(
+def align_nearest(
     net: BrainNet, first: Sequence[Placed], again: Sequence[Placed], scores: Floats
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """What the second look makes of the nearest of every new scan, and the fingerprint of the same ones.
+    """What alignment makes of the nearest of every new scan, and the fingerprint of the same ones.
 
     Args:
-        net: with its metric.
-        first: old scans of n people.
-        again: new ones.
-        scores: ``(n, n)`` of new against old ones.
+        net: The network, with its metric.
+        first: Old scans of n people.
+        again: New scans of them.
+        scores: ``(n, n)`` scores of new against old ones.
 
     Returns:
-        For the look and for the fingerprint: how often a person's own old scan comes first among the nearest,
-        and how many lie above every stranger that was looked at.
+        For alignment and for the fingerprint: how often a person's own old scan comes first among the
+        nearest, and how many lie above every stranger that was aligned.
     """
     n = len(scores)
     agreed = np.full((n, n), -np.inf, np.float32)
-    near = np.argsort(-scores, axis=1)[:, :LOOKED]
+    near = np.argsort(-scores, axis=1)[:, :ALIGNED]
     for i in range(n):
         for j in {i, *near[i].tolist()}:
             agreed[i, j] = net.agreement(first[j], again[i])

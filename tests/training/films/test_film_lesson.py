@@ -1,4 +1,4 @@
-"""Training resumes to the step, learns what there is to learn, and keeps the best of it."""
+"""Training films resumes to the step, learns what there is to learn, and keeps the best of it."""
 
 import os
 import signal
@@ -12,11 +12,10 @@ from torch import nn
 from leakscan.errors import LeakscanError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES
 from leakscan.training.films.config import TrainConfig
-from leakscan.training.films.loop import train
+from leakscan.training.films.lesson import FILM_METRICS, FilmLesson
 from leakscan.training.films.pack import Pack
 from leakscan.training.films.validation import Validated
-from leakscan.training.interrupt import Stopped
-from leakscan.training.training_folder import read_rows
+from leakscan.training.trainer import Stopped, Trainer, read_rows
 from leakscan.types import Silent
 
 
@@ -48,7 +47,8 @@ def _people(seed, n, films=3):
     people = rng.integers(0, 255, (n, 8, 8))
     drawn = [np.kron(p, np.ones((4, 4))) + rng.normal(0, 6, (32, 32)) for p in people for _ in range(films)]
     subjects = np.repeat([f"s{i:02d}" for i in range(n)], films)
-    return Pack(np.clip(drawn, 0, 255).astype(np.uint8), subjects, np.zeros(n * films, np.int64))
+    shown = np.clip(drawn, 0, 255).astype(np.uint8)
+    return Pack(films=shown, subjects=subjects, widths=np.zeros(n * films, np.int64))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,12 @@ def packs():
 def _config(**more):
     small = {"architecture": "tiny", "precision": "float32", "side": 32, "pairs": 6, "evaluate_every": 2}
     return TrainConfig(**{**small, "augmentation": "affine", "learning_rate": 1e-3, **more})
+
+
+def train(config, pack, validation, folder, **watched):
+    lesson = FilmLesson(config, pack, validation)
+    Trainer(lesson, folder, **watched).run()
+    return lesson.average
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(packs, tmp_path, 
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.allclose(a.float(), b.float(), atol=1e-6)
     columns = ("step", "loss", "val_auc", "best")
-    one, other = ([[row[c] for c in columns] for row in read_rows(f, 4)] for f in folders)
+    one, other = ([[row[c] for c in columns] for row in read_rows(f, FILM_METRICS, 4)] for f in folders)
     assert one == other
 
 
@@ -112,8 +118,10 @@ def test_the_weights_of_the_best_validation_are_kept(packs, tmp_path, monkeypatc
     """By the true accept rate; a later equal one is no better."""
     tars = iter([0.3, 0.7, 0.5, 0.7])
     monkeypatch.setattr(
-        "leakscan.training.films.loop.validate",
-        lambda *a, **k: Validated(0.9, 1e-2, next(tars), None, 0.5, None),
+        "leakscan.training.films.lesson.validate",
+        lambda *a, **k: Validated(
+            auc=0.9, fmr=1e-2, tar=next(tars), tar_1e3=None, precision_at_1=0.5, one_shot=None
+        ),
     )
     states = {}
 
@@ -122,7 +130,7 @@ def test_the_weights_of_the_best_validation_are_kept(packs, tmp_path, monkeypatc
 
     train(_config(steps=4, evaluate_every=1), *packs, tmp_path, report=keep)
     best = load_file(tmp_path / "best.safetensors")
-    assert [row["best"] for row in read_rows(tmp_path, 4)] == [True, True, False, False]
+    assert [row["best"] for row in read_rows(tmp_path, FILM_METRICS, 4)] == [True, True, False, False]
     assert all(torch.equal(best[k], states[2][k]) for k in best)
     assert any(not torch.equal(best[k], states[4][k]) for k in best)
 

@@ -26,7 +26,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _HEAD_BYTES = 1 << 16
 
 
-@dataclass
+@dataclass(kw_only=True)
 class OpenFile:
     """A file read up to its pixels.
 
@@ -43,12 +43,12 @@ class OpenFile:
     """
 
     dataset: FileDataset
-    pixels: BinaryIO | None
-    start: int
-    tag: int
-    vr: str
-    length: int
-    available: int
+    pixels: BinaryIO | None = None
+    start: int = 0
+    tag: int = 0
+    vr: str = ""
+    length: int = 0
+    available: int = 0
     transfer_syntax: str
     size: int
     mtime_ns: int
@@ -107,7 +107,9 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
     dataset = read_partial(source, stop_when=at_pixels, force=True, specific_tags=cast("list[int]", tags))
     syntax = text(dataset.file_meta, _TRANSFER_SYNTAX) if dataset.file_meta else ""
     if not stopped:
-        return OpenFile(dataset, None, 0, 0, "", 0, 0, syntax, status.st_size, status.st_mtime_ns)
+        return OpenFile(
+            dataset=dataset, transfer_syntax=syntax, size=status.st_size, mtime_ns=status.st_mtime_ns
+        )
     # A deflated file was inflated to a stream of its own, which read_partial leaves in the dataset.
     inflated = syntax == _DEFLATED and dataset.buffer is not None
     inner = cast(BinaryIO, dataset.buffer) if inflated else source
@@ -121,5 +123,14 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
     if length != UNDEFINED_LENGTH:
         available = min(available, length)
     return OpenFile(
-        dataset, inner, start, tag, vr, length, available, syntax, status.st_size, status.st_mtime_ns
+        dataset=dataset,
+        pixels=inner,
+        start=start,
+        tag=tag,
+        vr=vr,
+        length=length,
+        available=available,
+        transfer_syntax=syntax,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
     )
