@@ -11,6 +11,7 @@ from leakscan.errors import LeakscanError
 
 HINTS = {
     "audit_source": "leakscan audit FOLDER or films.csv",
+    "bench_folder": "Name another folder with -o.",
     "cache_unwritable": "Choose another with --cache.",
     "calibration_missing": "leakscan calibrate SOURCE -o FILE",
     "calibration_of_another_encoder": "Make it again with leakscan calibrate.",

@@ -186,12 +186,12 @@ def fresh_folder(work: Path) -> Path:
     try:
         if work.exists() and any(work.iterdir()):
             if not marker.exists():
-                raise UsageError(f"{work} is not empty.", "Name a new folder with -o.")
+                raise UsageError(f"{work} is not empty.", "Name a new folder.", code="bench_folder")
             shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
         marker.touch()
     except OSError as e:
         raise OutputError(
-            f"{work} cannot be written: {e.strerror or e}.", "Name another folder with -o."
+            f"{work} cannot be written: {e.strerror or e}.", "Name another folder.", code="bench_folder"
         ) from e
     return work
