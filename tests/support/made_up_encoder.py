@@ -13,15 +13,16 @@ from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibrat
 from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.decide.persons.folds import FoldEncoder
-from leakscan.engines.local import LocalEngine
+from leakscan.engines import start_engine
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.sentences import with_evidence
-from leakscan.run.context import RunContext, TimeBudget, Timings
+from leakscan.run.context import RunContext
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models
 from leakscan.settings import Settings
-from leakscan.types import Engine, Silent
+from leakscan.types import Engine
+from support.made_up_run import made_up_run
 from support.makers import unit_vectors
 
 ENCODER = "made-up@1"
@@ -91,15 +92,11 @@ def made_up_context(
     **choices: Any,
 ) -> RunContext:
     """A run with the made-up encoder, in this process, that remembers nothing; settings by plain names."""
-    settings = Settings.of(**choices)
-    return RunContext(
-        settings=settings,
-        engine=engine or LocalEngine(0),
+    return made_up_run(
+        Settings.of(**choices),
+        engine=engine or start_engine(0),
         models=models or MadeUpModels(),
         memory=memory or PairMemory(None),
-        progress=Silent(),
-        budget=TimeBudget(settings.limits.check_seconds),
-        timings=Timings(),
     )
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from leakscan.decide.calibration.calibration import DETAIL_P, Calibration, Genuine
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.calibration.tail import Tail
-from leakscan.errors import ModelError, OutputError
+from leakscan.errors import ModelError, OutputError, reason
 
 FORMAT = 1
 FILE = "calibration.safetensors"
@@ -63,7 +63,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     except (OSError, SafetensorError) as e:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise OutputError(f"The calibration {{path}} cannot be written: {_reason(e)}.", path=path) from e
+        raise OutputError(f"The calibration {{path}} cannot be written: {reason(e)}.", path=path) from e
 
 
 def is_calibration(path: Path) -> bool:
@@ -118,7 +118,7 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             path=path,
         ) from None
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as e:
-        raise ModelError(f"{{path}} is no calibration, or it is damaged: {_reason(e)}.", path=path) from e
+        raise ModelError(f"{{path}} is no calibration, or it is damaged: {reason(e)}.", path=path) from e
     if found.encoder not in encoders:
         raise ModelError(
             f"{{path}} calibrates {found.encoder}, but the fingerprints are made by "
@@ -128,8 +128,3 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             path=path,
         )
     return found
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, without the path that the system puts into its own words."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)
