@@ -83,7 +83,7 @@ def calibrate(
         "genuine_pairs": len(fitted.genuine.score),
         "smallest_p_value": fitted.tail.floor,
         "second_look": fitted.matches_details,
-        "levels": held_against(before, fitted),
+        "levels": _held_against(before, fitted),
         "file": str(output),
     }
 
@@ -149,7 +149,7 @@ def _fitted(
     return replace(fitted, detail_digest=matcher.digest)
 
 
-def held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:
+def _held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:
     """What one calibration states, beside what the images of another show.
 
     Args:

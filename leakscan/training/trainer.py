@@ -179,7 +179,7 @@ class Trainer:
             StoreError: The checkpoint is damaged.
             LeakscanError: The loss is no longer finite.
         """
-        saved = load_checkpoint(self._folder)
+        saved = _load_checkpoint(self._folder)
         if saved is None:
             self._lesson.prepare(self._progress)
         else:
@@ -227,7 +227,7 @@ class Trainer:
         row = {"step": stretch.step, "loss": stretch.loss, **found.figures}
         self._rows.append(row)
         self._losses = []
-        write_rows(self._folder, self._course, self._rows)
+        _write_rows(self._folder, self._course, self._rows)
         self._save()
         self._report(row)
         return found
@@ -237,7 +237,7 @@ class Trainer:
         whole(self._folder / CHECKPOINT, lambda part: torch.save(state, part))
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+def _load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The last checkpoint of a run, or ``None`` before the first.
 
     Raises:
@@ -270,7 +270,7 @@ def read_rows(folder: Path, metrics: pa.Schema, up_to: int) -> list[Row]:
     return [row for row in rows if row["step"] <= up_to]
 
 
-def write_rows(folder: Path, course: Course, rows: Sequence[Row]) -> None:
+def _write_rows(folder: Path, course: Course, rows: Sequence[Row]) -> None:
     """Writes ``metrics.parquet`` and ``curves.png``.
 
     Raises:

@@ -54,7 +54,7 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
         t1 = found["T1"][0] if found["T1"] else None
         maps: list[Path | None] = [*found["labels"]]
         for labels in maps or ([None] if t1 else []):
-            atlas: Atlas = atlas_of(labels) if labels else "freesurfer"
+            atlas: Atlas = _atlas_of(labels) if labels else "freesurfer"
             heads[split].append(Source(owner[subject], labels, atlas, t1))
     if not heads.get("train"):
         raise SourceError("The manifests name no T1 and no label map of the split train.")
@@ -77,7 +77,7 @@ def _part(subject: str) -> str:
     return {0: "val", 1: "calibration"}.get(number, "train")
 
 
-def atlas_of(labels: Path) -> Atlas:
+def _atlas_of(labels: Path) -> Atlas:
     """Tells MUSE's label maps from FreeSurfer's by their numbers."""
     found = np.unique(read_volume(labels)[0])
     return "muse" if np.isin(found, list(_MUSE_ONLY)).sum() >= _CLEARLY else "freesurfer"

@@ -44,7 +44,7 @@ PACKED = tables.table_schema(
 """One row per image of the split: packed if ``error`` is null. Subjects are numbers, not names."""
 
 
-def manifests_key(manifests: Sequence[Path], split: str, form: Form) -> str:
+def _manifests_key(manifests: Sequence[Path], split: str, form: Form) -> str:
     """Changes when a manifest, its folder, the split or the form does."""
     digest = blake3(f"{_FORMAT}|{form.version}|{split}".encode())
     for manifest in manifests:
@@ -77,7 +77,7 @@ def packed_films(
         SourceError: A manifest cannot be read, or none of the films can.
         OutputError: The cache cannot be written.
     """
-    stem = cache / f"{split}-{form.shape[-1]}-{manifests_key(manifests, split, form)}"
+    stem = cache / f"{split}-{form.shape[-1]}-{_manifests_key(manifests, split, form)}"
     pictures, table = stem.with_suffix(".npy"), stem.with_suffix(".parquet")
     if not (pictures.is_file() and table.is_file()):
         films = [f for m in manifests for f in films_of(m, split, progress)]
@@ -176,5 +176,5 @@ def counts_of(listing_images: dict[str, int], train: Pack, validation: Pack) -> 
 
 def data_key(manifests: Sequence[Path], form: Form) -> str:
     """Names the films of a run: of both splits it reads."""
-    keys = [manifests_key(manifests, split, form) for split in ("train", "val")]
+    keys = [_manifests_key(manifests, split, form) for split in ("train", "val")]
     return blake3(json.dumps(keys).encode()).hexdigest()[:16]

@@ -67,7 +67,7 @@ def backward_in_passes(
         watch.done(len(films))
         return value.detach()
     chunks = torch.split(films, passes.chunk)
-    with torch.no_grad(), unmoved_statistics(net):
+    with torch.no_grad(), _unmoved_statistics(net):
         parts = []
         for i, part in enumerate(chunks):
             torch.manual_seed(seed + i)
@@ -88,7 +88,7 @@ def backward_in_passes(
 
 
 @contextlib.contextmanager
-def unmoved_statistics(net: nn.Module) -> Iterator[None]:
+def _unmoved_statistics(net: nn.Module) -> Iterator[None]:
     """Batch norms in training mode go on normalising by the batch, but remember nothing of it."""
     layers = [m for m in net.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for layer in layers:

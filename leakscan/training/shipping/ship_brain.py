@@ -92,7 +92,7 @@ def ship_brain(
     return card
 
 
-def seen_again(net: BrainNet, sources: Sequence[Source]) -> tuple[Encoded, npt.NDArray[np.str_]]:
+def _seen_again(net: BrainNet, sources: Sequence[Source]) -> tuple[Encoded, npt.NDArray[np.str_]]:
     """Fingerprints of people as they are and as made-up scanners see them, mildly and harshly.
 
     Args:
@@ -132,7 +132,7 @@ def encoder_of(
         SourceError: A manifest cannot be used, or too few people are there to calibrate on.
     """
     alone = [m for m in manifests if len(contrasts_of(m)) < 2]
-    seen, subjects = seen_again(net, held_people(read_heads(alone, same)))
+    seen, subjects = _seen_again(net, held_people(read_heads(alone, same)))
     measured = {"training": dict(training), **card_figures(net, manifests, same)}
     names = ", ".join(sorted({m.parent.name for m in alone}))
     source = f"{names}: people of val and calibration, as scanned and as made-up scanners see them"

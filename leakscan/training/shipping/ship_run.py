@@ -89,7 +89,7 @@ def ship_run(
     validation, calibration = packed("val"), packed(CALIBRATION)
     films = ShippingFilms(
         train=packed("train", _GATE_FILMS),
-        refused=drawn_slices(config.side),
+        refused=_drawn_slices(config.side),
         validation=validation,
         calibration=calibration,
         tests=tests,
@@ -101,7 +101,7 @@ def ship_run(
     return str(zipped(run / name))
 
 
-def drawn_slices(side: int, seed: int = 1) -> npt.NDArray[np.uint8]:
+def _drawn_slices(side: int, seed: int = 1) -> npt.NDArray[np.uint8]:
     """Canonical arrays of slices of drawn brains: what a gate for chest films must refuse."""
     rng = np.random.default_rng(seed)
     out = []
