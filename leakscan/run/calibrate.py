@@ -57,6 +57,13 @@ def calibrate(
         UsageError: Too few subjects are declared.
         ModelError: No encoder with a calibration serves these images.
         LeakscanError: Anything that :func:`leakscan.compare` raises.
+
+    Example::
+
+        told = calibrate("films.csv", "ours.safetensors")
+        for level in told["levels"]:
+            print(level["stated_fmr"], "stated,", level["counted_fmr"], "counted")
+        leakscan.compare("a", "b", settings=Settings.of(calibration="ours.safetensors"))
     """
     settings = (settings or Settings()).with_choices({"calibration": None})
     _check_places(Path(output), plots)

@@ -255,7 +255,7 @@ def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tens
     Args:
         films: ``(n, 1, s, s)`` float in 0..1.
         side: The side of the result in pixels.
-        mild: The share of the films, 0..1, that are placed by :func:`_small_affine` alone.
+        mild: The share of the films, 0..1, that are turned, shifted and zoomed by 5 % at most.
     """
     views = _random_affine(films, side)
     if mild:
