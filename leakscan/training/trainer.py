@@ -262,6 +262,13 @@ def read_rows(folder: Path, metrics: pa.Schema, up_to: int) -> list[Row]:
         folder: The run folder.
         metrics: The schema of the rows.
         up_to: The last step to read. A stopped run makes the rows of later steps again.
+
+    Example:
+        >>> metrics = tables.table_schema("lesson", [("step", pa.int64()), ("loss", pa.float64())])
+        >>> rows = [{"step": 100, "loss": 0.9}, {"step": 200, "loss": 0.4}]
+        >>> tables.write(tables.from_rows(rows, metrics), Path("metrics.parquet"))
+        >>> read_rows(Path(), metrics, up_to=100)
+        [{'step': 100, 'loss': 0.9}]
     """
     path = folder / METRICS
     if not path.is_file():

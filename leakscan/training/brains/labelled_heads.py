@@ -20,7 +20,7 @@ _CLEARLY = 20  # labels of that range
 
 
 def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None) -> dict[str, list[Source]]:
-    """Sources of heads by split: ``train``, ``val``, ``calibration``, ``test``.
+    r"""Sources of heads by split: ``train``, ``val``, ``calibration``, ``test``.
 
     Where the manifests know ``train`` and ``test`` alone, an eighth of the people of ``train`` whose
     T1 is there become ``val``, and another eighth ``calibration``, by a digest of the subject.
@@ -32,6 +32,13 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
 
     Raises:
         SourceError: A manifest lacks a column, or no head is found.
+
+    Example:
+        >>> rows = ["path,subject_id,contrast,split", "ann.nii,Ann,T1,train", "bea.nii,Bea,T1,val"]
+        >>> _ = Path("heads.csv").write_text("\n".join(rows))
+        >>> (bea,) = read_heads([Path("heads.csv")])["val"]
+        >>> bea.subject, str(bea.t1), bea.labels
+        ('Bea', 'bea.nii', None)
     """
     files: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     splits: dict[str, str] = {}
@@ -62,12 +69,24 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
 
 
 def held_people(heads: Mapping[str, Sequence[Source]]) -> list[Source]:
-    """Those of ``val`` and ``calibration`` who have a T1: gate and calibration come from them."""
+    """Those of ``val`` and ``calibration`` who have a T1: gate and calibration come from them.
+
+    Example:
+        >>> ann, bea = Source("Ann", t1=Path("ann.nii")), Source("Bea", t1=Path("bea.nii"))
+        >>> [head.subject for head in held_people({"train": [ann], "val": [bea]})]
+        ['Bea']
+    """
     return [head for split in ("val", "calibration") for head in heads.get(split, ()) if head.t1]
 
 
 def contrasts_of(manifest: Path) -> set[str]:
-    """The contrasts of people's heads that a manifest names."""
+    r"""The contrasts of people's heads that a manifest names.
+
+    Example:
+        >>> _ = Path("heads.csv").write_text("path,contrast\na.nii,T1\nb.nii,FLAIR\nc.nii,labels")
+        >>> sorted(contrasts_of(Path("heads.csv")))
+        ['FLAIR', 'T1']
+    """
     with manifest.open(newline="", encoding="utf-8") as stream:
         return {row["contrast"] for row in csv.DictReader(stream)} - {"labels"}
 

@@ -65,6 +65,12 @@ class TissueLesson:
         people: The heads to learn from; those without labels are left out.
         validation: Heads of other people.
         device: Where to train; CUDA where there is one if not given.
+
+    Example::
+
+        people, others = read_people(heads["train"]), read_people(heads["val"])
+        lesson = TissueLesson(TissueConfig(steps=1500, seed=0), people, others)
+        Trainer(lesson, Path("run")).run()
     """
 
     def __init__(

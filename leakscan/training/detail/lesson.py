@@ -42,6 +42,11 @@ class DetailLesson:
         films: ``(n, s, s)`` packed films, larger than what the network sees, so that crops find detail.
         batches: Draws from these films.
         config: How it is taught.
+
+    Example::
+
+        batches = DetailBatches(pack.subjects, prints, config)
+        Trainer(DetailLesson(net, pack.films, batches, config), Path("detail")).run()
     """
 
     def __init__(

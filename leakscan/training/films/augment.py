@@ -174,7 +174,15 @@ def _random_patches(films: torch.Tensor) -> torch.Tensor:
 
 
 def random_letters(films: torch.Tensor, probability: float) -> torch.Tensor:
-    """Burns four letters of an unknown alphabet into a share of the films: side markers, dates, names."""
+    """Burns four letters of an unknown alphabet into a share of the films: side markers, dates, names.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> films = torch.zeros(2, 1, 64, 64)
+        >>> marked = random_letters(films, probability=1.0)
+        >>> (marked.amax(dim=(1, 2, 3)) > 0.6).tolist()  # white letters on black
+        [True, True]
+    """
     chosen = _where(films, probability).flatten().nonzero().flatten()
     if not len(chosen):
         return films
@@ -195,7 +203,13 @@ def random_letters(films: torch.Tensor, probability: float) -> torch.Tensor:
 
 
 def random_negatives(films: torch.Tensor, probability: float) -> torch.Tensor:
-    """Shows a share of the films as negatives, as where nothing told that they are (MONOCHROME1)."""
+    """Shows a share of the films as negatives, as where nothing told that they are (MONOCHROME1).
+
+    Example:
+        >>> film = torch.tensor([[[[0.0, 0.25, 1.0]]]])
+        >>> random_negatives(film, probability=1.0).flatten().tolist()
+        [1.0, 0.75, 0.0]
+    """
     return torch.where(_where(films, probability), 1 - films, films)
 
 
@@ -213,6 +227,12 @@ def jpeg(films: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
     Args:
         films: ``(n, 1, side, side)`` in 0..1.
         quality: ``(n,)`` qualities of 1 to 100, as the Independent JPEG Group scales the tables.
+
+    Example:
+        >>> film = torch.linspace(0, 1, 16).expand(1, 1, 16, 16)
+        >>> fine, coarse = (jpeg(film, torch.tensor([quality])) for quality in (90.0, 10.0))
+        >>> bool((fine - film).abs().mean() < (coarse - film).abs().mean())
+        True
     """
     side = films.shape[-1]
     beyond = -side % 8
@@ -236,6 +256,11 @@ def augment(films: torch.Tensor, config: TrainConfig) -> torch.Tensor:
     Args:
         films: ``(n, 1, s, s)`` float in 0..1, or volumes ``(n, 1, x, y, z)``, which keep their shape.
         config: Which alterations, of which share of the films, and the side of the result.
+
+    Example:
+        >>> films = torch.rand(2, 1, 160, 160)
+        >>> augment(films, TrainConfig(side=128, letters=0.2)).shape
+        torch.Size([2, 1, 128, 128])
     """
     if films.ndim == 5:
         return _small_affine_3d(films)
@@ -256,6 +281,12 @@ def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tens
         films: ``(n, 1, s, s)`` float in 0..1.
         side: The side of the result in pixels.
         mild: The share of the films, 0..1, that are turned, shifted and zoomed by 5 % at most.
+
+    Example:
+        >>> film = torch.rand(1, 1, 160, 160)
+        >>> views = public_view(film.expand(4, 1, 160, 160), side=128)  # four unlike views of one film
+        >>> views.shape, bool(views.min() >= 0), bool(views.max() <= 1)
+        (torch.Size([4, 1, 128, 128]), True, True)
     """
     views = _random_affine(films, side)
     if mild:

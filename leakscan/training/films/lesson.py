@@ -62,6 +62,11 @@ class FilmLesson:
         validation: Films of other subjects. They choose between weights; nothing learns from them.
         initialise: Sets the start weights of a fresh network.
         device: Where to train; CUDA where there is one if not given.
+
+    Example::
+
+        lesson = FilmLesson(preset("fingerprint-2d"), train, validation)
+        Trainer(lesson, Path("run")).run()  # leaves run/best.safetensors
     """
 
     def __init__(

@@ -57,6 +57,11 @@ def ship_brain(
         subjects: ``(n,)`` whom each volume shows.
         source: Whose volumes they are, in words.
         measured: Figures that the card reports.
+
+    Example::
+
+        card = ship_brain(net, Path("models/our-brains"), seen, subjects, "Our volunteers", measured={})
+        print(card.encoder)  # our-brains@ and the digest of its weights
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_brain(net, folder / "weights.safetensors", {})
@@ -130,6 +135,11 @@ def encoder_of(
 
     Raises:
         SourceError: A manifest cannot be used, or too few people are there to calibrate on.
+
+    Example::
+
+        card = encoder_of(net, [Path("heads.csv")], {}, Path("models/our-brains"), training={})
+        print(card.measured)
     """
     alone = [m for m in manifests if len(contrasts_of(m)) < 2]
     seen, subjects = _seen_again(net, held_people(read_heads(alone, same)))
@@ -140,7 +150,13 @@ def encoder_of(
 
 
 def golden_volumes() -> npt.NDArray[np.uint8]:
-    """Two drawn heads ``(2, *SHAPE)`` that no person is behind."""
+    """Two drawn heads ``(2, *SHAPE)`` that no person is behind.
+
+    Example::
+
+        inputs = golden_volumes()
+        print(inputs.shape == (2, *SHAPE), inputs.max())  # True 255
+    """
     out = []
     for seed in _GOLDEN_SEEDS:
         head = draw_brain(np.random.default_rng(seed), spacing_mm=_DRAWN_MM).astype(np.float32)
