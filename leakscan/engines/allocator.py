@@ -17,6 +17,11 @@ def keep_freed_memory() -> None:
     anew: without this EfficientNet-Lite0 fingerprints half as many films a second. The process keeps its
     highest memory until it ends, so this is for a program of our own, not for one that imports leakscan.
     Elsewhere than on Linux with the GNU C library it does nothing.
+
+    Example::
+
+        keep_freed_memory()  # once, where a program starts
+        leakscan.compare("hospital_a", "hospital_b")
     """
     if not sys.platform.startswith("linux"):
         return

@@ -33,7 +33,12 @@ NEEDED_BY_WORKERS = (
 
 
 def cores() -> int:
-    """The number of processors that this process may use."""
+    """The number of processors that this process may use.
+
+    Example:
+        >>> LocalEngine().workers == cores()  # one worker process per processor
+        True
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -45,6 +50,11 @@ class LocalEngine:
 
     Args:
         workers: The number of worker processes; ``None`` for one per core, 0 to work in the calling process.
+
+    Example:
+        >>> engine = LocalEngine(workers=0)
+        >>> list(engine.map(str.upper, ["one", "two"]))
+        ['ONE', 'TWO']
     """
 
     def __init__(self, workers: int | None = None) -> None:

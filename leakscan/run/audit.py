@@ -56,7 +56,7 @@ def audit(
     """
     settings = (settings or Settings()).with_choices({"same_ids": True})
     spec = SourceSpec.parse(source)
-    splits, outside = split_sources(spec, split_column, settings.reading.exclude)
+    splits, outside = _split_sources(spec, split_column, settings.reading.exclude)
     folder = free_folder(output, overwrite)
     name = dataset_names([spec])[0]
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
@@ -65,7 +65,7 @@ def audit(
     return decide_and_report(load_datasets(opened, context), context, folder, facts)
 
 
-def split_sources(
+def _split_sources(
     source: SourceSpec, split_column: str, exclude: Sequence[str] = ()
 ) -> tuple[dict[str, SourceSpec], list[str]]:
     """The splits of a dataset as sources of their own.

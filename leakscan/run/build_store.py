@@ -42,6 +42,12 @@ def build_store(
 
     Raises:
         LeakscanError: One of the kinds in :mod:`leakscan.errors`.
+
+    Example::
+
+        told = build_store("hospital_a", "hospital_a.fps")
+        print(told["fingerprints"], "of", told["images"], "images have a fingerprint")
+        leakscan.compare("hospital_a.fps", "hospital_b")  # needs the images of hospital_b alone
     """
     settings = settings or Settings()
     spec = SourceSpec.parse(source)

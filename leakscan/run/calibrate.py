@@ -57,6 +57,13 @@ def calibrate(
         UsageError: Too few subjects are declared.
         ModelError: No encoder with a calibration serves these images.
         LeakscanError: Anything that :func:`leakscan.compare` raises.
+
+    Example::
+
+        told = calibrate("films.csv", "ours.safetensors")
+        for level in told["levels"]:
+            print(level["stated_fmr"], "stated,", level["counted_fmr"], "counted")
+        leakscan.compare("a", "b", settings=Settings.of(calibration="ours.safetensors"))
     """
     settings = (settings or Settings()).with_choices({"calibration": None})
     _check_places(Path(output), plots)
@@ -83,7 +90,7 @@ def calibrate(
         "genuine_pairs": len(fitted.genuine.score),
         "smallest_p_value": fitted.tail.floor,
         "second_look": fitted.matches_details,
-        "levels": held_against(before, fitted),
+        "levels": _held_against(before, fitted),
         "file": str(output),
     }
 
@@ -149,7 +156,7 @@ def _fitted(
     return replace(fitted, detail_digest=matcher.digest)
 
 
-def held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:
+def _held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:
     """What one calibration states, beside what the images of another show.
 
     Args:

@@ -92,6 +92,12 @@ def free_folder(output: str | Path | None, overwrite: bool) -> RunFolder | None:
 
     Raises:
         OutputError: It may not be written.
+
+    Example:
+        >>> free_folder("run", overwrite=False).path.as_posix()
+        'run'
+        >>> free_folder(None, overwrite=False) is None
+        True
     """
     if output is None:
         return None
@@ -113,6 +119,11 @@ def decide_and_report(
         context: The run.
         folder: Where to write, or ``None``.
         splits: What an audit adds to the summary; the datasets are then the splits of one dataset.
+
+    Example::
+
+        context = RunContext.open(settings)
+        result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
     comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
     found = RunTables.of(datasets, comparisons, context.settings.privacy)
@@ -162,6 +173,13 @@ def open_all(specs: Sequence[SourceSpec], names: Sequence[str], settings: Settin
         SourceError: A source is not there.
         StoreError: A store is damaged.
         UsageError: The rule for subjects in paths is not understood.
+
+    Example:
+        >>> Path("ward").mkdir()
+        >>> Path("ward/film.png").touch()
+        >>> (ward,) = open_all([SourceSpec.parse("ward")], ["Ward 3"], Settings())
+        >>> ward.name, ward.spec.form
+        ('Ward 3', 'folder')
     """
     reading = settings.reading
     rule = parse_subject_rule(reading.subjects) if reading.subjects else None
@@ -180,6 +198,12 @@ def load_datasets(opened: Sequence[Opened], context: RunContext) -> list[Dataset
     Raises:
         StoreError: A store is empty, damaged, or made with another encoder.
         LeakscanError: Anything that :func:`compare` raises.
+
+    Example::
+
+        context = RunContext.open(settings)
+        for dataset in load_datasets(open_all(specs, dataset_names(specs), settings), context):
+            print(dataset.name, dataset.rows.num_rows)
     """
     known = {
         i: dataset_from_store(one.images, one.name, context.models.encoders)

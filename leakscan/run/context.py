@@ -23,6 +23,11 @@ class TimeBudget:
 
     Args:
         seconds: How much there is; the clock starts with :meth:`start`.
+
+    Example:
+        >>> budget = TimeBudget(60.0)
+        >>> budget.left  # the clock stands still until it is started
+        60.0
     """
 
     def __init__(self, seconds: float) -> None:
@@ -73,6 +78,11 @@ class RunContext:
         progress: Receives how far the run is.
         budget: The wall time for copy checks and detail matches.
         timings: Where the time went so far.
+
+    Example::
+
+        context = RunContext.open(Settings.of(workers=4))
+        print(context.engine, *context.models.cards, context.budget.left)
     """
 
     settings: Settings

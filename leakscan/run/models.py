@@ -55,6 +55,11 @@ def load_models(preferred: str | None, own: Path | None) -> Models:
     Raises:
         ModelError: A file is damaged, a calibration was made with another detail matcher, or the user's
             file belongs to none of the encoders.
+
+    Example::
+
+        models = load_models(preferred="cxr-resnet50", own=None)
+        print(*models.cards)  # the encoder of every kind, as name@digest
     """
     encoders = load_encoders(preferred)
     found = {encoder.card.encoder: load_detail_matcher(encoder.folder) for encoder in encoders.values()}
@@ -63,7 +68,12 @@ def load_models(preferred: str | None, own: Path | None) -> Models:
 
 
 def load_encoders(preferred: str | None) -> dict[Kind, Encoder]:
-    """The encoder of every kind that has one, golden fingerprints checked."""
+    """The encoder of every kind that has one, golden fingerprints checked.
+
+    Example::
+
+        load_encoders(None)["chest_radiograph"].card.dim
+    """
     encoders: dict[Kind, Encoder] = {}
     for kind in KINDS:
         entry = card_for(kind, preferred)

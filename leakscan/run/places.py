@@ -17,6 +17,11 @@ def dataset_names(specs: Sequence[SourceSpec]) -> list[str]:
 
     Raises:
         UsageError: The same source is given twice.
+
+    Example:
+        >>> specs = [SourceSpec.parse(text) for text in ("/data/trial/test", "/data/ward/test")]
+        >>> dataset_names(specs)
+        ['trial/test', 'ward/test']
     """
     resolved = [spec.resolved for spec in specs]
     for i, one in enumerate(resolved):
@@ -43,6 +48,15 @@ def check_apart(specs: Sequence[SourceSpec], exclude: Sequence[str]) -> None:
 
     Raises:
         UsageError: One lies inside another.
+
+    Example:
+        >>> Path("films/test").mkdir(parents=True)
+        >>> specs = [SourceSpec.parse("films"), SourceSpec.parse("films/test")]
+        >>> check_apart(specs, exclude=["test/**"])  # no image is found in both
+        >>> check_apart(specs, exclude=[])
+        Traceback (most recent call last):
+        ...
+        leakscan.errors.UsageError: ...films/test lies inside ...films: every image of it would be found in both.
     """
     folders = [spec.path.resolve() for spec in specs if spec.form == "folder" and spec.path.is_dir()]
     for inner in folders:
@@ -59,7 +73,12 @@ def check_apart(specs: Sequence[SourceSpec], exclude: Sequence[str]) -> None:
 
 
 def cache_name(spec: SourceSpec, key_id: str) -> str:
-    """The folder of a source's cached store: readable, and distinct by full path and key."""
+    """The folder of a source's cached store: readable, and distinct by full path and key.
+
+    Example:
+        >>> cache_name(SourceSpec.parse("/data/chest films"), key_id="5f0c")
+        'chest-films-304c5bfc83d2.fps'
+    """
     stem = "".join(c if c.isalnum() else "-" for c in spec.stem)[:40]
     return f"{stem}-{blake3(os.fsencode(f'{key_id}|{spec.resolved}')).hexdigest()[:12]}.fps"
 
@@ -69,6 +88,11 @@ def make_cache(folder: Path) -> None:
 
     Raises:
         OutputError: It cannot be made.
+
+    Example:
+        >>> make_cache(Path("cache"))
+        >>> oct(Path("cache").stat().st_mode & 0o777)  # nobody else reads it
+        '0o700'
     """
     try:
         if not folder.is_dir():

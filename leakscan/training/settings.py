@@ -63,6 +63,12 @@ def changed(settings: S, given: Mapping[str, Any]) -> S:
 
     Raises:
         UsageError: There is no such setting, it is fixed, or a value does not fit.
+
+    Example:
+        >>> from leakscan.training.films.config import PRESETS
+        >>> ours = changed(PRESETS["fingerprint-2d"], {"side": "192", "letters": "0.2"})
+        >>> ours.side, ours.letters
+        (192, 0.2)
     """
     model = type(settings)
     for name in given:
@@ -94,13 +100,27 @@ def pairs_of(words: Iterable[str]) -> dict[str, str]:
 
 
 def differences(one: TrainingSettings, other: TrainingSettings) -> dict[str, tuple[Any, Any]]:
-    """The settings in which two runs differ, with both values."""
+    """The settings in which two runs differ, with both values.
+
+    Example:
+        >>> from leakscan.training.detail.config import DetailConfig
+        >>> differences(DetailConfig(anchors=16), DetailConfig(anchors=32))
+        {'anchors': (16, 32)}
+    """
     a, b = one.model_dump(), other.model_dump()
     return {name: (a[name], b[name]) for name in a if a[name] != b[name]}
 
 
 def may_go_on(begun: S, now: S) -> dict[str, tuple[Any, Any]]:
-    """The changes that forbid going on with a begun run, with both values; empty if nothing does."""
+    """The changes that forbid going on with a begun run, with both values; empty if nothing does.
+
+    Example:
+        >>> from leakscan.training.films.config import TrainConfig
+        >>> may_go_on(TrainConfig(steps=1000), TrainConfig(steps=2000))  # more steps are welcome
+        {}
+        >>> may_go_on(TrainConfig(side=128), TrainConfig(side=192))
+        {'side': (128, 192)}
+    """
     return {name: both for name, both in differences(begun, now).items() if name not in begun.pace}
 
 

@@ -179,7 +179,7 @@ class Trainer:
             StoreError: The checkpoint is damaged.
             LeakscanError: The loss is no longer finite.
         """
-        saved = load_checkpoint(self._folder)
+        saved = _load_checkpoint(self._folder)
         if saved is None:
             self._lesson.prepare(self._progress)
         else:
@@ -227,7 +227,7 @@ class Trainer:
         row = {"step": stretch.step, "loss": stretch.loss, **found.figures}
         self._rows.append(row)
         self._losses = []
-        write_rows(self._folder, self._course, self._rows)
+        _write_rows(self._folder, self._course, self._rows)
         self._save()
         self._report(row)
         return found
@@ -237,7 +237,7 @@ class Trainer:
         whole(self._folder / CHECKPOINT, lambda part: torch.save(state, part))
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+def _load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The last checkpoint of a run, or ``None`` before the first.
 
     Raises:
@@ -262,6 +262,13 @@ def read_rows(folder: Path, metrics: pa.Schema, up_to: int) -> list[Row]:
         folder: The run folder.
         metrics: The schema of the rows.
         up_to: The last step to read. A stopped run makes the rows of later steps again.
+
+    Example:
+        >>> metrics = tables.table_schema("lesson", [("step", pa.int64()), ("loss", pa.float64())])
+        >>> rows = [{"step": 100, "loss": 0.9}, {"step": 200, "loss": 0.4}]
+        >>> tables.write(tables.from_rows(rows, metrics), Path("metrics.parquet"))
+        >>> read_rows(Path(), metrics, up_to=100)
+        [{'step': 100, 'loss': 0.9}]
     """
     path = folder / METRICS
     if not path.is_file():
@@ -270,7 +277,7 @@ def read_rows(folder: Path, metrics: pa.Schema, up_to: int) -> list[Row]:
     return [row for row in rows if row["step"] <= up_to]
 
 
-def write_rows(folder: Path, course: Course, rows: Sequence[Row]) -> None:
+def _write_rows(folder: Path, course: Course, rows: Sequence[Row]) -> None:
     """Writes ``metrics.parquet`` and ``curves.png``.
 
     Raises:

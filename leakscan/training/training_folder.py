@@ -36,6 +36,14 @@ def claim(folder: Path, config: TrainingSettings, about: Mapping[str, Any]) -> N
         UsageError: The folder is something else, or the run was begun with other settings.
         StoreError: The folder's ``config.json`` is damaged.
         OutputError: The folder cannot be written.
+
+    Example:
+        >>> from leakscan.training.detail.config import DetailConfig
+        >>> claim(Path("run"), DetailConfig(anchors=16), {"films": "8c1f"})
+        >>> claim(Path("run"), DetailConfig(anchors=32), {"films": "8c1f"})
+        Traceback (most recent call last):
+        ...
+        leakscan.errors.UsageError: run was begun with other settings: anchors was 16 and is now 32.
     """
     file = folder / CONFIG
     if file.is_file():
@@ -73,6 +81,12 @@ def read_config(folder: Path, model: type[S]) -> S:
 
     Raises:
         StoreError: The folder holds no readable ``config.json``.
+
+    Example:
+        >>> from leakscan.training.detail.config import DetailConfig
+        >>> claim(Path("run"), DetailConfig(anchors=16), {})
+        >>> read_config(Path("run"), DetailConfig).anchors
+        16
     """
     try:
         return from_names(model, json.loads((folder / CONFIG).read_text(encoding="utf-8"))["config"])
@@ -85,6 +99,11 @@ def write_json(path: Path, value: Any) -> None:
 
     Raises:
         OutputError: The file cannot be written.
+
+    Example:
+        >>> write_json(Path("summary.json"), {"steps": 100})
+        >>> json.loads(Path("summary.json").read_text())
+        {'steps': 100}
     """
     whole(path, lambda part: part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8"))
 
@@ -99,6 +118,12 @@ def save_weights(path: Path, net: nn.Module, about: Mapping[str, Any]) -> None:
 
     Raises:
         OutputError: The file cannot be written.
+
+    Example:
+        >>> from safetensors.torch import load_file
+        >>> save_weights(Path("net.safetensors"), nn.Linear(3, 2), {"step": 100})
+        >>> load_file("net.safetensors")["weight"].shape
+        torch.Size([2, 3])
     """
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     raw = safetensors_bytes(state, {k: str(v) for k, v in about.items()})
@@ -114,6 +139,11 @@ def whole(path: Path, write: Callable[[Path], Any]) -> None:
 
     Raises:
         OutputError: The disk is full or the folder cannot be written.
+
+    Example:
+        >>> whole(Path("words.txt"), lambda part: part.write_text("all or nothing"))
+        >>> Path("words.txt").read_text()
+        'all or nothing'
     """
     part = path.with_name(path.name + ".part")
     try:

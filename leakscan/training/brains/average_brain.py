@@ -50,7 +50,13 @@ _BENT_MM = 3.0
 
 
 def template_of(people: People) -> torch.Tensor:
-    """The average of the label maps ``(7, x, y, z)``."""
+    """The average of the label maps ``(7, x, y, z)``.
+
+    Example::
+
+        people = read_people(read_heads([Path("heads.csv")])["train"])
+        net = BrainNet(template_of(people))
+    """
     middle = places(torch.eye(4)[None, :3])
     maps = []
     for i in np.flatnonzero(people.labelled):
@@ -70,6 +76,11 @@ def learn_edges(net: BrainNet, people: People, progress: Progress | None = None)
         net: The network, with its tissue network and template.
         people: The heads.
         progress: Receives the number of heads done.
+
+    Example::
+
+        net = BrainNet(template_of(people)).eval()
+        learn_edges(net, people)  # net.edges is no longer zero
     """
     progress = progress or Silent()
     progress.start("Average the edges", (1 + _ROUNDS) * len(people))
@@ -102,6 +113,11 @@ def aligned_views(
         manner: How far the views differ from a clean scan.
         seed: The seed of the views.
         anatomy: ``None`` for the people themselves, a number for others made of them.
+
+    Example::
+
+        first, _ = aligned_views(net, people, RESCANNED, seed=1)
+        again, fits = aligned_views(net, people, ROUGH, seed=2)  # row i shows whom row i of first shows
     """
     maps, fits = [], []
     for images in images_of(people, manner, seed, anatomy):
@@ -114,7 +130,13 @@ def aligned_views(
 def images_of(
     people: People, manner: Manner, seed: int, anatomy: int | None = None
 ) -> Iterator[torch.Tensor]:
-    """One view of every head ``(k, 1, *SHAPE)``, a few at a time; see :func:`aligned_views`."""
+    """One view of every head ``(k, 1, *SHAPE)``, a few at a time; see :func:`aligned_views`.
+
+    Example::
+
+        for images in images_of(people, CLEAR, seed=0):
+            maps = net.tissue_maps(images)
+    """
     torch.manual_seed(seed)
     for start in range(0, len(people), _BATCH):
         some = people.take(np.arange(start, min(start + _BATCH, len(people))))
@@ -133,6 +155,11 @@ def learn_metric(
         config: How many views and anatomies are made of every head, and how the tissue metric is fitted.
         run: The folder that keeps what was seen of each view, so that a stopped run goes on.
         progress: Receives the number of views done.
+
+    Example::
+
+        learn_edges(net, people)
+        learn_metric(net, people, BrainConfig(views=4, anatomies=2), Path("run"))
     """
     progress = progress or Silent()
     progress.start("Learn the metric", config.views * config.anatomies * len(people))
@@ -169,6 +196,11 @@ def save_brain(net: BrainNet, path: Path, about: dict[str, object]) -> None:
 
     Raises:
         OutputError: The file cannot be written.
+
+    Example::
+
+        save_brain(net, Path("run/brain.safetensors"), BrainConfig().model_dump())
+        net = brain_net(load_file("run/brain.safetensors"))
     """
 
     class _Half(nn.Module):

@@ -111,6 +111,11 @@ def show(net: BrainNet, files: Sequence[Path], subjects: Sequence[str], contrast
         files: The ``n`` volumes.
         subjects: Whom each shows.
         contrasts: The contrast of each.
+
+    Example::
+
+        shown = show(net, [Path("ann.nii.gz"), Path("bea.nii.gz")], ["Ann", "Bea"], ["T1", "FLAIR"])
+        prints = fingerprints(net, shown.maps)
     """
     maps, fits = [], []
     for volume in canonical_volumes(files):
@@ -121,7 +126,13 @@ def show(net: BrainNet, files: Sequence[Path], subjects: Sequence[str], contrast
 
 
 def canonical_volumes(files: Sequence[Path]) -> Iterator[Floats]:
-    """The canonical array of each volume, as leakscan's pipeline makes it."""
+    """The canonical array of each volume, as leakscan's pipeline makes it.
+
+    Example::
+
+        for volume in canonical_volumes([Path("ann.nii.gz"), Path("bea.nii.gz")]):
+            print(volume.shape, volume.max())
+    """
     for file in files:
         values, spacing = read_volume(file)
         yield canonical_volume(values.astype(np.float32), spacing, SHAPE, STEP_MM)
@@ -129,7 +140,14 @@ def canonical_volumes(files: Sequence[Path]) -> Iterator[Floats]:
 
 @torch.inference_mode()
 def fingerprints(net: BrainNet, maps: Floats) -> Floats:
-    """``(n, dim)`` fingerprints of ``(n, d)`` aligned maps."""
+    """``(n, dim)`` fingerprints of ``(n, d)`` aligned maps.
+
+    Example::
+
+        shown = show(net, files, subjects, contrasts)
+        prints = fingerprints(net, shown.maps)
+        cosines = prints @ prints.T
+    """
     return np.asarray(net.project(torch.from_numpy(maps)).numpy(), np.float32)
 
 
@@ -139,6 +157,11 @@ def held_out(manifests: Sequence[Path], same: Mapping[str, str]) -> list[tuple[s
     Args:
         manifests: The tables of a run; those with several contrasts are left alone.
         same: Subject -> the subject who may be the same person.
+
+    Example::
+
+        for name, people in held_out([Path("heads.csv")], same={}):
+            print(name, len(people), "people")  # val and calibration, then test
     """
     alone = [m for m in manifests if len(contrasts_of(m)) < 2]
     if not alone:
@@ -155,6 +178,12 @@ def rescans(net: BrainNet, name: str, sources: Sequence[Source]) -> Iterator[Res
         net: The network, with its average brain.
         name: The name of the group.
         sources: The people, each with a T1.
+
+    Example::
+
+        for scans in rescans(net, "test", people):
+            scores = fingerprints(net, scans.again) @ fingerprints(net, scans.first.maps).T
+            print(scans.manner, rescanned(scores))
     """
     people = read_people(sources)
     first = show(net, [s.t1 for s in sources if s.t1], people.subjects.tolist(), ["T1"] * len(people))
@@ -177,6 +206,12 @@ def several_contrasts(net: BrainNet, manifests: Sequence[Path]) -> Iterator[Cont
     Args:
         net: The network, with its average brain.
         manifests: The tables of a run; those with one contrast are left alone.
+
+    Example::
+
+        for found in several_contrasts(net, [Path("heads.csv")]):
+            prints = fingerprints(net, found.shown.maps)
+            print(found.group, across(prints @ prints.T, found.shown))
     """
     for manifest in manifests:
         if len(contrasts_of(manifest)) < 2:
@@ -199,6 +234,10 @@ def card_figures(net: BrainNet, manifests: Sequence[Path], same: Mapping[str, st
 
     Returns:
         Group and manner -> figures.
+
+    Example::
+
+        card_figures(net, [Path("heads.csv")], same={})["test: 40 people mild"]["P@1"]
     """
     found: dict[str, Figures] = {}
     for name, people in held_out(manifests, same):
@@ -216,6 +255,11 @@ def rescanned(scores: Floats) -> Figures:
 
     Returns:
         Figure -> value and the ends of its 95 % interval.
+
+    Example:
+        >>> scores = np.eye(30, dtype=np.float32)  # every new scan is nearest to the old one of its person
+        >>> rescanned(scores)["P@1"]
+        [1.0, 1.0, 1.0]
     """
 
     def figures(who: npt.NDArray[np.int64]) -> tuple[float, float, float]:
@@ -243,6 +287,13 @@ def across(scores: Floats, shown: Shown) -> Figures:
 
     Returns:
         Figure -> value; ``first`` holds how often, and of how many.
+
+    Example:
+        >>> who, how = np.array(["Ann", "Ann", "Bea", "Bea"]), np.array(["T1", "T2", "T1", "T2"])
+        >>> shown = Shown(maps=np.zeros((4, 1)), fit=np.ones(4), subjects=who, contrasts=how)
+        >>> scores = np.array([[1, 0.8, 0.5, 0.1], [0.8, 1, 0.2, 0.6], [0.5, 0.2, 1, 0.7], [0.1, 0.6, 0.7, 1]])
+        >>> across(scores, shown)["first"]  # another contrast of the person comes first, each of four times
+        [4, 4]
     """
     unequal = shown.contrasts[:, None] != shown.contrasts[None]
     same = shown.subjects[:, None] == shown.subjects[None]

@@ -20,7 +20,7 @@ _CLEARLY = 20  # labels of that range
 
 
 def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None) -> dict[str, list[Source]]:
-    """Sources of heads by split: ``train``, ``val``, ``calibration``, ``test``.
+    r"""Sources of heads by split: ``train``, ``val``, ``calibration``, ``test``.
 
     Where the manifests know ``train`` and ``test`` alone, an eighth of the people of ``train`` whose
     T1 is there become ``val``, and another eighth ``calibration``, by a digest of the subject.
@@ -32,6 +32,13 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
 
     Raises:
         SourceError: A manifest lacks a column, or no head is found.
+
+    Example:
+        >>> rows = ["path,subject_id,contrast,split", "ann.nii,Ann,T1,train", "bea.nii,Bea,T1,val"]
+        >>> _ = Path("heads.csv").write_text("\n".join(rows))
+        >>> (bea,) = read_heads([Path("heads.csv")])["val"]
+        >>> bea.subject, str(bea.t1), bea.labels
+        ('Bea', 'bea.nii', None)
     """
     files: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     splits: dict[str, str] = {}
@@ -54,7 +61,7 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
         t1 = found["T1"][0] if found["T1"] else None
         maps: list[Path | None] = [*found["labels"]]
         for labels in maps or ([None] if t1 else []):
-            atlas: Atlas = atlas_of(labels) if labels else "freesurfer"
+            atlas: Atlas = _atlas_of(labels) if labels else "freesurfer"
             heads[split].append(Source(owner[subject], labels, atlas, t1))
     if not heads.get("train"):
         raise SourceError("The manifests name no T1 and no label map of the split train.")
@@ -62,12 +69,24 @@ def read_heads(manifests: Sequence[Path], same: Mapping[str, str] | None = None)
 
 
 def held_people(heads: Mapping[str, Sequence[Source]]) -> list[Source]:
-    """Those of ``val`` and ``calibration`` who have a T1: gate and calibration come from them."""
+    """Those of ``val`` and ``calibration`` who have a T1: gate and calibration come from them.
+
+    Example:
+        >>> ann, bea = Source("Ann", t1=Path("ann.nii")), Source("Bea", t1=Path("bea.nii"))
+        >>> [head.subject for head in held_people({"train": [ann], "val": [bea]})]
+        ['Bea']
+    """
     return [head for split in ("val", "calibration") for head in heads.get(split, ()) if head.t1]
 
 
 def contrasts_of(manifest: Path) -> set[str]:
-    """The contrasts of people's heads that a manifest names."""
+    r"""The contrasts of people's heads that a manifest names.
+
+    Example:
+        >>> _ = Path("heads.csv").write_text("path,contrast\na.nii,T1\nb.nii,FLAIR\nc.nii,labels")
+        >>> sorted(contrasts_of(Path("heads.csv")))
+        ['FLAIR', 'T1']
+    """
     with manifest.open(newline="", encoding="utf-8") as stream:
         return {row["contrast"] for row in csv.DictReader(stream)} - {"labels"}
 
@@ -77,7 +96,7 @@ def _part(subject: str) -> str:
     return {0: "val", 1: "calibration"}.get(number, "train")
 
 
-def atlas_of(labels: Path) -> Atlas:
+def _atlas_of(labels: Path) -> Atlas:
     """Tells MUSE's label maps from FreeSurfer's by their numbers."""
     found = np.unique(read_volume(labels)[0])
     return "muse" if np.isin(found, list(_MUSE_ONLY)).sum() >= _CLEARLY else "freesurfer"

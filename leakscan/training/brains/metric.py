@@ -41,6 +41,14 @@ def fit_metric(
         components: The number of principal components that are kept.
         shrinkage: The share of the mean variance added along every component before whitening.
         dim: The length of the fingerprint: the directions in which people differ most, in units of scans.
+
+    Example:
+        >>> rng, people = np.random.default_rng(0), np.repeat([0, 1, 2, 3], 3)
+        >>> heads, scans = rng.normal(size=(4, 50)), 0.3 * rng.normal(size=(12, 50))
+        >>> metric = fit_metric(heads[people] + scans, people, components=6, shrinkage=0.1, dim=3)
+        >>> again = metric(heads + 0.3 * rng.normal(size=(4, 50)))  # scanned once more
+        >>> (again @ metric(heads).T).argmax(axis=1).tolist()
+        [0, 1, 2, 3]
     """
     mean = maps.mean(axis=0)
     centred = maps - mean
@@ -75,6 +83,12 @@ def scan_directions(maps: Floats, people: npt.NDArray[np.generic], count: int) -
 
     Returns:
         ``(count, d)`` orthonormal rows, fewer where the views span fewer.
+
+    Example:
+        >>> maps = np.array([[1, 0, 5], [1, 0, 7], [0, 1, 1], [0, 1, 2]], np.float32)
+        >>> people = np.array(["Ann", "Ann", "Bea", "Bea"])  # two scans of one differ in the third number alone
+        >>> np.abs(scan_directions(maps, people, count=2)).round(3).tolist()
+        [[0.0, 0.0, 1.0]]
     """
     _, codes = np.unique(people, return_inverse=True)
     apart = maps.copy()

@@ -65,6 +65,12 @@ class TissueLesson:
         people: The heads to learn from; those without labels are left out.
         validation: Heads of other people.
         device: Where to train; CUDA where there is one if not given.
+
+    Example::
+
+        people, others = read_people(heads["train"]), read_people(heads["val"])
+        lesson = TissueLesson(TissueConfig(steps=1500, seed=0), people, others)
+        Trainer(lesson, Path("run")).run()
     """
 
     def __init__(
@@ -120,7 +126,7 @@ class TissueLesson:
         self._optimiser.zero_grad(set_to_none=True)
         with low_precision(self._device):
             logits = net(views.images)
-        loss = tissue_loss(logits.float(), views.tissues)
+        loss = _tissue_loss(logits.float(), views.tissues)
         value = float(loss.detach())
         if math.isfinite(value):
             loss.backward()  # type: ignore[no-untyped-call]
@@ -132,7 +138,7 @@ class TissueLesson:
 
     def validate(self, stretch: Stretch, folder: Path, progress: Progress) -> Findings:
         """See :class:`leakscan.training.trainer.Lesson`."""
-        figures = {"val_dice": dice(self.average, self._validation, self._config.manner, self._device)}
+        figures = {"val_dice": _dice(self.average, self._validation, self._config.manner, self._device)}
         row = {"step": stretch.step, "loss": stretch.loss, **figures}
         save_weights(folder / "last.safetensors", self.average, {**self._config.model_dump(), **row})
         return Findings(figures)
@@ -150,7 +156,7 @@ class TissueLesson:
         return {"net": self._net, "average": self._moving, "optimiser": self._optimiser}
 
 
-def tissue_loss(logits: torch.Tensor, tissues: torch.Tensor) -> torch.Tensor:
+def _tissue_loss(logits: torch.Tensor, tissues: torch.Tensor) -> torch.Tensor:
     """Cross-entropy plus one minus the mean soft Dice of the tissues (Milletari 2016, arXiv 1606.04797).
 
     Args:
@@ -168,7 +174,7 @@ def tissue_loss(logits: torch.Tensor, tissues: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def dice(net: nn.Module, people: People, manner: Manner, device: torch.device) -> float:
+def _dice(net: nn.Module, people: People, manner: Manner, device: torch.device) -> float:
     """Mean Dice of the tissues over one fixed view of every labelled head."""
     net.eval()
     people = people.take(np.flatnonzero(people.labelled))

@@ -43,6 +43,15 @@ class DetailBatches:
 
     Raises:
         SourceError: There are fewer than two subjects, or none with two films.
+
+    Example:
+        >>> subjects = np.array(["Ann", "Ann", "Bea", "Cem"])
+        >>> prints = np.eye(4, dtype=np.float32)
+        >>> batch = DetailBatches(subjects, prints, DetailConfig(strangers=3))(step=0)
+        >>> sorted([*batch.anchors.tolist(), *batch.partners.tolist()])  # the two films of Ann
+        [0, 1]
+        >>> batch.strangers.shape
+        (1, 3)
     """
 
     def __init__(
@@ -87,6 +96,12 @@ def nearest_strangers(prints: npt.NDArray[np.float32], codes: Ints, most: int) -
         prints: ``(n, d)`` unit fingerprints.
         codes: ``(n,)`` number of each film's subject.
         most: The largest number of strangers of a film.
+
+    Example:
+        >>> prints = np.array([[1, 0], [0.96, 0.28], [0.8, 0.6], [0, 1]], np.float32)
+        >>> subjects = np.array([0, 0, 1, 2])  # the first two films show one person
+        >>> nearest_strangers(prints, subjects, most=2).tolist()
+        [[2, 3], [2, 3], [1, 0], [2, 1]]
     """
     k = min(most, len(codes) - int(np.bincount(codes).max()))
     out = np.zeros((len(codes), k), np.int64)

@@ -78,7 +78,7 @@ def teach_detail(job: DetailJob, config: DetailConfig, progress: Progress) -> di
         teach_detail(DetailJob((Path("films.csv"),), Path("detail")), DetailConfig(), Silent())
     """
     check_manifests(job.manifests)
-    net, reader = start_net(job.encoder)
+    net, reader = _start_net(job.encoder)
     net.to("cuda" if torch.cuda.is_available() else "cpu")
     about = {"encoder": reader.card.encoder, "manifests": [str(m.resolve()) for m in job.manifests]}
     claim(job.folder, config, about)
@@ -97,13 +97,13 @@ def teach_detail(job: DetailJob, config: DetailConfig, progress: Progress) -> di
         **about,
         **config.model_dump(),
         "train_films": len(train.films),
-        "val": detail_figures(net, validation.films, prints, validation.subjects),
+        "val": _detail_figures(net, validation.films, prints, validation.subjects),
     }
     write_json(job.folder / SUMMARY, found)
     return found
 
 
-def start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
+def _start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
     """A fresh network with the trunk of an installed encoder, and that encoder.
 
     Args:
@@ -126,7 +126,7 @@ def start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
 
 
 @torch.inference_mode()
-def detail_figures(
+def _detail_figures(
     net: DetailNet,
     films: npt.NDArray[np.uint8],
     prints: npt.NDArray[np.float32],

@@ -42,6 +42,11 @@ class DetailLesson:
         films: ``(n, s, s)`` packed films, larger than what the network sees, so that crops find detail.
         batches: Draws from these films.
         config: How it is taught.
+
+    Example::
+
+        batches = DetailBatches(pack.subjects, prints, config)
+        Trainer(DetailLesson(net, pack.films, batches, config), Path("detail")).run()
     """
 
     def __init__(
@@ -84,7 +89,7 @@ class DetailLesson:
             group["lr"] = config.learning_rate * rate * group["factor"]
         batch = self._batches(number)
         chosen = np.concatenate([batch.anchors, batch.partners, batch.strangers.ravel()])
-        loss = detail_loss(net, views_of(self._films[chosen], config), batch.strangers.shape[1])
+        loss = _detail_loss(net, _views_of(self._films[chosen], config), batch.strangers.shape[1])
         value = float(loss.detach())
         if math.isfinite(value):
             self._optimiser.zero_grad()
@@ -108,7 +113,7 @@ class DetailLesson:
         self._optimiser.load_state_dict(state["optimiser"])
 
 
-def detail_loss(net: DetailNet, films: torch.Tensor, strangers: int) -> torch.Tensor:
+def _detail_loss(net: DetailNet, films: torch.Tensor, strangers: int) -> torch.Tensor:
     """The loss of one batch: a softmax over partner and strangers, and a logistic loss on each pair.
 
     Args:
@@ -135,7 +140,7 @@ def detail_loss(net: DetailNet, films: torch.Tensor, strangers: int) -> torch.Te
     return ranked / 2 + _PAIRWISE * pairwise
 
 
-def views_of(films: torch.Tensor, config: DetailConfig) -> torch.Tensor:
+def _views_of(films: torch.Tensor, config: DetailConfig) -> torch.Tensor:
     """One view of every film, ``(n, 1, SIDE, SIDE)`` in 0..1.
 
     Args:

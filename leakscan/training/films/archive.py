@@ -44,7 +44,7 @@ PACKED = tables.table_schema(
 """One row per image of the split: packed if ``error`` is null. Subjects are numbers, not names."""
 
 
-def manifests_key(manifests: Sequence[Path], split: str, form: Form) -> str:
+def _manifests_key(manifests: Sequence[Path], split: str, form: Form) -> str:
     """Changes when a manifest, its folder, the split or the form does."""
     digest = blake3(f"{_FORMAT}|{form.version}|{split}".encode())
     for manifest in manifests:
@@ -76,8 +76,14 @@ def packed_films(
     Raises:
         SourceError: A manifest cannot be read, or none of the films can.
         OutputError: The cache cannot be written.
+
+    Example::
+
+        manifests, cache = [Path("films.csv")], Path("run/packed")
+        pack = packed_films(manifests, "train", Form((160, 160)), cache, Silent())
+        print(pack.films.shape, len(pack.unread))
     """
-    stem = cache / f"{split}-{form.shape[-1]}-{manifests_key(manifests, split, form)}"
+    stem = cache / f"{split}-{form.shape[-1]}-{_manifests_key(manifests, split, form)}"
     pictures, table = stem.with_suffix(".npy"), stem.with_suffix(".parquet")
     if not (pictures.is_file() and table.is_file()):
         films = [f for m in manifests for f in films_of(m, split, progress)]
@@ -162,7 +168,16 @@ def _open(pictures: Path, table: Path, form: Form, split: str) -> Pack:
 
 
 def counts_of(listing_images: dict[str, int], train: Pack, validation: Pack) -> dict[str, object]:
-    """What was packed, in numbers, for ``config.json`` and the summary."""
+    """What was packed, in numbers, for ``config.json`` and the summary.
+
+    Example:
+        >>> def pack(*subjects):
+        ...     films = np.zeros((len(subjects), 2, 2), np.uint8)
+        ...     return Pack(films=films, subjects=np.array(subjects), widths=np.full(len(subjects), 2000))
+        >>> told = counts_of({"train": 3, "val": 1}, pack("Ann", "Ann", "Bea"), pack("Cem"))
+        >>> told["train_films"], told["train_subjects"], told["unreadable"]
+        (3, 2, 0)
+    """
     return {
         "listed": listing_images,
         "train_films": len(train.films),
@@ -175,6 +190,13 @@ def counts_of(listing_images: dict[str, int], train: Pack, validation: Pack) -> 
 
 
 def data_key(manifests: Sequence[Path], form: Form) -> str:
-    """Names the films of a run: of both splits it reads."""
-    keys = [manifests_key(manifests, split, form) for split in ("train", "val")]
+    """Names the films of a run: of both splits it reads.
+
+    Example:
+        >>> Path("films.csv").touch()
+        >>> small, large = (data_key([Path("films.csv")], Form((side, side))) for side in (160, 240))
+        >>> len(small), small == large
+        (16, False)
+    """
+    keys = [_manifests_key(manifests, split, form) for split in ("train", "val")]
     return blake3(json.dumps(keys).encode()).hexdigest()[:16]

@@ -40,7 +40,7 @@ def _where(films: torch.Tensor, probability: float) -> torch.Tensor:
     return torch.rand(films.shape[0], 1, 1, 1, device=films.device) < probability
 
 
-def small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
+def _small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
     """Turns films by up to 5 degrees, shifts by up to 5 % of a side, zooms by up to 5 %; no more.
 
     The paper (arXiv 2512.16685) says only that its affine augmentation is small.
@@ -63,8 +63,8 @@ def small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
     return F.grid_sample(films, grid, align_corners=False)
 
 
-def small_affine_3d(volumes: torch.Tensor) -> torch.Tensor:
-    """As :func:`small_affine`, about each axis of volumes ``(n, 1, x, y, z)``."""
+def _small_affine_3d(volumes: torch.Tensor) -> torch.Tensor:
+    """As :func:`_small_affine`, about each axis of volumes ``(n, 1, x, y, z)``."""
     n = volumes.shape[0]
     turn = _uniform(3 * n, -math.radians(5), math.radians(5), volumes).view(n, 3)
     zoom = _uniform(n, 0.95, 1.05, volumes)
@@ -79,7 +79,7 @@ def small_affine_3d(volumes: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(volumes, grid, align_corners=False)
 
 
-def random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
+def _random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
     """Turns (12 degrees), zooms (crops to 70 % or pads by 20 %), squashes and shifts films.
 
     Args:
@@ -108,7 +108,7 @@ def random_affine(films: torch.Tensor, side: int) -> torch.Tensor:
     return F.grid_sample(films, grid, align_corners=False)
 
 
-def random_grey_levels(films: torch.Tensor) -> torch.Tensor:
+def _random_grey_levels(films: torch.Tensor) -> torch.Tensor:
     """Windowing and gamma: the same film on another viewer."""
     n = films.shape[0]
     gamma = torch.exp(torch.randn(n, 1, 1, 1, device=films.device) * 0.35).clamp(0.4, 2.5)
@@ -118,7 +118,7 @@ def random_grey_levels(films: torch.Tensor) -> torch.Tensor:
     return ((films - low) / (high - low)).clamp(0.0, 1.0)
 
 
-def random_local_contrast(films: torch.Tensor) -> torch.Tensor:
+def _random_local_contrast(films: torch.Tensor) -> torch.Tensor:
     """Divides out the local mean and spread of 30 % of the films on a random scale.
 
     CLAHE and vendors' processing do the like.
@@ -142,7 +142,7 @@ def _box_mean(films: torch.Tensor, kernel: int) -> torch.Tensor:
     return F.avg_pool2d(rows, (1, kernel), 1, (0, half), count_include_pad=False)
 
 
-def random_resolution(films: torch.Tensor) -> torch.Tensor:
+def _random_resolution(films: torch.Tensor) -> torch.Tensor:
     """Brings 40 % of the films down to 48 to 112 px and back, so that blur tells nobody apart."""
     chosen = _where(films, 0.4).flatten().nonzero().flatten()
     if not len(chosen):
@@ -153,13 +153,13 @@ def random_resolution(films: torch.Tensor) -> torch.Tensor:
     return films.index_copy(0, chosen, F.interpolate(low, size=(side, side), mode="bilinear"))
 
 
-def random_noise(films: torch.Tensor) -> torch.Tensor:
+def _random_noise(films: torch.Tensor) -> torch.Tensor:
     """Grain, up to 4 % of the range."""
     sigma = _uniform(films.shape[0], 0.0, 0.04, films).view(-1, 1, 1, 1)
     return (films + torch.randn_like(films) * sigma).clamp(0.0, 1.0)
 
 
-def random_patches(films: torch.Tensor) -> torch.Tensor:
+def _random_patches(films: torch.Tensor) -> torch.Tensor:
     """Burns in a bright marker or blanks a patch: text, arrows, de-identification boxes."""
     n, _, height, width = films.shape
     rows = torch.arange(height, device=films.device).view(1, 1, -1, 1)
@@ -174,7 +174,15 @@ def random_patches(films: torch.Tensor) -> torch.Tensor:
 
 
 def random_letters(films: torch.Tensor, probability: float) -> torch.Tensor:
-    """Burns four letters of an unknown alphabet into a share of the films: side markers, dates, names."""
+    """Burns four letters of an unknown alphabet into a share of the films: side markers, dates, names.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> films = torch.zeros(2, 1, 64, 64)
+        >>> marked = random_letters(films, probability=1.0)
+        >>> (marked.amax(dim=(1, 2, 3)) > 0.6).tolist()  # white letters on black
+        [True, True]
+    """
     chosen = _where(films, probability).flatten().nonzero().flatten()
     if not len(chosen):
         return films
@@ -195,11 +203,17 @@ def random_letters(films: torch.Tensor, probability: float) -> torch.Tensor:
 
 
 def random_negatives(films: torch.Tensor, probability: float) -> torch.Tensor:
-    """Shows a share of the films as negatives, as where nothing told that they are (MONOCHROME1)."""
+    """Shows a share of the films as negatives, as where nothing told that they are (MONOCHROME1).
+
+    Example:
+        >>> film = torch.tensor([[[[0.0, 0.25, 1.0]]]])
+        >>> random_negatives(film, probability=1.0).flatten().tolist()
+        [1.0, 0.75, 0.0]
+    """
     return torch.where(_where(films, probability), 1 - films, films)
 
 
-def random_jpeg(films: torch.Tensor, probability: float) -> torch.Tensor:
+def _random_jpeg(films: torch.Tensor, probability: float) -> torch.Tensor:
     """Compresses a share of the films as JPEG does, at qualities of 20 to 90."""
     chosen = _where(films, probability).flatten().nonzero().flatten()
     if not len(chosen):
@@ -213,6 +227,12 @@ def jpeg(films: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
     Args:
         films: ``(n, 1, side, side)`` in 0..1.
         quality: ``(n,)`` qualities of 1 to 100, as the Independent JPEG Group scales the tables.
+
+    Example:
+        >>> film = torch.linspace(0, 1, 16).expand(1, 1, 16, 16)
+        >>> fine, coarse = (jpeg(film, torch.tensor([quality])) for quality in (90.0, 10.0))
+        >>> bool((fine - film).abs().mean() < (coarse - film).abs().mean())
+        True
     """
     side = films.shape[-1]
     beyond = -side % 8
@@ -236,17 +256,22 @@ def augment(films: torch.Tensor, config: TrainConfig) -> torch.Tensor:
     Args:
         films: ``(n, 1, s, s)`` float in 0..1, or volumes ``(n, 1, x, y, z)``, which keep their shape.
         config: Which alterations, of which share of the films, and the side of the result.
+
+    Example:
+        >>> films = torch.rand(2, 1, 160, 160)
+        >>> augment(films, TrainConfig(side=128, letters=0.2)).shape
+        torch.Size([2, 1, 128, 128])
     """
     if films.ndim == 5:
-        return small_affine_3d(films)
+        return _small_affine_3d(films)
     if config.augmentation == "affine":
-        return small_affine(films, config.side)
+        return _small_affine(films, config.side)
     films = public_view(films, config.side, config.mild)
     if config.negatives:
         films = random_negatives(films, config.negatives)
     if config.letters:
         films = random_letters(films, config.letters)
-    return random_jpeg(films, config.jpeg) if config.jpeg else films
+    return _random_jpeg(films, config.jpeg) if config.jpeg else films
 
 
 def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tensor:
@@ -255,12 +280,18 @@ def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tens
     Args:
         films: ``(n, 1, s, s)`` float in 0..1.
         side: The side of the result in pixels.
-        mild: The share of the films, 0..1, that are placed by :func:`small_affine` alone.
+        mild: The share of the films, 0..1, that are turned, shifted and zoomed by 5 % at most.
+
+    Example:
+        >>> film = torch.rand(1, 1, 160, 160)
+        >>> views = public_view(film.expand(4, 1, 160, 160), side=128)  # four unlike views of one film
+        >>> views.shape, bool(views.min() >= 0), bool(views.max() <= 1)
+        (torch.Size([4, 1, 128, 128]), True, True)
     """
-    views = random_affine(films, side)
+    views = _random_affine(films, side)
     if mild:
-        views = torch.where(_where(films, mild), small_affine(films, side), views)
-    films = random_local_contrast(views)
-    films = random_grey_levels(films)
-    films = random_resolution(films)
-    return random_patches(random_noise(films))
+        views = torch.where(_where(films, mild), _small_affine(films, side), views)
+    films = _random_local_contrast(views)
+    films = _random_grey_levels(films)
+    films = _random_resolution(films)
+    return _random_patches(_random_noise(films))

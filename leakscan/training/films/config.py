@@ -234,6 +234,10 @@ def preset(name: str) -> TrainConfig:
 
     Raises:
         UsageError: There is none of that name.
+
+    Example:
+        >>> preset("paper-2d").architecture, preset("paper-2d").side
+        ('resnet50', 512)
     """
     if name not in PRESETS:
         raise UsageError(
@@ -244,7 +248,12 @@ def preset(name: str) -> TrainConfig:
 
 
 def shortfalls(config: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    """Where settings are not those of their preset, apart from seed, pace and how the batch is cut."""
+    """Where settings are not those of their preset, apart from seed, pace and how the batch is cut.
+
+    Example:
+        >>> shortfalls(TrainConfig(steps=500, seed=3))
+        {'steps': (500, 40000)}
+    """
     free = {"seed", "compiled", "evaluate_every", "chunk"}
     full = PRESETS.get(config.preset, TrainConfig())
     return {name: both for name, both in differences(config, full).items() if name not in free}

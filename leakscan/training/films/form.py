@@ -20,6 +20,10 @@ class Form:
     Attributes:
         shape: ``(side, side)`` pixels or ``(x, y, z)`` voxels.
         step_mm: The edge of a voxel; 0 for films.
+
+    Example:
+        >>> Form((128, 128)).words, Form((120, 120, 78), step_mm=2.0).words
+        ('pictures', 'volumes')
     """
 
     shape: tuple[int, ...]

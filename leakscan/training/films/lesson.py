@@ -62,6 +62,11 @@ class FilmLesson:
         validation: Films of other subjects. They choose between weights; nothing learns from them.
         initialise: Sets the start weights of a fresh network.
         device: Where to train; CUDA where there is one if not given.
+
+    Example::
+
+        lesson = FilmLesson(preset("fingerprint-2d"), train, validation)
+        Trainer(lesson, Path("run")).run()  # leaves run/best.safetensors
     """
 
     def __init__(
@@ -125,7 +130,7 @@ class FilmLesson:
     def step(self, number: int, watch: Watch) -> float:
         """See :class:`leakscan.training.trainer.Lesson`."""
         config, centres = self._config, self._loss.centres
-        hard = unit_centres(centres) if centres is not None and config.hard else None
+        hard = _unit_centres(centres) if centres is not None and config.hard else None
         films, codes = self._sampler.batch(number, hard)
         labels = torch.from_numpy(codes).to(self._device)
         seed = config.seed * 1_000_003 + number * 4096  # leaves room for a number of each chunk
@@ -217,6 +222,6 @@ def _cuts(films: int) -> list[int]:
     return list(range(AT_ONCE, films, AT_ONCE))
 
 
-def unit_centres(centres: torch.Tensor) -> npt.NDArray[np.float32]:
+def _unit_centres(centres: torch.Tensor) -> npt.NDArray[np.float32]:
     """``(subjects, d)`` unit directions of the margin softmax."""
     return nn.functional.normalize(centres.detach(), dim=0).T.cpu().numpy()

@@ -44,6 +44,12 @@ def mine_closer_negatives(distances: torch.Tensor, labels: torch.Tensor) -> Trip
 
     Returns:
         Index tensors ``(anchor, positive, negative)``, one entry per pair that has a negative.
+
+    Example:
+        >>> at = torch.tensor([[0.0], [3.0], [1.0], [9.0]])  # films 0 and 1 show one subject
+        >>> anchor, positive, negative = mine_closer_negatives(torch.cdist(at, at), torch.tensor([0, 0, 1, 2]))
+        >>> list(zip(anchor.tolist(), positive.tolist(), negative.tolist()))
+        [(0, 1, 2), (1, 0, 2)]
     """
     same = labels[:, None] == labels[None, :]
     pairs = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
@@ -140,6 +146,13 @@ def build_loss(config: TrainConfig, classes: int, dim: int) -> IdentityLoss:
         config: The weights and settings of the terms.
         classes: The number of subjects in the training set; labels run from 0 to ``classes - 1``.
         dim: The length of the fingerprint.
+
+    Example:
+        >>> loss = build_loss(TrainConfig(contrastive=0.0), classes=10, dim=8)
+        >>> loss.weights
+        {'triplet': 1.0, 'softmax': 0.5}
+        >>> loss.centres.shape
+        torch.Size([8, 10])
     """
     weights = {
         name: getattr(config, name)

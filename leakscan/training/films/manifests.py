@@ -53,7 +53,7 @@ class Listing:
 
 
 def check_manifests(manifests: Sequence[Path]) -> Listing:
-    """Refuses manifests that nothing can be learned from, or not fairly.
+    r"""Refuses manifests that nothing can be learned from, or not fairly.
 
     Equal identifiers in two manifests mean one subject.
 
@@ -64,6 +64,12 @@ def check_manifests(manifests: Sequence[Path]) -> Listing:
         SourceError: A table cannot be read, lacks a column, or has no row to train on or to choose
             by; no subject has two images; or a subject of ``train`` is in another split as well.
         UsageError: An argument is no table, or is named twice.
+
+    Example:
+        >>> rows = ["a,Ann,train", "b,Ann,train", "c,Bea,val", "d,Bea,val", "e,Cem,val"]
+        >>> _ = Path("films.csv").write_text("\n".join(["path,subject_id,split", *rows]))
+        >>> check_manifests([Path("films.csv")]).subjects
+        {'train': 1, 'val': 2}
     """
     splits: dict[str, Counter[str]] = {}
     unknown: Counter[str] = Counter()
@@ -110,10 +116,15 @@ def check_manifests(manifests: Sequence[Path]) -> Listing:
 
 
 def check_contrasts(manifests: Sequence[Path]) -> None:
-    """Refuses manifests that show nobody of ``train`` in two contrasts, where partners must differ in it.
+    r"""Refuses manifests that show nobody of ``train`` in two contrasts, where partners must differ in it.
 
     Raises:
         SourceError: No subject of ``train`` has two.
+
+    Example:
+        >>> rows = ["a.nii,Ann,train,T1", "b.nii,Ann,train,FLAIR"]
+        >>> _ = Path("heads.csv").write_text("\n".join(["path,subject_id,split,contrast", *rows]))
+        >>> check_contrasts([Path("heads.csv")])  # FLAIR can be the partner of T1
     """
     contrasts: dict[str, set[str]] = {}
     for manifest in manifests:
@@ -129,7 +140,7 @@ def check_contrasts(manifests: Sequence[Path]) -> None:
 
 
 def films_of(manifest: Path, split: str, progress: Progress) -> list[ListedFilm]:
-    """The images of one split of one manifest, in the order of its rows; none if it has none.
+    r"""The images of one split of one manifest, in the order of its rows; none if it has none.
 
     Args:
         manifest: The table.
@@ -138,6 +149,15 @@ def films_of(manifest: Path, split: str, progress: Progress) -> list[ListedFilm]
 
     Raises:
         SourceError: The manifest cannot be read.
+
+    Example:
+        >>> from PIL import Image
+        >>> from leakscan.types import Silent
+        >>> Image.new("L", (64, 64)).save("a.png")
+        >>> rows = ["path,subject_id,split,sex,view,age_years", "a.png,Ann,train,F,PA,64"]
+        >>> _ = Path("films.csv").write_text("\n".join(rows))
+        >>> [(film.subject, film.group) for film in films_of(Path("films.csv"), "train", Silent())]
+        [('Ann', 'F PA 60')]
     """
     if split not in column_values(manifest, "split"):
         return []

@@ -88,7 +88,16 @@ class Canonical:
 
 
 def canonical_film(film: ListedFilm, form: Form) -> Canonical:
-    """Decodes one film. Never raises for what is wrong with the file itself."""
+    """Decodes one film. Never raises for what is wrong with the file itself.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.linear_gradient("L").save("a.png")
+        >>> ref = ImageRef(image_id="a", path="a.png", format="png", files=("a.png",))
+        >>> film = canonical_film(ListedFilm(ref, "Ann", 0, ""), Form((128, 128)))
+        >>> film.picture.shape, film.width
+        ((128, 128), 256)
+    """
     if film.ref.status != "ok":
         return Canonical(None, error=film.ref.error)
     try:
@@ -125,6 +134,11 @@ def pack_manifest(
 
     Raises:
         SourceError: The manifest cannot be read, or holds no readable film of these splits.
+
+    Example::
+
+        pack = pack_manifest(Path("films.csv"), {"calibration"}, side=192)
+        print(pack.films.shape, len(set(pack.subjects)), len(pack.unread))
     """
     progress = progress or Silent()
     films = [film for split in sorted(splits) for film in films_of(manifest, split, progress)]
@@ -156,7 +170,14 @@ def pack_manifest(
 
 
 def join_packs(packs: list[Pack]) -> Pack:
-    """Concatenates packs of the same side."""
+    """Concatenates packs of the same side.
+
+    Example:
+        >>> films = np.zeros((2, 8, 8), np.uint8)
+        >>> one = Pack(films=films, subjects=np.array(["Ann", "Ann"]), widths=np.array([2000, 2500]))
+        >>> join_packs([one, one]).films.shape
+        (4, 8, 8)
+    """
     groups = [p.groups if p.groups is not None else np.full(len(p.subjects), "") for p in packs]
     return replace(
         packs[0],

@@ -58,6 +58,12 @@ def backward_in_passes(
 
     Returns:
         The loss, detached.
+
+    Example:
+        >>> net, films = nn.Linear(3, 2), torch.ones(6, 3)
+        >>> loss = backward_in_passes(net, net, films, lambda prints: prints.pow(2).mean(), Passes(chunk=2))
+        >>> net.weight.grad.shape  # that of all six at once, at the memory of two
+        torch.Size([2, 3])
     """
     watch, seed = passes.watch, passes.seed
     if not 0 < passes.chunk < len(films):
@@ -67,7 +73,7 @@ def backward_in_passes(
         watch.done(len(films))
         return value.detach()
     chunks = torch.split(films, passes.chunk)
-    with torch.no_grad(), unmoved_statistics(net):
+    with torch.no_grad(), _unmoved_statistics(net):
         parts = []
         for i, part in enumerate(chunks):
             torch.manual_seed(seed + i)
@@ -88,7 +94,7 @@ def backward_in_passes(
 
 
 @contextlib.contextmanager
-def unmoved_statistics(net: nn.Module) -> Iterator[None]:
+def _unmoved_statistics(net: nn.Module) -> Iterator[None]:
     """Batch norms in training mode go on normalising by the batch, but remember nothing of it."""
     layers = [m for m in net.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for layer in layers:

@@ -37,6 +37,14 @@ class SubjectSampler:
 
     Raises:
         SourceError: No subject has two films.
+
+    Example:
+        >>> subjects = np.array(["Ann", "Ann", "Bea", "Bea", "Cem", "Cem"])
+        >>> widths = np.array([2000, 2500] * 3)
+        >>> sampler = SubjectSampler(subjects, widths, TrainConfig(pairs=2, singles=0))
+        >>> films, labels = sampler.batch(step=0)
+        >>> len(films), bool((labels[:2] == labels[2:]).all())  # anchors, then their partners
+        (4, True)
     """
 
     def __init__(

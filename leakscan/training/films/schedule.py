@@ -16,6 +16,11 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
 
     ``warm_restarts``: a half cosine towards zero that starts anew every ``restart`` steps (SGDR,
     arXiv 1608.03983, with periods of equal length).
+
+    Example:
+        >>> config = TrainConfig(steps=1000, learning_rate=1e-3)
+        >>> [round(learning_rate_at(step, config), 5) for step in (0, 49, 900, 950, 1000)]
+        [2e-05, 0.001, 0.001, 0.0005, 0.0]
     """
     if config.schedule == "warm_restarts":
         turn = (step % config.restart) / config.restart

@@ -22,7 +22,12 @@ IMAGENET, NONE = "imagenet", "none"
 
 
 def default_start(architecture: str, from_scratch: bool) -> str:
-    """``imagenet`` where there are such weights for a network and a recipe that wants them, else ``none``."""
+    """``imagenet`` where there are such weights for a network and a recipe that wants them, else ``none``.
+
+    Example:
+        >>> default_start("resnet50", from_scratch=False)  # ImageNet weights are those of EfficientNet-Lite0
+        'none'
+    """
     has = architecture.startswith("efficientnet_lite0") and has_imagenet_weights()
     return IMAGENET if has and not from_scratch else NONE
 
@@ -38,6 +43,11 @@ def start_from(wanted: str, architecture: str) -> Start | None:
     Raises:
         UsageError: There is nothing of that name, or there are no ImageNet weights for this network.
         ModelError: The weights are damaged or those of another network.
+
+    Example::
+
+        initialise = start_from("cxr-resnet50", "resnet50")
+        initialise(ARCHITECTURES["resnet50"](FINGERPRINT_DIM))
     """
     if wanted == NONE:
         return None
@@ -69,6 +79,11 @@ def load_weights(net: nn.Module, path: Path, architecture: str) -> None:
 
     Raises:
         ModelError: The weights are damaged or those of another network.
+
+    Example::
+
+        net = ARCHITECTURES["efficientnet_lite0"](FINGERPRINT_DIM)
+        load_weights(net, Path("run/best.safetensors"), "efficientnet_lite0")
     """
     _load(net, _read(path), path, architecture)
 

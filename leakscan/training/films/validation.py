@@ -58,6 +58,14 @@ def validate(net: nn.Module, pack: Pack, side: int, progress: Progress | None = 
         pack: The films.
         side: The side of the films that the network sees, in pixels.
         progress: Receives the number of films done; its stage has been opened.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 16, bias=False))
+        >>> _ = nn.init.eye_(net[1].weight)  # the fingerprint is the picture
+        >>> films = np.eye(16, dtype=np.uint8).reshape(16, 4, 4)[[0, 0, 1, 1]]
+        >>> pack = Pack(films=films, subjects=np.array(["Ann", "Ann", "Bea", "Bea"]), widths=np.ones(4, int))
+        >>> validate(net, pack, side=4).precision_at_1
+        1.0
     """
     prints = embed(net, pack.films, side, progress)
     pairs = pair_scores(prints, pack.subjects)
@@ -90,6 +98,12 @@ def embed(
         side: The side of the films that the network sees, in pixels.
         progress: Receives the number of films done; its stage has been opened.
         batch: Films at a time.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+        >>> prints = embed(net, np.full((2, 4, 4), 200, np.uint8), side=4)
+        >>> prints.shape, np.linalg.norm(prints, axis=1).round(3).tolist()
+        ((2, 3), [1.0, 1.0])
     """
     net.eval()
     device = next(net.parameters()).device
@@ -107,11 +121,22 @@ def embed(
 
 
 def channels_last(x: torch.Tensor) -> torch.memory_format:
-    """The layout in which convolutions of a batch of films or volumes are fastest."""
+    """The layout in which convolutions of a batch of films or volumes are fastest.
+
+    Example:
+        >>> channels_last(torch.zeros(1, 1, 8, 8)), channels_last(torch.zeros(1, 1, 8, 8, 8))
+        (torch.channels_last, torch.channels_last_3d)
+    """
     return torch.channels_last_3d if x.ndim == 5 else torch.channels_last
 
 
 def to_float(films: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Packed films ``(n, s, s)`` as a float batch ``(n, 1, s, s)`` in 0..1; volumes likewise."""
+    """Packed films ``(n, s, s)`` as a float batch ``(n, 1, s, s)`` in 0..1; volumes likewise.
+
+    Example:
+        >>> x = to_float(np.full((1, 2, 2), 51, np.uint8), torch.device("cpu"))
+        >>> x.shape, round(x.max().item(), 3)
+        (torch.Size([1, 1, 2, 2]), 0.2)
+    """
     # A copy, because torch warns of read-only memory maps.
     return torch.from_numpy(np.array(films)).to(device)[:, None].float() / 255.0

@@ -30,6 +30,12 @@ def figures(prints: npt.NDArray[np.float32], subjects: npt.NDArray[np.str_]) -> 
     Args:
         prints: ``(n, d)`` unit fingerprints.
         subjects: ``(n,)`` subject of each.
+
+    Example:
+        >>> prints = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]]
+        >>> told = figures(prints, np.array(["Ann", "Ann", "Bea", "Bea"]))
+        >>> told["impostor_pairs"], told["precision_at_1"], told["20_way_1_shot"]
+        (4, 1.0, None)
     """
     pairs = pair_scores(prints, subjects)
     counts = np.unique(subjects, return_counts=True)[1]
@@ -61,6 +67,11 @@ def encode_pack(
     Args:
         encoder: The encoder, as users run it.
         films: ``(n, side, side)`` packed films of the encoder's side.
+
+    Example::
+
+        prints, accepted = encode_pack(TorchEncoder(card, folder), pack.films)
+        print(figures(prints, pack.subjects), accepted.mean())
     """
     # Copies, because torch warns of read-only memory maps.
     blocks = [encoder.encode(np.array(films[i : i + _BATCH])) for i in range(0, len(films), _BATCH)]

@@ -31,6 +31,12 @@ def break_films(films: Films, seed: int = 0) -> Films:
     Args:
         films: ``(n, side, side)`` canonical films.
         seed: The seed of the draws.
+
+    Example:
+        >>> films = np.arange(2 * 64 * 64, dtype=np.uint8).reshape(2, 64, 64)
+        >>> broken = break_films(films)
+        >>> broken.shape, bool((broken != films).any(axis=(1, 2)).all())
+        ((2, 64, 64), True)
     """
     rng = np.random.default_rng(seed)
     return np.stack([_break(film, rng) for film in films])
@@ -78,6 +84,10 @@ def brain_slices(folders: Sequence[Path], split: str, side: int, per_volume: int
         side: The side of the arrays in pixels.
         per_volume: The number of slices from each volume.
         seed: The seed of the draws.
+
+    Example::
+
+        refused = brain_slices([Path("data/ixi")], "train", side=192, per_volume=6)
     """
     import nibabel
 
@@ -110,6 +120,11 @@ def fit_gate(
 
     Returns:
         Weight ``(f,)``, bias, and the logit that 99 % of ``held_out`` reach.
+
+    Example::
+
+        weight, bias, threshold = fit_gate(features_of_films, features_of_others, features_of_other_films)
+        accepted = features @ weight.numpy() + bias.item() >= threshold
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler

@@ -27,6 +27,13 @@ def check_name(name: str) -> None:
 
     Raises:
         UsageError: The name has a slash, or nothing but dots.
+
+    Example:
+        >>> check_name("our-hospital")
+        >>> check_name("../elsewhere")
+        Traceback (most recent call last):
+        ...
+        leakscan.errors.UsageError: '../elsewhere' is no name for an encoder.
     """
     if Path(name).name != name or not name.strip("."):
         raise UsageError(f"{name!r} is no name for an encoder.")
@@ -38,6 +45,12 @@ def golden_of(pictures: npt.NDArray[np.uint8], prints: npt.NDArray[np.float32]) 
     Args:
         pictures: ``(n, rows, columns)`` uint8 inputs that no person is behind.
         prints: ``(n, dim)`` their fingerprints in float32, the reference for every machine.
+
+    Example:
+        >>> picture, prints = np.zeros((1, 8, 8), np.uint8), np.array([[0.6, 0.8]], np.float32)
+        >>> (golden,) = golden_of(picture, prints)
+        >>> golden["fingerprint"], golden["png"][:8]  # base64 of a PNG
+        ([0.6, 0.8], 'iVBORw0K')
     """
     return tuple(
         {"png": _png(picture), "fingerprint": [round(float(v), 6) for v in values]}
@@ -54,6 +67,13 @@ def impostor_curve(
         prints: ``(n, dim)`` unit fingerprints.
         subjects: ``(n,)`` subject of each.
         source: Whose images they are, in words.
+
+    Example:
+        >>> prints = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+        >>> prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+        >>> curve = impostor_curve(prints, np.arange(40).astype(str), "Made-up people")
+        >>> curve.n_pairs, len(curve.fmr), curve.score[0] < curve.score[-1]
+        (780, 73, True)
     """
     scores = pair_scores(prints, subjects).impostor
     n = len(scores)
@@ -71,7 +91,14 @@ def impostor_curve(
 
 
 def zipped(folder: Path) -> Path:
-    """Writes the zip that ``leakscan models add`` takes beside a model folder, and returns its path."""
+    """Writes the zip that ``leakscan models add`` takes beside a model folder, and returns its path.
+
+    Example:
+        >>> Path("mine").mkdir()
+        >>> Path("mine/card.json").touch()
+        >>> zipfile.ZipFile(zipped(Path("mine"))).namelist()
+        ['mine/card.json']
+    """
     target = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(target, "w") as z:
         for file in sorted(folder.iterdir()):

@@ -47,6 +47,12 @@ def match_packs(
 
     Raises:
         ModelError: The file is damaged.
+
+    Example::
+
+        calibration = pack_manifest(Path("films.csv"), {"calibration"}, side=192)
+        validation = pack_manifest(Path("films.csv"), {"val"}, side=192)
+        matches = match_packs(Path("detail.safetensors"), calibration, validation, None, Silent())
     """
     entry = card_for("chest_radiograph", None)
     path = file or (entry[1] / FILE if entry is not None else None)

@@ -142,7 +142,14 @@ def _weights(trained: Trained, films: ShippingFilms) -> tuple[bytes, float]:
 
 
 def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
-    """Two drawn chest-like pictures ``(2, side, side)`` that no person is behind."""
+    """Two drawn chest-like pictures ``(2, side, side)`` that no person is behind.
+
+    Example:
+        >>> golden_inputs(64).shape
+        (2, 64, 64)
+        >>> bool((golden_inputs(64) == golden_inputs(64)).all())  # the same everywhere, always
+        True
+    """
     y, x = np.mgrid[0:side, 0:side] / side
     out = []
     for tilt, ribs in ((0.0, 9.0), (0.12, 12.0)):
@@ -173,6 +180,11 @@ def shipped_calibration(
         calibration: Films whose impostors make the tails.
         validation: Films for further genuine pairs.
         matches: Detail matching of both; the calibration has none without it.
+
+    Example::
+
+        fitted = shipped_calibration(encoder, "Our films", calibration, validation)
+        print(fitted.tail.n_subjects, fitted.tail.floor)
     """
     fitted = fit_calibration(
         encoder.card.encoder,

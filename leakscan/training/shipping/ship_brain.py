@@ -57,6 +57,11 @@ def ship_brain(
         subjects: ``(n,)`` whom each volume shows.
         source: Whose volumes they are, in words.
         measured: Figures that the card reports.
+
+    Example::
+
+        card = ship_brain(net, Path("models/our-brains"), seen, subjects, "Our volunteers", measured={})
+        print(card.encoder)  # our-brains@ and the digest of its weights
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_brain(net, folder / "weights.safetensors", {})
@@ -92,7 +97,7 @@ def ship_brain(
     return card
 
 
-def seen_again(net: BrainNet, sources: Sequence[Source]) -> tuple[Encoded, npt.NDArray[np.str_]]:
+def _seen_again(net: BrainNet, sources: Sequence[Source]) -> tuple[Encoded, npt.NDArray[np.str_]]:
     """Fingerprints of people as they are and as made-up scanners see them, mildly and harshly.
 
     Args:
@@ -130,9 +135,14 @@ def encoder_of(
 
     Raises:
         SourceError: A manifest cannot be used, or too few people are there to calibrate on.
+
+    Example::
+
+        card = encoder_of(net, [Path("heads.csv")], {}, Path("models/our-brains"), training={})
+        print(card.measured)
     """
     alone = [m for m in manifests if len(contrasts_of(m)) < 2]
-    seen, subjects = seen_again(net, held_people(read_heads(alone, same)))
+    seen, subjects = _seen_again(net, held_people(read_heads(alone, same)))
     measured = {"training": dict(training), **card_figures(net, manifests, same)}
     names = ", ".join(sorted({m.parent.name for m in alone}))
     source = f"{names}: people of val and calibration, as scanned and as made-up scanners see them"
@@ -140,7 +150,13 @@ def encoder_of(
 
 
 def golden_volumes() -> npt.NDArray[np.uint8]:
-    """Two drawn heads ``(2, *SHAPE)`` that no person is behind."""
+    """Two drawn heads ``(2, *SHAPE)`` that no person is behind.
+
+    Example::
+
+        inputs = golden_volumes()
+        print(inputs.shape == (2, *SHAPE), inputs.max())  # True 255
+    """
     out = []
     for seed in _GOLDEN_SEEDS:
         head = draw_brain(np.random.default_rng(seed), spacing_mm=_DRAWN_MM).astype(np.float32)

@@ -41,6 +41,12 @@ def check_shippable(name: str, subjects: Mapping[str, int]) -> None:
     Raises:
         UsageError: The name cannot be a folder's.
         SourceError: The ``calibration`` split, whose impostors decide, has too few subjects.
+
+    Example:
+        >>> check_shippable("our-films", {"train": 5000, "calibration": 3})
+        Traceback (most recent call last):
+        ...
+        leakscan.errors.SourceError: An encoder cannot be made of this run: the split 'calibration' has 3 subjects, ...
     """
     check_name(name)
     found = subjects.get(CALIBRATION, 0)
@@ -76,6 +82,11 @@ def ship_run(
 
     Returns:
         The path of the zip.
+
+    Example::
+
+        summary = json.loads(Path("run/summary.json").read_text())
+        ship_run(Path("run"), [Path("films.csv")], "our-films", summary, Silent())
     """
     config = read_config(run, TrainConfig)
     net = ARCHITECTURES[config.architecture](FINGERPRINT_DIM)
@@ -89,7 +100,7 @@ def ship_run(
     validation, calibration = packed("val"), packed(CALIBRATION)
     films = ShippingFilms(
         train=packed("train", _GATE_FILMS),
-        refused=drawn_slices(config.side),
+        refused=_drawn_slices(config.side),
         validation=validation,
         calibration=calibration,
         tests=tests,
@@ -101,7 +112,7 @@ def ship_run(
     return str(zipped(run / name))
 
 
-def drawn_slices(side: int, seed: int = 1) -> npt.NDArray[np.uint8]:
+def _drawn_slices(side: int, seed: int = 1) -> npt.NDArray[np.uint8]:
     """Canonical arrays of slices of drawn brains: what a gate for chest films must refuse."""
     rng = np.random.default_rng(seed)
     out = []
