@@ -116,7 +116,13 @@ def pair_scores(fingerprints: npt.NDArray[np.floating], subjects: npt.NDArray[np
 
 
 def genuine_weights(pairs: ComparedScores, weighting: Weighting = "subjects") -> Floats:
-    """``(g,)`` weight of each genuine pair: 1, or 1 / (its subject's number of genuine pairs)."""
+    """``(g,)`` weight of each genuine pair: 1, or 1 / (its subject's number of genuine pairs).
+
+    Example:
+        >>> pairs = PairScores(np.array([0.9, 0.8, 0.3]), np.array([0, 0, 1]), np.linspace(0, 0.5, 100))
+        >>> genuine_weights(pairs)  # two pairs of the first subject weigh as much as one of the second
+        array([0.5, 0.5, 1. ])
+    """
     if weighting == "pairs" or not len(pairs.owner):
         return np.ones(len(pairs.genuine))
     return np.asarray(1.0 / np.bincount(pairs.owner)[pairs.owner])
@@ -137,6 +143,10 @@ def pairs_beyond(n_impostor: int, fmr: float) -> int:
 
     Raises:
         ValueError: There are too few impostor pairs to speak of this rate.
+
+    Example:
+        >>> pairs_beyond(20_000, 1e-3)
+        20
     """
     if fmr * n_impostor < 1:
         raise ValueError(f"{n_impostor} impostor pairs cannot support a false match rate of {fmr:g}")
@@ -161,7 +171,13 @@ def threshold_at_fmr(impostor: Floats, fmr: float) -> float:
 
 
 def auc(pairs: ComparedScores, weighting: Weighting = "subjects") -> float:
-    """Probability that a genuine pair outscores an impostor pair, ties counting half (0..1)."""
+    """Probability that a genuine pair outscores an impostor pair, ties counting half (0..1).
+
+    Example:
+        >>> pairs = PairScores(np.array([0.9, 0.8, 0.3]), np.array([0, 0, 1]), np.linspace(0, 0.5, 100))
+        >>> round(auc(pairs), 3), round(auc(pairs, "pairs"), 3)
+        (0.8, 0.867)
+    """
     return float(np.average(pairs.share_below(pairs.genuine), weights=genuine_weights(pairs, weighting)))
 
 
@@ -170,6 +186,11 @@ def tar_at_fmr(pairs: ComparedScores, fmr: float, weighting: Weighting = "subjec
 
     Raises:
         ValueError: There are too few impostor pairs to speak of this rate.
+
+    Example:
+        >>> pairs = PairScores(np.array([0.9, 0.8, 0.3]), np.array([0, 0, 1]), np.linspace(0, 0.5, 100))
+        >>> round(tar_at_fmr(pairs, 0.01), 3), round(tar_at_fmr(pairs, 0.01, "pairs"), 3)
+        (0.5, 0.667)
     """
     accepted = pairs.genuine > pairs.threshold_at_fmr(fmr)
     return float(np.average(accepted, weights=genuine_weights(pairs, weighting)))
@@ -183,6 +204,11 @@ def precision_at_1(fingerprints: npt.NDArray[np.floating], subjects: npt.NDArray
     Args:
         fingerprints: ``(n, d)``, L2-normalised.
         subjects: ``(n,)`` names.
+
+    Example:
+        >>> fingerprints = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]])
+        >>> precision_at_1(fingerprints, np.array(["p", "p", "q", "p"]))  # q has one image: it asks nothing
+        0.3333333333333333
     """
     unit = np.asarray(fingerprints, np.float32)
     scores = unit @ unit.T
@@ -197,6 +223,11 @@ def bootstrap_interval(pairs: PairScores, fmr: float, draws: int = 500, seed: in
     """95 % interval of :func:`tar_at_fmr`, resampling the subjects of the genuine pairs.
 
     The threshold is held: its own uncertainty is small beside that of some hundred subjects.
+
+    Example:
+        >>> pairs = PairScores(np.array([0.9, 0.8, 0.3]), np.array([0, 0, 1]), np.linspace(0, 0.5, 100))
+        >>> bootstrap_interval(pairs, 0.01)  # two subjects say hardly anything
+        (0.0, 1.0)
     """
     owners, codes = np.unique(pairs.owner, return_inverse=True)
     accepted = per_subject(codes, pairs.weight * (pairs.genuine > pairs.threshold_at_fmr(fmr)), len(owners))
@@ -219,6 +250,12 @@ def n_way_one_shot(
         ways: The number of subjects in an episode.
         episodes: The number of random episodes.
         seed: The seed of the draws.
+
+    Example:
+        >>> subjects = np.repeat(np.arange(20), 2).astype(str)
+        >>> perfect, blind = np.eye(20).repeat(2, axis=0), np.ones((40, 1))
+        >>> [round(n_way_one_shot(prints, subjects, ways=5, episodes=50), 3) for prints in (perfect, blind)]
+        [1.0, 0.2]
     """
     rng = np.random.default_rng(seed)
     unit = np.asarray(fingerprints, np.float32)
@@ -267,6 +304,10 @@ def subject_draws(n_subjects: int, draws: int = 500, seed: int = 0) -> Draws:
 
     Returns:
         ``(draws, n_subjects)`` float32 counts; every row sums to ``n_subjects``.
+
+    Example:
+        >>> subject_draws(4, draws=3).sum(axis=1)
+        array([4., 4., 4.], dtype=float32)
     """
     rng = np.random.default_rng(seed)
     drawn = np.empty((draws, n_subjects), np.float32)
@@ -276,7 +317,12 @@ def subject_draws(n_subjects: int, draws: int = 500, seed: int = 0) -> Draws:
 
 
 def per_subject(owner: npt.NDArray[np.int64], values: Floats, n_subjects: int) -> Floats:
-    """``(n_subjects,)`` sums of what each subject owns."""
+    """``(n_subjects,)`` sums of what each subject owns.
+
+    Example:
+        >>> per_subject(np.array([0, 0, 2]), np.array([1.0, 2.0, 5.0]), 3)
+        array([3., 0., 5.])
+    """
     return np.asarray(np.bincount(owner, values, minlength=n_subjects), np.float64)
 
 
@@ -287,6 +333,11 @@ def resampled_ratio(sums: Floats, weights: Floats, draws: Draws) -> Estimate:
         sums: ``(n,)``, one for each subject.
         weights: ``(n,)``, one for each subject; a subject of weight 0 has no say.
         draws: ``(draws, n)`` from :func:`subject_draws`.
+
+    Example:
+        >>> right, asked = np.array([9.0, 1.0, 6.0]), np.array([10.0, 2.0, 8.0])  # of three subjects
+        >>> resampled_ratio(right, asked, subject_draws(3)).value
+        0.8
     """
     counted = weights > 0
     totals = draws[:, counted] @ weights[counted]
@@ -304,6 +355,11 @@ def resampled_mean(
         values: ``(n,)`` numbers, such as whether the nearest image is right.
         weighting: Whether every subject with a value counts the same, or every value (``pairs``).
         draws: ``(draws, n_subjects)`` from :func:`subject_draws`.
+
+    Example:
+        >>> owner, right = np.array([0, 0, 0, 1]), np.array([1.0, 1.0, 1.0, 0.0])
+        >>> [resampled_mean(owner, right, weighting, subject_draws(2)).value for weighting in WEIGHTINGS]
+        [0.5, 0.75]
     """
     n = draws.shape[1]
     counts = per_subject(owner, np.ones(len(owner)), n)
@@ -314,6 +370,11 @@ def resampled_mean(
 
 
 def estimate(value: float, figures: Floats, n_subjects: int) -> Estimate:
-    """A figure with the 2.5 and 97.5 % points of its resampled values ``(draws,)``."""
+    """A figure with the 2.5 and 97.5 % points of its resampled values ``(draws,)``.
+
+    Example:
+        >>> estimate(0.5, np.arange(1001.0) / 1000, n_subjects=40)
+        Estimate(value=0.5, low=0.025, high=0.975, n_subjects=40)
+    """
     low, high = np.quantile(figures, [0.025, 0.975]) if len(figures) else (np.nan, np.nan)
     return Estimate(value, float(low), float(high), n_subjects)

@@ -42,6 +42,11 @@ class Section(BaseModel):
 
     Raises:
         UsageError: A name is unknown or a value is not allowed; the message says which.
+
+    Example:
+        >>> LimitSettings(workers=-1)
+        Traceback (most recent call last):
+        leakscan.errors.UsageError: The setting workers is -1; it must be at least 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -173,6 +178,11 @@ class Settings(Section):
 
         Raises:
             UsageError: The file cannot be read, or a key or value in it does not fit.
+
+        Example:
+            >>> _ = Path("leakscan.toml").write_text("limits.workers = 2")
+            >>> Settings.read(Path("leakscan.toml")).limits.workers
+            2
         """
         try:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -207,7 +217,12 @@ class Settings(Section):
 
 
 def section_of() -> dict[str, str]:
-    """Every setting's plain name, and the section it stands in."""
+    """Every setting's plain name, and the section it stands in.
+
+    Example:
+        >>> section_of()["workers"], section_of()["same_ids"]
+        ('limits', 'deciding')
+    """
     return {
         name: section
         for section, field in Settings.model_fields.items()
@@ -238,6 +253,12 @@ def wanted(error: ErrorDetails, field: FieldInfo) -> str:
     Args:
         error: What pydantic found wrong.
         field: The field of the setting.
+
+    Example:
+        >>> wanted({"type": "less_than_equal"}, DecidingSettings.model_fields["max_unread"])
+        'a share between 0 and 1'
+        >>> wanted({"type": "literal_error"}, DecodeOptions.model_fields["frames"])
+        'one of first, all'
     """
     if error["type"] in OUT_OF_RANGE:
         return range_words(field)
@@ -250,7 +271,12 @@ def wanted(error: ErrorDetails, field: FieldInfo) -> str:
 
 
 def range_words(field: FieldInfo) -> str:
-    """What a number may be, such as ``at least 2``; empty where nothing is said."""
+    """What a number may be, such as ``at least 2``; empty where nothing is said.
+
+    Example:
+        >>> range_words(SearchSettings.model_fields["max_pairs"])
+        'at least 1'
+    """
     limits = {
         name: getattr(rule, name)
         for rule in field.metadata
@@ -270,6 +296,10 @@ def no_setting(name: str, model: type[BaseModel], left_out: Collection[str] = ()
         name: What was asked for.
         model: The settings, whose title (if any) begins the sentence.
         left_out: Settings that cannot be chosen.
+
+    Example:
+        >>> no_setting("workerz", LimitSettings).hint
+        'Did you mean workers? Settings are cache, check_seconds, workers.'
     """
     known = [field for field in model.model_fields if field not in left_out]
     title = model.model_config.get("title")

@@ -24,7 +24,13 @@ _TABLE_KEY = b"leakscan.table"
 
 
 def table_schema(table: str, fields: Iterable[tuple[str, pa.DataType]]) -> pa.Schema:
-    """A schema that names its table and version in its metadata."""
+    """A schema that names its table and version in its metadata.
+
+    Example:
+        >>> schema = table_schema("weights", [("image_id", pa.string()), ("kilograms", pa.float32())])
+        >>> name_of(schema), schema.names
+        ('weights', ['image_id', 'kilograms'])
+    """
     return pa.schema(
         [pa.field(name, kind) for name, kind in fields],
         metadata={_TABLE_KEY: table.encode(), _VERSION_KEY: VERSION.encode()},
@@ -113,13 +119,24 @@ SUBJECTS = table_schema(
 
 
 def name_of(schema: pa.Schema) -> str:
-    """The name of a table, which its schema carries."""
+    """The name of a table, which its schema carries.
+
+    Example:
+        >>> name_of(PAIRS)
+        'pairs'
+    """
     metadata: dict[bytes, bytes] = schema.metadata or {}
     return metadata[_TABLE_KEY].decode()
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """A table from dictionaries; a missing key is a null."""
+    """A table from dictionaries; a missing key is a null.
+
+    Example:
+        >>> table = from_rows([{"image_id": "9f", "dataset": "test"}, {"image_id": "a3"}], IMAGES)
+        >>> table["dataset"].to_pylist(), table.schema == IMAGES
+        (['test', None], True)
+    """
     rows = list(rows)
     columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema]
     return pa.Table.from_arrays(columns, schema=schema)
@@ -130,6 +147,11 @@ def write(table: pa.Table, path: Path) -> None:
 
     Raises:
         OutputError: The disk is full or the folder cannot be written.
+
+    Example:
+        >>> write(from_rows([{"group": "g1", "subject": "P7"}], SUBJECTS), Path("subjects.parquet"))
+        >>> [path.name for path in Path().iterdir()]
+        ['subjects.parquet']
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -150,6 +172,14 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
 
     Raises:
         StoreError: The file is damaged, another table, or of another schema version.
+
+    Example:
+        >>> write(from_rows([{"group": "g1", "subject": "P7"}], SUBJECTS), Path("subjects.parquet"))
+        >>> read(Path("subjects.parquet"), SUBJECTS)["subject"].to_pylist()
+        ['P7']
+        >>> read(Path("subjects.parquet"), PAIRS)
+        Traceback (most recent call last):
+        leakscan.errors.StoreError: subjects.parquet is not a pairs table of schema version 1.
     """
     name = name_of(schema)
     try:

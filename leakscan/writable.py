@@ -13,6 +13,11 @@ def check_writable(path: Path) -> None:
 
     Raises:
         OutputError: Nothing may be written there; the message names the folder.
+
+    Example:
+        >>> check_writable(Path("runs/today/run"))  # says nothing, and makes nothing
+        >>> Path("runs").exists()
+        False
     """
     place = path.absolute()
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())

@@ -73,7 +73,12 @@ def _root(
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command and returns its exit code; nothing but bugs raises."""
+    """Runs one command and returns its exit code; nothing but bugs raises.
+
+    Example:
+        >>> run(["exclude", "no-such-run", "--from", "test"])  # on standard error: it is no run folder
+        2
+    """
     as_json = "--json" in arguments
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -99,7 +104,14 @@ def run(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script.
+
+    Example::
+
+        # pyproject.toml: what a shell calls under the name leakscan
+        [project.scripts]
+        leakscan = "leakscan.cli.app:main"
+    """
     keep_freed_memory()
     try:
         code = run(sys.argv[1:])

@@ -51,7 +51,12 @@ HINTS = {
 
 
 def worded(error: LeakscanError) -> tuple[str, str]:
-    """The sentence and the hint of an error, as the command line says them."""
+    """The sentence and the hint of an error, as the command line says them.
+
+    Example:
+        >>> worded(LeakscanError("There is only one source.", "Give two paths.", code="one_source"))
+        ('There is only one source.', 'leakscan compare A B; inside one: leakscan audit A')
+    """
     if error.code == "bad_setting":
         name = str(error.facts["setting"]).rpartition(".")[2]
         flag = SETTING_OPTIONS[name].flags[0] if name in SETTING_OPTIONS else name

@@ -100,6 +100,13 @@ def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..
 
     Args:
         left_out: Settings that mean nothing to this command.
+
+    Example:
+        >>> @with_settings("key")
+        ... def show(source: str, settings: Settings) -> None:
+        ...     print(source, settings.limits.workers)
+        >>> list(inspect.signature(show).parameters)[:3]
+        ['source', 'cache', 'kind']
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -156,6 +163,13 @@ def one_of(option: str, value: str, allowed: tuple[S, ...]) -> S:
 
     Raises:
         UsageError: It is not.
+
+    Example:
+        >>> one_of("--kind", "brain_mri", KINDS)
+        'brain_mri'
+        >>> one_of("--kind", "brain", KINDS)
+        Traceback (most recent call last):
+        leakscan.errors.UsageError: --kind brain is none of: chest_radiograph, brain_mri, other_2d, other_3d.
     """
     for known in allowed:
         if value == known:

@@ -50,8 +50,17 @@ class Output:
     """Where a command puts its results.
 
     Args:
-        as_json: print one JSON document on standard output and nothing else.
-        quiet: print errors only.
+        as_json: Whether to print one JSON document on standard output and nothing else.
+        quiet: Whether to print errors only.
+
+    Example:
+        >>> for out in (Output(), Output(as_json=True)):
+        ...     out.say("2 leaks.")
+        ...     out.data({"leaks": 2})
+        2 leaks.
+        {
+         "leaks": 2
+        }
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:

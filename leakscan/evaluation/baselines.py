@@ -45,6 +45,14 @@ def phash_pairs(dir_a: Path, dir_b: Path, max_distance: int = 10) -> BaselinePai
         dir_b: The folder of dataset B.
         max_distance: The largest number of bits that may differ. Ten is the default of imagededup, and
             the usual advice for this hash.
+
+    Example:
+        >>> film = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+        >>> for folder, pixels in (("A", film), ("B", film // 2)):
+        ...     Path(folder).mkdir()
+        ...     Image.fromarray(pixels).save(Path(folder, "film.png"))
+        >>> phash_pairs(Path("A"), Path("B")).pairs  # half as bright, and found
+        (('film.png', 'film.png', 'same_image'),)
     """
     unread: list[Path] = []
     names_a, bits_a = _hash_folder(dir_a, unread)
@@ -64,6 +72,12 @@ def phash(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     DCT-II of the picture at 32 x 32, the 8 x 8 lowest frequencies, as in C. Zauner,
     "Implementation and benchmarking of perceptual image hash functions" (2010), 3.2.1, with the
     median over all 64 as the common implementations have it.
+
+    Example:
+        >>> film = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+        >>> half_as_bright, mirrored = film // 2, film[:, ::-1]
+        >>> [int((phash(film) != phash(other)).sum()) <= 10 for other in (half_as_bright, mirrored)]
+        [True, False]
     """
     small = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     low = dctn(np.asarray(small, dtype=np.float64), type=2)[:_KEPT, :_KEPT]

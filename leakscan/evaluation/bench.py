@@ -48,6 +48,11 @@ def planted_bench(
 
     Raises:
         LeakscanError: There are too few films, or the run failed.
+
+    Example::
+
+        found = planted_bench("films.csv", fresh_folder(Path("bench")), copies=20, seed=0)
+        print(found["leakscan"]["overall"]["recall"], found["phash"]["overall"]["recall"])
     """
     progress = progress or Silent()
     progress.start("Planting copies", None)
@@ -84,6 +89,11 @@ def speed_bench(source: str, work: Path, images: int) -> dict[str, Any]:
 
     Raises:
         LeakscanError: There are too few films, or the run failed.
+
+    Example::
+
+        found = speed_bench("films.csv", fresh_folder(Path("bench")), images=1000)
+        print(found["images_per_second"], found["first"]["seconds"], found["second"]["seconds"])
     """
     folders = [work / "A", work / "B"]
     refs = _films(source)
@@ -114,7 +124,15 @@ def speed_bench(source: str, work: Path, images: int) -> dict[str, Any]:
 
 
 def one_per_subject(source: str, exclude: Sequence[str] = ()) -> Iterator[ImageRef]:
-    """Readable images of a source, the first of every declared subject."""
+    r"""Readable images of a source, the first of every declared subject.
+
+    Example:
+        >>> for name, width in (("P7-1.png", 8), ("P7-2.png", 9), ("P8-1.png", 10)):
+        ...     Image.new("L", (width, 8)).save(name)
+        >>> _ = Path("films.csv").write_text("path,subject_id\nP7-1.png,P7\nP7-2.png,P7\nP8-1.png,P8\n")
+        >>> [ref.path for ref in one_per_subject("films.csv")]
+        ['P7-1.png', 'P8-1.png']
+    """
     seen: set[str] = set()
     for ref in open_source(source, DecodeOptions(), exclude).scan(Silent()):
         subject = ref.tags.subject
@@ -181,6 +199,12 @@ def fresh_folder(work: Path) -> Path:
     Raises:
         UsageError: It exists and has something in it that no benchmark made.
         OutputError: It cannot be written.
+
+    Example:
+        >>> work = fresh_folder(Path("bench"))
+        >>> _ = (work / "results.json").write_text("{}")
+        >>> [path.name for path in fresh_folder(work).iterdir()]  # a benchmark made it, so it may be emptied
+        ['.leakscan-bench']
     """
     marker = work / ".leakscan-bench"
     try:

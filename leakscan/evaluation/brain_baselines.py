@@ -31,7 +31,13 @@ _SEED = 0
 
 
 def brain_baselines(encoder: BrainEncoder) -> list[System]:
-    """What needs no metric: tissue maps, silhouette, an untrained network's maps, and aligned grey levels."""
+    """What needs no metric: tissue maps, silhouette, an untrained network's maps, and aligned grey levels.
+
+    Example::
+
+        card, folder = cards()["brain-folds"]
+        [system.name for system in brain_baselines(load_encoder(card, folder))]
+    """
     side, template = encoder.card.side, encoder.template
     untrained, aligned = _Untrained(template), _AlignedOnce(encoder.aligned)
     return [
@@ -135,7 +141,13 @@ class GreySystem:
 
 
 def unit_rows(vectors: npt.NDArray[np.float32]) -> Vectors:
-    """Vectors ``(n, d)`` at length 1; those of length 0 stay."""
+    """Vectors ``(n, d)`` at length 1; those of length 0 stay.
+
+    Example:
+        >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32))
+        array([[0.6, 0.8],
+               [0. , 0. ]], dtype=float32)
+    """
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
 
 

@@ -69,7 +69,7 @@ def compared_figures(compared: Compared, draws: Draws) -> list[Figure]:
         return []
     out = []
     rates = supported_rates(compared.n_impostor)
-    thresholds = {rate: drawn_thresholds(compared, rate, draws) for rate in rates}
+    thresholds = {rate: _drawn_thresholds(compared, rate, draws) for rate in rates}
     for weighting in WEIGHTINGS:
         out.append(Figure("auc", weighting, auc_estimate(compared, weighting, draws)))
         out.append(Figure("eer", weighting, eer(compared, weighting, draws)))
@@ -91,18 +91,44 @@ def auc_estimate(compared: Compared, weighting: Weighting, draws: Draws) -> Esti
 
     It is read off the histogram, so impostors in a genuine score's bin count half; see
     :func:`auc_error`.
+
+    Example:
+        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.evaluation.pairing import compare_images
+        >>> turn = np.array([0.0, 0.5, 0.7, 1.6])  # four images as points on a circle
+        >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
+        >>> auc_estimate(compared, "subjects", subject_draws(2)).value
+        0.625
     """
     return _of_pairs(compared, compared.share_below(compared.genuine), weighting, draws)
 
 
 def auc_error(compared: Compared, weighting: Weighting) -> float:
-    """Largest error of the histogram in :func:`auc_estimate`: half a bin's share on average."""
+    """Largest error of the histogram in :func:`auc_estimate`: half a bin's share on average.
+
+    Example:
+        >>> from leakscan.evaluation.pairing import compare_images
+        >>> turn = np.array([0.0, 0.5, 0.5, 1.6])  # an image of each subject in the same place
+        >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
+        >>> auc_error(compared, "subjects")  # one of four impostor pairs shares its bin with genuine ones
+        0.125
+    """
     share = compared.histogram / compared.n_impostor / 2
     return float(np.average(share[score_bin(compared.genuine)], weights=genuine_weights(compared, weighting)))
 
 
 def false_rates(compared: Compared, weighting: Weighting) -> tuple[Floats, Floats]:
-    """The DET curve: FMR and FNMR ``(BINS + 1,)`` when scores from each bin edge up are accepted."""
+    """The DET curve: FMR and FNMR ``(BINS + 1,)`` when scores from each bin edge up are accepted.
+
+    Example:
+        >>> from leakscan.evaluation.pairing import compare_images
+        >>> turn = np.array([0.0, 0.5, 0.7, 1.6])
+        >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
+        >>> fmr, fnmr = false_rates(compared, "subjects")
+        >>> at = int(score_bin(np.float32(0.8)))  # whatever scores 0.8 or more is taken for one subject
+        >>> float(fmr[at]), float(fnmr[at])
+        (0.25, 0.5)
+    """
     impostors = np.r_[0, np.cumsum(compared.histogram)] / compared.n_impostor
     weights = np.bincount(score_bin(compared.genuine), genuine_weights(compared, weighting), minlength=BINS)
     return 1.0 - impostors, np.r_[0.0, np.cumsum(weights)] / weights.sum()
@@ -112,6 +138,14 @@ def eer(compared: Compared, weighting: Weighting, draws: Draws) -> Estimate:
     """The rate at which FMR and FNMR are equal, interpolated linearly between thresholds.
 
     The interval holds the impostors and moves the genuine curve on a grid of thresholds.
+
+    Example:
+        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.evaluation.pairing import compare_images
+        >>> turn = np.array([0.0, 0.2, 1.5, 1.9])
+        >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
+        >>> eer(compared, "subjects", subject_draws(2)).value  # a threshold parts the two subjects
+        0.0
     """
     fmr, fnmr = false_rates(compared, weighting)
     value = float(_crossing(fmr, fnmr[None, :])[0])
@@ -141,17 +175,25 @@ def tar_estimate(
         fmr: The false match rate.
         weighting: Whether every subject counts the same, or every genuine pair.
         draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
-        thresholds: What :func:`drawn_thresholds` gives, if it is at hand.
+        thresholds: ``(draws,)`` the threshold of each draw, if it is at hand.
 
     Raises:
         ValueError: There are too few impostor pairs to speak of this rate.
+
+    Example:
+        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.evaluation.pairing import compare_images
+        >>> turn = np.array([0.0, 0.5, 0.7, 1.6])
+        >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
+        >>> tar_estimate(compared, 0.25, "subjects", subject_draws(2)).value
+        0.5
     """
     value = tar_at_fmr(compared, fmr, weighting)
     weights = genuine_weights(compared, weighting)
     order = np.argsort(-compared.genuine)
     scores, weights, owner = -compared.genuine[order], weights[order], compared.owner[order]
     if thresholds is None:
-        thresholds = drawn_thresholds(compared, fmr, draws)
+        thresholds = _drawn_thresholds(compared, fmr, draws)
     found = []
     for drawn, threshold in zip(draws, thresholds, strict=True):
         running = np.cumsum(weights * drawn[owner])
@@ -161,7 +203,7 @@ def tar_estimate(
     return estimate(value, np.array(found), len(np.unique(owner)))
 
 
-def drawn_thresholds(compared: Compared, fmr: float, draws: Draws) -> Floats:
+def _drawn_thresholds(compared: Compared, fmr: float, draws: Draws) -> Floats:
     """The threshold of each draw of subjects; the exact one throughout where the tail does not hold it."""
     beyond = pairs_beyond(compared.n_impostor, fmr)
     if beyond >= len(compared.tail):
@@ -183,12 +225,28 @@ def drawn_thresholds(compared: Compared, fmr: float, draws: Draws) -> Floats:
 
 
 def miasd(compared: Compared, weighting: Weighting, draws: Draws) -> Estimate:
-    """Mean intra-subject distance (arXiv 2512.16685), Euclidean between unit fingerprints, 0 to 2."""
+    """Mean intra-subject distance (arXiv 2512.16685), Euclidean between unit fingerprints, 0 to 2.
+
+    Example:
+        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.evaluation.pairing import compare_images
+        >>> vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]]  # the second subject is unlike itself
+        >>> compared = compare_images(vectors, np.array([0, 0, 1, 1]))
+        >>> round(miasd(compared, "subjects", subject_draws(2)).value, 3)
+        0.707
+    """
     return _of_pairs(compared, distance(compared.genuine).astype(np.float64), weighting, draws)
 
 
 def miesd(compared: Compared) -> Estimate:
-    """Mean inter-subject distance over impostor pairs (arXiv 2512.16685); no interval is given."""
+    """Mean inter-subject distance over impostor pairs (arXiv 2512.16685); no interval is given.
+
+    Example:
+        >>> from leakscan.evaluation.pairing import compare_images
+        >>> vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]]
+        >>> round(miesd(compare_images(vectors, np.array([0, 0, 1, 1]))).value, 3)
+        1.414
+    """
     mean = compared.impostor_distance / compared.n_impostor
     return Estimate(mean, float("nan"), float("nan"), compared.n_subjects)
 

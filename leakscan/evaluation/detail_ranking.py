@@ -49,6 +49,13 @@ def detail_matcher_of(
 
     Raises:
         ModelError: The detail network or the calibration is damaged, or belongs to another encoder.
+
+    Example::
+
+        found = detail_matcher_of(system, films, start_engine(None), DecodeOptions(), Silent())
+        if found is not None:
+            match, joint = found
+            match(np.array([[0, 1]]))  # how well the details of the first two films agree
     """
     matcher = load_detail_matcher(system.folder)
     if matcher is None:
@@ -81,6 +88,11 @@ def detail_ranking_figures(
         joint: The likelihood ratio of cosine and finding.
         draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
         seed: The seed that draws which films ask, where there are more than ``MOST_ASKING``.
+
+    Example::
+
+        draws = subject_draws(int(subjects.max()) + 1)
+        by_subjects, by_pairs = detail_ranking_figures(vectors, subjects, match, joint, draws)
     """
     near = match_nearest(vectors, subjects, match, most=MOST_ASKING, seed=seed)
     right = near.first_by_both(joint).astype(np.float64)

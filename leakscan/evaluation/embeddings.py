@@ -65,6 +65,11 @@ def systems_for(kind: Kind, encoders: Sequence[str], baselines: bool) -> list[Sy
         ModelError: A name is unknown, or there is no encoder for the kind.
         UsageError: A named encoder is for another kind, or a baseline needs a package that is not
             installed.
+
+    Example::
+
+        systems = systems_for("chest_radiograph", ["cxr-lite0"], baselines=True)
+        [system.role for system in systems]  # ['encoder', 'untrained', 'imagenet', 'phash']
     """
     chosen = _chosen(kind, encoders)
     loaded = [load_encoder(card, folder) for card, folder in chosen]
@@ -91,6 +96,13 @@ def embed_images(
         engine: Runs the decoding.
         options: The limits for reading.
         progress: Receives how far the work is.
+
+    Example::
+
+        films, left = list_images(Path("films.csv"), "test", "chest_radiograph", options, progress)
+        systems = systems_for("chest_radiograph", [], baselines=False)
+        embedded = embed_images(films, systems, "chest_radiograph", start_engine(None), options, progress)
+        embedded.plain[systems[0].name].shape  # (images that could be read, numbers of a fingerprint)
     """
     sides = tuple(sorted({system.side for system in systems if system.side}))
     kept: list[int] = []
@@ -232,7 +244,7 @@ class PHashSystem:
     ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """See :class:`System`."""
         hashes = np.array([image.phash[int(reduced)] for image in images], np.uint64)
-        return phash_signs(hashes), np.ones(len(images), bool)
+        return _phash_signs(hashes), np.ones(len(images), bool)
 
 
 def _untrained(encoders: Sequence[Encoder]) -> list[System]:
@@ -267,7 +279,7 @@ VOLUME_BASELINES: tuple[MakeBaselines, ...] = (_registered_brains,)
 """What is measured beside encoders of volumes."""
 
 
-def phash_signs(hashes: npt.NDArray[np.uint64]) -> Vectors:
+def _phash_signs(hashes: npt.NDArray[np.uint64]) -> Vectors:
     """Hashes ``(n,)`` as unit vectors ``(n, 64)``: their inner product is 1 - Hamming / 32."""
     bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1)
     return ((bits * 2.0 - 1.0) / 8.0).astype(np.float32)

@@ -119,6 +119,13 @@ def draw_episodes(
         seed: The seed of the draws.
         unlike: ``(n,)`` a label per image, negative if unknown. Supports then have another known label
             than the query (such as the width at which the film was found).
+
+    Example:
+        >>> subjects = np.repeat(np.arange(30), 3)  # 30 subjects with three images each
+        >>> draw_episodes(subjects, ways=20, shots=2, episodes=50).supports.shape
+        (50, 20, 2)
+        >>> draw_episodes(subjects, ways=20, shots=3) is None  # no image is left to ask with
+        True
     """
     rng = np.random.default_rng([seed, ways, shots])
     images = _BySubject.of(subjects)
@@ -157,6 +164,12 @@ def score_episodes(fingerprints: npt.NDArray[np.floating], episodes: Episodes) -
     Args:
         fingerprints: ``(n, d)``, L2-normalised.
         episodes: Episodes drawn from the same images.
+
+    Example:
+        >>> subjects = np.repeat(np.arange(30), 3)
+        >>> episodes = draw_episodes(subjects, ways=20, shots=1, episodes=50)
+        >>> float(score_episodes(np.eye(30)[subjects], episodes).recall.mean())  # faultless prints
+        1.0
     """
     unit = np.asarray(fingerprints, np.float32)
     right = np.zeros(len(episodes.query))
@@ -180,6 +193,15 @@ def episode_figures(scores: EpisodeScores, episodes: Episodes, subjects: Ints, d
         subjects: ``(n,)`` codes from 0.
         draws: ``(draws, subjects)`` from :func:`leakscan.error_rates.subject_draws`. With the
             weighting ``pairs`` a subject weighs as its number of images.
+
+    Example:
+        >>> from leakscan.error_rates import subject_draws
+        >>> subjects = np.repeat(np.arange(30), 3)
+        >>> episodes = draw_episodes(subjects, ways=20, shots=1, episodes=50)
+        >>> scores = score_episodes(np.eye(30)[subjects], episodes)
+        >>> figure = episode_figures(scores, episodes, subjects, subject_draws(30, 100))[0]
+        >>> figure.metric, figure.weighting, figure.estimate.value
+        ('20_way_1_shot.mean_recall', 'subjects', 1.0)
     """
     owner = subjects[episodes.query]
     images = np.bincount(subjects).astype(np.float64)
@@ -202,7 +224,12 @@ def episode_figures(scores: EpisodeScores, episodes: Episodes, subjects: Ints, d
 
 
 def setting_name(ways: int, shots: int) -> str:
-    """``20_way_1_shot``."""
+    """``20_way_1_shot``.
+
+    Example:
+        >>> setting_name(20, 1)
+        '20_way_1_shot'
+    """
     return f"{ways}_way_{shots}_shot"
 
 

@@ -131,7 +131,7 @@ def evaluate(
     Example::
 
         found = evaluate(Path("films.csv"), Path("evaluation"))
-        print(found["headlines"]["cxr-lite0@4"]["all"]["auc"])
+        print(*found["answer"])
     """
     options, progress = options or EvaluateOptions(), progress or Silent()
     if options.kind not in _KINDS:

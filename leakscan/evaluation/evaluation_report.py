@@ -79,6 +79,13 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     Raises:
         OutputError: It exists and may not be overwritten, holds files that are no evaluation's, or lies
             where nothing may be written.
+
+    Example:
+        >>> Path("notes").mkdir()
+        >>> _ = Path("notes/notes.txt").write_text("mine")
+        >>> check_folder(Path("notes"), overwrite=True)
+        Traceback (most recent call last):
+        leakscan.errors.OutputError: notes holds no evaluation, so it is not overwritten.
     """
     check_writable(folder)
     if not folder.exists():
@@ -124,10 +131,15 @@ def write_evaluation(
 
     Raises:
         OutputError: The disk is full or the folder cannot be written.
+
+    Example::
+
+        complete = write_evaluation(Path("evaluation"), document, rows, {"det.png": png})
+        print(*complete["answer"])  # and evaluation/evaluation.html says it with pictures
     """
     complete = {
         **document,
-        "answer": plain_words(document, rows),
+        "answer": _plain_words(document, rows),
         "headlines": headlines(rows),
         "by_pairs": headlines(_by_pairs(rows)),
     }
@@ -156,6 +168,11 @@ def headlines(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
     """System -> protocol -> metric -> ``[value, low, high]``, subjects weighted equally.
 
     MIESD has no such weighting; it is that of all pairs.
+
+    Example:
+        >>> row = {"system": "cxr-lite0", "protocol": "all", "metric": "auc", "weighting": "subjects"}
+        >>> headlines([{**row, "value": 0.99512, "low": 0.9937, "high": 0.9964}])
+        {'cxr-lite0': {'all': {'auc': [0.9951, 0.9937, 0.9964]}}}
     """
     out: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
@@ -170,7 +187,7 @@ def _by_pairs(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [{**row, "weighting": "subjects"} for row in rows if row["weighting"] == "pairs"]
 
 
-def plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _plain_words(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What was found, in sentences, one encoder after the other.
 
     Args:
@@ -228,7 +245,7 @@ def _percent(row: Mapping[str, Any]) -> str:
     return text if row["low"] is None else f"{text} ({row['low']:.1%} to {row['high']:.1%})"
 
 
-def figure_text(figure: Sequence[float | None] | None) -> str:
+def _figure_text(figure: Sequence[float | None] | None) -> str:
     """``0.631 (0.588 to 0.673)``, or nothing."""
     if figure is None or figure[0] is None:
         return ""
@@ -244,11 +261,16 @@ def headline_table(
     Args:
         lines: What :func:`headlines` gives.
         protocol: The name of the protocol.
+
+    Example:
+        >>> columns, rows = headline_table({"cxr-lite0": {"all": {"auc": [0.9951, 0.9937, 0.9964]}}}, "all")
+        >>> columns, rows
+        (['', 'cxr-lite0'], [['AUC', '0.995 (0.994 to 0.996)']])
     """
     systems = [s for s in lines if protocol in lines[s]]
     rows = []
     for metric, words in HEADLINES.items():
-        cells = [figure_text(lines[s][protocol].get(metric)) for s in systems]
+        cells = [_figure_text(lines[s][protocol].get(metric)) for s in systems]
         if any(cells):
             rows.append([words, *cells])
     return ["", *systems], rows

@@ -53,6 +53,11 @@ def draw_shots(subjects: Ints, shots: int, seed: int = 0) -> Shots:
         subjects: ``(n,)`` the code of each image's subject.
         shots: The number of declared images of each subject.
         seed: The seed of the draws.
+
+    Example:
+        >>> shots = draw_shots(np.array([0, 0, 0, 1, 1, 2]), shots=2)
+        >>> shots.able, shots.asking, shots.support.shape  # one subject has more than two images; all may ask
+        (array([0]), array([0, 1, 2]), (5, 1, 2))
     """
     rng = np.random.default_rng((seed, shots))
     counts = np.bincount(subjects)
@@ -84,6 +89,16 @@ def fused_figures(vectors: Vectors, subjects: Ints, draws: Draws, seed: int = 0)
         subjects: ``(n,)`` codes from 0.
         draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
         seed: The seed of declared images and queries.
+
+    Example:
+        >>> from leakscan.error_rates import subject_draws
+        >>> subjects = np.repeat(np.arange(120), 3)
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, (360, 120))
+        >>> vectors = np.eye(120)[subjects] + noise
+        >>> vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        >>> one, both = fused_figures(vectors, subjects, subject_draws(120, 50))
+        >>> one.metric, both.metric, one.estimate.value < both.estimate.value
+        ('one_of_2.tar@fmr=0.001', 'fused_2.tar@fmr=0.001', True)
     """
     for shots in SHOTS:
         drawn = draw_shots(subjects, shots, seed)
@@ -104,7 +119,12 @@ def fused_figures(vectors: Vectors, subjects: Ints, draws: Draws, seed: int = 0)
 
 
 def too_few(subjects: Ints) -> list[str]:
-    """Sentences about the numbers of images that too few subjects have."""
+    """Sentences about the numbers of images that too few subjects have.
+
+    Example:
+        >>> too_few(np.repeat(np.arange(12), 5))
+        ['fused_5: needs 10 subjects with 6 images; there are 0']
+    """
     counts = np.bincount(subjects)
     have = {shots: int((counts > shots).sum()) for shots in SHOTS}
     return [
@@ -120,6 +140,12 @@ def accepted_by_rate(scores: npt.NDArray[np.floating], genuine: npt.NDArray[np.b
     Args:
         scores: ``(turns, s, q)`` scores of declared subjects and asking images.
         genuine: ``(s, q)`` bool, whether both are of one subject.
+
+    Example:
+        >>> genuine = np.eye(120, dtype=bool)  # 120 subjects, of whom each asks once
+        >>> found = accepted_by_rate(genuine[None] * 1.0, genuine)  # every genuine score is 1, others 0
+        >>> list(found), bool(found[0.001].all())  # too few pairs stand behind a rate of 1e-4
+        ([0.001], True)
     """
     impostor = np.sort(scores[:, ~genuine], axis=None)
     out = {}
@@ -132,6 +158,11 @@ def accepted_by_rate(scores: npt.NDArray[np.floating], genuine: npt.NDArray[np.b
 
 
 def fused_template(vectors: Vectors, support: Ints) -> Vectors:
-    """``(..., d)`` the direction of the mean of the fingerprints of ``(..., shots)`` images."""
+    """``(..., d)`` the direction of the mean of the fingerprints of ``(..., shots)`` images.
+
+    Example:
+        >>> fused_template(np.eye(2, dtype=np.float32), np.array([0, 1])).round(3)
+        array([0.707, 0.707], dtype=float32)
+    """
     mean = vectors[support].mean(axis=-2)
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9), np.float32)

@@ -102,7 +102,7 @@ class PreparedImage:
 def list_images(
     manifest: Path, split: str | None, kind: Kind, options: DecodeOptions, progress: Progress
 ) -> tuple[list[LabelledImage], LeftOut]:
-    """The images of a manifest, or of one of its splits, that have a subject and may be of a kind.
+    r"""The images of a manifest, or of one of its splits, that have a subject and may be of a kind.
 
     Films need a frontal or unknown view; label maps are no volumes.
 
@@ -117,6 +117,16 @@ def list_images(
         UsageError: The file is no manifest.
         SourceError: It cannot be read, lacks a column, or has no such split; no subject in it has
             two images, or one is in the split ``train`` as well.
+
+    Example:
+        >>> from PIL import Image
+        >>> from leakscan.types import Silent
+        >>> for i in range(3):
+        ...     Image.new("L", (8 + i, 8)).save(f"{i}.png")
+        >>> _ = Path("films.csv").write_text("path,subject_id\n0.png,P7\n1.png,P7\n2.png,P8\n")
+        >>> films, _ = list_images(Path("films.csv"), None, "chest_radiograph", DecodeOptions(), Silent())
+        >>> [(film.ref.path, film.ref.tags.subject) for film in films]
+        [('0.png', 'P7'), ('1.png', 'P7'), ('2.png', 'P8')]
     """
     if manifest.suffix.lower() not in MANIFEST_SUFFIXES:
         raise UsageError(
@@ -162,7 +172,13 @@ def list_images(
 
 
 def images_to_train_on(manifest: Path, split: str | None) -> int:
-    """How many images of what is evaluated the manifest itself gives to the split ``train``."""
+    r"""How many images of what is evaluated the manifest itself gives to the split ``train``.
+
+    Example:
+        >>> _ = Path("films.csv").write_text("path,split\na.png,train\nb.png,test\n")
+        >>> images_to_train_on(Path("films.csv"), None), images_to_train_on(Path("films.csv"), "test")
+        (1, 0)
+    """
     if split not in (None, TRAIN):
         return 0
     try:
@@ -186,6 +202,13 @@ def check_subjects(
 
     Raises:
         SourceError: There are none, or all are of different subjects or of one.
+
+    Example:
+        >>> from leakscan.types import Tags
+        >>> ref = ImageRef(image_id="9f", path="a.png", format="png", files=(), tags=Tags(subject="P7"))
+        >>> check_subjects([LabelledImage(ref, {})], Path("films.csv"), None, unread=[])
+        Traceback (most recent call last):
+        leakscan.errors.SourceError: No subject in films.csv has two readable images, so nobody can...
     """
     which = f"the split {split!r} of {manifest}" if split is not None else str(manifest)
     if not films:
@@ -213,6 +236,14 @@ def prepare_image(labelled: LabelledImage, sides: tuple[int, ...], options: Deco
         labelled: The image.
         sides: The sides of the canonical arrays that are wanted.
         options: The limits for reading.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.linear_gradient("L").resize((80, 96)).save("film.png")
+        >>> ref = ImageRef(image_id="9f", path="film.png", format="png", files=("film.png",))
+        >>> image = prepare_image(LabelledImage(ref, {}), (64,), DecodeOptions())
+        >>> image.canonical[64].shape, image.width
+        ((64, 64), 80)
     """
     try:
         image = decode(labelled.ref, options)
@@ -240,7 +271,13 @@ def prepare_image(labelled: LabelledImage, sides: tuple[int, ...], options: Deco
 
 
 def image_preparer(sides: tuple[int, ...], options: DecodeOptions) -> partial[PreparedImage]:
-    """:func:`prepare_image` with everything but the image, for an engine."""
+    """:func:`prepare_image` with everything but the image, for an engine.
+
+    Example::
+
+        for image in start_engine(None).map(image_preparer((192,), DecodeOptions()), films):
+            print(image.width, image.error)
+    """
     return partial(prepare_image, sides=sides, options=options)
 
 
@@ -249,6 +286,10 @@ def reduced(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
     Args:
         values: ``(height, width)`` grey levels.
+
+    Example:
+        >>> reduced(np.zeros((2500, 2000), np.float32)).shape
+        (128, 102)
     """
     scale = REDUCED_SIDE / max(values.shape)
     if scale >= 1:
@@ -265,6 +306,13 @@ def labels_of(films: Sequence[LabelledImage], images: Sequence[PreparedImage]) -
     Args:
         films: What the manifest says of the images.
         images: The same images, decoded.
+
+    Example:
+        >>> ref = ImageRef(image_id="9f", path="a.png", format="png", files=())
+        >>> films = [LabelledImage(ref, {"view": view}) for view in ("PA", "AP supine", "")]
+        >>> labels = labels_of(films, [PreparedImage(width=2048)] * 3)
+        >>> labels.views, labels.widths
+        (array([ 1,  0, -1]), array([2048, 2048, 2048]))
     """
     texts = {c: [film.declared.get(c, "").strip() for film in films] for c in _DECLARED}
     has_width = any("source_width_px" in film.declared for film in films)

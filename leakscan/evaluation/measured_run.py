@@ -47,6 +47,11 @@ def run_compare(
 
     Raises:
         LeakscanError: The run failed.
+
+    Example::
+
+        first, second = (run_compare([Path("A"), Path("B")], Path("run"), Path("cache")) for _ in range(2))
+        print(first.seconds, second.seconds)  # the second finds all fingerprints in the cache
     """
     command = [sys.executable, "-m", "leakscan", "compare", *map(str, sources), "-o", str(run_dir)]
     command += ["--overwrite", "--quiet", "--cache", str(cache)]

@@ -90,18 +90,33 @@ class Compared:
 
 
 def score_bin(scores: Scores) -> npt.NDArray[np.int64]:
-    """The bin of each score; what rounding carries beyond -1 or 1 goes into the outermost."""
+    """The bin of each score; what rounding carries beyond -1 or 1 goes into the outermost.
+
+    Example:
+        >>> score_bin(np.array([-1.0, 0.0, 1.0], np.float32))
+        array([    0, 32768, 65535])
+    """
     bins = np.clip((scores + np.float32(1)) * np.float32(BINS / 2), 0, BINS - 1)
     return np.asarray(bins, np.int64)
 
 
 def bin_edges() -> Floats:
-    """``(BINS + 1,)`` scores between the bins."""
+    """``(BINS + 1,)`` scores between the bins.
+
+    Example:
+        >>> bin_edges()[[0, BINS // 2, BINS]]
+        array([-1.,  0.,  1.])
+    """
     return np.linspace(-1, 1, BINS + 1)
 
 
 def distance(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Euclidean distance of unit vectors from their cosine similarity, 0 to 2."""
+    """Euclidean distance of unit vectors from their cosine similarity, 0 to 2.
+
+    Example:
+        >>> distance(np.array([1.0, 0.5, -1.0]))  # equal, somewhat alike, opposite
+        array([0., 1., 2.])
+    """
     return np.asarray(np.sqrt(np.clip(2 - 2 * scores, 0, None)))
 
 

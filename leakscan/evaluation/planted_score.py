@@ -14,7 +14,13 @@ _STRENGTH = {relation: len(RELATIONS) - i for i, relation in enumerate(RELATIONS
 
 @dataclass(frozen=True)
 class Share:
-    """``hits`` of ``total``, with the interval that so few trials leave open."""
+    """``hits`` of ``total``, with the interval that so few trials leave open.
+
+    Example:
+        >>> low, high = Share(20, 20).interval  # all found, and the tool may still miss 16 %
+        >>> round(low, 3), high
+        (0.839, 1.0)
+    """
 
     hits: int
     total: int
@@ -79,6 +85,15 @@ def score_planted(truth: PlantedTruth, pairs: Iterable[tuple[str, str, Relation]
     Args:
         truth: What :func:`leakscan.synthetic.planted.plant` planted.
         pairs: ``(path_a, path_b, relation)``, paths relative to A and to B.
+
+    Example:
+        >>> from pathlib import Path
+        >>> copy = PlantedCopy("a1.png", "b1.jpg", "jpeg_q50", "same_image")
+        >>> truth = PlantedTruth(Path("A"), Path("B"), (copy,), only_a=(), only_b=("b2.png",))
+        >>> reported = [("a1.png", "b1.jpg", "same_image"), ("a1.png", "b2.png", "same_image")]
+        >>> score = score_planted(truth, reported)
+        >>> score.overall.found.hits, score.false_pairs
+        (1, (('a1.png', 'b2.png', 'same_image'),))
     """
     film_of = {copy.path_b: copy.path_a for copy in truth.copies}
     reported: dict[tuple[str, str], Relation] = {}

@@ -65,7 +65,17 @@ ALL = Protocol("all", None, "all pairs")
 
 
 def protocols(labels: ImageLabels) -> Iterator[Protocol]:
-    """All pairs, and every restriction that the labels can tell."""
+    """All pairs, and every restriction that the labels can tell.
+
+    Example:
+        >>> none, unknown = np.full(3, -1), np.full(3, np.nan)
+        >>> labels = ImageLabels(
+        ...     subjects=np.array([0, 0, 1]), widths=none, views=np.array([0, 1, 1]), contrasts=none,
+        ...     sexes=none, follow_up=unknown, acquired=unknown,
+        ... )
+        >>> [(protocol.name, protocol.words) for protocol in protocols(labels)][1:]
+        [('view=different', 'one PA, the other AP'), ('view=same', 'both of the same view')]
+    """
     yield ALL
     yield from _by_label(labels.widths, "unequal_width", ("films found at different widths",))
     yield from _by_label(labels.views, "view", ("one PA, the other AP", "both of the same view"))
@@ -83,18 +93,33 @@ def protocols(labels: ImageLabels) -> Iterator[Protocol]:
 
 
 def projection(view: str) -> str:
-    """``PA`` or ``AP`` of a view as DICOM and public sets spell it (``AP Supine``); empty if neither."""
+    """``PA`` or ``AP`` of a view as DICOM and public sets spell it (``AP Supine``); empty if neither.
+
+    Example:
+        >>> projection("AP Supine"), projection("LATERAL")
+        ('AP', '')
+    """
     first = view.strip().upper().replace("_", " ").split(" ")[0]
     return first if first in ("PA", "AP") else ""
 
 
 def is_frontal(view: str) -> bool:
-    """Whether a view is frontal, or nothing is said of it."""
+    """Whether a view is frontal, or nothing is said of it.
+
+    Example:
+        >>> [is_frontal(view) for view in ("PA", "frontal", "", "LL")]
+        [True, True, True, False]
+    """
     return not view.strip() or bool(projection(view)) or view.strip().upper() == "FRONTAL"
 
 
 def day_number(text: str) -> float:
-    """Days since year 1 of ``YYYY-MM-DD``, NaN for anything else."""
+    """Days since year 1 of ``YYYY-MM-DD``, NaN for anything else.
+
+    Example:
+        >>> day_number("2020-03-01") - day_number("2020-02-01"), day_number("March 2020")
+        (29.0, nan)
+    """
     try:
         return float(date.fromisoformat(text[:10]).toordinal())
     except ValueError:
@@ -147,18 +172,33 @@ def _within(times: Floats, subjects: Ints, low: float, high: float) -> PairRule:
 
 
 def as_codes(values: list[str]) -> Ints:
-    """A number for every distinct text, -1 for the empty one."""
+    """A number for every distinct text, -1 for the empty one.
+
+    Example:
+        >>> as_codes(["T1", "", "FLAIR", "T1"])
+        array([ 1, -1,  0,  1])
+    """
     known = {value: i for i, value in enumerate(sorted(set(values) - {""}))}
     return np.array([known.get(value, -1) for value in values], np.int64)
 
 
 def as_whole_numbers(values: list[str]) -> Ints:
-    """Whole positive numbers, -1 for anything else."""
+    """Whole positive numbers, -1 for anything else.
+
+    Example:
+        >>> as_whole_numbers(["2048", "", "wide", "-3"])
+        array([2048,   -1,   -1,   -1])
+    """
     return np.array([int(v) if v.isdecimal() and int(v) > 0 else -1 for v in values], np.int64)
 
 
 def as_numbers(values: list[str]) -> Floats:
-    """Numbers, NaN for anything else."""
+    """Numbers, NaN for anything else.
+
+    Example:
+        >>> as_numbers(["2", "0.5", "first"])
+        array([2. , 0.5, nan])
+    """
     return np.array([_number(v) for v in values], np.float64)
 
 

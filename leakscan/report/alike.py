@@ -13,6 +13,11 @@ def words_by_comparison(comparisons: Sequence[Mapping[str, Any]]) -> list[tuple[
 
     Args:
         comparisons: The comparisons of ``summary.json``.
+
+    Example:
+        >>> same = [{"a": "train", "b": f"site {n}", "words": ["Nothing was compared."]} for n in range(9)]
+        >>> words_by_comparison(same)
+        [('train × site 0 and 8 other comparisons', ['Nothing was compared.'])]
     """
     alike: dict[tuple[str, ...], list[str]] = {}
     for c in comparisons:

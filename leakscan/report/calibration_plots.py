@@ -27,6 +27,10 @@ def require_matplotlib() -> None:
 
     Raises:
         UsageError: matplotlib is not installed.
+
+    Example::
+
+        require_matplotlib()  # before an hour of fingerprinting, not after it
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("Pictures need matplotlib.", "pip install 'leakscan[train]'")
@@ -41,7 +45,13 @@ def calibration_plots(calibration: Calibration, folder: Path) -> list[Path]:
 
     Raises:
         UsageError: matplotlib is not installed.
-        OutputError: the folder cannot be written.
+        OutputError: The folder cannot be written.
+
+    Example::
+
+        calibration = read_calibration(Path("films.safetensors"), [card.encoder])
+        pictures = calibration_plots(calibration, Path("pictures"))
+        [path.name for path in pictures]  # ['scores.png', 'det.png', 'cost.png']
     """
     require_matplotlib()
     from matplotlib.figure import Figure

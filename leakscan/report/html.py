@@ -52,6 +52,12 @@ def render_html(
         summary: What ``summary.json`` holds.
         refs: Where the pixels of every image are, by dataset and image id.
         options: The limits for reading them.
+
+    Example::
+
+        found = RunTables.of(datasets, comparisons, settings.privacy)
+        refs = {dataset.name: dataset.refs for dataset in datasets}
+        page = render_html(found, summarise(found, context), refs, settings.reading)
     """
     environment = Environment(
         loader=PackageLoader("leakscan.report"), autoescape=select_autoescape(default=True), trim_blocks=True

@@ -156,6 +156,11 @@ def write_text(path: Path, text: str) -> None:
 
     Raises:
         OutputError: The file cannot be written.
+
+    Example:
+        >>> write_text(Path("report.html"), "<p>No leak was found.</p>")
+        >>> [path.name for path in Path().iterdir()]
+        ['report.html']
     """
     part = path.with_name(path.name + ".part")
     try:

@@ -105,6 +105,11 @@ def row_errors(rows: pa.Table) -> list[str | None]:
 
     Args:
         rows: A table of the schema ``tables.STORE``.
+
+    Example:
+        >>> short = {"image_id": "9f", "error": "{path} is cut short.", "error_path": "series/2.dcm"}
+        >>> row_errors(tables.from_rows([short, {"image_id": "a3"}], tables.STORE))
+        ['series/2.dcm is cut short.', None]
     """
     return _errors(rows, hide_paths=False)
 

@@ -134,7 +134,13 @@ def _folds(agreement: float, strangers: float, others: int) -> str:
 
 
 def comparison_words(c: Comparison) -> list[str]:
-    """What a reader must know about one comparison, in whole sentences."""
+    """What a reader must know about one comparison, in whole sentences.
+
+    Example::
+
+        for comparison in decide_pairs(datasets, context):
+            print(comparison.a, comparison.b, *comparison_words(comparison))
+    """
     total = c.pictures[0] * c.pictures[1]
     if not total:
         return ["Nothing was compared: one of the two has no readable image."]
@@ -151,7 +157,7 @@ def comparison_words(c: Comparison) -> list[str]:
             "copies were looked for, because no encoder serves both pictures."
         )
     for test in c.persons:
-        words += person_words(test)
+        words += _person_words(test)
     if c.ids_unjoinable:
         words.append(
             "Identifiers were not compared, although they were to count as proof: the stores were made with "
@@ -167,7 +173,7 @@ def comparison_words(c: Comparison) -> list[str]:
     return words
 
 
-def person_words(test: PersonTest) -> list[str]:
+def _person_words(test: PersonTest) -> list[str]:
     """What the fingerprints of one encoder could say of persons."""
     n = test.comparisons
     words = []

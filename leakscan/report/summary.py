@@ -38,6 +38,11 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
     Args:
         found: The tables of the run.
         context: Its settings, models and timings.
+
+    Example::
+
+        found = RunTables.of(datasets, comparisons, settings.privacy)
+        summarise(found, context)["reasons"]  # ['No leak was found.']
     """
     models, deciding, timings = context.models, context.settings.deciding, context.timings
     datasets = [_dataset(found.images, name) for name in _unique(found.images["dataset"])]
@@ -155,7 +160,7 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
     }
 
 
-def expected_false_reviews(c: Comparison) -> float:
+def _expected_false_reviews(c: Comparison) -> float:
     """How many false pairs the review threshold lets through in one comparison."""
     return sum(t.review_false[0] for t in c.persons)
 
@@ -186,7 +191,7 @@ def _exit(
             "Copies were looked for, other pictures of the same person were not."
         )
     for c in comparisons:
-        expected = expected_false_reviews(c)
+        expected = _expected_false_reviews(c)
         waiting = c.pairs.filter(pc.equal(c.pairs["decision"], "review")).select(_WHO).to_pylist()
         # Many images of the same two subjects are one pair of subjects, as the expectation counts.
         reviews = len({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})

@@ -37,6 +37,11 @@ def exclusions(run: Path, dataset: str, with_review: bool = False) -> pa.Table:
     Raises:
         StoreError: ``run`` is no run folder.
         UsageError: The run has no dataset of that name.
+
+    Example::
+
+        drop = exclusions(Path("run"), "test")  # the images of "test" that are in another dataset too
+        keep = set(test_paths) - set(drop["path"].to_pylist())
     """
     folder = RunFolder.open(run)
     pairs = folder.read(tables.PAIRS).to_pylist()
@@ -72,6 +77,14 @@ def write_exclusions(table: pa.Table, stem: Path) -> list[Path]:
 
     Raises:
         OutputError: They cannot be written.
+
+    Example:
+        >>> row = {"dataset": "test", "image_id": "9f", "path": "b.png", "relation": "same_image"}
+        >>> row |= {"decision": "leak", "because_of": "train/a.png"}
+        >>> csv_file, _ = write_exclusions(tables.from_rows([row], EXCLUSIONS), Path("drop"))
+        >>> print(csv_file.read_text().strip())
+        dataset,image_id,path,relation,decision,because_of
+        test,9f,b.png,same_image,leak,train/a.png
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
