@@ -7,6 +7,7 @@ the raw bytes are taken as far as they make sense, and anything else counts as a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import struct
@@ -18,6 +19,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 # pydicom reports what it finds odd in a file to its logger as well as by warnings; a run over
 # thousands of files says it in the row of the file instead.
@@ -145,11 +147,13 @@ def integer(dataset: Dataset, tag: int, default: int = 0) -> int:
 
 def items(dataset: Dataset, tag: int) -> list[Dataset]:
     """The datasets of a sequence; empty if it is absent or broken."""
-    try:
-        value = dataset[tag].value if tag in dataset else []
-        return [item for item in value if isinstance(item, Dataset)]
-    except Exception:
-        return []
+    with contextlib.suppress(Exception):
+        # For a sequence, pydicom also converts the PixelRepresentation beside it, and raises where that is
+        # damaged. The sequence itself is kept by then, and it must be the same in a scan, which does not
+        # load PixelRepresentation, as when the pixels are read.
+        dataset[tag]
+    value = getattr(dataset.get_item(tag), "value", None)
+    return [item for item in value if isinstance(item, Dataset)] if isinstance(value, Sequence) else []
 
 
 def calendar_date(value: str) -> str:

@@ -138,3 +138,21 @@ def test_a_stream_that_claims_another_size_is_refused_before_it_is_decoded(folde
     path.write_bytes(good[:at] + b"\x70" + good[at + 1 :])
     with pytest.raises(ImageError, match="shape"):
         decode(assemble([read_header(path)], folder, OPTIONS)[0], OPTIONS)
+
+
+@pytest.mark.parametrize("value_representation", [b"U\x00", b"U\xf1", b"FD"])
+def test_a_damaged_pixel_representation_does_not_hide_where_frames_lie(
+    folder: Path, value_representation: bytes
+) -> None:
+    """The scan does not load it and found a volume where decoding, which does, found single frames."""
+    good = good_files()["enhanced"]
+    at = good.index(b"\x28\x00\x03\x01US") + 4
+    path = folder / "representation"
+    path.write_bytes(good)
+    (whole,) = assemble([read_header(path)], folder, OPTIONS)
+    expected = decode(whole, OPTIONS)
+    path.write_bytes(good[:at] + value_representation + good[at + 2 :])
+    (ref,) = assemble([read_header(path)], folder, OPTIONS)
+    image = decode(ref, OPTIONS)
+    assert (ref.ndim, image.spacing_mm) == (3, expected.spacing_mm)
+    np.testing.assert_array_equal(image.values, expected.values)
