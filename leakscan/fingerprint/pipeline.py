@@ -57,7 +57,7 @@ class Dataset:
     key_id: str
 
 
-def way(reading: ReadingSettings, encoders: Mapping[Kind, Encoder], previews: bool = False) -> str:
+def _way(reading: ReadingSettings, encoders: Mapping[Kind, Encoder], previews: bool = False) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
     parts = [VERSION, f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}"]
     parts += [
@@ -86,7 +86,7 @@ def fingerprint_source(
     began = time.monotonic()
     refs = _with_clean_subjects(list(source.scan(progress)))
     timings.scan += time.monotonic() - began
-    made = way(context.settings.reading, context.models.encoders, previews)
+    made = _way(context.settings.reading, context.models.encoders, previews)
     known, table = _known_rows(store, made)
     fresh = [ref for ref in refs if known.get(ref.image_id, (None, 0))[0] != _row_signature(ref)]
     progress.start(f"Reading {source.name}", len(fresh))

@@ -40,7 +40,7 @@ class Alteration:
     apply: Apply
 
 
-def full_scale(film: FilmPixels) -> int:
+def _full_scale(film: FilmPixels) -> int:
     """The largest number the film's type holds: 255 or 65535."""
     return int(np.iinfo(film.dtype).max)
 
@@ -64,14 +64,14 @@ def crop(film: FilmPixels, rng: np.random.Generator, share: float) -> FilmPixels
 
 def brightness(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Every value moved by 12 to 20 % of the scale, up or down, and clipped."""
-    shift = rng.choice([-1, 1]) * rng.uniform(0.12, 0.20) * full_scale(film)
+    shift = rng.choice([-1, 1]) * rng.uniform(0.12, 0.20) * _full_scale(film)
     return _clipped(film + shift, film)
 
 
 def gamma(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """``v ** g`` on the unit scale, with g in 0.5 to 0.75 or 1.35 to 2."""
     power = rng.uniform(0.5, 0.75) if rng.random() < 0.5 else rng.uniform(1.35, 2.0)
-    top = full_scale(film)
+    top = _full_scale(film)
     return _clipped((film / top) ** power * top, film)
 
 
@@ -101,11 +101,11 @@ def turn_90(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
 
 def inversion(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
     """Black for white."""
-    return np.asarray(full_scale(film) - film, dtype=film.dtype)
+    return np.asarray(_full_scale(film) - film, dtype=film.dtype)
 
 
 def _clipped(values: npt.NDArray[np.floating], like: FilmPixels) -> FilmPixels:
-    return np.asarray(np.clip(np.rint(values), 0, full_scale(like)), dtype=like.dtype)
+    return np.asarray(np.clip(np.rint(values), 0, _full_scale(like)), dtype=like.dtype)
 
 
 def to_eight_bits(film: FilmPixels) -> npt.NDArray[np.uint8]:

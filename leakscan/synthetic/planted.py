@@ -151,7 +151,7 @@ def plant(
     copied = {copy.path_a for copy in planted}
     only_a = tuple(sorted(name for name in in_a.values() if name not in copied))
     truth = PlantedTruth(a, b, tuple(planted), only_a, tuple(sorted(only_b)))
-    write_truth(truth.copies, out / "truth.csv")
+    _write_truth(truth.copies, out / "truth.csv")
     return truth
 
 
@@ -161,7 +161,7 @@ def _names(rng: np.random.Generator) -> Iterator[str]:
         yield rng.bytes(8).hex()
 
 
-def write_truth(copies: Iterable[PlantedCopy], path: Path) -> None:
+def _write_truth(copies: Iterable[PlantedCopy], path: Path) -> None:
     """Writes the leaks as CSV with the columns ``path_a``, ``path_b``, ``alteration`` and ``relation``."""
     columns = [column.name for column in fields(PlantedCopy)]
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -17,7 +17,7 @@ def _uniform(views: torch.Tensor, low: float, high: float) -> torch.Tensor:
     return torch.rand(views.shape[0], 1, 1, 1, 1, device=views.device) * (high - low) + low
 
 
-def interpolated_noise(views: torch.Tensor, knots: int) -> torch.Tensor:
+def _interpolated_noise(views: torch.Tensor, knots: int) -> torch.Tensor:
     """Normal noise on ``knots`` points along each axis, linear between them, in the shape of ``views``."""
     field = torch.randn(views.shape[0], 1, knots, knots, knots, device=views.device)
     return F.interpolate(field, size=views.shape[2:], mode="trilinear", align_corners=True)
@@ -25,12 +25,12 @@ def interpolated_noise(views: torch.Tensor, knots: int) -> torch.Tensor:
 
 def bias_field(views: torch.Tensor, strength: float) -> torch.Tensor:
     """Multiplies by a smooth field of logarithmic spread up to ``strength``: uneven coils."""
-    return views * torch.exp(interpolated_noise(views, 4) * _uniform(views, 0.0, strength))
+    return views * torch.exp(_interpolated_noise(views, 4) * _uniform(views, 0.0, strength))
 
 
 def texture(views: torch.Tensor, strength: float) -> torch.Tensor:
     """Grey differs a little within a tissue, on scales of 1 and 3 cm."""
-    waves = interpolated_noise(views, 8) + interpolated_noise(views, 20)
+    waves = _interpolated_noise(views, 8) + _interpolated_noise(views, 20)
     return views * (1.0 + waves * _uniform(views, 0.0, strength))
 
 
@@ -54,13 +54,13 @@ def thick_slices(views: torch.Tensor, step_mm: float, thickest_mm: float, probab
         size = list(view.shape[2:])
         fine = size[axis]
         size[axis] = max(4, round(fine * step_mm / thick))
-        smooth = blurred(view, [0.42 * thick / step_mm if a == axis else 0.0 for a in range(3)])
+        smooth = _blurred(view, [0.42 * thick / step_mm if a == axis else 0.0 for a in range(3)])
         small = F.interpolate(smooth, size=size, mode="trilinear", align_corners=False)
         out.append(F.interpolate(small, size=view.shape[2:], mode="trilinear", align_corners=False))
     return torch.cat(out)
 
 
-def blurred(views: torch.Tensor, sigma: list[float]) -> torch.Tensor:
+def _blurred(views: torch.Tensor, sigma: list[float]) -> torch.Tensor:
     """Gaussian blur; ``sigma`` in voxels for each axis, 0 leaves an axis alone."""
     for axis, s in enumerate(sigma):
         if s < 0.2:
@@ -76,7 +76,7 @@ def blurred(views: torch.Tensor, sigma: list[float]) -> torch.Tensor:
 def unsharp(views: torch.Tensor, most_voxels: float) -> torch.Tensor:
     """Blurs the batch by one random width, up to ``most_voxels``."""
     sigma = float(torch.rand(())) * most_voxels
-    return blurred(views, [sigma] * 3)
+    return _blurred(views, [sigma] * 3)
 
 
 def stripped(views: torch.Tensor, brain: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
@@ -88,7 +88,7 @@ def stripped(views: torch.Tensor, brain: torch.Tensor, chosen: torch.Tensor) -> 
         chosen: ``(n,)`` bool, the views to strip.
     """
     soft = F.avg_pool3d(brain, 5, 1, 2)
-    level = _uniform(views, 0.15, 0.55) + 0.12 * interpolated_noise(views, 5)
+    level = _uniform(views, 0.15, 0.55) + 0.12 * _interpolated_noise(views, 5)
     keep = (soft > level) | ~chosen.view(-1, 1, 1, 1, 1)
     return views * keep
 
@@ -128,11 +128,11 @@ def blobs(views: torch.Tensor, brain: torch.Tensor, probability: float) -> tuple
     middle = torch.stack([(k - 1) / 2 + torch.randn(n, device=views.device) * 0.16 * k for k in shape])
     radius = _uniform(views, 2.0, 11.0)
     distance = sum((g - m.view(-1, 1, 1, 1)) ** 2 for g, m in zip(grid, middle, strict=True))
-    rough = torch.sqrt(torch.as_tensor(distance))[:, None] + 2.5 * interpolated_noise(views, 9)
+    rough = torch.sqrt(torch.as_tensor(distance))[:, None] + 2.5 * _interpolated_noise(views, 9)
     where = (rough < radius) & (brain > 0.5) & _chance(views, probability)
     rim = (rough > radius - 2.0) & _chance(views, 0.4)
     grey = torch.where(rim, _uniform(views, 0.0, 1.2), _uniform(views, 0.0, 1.2))
-    return torch.where(where, grey + 0.05 * interpolated_noise(views, 20), views), where
+    return torch.where(where, grey + 0.05 * _interpolated_noise(views, 20), views), where
 
 
 def stretched(views: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,7 @@ def places(maps: torch.Tensor, shape: tuple[int, int, int] = SHAPE, step_mm: flo
     return (head / half).flip(-1)
 
 
-def smooth_field(n: int, knots: int, channels: int = 1, device: torch.device | None = None) -> torch.Tensor:
+def _smooth_field(n: int, knots: int, channels: int = 1, device: torch.device | None = None) -> torch.Tensor:
     """Normal noise on ``knots`` points along each axis, ``(n, channels, knots, knots, knots)``."""
     return torch.randn(n, channels, knots, knots, knots, device=device)
 
@@ -93,7 +93,7 @@ def deformation(
     Returns:
         ``(n, x, y, z, 3)`` to be added to places.
     """
-    field = smooth_field(n, knots, 3, device)
+    field = _smooth_field(n, knots, 3, device)
     half = torch.tensor([e / 2 for e in _EXTENT_MM], device=device).flip(0).view(1, 3, 1, 1, 1)
     # Cubic where it is cheap (on the knots), linear to the voxels.
     fine = F.interpolate(field, size=(4 * knots,) * 3, mode="trilinear", align_corners=True)
