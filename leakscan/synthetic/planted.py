@@ -66,6 +66,11 @@ def read_film(path: Path) -> FilmPixels:
 
     Raises:
         SourceError: The file is no picture that Pillow reads.
+
+    Example:
+        >>> Image.fromarray(np.array([[0, 4095]], np.uint16)).save("film.png")
+        >>> read_film(Path("film.png"))
+        array([[   0, 4095]], dtype=uint16)
     """
     try:
         with Image.open(path) as opened:
