@@ -83,7 +83,10 @@ def _check_details(split: Split, calibration: Calibration, match: MatchPairs) ->
 def _stated_and_actual_with_details(
     split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale
 ) -> list[dict[str, Any]]:
-    """A row for every level at which 30 false matches are expected; arguments as in :func:`_check_details`."""
+    """A row for every level at which 30 false matches are expected.
+
+    The arguments are those of :func:`_check_details`.
+    """
     tail = calibration.joint_tail
     assert tail is not None
     statistics = against_cohort(split.prints, calibration.cohort, calibration.top)

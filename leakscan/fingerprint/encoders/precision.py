@@ -18,5 +18,12 @@ def _computes_bfloat16(device: torch.device) -> bool:
 
 
 def low_precision(device: torch.device, wanted: bool = True) -> torch.autocast:
-    """A context in which networks compute in bfloat16, where that is wanted and the device has it."""
+    """A context in which networks compute in bfloat16, where that is wanted and the device has it.
+
+    Example:
+        >>> ones = torch.ones(2, 2)
+        >>> with low_precision(ones.device, wanted=False):
+        ...     (ones @ ones).dtype
+        torch.float32
+    """
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and _computes_bfloat16(device))

@@ -24,7 +24,12 @@ def _user_models() -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Folders of all encoders: added ones first, then those shipped in the wheel or checkout."""
+    """Folders of all encoders: added ones first, then those shipped in the wheel or checkout.
+
+    Example:
+        >>> {"brain-folds", "cxr-lite0"} <= {folder.name for folder in model_folders()}
+        True
+    """
     roots = [_user_models(), _PACKAGE / "_models", _PACKAGE.parent / "models"]
     folders: dict[str, Path] = {}
     for root in roots:
@@ -99,11 +104,13 @@ def add_model(file: Path) -> Card:
 
     Example:
         >>> _, folder = cards()["cxr-lite0"]
-        >>> file = shutil.make_archive("model", "zip", folder)
-        >>> add_model(Path(file)).name
+        >>> with zipfile.ZipFile("model.zip", "w") as z:
+        ...     for name in ("card.json", "weights.safetensors"):
+        ...         z.write(folder / name, name)
+        >>> add_model(Path("model.zip")).name
         'cxr-lite0'
-        >>> [folder.name for folder in sorted(user_models().iterdir())]
-        ['cxr-lite0']
+        >>> cards()["cxr-lite0"][1] == Path(os.environ["LEAKSCAN_MODELS"]) / "cxr-lite0"
+        True
     """
     try:
         with zipfile.ZipFile(file) as z:

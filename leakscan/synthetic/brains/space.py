@@ -109,7 +109,7 @@ def deformation(
 
     Example:
         >>> at = places(torch.eye(3, 4).expand(2, 3, 4), shape=(8, 8, 8), step_mm=20.0)
-        >>> two_anatomies = at + deformation(2, amount_mm=4.0, knots=9, at=at)
+        >>> two_anatomies = at + deformation(2, amount_mm=4.0, knots=3, at=at)
         >>> two_anatomies.shape, bool((two_anatomies[0] != two_anatomies[1]).any())
         (torch.Size([2, 8, 8, 8, 3]), True)
     """
