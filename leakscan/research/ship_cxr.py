@@ -102,7 +102,13 @@ def _shipping_films(
 
 
 def about(calibration: Calibration) -> Mapping[str, Any]:
-    """What a calibration holds, and what it misses by the score alone and with detail matches."""
+    """What a calibration holds, and what it misses by the score alone and with detail matches.
+
+    Example::
+
+        calibration = read_calibration(folder / FILE, [card.encoder])
+        about(calibration)["missed"]["1e-05"]  # {'score_alone': [...], 'with_looks': [...]}
+    """
     joint, tail = calibration.joint, calibration.joint_tail
     return {
         "subjects": calibration.tail.n_subjects,

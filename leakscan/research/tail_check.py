@@ -96,6 +96,12 @@ def stated_and_actual(
         counted: The pairs that are counted, their scores mapped by ``bulk``.
         bulk: Widens the interval as a run does.
         least: The number of expected false matches.
+
+    Example::
+
+        rule = ScoreRule("cosine", cohort)
+        tail = fit_tail(rule.sample(splits["calibration"]))
+        stated_and_actual(tail, rule.sample(splits["nih_test"]))[0]["ratio"]  # 1 where the rate holds
     """
     rows = []
     for rate in (r for r in LEVELS if r * counted.n_subject_pairs >= least and r >= tail.floor):
@@ -135,6 +141,11 @@ def bulk_of(split: Split, tail: Tail, statistics: CohortStatistics | None) -> Lo
     """How the scores of a split lie against a tail, as a run would find them.
 
     Rows and columns of the bulk are one image each of two random halves of the subjects.
+
+    Example::
+
+        bulk = bulk_of(split, calibration.tail, statistics=None)
+        mapped = bulk.to_tail(scores)  # what the tail's rates may be stated of
     """
     rng = np.random.default_rng(0)
     order = rng.permutation(len(split.subjects))
