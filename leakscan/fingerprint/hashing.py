@@ -131,6 +131,12 @@ def axes_exchanged(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
     Returns:
         ``(n, 6)``, the first as given. With the eight flips these are all 48 orientations.
+
+    Example:
+        >>> head = np.random.default_rng(0).random((16, 16, 16), np.float32)
+        >>> turned = perceptual_hashes(head.transpose(2, 0, 1))[:1]
+        >>> bool(np.isin(turned, axes_exchanged(perceptual_hashes(head)[:1])).any())
+        True
     """
     big = np.ascontiguousarray(hashes, ">u8").view(np.uint8).reshape(-1, 8)
     signs = np.unpackbits(big, axis=1).reshape(-1, 4, 4, 4)
@@ -140,7 +146,13 @@ def axes_exchanged(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def hamming(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """Differing bits of perceptual hashes, an inverted picture counting as the same (0..31)."""
+    """Differing bits of perceptual hashes, an inverted picture counting as the same (0..31).
+
+    Example:
+        >>> hashes = np.array([0b0, 0b101, 2**63 - 1], np.uint64)  # the last is the first, inverted
+        >>> hamming(hashes[0], hashes).tolist()
+        [0, 2, 0]
+    """
     differing = np.bitwise_count(np.bitwise_xor(a, b)).astype(np.uint8)
     return np.minimum(differing, PHASH_BITS - differing).astype(np.uint8)
 

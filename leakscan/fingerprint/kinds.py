@@ -46,6 +46,13 @@ def presumed_kind(ref: ImageRef, asked: Kind | None) -> tuple[Kind, bool]:
     Args:
         ref: The image.
         asked: The setting ``kind``; it applies to images of its own dimension that tags leave open.
+
+    Example:
+        >>> untagged = ImageRef(image_id="1", path="a.png", format="png", files=("/a.png",))
+        >>> presumed_kind(untagged, asked=None)
+        ('chest_radiograph', True)
+        >>> presumed_kind(untagged, asked="other_2d")
+        ('other_2d', False)
     """
     settled = kind_from_tags(ref.tags, ref.ndim)
     if settled is not None:

@@ -57,7 +57,7 @@ class Dataset:
     key_id: str
 
 
-def way(reading: ReadingSettings, encoders: Mapping[Kind, Encoder], previews: bool = False) -> str:
+def _way(reading: ReadingSettings, encoders: Mapping[Kind, Encoder], previews: bool = False) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
     parts = [VERSION, f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}"]
     parts += [
@@ -81,12 +81,18 @@ def fingerprint_source(
     Raises:
         SourceError: The source cannot be read.
         OutputError: The store cannot be written; what was written before stays.
+
+    Example::
+
+        store = Store.create(Path("ward.fps"), StoreInfo(dataset="ward", key_id=context.key.key_id))
+        dataset = fingerprint_source(source, store, context)  # again: reads only files that changed
+        dataset.rows["path"].to_pylist()
     """
     progress, timings = context.progress, context.timings
     began = time.monotonic()
     refs = _with_clean_subjects(list(source.scan(progress)))
     timings.scan += time.monotonic() - began
-    made = way(context.settings.reading, context.models.encoders, previews)
+    made = _way(context.settings.reading, context.models.encoders, previews)
     known, table = _known_rows(store, made)
     fresh = [ref for ref in refs if known.get(ref.image_id, (None, 0))[0] != _row_signature(ref)]
     progress.start(f"Reading {source.name}", len(fresh))
@@ -126,6 +132,15 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]
 
     Raises:
         StoreError: The store is empty, damaged, or made with another encoder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from leakscan.fingerprint.store import StoreInfo
+        >>> store = Store.create(Path("ward.fps"), StoreInfo(dataset="ward", key_id="0011aabb"))
+        >>> store.append([{"image_id": "1", "path": "a.png", "prepared_with": "way"}])
+        >>> dataset = dataset_from_store(store, "ward", encoders={})
+        >>> dataset.rows["path"].to_pylist(), dataset.key_id
+        (['a.png'], '0011aabb')
     """
     rows = store.load()
     if not len(rows):

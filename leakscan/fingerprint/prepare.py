@@ -67,6 +67,13 @@ def prepare(
         options: The limits for reading.
         sides: The side of the canonical array in pixels, for every kind that has an encoder.
         previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
+
+    Example:
+        >>> _ = cv2.imwrite("a.png", np.arange(4800, dtype=np.uint8).reshape(80, 60))
+        >>> ref = ImageRef(image_id="1", path="a.png", format="png", files=("a.png",))
+        >>> film = prepare((ref, "chest_radiograph"), DecodeOptions(), sides={"chest_radiograph": 192})
+        >>> film.status, film.shape, film.canonical.shape
+        ('ok', (80, 60), (192, 192))
     """
     ref, kind = item
     try:

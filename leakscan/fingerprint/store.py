@@ -37,7 +37,7 @@ class StoreInfo:
     key_id: str
 
 
-def is_store(path: Path) -> bool:
+def _is_store(path: Path) -> bool:
     """Whether a path is a fingerprint store."""
     return (path / STORE_FILE).is_file()
 
@@ -90,7 +90,7 @@ class Store:
             StoreError: The folder holds something else, or a store of another key.
             OutputError: The folder cannot be made.
         """
-        if is_store(folder):
+        if _is_store(folder):
             store = cls.open(folder)
             if store.info.key_id != info.key_id:
                 raise StoreError(

@@ -80,14 +80,14 @@ def brain_figures(
     out = Output()
     before = ""
     net = brain_net(load_file(weights))
-    for found in measure(net, manifests, pairs_of(same or ()), greys, folds):
+    for found in _measure(net, manifests, pairs_of(same or ()), greys, folds):
         if found.group != before:
             out.say(found.group)
             before = found.group
         out.say(f"  {found.manner:6} {found.system:33} {_said(found.figures)}")
 
 
-def measure(
+def _measure(
     net: BrainNet,
     manifests: Sequence[Path],
     same: Mapping[str, str],
@@ -111,7 +111,7 @@ def measure(
         yield from _of_contrasts(net, one, baseline)
 
 
-def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
+def _systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
     """What is compared: tissues and edges in their place to vectors of length 1."""
     dim = len(net.axes)
 
@@ -135,7 +135,7 @@ def systems(net: BrainNet) -> dict[str, Callable[[Floats], Floats]]:
 def _of_rescans(
     net: BrainNet, scans: Rescans, baseline: GreySystem | None, folds: bool
 ) -> Iterator[Measured]:
-    for system, vectors in systems(net).items():
+    for system, vectors in _systems(net).items():
         found = rescanned(vectors(scans.again) @ vectors(scans.first.maps).T)
         yield Measured(scans.group, scans.manner, system, found)
     people = read_people(scans.sources) if folds or baseline is not None else None
@@ -154,7 +154,7 @@ def _of_rescans(
 
 
 def _of_contrasts(net: BrainNet, one: Contrasts, baseline: GreySystem | None) -> Iterator[Measured]:
-    for system, vectors in systems(net).items():
+    for system, vectors in _systems(net).items():
         found = vectors(one.shown.maps)
         yield Measured(one.group, "", system, across(found @ found.T, one.shown))
     if baseline is not None:

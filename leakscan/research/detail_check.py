@@ -46,7 +46,7 @@ _TAR_LEVELS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _DRAWS = 500
 
 
-def check_details(split: Split, calibration: Calibration, match: MatchPairs) -> dict[str, Any]:
+def _check_details(split: Split, calibration: Calibration, match: MatchPairs) -> dict[str, Any]:
     """Levels and power on one set of films.
 
     Args:
@@ -74,16 +74,19 @@ def check_details(split: Split, calibration: Calibration, match: MatchPairs) -> 
         "location": short(bulk.location),
         "scale": short(bulk.scale),
         "factor_unexplained": short(float(np.exp(bulk.disagreement))),
-        "levels": stated_and_actual_with_details(split, calibration, shifted, bulk),
-        "power": power(split, calibration, shifted, bulk),
-        "precision_at_1": precision_by_ranking(split, calibration, shifted, bulk),
+        "levels": _stated_and_actual_with_details(split, calibration, shifted, bulk),
+        "power": _power(split, calibration, shifted, bulk),
+        "precision_at_1": _precision_by_ranking(split, calibration, shifted, bulk),
     }
 
 
-def stated_and_actual_with_details(
+def _stated_and_actual_with_details(
     split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale
 ) -> list[dict[str, Any]]:
-    """A row for every level at which 30 false matches are expected; arguments as in :func:`check_details`."""
+    """A row for every level at which 30 false matches are expected.
+
+    The arguments are those of :func:`_check_details`.
+    """
     tail = calibration.joint_tail
     assert tail is not None
     statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
@@ -114,11 +117,11 @@ def stated_and_actual_with_details(
     return rows
 
 
-def power(split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale) -> dict[str, Any]:
+def _power(split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale) -> dict[str, Any]:
     """True accept rate at stated false match rates, by score and with detail; ``[value, low, high]``.
 
     ``searched`` counts a pair as found only if the search of a run reaches it (``LOOSE_FMR``) by score;
-    arguments as in :func:`check_details`.
+    arguments as in :func:`_check_details`.
     """
     statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
     pairs = genuine_pairs(split.prints, split.subjects, statistics, _GENUINE_EACH)
@@ -137,13 +140,13 @@ def power(split: Split, calibration: Calibration, match: MatchPairs, bulk: Locat
     }
 
 
-def precision_by_ranking(
+def _precision_by_ranking(
     split: Split, calibration: Calibration, match: MatchPairs, bulk: LocationScale
 ) -> dict[str, list[float]]:
     """How often the first of the ten nearest films is right; ``[value, low, high]``.
 
     Ranked by score, by score and detail together, and how often any of the ten is right. It needs a
-    calibration of plain cosines. Arguments as in :func:`check_details`.
+    calibration of plain cosines. Arguments as in :func:`_check_details`.
     """
     assert calibration.joint is not None and calibration.top == 0
     near = match_nearest(split.prints, split.subjects, match, bulk.to_tail)
@@ -180,7 +183,7 @@ def detail_check(data: DataArgument, encoder: EncoderOption = None, workers: Wor
             match = detail_match_of(
                 splits[name].refs, matcher, start_engine(workers), DecodeOptions(), progress
             )
-            found[name] = check_details(splits[name], calibration, match)
+            found[name] = _check_details(splits[name], calibration, match)
     Output(as_json=True).data(found)
 
 

@@ -61,6 +61,11 @@ def measured_encoder(name: str | None) -> tuple[TorchEncoder, Path]:
 
     Raises:
         ModelError: There is no such encoder.
+
+    Example::
+
+        encoder, folder = measured_encoder("cxr-lite0")
+        encoder.card.kind  # 'chest_radiograph'
     """
     entry = card_for("chest_radiograph", name)
     if entry is None:
@@ -77,6 +82,11 @@ def load_splits(encoder: TorchEncoder, data: Path) -> dict[str, Split]:
 
     Raises:
         SourceError: A manifest cannot be read.
+
+    Example::
+
+        splits = load_splits(encoder, Path("DATA"))
+        splits["nih_test"].prints.shape  # (n, 128)
     """
     out = {}
     for name, (folder, split) in _PLACES.items():
@@ -94,6 +104,11 @@ def load_cohort(encoder: TorchEncoder, data: Path) -> npt.NDArray[np.float32]:
 
     Raises:
         SourceError: The manifest cannot be read.
+
+    Example::
+
+        cohort = load_cohort(encoder, Path("DATA"))
+        cohort.shape  # (1000, 128)
     """
     pack = pack_manifest(data / "cxr/nih/manifest.csv", {"train"}, encoder.card.side)
     order = np.random.default_rng(0).permutation(len(pack.subjects))
@@ -103,5 +118,10 @@ def load_cohort(encoder: TorchEncoder, data: Path) -> npt.NDArray[np.float32]:
 
 
 def short(value: float) -> float:
-    """Three digits, for JSON that people read."""
+    """Three digits, for JSON that people read.
+
+    Example:
+        >>> short(0.00123456), short(98765.4)
+        (0.00123, 98800.0)
+    """
     return float(f"{value:.3g}")

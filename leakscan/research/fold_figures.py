@@ -17,7 +17,13 @@ ALIGNED = 5
 
 @torch.inference_mode()
 def place_all(net: BrainNet, volumes: Iterable[torch.Tensor]) -> list[Placed]:
-    """Volumes ``(1, *SHAPE)`` in their place."""
+    """Volumes ``(1, *SHAPE)`` in their place.
+
+    Example::
+
+        first, again = place_all(net, first_scans), place_all(net, new_scans)
+        net.agreement(first[0], again[0])  # higher for one person than for two
+    """
     return [net.placed(volume[None]) for volume in volumes]
 
 
@@ -36,6 +42,11 @@ def align_nearest(
     Returns:
         For alignment and for the fingerprint: how often a person's own old scan comes first among the
         nearest, and how many lie above every stranger that was aligned.
+
+    Example::
+
+        by_alignment, by_fingerprint = align_nearest(net, first, again, scores)
+        by_alignment["P@1"][0] - by_fingerprint["P@1"][0]  # what alignment adds
     """
     n = len(scores)
     agreed = np.full((n, n), -np.inf, np.float32)

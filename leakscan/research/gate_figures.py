@@ -40,11 +40,11 @@ def gate_figures(
     entry = card_for("chest_radiograph")
     if entry is None:
         raise ModelError("There is no encoder for chest radiographs.", "leakscan models list")
-    refused = refused_by_gate(data, TorchEncoder(*entry), photos)
+    refused = _refused_by_gate(data, TorchEncoder(*entry), photos)
     Output(as_json=True).data({"encoder": entry[0].encoder, "refused_by_gate": refused})
 
 
-def refused_by_gate(data: Path, encoder: Encoder, photos: Path | None) -> dict[str, Any]:
+def _refused_by_gate(data: Path, encoder: Encoder, photos: Path | None) -> dict[str, Any]:
     """The share of pictures that are no frontal film which the gate refuses.
 
     Args:
@@ -58,14 +58,14 @@ def refused_by_gate(data: Path, encoder: Encoder, photos: Path | None) -> dict[s
         "brain_slices": brain_slices([data / "mri/ixi", data / "mri/ds002748"], "test", side),
     }
     if photos is not None:
-        refused["photographs"] = photographs(photos, side)
+        refused["photographs"] = _photographs(photos, side)
     return {
         name: {"pictures": len(films), "share": round(1 - float(encode_pack(encoder, films)[1].mean()), 4)}
         for name, films in refused.items()
     }
 
 
-def photographs(folder: Path, side: int, seed: int = 2) -> npt.NDArray[np.uint8]:
+def _photographs(folder: Path, side: int, seed: int = 2) -> npt.NDArray[np.uint8]:
     """Canonical arrays of every picture in a folder and of random crops of it.
 
     Args:

@@ -103,6 +103,12 @@ def deal(codes: Ints, share: float, seed: int) -> Merge:
         codes: ``(n,)`` subject of each film, 0..subjects - 1.
         share: The share of the dealt subjects who leak, 0..1.
         seed: The seed of all draws.
+
+    Example:
+        >>> codes = np.array([0, 0, 0, 1, 1, 2, 3])  # three films of subject 0, two of 1, one of 2 and 3
+        >>> merge = deal(codes, share=0.5, seed=0)
+        >>> merge.leaked.tolist(), codes[merge.a].tolist(), codes[merge.b].tolist()
+        ([0, 1], [0, 0, 1, 2], [0, 1, 3])
     """
     rng = np.random.default_rng(seed)
     counts = np.bincount(codes)
@@ -121,7 +127,12 @@ def deal(codes: Ints, share: float, seed: int) -> Merge:
 
 
 def new_names(codes: Ints, prefix: str, seed: int) -> list[str]:
-    """Names that say which films of one side are of one subject, and nothing about the other side."""
+    """Names that say which films of one side are of one subject, and nothing about the other side.
+
+    Example:
+        >>> new_names(np.array([7, 7, 3]), prefix="a", seed=0)
+        ['a1', 'a1', 'a0']
+    """
     _, own = np.unique(codes, return_inverse=True)
     number = np.random.default_rng(seed).permutation(int(own.max()) + 1)
     return [f"{prefix}{n}" for n in number[own].tolist()]
@@ -167,6 +178,12 @@ def decide_merge(
         calibration: The calibration of the encoder.
         loose: The cosine similarity from which every pair of films is a candidate.
         how: What else the decisions use.
+
+    Example::
+
+        _, codes = np.unique(split.subjects, return_inverse=True)
+        found = decide_merge(split, deal(codes, 0.05, seed=0), calibration, loose=0.3)
+        false_leaks = found.leaks[found.leaks[:, 0] != found.leaks[:, 1]]
     """
     how = how or MergeOptions()
     _, codes = np.unique(split.subjects, return_inverse=True)

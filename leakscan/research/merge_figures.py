@@ -35,6 +35,11 @@ def false_discovery(pairs: Ints, times: npt.NDArray[np.floating]) -> Floats:
 
     Returns:
         ``(...)``.
+
+    Example:
+        >>> called = np.array([[0, 0], [1, 1], [2, 3], [4, 1]])  # 2 was taken for 3, and 4 for 1
+        >>> float(false_discovery(called, times=np.ones(6)))
+        0.5
     """
     same = pairs[:, 0] == pairs[:, 1]
     return _share(_weight(pairs[~same], times), times[..., pairs[same, 0]].sum(axis=-1), nothing=0.0)
@@ -44,6 +49,11 @@ def falsely_accused(pairs: Ints, times: npt.NDArray[np.floating]) -> Floats:
     """Share of the subjects of B called leaked for whom no pair found is right; 0 where none is called.
 
     Arguments and result are those of :func:`false_discovery`.
+
+    Example:
+        >>> called = np.array([[0, 0], [1, 1], [2, 3], [4, 1]])
+        >>> round(float(falsely_accused(called, times=np.ones(6))), 3)  # 3 alone, of the subjects 0, 1 and 3
+        0.333
     """
     called = np.unique(pairs[:, 1])
     right = np.isin(called, pairs[pairs[:, 0] == pairs[:, 1], 1])
@@ -58,6 +68,11 @@ def recall(pairs: Ints, leaked: Ints, times: npt.NDArray[np.floating]) -> Floats
         pairs: ``(n, 2)`` distinct pairs of codes.
         leaked: ``(k,)`` the codes of the subjects who leaked.
         times: ``(..., subjects)`` how often each subject counts.
+
+    Example:
+        >>> called = np.array([[0, 0], [1, 1], [2, 3]])
+        >>> float(recall(called, leaked=np.array([0, 1, 2, 5]), times=np.ones(6)))
+        0.5
     """
     hit = np.isin(leaked, pairs[pairs[:, 0] == pairs[:, 1], 0])
     found, missed = (times[..., leaked[which]].sum(axis=-1) for which in (hit, ~hit))
@@ -86,6 +101,11 @@ def with_interval(
         figure: Gives the figure of one merge for ``(draws, subjects)`` how often each subject counts; NaN
             has no say.
         subjects: The number of subjects.
+
+    Example::
+
+        outcomes = [decide_merge(split, deal(codes, 0.3, seed), calibration, loose) for seed in range(20)]
+        with_interval(outcomes, lambda merge, times: recall(merge.leaks, merge.leaked, times), subjects=440)
     """
     times = np.concatenate([np.ones((1, subjects)), subject_draws(subjects, _DRAWS)])
     values = np.stack([figure(o, times) for o in outcomes])
@@ -104,6 +124,11 @@ def summed_up(outcomes: Sequence[DecidedMerge], subjects: int) -> dict[str, Any]
     Args:
         outcomes: Decided merges, dealt from the same subjects.
         subjects: The number of these subjects.
+
+    Example::
+
+        outcomes = [decide_merge(split, deal(codes, 0.3, seed), calibration, loose) for seed in range(20)]
+        summed_up(outcomes, subjects=440)["recall"]["leak"]  # [mean, low, high]
     """
     tests = [o.test for o in outcomes]
     bulks = [t.bulk for t in tests if t.bulk is not None]

@@ -28,6 +28,11 @@ def fusion_by_rule(split: Split, calibration: Calibration, seed: int = 0) -> dic
         split: The films with their subjects.
         calibration: The calibration, whose cohort normalises the scores.
         seed: The seed of the draws.
+
+    Example::
+
+        rows = fusion_by_rule(split, calibration)
+        rows["5"]["template"]["0.001"]  # TAR at FMR 1e-3, five declared films fused into one template
     """
     _, codes = np.unique(split.subjects, return_inverse=True)
     own = against_cohort(split.prints, calibration.cohort, calibration.top)

@@ -46,13 +46,13 @@ def merge_weights(
             nearest(architecture, ARCHITECTURES, "Networks"),
         )
     if what == "looks":
-        join_details(files, output)
+        _join_details(files, output)
     else:
-        state = average_weights(files, architecture)
+        state = _average_weights(files, architecture)
         save_file({k: v.contiguous() for k, v in state.items()}, output)
 
 
-def average_weights(files: Sequence[Path], architecture: str) -> dict[str, torch.Tensor]:
+def _average_weights(files: Sequence[Path], architecture: str) -> dict[str, torch.Tensor]:
     """The mean of the weights in some files.
 
     Args:
@@ -73,7 +73,7 @@ def average_weights(files: Sequence[Path], architecture: str) -> dict[str, torch
     }
 
 
-def join_details(files: Sequence[Path], target: Path) -> None:
+def _join_details(files: Sequence[Path], target: Path) -> None:
     """Writes the networks of several files of detail matching into one file.
 
     Args:

@@ -41,7 +41,7 @@ _MOST_OF_ALL = 10  # merges with everybody leaked
 _FEW = 5  # merges for each row that says what one step of the decision gains
 
 
-def stated(split: Split, calibration: Calibration, loose: float) -> dict[str, Any]:
+def _stated(split: Split, calibration: Calibration, loose: float) -> dict[str, Any]:
     """Stated against actual false match rates, every score mapped as in a merge without a leak.
 
     The map comes from the decision itself on random halves of the subjects; then all impostor pairs of the
@@ -67,7 +67,7 @@ def stated(split: Split, calibration: Calibration, loose: float) -> dict[str, An
     return {"subjects": len(names), "pairs_of_subjects": sample.n_subject_pairs, "halves": halves}
 
 
-def measure_merges(
+def _measure_merges(
     splits: Mapping[str, Split],
     calibration: Calibration,
     cohort: npt.NDArray[np.float32],
@@ -113,7 +113,7 @@ def measure_merges(
         "merges_declared": {
             f"{s:g}": summed_up(outcomes(s, -(-n // 2), calibration, True), len(names)) for s, n in shares
         },
-        "stated": {name: stated(splits[name], calibration, loose) for name in ("nih_test", "ieee8023")},
+        "stated": {name: _stated(splits[name], calibration, loose) for name in ("nih_test", "ieee8023")},
         "power": {
             name: {f"{s:g}": _brief(summed_up(outcomes(s, _FEW, *step), len(names))) for s in _POWER}
             for name, step in steps.items()
@@ -160,7 +160,7 @@ def simulate_merges(
     refs = splits["nih_test"].refs
     matches = None if matcher is None else RememberedMatches(refs, matcher, start_engine(workers))
     loose = score_at(card.impostors, LOOSE_FMR)
-    found = measure_merges(splits, calibration, cohort, loose, merges, matches)
+    found = _measure_merges(splits, calibration, cohort, loose, merges, matches)
     Output(as_json=True).data({"encoder": card.encoder, **found})
 
 

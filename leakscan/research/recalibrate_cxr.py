@@ -41,11 +41,11 @@ def recalibrate_cxr(
     Example: python -m leakscan.research.recalibrate_cxr DATA -o models/cxr-lite0
     """
     with Output().progress() as progress:
-        fitted = recalibrate(data, output, detail, workers, progress)
+        fitted = _recalibrate(data, output, detail, workers, progress)
     Output(as_json=True).data({"encoder": fitted.encoder, "look": fitted.detail_digest, **about(fitted)})
 
 
-def recalibrate(
+def _recalibrate(
     data: Path, folder: Path, detail: Path | None, workers: int | None, progress: Progress
 ) -> Calibration:
     """Writes ``folder/calibration.safetensors``, and ``detail.safetensors`` if one is given.

@@ -124,7 +124,7 @@ def compare_tables(
     )
 
 
-def runs_below(folder: Path) -> dict[str, Path]:
+def _runs_below(folder: Path) -> dict[str, Path]:
     """Relative name -> folder of every run in a folder, at any depth; the folder itself is ``.``.
 
     Raises:
@@ -148,7 +148,7 @@ def same_tables(
     Example: python -m leakscan.research.same_tables before after
     """
     out = Output()
-    one, other = runs_below(before), runs_below(after)
+    one, other = _runs_below(before), _runs_below(after)
     if set(one) != set(other):
         only = sorted(set(one) ^ set(other))
         raise UsageError(f"Not in both folders: {', '.join(only)}.", "Keep the same runs in both.")

@@ -62,12 +62,12 @@ def ship_cxr(
     trained = Trained(net.eval(), architecture, side, json.loads(training))
     file = NO_DETAIL if detail == NO_DETAIL else None if detail is None else Path(detail)
     with Output().progress() as progress:
-        card = ship(trained, shipping_films(data, side, file, workers, progress), output)
+        card = ship(trained, _shipping_films(data, side, file, workers, progress), output)
     found = about(read_calibration(output / FILE, [card.encoder]))
     Output(as_json=True).data({"encoder": card.encoder, **card.measured, "calibration": found})
 
 
-def shipping_films(
+def _shipping_films(
     data: Path, side: int, detail: Path | Literal["none"] | None, workers: int, progress: Progress
 ) -> ShippingFilms:
     """The films that the shipped chest encoder is made with.
@@ -102,7 +102,13 @@ def shipping_films(
 
 
 def about(calibration: Calibration) -> Mapping[str, Any]:
-    """What a calibration holds, and what it misses by the score alone and with detail matches."""
+    """What a calibration holds, and what it misses by the score alone and with detail matches.
+
+    Example::
+
+        calibration = read_calibration(folder / FILE, [card.encoder])
+        about(calibration)["missed"]["1e-05"]  # {'score_alone': [...], 'with_looks': [...]}
+    """
     joint, tail = calibration.joint, calibration.joint_tail
     return {
         "subjects": calibration.tail.n_subjects,

@@ -79,7 +79,7 @@ class ScoreRule:
         return np.concatenate(scores), np.concatenate(weights)
 
 
-def actual(sample: ImpostorSample, score: float) -> tuple[float, float, int]:
+def _actual(sample: ImpostorSample, score: float) -> tuple[float, float, int]:
     """Share of pairs of subjects above a score, share of pairs of images, and how many those are."""
     above = sample.score > score
     count = int(above.sum())
@@ -96,11 +96,17 @@ def stated_and_actual(
         counted: The pairs that are counted, their scores mapped by ``bulk``.
         bulk: Widens the interval as a run does.
         least: The number of expected false matches.
+
+    Example::
+
+        rule = ScoreRule("cosine", cohort)
+        tail = fit_tail(rule.sample(splits["calibration"]))
+        stated_and_actual(tail, rule.sample(splits["nih_test"]))[0]["ratio"]  # 1 where the rate holds
     """
     rows = []
     for rate in (r for r in LEVELS if r * counted.n_subject_pairs >= least and r >= tail.floor):
         score = tail.score_at(rate)
-        found, by_image, count = actual(counted, score)
+        found, by_image, count = _actual(counted, score)
         low, high = (float(v) for v in tail.interval(score, subjects=counted.n_subjects))
         if bulk is not None:
             low, high = bulk.widened(rate, low, high, tail)
@@ -118,7 +124,7 @@ def stated_and_actual(
     return rows
 
 
-def mapped_stated_and_actual(tail: Tail, counted: Split, rule: ScoreRule) -> dict[str, Any]:
+def _mapped_stated_and_actual(tail: Tail, counted: Split, rule: ScoreRule) -> dict[str, Any]:
     """As :func:`stated_and_actual`, after location and scale were taken from the images' own bulk."""
     fitted = bulk_of(counted, tail, rule.statistics(counted))
     sample = rule.sample(counted)
@@ -135,6 +141,11 @@ def bulk_of(split: Split, tail: Tail, statistics: CohortStatistics | None) -> Lo
     """How the scores of a split lie against a tail, as a run would find them.
 
     Rows and columns of the bulk are one image each of two random halves of the subjects.
+
+    Example::
+
+        bulk = bulk_of(split, calibration.tail, statistics=None)
+        mapped = bulk.to_tail(scores)  # what the tail's rates may be stated of
     """
     rng = np.random.default_rng(0)
     order = rng.permutation(len(split.subjects))
@@ -148,7 +159,7 @@ def bulk_of(split: Split, tail: Tail, statistics: CohortStatistics | None) -> Lo
     return bulk_map(scores, tail, genuine_share=2.0 / len(one))
 
 
-def extrapolation(fit_from: Split, count_on: Split, rule: ScoreRule, disjoint: bool) -> list[dict[str, Any]]:
+def _extrapolation(fit_from: Split, count_on: Split, rule: ScoreRule, disjoint: bool) -> list[dict[str, Any]]:
     """Fits on 1e5 pairs of subjects, and counts far below; over several random halves.
 
     Args:
@@ -169,7 +180,7 @@ def extrapolation(fit_from: Split, count_on: Split, rule: ScoreRule, disjoint: b
         for level in (1e-2, 1e-3, 1e-4, unit, unit / 3, unit / 10):
             beyond = level / tail.share
             score = tail.threshold + tail.scale / tail.shape * np.expm1(-tail.shape * np.log(beyond))
-            rate, _, count = actual(counted, float(score))
+            rate, _, count = _actual(counted, float(score))
             low, high = (float(v) for v in tail.interval(float(score), subjects=counted.n_subjects))
             found.setdefault(round(level, 9), []).append(
                 (rate / level, float(count), _inside(rate, low, high, tail))
@@ -188,7 +199,7 @@ def extrapolation(fit_from: Split, count_on: Split, rule: ScoreRule, disjoint: b
     ]
 
 
-def tar(split: Split, rule: ScoreRule) -> dict[str, float]:
+def _tar(split: Split, rule: ScoreRule) -> dict[str, float]:
     """True accept rate at false match rates that at least 10 pairs of subjects stand for."""
     sample, (genuine, weight) = rule.sample(split), rule.genuine(split)
     order = np.argsort(-sample.score)
@@ -201,7 +212,7 @@ def tar(split: Split, rule: ScoreRule) -> dict[str, float]:
     return out
 
 
-def cost(tail: Tail, candidates: int = 10**6, units: int = 10**5, gallery: int = 10**4) -> dict[str, Any]:
+def _cost(tail: Tail, candidates: int = 10**6, units: int = 10**5, gallery: int = 10**4) -> dict[str, Any]:
     """Seconds and peak memory of deciding ``units * gallery`` comparisons from the search's candidates."""
     rng = np.random.default_rng(0)
     scores = rng.uniform(tail.score_at(1e-3), tail.score_at(tail.floor) * 1.1, candidates)
@@ -221,7 +232,7 @@ def cost(tail: Tail, candidates: int = 10**6, units: int = 10**5, gallery: int =
     }
 
 
-def check_tail(splits: dict[str, Split], cohort: npt.NDArray[np.float32]) -> dict[str, Any]:
+def _check_tail(splits: dict[str, Split], cohort: npt.NDArray[np.float32]) -> dict[str, Any]:
     """All measurements.
 
     Args:
@@ -232,9 +243,9 @@ def check_tail(splits: dict[str, Split], cohort: npt.NDArray[np.float32]) -> dic
     several = splits["calibration"].with_(splits["val"])
     out: dict[str, Any] = {}
     for where, split in (("val", splits["val"]), ("calibration_and_val", several)):
-        tops: dict[str, Any] = {"cosine": tar(split, ScoreRule("cosine", cohort))}
+        tops: dict[str, Any] = {"cosine": _tar(split, ScoreRule("cosine", cohort))}
         for name in _RULES[1:]:
-            tops[name] = {top: tar(split, ScoreRule(name, cohort, top)) for top in _TOPS}
+            tops[name] = {top: _tar(split, ScoreRule(name, cohort, top)) for top in _TOPS}
         out[f"tar_by_top_{where}"] = tops
     for name in _RULES:
         rule = ScoreRule(name, cohort)
@@ -244,18 +255,18 @@ def check_tail(splits: dict[str, Split], cohort: npt.NDArray[np.float32]) -> dic
             "fit_seconds": short(time.perf_counter() - start),
             "tail": {k: short(getattr(tail, k)) for k in ("share", "threshold", "shape", "scale", "floor")},
             "goodness_of_fit_p": short(tail.fit.p_value),
-            "tar_nih_test": tar(splits["nih_test"], rule),
-            "tar_ieee8023": tar(splits["ieee8023"], rule),
+            "tar_nih_test": _tar(splits["nih_test"], rule),
+            "tar_ieee8023": _tar(splits["ieee8023"], rule),
             "nih_test": stated_and_actual(tail, rule.sample(splits["nih_test"])),
             "ieee8023": stated_and_actual(tail, rule.sample(splits["ieee8023"])),
-            "nih_test_mapped": mapped_stated_and_actual(tail, splits["nih_test"], rule),
-            "ieee8023_mapped": mapped_stated_and_actual(tail, splits["ieee8023"], rule),
-            "extrapolation_calibration_val": extrapolation(several, several, rule, disjoint=True),
-            "extrapolation_calibration_to_nih_test": extrapolation(
+            "nih_test_mapped": _mapped_stated_and_actual(tail, splits["nih_test"], rule),
+            "ieee8023_mapped": _mapped_stated_and_actual(tail, splits["ieee8023"], rule),
+            "extrapolation_calibration_val": _extrapolation(several, several, rule, disjoint=True),
+            "extrapolation_calibration_to_nih_test": _extrapolation(
                 splits["calibration"], splits["nih_test"], rule, disjoint=False
             ),
         }
-    out["cost"] = cost(tail)
+    out["cost"] = _cost(tail)
     return out
 
 
@@ -270,7 +281,7 @@ def tail_check(data: DataArgument, encoder: EncoderOption = None) -> None:
     Example: python -m leakscan.research.tail_check DATA
     """
     measured, _ = measured_encoder(encoder)
-    result = check_tail(load_splits(measured, data), load_cohort(measured, data))
+    result = _check_tail(load_splits(measured, data), load_cohort(measured, data))
     Output(as_json=True).data({"encoder": measured.card.encoder, **result})
 
 

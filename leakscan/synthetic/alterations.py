@@ -40,7 +40,7 @@ class Alteration:
     apply: Apply
 
 
-def full_scale(film: FilmPixels) -> int:
+def _full_scale(film: FilmPixels) -> int:
     """The largest number the film's type holds: 255 or 65535."""
     return int(np.iinfo(film.dtype).max)
 
@@ -50,12 +50,22 @@ def _resized(film: FilmPixels, height: int, width: int) -> FilmPixels:
 
 
 def half_size(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """Half the height and half the width, by averaging over areas."""
+    """Half the height and half the width, by averaging over areas.
+
+    Example:
+        >>> half_size(np.array([[0, 100], [100, 200]], np.uint8), np.random.default_rng(0)).tolist()
+        [[100]]
+    """
     return _resized(film, max(film.shape[0] // 2, 1), max(film.shape[1] // 2, 1))
 
 
 def crop(film: FilmPixels, rng: np.random.Generator, share: float) -> FilmPixels:
-    """A window that lacks ``share`` of the height and of the width, placed at random."""
+    """A window that lacks ``share`` of the height and of the width, placed at random.
+
+    Example:
+        >>> crop(np.zeros((40, 20), np.uint8), np.random.default_rng(0), share=0.25).shape
+        (30, 15)
+    """
     height, width = (max(round(n * (1 - share)), 1) for n in film.shape)
     top = int(rng.integers(film.shape[0] - height + 1))
     left = int(rng.integers(film.shape[1] - width + 1))
@@ -63,31 +73,60 @@ def crop(film: FilmPixels, rng: np.random.Generator, share: float) -> FilmPixels
 
 
 def brightness(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """Every value moved by 12 to 20 % of the scale, up or down, and clipped."""
-    shift = rng.choice([-1, 1]) * rng.uniform(0.12, 0.20) * full_scale(film)
+    """Every value moved by 12 to 20 % of the scale, up or down, and clipped.
+
+    Example:
+        >>> film = np.array([[0, 128, 255]], np.uint8)
+        >>> brightness(film, np.random.default_rng(0)).tolist()
+        [[36, 164, 255]]
+    """
+    shift = rng.choice([-1, 1]) * rng.uniform(0.12, 0.20) * _full_scale(film)
     return _clipped(film + shift, film)
 
 
 def gamma(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """``v ** g`` on the unit scale, with g in 0.5 to 0.75 or 1.35 to 2."""
+    """``v ** g`` on the unit scale, with g in 0.5 to 0.75 or 1.35 to 2.
+
+    Example:
+        >>> film = np.array([[0, 128, 255]], np.uint8)
+        >>> gamma(film, np.random.default_rng(0)).tolist()
+        [[0, 89, 255]]
+    """
     power = rng.uniform(0.5, 0.75) if rng.random() < 0.5 else rng.uniform(1.35, 2.0)
-    top = full_scale(film)
+    top = _full_scale(film)
     return _clipped((film / top) ** power * top, film)
 
 
 def clahe(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994), limit 2 to 4, 8 x 8 tiles."""
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994), limit 2 to 4, 8 x 8 tiles.
+
+    Example:
+        >>> dull = np.random.default_rng(0).integers(100, 110, (64, 64)).astype(np.uint8)
+        >>> bool(np.ptp(clahe(dull, np.random.default_rng(0))) > np.ptp(dull))
+        True
+    """
     equaliser = cv2.createCLAHE(clipLimit=float(rng.uniform(2, 4)), tileGridSize=(8, 8))
     return np.asarray(equaliser.apply(film), dtype=film.dtype)
 
 
 def mirror(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """Left and right exchanged."""
+    """Left and right exchanged.
+
+    Example:
+        >>> mirror(np.array([[1, 2, 3]], np.uint8), np.random.default_rng(0)).tolist()
+        [[3, 2, 1]]
+    """
     return film[:, ::-1]
 
 
 def turn_3(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """Turned by 3 degrees either way about the middle; the corners that come in are black."""
+    """Turned by 3 degrees either way about the middle; the corners that come in are black.
+
+    Example:
+        >>> turned = turn_3(np.full((100, 100), 200, np.uint8), np.random.default_rng(0))
+        >>> turned.shape, int(turned[50, 50]), int(turned[0, 0])
+        ((100, 100), 200, 0)
+    """
     height, width = film.shape
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.choice([-3, 3])), 1.0)
     turned = cv2.warpAffine(film, matrix, (width, height), flags=cv2.INTER_LINEAR)
@@ -95,21 +134,36 @@ def turn_3(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
 
 
 def turn_90(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """A quarter turn either way."""
+    """A quarter turn either way.
+
+    Example:
+        >>> turn_90(np.zeros((40, 20), np.uint8), np.random.default_rng(0)).shape
+        (20, 40)
+    """
     return np.rot90(film, int(rng.choice([1, 3])))
 
 
 def inversion(film: FilmPixels, rng: np.random.Generator) -> FilmPixels:
-    """Black for white."""
-    return np.asarray(full_scale(film) - film, dtype=film.dtype)
+    """Black for white.
+
+    Example:
+        >>> inversion(np.array([[0, 4095, 65535]], np.uint16), np.random.default_rng(0)).tolist()
+        [[65535, 61440, 0]]
+    """
+    return np.asarray(_full_scale(film) - film, dtype=film.dtype)
 
 
 def _clipped(values: npt.NDArray[np.floating], like: FilmPixels) -> FilmPixels:
-    return np.asarray(np.clip(np.rint(values), 0, full_scale(like)), dtype=like.dtype)
+    return np.asarray(np.clip(np.rint(values), 0, _full_scale(like)), dtype=like.dtype)
 
 
 def to_eight_bits(film: FilmPixels) -> npt.NDArray[np.uint8]:
-    """The film's upper eight bits."""
+    """The film's upper eight bits.
+
+    Example:
+        >>> to_eight_bits(np.array([[255, 256, 65535]], np.uint16)).tolist()
+        [[0, 1, 255]]
+    """
     return np.asarray(film >> 8 if film.dtype == np.uint16 else film, dtype=np.uint8)
 
 

@@ -25,8 +25,8 @@ def draw_brain(
         spacing_mm: The edge of a voxel.
 
     Example:
-        >>> draw_brain(np.random.default_rng(0)).shape
-        (64, 76, 64)
+        >>> draw_brain(np.random.default_rng(0), shape=(32, 38, 32), spacing_mm=6.0).shape
+        (32, 38, 32)
     """
     x, y, z = _bent(rng, shape, spacing_mm)
     grow = rng.uniform(0.93, 1.07, 3)

@@ -66,6 +66,11 @@ def read_film(path: Path) -> FilmPixels:
 
     Raises:
         SourceError: The file is no picture that Pillow reads.
+
+    Example:
+        >>> Image.fromarray(np.array([[0, 4095]], np.uint16)).save("film.png")
+        >>> read_film(Path("film.png"))
+        array([[   0, 4095]], dtype=uint16)
     """
     try:
         with Image.open(path) as opened:
@@ -151,7 +156,7 @@ def plant(
     copied = {copy.path_a for copy in planted}
     only_a = tuple(sorted(name for name in in_a.values() if name not in copied))
     truth = PlantedTruth(a, b, tuple(planted), only_a, tuple(sorted(only_b)))
-    write_truth(truth.copies, out / "truth.csv")
+    _write_truth(truth.copies, out / "truth.csv")
     return truth
 
 
@@ -161,7 +166,7 @@ def _names(rng: np.random.Generator) -> Iterator[str]:
         yield rng.bytes(8).hex()
 
 
-def write_truth(copies: Iterable[PlantedCopy], path: Path) -> None:
+def _write_truth(copies: Iterable[PlantedCopy], path: Path) -> None:
     """Writes the leaks as CSV with the columns ``path_a``, ``path_b``, ``alteration`` and ``relation``."""
     columns = [column.name for column in fields(PlantedCopy)]
     with path.open("w", newline="", encoding="utf-8") as file:

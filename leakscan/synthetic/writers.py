@@ -31,17 +31,35 @@ Compression = Literal["", "jpeg2000", "rle"]
 
 
 def write_png(film: FilmPixels, path: Path) -> None:
-    """Writes 8- or 16-bit grey pixels ``(height, width)`` as PNG."""
+    """Writes 8- or 16-bit grey pixels ``(height, width)`` as PNG.
+
+    Example:
+        >>> write_png(np.array([[0, 4095]], np.uint16), Path("film.png"))
+        >>> np.asarray(Image.open("film.png")).tolist()
+        [[0, 4095]]
+    """
     Image.fromarray(np.ascontiguousarray(film)).save(path, format="PNG")
 
 
 def write_jpeg(film: npt.NDArray[np.uint8], path: Path, quality: int = 90) -> None:
-    """Writes 8-bit grey pixels ``(height, width)`` as JPEG of a quality in 1..95."""
+    """Writes 8-bit grey pixels ``(height, width)`` as JPEG of a quality in 1..95.
+
+    Example:
+        >>> write_jpeg(np.full((8, 8), 100, np.uint8), Path("film.jpg"), quality=50)
+        >>> Image.open("film.jpg").format, Image.open("film.jpg").size
+        ('JPEG', (8, 8))
+    """
     Image.fromarray(np.ascontiguousarray(film)).save(path, format="JPEG", quality=quality)
 
 
 def write_tiff(film: FilmPixels, path: Path) -> None:
-    """Writes 8- or 16-bit grey pixels ``(height, width)`` as a deflated TIFF of one page."""
+    """Writes 8- or 16-bit grey pixels ``(height, width)`` as a deflated TIFF of one page.
+
+    Example:
+        >>> write_tiff(np.array([[0, 4095]], np.uint16), Path("film.tif"))
+        >>> np.asarray(Image.open("film.tif")).tolist()
+        [[0, 4095]]
+    """
     Image.fromarray(np.ascontiguousarray(film)).save(path, format="TIFF", compression="tiff_deflate")
 
 
@@ -109,6 +127,13 @@ def write_dicom_film(
         monochrome1: Whether to store the negative and to say so, as some detectors do.
         compression: A lossless transfer syntax, or none.
         tags: What the object says of the patient.
+
+    Example:
+        >>> from pydicom import dcmread
+        >>> film = np.array([[0, 255]], np.uint8)
+        >>> write_dicom_film(film, Path("film.dcm"), np.random.default_rng(0), monochrome1=True)
+        >>> dcmread("film.dcm").PhotometricInterpretation, dcmread("film.dcm").pixel_array.tolist()
+        ('MONOCHROME1', [[255, 0]])
     """
     ds = _instance(ComputedRadiographyImageStorage, rng, tags.patient, _uid(rng), _uid(rng))
     ds.Modality = "CR"
@@ -151,6 +176,12 @@ def write_nifti(volume: npt.NDArray[np.uint16], path: Path, grid: Grid, *, left_
         grid: Where the voxels lie.
         left_first: Whether to store x from right to left and to say so in the affine, as converters from
             DICOM do.
+
+    Example:
+        >>> head, grid = np.zeros((4, 5, 6), np.uint16), Grid((1.0, 1.0, 2.5))
+        >>> write_nifti(head, Path("head.nii.gz"), grid, left_first=True)
+        >>> nibabel.aff2axcodes(nibabel.load("head.nii.gz").affine)
+        ('L', 'A', 'S')
     """
     affine = grid.affine(volume.shape)
     if left_first:
@@ -182,6 +213,14 @@ def write_dicom_series(
         rng: Gives the UIDs.
         names: One file name per slice, from the lowest slice up.
         patient: The PatientID, or empty.
+
+    Example:
+        >>> from pydicom import dcmread
+        >>> head, grid = np.zeros((4, 6, 2), np.uint16), Grid((1.0, 1.0, 2.5))
+        >>> names = ["low.dcm", "high.dcm"]
+        >>> write_dicom_series(head, Path("."), grid, np.random.default_rng(0), names=names)
+        >>> [float(dcmread(name).ImagePositionPatient[2]) for name in names]
+        [-1.25, 1.25]
     """
     study, series, frame = _uid(rng), _uid(rng), _uid(rng)
     middle = [(n - 1) / 2 for n in volume.shape]

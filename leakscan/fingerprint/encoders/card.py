@@ -97,7 +97,12 @@ class Card:
 
 
 def weights_digest(weights: bytes, preprocessing: str, side: int) -> str:
-    """The digest a card must state for these weights and this preprocessing."""
+    """The digest a card must state for these weights and this preprocessing.
+
+    Example:
+        >>> weights_digest(b"weights", "radiograph-1", 192) == weights_digest(b"weights", "radiograph-2", 192)
+        False
+    """
     return blake3(weights + f"|{preprocessing}|{side}".encode()).hexdigest()[:12]
 
 
@@ -106,6 +111,13 @@ def read_card(folder: Path) -> Card:
 
     Raises:
         ModelError: The card is missing, damaged, or of another format.
+
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> _, folder = cards()["cxr-lite0"]
+        >>> card = read_card(folder)
+        >>> card.kind, card.dim, card.preprocessing
+        ('chest_radiograph', 128, 'radiograph-1')
     """
     path = folder / "card.json"
     try:
@@ -131,6 +143,14 @@ def read_card(folder: Path) -> Card:
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Writes ``card.json``."""
+    """Writes ``card.json``.
+
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> card, _ = cards()["cxr-lite0"]
+        >>> write_card(card, Path("."))
+        >>> read_card(Path(".")) == card
+        True
+    """
     raw = {"format": FORMAT, **card.__dict__, "impostors": card.impostors.__dict__}
     (folder / "card.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")

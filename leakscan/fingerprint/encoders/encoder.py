@@ -116,6 +116,11 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torc
     Raises:
         ModelError: The weights are missing, damaged, not those of the card, or need another preprocessing,
             or the card has nothing to check the encoder by.
+
+    Example::
+
+        card, folder = cards()["cxr-lite0"]
+        state = read_weights(card, folder, radiograph.VERSION)
     """
     path = folder / card.weights
     try:
@@ -141,6 +146,10 @@ def check_golden(encoder: Encoder) -> None:
 
     Raises:
         ModelError: The encoder does not reproduce the golden fingerprints of its card.
+
+    Example::
+
+        check_golden(load_encoder(card, folder))  # no error: fingerprints made here mean what the card says
     """
     card = encoder.card
     found = encoder.encode(card.golden_inputs()).fingerprints

@@ -20,6 +20,12 @@ def fold_norms(net: nn.Module) -> None:
     Args:
         net: The network, in evaluation mode. It computes the same as before up to rounding, but its state
             has other tensors, so it is not for saving.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+        >>> fold_norms(net)
+        >>> [type(layer).__name__ for layer in net]
+        ['Conv2d', 'Identity', 'ReLU']
     """
     for (_, first), (name, second) in pairwise(list(net.named_children())):
         if isinstance(first, _ConvNd) and isinstance(second, _BatchNorm):

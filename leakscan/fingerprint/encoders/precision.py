@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-def computes_bfloat16(device: torch.device) -> bool:
+def _computes_bfloat16(device: torch.device) -> bool:
     """Whether the processor has instructions for bfloat16.
 
     Without them it is imitated: convolutions of films take six times, those of volumes two hundred times
@@ -18,5 +18,12 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def low_precision(device: torch.device, wanted: bool = True) -> torch.autocast:
-    """A context in which networks compute in bfloat16, where that is wanted and the device has it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and computes_bfloat16(device))
+    """A context in which networks compute in bfloat16, where that is wanted and the device has it.
+
+    Example:
+        >>> ones = torch.ones(2, 2)
+        >>> with low_precision(ones.device, wanted=False):
+        ...     (ones @ ones).dtype
+        torch.float32
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and _computes_bfloat16(device))

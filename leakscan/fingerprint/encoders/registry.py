@@ -15,7 +15,7 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 _ADDABLE = {"card.json", "README.md", "weights.safetensors", "calibration.safetensors", "detail.safetensors"}
 
 
-def user_models() -> Path:
+def _user_models() -> Path:
     """The folder for encoders that a user adds: ``$LEAKSCAN_MODELS`` or the XDG data folder."""
     if given := os.environ.get("LEAKSCAN_MODELS"):
         return Path(given)
@@ -24,8 +24,13 @@ def user_models() -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Folders of all encoders: added ones first, then those shipped in the wheel or checkout."""
-    roots = [user_models(), _PACKAGE / "_models", _PACKAGE.parent / "models"]
+    """Folders of all encoders: added ones first, then those shipped in the wheel or checkout.
+
+    Example:
+        >>> {"brain-folds", "cxr-lite0"} <= {folder.name for folder in model_folders()}
+        True
+    """
+    roots = [_user_models(), _PACKAGE / "_models", _PACKAGE.parent / "models"]
     folders: dict[str, Path] = {}
     for root in roots:
         if root.is_dir():
@@ -99,11 +104,13 @@ def add_model(file: Path) -> Card:
 
     Example:
         >>> _, folder = cards()["cxr-lite0"]
-        >>> file = shutil.make_archive("model", "zip", folder)
-        >>> add_model(Path(file)).name
+        >>> with zipfile.ZipFile("model.zip", "w") as z:
+        ...     for name in ("card.json", "weights.safetensors"):
+        ...         z.write(folder / name, name)
+        >>> add_model(Path("model.zip")).name
         'cxr-lite0'
-        >>> [folder.name for folder in sorted(user_models().iterdir())]
-        ['cxr-lite0']
+        >>> cards()["cxr-lite0"][1] == Path(os.environ["LEAKSCAN_MODELS"]) / "cxr-lite0"
+        True
     """
     try:
         with zipfile.ZipFile(file) as z:
@@ -117,7 +124,7 @@ def add_model(file: Path) -> Card:
         raise ModelError(
             "{path} holds no card.json with weights.safetensors, so it is no encoder.", path=file
         )
-    part = user_models() / ".part"
+    part = _user_models() / ".part"
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -130,14 +137,14 @@ def add_model(file: Path) -> Card:
             )
         if Path(card.name).name != card.name or not card.name.strip("."):
             raise ModelError(f"The card in {{path}} has an unusable name: {card.name!r}.", path=file)
-        target = user_models() / card.name
+        target = _user_models() / card.name
         shutil.rmtree(target, ignore_errors=True)
         part.replace(target)
     except OSError as e:
         raise ModelError(
             f"Encoders cannot be added to {{path}}: {e.strerror or e}.",
             "Name another folder in the environment variable LEAKSCAN_MODELS.",
-            path=user_models(),
+            path=_user_models(),
         ) from e
     finally:
         shutil.rmtree(part, ignore_errors=True)

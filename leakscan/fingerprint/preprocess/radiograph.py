@@ -62,6 +62,12 @@ def trim_frame(film: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
     Returns:
         A view of ``film``, at least 40 % of each side.
+
+    Example:
+        >>> framed = np.zeros((100, 100), np.float32)
+        >>> framed[10:90, 20:80] = np.random.default_rng(0).random((80, 60))
+        >>> trim_frame(framed).shape
+        (80, 60)
     """
     rows = np.ptp(film, axis=1) > _FLAT
     columns = np.ptp(film, axis=0) > _FLAT
@@ -76,6 +82,12 @@ def is_negative(film: npt.NDArray[np.float32]) -> bool:
 
     Args:
         film: ``(height, width)`` in 0..1.
+
+    Example:
+        >>> film = np.zeros((64, 64), np.float32)
+        >>> film[16:, 24:40] = film[48:] = 1.0  # the mediastinum and the abdomen, bright between dark lungs
+        >>> is_negative(film), is_negative(1 - film)
+        (False, True)
     """
     small = cv2.resize(film, (8, 8), interpolation=cv2.INTER_AREA)
     bright = np.mean([small[2:8, 3:5].mean(), small[6:8, 1:7].mean()])

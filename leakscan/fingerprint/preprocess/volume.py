@@ -80,6 +80,12 @@ def head_centre(volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Where the head is: the middle of mass of everything that is not air, in voxels ``(3,)``.
 
     Every voxel above the threshold weighs the same, so a bright contrast does not pull the centre.
+
+    Example:
+        >>> scan = np.zeros((20, 20, 20), np.float32)
+        >>> scan[2:9, 4:11, 6:13] = 100.0
+        >>> head_centre(scan).tolist()
+        [5.0, 7.0, 9.0]
     """
     occupied = volume > np.percentile(volume, 99.0) * _BACKGROUND
     if not occupied.any():

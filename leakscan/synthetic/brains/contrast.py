@@ -23,7 +23,13 @@ _BLACK_OUTSIDE = 0.12  # bone and fat suppression: how often a shade outside the
 
 
 def random_greys(n: int, device: torch.device | None = None) -> torch.Tensor:
-    """``(n, 256)`` grey of every shade in 0..1, one contrast for each of ``n`` views."""
+    """``(n, 256)`` grey of every shade in 0..1, one contrast for each of ``n`` views.
+
+    Example:
+        >>> greys = random_greys(3)  # three scanners
+        >>> greys.shape, bool((greys[:, 0] < 0.5).all())  # air is dark in all of them
+        (torch.Size([3, 256]), True)
+    """
     typical = torch.tensor(list(_TYPICAL.values()), device=device)
     greys = torch.rand(n, 256, device=device)
     drawn = typical[torch.randint(len(typical), (n,), device=device)]
@@ -54,6 +60,12 @@ def random_curves(values: torch.Tensor, knots: int = 7) -> torch.Tensor:
     Args:
         values: ``(n, 1, x, y, z)`` in 0..1.
         knots: The number of points that each curve goes through.
+
+    Example:
+        >>> t1 = torch.tensor([0.0, 0.5, 0.5, 1.0]).view(1, 1, 4, 1, 1)
+        >>> black, grey, same_grey, white = random_curves(t1).flatten().tolist()
+        >>> grey == same_grey
+        True
     """
     n, device = values.shape[0], values.device
     steps = torch.rand(n, knots, device=device) + 0.05
@@ -81,6 +93,13 @@ def paint(shades: torch.Tensor, greys: torch.Tensor) -> torch.Tensor:
 
     Returns:
         ``(n, 1, x, y, z)`` float32.
+
+    Example:
+        >>> shades = torch.tensor([0, 2, 1], dtype=torch.uint8).view(1, 3, 1, 1)
+        >>> greys = torch.zeros(1, 256)
+        >>> greys[0, :3] = torch.tensor([0.0, 0.75, 0.5])
+        >>> paint(shades, greys).flatten().tolist()
+        [0.0, 0.5, 0.75]
     """
     n = shades.shape[0]
     return greys.gather(1, shades.view(n, -1).long()).view(n, 1, *shades.shape[1:])

@@ -74,6 +74,11 @@ def read_people(sources: Sequence[Source], progress: Progress | None = None) -> 
     Args:
         sources: The files of each head.
         progress: Receives how far the work is.
+
+    Example::
+
+        people = read_people([Source("anna", labels=Path("aseg.nii.gz"), t1=Path("t1.nii.gz"))])
+        people.shades.shape  # (1, 112, 128, 112)
     """
     progress = progress or Silent()
     progress.start("Read heads", len(sources))
@@ -110,7 +115,15 @@ def read_people(sources: Sequence[Source], progress: Progress | None = None) -> 
 
 
 def read_volume(path: Path) -> tuple[Bytes, tuple[float, ...]]:
-    """Voxels in RAS+ order and their size in mm."""
+    """Voxels in RAS+ order and their size in mm.
+
+    Example:
+        >>> from_right_to_left = np.arange(3, dtype=np.uint8).reshape(3, 1, 1)
+        >>> nib.save(nib.Nifti1Image(from_right_to_left, np.diag([-1.0, 1, 2.5, 1])), "head.nii")
+        >>> values, size_mm = read_volume(Path("head.nii"))
+        >>> values.ravel().tolist(), size_mm
+        ([2, 1, 0], (1.0, 1.0, 2.5))
+    """
     image = nib.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call]
     return np.asarray(image.dataobj), tuple(float(s) for s in image.header.get_zooms()[:3])
 

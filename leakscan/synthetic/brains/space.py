@@ -36,7 +36,15 @@ class Pose:
 
 
 def poses(n: int, pose: Pose, device: torch.device | None = None) -> torch.Tensor:
-    """Random affine maps ``(n, 3, 4)`` from millimetres of the view to millimetres of the head."""
+    """Random affine maps ``(n, 3, 4)`` from millimetres of the view to millimetres of the head.
+
+    Example:
+        >>> poses(5, Pose()).shape
+        torch.Size([5, 3, 4])
+        >>> still = poses(1, Pose(degrees=0, shift_mm=0, zoom=0, stretch=0))
+        >>> torch.equal(still[0], torch.eye(3, 4))
+        True
+    """
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, device=device).clamp(-2, 2)
@@ -65,6 +73,12 @@ def places(maps: torch.Tensor, shape: tuple[int, int, int] = SHAPE, step_mm: flo
 
     Returns:
         ``(n, x, y, z, 3)`` for ``grid_sample``.
+
+    Example:
+        >>> unmoved = torch.eye(3, 4)[None]
+        >>> at = places(unmoved, shape=(3, 3, 3), step_mm=28.0)
+        >>> at.shape, at[0, 1, 1, 1].tolist(), at[0, 2, 1, 1].tolist()
+        (torch.Size([1, 3, 3, 3, 3]), [0.0, 0.0, 0.0], [0.0, 0.0, 0.25])
     """
     axes = [(torch.arange(k, device=maps.device) - (k - 1) / 2) * step_mm for k in shape]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
@@ -73,7 +87,7 @@ def places(maps: torch.Tensor, shape: tuple[int, int, int] = SHAPE, step_mm: flo
     return (head / half).flip(-1)
 
 
-def smooth_field(n: int, knots: int, channels: int = 1, device: torch.device | None = None) -> torch.Tensor:
+def _smooth_field(n: int, knots: int, channels: int = 1, device: torch.device | None = None) -> torch.Tensor:
     """Normal noise on ``knots`` points along each axis, ``(n, channels, knots, knots, knots)``."""
     return torch.randn(n, channels, knots, knots, knots, device=device)
 
@@ -92,8 +106,14 @@ def deformation(
 
     Returns:
         ``(n, x, y, z, 3)`` to be added to places.
+
+    Example:
+        >>> at = places(torch.eye(3, 4).expand(2, 3, 4), shape=(8, 8, 8), step_mm=20.0)
+        >>> two_anatomies = at + deformation(2, amount_mm=4.0, knots=3, at=at)
+        >>> two_anatomies.shape, bool((two_anatomies[0] != two_anatomies[1]).any())
+        (torch.Size([2, 8, 8, 8, 3]), True)
     """
-    field = smooth_field(n, knots, 3, device)
+    field = _smooth_field(n, knots, 3, device)
     half = torch.tensor([e / 2 for e in _EXTENT_MM], device=device).flip(0).view(1, 3, 1, 1, 1)
     # Cubic where it is cheap (on the knots), linear to the voxels.
     fine = F.interpolate(field, size=(4 * knots,) * 3, mode="trilinear", align_corners=True)

@@ -64,7 +64,13 @@ hippocampus with amygdala, brainstem, choroid plexus. What lies outside takes th
 
 
 def tissue_table(atlas: Atlas) -> npt.NDArray[np.uint8]:
-    """``(256,)`` label -> position in :data:`TISSUES`; labels that are not brain are 0."""
+    """``(256,)`` label -> position in :data:`TISSUES`; labels that are not brain are 0.
+
+    Example:
+        >>> hippocampus = {"freesurfer": 17, "muse": 47}
+        >>> [TISSUES[tissue_table(atlas)[label]] for atlas, label in hippocampus.items()]
+        ['deep_grey', 'deep_grey']
+    """
     table = np.zeros(256, np.uint8)
     for tissue, labels in (_FREESURFER if atlas == "freesurfer" else _MUSE).items():
         table[list(labels)] = tissue
@@ -75,6 +81,11 @@ def shade_table(atlas: Atlas) -> npt.NDArray[np.uint8]:
     """``(256,)`` label -> shade, the number of what a scanner shows in one grey.
 
     Air is 0. Labels outside the brain other than air get numbers from :data:`SHADES` on, each its own.
+
+    Example:
+        >>> thalamus, hippocampus, skull = shade_table("freesurfer")[[10, 17, 206]].tolist()
+        >>> thalamus, hippocampus, skull >= SHADES
+        (8, 12, True)
     """
     table = tissue_table(atlas).copy()
     for i, labels in enumerate(_SHADES_FREESURFER if atlas == "freesurfer" else _SHADES_MUSE):

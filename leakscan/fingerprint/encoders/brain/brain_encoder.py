@@ -87,6 +87,11 @@ def brain_net(state: Mapping[str, torch.Tensor]) -> BrainNet:
     Raises:
         KeyError: A tensor is missing.
         RuntimeError: The tensors do not fit together.
+
+    Example::
+
+        net = brain_net(load_file("run/brain.safetensors"))
+        net.template.shape  # torch.Size([7, 40, 48, 40]), the average brain
     """
     full = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     first = [full[f"tissues.down.{i}.0.weight"] for i in range(_scales(full))]

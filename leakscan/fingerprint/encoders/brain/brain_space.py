@@ -31,6 +31,14 @@ def align_to_average(
         The maps on the template's grid ``(n, c, x, y, z)``, the pose of each ``(n, 4, 4)`` for
         :func:`resample`, and its correlation with the template ``(n,)``, -1..1: low where no brain was
         found, or one that lies wrong.
+
+    Example:
+        >>> x, y, z = torch.meshgrid(*[torch.linspace(-2, 2, 16)] * 3, indexing="ij")
+        >>> average = torch.exp(-(x**2 + 2 * y**2 + 3 * z**2)).expand(7, 16, 16, 16) / 7
+        >>> two_voxels_to_the_right = average[None].roll(2, dims=2)
+        >>> _, pose, fit = align_to_average(two_voxels_to_the_right, average, step_mm=5.0)
+        >>> round(float(pose[0, 0, 3])), bool(fit > 0.99)
+        (10, True)
     """
     pose = torch.eye(4).repeat(len(maps), 1, 1)
     pose[:, :3, 3] = _centre(maps, step_mm) - _centre(template[None], step_mm)
@@ -43,7 +51,13 @@ def align_to_average(
 
 
 def fit_of(maps: torch.Tensor, template: torch.Tensor) -> torch.Tensor:
-    """Correlation ``(n,)``, -1..1, of maps in their place with the average brain."""
+    """Correlation ``(n,)``, -1..1, of maps in their place with the average brain.
+
+    Example:
+        >>> template = torch.rand(7, 4, 4, 4)
+        >>> [round(float(fit_of(maps[None], template)), 3) for maps in (template, -template)]
+        [1.0, -1.0]
+    """
     flat, mean = maps.flatten(1), template.flatten()
     flat, mean = flat - flat.mean(dim=1, keepdim=True), mean - mean.mean()
     fit: torch.Tensor = (flat @ mean) / (flat.norm(dim=1) * mean.norm()).clamp(min=1e-6)
@@ -67,6 +81,12 @@ def settle(
 
     Returns:
         Poses ``(n, 4, 4)`` for :func:`resample`, relative to where the edges lie now.
+
+    Example::
+
+        edges = edge_tensors(placed, inside)
+        pose = settle(edges, seen, average_edges, inside, step_mm=5.0)
+        at_home = resample(edges, pose, step_mm=5.0)
     """
     points = _grid(average.shape[1:], step_mm)[inside]
     jacobian, reach = _jacobian(average, inside, points, step_mm)
@@ -89,7 +109,15 @@ def settle(
 
 
 def resample(maps: torch.Tensor, pose: torch.Tensor, step_mm: float) -> torch.Tensor:
-    """Maps as they are where ``pose`` ``(n, 4, 4)`` sends each voxel, in millimetres from the middle."""
+    """Maps as they are where ``pose`` ``(n, 4, 4)`` sends each voxel, in millimetres from the middle.
+
+    Example:
+        >>> line = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3, 1, 1)
+        >>> pose = torch.eye(4)[None].clone()
+        >>> pose[0, 0, 3] = 5.0  # each voxel takes what lies 5 mm to its right
+        >>> resample(line, pose, step_mm=5.0).flatten().tolist()
+        [0.5, 1.0, 0.0]
+    """
     grid = _grid(maps.shape[2:], step_mm)
     return _sampled(maps, grid.view(-1, 3), pose, step_mm).view(maps.shape)
 
@@ -173,6 +201,10 @@ def average_brain(maps: torch.Tensor, step_mm: float, rounds: int = 3) -> torch.
         maps: The shares of the tissues ``(n, c, x, y, z)``, 0..1.
         step_mm: The edge of a voxel.
         rounds: The number of times that maps are aligned and averaged.
+
+    Example::
+
+        template = average_brain(torch.stack(maps), step_mm=5.0)  # (7, 40, 48, 40), from one such map a head
     """
     start = torch.eye(4).repeat(len(maps), 1, 1)
     start[:, :3, 3] = _centre(maps, step_mm)

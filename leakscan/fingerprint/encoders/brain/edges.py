@@ -32,6 +32,13 @@ def edge_tensors(volumes: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     Returns:
         ``(n, EDGE_CHANNELS, x / 2, y / 2, z / 2)``. The dot product of two tensors is the squared cosine
         between two lines; where nothing changes, a tensor is 0.
+
+    Example:
+        >>> ramp = torch.arange(8.0).view(1, 1, 8, 1, 1).expand(1, 1, 8, 8, 8)
+        >>> inside = torch.ones(4, 4, 4, dtype=torch.bool)
+        >>> edges, negative = edge_tensors(ramp, inside), edge_tensors(-2 * ramp, inside)
+        >>> edges.shape, torch.equal(edges, negative)  # other greys, the same lines
+        (torch.Size([1, 6, 4, 4, 4]), True)
     """
     voxels = F.interpolate(inside[None, None].float(), scale_factor=2)[0, 0] > 0
     slopes = torch.stack(torch.gradient(volumes[:, 0], dim=(1, 2, 3)), dim=1)
@@ -54,6 +61,12 @@ def beyond_average(edges: torch.Tensor, average: torch.Tensor) -> torch.Tensor:
 
     Returns:
         What is left, ``(n, EDGE_CHANNELS * v)``.
+
+    Example:
+        >>> average = torch.rand(6 * 10)
+        >>> nobody_in_particular = beyond_average(average[None], average)
+        >>> torch.allclose(nobody_in_particular, torch.zeros(1, 60), atol=1e-6)
+        True
     """
     own, mean = edges.view(len(edges), EDGE_CHANNELS, -1), average.view(EDGE_CHANNELS, -1)
     share = own[:, :_SQUARES].sum(dim=1) / mean[:_SQUARES].sum(dim=0).clamp(min=_LEAST)

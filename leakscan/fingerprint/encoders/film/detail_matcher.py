@@ -156,6 +156,11 @@ def save_detail_matcher(nets: Sequence[DetailNet], path: Path) -> None:
     Args:
         nets: The trained networks, one or more.
         path: The file to write.
+
+    Example::
+
+        save_detail_matcher([first, second], folder / FILE)  # two networks, taught apart
+        FilmDetailMatcher(folder / FILE).describe(films).shape  # (n, 2, places, DETAIL_DIM)
     """
     state = {
         f"{i}.{k}": v.half().contiguous() if v.is_floating_point() else v
