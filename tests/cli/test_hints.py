@@ -18,7 +18,8 @@ from support.makers import NO_ENCODER, Leakscan, fill
 ROOT = Path(package.__file__).parent
 FRONT_ENDS = ("cli", "research")
 FLAG = re.compile(
-    r"(?<![\w-])(--[a-z][a-z-]+|-[oq]\b)|\bleakscan (compare|audit|fingerprint|calibrate|train|models|exclude)\b"
+    r"(?<![\w-])(--[a-z][a-z-]+|-[oq]\b)"
+    r"|\bleakscan (compare|audit|fingerprint|calibrate|train|models|exclude)\b"
 )
 
 
