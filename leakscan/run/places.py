@@ -56,7 +56,7 @@ def check_apart(specs: Sequence[SourceSpec], exclude: Sequence[str]) -> None:
         >>> check_apart(specs, exclude=[])
         Traceback (most recent call last):
         ...
-        leakscan.errors.UsageError: ...films/test lies inside ...films: every image of it would be found in both.
+        leakscan.errors.UsageError: ...films/test lies inside ...films: every image of it would be ...
     """
     folders = [spec.path.resolve() for spec in specs if spec.form == "folder" and spec.path.is_dir()]
     for inner in folders:

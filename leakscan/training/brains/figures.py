@@ -256,10 +256,10 @@ def rescanned(scores: Floats) -> Figures:
     Returns:
         Figure -> value and the ends of its 95 % interval.
 
-    Example:
-        >>> scores = np.eye(30, dtype=np.float32)  # every new scan is nearest to the old one of its person
-        >>> rescanned(scores)["P@1"]
-        [1.0, 1.0, 1.0]
+    Example::
+
+        scores = fingerprints(net, scans.again) @ fingerprints(net, scans.first.maps).T
+        rescanned(scores)["P@1"]  # such as [0.95, 0.88, 1.0]
     """
 
     def figures(who: npt.NDArray[np.int64]) -> tuple[float, float, float]:
@@ -291,8 +291,8 @@ def across(scores: Floats, shown: Shown) -> Figures:
     Example:
         >>> who, how = np.array(["Ann", "Ann", "Bea", "Bea"]), np.array(["T1", "T2", "T1", "T2"])
         >>> shown = Shown(maps=np.zeros((4, 1)), fit=np.ones(4), subjects=who, contrasts=how)
-        >>> scores = np.array([[1, 0.8, 0.5, 0.1], [0.8, 1, 0.2, 0.6], [0.5, 0.2, 1, 0.7], [0.1, 0.6, 0.7, 1]])
-        >>> across(scores, shown)["first"]  # another contrast of the person comes first, each of four times
+        >>> own, other = np.full((2, 2), 0.8), np.full((2, 2), 0.3)
+        >>> across(np.block([[own, other], [other, own]]), shown)["first"]  # right, each of four times
         [4, 4]
     """
     unequal = shown.contrasts[:, None] != shown.contrasts[None]

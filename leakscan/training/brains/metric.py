@@ -86,7 +86,7 @@ def scan_directions(maps: Floats, people: npt.NDArray[np.generic], count: int) -
 
     Example:
         >>> maps = np.array([[1, 0, 5], [1, 0, 7], [0, 1, 1], [0, 1, 2]], np.float32)
-        >>> people = np.array(["Ann", "Ann", "Bea", "Bea"])  # two scans of one differ in the third number alone
+        >>> people = np.array(["Ann", "Ann", "Bea", "Bea"])  # scans of one differ in the third number alone
         >>> np.abs(scan_directions(maps, people, count=2)).round(3).tolist()
         [[0.0, 0.0, 1.0]]
     """

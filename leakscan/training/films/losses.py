@@ -47,7 +47,8 @@ def mine_closer_negatives(distances: torch.Tensor, labels: torch.Tensor) -> Trip
 
     Example:
         >>> at = torch.tensor([[0.0], [3.0], [1.0], [9.0]])  # films 0 and 1 show one subject
-        >>> anchor, positive, negative = mine_closer_negatives(torch.cdist(at, at), torch.tensor([0, 0, 1, 2]))
+        >>> subjects = torch.tensor([0, 0, 1, 2])
+        >>> anchor, positive, negative = mine_closer_negatives(torch.cdist(at, at), subjects)
         >>> list(zip(anchor.tolist(), positive.tolist(), negative.tolist()))
         [(0, 1, 2), (1, 0, 2)]
     """

@@ -59,11 +59,10 @@ def backward_in_passes(
     Returns:
         The loss, detached.
 
-    Example:
-        >>> net, films = nn.Linear(3, 2), torch.ones(6, 3)
-        >>> loss = backward_in_passes(net, net, films, lambda prints: prints.pow(2).mean(), Passes(chunk=2))
-        >>> net.weight.grad.shape  # that of all six at once, at the memory of two
-        torch.Size([2, 3])
+    Example::
+
+        loss = backward_in_passes(net, net, films, lambda prints: criterion(prints, labels), Passes(chunk=8))
+        optimiser.step()  # as after one pass over all films, at the memory of eight
     """
     watch, seed = passes.watch, passes.seed
     if not 0 < passes.chunk < len(films):
