@@ -126,7 +126,12 @@ class IdentityKey:
 
 
 def normalised(text: str) -> str:
-    """An identifier without what systems add or change: padding, case, Unicode form."""
+    """An identifier without what systems add or change: padding, case, Unicode form.
+
+    Example:
+        >>> normalised("  MRN-0042 ")
+        'mrn-0042'
+    """
     return unicodedata.normalize("NFC", text.strip(" \t\r\n\0")).strip().casefold()
 
 

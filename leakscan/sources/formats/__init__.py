@@ -69,7 +69,12 @@ class FileFormat:
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether a file's name promises an image."""
+    """Whether a file's name promises an image.
+
+    Example:
+        >>> has_image_suffix("HEAD.NII.GZ"), has_image_suffix("labels.csv")
+        (True, False)
+    """
     return name.lower().endswith(tuple(suffix for known in FORMATS for suffix in known.suffixes))
 
 
@@ -105,6 +110,11 @@ def pair_header(path: Path) -> Path | None:
 
     Raises:
         OSError: The neighbour exists but cannot be read.
+
+    Example:
+        >>> _ = Path("head.hdr").write_bytes(struct.pack("<i340x4s", 348, b"ni1"))
+        >>> str(pair_header(Path("head.img")))
+        'head.hdr'
     """
     name = path.name.lower()
     for suffix in (".img", ".img.gz"):

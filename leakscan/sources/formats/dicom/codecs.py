@@ -42,7 +42,17 @@ _PLUGINS = ("pyjpegls", "pylibjpeg", "pydicom", "pillow")
 
 
 def decoder_options(layout: PixelFormat, file: OpenFile, frames: int) -> dict[str, Any]:
-    """What pydicom's decoders need to know of a file."""
+    """What pydicom's decoders need to know of a file.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> from leakscan.sources.formats.dicom.layout import pixel_format
+        >>> from leakscan.sources.formats.dicom.open_file import opened
+        >>> with opened(get_path("ct")) as file:
+        ...     known = decoder_options(pixel_format(file, 128, 128), file, frames=1)
+        >>> known["bits_allocated"], known["pixel_representation"], known["pixel_vr"]
+        (16, 1, 'OW')
+    """
     return {
         "rows": layout.rows,
         "columns": layout.columns,
@@ -65,6 +75,15 @@ def decompressed(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -
 
     Raises:
         ImageError: ``unreadable`` if the frame is short or damaged, or no decoder is installed for it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from pydicom.data import get_testdata_file
+        >>> from leakscan.sources.formats.dicom.layout import pixel_format
+        >>> from leakscan.sources.formats.dicom.open_file import opened
+        >>> with opened(Path(get_testdata_file("MR_small_RLE.dcm"))) as file:
+        ...     decompressed(file, pixel_format(file, 64, 64), frame=0, frames=1).shape
+        (64, 64)
     """
     offsets, lengths = (raw_bytes(file.dataset, tag) for tag in (_OFFSETS, _OFFSET_LENGTHS))
     extended = (offsets, lengths) if offsets and lengths else None

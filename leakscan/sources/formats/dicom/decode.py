@@ -46,6 +46,15 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
 
     Raises:
         ImageError: ``unreadable`` or ``unsupported``, with the reason.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> from leakscan.sources.formats.dicom import assemble, read_header
+        >>> options = DecodeOptions()
+        >>> (slice_of_ct,) = assemble([read_header(get_path("ct"))], get_path("ct").parent, options)
+        >>> image = decode(slice_of_ct, options)  # in Hounsfield units, because a slice gets no window
+        >>> image.values.shape, float(image.values.min()), float(image.values.max())
+        ((128, 128), -896.0, 1167.0)
     """
     if len(ref.files) > 1:
         return _series(ref, options)
@@ -148,7 +157,7 @@ class _Volume:
     count: int
 
     def __post_init__(self) -> None:
-        self._affine = affine(self.first, self.last, self.count)
+        self._affine = _affine(self.first, self.last, self.count)
         self._axes = np.asarray(io_orientation(self._affine))  # type: ignore[no-untyped-call]
         rows, columns = self.first.grid
         sizes = np.array((columns, rows, self.count))
@@ -206,7 +215,7 @@ class _Volume:
         return DecodedImage(self._stored, _finite(self._values), spacing, notes)
 
 
-def affine(first: Plane, last: Plane, count: int) -> npt.NDArray[np.float64]:
+def _affine(first: Plane, last: Plane, count: int) -> npt.NDArray[np.float64]:
     """From voxel (column, row, slice) to RAS+ mm.
 
     PS3.3 C.7.6.2.1.1 gives the first two columns; the third is the mean step between the positions

@@ -50,6 +50,13 @@ def rescaled(
         dataset: The file's elements.
         groups: The file's functional groups, which win over the top level.
         frame: The number of the frame, counted from 0.
+
+    Example:
+        >>> dataset = Dataset()
+        >>> dataset.RescaleSlope, dataset.RescaleIntercept = "1", "-1024"
+        >>> stored = np.array([[0, 1024, 2048]], np.uint16)
+        >>> rescaled(stored, dataset, FunctionalGroups(dataset), 0).tolist()
+        [[-1024.0, 0.0, 1024.0]]
     """
     values = stored.astype(np.float32)
     table = _table(dataset, _MODALITY_LUT)
@@ -64,14 +71,28 @@ def rescaled(
 
 
 def rescale(dataset: Dataset, groups: FunctionalGroups, frame: int) -> tuple[float, float]:
-    """Slope and intercept of a frame."""
+    """Slope and intercept of a frame.
+
+    Example:
+        >>> dataset = Dataset()
+        >>> dataset.RescaleSlope, dataset.RescaleIntercept = "0", "-1024"  # a slope of zero counts as one
+        >>> rescale(dataset, FunctionalGroups(dataset), 0)
+        (1.0, -1024.0)
+    """
     where = groups.group(frame, _TRANSFORMATION) or dataset
     slope, intercept = number(where, _SLOPE, 1.0), number(where, _INTERCEPT, 0.0)
     return (slope if 1e-30 < abs(slope) < 1e30 else 1.0), (intercept if abs(intercept) < 1e30 else 0.0)
 
 
 def padding(stored: npt.NDArray[np.generic], dataset: Dataset, signed: bool, bits: int) -> Mask | None:
-    """Where the pixels are padding, by value or by range; ``None`` if nowhere (or everywhere)."""
+    """Where the pixels are padding, by value or by range; ``None`` if nowhere (or everywhere).
+
+    Example:
+        >>> dataset = Dataset()
+        >>> dataset.add_new("PixelPaddingValue", "US", 63536)  # -2000, written as unsigned
+        >>> padding(np.array([[-2000, 40]], np.int16), dataset, signed=True, bits=16).tolist()
+        [[True, False]]
+    """
     if not numbers(dataset, _PADDING):
         return None
     value = _as_pixel(integer(dataset, _PADDING), signed, bits)
@@ -105,6 +126,14 @@ def windowed(
 
     Returns:
         The values (0 to 1 after a window), and notes.
+
+    Example:
+        >>> dataset = Dataset()
+        >>> dataset.WindowCenter, dataset.WindowWidth, dataset.VOILUTFunction = "50", "400", "LINEAR_EXACT"
+        >>> hounsfield = np.array([[-1000, -50, 50, 150, 900]], np.float32)
+        >>> shown, notes = windowed(hounsfield, dataset, FunctionalGroups(dataset), 0, None)
+        >>> shown.tolist(), notes
+        ([[0.0, 0.25, 0.5, 0.75, 1.0]], ())
     """
     seen = values if mask is None else values[~mask]
     table = _table(dataset, _VOI_LUT)
@@ -146,7 +175,13 @@ def _window(
 
 
 def brightened(values: Values, mask: Mask | None, inverted: bool) -> Values:
-    """Turns MONOCHROME1 round within its range, then makes padding as dark as the darkest pixel."""
+    """Turns MONOCHROME1 round within its range, then makes padding as dark as the darkest pixel.
+
+    Example:
+        >>> film = np.array([[0, 10, 30]], np.float32)
+        >>> brightened(film, None, inverted=True).tolist()
+        [[30.0, 20.0, 0.0]]
+    """
     seen = values if mask is None else values[~mask]
     low, high = np.float32(seen.min()), np.float32(seen.max())
     result = (high - values) + low if inverted else values
@@ -156,7 +191,12 @@ def brightened(values: Values, mask: Mask | None, inverted: bool) -> Values:
 
 
 def luminance(colours: npt.NDArray[np.generic]) -> Values:
-    """``(rows, columns, 3)`` RGB to ``(rows, columns)`` by the weights of ITU-R BT.601."""
+    """``(rows, columns, 3)`` RGB to ``(rows, columns)`` by the weights of ITU-R BT.601.
+
+    Example:
+        >>> luminance(np.array([[[255, 255, 255], [0, 255, 0]]], np.uint8)).round().tolist()
+        [[255.0, 150.0]]
+    """
     return np.asarray(colours.astype(np.float32) @ np.array(_LUMA, dtype=np.float32), dtype=np.float32)
 
 

@@ -80,7 +80,23 @@ class FunctionalGroups:
 
 
 def frame_planes(dataset: Dataset, frames: int, grid: tuple[int, int]) -> list[Plane]:
-    """The planes of all frames; empty unless every frame has one."""
+    """The planes of all frames; empty unless every frame has one.
+
+    Example:
+        >>> def item(**elements: object) -> Dataset:
+        ...     made = Dataset()
+        ...     for keyword, value in elements.items():
+        ...         setattr(made, keyword, value)
+        ...     return made
+        >>> places = [item(ImagePositionPatient=[0, 0, 3 * frame]) for frame in range(2)]
+        >>> axes = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+        >>> volume = item(
+        ...     SharedFunctionalGroupsSequence=[item(PlaneOrientationSequence=[axes])],
+        ...     PerFrameFunctionalGroupsSequence=[item(PlanePositionSequence=[place]) for place in places],
+        ... )
+        >>> [plane.position for plane in frame_planes(volume, 2, (64, 64))]
+        [(0.0, 0.0, 0.0), (0.0, 0.0, 3.0)]
+    """
     groups = FunctionalGroups(dataset)
     if frames < 1 or (len(groups) == 0 and frames > 1) or (0 < len(groups) < frames):
         return []

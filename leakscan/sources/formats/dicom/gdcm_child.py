@@ -64,7 +64,7 @@ class JpegStream:
         )
 
 
-def main() -> None:
+def _main() -> None:
     """Answers until stdin ends."""
     import gdcm
 
@@ -101,4 +101,4 @@ def _decoded(gdcm: Any, stream: JpegStream) -> bytes:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

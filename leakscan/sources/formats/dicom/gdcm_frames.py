@@ -29,6 +29,10 @@ def gdcm_decode(stream: child.JpegStream) -> bytes:
 
     Returns:
         Little-endian samples, colour by pixel; empty if GDCM fails, dies or is not installed.
+
+    Example::
+
+        samples = np.frombuffer(gdcm_decode(stream), "<u2").reshape(stream.rows, stream.columns)
     """
     with _lock:
         process = _child()

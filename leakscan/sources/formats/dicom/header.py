@@ -132,6 +132,12 @@ def read_header(path: Path) -> DicomHeader:
     Raises:
         ImageError: ``unreadable`` if it cannot be opened, is no DICOM or contradicts itself;
             ``unsupported`` if it is no image (reports, presentation states, segmentations, videos...).
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> header = read_header(get_path("mr"))
+        >>> header.modality, header.acquired, header.rows, header.columns, header.frames
+        ('MR', '2004-08-26', 64, 64, 1)
     """
     with opened(path, _WANTED) as file:
         return header_of(file, path)
@@ -142,6 +148,13 @@ def header_of(file: OpenFile, path: Path) -> DicomHeader:
 
     Raises:
         ImageError: The file is one that :func:`read_header` refuses.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> with opened(get_path("ct")) as file:  # all elements, for a reader that wants the pixels too
+        ...     header = header_of(file, get_path("ct"))
+        >>> header.plane.position, header.spacing
+        ((-158.135803, -179.035797, -75.699997), (0.661468, 0.661468))
     """
     dataset = file.dataset
     sop_class = text(dataset, _TAG["SOPClassUID"]) or text(dataset.file_meta, _META_CLASS)

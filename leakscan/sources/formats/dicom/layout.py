@@ -50,6 +50,14 @@ def pixel_format(file: OpenFile, rows: int, columns: int) -> PixelFormat:
 
     Raises:
         ImageError: ``unsupported`` for colour spaces and sample counts that no image should have.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> from leakscan.sources.formats.dicom.open_file import opened
+        >>> with opened(get_path("ct")) as file:
+        ...     layout = pixel_format(file, 128, 128)
+        >>> layout.stored, layout.signed, layout.inverted
+        (16, True, False)
     """
     dataset = file.dataset
     samples = integer(dataset, _SAMPLES, 1)

@@ -56,7 +56,7 @@ class OpenFile:
 
 @contextmanager
 def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
-    """Opens a file and parses it up to the pixel data.
+    r"""Opens a file and parses it up to the pixel data.
 
     Args:
         path: The file.
@@ -65,6 +65,12 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
     Raises:
         ImageError: ``unreadable`` when it cannot be opened or parsed; whatever else goes wrong while
             the caller works on the file becomes one too, because all of it comes from the file.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> with opened(get_path("ct")) as file:
+        ...     print(file.dataset.Rows, file.vr, file.length, file.pixels.read(4))
+        128 OW 32768 b'\xaf\x00\xb4\x00'
     """
     try:
         stream = path.open("rb")

@@ -44,6 +44,15 @@ def read_frame(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> 
 
     Raises:
         ImageError: ``unreadable`` if the data is short, damaged or in a syntax without a decoder.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> from leakscan.sources.formats.dicom.layout import pixel_format
+        >>> from leakscan.sources.formats.dicom.open_file import opened
+        >>> with opened(get_path("mr")) as file:
+        ...     frame = read_frame(file, pixel_format(file, 64, 64), frame=0, frames=1)
+        >>> frame.shape, frame.dtype.name
+        ((64, 64), 'int16')
     """
     cast(BinaryIO, file.pixels).seek(file.start)
     if file.length == UNDEFINED_LENGTH:
@@ -64,6 +73,12 @@ def flipped(array: Stored, layout: PixelFormat) -> Stored:
     """MONOCHROME1 as MONOCHROME2: ``2**stored - 1 - x``, or ``-1 - x`` for signed numbers.
 
     Both map the smallest number that BitsStored allows to the largest (PS3.3 C.7.6.3.1.2).
+
+    Example:
+        >>> shape, bits = {"rows": 1, "columns": 3, "samples": 1}, {"allocated": 16, "stored": 12, "shift": 0}
+        >>> layout = PixelFormat(**shape, **bits, signed=False, planar=0, photometric="MONOCHROME1")
+        >>> flipped(np.array([[0, 5, 4095]], np.uint16), layout).tolist()
+        [[4095, 4090, 0]]
     """
     if not layout.inverted or array.ndim != 2:
         return array

@@ -87,7 +87,14 @@ class Stack:
 
 @lru_cache(maxsize=4096)
 def unit_cosines(values: tuple[float, ...]) -> Cosines | None:
-    """ImageOrientationPatient as exact unit vectors; ``None`` unless they are nearly that already."""
+    """ImageOrientationPatient as exact unit vectors; ``None`` unless they are nearly that already.
+
+    Example:
+        >>> unit_cosines((1.0004, 0.0, 0.0, 0.0, 0.9997, 0.0))
+        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+        >>> unit_cosines((1.0, 0.0, 0.0, 1.0, 0.0, 0.0)) is None  # rows and columns in one direction
+        True
+    """
     if len(values) != 6:
         return None
     row, column = np.array(values[:3]), np.array(values[3:])
@@ -102,7 +109,12 @@ def unit_cosines(values: tuple[float, ...]) -> Cosines | None:
 
 
 def normal(orientation: Cosines) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Unit normal of a plane, row x column (PS3.3 C.7.6.2.1.1). Shape ``(3,)``."""
+    """Unit normal of a plane, row x column (PS3.3 C.7.6.2.1.1). Shape ``(3,)``.
+
+    Example:
+        >>> normal((0.0, 1.0, 0.0, 0.0, 0.0, -1.0)).tolist()  # a sagittal slice, seen from the left
+        [-1.0, 0.0, 0.0]
+    """
     vector = np.cross(np.array(orientation[:3]), np.array(orientation[3:]))
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)
 
@@ -114,6 +126,16 @@ def stacks(planes: Sequence[Plane]) -> list[Stack]:
 
     Returns:
         Stacks ordered by geometry (largest first), then by what distinguishes their slices.
+
+    Example:
+        >>> def slice_at(mm: float, echo: str) -> Plane:
+        ...     keys = tuple(echo if key == "EchoTime" else "" for key in KEYS)
+        ...     axes, grid, spacing = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (64, 64), (1.0, 1.0)
+        ...     place = {"orientation": axes, "position": (0.0, 0.0, mm), "grid": grid, "spacing": spacing}
+        ...     return Plane(uid="", keys=keys, number=0, **place)
+        >>> two_echoes = [slice_at(mm, echo) for echo in ("30", "90") for mm in (5.0, 0.0)]
+        >>> [(stack.members, stack.notes[0]) for stack in stacks(two_echoes)][1]
+        ((3, 2), 'Its series has 2 volumes at the same positions; this is number 2 (EchoTime 90).')
     """
     groups = _by_geometry(planes)
     shared: tuple[str, ...] = ()

@@ -37,6 +37,16 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
 
     Returns:
         Images ordered by path, then by their first file and frame.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> from leakscan.sources.formats.dicom import read_header
+        >>> here = read_header(get_path("ct"))
+        >>> x, y, z = here.position
+        >>> above = replace(here, path=here.path + ".2", sop_uid=here.sop_uid + ".2", position=(x, y, z + 5))
+        >>> (volume,) = assemble([above, here], get_path("ct").parent, DecodeOptions())
+        >>> volume.ndim, [PurePath(file).name for file in volume.files]
+        (3, ['CT_small.dcm', 'CT_small.dcm.2'])
     """
     top = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow symlinks
     series: dict[tuple[str, ...], list[tuple[DicomHeader, Plane]]] = defaultdict(list)

@@ -32,7 +32,12 @@ _DOUBTFUL_VR = (None, "UN", "OB", "US or SS")
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the warnings of pydicom and of the codecs from the terminal."""
+    """Keeps the warnings of pydicom and of the codecs from the terminal.
+
+    Example:
+        >>> with quiet():
+        ...     warnings.warn("The value length (65) exceeds the maximum length of 64.")
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -43,6 +48,10 @@ def tag_of(keyword: str) -> int:
 
     Raises:
         KeyError: The dictionary has no such keyword.
+
+    Example:
+        >>> f"{tag_of('PatientID'):08x}"
+        '00100020'
     """
     tag = tag_for_keyword(keyword)
     if tag is None:
@@ -51,14 +60,26 @@ def tag_of(keyword: str) -> int:
 
 
 def raw_bytes(dataset: Dataset, tag: int) -> bytes | None:
-    """The value's bytes as they stand in the file, or ``None`` if absent or already converted."""
+    """The value's bytes as they stand in the file, or ``None`` if absent or already converted.
+
+    Example:
+        >>> from pydicom.examples import ct
+        >>> raw_bytes(ct, tag_of("RescaleIntercept"))
+        b'-1024 '
+    """
     element = dataset.get_item(tag)
     value = getattr(element, "value", None)
     return value if isinstance(value, bytes) else None
 
 
 def texts(dataset: Dataset, tag: int) -> tuple[str, ...]:
-    """The element's values as text, stripped; a single empty value counts as absent."""
+    """The element's values as text, stripped; a single empty value counts as absent.
+
+    Example:
+        >>> from pydicom.examples import ct
+        >>> texts(ct, tag_of("ImageType"))
+        ('ORIGINAL', 'PRIMARY', 'AXIAL')
+    """
     element = dataset.get_item(tag)
     if element is None or element.value is None:
         return ()
@@ -76,7 +97,13 @@ def texts(dataset: Dataset, tag: int) -> tuple[str, ...]:
 
 
 def text(dataset: Dataset, tag: int) -> str:
-    """The element's first value as text, or empty."""
+    """The element's first value as text, or empty.
+
+    Example:
+        >>> from pydicom.examples import ct
+        >>> text(ct, tag_of("ImageType")), text(ct, tag_of("ViewPosition"))
+        ('ORIGINAL', '')
+    """
     return next(iter(texts(dataset, tag)), "")
 
 
@@ -90,7 +117,15 @@ def _decoded(dataset: Dataset, tag: int, value: bytes) -> str:
 
 
 def numbers(dataset: Dataset, tag: int) -> tuple[float, ...]:
-    """The element's values as finite numbers; empty if any of them is not one."""
+    r"""The element's values as finite numbers; empty if any of them is not one.
+
+    Example:
+        >>> dataset = Dataset()
+        >>> dataset.add_new("Rows", "LO", "512")  # the wrong kind of value, met in public datasets
+        >>> dataset.add_new("PixelSpacing", "LO", "0.5\\unknown")
+        >>> numbers(dataset, tag_of("Rows")), numbers(dataset, tag_of("PixelSpacing"))
+        ((512.0,), ())
+    """
     element = dataset.get_item(tag)
     if element is None or element.value is None:
         return ()
@@ -135,18 +170,38 @@ def _unpacked(value: bytes, vr: str | None, order: str) -> tuple[float, ...]:
 
 
 def number(dataset: Dataset, tag: int, default: float = 0.0) -> float:
-    """The element's first value as a number, or ``default``."""
+    """The element's first value as a number, or ``default``.
+
+    Example:
+        >>> number(Dataset(), tag_of("RescaleSlope"), default=1.0)
+        1.0
+    """
     return next(iter(numbers(dataset, tag)), default)
 
 
 def integer(dataset: Dataset, tag: int, default: int = 0) -> int:
-    """The element's first value as an integer, or ``default``."""
+    """The element's first value as an integer, or ``default``.
+
+    Example:
+        >>> dataset = Dataset()
+        >>> dataset.InstanceNumber = "7"
+        >>> integer(dataset, tag_of("InstanceNumber")), integer(dataset, tag_of("NumberOfFrames"), 1)
+        (7, 1)
+    """
     value = number(dataset, tag, float(default))
     return int(value) if abs(value) < 2**53 else default
 
 
 def items(dataset: Dataset, tag: int) -> list[Dataset]:
-    """The datasets of a sequence; empty if it is absent or broken."""
+    """The datasets of a sequence; empty if it is absent or broken.
+
+    Example:
+        >>> table, film = Dataset(), Dataset()
+        >>> table.LUTDescriptor = [256, 0, 8]
+        >>> film.VOILUTSequence = [table]
+        >>> len(items(film, tag_of("VOILUTSequence"))), len(items(film, tag_of("ModalityLUTSequence")))
+        (1, 0)
+    """
     with contextlib.suppress(Exception):
         # For a sequence, pydicom also converts the PixelRepresentation beside it, and raises where that is
         # damaged. The sequence itself is kept by then, and it must be the same in a scan, which does not
@@ -157,7 +212,12 @@ def items(dataset: Dataset, tag: int) -> list[Dataset]:
 
 
 def calendar_date(value: str) -> str:
-    """``YYYYMMDD...`` or the old ``YYYY.MM.DD`` as ``YYYY-MM-DD``; empty if it is no date."""
+    """``YYYYMMDD...`` or the old ``YYYY.MM.DD`` as ``YYYY-MM-DD``; empty if it is no date.
+
+    Example:
+        >>> calendar_date("19970430"), calendar_date("1997.04.30"), calendar_date("19970431")
+        ('1997-04-30', '1997-04-30', '')
+    """
     digits = value.replace(".", "").replace("-", "")[:8]
     if not (len(digits) == 8 and digits.isascii() and digits.isdigit()):
         return ""

@@ -36,6 +36,12 @@ def files(path: Path) -> tuple[Path, ...]:
 
     Raises:
         ImageError: The file is one that :func:`inspect` refuses.
+
+    Example:
+        >>> import nibabel as nib
+        >>> nib.save(nib.Nifti1Pair(np.zeros((4, 4, 4), np.int16), np.eye(4)), "head.img")
+        >>> [str(file) for file in files(Path("head.hdr"))]
+        ['head.hdr', 'head.img']
     """
     data = read_header(path).data
     return (path,) if data == path else (path, data)
@@ -52,6 +58,12 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     Raises:
         ImageError: ``unreadable`` (damaged header, zero dimension, missing or short voxel file, more
             voxels than the limit) or ``unsupported`` (colours, complex numbers, five axes).
+
+    Example:
+        >>> import nibabel as nib
+        >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4, 3), np.int16), np.eye(4)), "time.nii")
+        >>> [(image.frame, image.ndim) for image in inspect(Path("time.nii"), "nifti", DecodeOptions())]
+        [(0, 3), (1, 3), (2, 3)]
     """
     header = read_header(path)
     check_size(header, options)
@@ -82,6 +94,16 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     Raises:
         ImageError: What :func:`inspect` refuses; also ``unreadable`` when the voxels are cut short or
             damaged, and ``ignored`` for a label map.
+
+    Example:
+        >>> import nibabel as nib
+        >>> to_the_left = np.diag([-2.0, 1.0, 1.0, 1.0])  # the first axis runs from right to left
+        >>> voxels = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+        >>> nib.save(nib.Nifti1Image(voxels, to_the_left), "head.nii")
+        >>> ref = ImageRef(image_id="1", path="head.nii", format="nifti", files=("head.nii",), ndim=3)
+        >>> image = decode(ref, DecodeOptions())
+        >>> image.spacing_mm, bool((image.stored == voxels[::-1]).all())
+        ((2.0, 1.0, 1.0), True)
     """
     header = read_header(Path(ref.files[0]))
     check_size(header, options)

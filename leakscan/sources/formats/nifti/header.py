@@ -61,6 +61,12 @@ def read_header(path: Path) -> Header:
     Raises:
         ImageError: ``unreadable`` (damaged, zero dimension, missing voxel file) or ``unsupported``
             (colours, complex numbers, five axes).
+
+    Example:
+        >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4, 3), np.int16), np.eye(4)), "time.nii.gz")
+        >>> header = read_header(Path("time.nii.gz"))
+        >>> header.shape, header.frames, header.dtype.name, header.offset, header.oriented
+        ((5, 6, 4), 3, 'int16', 352, True)
     """
     with reasons():
         with opened(path) as stream:
@@ -126,6 +132,12 @@ def check_size(header: Header, options: DecodeOptions) -> None:
 
     Raises:
         ImageError: ``unreadable``.
+
+    Example:
+        >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4), np.int16), np.eye(4)), "head.nii")
+        >>> check_size(read_header(Path("head.nii")), DecodeOptions(max_pixels=100))
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It has 5 x 6 x 4 voxels, more than the limit of 100; ...
     """
     count = int(np.prod([int(n) for n in header.shape], dtype=object))
     if count > options.max_pixels:
@@ -142,6 +154,14 @@ def check_length(header: Header) -> None:
 
     Raises:
         ImageError: ``unreadable``.
+
+    Example:
+        >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4), np.int16), np.eye(4)), "head.nii")
+        >>> whole = Path("head.nii").read_bytes()
+        >>> _ = Path("head.nii").write_bytes(whole[:-1])
+        >>> check_length(read_header(Path("head.nii")))
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It is truncated: the file is shorter than its header says.
     """
     with reasons():
         with header.data.open("rb") as stream:
@@ -153,7 +173,14 @@ def check_length(header: Header) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, unzipped where they are zipped, whatever its name says."""
+    """The bytes of a file, unzipped where they are zipped, whatever its name says.
+
+    Example:
+        >>> _ = Path("zipped.nii").write_bytes(gzip.compress(b"a header"))  # an ending that does not tell
+        >>> with opened(Path("zipped.nii")) as stream:
+        ...     stream.read()
+        b'a header'
+    """
     with path.open("rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
         stream.seek(0)
@@ -166,7 +193,14 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def reasons() -> Iterator[None]:
-    """Whatever damaged data provoke, as the sentence of a row."""
+    """Whatever damaged data provoke, as the sentence of a row.
+
+    Example:
+        >>> with reasons():
+        ...     gzip.decompress(gzip.compress(b"voxels")[:-9])
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It is truncated or its compression is damaged.
+    """
     try:
         yield
     except ImageError:

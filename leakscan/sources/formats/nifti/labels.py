@@ -31,6 +31,13 @@ def is_label_map(stored: Array) -> bool:
 
     Args:
         stored: ``(height, width)`` or ``(x, y, z)`` numbers as stored.
+
+    Example:
+        >>> regions = np.zeros((40, 40), np.uint8)
+        >>> regions[4:20, 4:36], regions[20:36, 4:20], regions[20:36, 20:36] = 10, 41, 77
+        >>> rows, columns = np.mgrid[:40, :40]
+        >>> is_label_map(regions), is_label_map(rows + columns)
+        (True, False)
     """
     if stored.dtype.kind == "f" and not (stored == np.rint(stored)).all():
         return False

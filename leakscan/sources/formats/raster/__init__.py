@@ -43,6 +43,13 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
 
     Raises:
         ImageError: ``unreadable`` TIFF structure.
+
+    Example:
+        >>> pages = [Image.new("L", (8, 8), grey) for grey in (0, 255)]
+        >>> pages[0].save("scan.tiff", save_all=True, append_images=pages[1:])
+        >>> (page,) = inspect(Path("scan.tiff"), "tiff", DecodeOptions(frames="first"))
+        >>> page.notes
+        ('It has 2 pages; only the first is read.',)
     """
     if format != "tiff":
         return [FrameInfo()]
@@ -73,6 +80,12 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     Raises:
         ImageError: ``unreadable`` when truncated, damaged or too large; ``unsupported`` for sample
             types that nothing here reads.
+
+    Example:
+        >>> Image.new("RGBA", (2, 1), (200, 200, 200, 51)).save("film.png")  # a fifth of grey, on black
+        >>> ref = ImageRef(image_id="1", path="film.png", format="png", files=("film.png",))
+        >>> decode(ref, DecodeOptions()).stored.tolist()
+        [[40, 40]]
     """
     notes: list[str] = []
     with reasons(), Path(ref.files[0]).open("rb") as stream, strict_pillow():

@@ -42,6 +42,13 @@ def without_palette(im: Image.Image, encoding: str) -> Array:
 
     Raises:
         ImageError: ``unsupported`` colour space.
+
+    Example:
+        >>> im = Image.new("P", (2, 1))
+        >>> im.putpalette([0, 0, 0, 200, 10, 10])
+        >>> im.putpixel((1, 0), 1)
+        >>> without_palette(im, "").tolist()
+        [[[0, 0, 0], [200, 10, 10]]]
     """
     if im.mode == "P":
         im = im.convert("RGBA" if "transparency" in im.info else "RGB")
@@ -66,6 +73,11 @@ def by_opencv(data: bytes, page: int) -> Array:
 
     Raises:
         ImageError: ``unreadable``.
+
+    Example:
+        >>> deep = np.full((2, 3, 3), (1, 2, 40000), np.uint16)  # OpenCV writes blue, green, red
+        >>> by_opencv(cv2.imencode(".png", deep)[1].tobytes(), page=0)[0, 0].tolist()
+        [40000, 2, 1]
     """
     before = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -82,7 +94,12 @@ def by_opencv(data: bytes, page: int) -> Array:
 
 
 def blended(pixels: Array) -> Array:
-    """Composites the last of 2 or 4 channels, alpha, on black; an opaque one is dropped."""
+    """Composites the last of 2 or 4 channels, alpha, on black; an opaque one is dropped.
+
+    Example:
+        >>> blended(np.array([[[200, 255], [200, 51], [200, 0]]], np.uint8)).tolist()
+        [[200, 40, 0]]
+    """
     if pixels.ndim == 2 or pixels.shape[2] not in (2, 4):
         return pixels
     colour, alpha = pixels[..., :-1], pixels[..., -1:]
@@ -97,7 +114,12 @@ def blended(pixels: Array) -> Array:
 
 
 def one_channel_if_equal(pixels: Array) -> Array:
-    """Grey stored as colour becomes ``(height, width)``; true colour stays."""
+    """Grey stored as colour becomes ``(height, width)``; true colour stays.
+
+    Example:
+        >>> one_channel_if_equal(np.full((6, 8, 3), 90, np.uint8)).shape
+        (6, 8)
+    """
     if pixels.ndim == 2:
         return pixels
     red = pixels[..., 0]
@@ -107,12 +129,27 @@ def one_channel_if_equal(pixels: Array) -> Array:
 
 
 def inverted(pixels: Array) -> Array:
-    """Black for white over the range of an unsigned type, else around zero."""
+    """Black for white over the range of an unsigned type, else around zero.
+
+    Example:
+        >>> inverted(np.array([0, 200, 255], np.uint8)).tolist()
+        [255, 55, 0]
+        >>> inverted(np.array([-5, 7], np.int16)).tolist()
+        [5, -7]
+    """
     return np.iinfo(pixels.dtype).max - pixels if pixels.dtype.kind == "u" else -pixels
 
 
 def orientation(im: Image.Image) -> int:
-    """EXIF tag 274 (1 to 8), 1 where it is absent or damaged."""
+    """EXIF tag 274 (1 to 8), 1 where it is absent or damaged.
+
+    Example:
+        >>> tags = Image.Exif()
+        >>> tags[ORIENTATION_TAG] = 6
+        >>> Image.new("L", (8, 6)).save("photo.jpg", exif=tags)
+        >>> orientation(Image.open("photo.jpg"))
+        6
+    """
     if not {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & im.info.keys():
         return 1
     try:
@@ -122,7 +159,12 @@ def orientation(im: Image.Image) -> int:
 
 
 def turned(pixels: Array, orientation: int) -> Array:
-    """Applies EXIF tag 274 (Exif 3.0, section 4.6.5.1) so that the first row is the top."""
+    """Applies EXIF tag 274 (Exif 3.0, section 4.6.5.1) so that the first row is the top.
+
+    Example:
+        >>> turned(np.array([[1, 2], [3, 4]]), 6).tolist()  # a quarter clockwise
+        [[3, 1], [4, 2]]
+    """
     if orientation in (5, 6, 7, 8):
         pixels = np.swapaxes(pixels, 0, 1)
     if orientation in (3, 4, 7, 8):
@@ -135,6 +177,11 @@ def check_size(width: int, height: int, options: DecodeOptions) -> None:
 
     Raises:
         ImageError: ``unreadable``: no pixels, or more than ``options.max_pixels``.
+
+    Example:
+        >>> check_size(40_000, 30_000, DecodeOptions(max_pixels=1_000_000_000))
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It has 40000 x 30000 pixels, more than the limit of 1000000000; ...
     """
     if width < 1 or height < 1:
         raise ImageError("unreadable", f"It has {width} x {height} pixels.")
@@ -151,6 +198,11 @@ def strict_pillow() -> Iterator[None]:
     """Our pixel limit instead of Pillow's, no half-read pictures, no warnings on the terminal.
 
     The settings are global to the process: a process decodes one image at a time.
+
+    Example:
+        >>> with strict_pillow():
+        ...     Image.MAX_IMAGE_PIXELS is None
+        True
     """
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
@@ -164,7 +216,14 @@ def strict_pillow() -> Iterator[None]:
 
 @contextmanager
 def reasons() -> Iterator[None]:
-    """Whatever a decoder throws at damaged data, as the sentence of a row."""
+    """Whatever a decoder throws at damaged data, as the sentence of a row.
+
+    Example:
+        >>> with reasons():
+        ...     Image.open("film.png")
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It cannot be read: no such file or directory.
+    """
     try:
         yield
     except ImageError:

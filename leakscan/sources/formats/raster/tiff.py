@@ -45,6 +45,13 @@ def pages_of(stream: BinaryIO) -> list[Page]:
 
     Raises:
         ImageError: ``unreadable``: no page, or one without a size.
+
+    Example:
+        >>> thumbnail = Image.new("L", (4, 3))
+        >>> Image.new("L", (8, 6)).save("film.tiff", save_all=True, append_images=[thumbnail])
+        >>> with open("film.tiff", "rb") as stream:
+        ...     [(page.width, page.height, page.bits) for page in pages_of(stream)]
+        [(8, 6, 8), (4, 3, 8)]
     """
     head = stream.read(8)
     if 43 in (int.from_bytes(head[2:4], "little"), int.from_bytes(head[2:4], "big")):
@@ -94,6 +101,13 @@ def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
 
     Raises:
         ImageError: ``unreadable`` or ``unsupported``.
+
+    Example:
+        >>> first, second = (Image.fromarray(np.array([[0, x]], np.uint16)) for x in (900, 4095))
+        >>> first.save("films.tiff", save_all=True, append_images=[second])
+        >>> with open("films.tiff", "rb") as stream:
+        ...     decode_page(stream, 1, DecodeOptions()).tolist()
+        [[0, 4095]]
     """
     pages = pages_of(stream)
     if frame >= len(pages):
