@@ -82,7 +82,7 @@ class RunContext:
     Example::
 
         context = RunContext.open(Settings.of(workers=4))
-        print(context.engine, *context.models.cards, context.budget.left)
+        print(*context.models.cards, "and", context.budget.left, "seconds for checks")
     """
 
     settings: Settings
