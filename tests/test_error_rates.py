@@ -14,11 +14,11 @@ from leakscan.error_rates import (
     pair_scores,
     precision_at_1,
     resampled_mean,
-    subject_draws,
     supported_rates,
     tar_at_fmr,
     threshold_at_fmr,
 )
+from leakscan.subject_bootstrap import subject_draws
 from support.labelled_prints import labelled_prints
 
 

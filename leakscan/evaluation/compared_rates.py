@@ -16,19 +16,15 @@ import numpy.typing as npt
 
 from leakscan.error_rates import (
     WEIGHTINGS,
-    Draws,
-    Estimate,
     Weighting,
-    estimate,
     genuine_weights,
     pairs_beyond,
-    per_subject,
     resampled_mean,
-    resampled_ratio,
     supported_rates,
     tar_at_fmr,
 )
 from leakscan.evaluation.pairing import BINS, Compared, distance, score_bin
+from leakscan.subject_bootstrap import Draws, Estimate, estimate, per_subject, resampled_ratio
 
 _EER_POINTS = 400
 _SPARE = 3.0  # times the pairs beyond a threshold, among which a resampled threshold is searched
@@ -55,11 +51,11 @@ def compared_figures(compared: Compared, draws: Draws) -> list[Figure]:
 
     Args:
         compared: The pairs of one system under one protocol.
-        draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
+        draws: ``(draws, n_subjects)`` from :func:`leakscan.subject_bootstrap.subject_draws`.
 
     Example:
         >>> vectors, subjects = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], np.array([0, 0, 1, 1])
-        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.subject_bootstrap import subject_draws
         >>> from leakscan.evaluation.pairing import compare_images
         >>> draws = subject_draws(2, 100)
         >>> compared_figures(compare_images(vectors, subjects), draws)[0].estimate.value
@@ -93,7 +89,7 @@ def auc_estimate(compared: Compared, weighting: Weighting, draws: Draws) -> Esti
     :func:`auc_error`.
 
     Example:
-        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.subject_bootstrap import subject_draws
         >>> from leakscan.evaluation.pairing import compare_images
         >>> turn = np.array([0.0, 0.5, 0.7, 1.6])  # four images as points on a circle
         >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
@@ -140,7 +136,7 @@ def eer(compared: Compared, weighting: Weighting, draws: Draws) -> Estimate:
     The interval holds the impostors and moves the genuine curve on a grid of thresholds.
 
     Example:
-        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.subject_bootstrap import subject_draws
         >>> from leakscan.evaluation.pairing import compare_images
         >>> turn = np.array([0.0, 0.2, 1.5, 1.9])
         >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
@@ -174,14 +170,14 @@ def tar_estimate(
         compared: The pairs of one system under one protocol.
         fmr: The false match rate.
         weighting: Whether every subject counts the same, or every genuine pair.
-        draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
+        draws: ``(draws, n_subjects)`` from :func:`leakscan.subject_bootstrap.subject_draws`.
         thresholds: ``(draws,)`` the threshold of each draw, if it is at hand.
 
     Raises:
         ValueError: There are too few impostor pairs to speak of this rate.
 
     Example:
-        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.subject_bootstrap import subject_draws
         >>> from leakscan.evaluation.pairing import compare_images
         >>> turn = np.array([0.0, 0.5, 0.7, 1.6])
         >>> compared = compare_images(np.stack([np.cos(turn), np.sin(turn)], axis=1), np.array([0, 0, 1, 1]))
@@ -228,7 +224,7 @@ def miasd(compared: Compared, weighting: Weighting, draws: Draws) -> Estimate:
     """Mean intra-subject distance (arXiv 2512.16685), Euclidean between unit fingerprints, 0 to 2.
 
     Example:
-        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.subject_bootstrap import subject_draws
         >>> from leakscan.evaluation.pairing import compare_images
         >>> vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]]  # the second subject is unlike itself
         >>> compared = compare_images(vectors, np.array([0, 0, 1, 1]))

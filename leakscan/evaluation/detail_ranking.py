@@ -12,13 +12,14 @@ from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
-from leakscan.error_rates import WEIGHTINGS, Draws, resampled_mean
+from leakscan.error_rates import WEIGHTINGS, resampled_mean
 from leakscan.evaluation.compared_rates import Figure
 from leakscan.evaluation.embeddings import EncoderSystem
 from leakscan.evaluation.labelled_images import LabelledImage
 from leakscan.evaluation.systems import Vectors
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
 from leakscan.settings import DecodeOptions
+from leakscan.subject_bootstrap import Draws
 from leakscan.types import Engine, Progress
 
 METRIC = "looked.p_at_1"
@@ -86,7 +87,7 @@ def detail_ranking_figures(
         subjects: ``(n,)`` codes from 0.
         match: Matches the details of pairs of the films.
         joint: The likelihood ratio of cosine and finding.
-        draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
+        draws: ``(draws, n_subjects)`` from :func:`leakscan.subject_bootstrap.subject_draws`.
         seed: The seed that draws which films ask, where there are more than ``MOST_ASKING``.
 
     Example::

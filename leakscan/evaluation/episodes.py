@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.error_rates import WEIGHTINGS, Draws, resampled_ratio
+from leakscan.error_rates import WEIGHTINGS
 from leakscan.evaluation.compared_rates import Figure
+from leakscan.subject_bootstrap import Draws, resampled_ratio
 
 EPISODES = 2000
 SETTINGS = ((20, 1), (100, 1), (250, 1), (80, 5))
@@ -191,11 +192,11 @@ def episode_figures(scores: EpisodeScores, episodes: Episodes, subjects: Ints, d
         scores: The scores of one system.
         episodes: The episodes that were scored.
         subjects: ``(n,)`` codes from 0.
-        draws: ``(draws, subjects)`` from :func:`leakscan.error_rates.subject_draws`. With the
+        draws: ``(draws, subjects)`` from :func:`leakscan.subject_bootstrap.subject_draws`. With the
             weighting ``pairs`` a subject weighs as its number of images.
 
     Example:
-        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.subject_bootstrap import subject_draws
         >>> subjects = np.repeat(np.arange(30), 3)
         >>> episodes = draw_episodes(subjects, ways=20, shots=1, episodes=50)
         >>> scores = score_episodes(np.eye(30)[subjects], episodes)

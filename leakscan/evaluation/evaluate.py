@@ -13,7 +13,7 @@ import numpy as np
 
 import leakscan
 from leakscan.engines import start_engine
-from leakscan.error_rates import WEIGHTINGS, Draws, resampled_mean, subject_draws
+from leakscan.error_rates import WEIGHTINGS, resampled_mean
 from leakscan.errors import UsageError
 from leakscan.evaluation.compared_rates import Figure, compared_figures
 from leakscan.evaluation.detail_ranking import detail_matcher_of, detail_ranking_figures
@@ -42,6 +42,7 @@ from leakscan.evaluation.plots import Plotted, draw_plots, require_plotting, sil
 from leakscan.evaluation.protocols import ALL, ImageLabels, Protocol, protocols
 from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.settings import DecodeOptions
+from leakscan.subject_bootstrap import Draws, subject_draws
 from leakscan.types import Kind, Progress, Silent
 
 REDUCED = "reduced_128"

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.error_rates import LEAST_BEHIND_RATE, Draws, resampled_ratio
+from leakscan.error_rates import LEAST_BEHIND_RATE
 from leakscan.evaluation.compared_rates import Figure
 from leakscan.evaluation.systems import Vectors
+from leakscan.subject_bootstrap import Draws, resampled_ratio
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -87,11 +88,11 @@ def fused_figures(vectors: Vectors, subjects: Ints, draws: Draws, seed: int = 0)
     Args:
         vectors: ``(n, d)``, of unit length.
         subjects: ``(n,)`` codes from 0.
-        draws: ``(draws, n_subjects)`` from :func:`leakscan.error_rates.subject_draws`.
+        draws: ``(draws, n_subjects)`` from :func:`leakscan.subject_bootstrap.subject_draws`.
         seed: The seed of declared images and queries.
 
     Example:
-        >>> from leakscan.error_rates import subject_draws
+        >>> from leakscan.subject_bootstrap import subject_draws
         >>> subjects = np.repeat(np.arange(120), 3)
         >>> noise = np.random.default_rng(0).normal(0, 0.1, (360, 120))
         >>> vectors = np.eye(120)[subjects] + noise

@@ -19,21 +19,13 @@ import numpy.typing as npt
 import typer
 
 from leakscan.cli.output import Output
-from leakscan.error_rates import (
-    Estimate,
-    auc,
-    n_way_one_shot,
-    pair_scores,
-    per_subject,
-    resampled_ratio,
-    subject_draws,
-    threshold_at_fmr,
-)
+from leakscan.error_rates import auc, n_way_one_shot, pair_scores, threshold_at_fmr
 from leakscan.errors import SourceError, UsageError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.research.command import run_command
 from leakscan.settings import nearest
 from leakscan.sources.split_names import VALIDATION
+from leakscan.subject_bootstrap import Estimate, per_subject, resampled_ratio, subject_draws
 from leakscan.training.films.archive import packed_films
 from leakscan.training.films.config import TrainConfig, preset
 from leakscan.training.films.job import TrainJob, train_manifests

@@ -27,13 +27,13 @@ from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
 from leakscan.decide.persons.tests import LOOSE_FMR
 from leakscan.engines import start_engine
-from leakscan.error_rates import estimate, subject_draws
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher
 from leakscan.research.command import DataArgument, EncoderOption, WorkersOption, run_command
 from leakscan.research.film_splits import Split, load_splits, measured_encoder, short
 from leakscan.research.tail_check import LEVELS, bulk_of
 from leakscan.settings import DecodeOptions
+from leakscan.subject_bootstrap import estimate, subject_draws
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

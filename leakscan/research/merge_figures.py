@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import LEAK_Q
 from leakscan.decide.persons.discovery import unit_p_value
-from leakscan.error_rates import estimate, subject_draws
 from leakscan.research.film_splits import short
 from leakscan.research.merge_cases import FIRST, LEVELS, DecidedMerge
+from leakscan.subject_bootstrap import estimate, subject_draws
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

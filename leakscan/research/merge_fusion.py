@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
-from leakscan.error_rates import subject_draws
 from leakscan.evaluation.fusion import FUSION_RATES, SHOTS, accepted_by_rate, draw_shots, fused_template
 from leakscan.research.film_splits import Split, short
+from leakscan.subject_bootstrap import subject_draws
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

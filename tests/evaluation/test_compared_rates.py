@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve, silhouette_score
 
-from leakscan.error_rates import RATES, genuine_weights, pair_scores, subject_draws, tar_at_fmr
+from leakscan.error_rates import RATES, genuine_weights, pair_scores, tar_at_fmr
 from leakscan.evaluation.compared_rates import auc_error, auc_estimate, compared_figures, eer, tar_estimate
 from leakscan.evaluation.pairing import BINS, compare_images
 from leakscan.evaluation.plots import silhouette
 from leakscan.evaluation.protocols import ImageLabels, protocols
+from leakscan.subject_bootstrap import subject_draws
 from support.labelled_prints import coded_prints, labelled_prints
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakscan.error_rates import n_way_one_shot, subject_draws
+from leakscan.error_rates import n_way_one_shot
 from leakscan.evaluation.episodes import Episodes, draw_episodes, episode_figures, score_episodes
+from leakscan.subject_bootstrap import subject_draws
 
 
 def _subjects(seed, subjects=30, most=7):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leakscan.error_rates import subject_draws
 from leakscan.evaluation.compared_rates import Figure
 from leakscan.evaluation.fusion import SHOTS, draw_shots, fused_figures, too_few
+from leakscan.subject_bootstrap import subject_draws
 
 
 def people(subjects: int, films: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
