@@ -215,6 +215,13 @@ def against_cohort(
         prints: ``(n, d)`` unit vectors.
         cohort: ``(m, d)`` unit vectors of different subjects.
         top: How many nearest members count; with 0 a cosine similarity is its own normalised score.
+
+    Example:
+        >>> angle = np.radians([0, 10, 20, 30, 40, 50, 60])
+        >>> cohort = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        >>> like_everybody, like_nobody = [0.87, 0.5], [0.5, -0.87]
+        >>> against_cohort(np.array([like_everybody, like_nobody]), cohort, top=3).mean.round(1).tolist()
+        [0.9, -0.2]
     """
     if top == 0:
         return CohortStatistics(np.zeros(len(prints)), np.ones(len(prints)))
@@ -231,6 +238,11 @@ def score_at(impostors: ImpostorScores, fmr: float) -> float:
     Args:
         impostors: The impostor scores of the encoder's card.
         fmr: The false match rate, above 0.
+
+    Example:
+        >>> card = ImpostorScores(fmr=(0.1, 0.01, 0.001), score=(0.3, 0.5, 0.7))
+        >>> round(score_at(card, 0.01), 3)
+        0.5
     """
     order = np.argsort(impostors.fmr)
     rates, scores = np.log(np.array(impostors.fmr)[order]), np.array(impostors.score)[order]

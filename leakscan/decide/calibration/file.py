@@ -67,7 +67,13 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
 
 
 def is_calibration(path: Path) -> bool:
-    """Whether a file is a calibration, of whatever encoder."""
+    """Whether a file is a calibration, of whatever encoder.
+
+    Example:
+        >>> _ = Path("notes.txt").write_text("Not a calibration.")
+        >>> is_calibration(Path("notes.txt"))
+        False
+    """
     try:
         with safe_open(path, "numpy") as f:
             return "leakscan" in (f.metadata() or {})

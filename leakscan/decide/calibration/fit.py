@@ -67,6 +67,11 @@ def choose_cohort(
         subjects: ``(n,)`` the subject of each.
         size: The most members.
         seed: The seed of the draw.
+
+    Example:
+        >>> films = np.eye(4, dtype=np.float32)
+        >>> choose_cohort(films, np.array(["p1", "p1", "p2", "p3"])).shape
+        (3, 4)
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(prints))
@@ -194,6 +199,13 @@ def genuine_pairs(
         statistics: How the images stand to the cohort.
         each: The most pairs of one subject.
         seed: The seed of the draws.
+
+    Example:
+        >>> films = np.array([[1, 0], [0.5, 0.866], [1, 0], [0, 1]], np.float32)
+        >>> plain = CohortStatistics(np.zeros(4), np.ones(4))
+        >>> pairs = genuine_pairs(films, np.array(["p1", "p1", "p2", "p3"]), plain, each=50)
+        >>> pairs.images.tolist(), pairs.score.tolist()
+        ([[0, 1]], [0.5])
     """
     rng = np.random.default_rng(seed)
     names, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)

@@ -70,6 +70,11 @@ def match_impostors(
         match: What matches the details of pairs of images.
         most: The most pairs to match.
         seed: The seed of the first step.
+
+    Example::
+
+        impostors = match_impostors(sample, fit_tail(sample), match)
+        impostors.found[impostors.matched].mean()  # how well the details of strangers agree
     """
     assert sample.images is not None
     cut = max(tail.score_at(DETAIL_P), sample.cut)
@@ -114,6 +119,11 @@ def just_too_low(p: Floats, detail_p: float) -> Ints:
     Args:
         p: ``(a, b)`` p-values of the scores.
         detail_p: The p-value up to which details are matched.
+
+    Example:
+        >>> p = np.array([[0.004, 0.02], [0.3, 0.011]])
+        >>> just_too_low(p, detail_p=0.01).tolist()
+        [[0, 1], [1, 1]]
     """
     return np.argwhere((p > detail_p) & (p <= _TOO_LOW * detail_p)).astype(np.int64)
 
@@ -135,6 +145,11 @@ def strangers_below(
         tail: The tail of impostors.
         detail_p: The p-value up to which details are matched.
         seed: The seed of who is drawn.
+
+    Example::
+
+        pairs = strangers_below(prints, subjects, scores, tail, DETAIL_P)
+        usual = np.nanmean(match(pairs))  # what the strangers of a run are held against
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(prints))
@@ -162,6 +177,12 @@ def fit_detail(
 
     Returns:
         ``None`` where too few people were matched, or the ratio does not rise with the score.
+
+    Example::
+
+        impostors = match_impostors(sample, tail, match)
+        joint, tail_of_both = fit_detail(impostors, z, owner, found)
+        tail_of_both.p_value(joint.llr(z, found))  # how often strangers come out as alike
     """
     seen = np.isfinite(found)
     people, code, pairs = np.unique(owner[seen], return_inverse=True, return_counts=True)
@@ -194,6 +215,11 @@ def joint_tail(impostors: MatchedImpostors, joint: JointEvidence) -> Tail:
 
     Raises:
         SourceError: Too few were matched, or their ratios do not vary.
+
+    Example::
+
+        tail_of_both = joint_tail(match_impostors(sample, tail, match), joint)
+        tail_of_both.p_value(joint.llr(5.2, 1.4))
     """
     sample, matched = impostors.sample, impostors.matched
     ratio = joint.llr(sample.score[matched], impostors.found[matched])

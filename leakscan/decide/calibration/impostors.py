@@ -95,6 +95,12 @@ def impostor_pairs(
 
     Raises:
         SourceError: Fewer than two subjects are declared.
+
+    Example:
+        >>> films = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+        >>> sample = impostor_pairs(films, np.array(["p1", "p1", "p2"]))
+        >>> sample.score.round(2).tolist(), sample.weight.tolist()
+        ([0.0, 0.6], [0.5, 0.5])
     """
     known = np.flatnonzero(np.asarray(subjects) != "")
     names, inverse = np.unique(np.asarray(subjects)[known], return_inverse=True)
@@ -151,6 +157,11 @@ def sample_of_scores(
     Raises:
         SourceError: A pair is of one subject, or some two subjects were not compared: the bootstrap
             needs to know what was not.
+
+    Example:
+        >>> sample = sample_of_scores([0.1, 0.3, 0.2], ["p1", "p1", "p2"], ["p2", "p3", "p3"])
+        >>> sample.n_subjects, sample.n_subject_pairs
+        (3, 3)
     """
     left, right = np.asarray(subject_a), np.asarray(subject_b)
     names, codes = np.unique(np.concatenate([left, right]), return_inverse=True)
@@ -182,6 +193,13 @@ def join_samples(samples: Sequence[ImpostorSample]) -> ImpostorSample:
 
     Args:
         samples: The scores of one encoder and one normalisation. At least one.
+
+    Example:
+        >>> ours = sample_of_scores([0.1, 0.3, 0.2], ["p1", "p1", "p2"], ["p2", "p3", "p3"])
+        >>> theirs = sample_of_scores([0.4], ["p1"], ["p2"])
+        >>> both = join_samples([ours, theirs])
+        >>> both.n_subjects, both.n_subject_pairs
+        (5, 4)
     """
     joined = samples[0]
     for other in samples[1:]:
@@ -212,6 +230,12 @@ def raise_cut(sample: ImpostorSample, cut: float) -> ImpostorSample:
     Args:
         sample: The sample.
         cut: The score from which pairs are kept.
+
+    Example:
+        >>> sample = sample_of_scores([0.1, 0.3, 0.2], ["p1", "p1", "p2"], ["p2", "p3", "p3"])
+        >>> high = raise_cut(sample, 0.15)
+        >>> high.score.tolist(), float(high.mass.sum())
+        ([0.3, 0.2], 1.0)
     """
     if cut <= sample.cut:
         return sample

@@ -109,6 +109,12 @@ def fit_joint(
 
     Raises:
         ModelError: There are no genuine or no impostor pairs, or arrays do not fit together.
+
+    Example:
+        >>> z, found, same = [5, 6, 4, 1, 2, 3], [2, 3, 1, -2, -1, 0], [True] * 3 + [False] * 3
+        >>> joint = fit_joint(z, found, same, np.ones(6))
+        >>> (joint.llr([4, 4], [2, -2]) > 0).tolist()
+        [True, False]
     """
     same = np.asarray(genuine, bool)
     weights = np.asarray(weight, np.float64)

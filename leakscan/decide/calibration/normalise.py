@@ -60,6 +60,12 @@ def cohort_statistics(
 
     Raises:
         ModelError: The cohort is of another encoder (another ``d``), or has fewer than ``trim + 2`` members.
+
+    Example:
+        >>> film, cohort = np.array([[0.7, 0.5, 0.4, 0.3, 0.1, 0.0]]), np.eye(6)
+        >>> near = cohort_statistics(film, cohort, top=2, trim=3)  # 0.7, 0.5 and 0.4 may be mates
+        >>> near.mean.round(3).tolist(), near.std.round(3).tolist()
+        ([0.2], [0.1])
     """
     members, width = cohort.shape
     if fingerprints.shape[1] != width:
@@ -92,6 +98,11 @@ def soften(statistics: CohortStatistics, typical_std: float) -> CohortStatistics
     Args:
         statistics: How the images stand to the cohort.
         typical_std: A constant of the encoder, such as the median over the cohort itself.
+
+    Example:
+        >>> noisy = CohortStatistics(mean=np.array([0.3]), std=np.array([0.01]))
+        >>> soften(noisy, typical_std=0.04).std.round(4).tolist()
+        [0.02]
     """
     return CohortStatistics(statistics.mean, np.sqrt(statistics.std * typical_std))
 
@@ -106,6 +117,10 @@ def normalise(
     """Symmetric normalised scores, in standard deviations above the cohort; arguments broadcast.
 
     Swapping the images changes nothing.
+
+    Example:
+        >>> float(normalise(0.9, mean_a=0.5, std_a=0.1, mean_b=0.6, std_b=0.2).round(2))
+        2.75
     """
     raw = np.asarray(score, np.float64)
     from_a = (raw - np.asarray(mean_a)) / np.asarray(std_a)

@@ -31,6 +31,11 @@ def fit_pareto(excess: Floats, weight: Floats) -> tuple[float, float]:
 
     Returns:
         Shape (at least ``LEAST_SHAPE``) and scale (positive).
+
+    Example:
+        >>> excess = quantile(np.linspace(0.0005, 0.9995, 1000), shape=-0.2, scale=3.0)
+        >>> [round(x, 1) for x in fit_pareto(excess, np.ones(1000))]
+        [-0.2, 3.0]
     """
     used = weight > 0
     parts = weight[used] / weight[used].sum()
@@ -64,7 +69,12 @@ def _theta_at_least_shape(x: Floats, parts: Floats) -> float:
 
 
 def survival(excess: npt.ArrayLike, shape: npt.ArrayLike, scale: npt.ArrayLike) -> Floats:
-    """Share of excesses above ``excess``; arguments broadcast. 0 beyond the end of a bounded distribution."""
+    """Share of excesses above ``excess``; arguments broadcast. 0 beyond the end of a bounded distribution.
+
+    Example:
+        >>> survival([0.0, 2.0, 4.0], shape=-0.5, scale=2.0).tolist()
+        [1.0, 0.25, 0.0]
+    """
     x = np.maximum(np.asarray(excess, np.float64), 0.0) / np.asarray(scale, np.float64)
     xi = np.broadcast_to(np.asarray(shape, np.float64), x.shape)
     flat = np.abs(xi) < _NEAR_ZERO
@@ -75,7 +85,12 @@ def survival(excess: npt.ArrayLike, shape: npt.ArrayLike, scale: npt.ArrayLike) 
 
 
 def quantile(share: npt.ArrayLike, shape: float, scale: float) -> Floats:
-    """The excess that a share (0..1) of them is above."""
+    """The excess that a share (0..1) of them is above.
+
+    Example:
+        >>> float(quantile(0.25, shape=-0.5, scale=2.0))
+        2.0
+    """
     log_share = np.log(np.asarray(share, np.float64))
     if abs(shape) < _NEAR_ZERO:
         return np.asarray(-scale * log_share, np.float64)
@@ -94,6 +109,11 @@ def anderson_darling(excess: Floats, weight: Floats, shape: float, scale: float,
         shape: The shape of the distribution.
         scale: The scale of the distribution.
         size: How many independent excesses the sample is worth.
+
+    Example:
+        >>> excess, once = quantile(np.linspace(0.005, 0.995, 100), shape=0.0, scale=1.0), np.ones(100)
+        >>> [round(anderson_darling(excess, once, 0.0, scale, size=100), 1) for scale in (1.0, 2.0)]
+        [0.0, 16.7]
     """
     order = np.argsort(excess)
     step = np.concatenate([[0.0], np.cumsum(weight[order])]) / weight.sum()
@@ -118,6 +138,10 @@ def fit_p_value(statistic: float, shape: float, scale: float, size: int, draws: 
         size: How many excesses a true sample has.
         draws: How many samples are drawn.
         seed: The seed of the draws.
+
+    Example:
+        >>> [fit_p_value(far, 0.0, 1.0, size=50, draws=9, seed=0) for far in (0.0, 10.0)]
+        [1.0, 0.1]
     """
     rng = np.random.default_rng(seed)
     ones = np.ones(size)

@@ -179,6 +179,10 @@ def threshold_share(n_subject_pairs: int) -> float:
 
     1 % of 1e5 pairs, 0.3 % of 1e6, at most 10 %. More data both fill the tail and let the threshold
     rise, as the limit theorem wants it; a fixed share would keep its bias however many the data.
+
+    Example:
+        >>> [round(threshold_share(pairs), 4) for pairs in (1_000, 100_000, 1_000_000)]
+        [0.1, 0.01, 0.0032]
     """
     return min(0.1, math.sqrt(10.0 / n_subject_pairs))
 
@@ -195,6 +199,11 @@ def fit_tail(sample: ImpostorSample, *, share: float | None = None, draws: int =
 
     Raises:
         SourceError: There are fewer than ``LEAST_SUBJECTS`` subjects, or their scores do not vary.
+
+    Example::
+
+        tail = fit_tail(impostor_pairs(prints, subjects))
+        tail.p_value([0.5, 0.9])  # how often two different people are as alike as this
     """
     where = sample.source or "The sample"
     if sample.n_subjects < LEAST_SUBJECTS:
