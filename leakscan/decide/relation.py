@@ -65,7 +65,15 @@ class ImagePairs:
 
 
 def alike_unchecked(table: PairTable) -> Bools:
-    """``(n,)`` which pairs of pictures may be copies, but nobody has checked them."""
+    """``(n,)`` which pairs of pictures may be copies, but nobody has checked them.
+
+    Example:
+        >>> bits, score = np.array([2, 30, 30], np.float32), np.array([0.5, 0.99, 0.5], np.float32)
+        >>> no, at = np.zeros(3, bool), np.arange(3)
+        >>> table = PairTable(a=at, b=at, score=score, bits=bits, equal=no, declared=no, to_check=at)
+        >>> alike_unchecked(table).tolist()
+        [True, True, False]
+    """
     near = np.nan_to_num(table.bits, nan=np.inf) <= _ALIKE_BITS
     similar = np.nan_to_num(table.score.astype(np.float64), nan=-2.0) >= _ALIKE_SIMILARITY
     return np.asarray(~table.checked & (near | similar), np.bool_)
@@ -105,7 +113,13 @@ def relate(images: ImagePairs, table: PairTable, ids_are_proof: bool) -> tuple[C
 
 
 def evidence_of(images: ImagePairs, table: PairTable, ids_are_proof: bool) -> npt.NDArray[np.int16]:
-    """The reasons for what was decided, ``(n,)`` sums of :class:`Evidence`; arguments of :func:`relate`."""
+    """The reasons for what was decided, ``(n,)`` sums of :class:`Evidence`; arguments of :func:`relate`.
+
+    Example::
+
+        reasons = evidence_of(images, table, ids_are_proof=True)
+        [reason.name for reason in Evidence if reason & reasons[0]]  # such as ['ALIGNED', 'SAME_SUBJECT']
+    """
     row = images.row
     equal = table.equal[row] & ~images.same_file
     aligned = table.same_image[row] & ~table.equal[row] & ~images.same_file

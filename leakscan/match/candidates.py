@@ -78,6 +78,11 @@ def packed(a: Ints, b: Ints, width: int) -> Ints:
         a: ``(n,)`` first numbers.
         b: ``(n,)`` second numbers, 0 to ``width - 1``.
         width: How many second numbers there are.
+
+    Example:
+        >>> keys = packed(np.array([0, 2]), np.array([4, 1]), width=5)
+        >>> keys.tolist(), np.divmod(keys, 5)[0].tolist()
+        ([4, 11], [0, 2])
     """
     return a * np.int64(max(width, 1)) + b
 
@@ -91,6 +96,11 @@ def nearest_pictures(sides: Sequence[Side]) -> dict[tuple[int, int], Near]:
     Returns:
         For the number of a side and that of a later side, the pairs of their pictures, found from either
         end. Where both ends compared hashes, the later side's count of bits holds.
+
+    Example::
+
+        near = nearest_pictures([train, val, test])
+        near[0, 2].a, near[0, 2].b  # pairs of a picture of train and one of test
     """
     pairs = list(combinations(range(len(sides)), 2))
     number = np.zeros((len(sides), len(sides)), np.int64)
@@ -224,7 +234,17 @@ def find_candidates(
 
 
 def equal_pixels(a: Side, b: Side) -> tuple[Ints, Ints]:
-    """Pictures ``(n,), (n,)`` that stand on both sides with the same pixels."""
+    """Pictures ``(n,), (n,)`` that stand on both sides with the same pixels.
+
+    Example:
+        >>> from leakscan import tables
+        >>> from leakscan.match.pictures import distinct_pictures
+        >>> film = {"status": "ok", "kind": "other_2d", "phash": [0] * 8}
+        >>> rows_a, rows_b = ([{**film, "pixel_hash": name} for name in names] for names in ("xyz", "zx"))
+        >>> a, b = (distinct_pictures(tables.from_rows(rows, tables.STORE)) for rows in (rows_a, rows_b))
+        >>> [pictures.tolist() for pictures in equal_pixels(a, b)]
+        [[0, 2], [1, 0]]
+    """
     _, in_a, in_b = np.intersect1d(a.pixel_hash, b.pixel_hash, return_indices=True)
     return in_a.astype(np.int64), in_b.astype(np.int64)
 
@@ -240,6 +260,10 @@ def scores(a: Side, b: Side, at_a: Ints, at_b: Ints) -> Floats:
 
     Returns:
         ``(n,)`` float32 cosine similarities, NaN where no encoder made both fingerprints.
+
+    Example::
+
+        scores(a, b, np.array([0]), np.array([7]))  # how alike picture 0 of A and picture 7 of B are
     """
     out = np.full(len(at_a), NO_SCORE, np.float32)
     for encoder in sorted(set(a.fingerprints) & set(b.fingerprints)):
@@ -260,6 +284,11 @@ def paired_products(a: Floats, b: Floats, i: Ints, j: Ints) -> Floats:
         b: ``(n', d)`` vectors.
         i: ``(m,)`` rows of ``a``.
         j: ``(m,)`` rows of ``b``.
+
+    Example:
+        >>> a, b = np.eye(2, dtype=np.float32), np.array([[0.5, 0.75], [1, 0]], np.float32)
+        >>> paired_products(a, b, np.array([0, 1, 1]), np.array([1, 0, 1])).tolist()
+        [1.0, 0.75, 0.0]
     """
     out = np.empty(len(i), np.float32)
     step = max(1, _NUMBERS_AT_ONCE // max(1, a.shape[1]))

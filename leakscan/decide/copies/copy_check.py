@@ -231,6 +231,11 @@ def load_pixels(pixels: Pixels | None, options: DecodeOptions) -> DecodedImage:
     Raises:
         ImageError: They are not at hand or cannot be read.
         OSError: A file cannot be read.
+
+    Example:
+        >>> _, png = cv2.imencode(".png", np.full((2, 3), 7, np.uint8))
+        >>> load_pixels(png.tobytes(), DecodeOptions()).values.shape
+        (2, 3)
     """
     if pixels is None:
         raise ImageError("unreadable", "Its pixels are not at hand.")

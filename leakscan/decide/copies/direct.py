@@ -22,6 +22,13 @@ def propose_directly(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
 
     Both pictures are taken to have one scale: this finds turned, moved and mildly cropped copies. The
     proposals have no inliers.
+
+    Example:
+        >>> from leakscan.decide.copies.picture_features import glance
+        >>> film = np.zeros((96, 96), np.float32)
+        >>> film[20:50, 10:30] = 1.0
+        >>> propose_directly(glance(film), glance(film[:, ::-1]))[0].matrix[:, :2].round(3).tolist()
+        [[-1.0, 0.0], [0.0, 1.0]]
     """
     thumb_a, scale_a = _thumbnail(a.picture)
     thumb_b, scale_b = _thumbnail(b.picture)

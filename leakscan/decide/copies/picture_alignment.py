@@ -59,6 +59,11 @@ def measure_agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal
 
     Returns:
         What was measured, ``None`` where too little is left to measure.
+
+    Example::
+
+        best, *_ = propose(a, b)
+        measure_agreement(a, b, best).motion  # of a copy, below two thousandths of the field
     """
     matrix = np.vstack([proposal.matrix, [0.0, 0.0, 1.0]])
     if abs(np.linalg.det(matrix)) > 1.0:

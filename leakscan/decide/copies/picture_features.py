@@ -117,7 +117,12 @@ def _sift(picture: Picture, keypoints: int) -> tuple[Floats, Picture]:
 
 
 def glance(values: npt.NDArray[np.float32]) -> PictureFeatures:
-    """The features that :func:`worth_a_check` needs: those of :func:`describe_picture` at half the size."""
+    """The features that :func:`worth_a_check` needs: those of :func:`describe_picture` at half the size.
+
+    Example:
+        >>> glance(np.zeros((400, 200), np.float32)).picture.shape
+        (160, 80)
+    """
     return describe_picture(values, GLANCE_SIDE, GLANCE_KEYPOINTS)
 
 
@@ -125,6 +130,13 @@ def worth_a_check(a: PictureFeatures, b: PictureFeatures) -> bool:
     """Whether two pictures may be one acquisition, by their features at a glance.
 
     It says yes as well where a picture has too few keypoints to tell.
+
+    Example:
+        >>> films = np.random.default_rng(0).random((2, 24, 24), np.float32)
+        >>> film, other = (cv2.resize(small, (160, 160), interpolation=cv2.INTER_CUBIC) for small in films)
+        >>> one, mirrored, another = map(glance, (film, film[:, ::-1], other))
+        >>> worth_a_check(one, mirrored), worth_a_check(one, another)
+        (True, False)
     """
     if min(len(a.points), len(b.points)) < _GLANCE_FEW:
         return True
@@ -142,6 +154,13 @@ def propose(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
     """Proposes affine maps from b to a that matched keypoints agree on, the best supported first.
 
     Every variant of b (mirrored, inverted, both) that has enough matches makes at most one.
+
+    Example:
+        >>> small = np.random.default_rng(0).random((24, 24), np.float32)
+        >>> film = glance(cv2.resize(small, (160, 160), interpolation=cv2.INTER_CUBIC))
+        >>> mirrored = glance(film.picture[:, ::-1])
+        >>> propose(film, mirrored)[0].matrix.diagonal().round().tolist()
+        [-1.0, 1.0]
     """
     if min(len(a.points), len(b.points)) < MIN_INLIERS:
         return []

@@ -28,7 +28,12 @@ _GREY = 0.99  # correlation of grey levels under a JPEG copy, a resize or a line
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """The map back."""
+    """The map back.
+
+    Example:
+        >>> inverse(np.array([[2.0, 0.0, 6.0], [0.0, 2.0, 4.0], [0.0, 0.0, 1.0]]))[:2, 2].tolist()
+        [-3.0, -2.0]
+    """
     return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
@@ -40,6 +45,11 @@ def nearest_turn(linear: Matrix) -> tuple[str, float, float]:
 
     Returns:
         Its name, the rotation that is left in degrees, and the ratio of the axes' scales, at least 1.
+
+    Example:
+        >>> turn, degrees, stretch = nearest_turn(np.array([[0.0, 2.0], [-2.2, 0.0]]))
+        >>> turn, round(abs(degrees), 3), round(stretch, 3)
+        ('rot90', 0.0, 1.1)
     """
     u, scales, vt = np.linalg.svd(linear)
     rotation = u @ vt
@@ -59,6 +69,10 @@ def coverage(shape_a: tuple[int, int], shape_b: tuple[int, int], a_to_b: Matrix)
         shape_a: The height and width of a.
         shape_b: The height and width of b.
         a_to_b: ``(3, 3)``: the affine map of pixel centres.
+
+    Example:
+        >>> coverage((100, 80), (50, 80), np.eye(3))
+        (0.5, 1.0)
     """
     corners = _corners(shape_a) @ a_to_b[:2, :2].T + a_to_b[:2, 2]
     area, _ = cv2.intersectConvexConvex(corners.astype(np.float32), _corners(shape_b).astype(np.float32))
@@ -78,6 +92,11 @@ def words(
         native_scale: How many pixels b has, in its own file, for one pixel of a in its own.
         inverted: Whether grey levels are inverted.
         grey_correlation: The correlation of grey levels on the overlap once that is undone, -1..1.
+
+    Example:
+        >>> mirrored = np.diag([-1.0, 1.0, 1.0])
+        >>> words(mirrored, (1.0, 0.8), native_scale=0.5, inverted=False, grey_correlation=1.0)
+        'hflip+crop+scale'
     """
     turn, degrees, stretch = nearest_turn(a_to_b[:2, :2])
     said = [

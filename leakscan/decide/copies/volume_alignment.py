@@ -40,6 +40,15 @@ def orientations(a: VolumeFeatures, b: VolumeFeatures) -> list[tuple[float, Matr
     """All 48 flips and permutations of axes with the correlation of the thumbs, -1..1, best first.
 
     Each is a ``(3, 3)`` signed permutation that takes directions in a to directions in b.
+
+    Example:
+        >>> from leakscan.decide.copies.volume_features import describe_volume
+        >>> head = np.zeros((20, 24, 20), np.float32)
+        >>> head[4:15, 3:20, 4:16] = 1.0
+        >>> head[4:7, 3:8, 4:7] = 3.0
+        >>> a, b = (describe_volume(v, (10.0, 10.0, 10.0)) for v in (head, head[::-1]))
+        >>> orientations(a, b)[0][1].tolist()
+        [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     scored = []
     for order in permutations(range(3)):
@@ -60,6 +69,11 @@ def align_volumes(a: VolumeFeatures, b: VolumeFeatures, likely: list[tuple[float
         a: The features of the one volume, the template.
         b: The features of the other.
         likely: The likely orientations, best first, see :func:`orientations`.
+
+    Example::
+
+        fit = align_volumes(a, b, orientations(a, b))
+        fit.matrix @ [10, 20, 15, 1]  # where voxel (10, 20, 15) of a's grid lies on b's
     """
     tried = likely[:_TRIED]
     if not any(np.array_equal(linear, np.eye(3)) for _, linear in tried):
@@ -87,7 +101,15 @@ def align_volumes(a: VolumeFeatures, b: VolumeFeatures, likely: list[tuple[float
 
 
 def refine(fixed: Floats, mask: npt.NDArray[np.bool_], moving: Floats) -> VolumeFit:
-    """Refines from identity: both contrasts are on one grid already."""
+    """Refines from identity: both contrasts are on one grid already.
+
+    Example:
+        >>> noise = np.random.default_rng(0).normal(size=(20, 20, 20)).astype(np.float32)
+        >>> fixed = ndimage.gaussian_filter(noise, 2.0)
+        >>> moved = refine(fixed, np.ones(fixed.shape, bool), np.roll(fixed, 1, axis=0))
+        >>> float(moved.matrix[0, 3].round(1))
+        1.0
+    """
     template = _Template.of(fixed, mask)
     return template.measured(moving, template.fit(moving, np.eye(4), _FINE_STEPS))
 

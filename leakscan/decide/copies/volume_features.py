@@ -169,7 +169,14 @@ def _moments(mask: npt.NDArray[np.bool_]) -> tuple[Matrix, Matrix]:
 
 
 def local_contrast(grid: npt.NDArray[np.generic], sigma: float = _LOCAL_VOXELS) -> Floats:
-    """A grid less its local mean, over its local spread (above noise): about -2..2."""
+    """A grid less its local mean, over its local spread (above noise): about -2..2.
+
+    Example:
+        >>> grid = np.zeros((12, 12, 12), np.uint8)
+        >>> grid[4:8, 4:8, 4:8] = 100
+        >>> bool(np.abs(local_contrast(grid + 50) - local_contrast(grid)).max() < 1e-3)
+        True
+    """
     values = grid.astype(np.float32)
     values -= ndimage.gaussian_filter(values, sigma, truncate=3.0)
     spread = np.sqrt(ndimage.gaussian_filter(values * values, sigma, truncate=3.0) + _NOISE**2)

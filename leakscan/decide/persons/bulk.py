@@ -95,6 +95,11 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         tail: The tail of the same encoder and normalisation.
         genuine_share: The largest share of all pairs that can be genuine, for instance 1 / (subjects
             of the larger side). About 1 % is safe where subjects are unknown.
+
+    Example::
+
+        lie = bulk_map(scores, calibration.tail, genuine_share=1 / len(scores))
+        calibration.tail.p_value(lie.to_tail(scores))  # as if they were of the calibration's films
     """
     scores = np.asarray(observed, np.float64)
     ordered = np.sort(scores, axis=None)

@@ -157,6 +157,11 @@ def strangers(one: Scored, a: FilmSide, b: FilmSide) -> PicturePairs:
 
     Returns:
         At most 300 pairs, none where the calibration has nothing to hold them against.
+
+    Example::
+
+        pairs = strangers(scored, FilmSide.of(pair.a), FilmSide.of(pair.b))
+        pairs.first[0], pairs.second[0]  # two films, hardly ever of one person
     """
     calibration = one.calibration
     ends = [_End(0, a, one.a), _End(1, b, one.b)]
@@ -212,7 +217,12 @@ def _most_alike(left: _End, right: _End, one: int, other: int, encoder: str) -> 
 
 
 def choices(one: Scored, pairs: PicturePairs) -> Ints:
-    """``(n,)`` how many pairs of pictures the subjects of each pair of pictures have."""
+    """``(n,)`` how many pairs of pictures the subjects of each pair of pictures have.
+
+    Example::
+
+        choices(scored, pairs)  # 6 where one subject has two films and the other three
+    """
     counts = [np.bincount(side.code[side.code >= 0])[side.code] for side in (one.a, one.b)]
     return np.asarray(counts[pairs.left][pairs.first] * counts[pairs.right][pairs.second], np.int64)
 
@@ -239,6 +249,11 @@ def due(one: Scored, table: PairTable, a: FilmSide, b: FilmSide) -> Ints:
         table: Their pairs.
         a: The films of the dataset named first.
         b: The films of the other.
+
+    Example::
+
+        rows = due(scored, table, FilmSide.of(pair.a), FilmSide.of(pair.b))
+        table.a[rows[0]], table.b[rows[0]]  # the two films to match first
     """
     if not one.calibration.matches_details:
         return np.zeros(0, np.int64)

@@ -25,6 +25,10 @@ def unit_p_value(p: npt.ArrayLike, comparisons: npt.ArrayLike) -> Floats:
     Args:
         p: The smallest p-value of each unit, 0..1.
         comparisons: The pairs that the unit was compared in, at least 1; broadcast against ``p``.
+
+    Example:
+        >>> float(unit_p_value(1e-6, comparisons=1000).round(6))
+        0.001
     """
     with np.errstate(divide="ignore"):
         return np.asarray(
@@ -39,6 +43,10 @@ def best_of_units(p: npt.ArrayLike, unit: npt.ArrayLike, units: int) -> Floats:
         p: ``(c,)`` p-values of the candidate pairs; NaN (never compared) counts as 1.
         unit: ``(c,)`` int, 0..units - 1, the unit of each.
         units: How many units there are.
+
+    Example:
+        >>> best_of_units([0.2, 0.01, 0.5], [0, 0, 2], units=3).tolist()
+        [0.01, 1.0, 0.5]
     """
     best = np.ones(units)
     np.minimum.at(best, np.asarray(unit), np.nan_to_num(np.asarray(p, np.float64), nan=1.0))
@@ -59,6 +67,10 @@ def q_values(p_units: npt.ArrayLike, total: int | None = None, found: npt.ArrayL
 
     Raises:
         ValueError: There are fewer tested units than p-values.
+
+    Example:
+        >>> q_values([1e-5, 1e-3, 0.2], total=100).round(4).tolist()
+        [0.001, 0.05, 1.0]
     """
     p = np.asarray(p_units, np.float64)
     tested = len(p) if total is None else total
@@ -87,6 +99,11 @@ def groups_found(p: npt.ArrayLike, unit_a: npt.ArrayLike, unit_b: npt.ArrayLike,
 
     Returns:
         ``(m,)`` numbers of groups.
+
+    Example:
+        >>> films_a, films_b = [0, 0, 1], [0, 1, 2]
+        >>> groups_found([1e-7, 1e-6, 1e-5], films_a, films_b, at=[1e-6, 1e-5]).tolist()
+        [1, 2]
     """
     level, a, b = np.asarray(p, np.float64), np.asarray(unit_a, np.int64), np.asarray(unit_b, np.int64)
     order = np.lexsort((level, b, a))
@@ -105,7 +122,12 @@ def groups_found(p: npt.ArrayLike, unit_a: npt.ArrayLike, unit_b: npt.ArrayLike,
 
 
 def expected_false_pairs(p_threshold: npt.ArrayLike, comparisons: int) -> Floats:
-    """Pairs of different subjects to expect at or below a p-value if no subject were shared."""
+    """Pairs of different subjects to expect at or below a p-value if no subject were shared.
+
+    Example:
+        >>> float(expected_false_pairs(1e-6, comparisons=2_000 * 1_000))
+        2.0
+    """
     return np.asarray(np.asarray(p_threshold, np.float64) * comparisons, np.float64)
 
 
@@ -121,6 +143,10 @@ def share_false_among_first(
         ranked_p: ``(n,)`` p-values of the list, ascending.
         comparisons: How many pairs were compared in the run.
         firsts: The values of ``k``; those longer than the list are left out.
+
+    Example:
+        >>> share_false_among_first([1e-6, 1e-4, 1e-3], comparisons=1_000, firsts=(1, 2))
+        {1: 0.001, 2: 0.05}
     """
     ranked = np.asarray(ranked_p, np.float64)
     return {k: min(1.0, float(comparisons * ranked[k - 1]) / k) for k in firsts if 0 < k <= len(ranked)}

@@ -67,6 +67,13 @@ def match_nearest(
         scores_of: Turns cosines into the scores that the joint ratio takes; it must rise.
         most: The number of films that ask, drawn where more could; all ask if it is not given.
         seed: The seed of the draw.
+
+    Example:
+        >>> films = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32)
+        >>> people = np.array(["p1", "p1", "p2", "p2"])
+        >>> found = match_nearest(films, people, match=lambda pairs: np.zeros(len(pairs)))
+        >>> found.first.tolist(), found.within.tolist()
+        ([True, False, False, True], [True, True, True, True])
     """
     _, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     queries = np.flatnonzero(counts[codes] > 1)

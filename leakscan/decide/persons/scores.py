@@ -191,7 +191,14 @@ def _single(pictures: _Pictures, calibration: Calibration) -> tuple[Subjects, In
 
 
 def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats:
-    """Normalised scores ``(n, m)`` of the templates of subjects ``(n,)`` of A against ``(m,)`` of B."""
+    """Normalised scores ``(n, m)`` of the templates of subjects ``(n,)`` of A against ``(m,)`` of B.
+
+    Example:
+        >>> plain = CohortStatistics(np.zeros(2), np.ones(2))
+        >>> people = Subjects(np.arange(2), np.eye(2, dtype=np.float32), plain, np.ones(2, bool))
+        >>> template_scores(people, people, np.array([0]), np.array([0, 1])).tolist()
+        [[1.0, 0.0]]
+    """
     flat = _scores(a, b, np.repeat(left, len(right)), np.tile(right, len(left)))
     return flat.reshape(len(left), len(right))
 

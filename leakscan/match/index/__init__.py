@@ -25,6 +25,11 @@ def build_index(vectors: npt.NDArray[np.float32]) -> Index:
 
     Args:
         vectors: ``(n, d)`` float32, L2-normalised.
+
+    Example:
+        >>> films = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+        >>> build_index(films).nearest(np.array([[0, 1]], np.float32), k=2).found.tolist()
+        [2, 1]
     """
     return ExactIndex(vectors)
 
@@ -34,5 +39,10 @@ def build_hash_index(variants: npt.NDArray[np.uint64]) -> HashSearch:
 
     Args:
         variants: ``(n, 8)`` uint64 hashes of every picture in all orientations.
+
+    Example:
+        >>> index = build_hash_index(np.full((1, 8), 0b1111, np.uint64))
+        >>> index.range_search(np.array([0b0111], np.uint64), radius=8, limit=10).score.tolist()
+        [1.0]
     """
     return HashIndex(variants, PHASH_BITS)

@@ -66,6 +66,10 @@ def load_faiss() -> Any:
 
     Raises:
         LeakscanError: Neither extra is installed.
+
+    Example:
+        >>> load_faiss().IndexFlatIP(512).d
+        512
     """
     try:
         import faiss
@@ -83,7 +87,15 @@ Parts = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 
 def joined(parts: Sequence[Parts]) -> Parts:
-    """Several parts behind each other."""
+    """Several parts behind each other.
+
+    Example:
+        >>> one = np.array([0]), np.array([4]), np.array([0.9])
+        >>> other = np.array([1, 1]), np.array([2, 3]), np.array([0.8, 0.7])
+        >>> queries, found, scores = joined([one, other])
+        >>> queries.tolist(), found.tolist(), scores.tolist()
+        ([0, 1, 1], [4, 2, 3], [0.9, 0.8, 0.7])
+    """
     queries, found, scores = zip(*parts, strict=True)
     return np.concatenate(queries), np.concatenate(found), np.concatenate(scores)
 
