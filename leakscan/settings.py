@@ -6,31 +6,21 @@ value that does not fit raises a :class:`~leakscan.errors.UsageError` that says 
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from leakscan.errors import UsageError
+from leakscan.setting_words import nearest, no_setting, wanted
 from leakscan.types import Kind
 
 FILE = "leakscan.toml"
 """The name of the file that holds the settings of a project."""
 
-OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
-_KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    Path: "a path",
-    tuple: "a list",
-}
 
 FailOn = Literal["same_file", "same_pixels", "same_image", "same_subject", "review", "none"]
 FAIL_ON: tuple[FailOn, ...] = get_args(FailOn)
@@ -228,83 +218,6 @@ def section_of() -> dict[str, str]:
         for section, field in Settings.model_fields.items()
         for name in getattr(field.annotation, "model_fields", {})
     }
-
-
-def nearest(name: str, known: Iterable[str], what: str = "Settings") -> str:
-    """A hint at the known name that is spelt most like ``name``, and at all of them.
-
-    Args:
-        name: What was asked for.
-        known: What there is.
-        what: A word for several of them, which begins a sentence.
-
-    Example:
-        >>> nearest("max_pair", ["max_pairs", "same_ids"])
-        'Did you mean max_pairs? Settings are max_pairs, same_ids.'
-    """
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
-    return (f"Did you mean {near[0]}? " if near else "") + f"{what} are {', '.join(names)}."
-
-
-def wanted(error: ErrorDetails, field: FieldInfo) -> str:
-    """What a setting must be, as the end of a sentence, such as ``at least 2`` or ``a whole number``.
-
-    Args:
-        error: What pydantic found wrong.
-        field: The field of the setting.
-
-    Example:
-        >>> wanted({"type": "less_than_equal"}, DecidingSettings.model_fields["max_unread"])
-        'a share between 0 and 1'
-        >>> wanted({"type": "literal_error"}, DecodeOptions.model_fields["frames"])
-        'one of first, all'
-    """
-    if error["type"] in OUT_OF_RANGE:
-        return range_words(field)
-    kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
-    if get_origin(field.annotation) is Literal:
-        return f"one of {', '.join(map(str, kinds))}"
-    if kinds and get_origin(kinds[0]) is Literal:
-        return f"one of {', '.join(map(str, get_args(kinds[0])))}"
-    return next((words for kind, words in _KINDS.items() if kind in kinds), "something else")
-
-
-def range_words(field: FieldInfo) -> str:
-    """What a number may be, such as ``at least 2``; empty where nothing is said.
-
-    Example:
-        >>> range_words(SearchSettings.model_fields["max_pairs"])
-        'at least 1'
-    """
-    limits = {
-        name: getattr(rule, name)
-        for rule in field.metadata
-        for name in ("ge", "gt", "le", "lt")
-        if getattr(rule, name, None) is not None
-    }
-    if limits == {"ge": 0, "le": 1}:
-        return "a share between 0 and 1"
-    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "below"}
-    return " and ".join(f"{words[name]} {limit:g}" for name, limit in limits.items())
-
-
-def no_setting(name: str, model: type[BaseModel], left_out: Collection[str] = ()) -> UsageError:
-    """The error of a name that no setting has.
-
-    Args:
-        name: What was asked for.
-        model: The settings, whose title (if any) begins the sentence.
-        left_out: Settings that cannot be chosen.
-
-    Example:
-        >>> no_setting("workerz", LimitSettings).hint
-        'Did you mean workers? Settings are cache, check_seconds, workers.'
-    """
-    known = [field for field in model.model_fields if field not in left_out]
-    title = model.model_config.get("title")
-    message = f"{title} has no setting {name!r}." if title else f"There is no setting {name!r}."
-    return UsageError(message, nearest(name, known), code="no_setting")
 
 
 def _resolved(settings: Settings, raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

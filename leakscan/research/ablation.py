@@ -23,7 +23,7 @@ from leakscan.error_rates import auc, n_way_one_shot, pair_scores, threshold_at_
 from leakscan.errors import SourceError, UsageError
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.research.command import run_command
-from leakscan.settings import nearest
+from leakscan.setting_words import nearest
 from leakscan.sources.split_names import VALIDATION
 from leakscan.subject_bootstrap import Estimate, per_subject, resampled_ratio, subject_draws
 from leakscan.training.films.archive import packed_films

@@ -19,7 +19,7 @@ from leakscan.errors import ModelError, UsageError
 from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher, save_detail_matcher
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.research.command import run_command
-from leakscan.settings import nearest
+from leakscan.setting_words import nearest
 from leakscan.training.films.start import load_weights
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leakscan.errors import UsageError
-from leakscan.settings import OUT_OF_RANGE, no_setting, wanted
+from leakscan.setting_words import OUT_OF_RANGE, no_setting, wanted
 
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S", bound="TrainingSettings")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from leakscan.errors import UsageError
-from leakscan.settings import nearest
+from leakscan.setting_words import nearest
 from leakscan.training.films.form import Form
 from leakscan.training.settings import TrainingSettings, differences
 

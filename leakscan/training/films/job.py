@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leakscan.errors import SourceError, UsageError
-from leakscan.settings import nearest
+from leakscan.setting_words import nearest
 from leakscan.training.films.config import TrainConfig, shortfalls
 from leakscan.types import Progress
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from leakscan.errors import UsageError
-from leakscan.settings import range_words
+from leakscan.setting_words import range_words
 from leakscan.training.films.config import PRESETS, TrainConfig, preset, shortfalls
 from leakscan.training.films.schedule import learning_rate_at
 from leakscan.training.settings import changed, from_names, may_go_on
