@@ -6,7 +6,6 @@ explains every column; the golden test in ``tests/test_tables.py`` pins the sche
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leakscan.errors import OutputError, StoreError
+from leakscan.errors import StoreError
+from leakscan.writable import written_whole
 
 VERSION = "1"
 ORIENTATIONS = 8
@@ -153,18 +153,8 @@ def write(table: pa.Table, path: Path) -> None:
         >>> [path.name for path in Path().iterdir()]
         ['subjects.parquet']
     """
-    part = path.with_name(path.name + ".part")
-    try:
+    with written_whole(path) as part:
         pq.write_table(table, part, compression="zstd")
-        part.replace(path)
-    except OSError as e:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise OutputError(
-            f"Cannot write {{path}}: {e.strerror or e}.",
-            "Free some space or choose another folder.",
-            path=path,
-        ) from e
 
 
 def read(path: Path, schema: pa.Schema) -> pa.Table:

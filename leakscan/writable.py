@@ -1,8 +1,10 @@
-"""Whether something may be written at a place, asked before hours of work and not after them."""
+"""Writing a file whole or not at all, and asking before hours of work whether it may be written."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from leakscan.errors import OutputError
@@ -28,3 +30,35 @@ def check_writable(path: Path) -> None:
             path=path,
             folder=folder,
         )
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to, which takes its name at the end: a file of that name is complete.
+
+    Args:
+        path: The file to write. It stays as it was where the writing fails.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "answer.txt"
+        >>> with written_whole(file) as part:
+        ...     _ = part.write_text("42")
+        >>> file.read_text(), part.exists()
+        ('42', False)
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"Cannot write {{path}}: {e.strerror or e}.",
+            "Free some space or choose another folder.",
+            path=path,
+        ) from e

@@ -5,7 +5,6 @@ It stands in this room, and not among the jobs, because jobs write run folders a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import pyarrow as pa
 
 from leakscan import tables
 from leakscan.errors import OutputError, StoreError
-from leakscan.writable import check_writable
+from leakscan.writable import check_writable, written_whole
 
 if TYPE_CHECKING:
     from leakscan.report.run_tables import RunTables
@@ -162,15 +161,5 @@ def write_text(path: Path, text: str) -> None:
         >>> [path.name for path in Path().iterdir()]
         ['report.html']
     """
-    part = path.with_name(path.name + ".part")
-    try:
+    with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as e:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise OutputError(
-            f"Cannot write {{path}}: {e.strerror or e}.",
-            "Free some space or choose another folder.",
-            path=path,
-        ) from e
