@@ -56,6 +56,10 @@ def wanted(error: ErrorDetails, field: FieldInfo) -> str:
     """
     if error["type"] in OUT_OF_RANGE:
         return range_words(field)
+    if get_origin(field.annotation) is tuple:
+        return "a list"
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return f"a section, with {', '.join(field.annotation.model_fields)} in it"
     kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
     if get_origin(field.annotation) is Literal:
         return f"one of {', '.join(map(str, kinds))}"

@@ -57,9 +57,9 @@ class DecodeOptions(Section):
         labels: Whether label maps are images; otherwise they are ``ignored``.
     """
 
-    max_pixels: int = Field(default=512_000_000, ge=1)
+    max_pixels: int = Field(default=512_000_000, ge=1, strict=True)
     frames: Literal["first", "all"] = "all"
-    labels: bool = False
+    labels: bool = Field(default=False, strict=True)
 
 
 class ReadingSettings(DecodeOptions):
@@ -85,7 +85,7 @@ class SearchSettings(Section):
         max_pairs: The most candidate pairs, and the most rows written, for two datasets.
     """
 
-    max_pairs: int = Field(default=1_000_000, ge=1)
+    max_pairs: int = Field(default=1_000_000, ge=1, strict=True)
 
 
 class DecidingSettings(Section):
@@ -98,10 +98,10 @@ class DecidingSettings(Section):
         max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
     """
 
-    same_ids: bool = False
+    same_ids: bool = Field(default=False, strict=True)
     calibration: Path | None = None
     fail_on: FailOn = "same_subject"
-    max_unread: float = Field(default=0.01, ge=0, le=1)
+    max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
 
 
 class PrivacySettings(Section):
@@ -113,8 +113,8 @@ class PrivacySettings(Section):
         key: The file of the identity key; by default it lies inside the cache.
     """
 
-    show_subjects: bool = False
-    hide_paths: bool = False
+    show_subjects: bool = Field(default=False, strict=True)
+    hide_paths: bool = Field(default=False, strict=True)
     key: Path | None = None
 
 
@@ -128,8 +128,8 @@ class LimitSettings(Section):
     """
 
     cache: Path = Path(".leakscan")
-    check_seconds: float = Field(default=600.0, ge=0)
-    workers: int | None = Field(default=None, ge=0)
+    check_seconds: float = Field(default=600.0, ge=0, strict=True, allow_inf_nan=False)
+    workers: int | None = Field(default=None, ge=0, strict=True)
 
 
 class Settings(Section):
@@ -237,6 +237,12 @@ def _usage_error(error: ErrorDetails, model: type[BaseModel]) -> UsageError:
     for parent in parents:
         model = getattr(model.model_fields[parent], "annotation", model) or model
     if error["type"] == "extra_forbidden":
+        if model is Settings and name in section_of():
+            return UsageError(
+                f"The setting {name} does not stand alone.",
+                f"Write it below [{section_of()[name]}].",
+                code="no_setting",
+            )
         return no_setting(name, model)
     return UsageError(
         "The setting {setting} is {value}; it must be {wanted}.",

@@ -176,7 +176,9 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as e:
         raise StoreError(
-            f"{{path}} cannot be read as a {name} table: {e}.", "Delete it; it will be made again.", path=path
+            f"{{path}} cannot be read as a {name} table: it is damaged, or no Parquet file.",
+            "Delete it; it will be made again.",
+            path=path,
         ) from e
     found = table.schema.metadata or {}
     if found.get(_TABLE_KEY) != name.encode() or found.get(_VERSION_KEY) != VERSION.encode():

@@ -70,6 +70,12 @@ def test_a_file_is_read_with_its_paths_as_seen_from_its_folder(tmp_path: Path) -
         ("[limit]\nworkers = 1\n", "'limit'", "Did you mean limits?"),
         ("[limits]\nworkers = -3\n", "workers is -3", ""),
         ("[limits\n", "no TOML file", ""),
+        ("workers = 2\n", "does not stand alone", "[limits]"),
+        ("limits = 3\n", "it must be a section", ""),
+        ("[limits]\nworkers = true\n", "it must be a whole number", ""),
+        ("[limits]\ncheck_seconds = inf\n", "check_seconds is inf", ""),
+        ("[deciding]\nsame_ids = 'yes'\n", "it must be true or false", ""),
+        ("[reading]\nexclude = '*.png'\n", "it must be a list", ""),
     ],
 )
 def test_a_typo_in_a_file_is_named_with_the_file(tmp_path: Path, text: str, words: str, hint: str) -> None:
@@ -94,3 +100,12 @@ def test_the_command_line_goes_over_the_file_and_the_file_over_the_defaults(
     wrong = leakscan("compare", "A", "B", *NO_ENCODER)
     assert wrong.code == 2
     assert "Did you mean fail_on?" in wrong.err
+
+
+def test_the_command_line_turns_off_what_the_file_turns_on(tmp_path: Path, leakscan: Leakscan) -> None:
+    fill(tmp_path / "A", range(2))
+    (tmp_path / "leakscan.toml").write_text("[privacy]\nhide_paths = true\n")
+    hidden = leakscan("compare", "A", "SECRET", *NO_ENCODER)
+    assert hidden.code == 2
+    assert "SECRET" not in hidden.out + hidden.err
+    assert "SECRET" in leakscan("compare", "A", "SECRET", "--no-hide-paths", *NO_ENCODER).err

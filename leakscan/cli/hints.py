@@ -7,7 +7,7 @@ and options. ``{path}`` and the facts of an error are put in their places.
 from __future__ import annotations
 
 from leakscan.cli.options import SETTING_OPTIONS
-from leakscan.errors import LeakscanError
+from leakscan.errors import HIDDEN_PATH, LeakscanError
 
 HINTS = {
     "audit_source": "leakscan audit FOLDER or films.csv",
@@ -59,6 +59,7 @@ def worded(error: LeakscanError) -> tuple[str, str]:
     """
     if error.code == "bad_setting":
         name = str(error.facts["setting"]).rpartition(".")[2]
-        flag = SETTING_OPTIONS[name].flags[0] if name in SETTING_OPTIONS else name
+        flag = SETTING_OPTIONS[name].flags[0].partition("/")[0] if name in SETTING_OPTIONS else name
         return error.filled(f"{flag} is {{value}}; it must be {{wanted}}."), error.hint
-    return error.message, error.filled(HINTS.get(error.code, error.hint_sentence))
+    hint = error.filled(HINTS.get(error.code, error.hint_sentence))
+    return error.message, "" if HIDDEN_PATH in hint else hint  # a hint about a hidden place says nothing

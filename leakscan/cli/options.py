@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from leakscan.errors import UsageError
+from leakscan.errors import LeakscanError, UsageError
 from leakscan.settings import FAIL_ON, FILE, Settings, section_of
 from leakscan.types import KINDS
 
@@ -73,15 +73,21 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         "Pattern of relative paths to leave out, as in .gitignore; repeatable.",
     ),
     "frames": SettingOption(("--frames",), str, "Frames of 4D and multi-frame files: first or all."),
-    "labels": SettingOption(("--labels",), bool, "Treat label maps as images instead of leaving them out."),
+    "labels": SettingOption(
+        ("--labels/--no-labels",), bool, "Treat label maps as images instead of leaving them out."
+    ),
     "max_pixels": SettingOption(
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
     ),
     "same_ids": SettingOption(
-        ("--same-ids",), bool, "Identifiers mean the same in all sources: count as proof."
+        ("--same-ids/--no-same-ids",), bool, "Identifiers mean the same in all sources: count as proof."
     ),
-    "show_subjects": SettingOption(("--show-subjects",), bool, "Write declared subjects in clear."),
-    "hide_paths": SettingOption(("--hide-paths",), bool, "Write no paths (they can identify people)."),
+    "show_subjects": SettingOption(
+        ("--show-subjects/--no-show-subjects",), bool, "Write declared subjects in clear."
+    ),
+    "hide_paths": SettingOption(
+        ("--hide-paths/--no-hide-paths",), bool, "Write no paths (they can identify people)."
+    ),
     "max_pairs": SettingOption(("--max-pairs",), int, "Most candidate pairs for two sources."),
     "check_seconds": SettingOption(
         ("--check-seconds", "--verify-seconds"),
@@ -115,8 +121,12 @@ def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..
 
         @functools.wraps(command)
         def wrapper(**given: Any) -> None:
-            chosen = {name: given.pop(name) for name in shared}
-            command(**given, settings=_settings(chosen))
+            settings = _settings({name: given.pop(name) for name in shared})
+            try:
+                command(**given, settings=settings)
+            except LeakscanError as e:
+                # Whether the option or the settings file says so.
+                raise (e.without_path() if settings.privacy.hide_paths else e) from None
 
         merged = {**own, **shared}
         # Typer reads both the signature and the annotations of a command.

@@ -109,8 +109,10 @@ class Output:
         self.data({**summary, "report": str(output) if output else None})
         if self.as_json or self.quiet:
             return
-        verdict = "Reported only." if summary["fail_on"] == "none" else _HEADLINES[summary["exit_code"]]
-        self.say(verdict + " " + escape(" ".join(summary["reasons"])), markup=True)
+        headline = "Reported only." if summary["fail_on"] == "none" else _HEADLINES[summary["exit_code"]]
+        self.say(headline + " " + escape(" ".join(summary["reasons"])), markup=True)
+        for warning in summary.get("warnings", []):
+            self.say(f"Warning: {warning}")
         datasets = summary["datasets"]
         for dataset in datasets[:DATASETS_SHOWN]:
             self.say(_dataset_words(dataset))

@@ -10,6 +10,9 @@ import typer
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
 from leakscan.counted import counted
+from leakscan.settings import DecodeOptions
+
+_MAX_PIXELS = DecodeOptions().max_pixels
 
 
 def evaluate_command(
@@ -37,11 +40,13 @@ def evaluate_command(
     details: Annotated[
         bool,
         typer.Option(
-            "--looks/--no-looks", help="Measure the detail matches of encoders too: some 0.1 s a film."
+            "--details/--no-details",
+            "--looks/--no-looks",
+            help="Measure the detail matches of encoders too: some 0.1 s a film.",
         ),
     ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,
-    max_pixels: o.MaxPixels = 512_000_000,
+    max_pixels: o.MaxPixels = _MAX_PIXELS,
     workers: o.Workers = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -55,7 +60,6 @@ def evaluate_command(
     """
     from leakscan.evaluation.evaluate import EvaluateOptions, evaluate
     from leakscan.evaluation.evaluation_report import headline_table
-    from leakscan.settings import DecodeOptions
     from leakscan.types import KINDS
 
     out = Output(as_json, quiet)

@@ -23,7 +23,7 @@ def fingerprint_command(
     with_previews: Annotated[
         bool,
         typer.Option(
-            "--with-previews", help="Keep a 512 px picture of each film, so that pairs can be verified."
+            "--with-previews", help="Keep a 512 px picture of each film, so that copies can be checked."
         ),
     ] = False,
     *,

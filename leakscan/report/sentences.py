@@ -84,10 +84,10 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
         why = [
             "only fingerprints were at hand, so the pictures could not be compared"
             if gone
-            else "the time for verification was up"
+            else "the time for copy checks was up"
             for gone in (reasons & Evidence.PIXELS_NOT_AT_HAND).tolist()
         ]
-        return [f"perhaps a copy, unverified: {words}" for words in why]
+        return [f"perhaps a copy, not checked: {words}" for words in why]
     if reason is Evidence.SAME_SUBJECT:
         doubt = " (not proof across sources unless identifiers mean the same in both)"
         return [
@@ -165,7 +165,8 @@ def comparison_words(c: Comparison) -> list[str]:
         )
     if c.unchecked:
         words.append(
-            f"{c.unchecked:,} of {c.candidates:,} candidate pairs were not verified by their pixels."
+            f"{c.unchecked:,} of {c.candidates:,} candidate pairs got no copy check: the time was up, or "
+            "their pixels were not at hand."
         )
     if c.cut:
         below = "" if c.cut_score is None else f" below a similarity of {c.cut_score:.3f}"

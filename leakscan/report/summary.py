@@ -196,10 +196,10 @@ def _exit(
         # Many images of the same two subjects are one pair of subjects, as the expectation counts.
         reviews = len({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
         if copies := sum(r["relation"] != "same_subject" for r in waiting):
-            # Chance does not make pictures look like copies: an unverified one is no false match.
+            # Chance does not make pictures look like copies: one that was not checked is no false match.
             reasons.append(
-                f"{counted(copies, 'likely copy', 'likely copies')} of {c.a} and {c.b} could not be "
-                "verified by their pixels."
+                f"{counted(copies, 'likely copy', 'likely copies')} of {c.a} and {c.b} got no "
+                "copy check, so look at them."
             )
         reasons += [
             f"{c.a} and {c.b}: the images are outside the encoder's domain, so that its similarities say "

@@ -28,6 +28,8 @@ TABLES = ("images", "fingerprints", "pairs", "subjects")
 
 WORDING: Mapping[str, str] = {
     "a second look at both films makes one person": "the detail match of both films makes one person",
+    "perhaps a copy, unverified: ": "perhaps a copy, not checked: ",
+    "the time for verification was up": "the time for copy checks was up",
 }
 """Sentences of the column ``evidence`` that were worded anew: the old words -> the new ones."""
 

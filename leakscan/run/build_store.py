@@ -68,6 +68,8 @@ def build_store(
         "fingerprints": sum(e is not None for e in dataset.rows["encoder"].to_pylist()),
         "images_read": context.timings.images_read,
         "unreadable": status["unreadable"],
-        "first_unreadable": next((f"{path}: {error}" for path, error in unread), None),
+        "first_unreadable": next(
+            (error if settings.privacy.hide_paths else f"{path}: {error}" for path, error in unread), None
+        ),
         "exit_code": EXIT_OK if status["ok"] else EXIT_CANNOT_VOUCH,
     }

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan.decide.pairs import decide_pairs
-from leakscan.errors import UsageError
+from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.html import render_html
@@ -82,7 +82,7 @@ def compare(
     folder = free_folder(output, overwrite)
     specs = [SourceSpec.parse(source) for source in sources]
     check_apart(specs, settings.reading.exclude)
-    opened = open_all(specs, dataset_names(specs), settings)
+    opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
     context = RunContext.open(settings, progress)
     return decide_and_report(load_datasets(opened, context), context, folder)
 
@@ -130,12 +130,12 @@ def decide_and_report(
     summary = summarise(found, context)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
+    summary["warnings"] = _memory_trouble(context)
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}
         folder.write(found, summary, render_html(found, summary, refs, context.settings.reading))
     context.progress.finish()
-    context.memory.save()
     return Result(
         images=found.images,
         fingerprints=found.fingerprints,
@@ -144,6 +144,16 @@ def decide_and_report(
         summary=summary,
         exit_code=summary["exit_code"],
     )
+
+
+def _memory_trouble(context: RunContext) -> list[str]:
+    """What to say where the memory of pairs cannot be kept; the answer of the run stands all the same."""
+    try:
+        context.memory.save()
+    except OutputError as e:
+        shown = e.without_path() if context.settings.privacy.hide_paths else e
+        return [f"{shown.message} The next run will check these pairs again."]
+    return []
 
 
 @dataclass(frozen=True)

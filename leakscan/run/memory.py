@@ -284,7 +284,8 @@ def _asked(file: sqlite3.Connection, table: _Table, keys: Sequence[bytes]) -> It
     file.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]
-        yield from file.execute(table.question(len(batch)), batch)
+        # All at once: a cursor that is still open when a damaged row stops the reading outlives the file.
+        yield from file.execute(table.question(len(batch)), batch).fetchall()
 
 
 def _state(path: Path) -> tuple[int, ...]:

@@ -12,8 +12,12 @@ from leakscan.errors import OutputError, UsageError
 from leakscan.sources.spec import SourceSpec
 
 
-def dataset_names(specs: Sequence[SourceSpec]) -> list[str]:
+def dataset_names(specs: Sequence[SourceSpec], hide_paths: bool = False) -> list[str]:
     """Short names for sources, told apart by as much of their paths as it takes, else by a number.
+
+    Args:
+        specs: What the user typed.
+        hide_paths: Whether a source of one image gets a number for a name, because its name is a path.
 
     Raises:
         UsageError: The same source is given twice.
@@ -33,7 +37,10 @@ def dataset_names(specs: Sequence[SourceSpec]) -> list[str]:
                 path=specs[i].raw,
             )
     names: list[str] = []
-    parts = [spec.parts for spec in specs]
+    parts = [
+        [f"image {i}"] if hide_paths and spec.form == "file" else spec.parts
+        for i, spec in enumerate(specs, 1)
+    ]
     for depth in range(1, max(map(len, parts)) + 1):
         # A name that is no Unicode is shown by its bytes, as in the tables' paths.
         names = [os.fsencode("/".join(p[-depth:])).decode("utf-8", "backslashreplace") for p in parts]
@@ -59,7 +66,8 @@ def check_apart(specs: Sequence[SourceSpec], exclude: Sequence[str]) -> None:
         leakscan.errors.UsageError: ...films/test lies inside ...films: every image of it would be ...
     """
     folders = [spec.path.resolve() for spec in specs if spec.form == "folder" and spec.path.is_dir()]
-    for inner in folders:
+    files = [spec.path.resolve() for spec in specs if spec.form == "file"]
+    for inner in (*folders, *files):
         outer = next((folder for folder in folders if folder in inner.parents), None)
         if outer is not None and not exclude:
             raise UsageError(

@@ -89,8 +89,8 @@ def judged(facts: Facts) -> Answer | None:
     alike = facts.check is None and near
     if alike:
         why = "only fingerprints were at hand, so the pictures could not be compared"
-        why = "the time for verification was up" if facts.at_hand else why
-        support = [f"perhaps a copy, unverified: {why}", *support]
+        why = "the time for copy checks was up" if facts.at_hand else why
+        support = [f"perhaps a copy, not checked: {why}", *support]
     if (facts.ids_are_proof and facts.same_subject_id) or facts.person == "leak":
         return Answer("same_subject", "leak", support)
     if alike:
@@ -246,7 +246,7 @@ def test_a_picture_that_looks_the_same_waits_for_review_until_it_is_seen() -> No
     unseen = answer(bits=1)
     assert unseen is not None
     assert (unseen.relation, unseen.decision) == ("same_image", "review")
-    assert "the time for verification was up" in unseen.evidence[0]
+    assert "the time for copy checks was up" in unseen.evidence[0]
     assert answer(bits=1, check=NOT_ALIGNED) is None
 
 

@@ -16,7 +16,7 @@ def test_every_near_copy_becomes_a_row_with_its_reasons(tmp_path: Path) -> None:
     rows = tables.read(tmp_path / "copies" / "pairs.parquet", tables.PAIRS)
     assert len(rows) == 20_000
     assert set(rows["relation"].to_pylist()) == {"same_image"}
-    assert all(words[0].startswith("perhaps a copy, unverified") for words in rows["evidence"].to_pylist())
+    assert all(words[0].startswith("perhaps a copy, not checked") for words in rows["evidence"].to_pylist())
 
 
 def test_strangers_are_candidates_of_whom_few_are_written(

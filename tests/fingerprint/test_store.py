@@ -104,7 +104,7 @@ def test_a_store_finds_what_its_directory_finds_and_never_says_more_than_it_saw(
         ("1.png", "small.jpg", "same_image", "review"),
     ]
     review = rows_of(tmp_path / "from-store", "pairs")[-1]
-    assert any("unverified" in e for e in review["evidence"])
+    assert any("not checked" in e for e in review["evidence"])
     leakscan("compare", "seen.fps", "B", "-o", "from-previews", *NO_ENCODER)
     assert sorted(pairs(tmp_path / "from-previews")) == sorted(by_detail)
 

@@ -245,7 +245,7 @@ def test_pairs_that_there_was_no_time_to_look_at_are_at_most_for_review(
     assert (pair["relation"], pair["decision"]) == ("same_image", "review")
     assert any("time" in e for e in pair["evidence"])
     assert ran.json["comparisons"][0]["unverified"] == 1
-    assert any("not verified" in words for words in ran.json["comparisons"][0]["words"])
+    assert any("no copy check" in words for words in ran.json["comparisons"][0]["words"])
 
 
 # Depth, container, kind
@@ -316,3 +316,22 @@ def test_bytes_and_the_name_they_are_shown_as_are_two_datasets(
     assert [name[-8:] for name in names] == ["\\xff (1)", "\\xff (2)"]
     images = {(r["dataset"], r["path"]) for r in rows_of(tmp_path / "run", "images")}
     assert images == set(zip(names, ("0.png", "1.png"), strict=True))
+
+
+def test_an_image_of_a_folder_is_not_compared_with_that_folder(leakscan: Leakscan, tmp_path: Path) -> None:
+    fill(tmp_path / "A", range(2))
+    ran = leakscan("compare", "A", "A/0.png", *NO_ENCODER)
+    assert ran.code == 2
+    assert "lies inside" in ran.err
+
+
+def test_a_memory_that_cannot_be_kept_is_a_warning_beside_the_answer(
+    leakscan: Leakscan, tmp_path: Path, films: list[Picture]
+) -> None:
+    save(tmp_path / "A" / "1.png", films[0])
+    save(tmp_path / "B" / "1.jpg", films[0], quality=80)
+    (tmp_path / ".leakscan" / "pairs.sqlite3").mkdir(parents=True)
+    ran = leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
+    assert ran.code == 1
+    assert "cannot be kept" in ran.out
+    assert ran.err == ""

@@ -120,3 +120,24 @@ def test_an_error_keeps_its_sentence_and_its_path_apart() -> None:
     assert str(error) == "a{b} is not in c."
     assert error.hint == "Look into c."
     assert error.without_path().message == f"{HIDDEN_PATH} is not in {HIDDEN_PATH}."
+
+
+def test_a_source_of_one_image_has_no_name_where_paths_are_hidden(tmp_path: Path, leakscan: Leakscan) -> None:
+    save(tmp_path / f"{MARK}.png", scene(1))
+    fill(tmp_path / "B", range(2))
+    ran = leakscan("compare", f"{MARK}.png", "B", "--hide-paths", "-o", "run", *NO_ENCODER)
+    assert ran.code == 1
+    assert MARK not in ran.out + ran.err + written(tmp_path / "run")
+
+
+def test_a_damaged_store_is_named_nowhere_where_paths_are_hidden(tmp_path: Path, leakscan: Leakscan) -> None:
+    fill(tmp_path / "A", range(2))
+    fill(tmp_path / "B", range(2, 4))
+    options = ("--cache", f"{MARK}-cache", "--hide-paths", *NO_ENCODER)
+    leakscan("compare", "A", "B", *options)
+    for shard in (tmp_path / f"{MARK}-cache").rglob("*.parquet"):
+        shard.write_bytes(shard.read_bytes()[:100])
+    ran = leakscan("compare", "A", "B", *options)
+    assert ran.code == 2
+    assert "is damaged" in ran.err
+    assert MARK not in ran.out + ran.err

@@ -227,7 +227,7 @@ def _caution(scored: Scored) -> str:
     if not scored.calibration.decides:
         return (
             "the encoder was calibrated on too few people for a similarity to prove anything, so only exact "
-            "evidence, identifiers and verified pictures decide"
+            "evidence, identifiers and checked copies decide"
         )
     bulk = scored.bulk
     if bulk is None:
