@@ -62,13 +62,14 @@ class Slow:
         self.log.write_text("")
         (folder / "slowly.py").write_text(HELPER)
         code = SLOW.format(seconds=seconds, log=str(self.log), arguments=list(arguments), flush=flush)
+        path = os.pathsep.join([str(folder), str(Path(leakscan.__file__).parents[1])])
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
         )
 
     def done(self) -> int:
