@@ -219,7 +219,9 @@ def test_too_many_unread_files_are_not_vouched_for_unless_allowed(
     assert not any("that are allowed" in reason for reason in calm.json["reasons"])
 
 
-def test_a_volume_with_holes_is_still_compared(leakscan: Leakscan, tmp_path: Path) -> None:
+def test_a_volume_with_holes_is_still_compared(
+    leakscan: Leakscan, tmp_path: Path, as_volumes_lie: None
+) -> None:
     voxels = np.random.default_rng(2).normal(100, 30, (12, 12, 12)).astype(np.float32)
     voxels[3:6, 3:6, 3:6] = np.nan
     voxels[0, 0, 0] = np.inf

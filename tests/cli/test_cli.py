@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ SLOW = """
 import functools, sys
 import slowly
 import leakscan.fingerprint.pipeline as pipeline
+import leakscan.run.context as context
 from leakscan.engines.local import LocalEngine
 
 real = LocalEngine.map
@@ -46,6 +46,7 @@ def slow(self, function, items, chunk=8):
         yield result
 
 LocalEngine.map = slow
+context.load_encoders = lambda *_: {{}}  # they take seconds, and no picture here needs them
 pipeline._FLUSH_ROWS = {flush}
 from leakscan.cli.app import main
 sys.argv = ["leakscan", *{arguments!r}]
@@ -61,13 +62,14 @@ class Slow:
         self.log.write_text("")
         (folder / "slowly.py").write_text(HELPER)
         code = SLOW.format(seconds=seconds, log=str(self.log), arguments=list(arguments), flush=flush)
+        path = os.pathsep.join([str(folder), str(Path(leakscan.__file__).parents[1])])
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
         )
 
     def done(self) -> int:
@@ -94,9 +96,10 @@ class Slow:
 
 
 @pytest.fixture
-def many(tmp_path: Path) -> Iterator[Path]:
-    """160 small pictures."""
-    yield fill(tmp_path / "A", range(160))
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """160 small pictures, for runs that load no encoder."""
+    monkeypatch.setattr("leakscan.run.context.load_encoders", lambda _: {})
+    return fill(tmp_path / "A", range(160))
 
 
 def alive(pid: int) -> bool:
@@ -329,8 +332,15 @@ def test_a_reader_that_stops_reading_is_not_taken_for_a_leak(tmp_path: Path) -> 
     """``leakscan compare A B | head -1`` under ``pipefail``."""
     fill(tmp_path / "A", [1, 2])
     fill(tmp_path / "B", [5, 6])
+    code = (
+        "import runpy, sys\n"
+        "import leakscan.run.context as context\n"
+        "from leakscan.run.models import Models\n"
+        "context.load_models = lambda *_: Models({}, {}, {})  # no picture here needs them\n"
+        "runpy.run_module('leakscan', run_name='__main__', alter_sys=True)\n"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "leakscan", "compare", "A", "B", "--workers", "0", *NO_ENCODER],
+        [sys.executable, "-c", code, "compare", "A", "B", "--workers", "0", *NO_ENCODER],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from leakscan.engines.local import LocalEngine
+from leakscan.error_rates import n_way_one_shot
 from leakscan.errors import SourceError, UsageError
 from leakscan.research.ablation import IDEAS, ablate, run_of
 from leakscan.synthetic.films import draw_film
@@ -21,8 +26,19 @@ from support.makers import save
 
 TINY = changed(
     preset("fingerprint-2d"),
-    {"side": 32, "pairs": 3, "steps": 1, "evaluate_every": 1, "precision": "float32"},
+    {"side": 48, "pairs": 3, "steps": 1, "evaluate_every": 1, "precision": "float32", "ema": 0},
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_quick() -> Iterator[None]:
+    """Starts no processes for a few dozen small films, and draws few of the episodes of a figure."""
+    few = partial(n_way_one_shot, episodes=100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leakscan.training.films.archive.start_engine", lambda _: LocalEngine(workers=0))
+        patch.setattr("leakscan.training.films.validation.n_way_one_shot", few)
+        patch.setattr("leakscan.research.ablation.n_way_one_shot", few)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +57,13 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def base_run(films: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """The folder and the table of the base alone, trained with one seed."""
+    runs = tmp_path_factory.mktemp("base")
+    return runs, _table(films, runs, seeds=1)
+
+
 def _table(
     films: Path, runs: Path, *ideas: str, base: TrainConfig = TINY, seeds: int = 2
 ) -> list[dict[str, Any]]:
@@ -52,9 +75,13 @@ def _weights(runs: Path) -> dict[Path, int]:
 
 
 def test_an_idea_is_measured_beside_the_mean_of_the_base_and_not_trained_twice(
-    films: Path, tmp_path: Path
+    films: Path, tmp_path: Path, base_run: tuple[Path, list[dict[str, Any]]]
 ) -> None:
+    shutil.copytree(base_run[0], tmp_path, dirs_exist_ok=True)
+    trained = _weights(tmp_path)
     rows = _table(films, tmp_path, "no triplet term")
+    assert len(trained) == 1
+    assert trained.items() < _weights(tmp_path).items()
     mean, first, second, idea = rows
     assert [row["run"] for row in rows] == [
         "base, mean of 2",
@@ -76,12 +103,15 @@ def test_an_idea_is_measured_beside_the_mean_of_the_base_and_not_trained_twice(
     assert _weights(tmp_path) == saved
 
 
-def test_runs_of_another_length_are_other_runs(films: Path, tmp_path: Path) -> None:
-    longer = changed(TINY, {"steps": 2})
-    expected = _table(films, tmp_path / "alone", seeds=1)
-    _table(films, tmp_path / "both", base=longer, seeds=1)
-    assert _table(films, tmp_path / "both", seeds=1) == expected
-    assert len(_weights(tmp_path / "both")) == 2
+def test_runs_of_another_length_are_other_runs(
+    films: Path, tmp_path: Path, base_run: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    alone, expected = base_run
+    shutil.copytree(alone, tmp_path, dirs_exist_ok=True)
+    longer = changed(TINY, {"steps": 2, "evaluate_every": 2})
+    assert _table(films, tmp_path, base=longer, seeds=1) != expected
+    assert _table(films, tmp_path, seeds=1) == expected
+    assert len(_weights(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("idea", IDEAS)

@@ -13,6 +13,7 @@ from leakscan.errors import UsageError
 from leakscan.evaluation.measured_run import MeasuredRun
 from leakscan.research import volume_bench as bench
 from leakscan.research.volume_bench import KINDS, plant_volumes
+from leakscan.run.models import Models
 from leakscan.synthetic.heads import draw_brain
 
 
@@ -26,8 +27,9 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("kinds", [list(KINDS)[:4], list(KINDS)[4:]])
 def test_one_copy_of_every_kind_is_found_and_no_stranger(
-    heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[str]
 ) -> None:
     """Without an encoder: hashes alone must propose them, however turned."""
 
@@ -36,12 +38,14 @@ def test_one_copy_of_every_kind_is_found_and_no_stranger(
         return MeasuredRun(1.0, 1.0, compare(*sources, output=run_dir, settings=settings).summary)
 
     monkeypatch.setattr(bench, "run_compare", run)
+    monkeypatch.setattr(bench, "KINDS", {kind: KINDS[kind] for kind in kinds})
+    monkeypatch.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
     work = tmp_path / "bench"
-    found = plant_volumes([str(heads)], work, len(KINDS) + 1, 1, seed=0)
-    assert found["volumes"] == [len(KINDS) + 1, len(KINDS) + 1]
-    assert found["found"] == dict.fromkeys(KINDS, "1 of 1")
+    found = plant_volumes([str(heads)], work, len(kinds) + 1, 1, seed=0)
+    assert found["volumes"] == [len(kinds) + 1, len(kinds) + 1]
+    assert found["found"] == dict.fromkeys(kinds, "1 of 1")
     assert found["false_copies"] == []
-    assert any((work / "B").glob("*/0000.dcm"))
+    assert any((work / "B").glob("*/0000.dcm")) == ("DICOM series" in kinds)
 
 
 def test_too_few_volumes_are_named(heads: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from leakscan.decide.calibration import tail as module
 from leakscan.decide.calibration.impostors import ImpostorSample, impostor_pairs, sample_of_scores
 from leakscan.decide.calibration.pareto import anderson_darling, fit_p_value, fit_pareto, quantile, survival
 from leakscan.decide.calibration.tail import EXTRAPOLATION, Tail, fit_tail, threshold_share
@@ -101,8 +102,9 @@ def test_the_stated_rate_is_the_true_one_down_to_the_floor(law: str) -> None:
     assert 0.1 < marginal(law).sf(tail.score_at(tail.floor)) / tail.floor < 10
 
 
-def test_intervals_hold_the_true_rate_as_often_as_they_say() -> None:
+def test_intervals_hold_the_true_rate_as_often_as_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """60 samples of 150 subjects with strong effects; fewer than 50 of 57 expected would be no chance."""
+    monkeypatch.setattr(module, "_FIT_DRAWS", 1)  # The goodness of fit is not in any interval.
     held = {0.01: 0, 1e-3: 0, 0.1: 0}
     independent = 0
     for seed in range(60):

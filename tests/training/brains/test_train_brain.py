@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -14,7 +15,8 @@ from safetensors.torch import load_file
 from leakscan import tables
 from leakscan.fingerprint.encoders.brain.brain_encoder import brain_net
 from leakscan.fingerprint.preprocess.volume import SHAPE
-from leakscan.training.brains.tissue_lesson import TISSUE_METRICS
+from leakscan.training.brains import average_brain, job
+from leakscan.training.brains.tissue_lesson import TISSUE_METRICS, TissueConfig
 from support.makers import Leakscan
 
 QUICK = ("--preset", "fingerprint-3d", "--steps", 1, "--set", "views=2", "--set", "anatomies=1")
@@ -22,10 +24,10 @@ QUICK = ("--preset", "fingerprint-3d", "--steps", 1, "--set", "views=2", "--set"
 
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Label maps of four people, made of boxes, and a T1 of one."""
+    """Label maps of three people, made of boxes."""
     root = tmp_path_factory.mktemp("heads")
     rows = [("path", "subject_id", "contrast", "split")]
-    for i in range(4):
+    for i in range(3):
         labels = np.zeros((40, 48, 40), np.uint8)
         labels[8:32, 8:40, 8:32] = 3
         labels[14:26, 12 + i : 34, 14 : 26 - i] = 2
@@ -36,8 +38,15 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "heads.csv"
 
 
+@pytest.fixture
+def in_few_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step learns from two views, and the average edges are settled once."""
+    monkeypatch.setattr(job, "TissueConfig", partial(TissueConfig, views=2))
+    monkeypatch.setattr(average_brain, "_ROUNDS", 1)
+
+
 def test_a_run_leaves_a_network_that_makes_fingerprints_and_is_not_made_twice(
-    leakscan: Leakscan, heads: Path, tmp_path: Path
+    leakscan: Leakscan, heads: Path, tmp_path: Path, in_few_views: None, as_volumes_lie: None
 ) -> None:
     ran = leakscan("train", heads, "-o", "run", *QUICK, "--json")
     assert ran.code == 0, ran.err
@@ -84,7 +93,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_read(
 def test_heads_without_label_maps_are_refused(leakscan: Leakscan, heads: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "t1.csv"
     rows = ["path,subject_id,contrast,split"]
-    rows += [f"{heads.parent}/{i}.nii.gz,p{i},T1,{'train' if i < 2 else 'val'}" for i in range(4)]
+    rows += [f"{heads.parent}/{i}.nii.gz,p{i},T1,{'train' if i < 2 else 'val'}" for i in range(3)]
     manifest.write_text("\n".join(rows) + "\n")
     ran = leakscan("train", manifest, "-o", "run", *QUICK)
     assert ran.code == 2
