@@ -72,6 +72,7 @@ def range_words(field: FieldInfo) -> str:
     """What a number may be, such as ``at least 2``; empty where nothing is said.
 
     Example:
+        >>> from leakscan.settings import SearchSettings
         >>> range_words(SearchSettings.model_fields["max_pairs"])
         'at least 1'
     """
@@ -96,6 +97,7 @@ def no_setting(name: str, model: type[BaseModel], left_out: Collection[str] = ()
         left_out: Settings that cannot be chosen.
 
     Example:
+        >>> from leakscan.settings import LimitSettings
         >>> no_setting("workerz", LimitSettings).hint
         'Did you mean workers? Settings are cache, check_seconds, workers.'
     """
