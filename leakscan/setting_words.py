@@ -49,6 +49,7 @@ def wanted(error: ErrorDetails, field: FieldInfo) -> str:
         field: The field of the setting.
 
     Example:
+        >>> from leakscan.settings import DecidingSettings, DecodeOptions
         >>> wanted({"type": "less_than_equal"}, DecidingSettings.model_fields["max_unread"])
         'a share between 0 and 1'
         >>> wanted({"type": "literal_error"}, DecodeOptions.model_fields["frames"])
