@@ -121,16 +121,6 @@ def groups_found(p: npt.ArrayLike, unit_a: npt.ArrayLike, unit_b: npt.ArrayLike,
     return np.searchsorted(touched, where, "right") - np.searchsorted(joined, where, "right")
 
 
-def expected_false_pairs(p_threshold: npt.ArrayLike, comparisons: int) -> Floats:
-    """Pairs of different subjects to expect at or below a p-value if no subject were shared.
-
-    Example:
-        >>> float(expected_false_pairs(1e-6, comparisons=2_000 * 1_000))
-        2.0
-    """
-    return np.asarray(np.asarray(p_threshold, np.float64) * comparisons, np.float64)
-
-
 def share_false_among_first(
     ranked_p: npt.ArrayLike, comparisons: int, firsts: Sequence[int] = (10, 100, 1000)
 ) -> dict[int, float]:

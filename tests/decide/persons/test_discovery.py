@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from leakscan.decide.persons.discovery import (
     best_of_units,
-    expected_false_pairs,
     groups_found,
     q_values,
     share_false_among_first,
@@ -79,10 +78,6 @@ def test_the_best_of_uniform_scores_is_uniform() -> None:
 
 def test_each_unit_gets_its_smallest_p_and_one_where_it_has_none() -> None:
     assert best_of_units([0.3, 0.1, np.nan, 0.2], [0, 0, 1, 3], 4).tolist() == [0.1, 1.0, 1.0, 0.2]
-
-
-def test_expected_false_pairs_grow_with_the_comparisons() -> None:
-    assert expected_false_pairs([1e-6, 1e-3], 10**6) == pytest.approx([1.0, 1000.0])
 
 
 def test_the_share_of_false_pairs_among_the_first_is_bounded() -> None:
