@@ -43,7 +43,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class SharedEstimate:
     """How many subjects two datasets share.
 
     Attributes:
@@ -96,8 +96,8 @@ class GenuineRates:
 
         Args:
             level: The p-value up to which pairs are found.
-            several: From how many pairs of pictures one has to be found. Fewer where too few subjects have so
-                many.
+            several: The number of pairs of pictures of which one has to be found; fewer where too few
+                subjects have so many.
         """
         _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
         if not len(pairs):
@@ -126,7 +126,7 @@ class GenuineRates:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class SubjectPairs:
     """What the estimate needs of two datasets.
 
     Attributes:
@@ -195,7 +195,7 @@ class Compared:
         return np.asarray(np.clip(films_a[touched] * films_b[touched], 1, _MOST_PAIRS), np.int64)
 
 
-def estimate(compared: Compared, genuine: GenuineRates, spread: float, trusted: bool) -> Estimate:
+def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trusted: bool) -> SharedEstimate:
     """How many subjects two datasets share, with intervals.
 
     Args:
@@ -221,7 +221,7 @@ def estimate(compared: Compared, genuine: GenuineRates, spread: float, trusted: 
     if math.isnan(share):  # nobody knows how true pairs come out
         share, error = 0.5, 0.25
     value, low, high = _interval(found, false, spread, share, error)
-    return Estimate(
+    return SharedEstimate(
         value=certain + value,
         low=certain + low,
         high=certain + high,
@@ -235,7 +235,7 @@ def estimate(compared: Compared, genuine: GenuineRates, spread: float, trusted: 
     )
 
 
-def _share_found(compared: Compared, genuine: GenuineRates, level: float) -> tuple[float, float]:
+def _share_found(compared: SubjectPairs, genuine: GenuineRates, level: float) -> tuple[float, float]:
     """The share of shared subjects that is found at a level, by how many pictures those found have."""
     several = compared.several(level)
     numbers, counts = np.unique(several if len(several) else np.ones(1, np.int64), return_counts=True)
@@ -325,7 +325,7 @@ class TrueShare:
         return np.asarray(np.where(np.isnan(u), np.nan, 1.0 / (1.0 + np.exp(-shown))), np.float64)
 
 
-def true_share(compared: Compared, genuine: GenuineRates) -> TrueShare:
+def true_share(compared: SubjectPairs, genuine: GenuineRates) -> TrueShare:
     """The local share of true pairs of subjects, by a mixture of two groups.
 
     The pairs of every height are strangers, as many as p-values say, or true, spread as genuine pairs are.
@@ -353,10 +353,9 @@ def true_share(compared: Compared, genuine: GenuineRates) -> TrueShare:
         level = float((counted * (1.0 - part)).sum() + _PRIOR_FALSE) / float(false.sum() + _PRIOR_FALSE)
         level = min(max(level, 1.0 / _MOST_OFF), _MOST_OFF)
     model = number * true / (number * true + level * false)
-    # Where the run has pairs of its own, what they come to counts more than how true pairs come out elsewhere.
+    # Where the run has pairs of its own, what they come to counts more than how true pairs come out
+    # elsewhere.
     beyond = np.maximum(0.0, counted - level * false)
     seen = (_PRIOR_PAIRS * model + beyond) / (_PRIOR_PAIRS + counted)
     share = optimize.isotonic_regression(seen, weights=_PRIOR_PAIRS + counted).x
     return TrueShare(edges, np.clip(share, 1e-9, 1.0 - 1e-9))
-
-
