@@ -67,8 +67,8 @@ def read_films(groups: Sequence[Sequence[str]], context: RunContext) -> Labelled
     """Fingerprints films, or takes them from the stores of an earlier call.
 
     Args:
-        groups: For every group of people the manifests with their films, perhaps with a selection of rows,
-            such as ``cxr/nih/manifest.csv?split=val``. Each declares its subjects.
+        groups: The manifests of every group of people. A manifest may come with a selection of rows, such as
+            ``cxr/nih/manifest.csv?split=val``, and declares its subjects.
         context: The encoders, and the cache that keeps the stores.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Decisions on more people than there are: ``python -m leakscan.research.made_up_merges DATA --subjects 10000``.
+"""Decisions on more people than there are: ``python -m leakscan.research.made_up_merges DATA``.
 
 Fingerprints are drawn from the statistics of real ones (``made_up_prints.py``), which are printed beside
 those of the drawn ones. Then the run's own code decides. Everybody has one film a side; copies are neither
@@ -103,7 +103,7 @@ def figures(merge: MadeUpMerge, result: Result) -> dict[str, Any]:
         merge: The merge.
         result: What ``compare`` returned of its two sides.
     """
-    listed = {"leak": set(), "review": set()}  # type: dict[str, set[tuple[int, int]]]
+    listed: dict[str, set[tuple[int, int]]] = {"leak": set(), "review": set()}
     columns = ("decision", "image_a", "image_b")
     for decision, a, b in zip(*(result.pairs[c].to_pylist() for c in columns), strict=True):
         listed[decision].add((int(a.rpartition("-")[2]), int(b.rpartition("-")[2])))

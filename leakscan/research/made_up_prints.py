@@ -161,7 +161,7 @@ def real_scores(prints: npt.NDArray[np.floating], codes: Ints, seed: int = 0) ->
     Example:
         >>> prints = np.eye(4)[[0, 0, 1, 2, 3]]
         >>> strangers, repeated = real_scores(prints, np.array([0, 0, 1, 2, 3]))
-        >>> strangers.max(), repeated.min()
+        >>> float(strangers.max()), float(repeated.min())
         (0.0, 1.0)
     """
     rng = np.random.default_rng(seed)

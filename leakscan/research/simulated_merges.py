@@ -119,7 +119,7 @@ def _decided(task: _Task) -> Outcome:
     return _opened(task.laboratory).decide(task.kind, task.seed)
 
 
-class _Kept:
+class KeptOutcomes:
     """Outcomes in files, one line a merge, by kind."""
 
     def __init__(self, folder: Path) -> None:
@@ -202,11 +202,11 @@ def simulate(
         if not wanted:
             raise UsageError("No kind of merge has such a name.")
         folder = _CACHE.expanduser() / "merges" / _state(lab)
-        kept = {kind: _Kept(folder).of(kind) for kind in wanted}
+        kept = {kind: KeptOutcomes(folder).of(kind) for kind in wanted}
         tasks = list(_tasks(kept, laboratory, merges))
         bar.start("Deciding merges", len(tasks))
         for task, outcome in zip(tasks, start_engine(workers).map(_decided, tasks, 1), strict=True):
-            _Kept(folder).keep(task.kind, outcome)
+            KeptOutcomes(folder).keep(task.kind, outcome)
             kept[task.kind].append(outcome)
             bar.advance()
     figures = {
