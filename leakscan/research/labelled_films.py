@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,7 @@ from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import DecodeOptions
 from leakscan.sources.spec import SourceSpec
-from leakscan.types import ImageRef, Progress
-from leakscan.writable import written_whole
+from leakscan.types import ImageRef
 
 Ints = npt.NDArray[np.int64]
 
@@ -111,58 +111,79 @@ def _usable(found: Dataset) -> tuple[pa.Table, list[str]]:
 
 
 class KnownDetails:
-    """Details of films, described source by source when the first film of one is asked for.
+    """Details of films, each described when it is first asked for and kept from call to call.
 
-    Each source has a ``.npy`` file, named by the matcher and the films.
+    Every source has a ``.npy`` file, named by the matcher and the films, and one beside it that says which
+    films it holds.
 
     Args:
         films: The films.
         matcher: Describes them.
         folder: Where the files lie.
-        progress: Receives how far the work is.
 
     Example::
 
-        details = KnownDetails(films, matcher, cache, progress)
+        details = KnownDetails(films, matcher, cache)
         matcher.compare(details.of([0]), details.of([1]))
     """
 
-    def __init__(
-        self, films: LabelledFilms, matcher: FilmDetailMatcher, folder: Path, progress: Progress
-    ) -> None:
-        self._films, self._matcher, self._folder, self._progress = films, matcher, folder, progress
+    def __init__(self, films: LabelledFilms, matcher: FilmDetailMatcher, folder: Path) -> None:
+        self._films, self._matcher, self._folder = films, matcher, folder
         self._starts = np.concatenate([[0], np.cumsum(films.sources)])
-        self._parts: dict[int, npt.NDArray[np.float16]] = {}
+        self._parts: dict[int, _Details] = {}
 
     def of(self, films: Sequence[int]) -> npt.NDArray[np.float16]:
         """The details ``(n, ...)`` of some films."""
         at = np.array(films, np.int64)
         source = np.searchsorted(self._starts, at, "right") - 1
-        rows = [self._part(s)[i - self._starts[s]] for s, i in zip(source.tolist(), at.tolist(), strict=True)]
-        return np.stack(rows)
+        out: list[npt.NDArray[np.float16]] = [np.zeros(0, np.float16)] * len(at)
+        for number in np.unique(source).tolist():
+            own = np.flatnonzero(source == number)
+            for place, found in zip(own.tolist(), self._of(number, at[own]), strict=True):
+                out[place] = found
+        return np.stack(out)
 
-    def _part(self, source: int) -> npt.NDArray[np.float16]:
-        """The details of all films of a source."""
+    def _of(self, source: int, films: Ints) -> npt.NDArray[np.float16]:
+        start = int(self._starts[source])
         if source not in self._parts:
-            own = range(*self._starts[source : source + 2].tolist())
-            hashes = self._films.rows["pixel_hash"].slice(own.start, len(own)).to_pylist()
+            hashes = self._films.rows["pixel_hash"].slice(start, self._films.sources[source]).to_pylist()
             name = blake3("|".join(hashes).encode()).hexdigest()[:12]
-            path = self._folder / f"details-{self._matcher.digest}-{name}.npy"
-            if not path.is_file():
-                self._describe([self._films.refs[i] for i in own], path)
-            self._parts[source] = np.load(path, mmap_mode="r")
-        return self._parts[source]
+            self._parts[source] = _Details(self._folder / f"details-{self._matcher.digest}-{name}.npy")
+        part = self._parts[source]
+        missing = part.missing(films - start)
+        for at in range(0, len(missing), _BATCH):
+            batch = missing[at : at + _BATCH]
+            seen = np.stack([_canonical(self._films.refs[start + i], self._matcher.side) for i in batch])
+            part.keep(batch, self._matcher.describe(seen), self._films.sources[source])
+        return np.asarray(part.kept[films - start], np.float16)
 
-    def _describe(self, refs: Sequence[ImageRef], path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._progress.start("Describing films", len(refs))
-        found = []
-        for at in range(0, len(refs), _BATCH):
-            batch = refs[at : at + _BATCH]
-            found.append(self._matcher.describe(np.stack([_canonical(r, self._matcher.side) for r in batch])))
-            self._progress.advance(len(batch))
-        with written_whole(path) as part, part.open("wb") as file:
-            np.save(file, np.concatenate(found))
+
+class _Details:
+    """The details of one source, in a file that fills up."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._mark = path, path.with_suffix(".known.npy")
+        self._known = np.load(self._mark) if self._mark.is_file() else np.zeros(0, np.bool_)
+
+    @cached_property
+    def kept(self) -> npt.NDArray[np.float16]:
+        """``(films, ...)``, of which some are known."""
+        return np.load(self._path, mmap_mode="r+")
+
+    def missing(self, films: Ints) -> list[int]:
+        """Which films are not known yet, each once."""
+        wanted = np.unique(films)
+        return [i for i in wanted.tolist() if i >= len(self._known) or not self._known[i]]
+
+    def keep(self, films: Sequence[int], details: npt.NDArray[np.float16], total: int) -> None:
+        if not self._path.is_file():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            np.lib.format.open_memmap(self._path, "w+", np.float16, (total, *details.shape[1:]))
+        if not len(self._known):
+            self._known = np.zeros(total, np.bool_)
+        self.kept[list(films)] = details
+        self._known[list(films)] = True
+        np.save(self._mark, self._known)
 
 
 def _canonical(ref: ImageRef, side: int) -> npt.NDArray[np.uint8]:

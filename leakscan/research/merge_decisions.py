@@ -173,7 +173,7 @@ class MergeLab:
         matcher = context.models.matchers.get(_encoder(films))
         details = None
         if matcher is not None:
-            details = KnownDetails(films, matcher, settings.limits.cache, context.progress)
+            details = KnownDetails(films, matcher, settings.limits.cache)
         place = {name: at for at, name in enumerate(hashes)}
         memory = KnownPairs(settings.limits.cache / "pairs.sqlite3", place, details, matcher)
         return cls(films, replace(context, memory=memory, progress=Silent()))
