@@ -96,12 +96,14 @@ class DecidingSettings(Section):
         calibration: A file made by ``calibrate``, in place of the encoder's own.
         fail_on: The weakest relation that makes exit code 1.
         max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
+        fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
 
     same_ids: bool = Field(default=False, strict=True)
     calibration: Path | None = None
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
+    fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 
 
 class PrivacySettings(Section):

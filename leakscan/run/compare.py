@@ -125,7 +125,7 @@ def decide_and_report(
         context = RunContext.open(settings)
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
-    comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
+    comparisons = decide_pairs(datasets, context, one_dataset=splits is not None)
     found = RunTables.of(datasets, comparisons, context.settings.privacy)
     summary = summarise(found, context)
     if splits is not None:
