@@ -137,15 +137,15 @@ def deal(kind: MergeKind, codes: Ints, groups: Ints, seed: int) -> Deal:
         everybody.append(both)
     a, b = (rng.permutation(np.flatnonzero(side == s)) for s in (0, 1))
     shared_people = np.sort(np.concatenate(everybody))
-    copied, b = _planted(kind.copies, a, b, ~np.isin(codes[a], shared_people), rng)
+    # One film each of people who are not shared otherwise.
+    _, first = np.unique(codes[a], return_index=True)
+    copied, b = _planted(kind.copies, a, b, first[~np.isin(codes[a[first]], shared_people)], rng)
     return Deal(a=a, b=b, shared=shared_people, copied=copied, altered=np.arange(len(copied)) % 2 == 1)
 
 
-def _planted(
-    copies: int, a: Ints, b: Ints, free: npt.NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[Ints, Ints]:
+def _planted(copies: int, a: Ints, b: Ints, free: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Places of copies on both sides, and the films of B with the copies among them."""
-    chosen = rng.permutation(np.flatnonzero(free))[:copies]
+    chosen = rng.permutation(free)[:copies]
     with_copies = np.concatenate([b, a[chosen]])
     order = rng.permutation(len(with_copies))
     now_at = np.empty(len(order), np.int64)
