@@ -58,6 +58,7 @@ PAIRS = [
     ("inliers", "int32"),
     ("transform", "string"),
     ("evidence", "list<item: string>"),
+    ("probability", "double"),
 ]
 SUBJECTS = [
     ("group", "string"),

@@ -156,6 +156,15 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
         "review_missed_share": interval(test.missed_review),
         "expected_false_among_first": {str(k): round(v, 4) for k, v in test.first_false.items()},
         "own_scores": None if test.bulk is None else test.bulk.__dict__,
+        "own_strangers": None
+        if test.own is None
+        else {
+            "subjects": test.own.subjects,
+            "pairs": test.own.pairs,
+            "decide_alone": test.own.alone,
+        },
+        "missed_shares_of_this_run": test.own_missed,
+        "search_reach": test.reach,
         "looks_due": test.details_due,
         "looked": test.details_matched,
         "caution": test.caution or None,

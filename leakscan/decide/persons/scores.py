@@ -62,7 +62,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class People:
+class DatasetPeople:
     """One dataset's distinct pictures, and the subjects that they show to one encoder.
 
     Attributes:
@@ -75,7 +75,7 @@ class People:
 
 
 def score_pairs(
-    a: People, b: People, table: PairTable, calibration: Calibration, bulk: LocationScale | None
+    a: DatasetPeople, b: DatasetPeople, table: PairTable, calibration: Calibration, bulk: LocationScale | None
 ) -> Scored:
     """Compares the fingerprints of all pairs of pictures and of their subjects.
 
