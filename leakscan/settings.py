@@ -95,7 +95,8 @@ class DecidingSettings(Section):
         same_ids: Whether identifiers mean the same in every source, and so count as proof.
         calibration: A file made by ``calibrate``, in place of the encoder's own.
         fail_on: The weakest relation that makes exit code 1.
-        max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
+        max_unread: The share of files that look like images and were not compared, 0..1, above which
+            nothing is vouched for.
     """
 
     same_ids: bool = Field(default=False, strict=True)

@@ -55,6 +55,7 @@ _IMAGE_FIELDS: list[tuple[str, pa.DataType]] = [
     ("frame", pa.int32()),
     ("split", pa.string()),
     ("notes", pa.list_(pa.string())),
+    ("left_out", pa.string()),
 ]
 _FINGERPRINT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("encoder", pa.string()),

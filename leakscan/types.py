@@ -60,7 +60,7 @@ class ImageRef:
     Attributes:
         image_id: The identity of the image (``docs/file-formats.md``); it survives renaming the dataset.
         path: The path relative to the source's root, posix, NFC; of a series the folder its files share.
-        format: The format: ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti``, or ``""``.
+        format: The name of the format (``leakscan.sources.formats.FORMATS``), such as ``png``, or ``""``.
         files: The absolute paths of the file or, for a series, of its slices in order.
         signature: A text that changes when the size or modification time of any of the files does.
         frame: The page, time point or frame inside the file.
@@ -69,6 +69,8 @@ class ImageRef:
         status: ``ok`` until decoding says otherwise; a scan sets the others.
         error: One sentence for every status but ``ok``; ``{path}`` in it stands for ``error_path``.
         error_path: Another file of the source that the sentence names, or empty.
+        left_out: What kind of thing was left out, for a count of such things (``JPEG 2000``, ``link that
+            leaves the folder``); empty unless the status is ``unreadable`` or ``unsupported``.
         notes: What a curator should know (missing slices, duplicates), in sentences.
     """
 
@@ -83,6 +85,7 @@ class ImageRef:
     status: Status = "ok"
     error: str = ""
     error_path: str = ""
+    left_out: str = ""
     notes: tuple[str, ...] = ()
 
 

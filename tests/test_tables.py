@@ -30,6 +30,7 @@ IMAGES = [
     ("frame", "int32"),
     ("split", "string"),
     ("notes", "list<item: string>"),
+    ("left_out", "string"),
 ]
 FINGERPRINTS = [
     ("image_id", "string"),

@@ -95,7 +95,7 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         "Seconds for the copy checks and detail matches of all pairs.",
     ),
     "fail_on": SettingOption(("--fail-on",), str, f"Exit 1 from this relation on: {', '.join(FAIL_ON)}."),
-    "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of unreadable files."),
+    "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of images not compared."),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
 }
 """By the name of the setting; in the order in which ``--help`` lists them."""

@@ -24,13 +24,14 @@ from leakscan.fingerprint.prepare import Prepared, prepare
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
 from leakscan.sources.identity import drop_placeholders
+from leakscan.sources.left_out import left_out_as
 from leakscan.types import ImageRef, ImageSource, Kind
 
 if TYPE_CHECKING:
     from leakscan.fingerprint.encoders.encoder import Encoder
     from leakscan.run.context import RunContext
 
-VERSION = "pipeline-1"
+VERSION = "pipeline-2"
 """Changes whenever a row would come out differently; rows made otherwise are made again."""
 
 _ENCODE_BATCH = 64
@@ -194,7 +195,12 @@ class _RowMaker:
                     self._timings.prepare += time.monotonic() - began
                     self._timings.images_read += 1
                 else:
-                    prepared = Prepared(status=ref.status, error=ref.error, error_path=ref.error_path)
+                    prepared = Prepared(
+                        status=ref.status,
+                        error=ref.error,
+                        error_path=ref.error_path,
+                        left_out=ref.left_out,
+                    )
                 block.append((ref, kind, gated, prepared))
                 if len(block) >= _ENCODE_BATCH or time.monotonic() - encoded > _FLUSH_SECONDS:
                     yield from self._encode(block)
@@ -235,7 +241,7 @@ class _RowMaker:
             "image_id": ref.image_id,
             "path": ref.path,
             "format": ref.format,
-            "kind": kind if read else None,
+            "kind": (REFUSED.get(kind, kind) if prepared.status == "blank" else kind) if read else None,
             "file_hash": prepared.file_hash or None,
             "pixel_hash": prepared.pixel_hash or None,
             "shape": list(prepared.shape),
@@ -249,6 +255,7 @@ class _RowMaker:
             "frame": ref.frame,
             "split": tags.split or None,
             "notes": [*ref.notes, *prepared.notes],
+            "left_out": left_out_as(prepared.status, ref.format, prepared.left_out) or None,
             "encoder": None,
             "fingerprint": None,
             "phash": None if prepared.phash is None else prepared.phash.tolist(),

@@ -130,7 +130,7 @@ def decide_and_report(
     summary = summarise(found, context)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
-    summary["warnings"] = _memory_trouble(context)
+    summary["warnings"] += _memory_trouble(context)
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}

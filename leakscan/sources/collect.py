@@ -15,12 +15,21 @@ from blake3 import blake3
 from leakscan.errors import ImageError, reason
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import has_image_suffix, inspect, recognise
+from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.left_out import EMPTY, HIDDEN, NO_PERMISSION, NOT_FETCHED, left_out_as
 from leakscan.types import ImageRef, Status, Tags
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
 
-_LFS_POINTER = b"version https://git-lfs.github.com"
+_HEAD_BYTES = 2048
+_POINTERS = {
+    b"version https://git-lfs.github.com": "It is a Git LFS pointer; the image was not fetched (git lfs pull).",
+    b"/annex/objects/": "It is a git-annex pointer; the image was not fetched (git annex get).",
+    b"../.git/annex/objects/": "It is a git-annex pointer; the image was not fetched (git annex get).",
+    b".git/annex/objects/": "It is a git-annex pointer; the image was not fetched (git annex get).",
+}
+"""How the small files begin that stand for others, and what a row says of them."""
 
 
 def posix_name(relative: str) -> str:
@@ -63,6 +72,7 @@ class Collector:
             name: The file's :func:`posix_name` in the source.
             tags: What the manifest or the naming rule declares; it wins over the file's header.
         """
+        format = ""
         try:
             info = path.stat()
             if not stat.S_ISREG(info.st_mode):
@@ -84,11 +94,29 @@ class Collector:
             else:
                 yield from self._images(path, name, format, tags)
         except ImageError as error:
-            yield self.problem(name, error.status, error.sentence, error.path)
+            kind = left_out_as(error.status, format, error.left_out)
+            yield self.problem(name, error.status, error.sentence, error.path, kind)
         except OSError as error:
-            yield self.problem(name, "unreadable", f"It cannot be read: {reason(error)}.")
+            sentence = f"It cannot be read: {reason(error)}."
+            yield self.problem(name, "unreadable", sentence, left_out=NO_PERMISSION)
 
-    def problem(self, name: str, status: Status, error: str, error_path: str = "") -> ImageRef:
+    def hidden(self, path: Path, name: str) -> Iterator[ImageRef]:
+        """The row of a hidden file that looks like an image, unless a link has led to it already."""
+        try:
+            info = path.stat()
+            reached = (info.st_dev, info.st_ino) in self._reached
+            if reached or not stat.S_ISREG(info.st_mode):
+                return
+            looks = has_image_suffix(path.name) or bool(info.st_size and recognise(path))
+        except OSError:
+            looks = has_image_suffix(path.name)
+        if looks:
+            error = "It is hidden: a name that begins with a dot. Rename it, or leave it out by a pattern."
+            yield self.problem(name, "unsupported", error, left_out=HIDDEN)
+
+    def problem(
+        self, name: str, status: Status, error: str, error_path: str = "", left_out: str = ""
+    ) -> ImageRef:
         """The row of something that is no usable image; ``{path}`` in ``error`` is another file's."""
         return ImageRef(
             image_id=self._identity(name, 0),
@@ -98,6 +126,7 @@ class Collector:
             status=status,
             error=error,
             error_path=error_path,
+            left_out=left_out_as(status, "", left_out),
         )
 
     def finish(self) -> Iterator[ImageRef]:
@@ -137,14 +166,24 @@ class Collector:
             )
 
     def _no_image(self, path: Path, name: str, size: int) -> ImageRef:
-        if not has_image_suffix(path.name):
-            return self.problem(name, "ignored", "It is no image.")
+        promised = has_image_suffix(path.name)
         if not size:
-            return self.problem(name, "unreadable", "The file is empty.")
+            if promised:
+                return self.problem(name, "unreadable", "The file is empty.", left_out=EMPTY)
+            return self.problem(name, "ignored", "It is no image.")
         with path.open("rb") as stream:
-            if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
-                return self.problem(name, "unreadable", "It is a Git LFS pointer; the image was not fetched.")
-        return self.problem(name, "unreadable", "Its name promises an image, but its content is none.")
+            head = stream.read(_HEAD_BYTES)
+        if promised and (pointer := _pointer(head)):
+            return self.problem(name, "unreadable", pointer, left_out=NOT_FETCHED)
+        if kind := unread_kind(path.name, head):
+            return self.problem(name, "unsupported", kind.sentence, left_out=kind.name)
+        if path.name.lower().endswith((".img", ".img.gz")):
+            error = "It may hold voxels, but no header (.hdr) lies beside it."
+            return self.problem(name, "unreadable", error, left_out="voxel file without its header")
+        if promised:
+            error = "Its name promises an image, but its content is none."
+            return self.problem(name, "unreadable", error)
+        return self.problem(name, "ignored", "It is no image.")
 
     def _identity(self, name: str, frame: int) -> str:
         """The hash of a name, made unique where a manifest lists it twice or names differ in form only."""
@@ -155,6 +194,13 @@ class Collector:
             unique = f"{name}#{frame}#again{again}"
         self._names.add(unique)
         return blake3(unique.encode()).hexdigest()
+
+
+def _pointer(head: bytes) -> str:
+    """What to say of a small file that stands for one that was not fetched, empty for all others."""
+    opening = head.replace(b"\\", b"/").lstrip(b"./")
+    known = ((mark.lstrip(b"./"), words) for mark, words in _POINTERS.items())
+    return next((words for mark, words in known if opening.startswith(mark)), "")
 
 
 def _with_declared(ref: ImageRef, declared: list[Tags]) -> ImageRef:

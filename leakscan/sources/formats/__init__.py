@@ -11,11 +11,13 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from leakscan.settings import DecodeOptions
+from leakscan.sources.formats.unread import UNREAD_SUFFIXES
 from leakscan.types import DecodedImage, ImageRef, Tags
 
 _HEAD_BYTES = 2048
@@ -75,7 +77,12 @@ def has_image_suffix(name: str) -> bool:
         >>> has_image_suffix("HEAD.NII.GZ"), has_image_suffix("labels.csv")
         (True, False)
     """
-    return name.lower().endswith(tuple(suffix for known in FORMATS for suffix in known.suffixes))
+    return name.lower().endswith(_suffixes(FORMATS))
+
+
+@lru_cache(maxsize=4)
+def _suffixes(formats: tuple[FileFormat, ...]) -> tuple[str, ...]:
+    return (*(suffix for known in formats for suffix in known.suffixes), *UNREAD_SUFFIXES)
 
 
 def recognise(path: Path) -> str:

@@ -29,6 +29,9 @@ _READ_DESPITE_NAME = frozenset({"1.2.840.10008.5.1.4.1.1.6.2"})  # Enhanced US V
 _REFUSED = frozenset(
     f"1.2.840.10008.5.1.4.1.1.77.1.{x}" for x in ("1.1", "2.1", "4.1", "6", "8.1", "9")
 )  # videos and tiled slides
+_MADE_FROM_IMAGES = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{x}" for x in ("66.4", "66.7", "66.5", "481.2", "11.1", "67")
+)  # segmentations, doses, maps of values: drawn over images of the same patient, like label maps
 _VIDEO_SYNTAXES = "1.2.840.10008.1.2.4.10"  # .100 to .108: MPEG-2, MPEG-4, HEVC
 _NAMES = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"),
@@ -207,16 +210,23 @@ def _refuse_what_is_no_image(file: OpenFile, sop_class: str) -> None:
     if (name and not is_image) or sop_class in _REFUSED:
         thing = name.removesuffix(" Storage")
         article = "an" if thing[:1] in "AEIOU" or thing[:2] in ("MR", "RT") else "a"
-        ending = "which leakscan does not read" if is_image else "not an image"
-        raise ImageError("unsupported", f"It is {article} {thing}, {ending}.")
+        if not is_image and (not file.tag or sop_class in _MADE_FROM_IMAGES):
+            raise ImageError("ignored", f"It is {article} {thing}, not an image.")
+        raise ImageError(
+            "unsupported", f"It is {article} {thing}, which is not read.", left_out=f"DICOM {thing}"
+        )
     if file.transfer_syntax.startswith(_VIDEO_SYNTAXES):
-        raise ImageError("unsupported", "It is a video, not an image.")
+        raise ImageError("unsupported", "It is a DICOM video, which is not read.", left_out="DICOM video")
     if not sop_class and not file.tag and _TAG["Rows"] not in file.dataset:
         raise ImageError("unreadable", "It is not a DICOM file, or one without any image in it.")
     if not file.tag:
-        raise ImageError("unsupported", "It has no pixels.")
+        raise ImageError("unsupported", "It has no pixels.", left_out="DICOM without pixels")
     if file.tag != PIXEL_DATA:
-        raise ImageError("unsupported", "Its pixels are floating-point numbers, which are not read.")
+        raise ImageError(
+            "unsupported",
+            "Its pixels are floating-point numbers, which are not read.",
+            left_out="DICOM of floating-point numbers",
+        )
 
 
 def _refuse_impossible_frames(file: OpenFile, pixels: int, frames: int) -> None:

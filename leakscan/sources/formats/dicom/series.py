@@ -69,7 +69,7 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
 def _pictures(header: DicomHeader, root: Path, options: DecodeOptions) -> list[ImageRef]:
     path = _relative(header.path, root)
     count = header.frames if options.frames == "all" else 1
-    notes = (f"Only the first of its {header.frames} frames is used.",) if count < header.frames else ()
+    notes = (f"It holds {header.frames} frames; only the first is read.",) if count < header.frames else ()
     return [
         _ref([header], _hash([path]) + _suffix(frame), path, frame=frame, notes=notes)
         for frame in range(count)
@@ -81,7 +81,7 @@ def _enhanced(header: DicomHeader, root: Path, options: DecodeOptions) -> list[I
     path = _relative(header.path, root)
     count = len(header.stacks) if options.frames == "all" else 1
     notes = (
-        (f"Only the first of its {len(header.stacks)} volumes is used.",)
+        (f"It holds {len(header.stacks)} volumes; only the first is read.",)
         if count < len(header.stacks)
         else ()
     )
@@ -109,7 +109,7 @@ def _volumes(
         members = [headers[i] for i in stack.members]
         notes = [*stack.notes, *_extra_notes(members, stack, [headers[i] for i in stack.dropped], root)]
         if options.frames == "first" and k + 1 < len(parts) and parts[k + 1].repeat > 0:
-            notes.append("Only the first of the volumes at these positions is used.")
+            notes.append("It holds several volumes at the same positions; only the first is read.")
         uids = [header.sop_uid for header in members]
         paths = [_relative(header.path, root) for header in members]
         identity = sorted(uids) if all(uids) else sorted(paths)

@@ -124,7 +124,7 @@ def test_echoes_at_equal_positions_are_volumes_of_their_own(tmp_path: Path) -> N
     assert any("number 2 (EchoTime 80)" in note for note in notes)
     (only,) = images(tmp_path, FIRST)
     assert "EchoTime 9)" in " ".join(only.notes)
-    assert "Only the first" in " ".join(only.notes)
+    assert "only the first" in " ".join(only.notes)
 
 
 def test_time_points_without_any_mark_are_told_apart_by_instance_number(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_every_frame_of_a_cine_is_an_image(tmp_path: Path) -> None:
         (2, 2, f"{whole}#2"),
     ]
     (only,) = images(tmp_path, FIRST)
-    assert only.notes == ("Only the first of its 3 frames is used.",)
+    assert only.notes == ("It holds 3 frames; only the first is read.",)
 
 
 def test_an_enhanced_object_is_a_volume_per_contrast(tmp_path: Path) -> None:
