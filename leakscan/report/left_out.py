@@ -58,7 +58,8 @@ def left_out_words(dataset: Mapping[str, Any]) -> str:
     if not kinds:
         return ""
     was = "looks like an image was" if len(kinds) == 1 else "look like images were"
-    return f"{counted(len(kinds), 'file')} of {dataset['name']} that {was} not compared: {kinds_in_words(kinds)}."
+    files = counted(len(kinds), "file")
+    return f"{files} of {dataset['name']} that {was} not compared: {kinds_in_words(kinds)}."
 
 
 def notices(datasets: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> list[str]:
@@ -69,7 +70,7 @@ def notices(datasets: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> li
         reasons: The reasons of the exit code, which may have said it already.
 
     Example:
-        >>> notices([{"name": "A", "left_out": {"video": 1}, "only_first_frame": 2}], [])  # doctest: +ELLIPSIS
+        >>> notices([{"name": "A", "left_out": {"video": 1}, "only_first_frame": 2}], [])
         ['1 file of A that looks like an image was not compared: 1 video.', '2 files of A hold ...']
     """
     said = " ".join(reasons)

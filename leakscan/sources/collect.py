@@ -23,11 +23,12 @@ if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
 
 _HEAD_BYTES = 2048
+_NOT_FETCHED = "It is a {} pointer; the image was not fetched ({})."
 _POINTERS = {
-    b"version https://git-lfs.github.com": "It is a Git LFS pointer; the image was not fetched (git lfs pull).",
-    b"/annex/objects/": "It is a git-annex pointer; the image was not fetched (git annex get).",
-    b"../.git/annex/objects/": "It is a git-annex pointer; the image was not fetched (git annex get).",
-    b".git/annex/objects/": "It is a git-annex pointer; the image was not fetched (git annex get).",
+    b"version https://git-lfs.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
+    b"/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
+    b"../.git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
+    b".git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
 }
 """How the small files begin that stand for others, and what a row says of them."""
 

@@ -214,19 +214,19 @@ class DirectorySource:
             target = link.resolve(strict=True)
         except FileNotFoundError:
             status: Status = "unreadable" if _may_be_image(link.name) else "ignored"
-            if _ANNEX in os.readlink(link):
-                error = "It is a git-annex link, and its file was not fetched (git annex get)."
-                yield _Entry(link, "problem", "unreadable", error, left_out=NOT_FETCHED)
+            if _ANNEX in str(link.readlink()):
+                words = "It is a git-annex link, and its file was not fetched (git annex get)."
+                yield _Entry(link, "problem", "unreadable", words, left_out=NOT_FETCHED)
                 return
-            error = "It is a link to a file that does not exist."
-            yield _Entry(link, "problem", status, error, left_out=LINK_BROKEN)
+            words = "It is a link to a file that does not exist."
+            yield _Entry(link, "problem", status, words, left_out=LINK_BROKEN)
             return
         except (OSError, RuntimeError) as error:
             # Python 3.11 raises a RuntimeError for a loop, later ones an OSError
             if isinstance(error, RuntimeError) or error.errno == errno.ELOOP:
                 status = "unsupported" if has_image_suffix(link.name) else "ignored"
-                error = "It is a link that leads back to itself."
-                yield _Entry(link, "problem", status, error, left_out=LINK_LOOP)
+                loop = "It is a link that leads back to itself."
+                yield _Entry(link, "problem", status, loop, left_out=LINK_LOOP)
             else:
                 yield _problem(link, "unreadable", f"It cannot be read: {reason(error)}.")
             return

@@ -52,7 +52,7 @@ def left_out_as(status: Status, format: str, given: str = "") -> str:
         given: What was said of it already; it is kept.
 
     Example:
-        >>> left_out_as("unreadable", "png"), left_out_as("unsupported", "", "video"), left_out_as("ok", "png")
+        >>> left_out_as("unreadable", "png"), left_out_as("unsupported", "", "video"), left_out_as("ok", "")
         ('unreadable PNG', 'video', '')
     """
     if status not in ("unreadable", "unsupported"):

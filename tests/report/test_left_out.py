@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -89,7 +88,7 @@ def test_what_was_not_fetched_says_how_to_fetch_it(
 def test_an_annex_link_says_how_to_fetch_it(
     leakscan: Leakscan, tmp_path: Path, two_folders: tuple[Path, Path]
 ) -> None:
-    os.symlink(".git/annex/objects/x1/MD5E--s1.png", two_folders[0] / "p.png")
+    (two_folders[0] / "p.png").symlink_to(".git/annex/objects/x1/MD5E--s1.png")
     ran = leakscan("compare", "A", "B", *NO_ENCODER, "--json")
     (row,) = ran.json["datasets"][0]["unread"]
     assert "git annex get" in row["error"]

@@ -72,16 +72,12 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("JBIG2 picture", _SAVE_IMAGES, (".jb2", ".jbig2"), _starts(b"\x97JB2\r\n\x1a\n")),
     UnreadKind("DjVu document", _SAVE_IMAGES, (".djvu", ".djv"), _starts(b"AT&TFORM")),
     UnreadKind("FITS image", _SAVE_IMAGES, (".fits", ".fit", ".fts"), _starts(b"SIMPLE  =")),
-    UnreadKind(
-        "MATLAB file", _SAVE_IMAGES, (".mat",), _starts(b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
-    ),
+    UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), _starts(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
     UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _starts(b"\x89HDF\r\n\x1a\n")),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords")),
     UnreadKind("LMDB database", _SAVE_IMAGES, (".mdb", ".lmdb"), lambda h: h[16:20] == b"\xde\xc0\xef\xbe"),
     UnreadKind("Zeiss slide", _SLIDE, (".czi",), _starts(b"ZISRAWFILE")),
-    UnreadKind(
-        "Nikon microscope file", _SLIDE, (".nd2",), _starts(b"\xda\xce\xbe\n", b"\0\0\0\x0cjP  \r\n\x87\nND2")
-    ),
+    UnreadKind("Nikon microscope file", _SLIDE, (".nd2",), _starts(b"\xda\xce\xbe\n")),
     UnreadKind("Leica microscope file", _SLIDE, (".lif",)),
     UnreadKind("Olympus slide", _SLIDE, (".vsi", ".ets", ".oib", ".oif")),
     UnreadKind("MIRAX slide", _SLIDE, (".mrxs",)),
