@@ -38,6 +38,8 @@ class Tags:
         view: DICOM ViewPosition (``PA``, ``AP``, ``LL``...), upper case, or empty.
         subject: The declared subject (PatientID, manifest ``subject_id``), or empty.
         study_uid: StudyInstanceUID, or empty.
+        series_uid: SeriesInstanceUID, or empty.
+        sop_uid: SOPInstanceUID of a single picture, or empty.
         acquired: The acquisition or study date as ``YYYY-MM-DD``, or empty.
         kind: The declared kind (manifest ``kind``), or empty.
         split: The declared split (manifest ``split``), or empty.
@@ -48,6 +50,8 @@ class Tags:
     view: str = ""
     subject: str = ""
     study_uid: str = ""
+    series_uid: str = ""
+    sop_uid: str = ""
     acquired: str = ""
     kind: str = ""
     split: str = ""

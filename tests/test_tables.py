@@ -31,6 +31,8 @@ IMAGES = [
     ("split", "string"),
     ("notes", "list<item: string>"),
     ("left_out", "string"),
+    ("series_uid_hash", "string"),
+    ("sop_uid_hash", "string"),
 ]
 FINGERPRINTS = [
     ("image_id", "string"),

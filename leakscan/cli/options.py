@@ -76,6 +76,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "labels": SettingOption(
         ("--labels/--no-labels",), bool, "Treat label maps as images instead of leaving them out."
     ),
+    "arrays": SettingOption(
+        ("--arrays",), str, "What the arrays of .npy and .npz files are: pictures, volumes or no."
+    ),
     "max_pixels": SettingOption(
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import pyarrow as pa
@@ -70,7 +71,7 @@ def notices(datasets: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> li
         reasons: The reasons of the exit code, which may have said it already.
 
     Example:
-        >>> notices([{"name": "A", "left_out": {"video": 1}, "only_first_frame": 2}], [])
+        >>> notices([{"name": "A", "left_out": {"video": 1}, "only_first_frame": 2, "kinds": {}}], [])
         ['1 file of A that looks like an image was not compared: 1 video.', '2 files of A hold ...']
     """
     said = " ".join(reasons)
@@ -84,5 +85,19 @@ def notices(datasets: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> li
             found.append(
                 f"{counted(more, 'file')} of {dataset['name']} {holds} more frames than the first, which "
                 "were not compared."
+            )
+    return found + _slices_not_sought(datasets)
+
+
+def _slices_not_sought(datasets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where one dataset holds pictures and another volumes that they may be slices of."""
+    found = []
+    for pictures, volumes in permutations(datasets, 2):
+        flat = pictures["kinds"].get("other_2d", 0)
+        deep = sum(n for kind, n in volumes["kinds"].items() if kind in ("brain_mri", "other_3d"))
+        if flat and deep:
+            found.append(
+                f"Whether the {counted(flat, 'picture')} of {pictures['name']} that are no chest films are "
+                f"slices of the {counted(deep, 'volume')} of {volumes['name']} was not looked for."
             )
     return found

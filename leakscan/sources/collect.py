@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,23 +15,39 @@ from blake3 import blake3
 
 from leakscan.errors import ImageError, reason
 from leakscan.settings import DecodeOptions
-from leakscan.sources.formats import has_image_suffix, inspect, recognise
+from leakscan.sources.archives import Member, Packing, inside, members, packing_of
+from leakscan.sources.contents import beside, head_of, is_inside, mark_of, sampled
+from leakscan.sources.formats import HEAD_BYTES, has_image_suffix, inspect, recognised
 from leakscan.sources.formats.unread import unread_kind
-from leakscan.sources.left_out import EMPTY, HIDDEN, NO_PERMISSION, NOT_FETCHED, left_out_as
+from leakscan.sources.left_out import (
+    ARCHIVE,
+    EMPTY,
+    HIDDEN,
+    LINK_OUTSIDE,
+    NO_PERMISSION,
+    NOT_FETCHED,
+    left_out_as,
+)
 from leakscan.types import ImageRef, Status, Tags
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
 
-_HEAD_BYTES = 2048
 _NOT_FETCHED = "It is a {} pointer; the image was not fetched ({})."
 _POINTERS = {
     b"version https://git-lfs.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
-    b"/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
-    b"../.git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
-    b".git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
+    b"annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
+    b"git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
 }
 """How the small files begin that stand for others, and what a row says of them."""
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
+_MOST_ARCHIVES = 1_000
+_HEADERS = {
+    ".brik": (".HEAD", ".head"), ".brik.gz": (".HEAD", ".head"), ".rec": (".PAR", ".par"),
+    ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".raw.gz": (".nhdr",),
+}  # fmt: skip
+"""The endings of files that hold voxels, and of the headers that speak of them."""
+_VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
 
 
 def posix_name(relative: str) -> str:
@@ -51,19 +68,31 @@ class Collector:
     """Turns the files of one source into image references, one after the other.
 
     DICOM files are kept as headers until :meth:`finish`, because an image may be a whole series.
+    Archives are opened, and every file in them is a file of the source.
 
     Args:
         root: The source's folder, absolute; DICOM paths are made relative to it.
         options: The limits and choices for reading headers.
+        left_out: Whether the name of a file in an archive is one that the user leaves out.
+        declared: What a name in an archive declares, beside what is declared of the archive.
     """
 
-    def __init__(self, root: Path, options: DecodeOptions) -> None:
+    def __init__(
+        self,
+        root: Path,
+        options: DecodeOptions,
+        left_out: Callable[[str], bool] = lambda _: False,
+        declared: Callable[[str], Tags] = lambda _: Tags(),
+    ) -> None:
         self._root = root
         self._options = options
+        self._left_out = left_out
+        self._declared_by_name = declared
         self._reached: dict[tuple[int, int], str] = {}
         self._names: set[str] = set()
         self._headers: list[DicomHeader] = []
         self._declared: dict[str, Tags] = {}
+        self._archives = 0
 
     def add(self, path: Path, name: str, tags: Tags) -> Iterator[ImageRef]:
         """The images of one file, or why it has none; nothing yet for DICOM.
@@ -73,7 +102,6 @@ class Collector:
             name: The file's :func:`posix_name` in the source.
             tags: What the manifest or the naming rule declares; it wins over the file's header.
         """
-        format = ""
         try:
             info = path.stat()
             if not stat.S_ISREG(info.st_mode):
@@ -87,19 +115,133 @@ class Collector:
                     yield self.problem(name, "ignored", "It is the same file as {path}.", first)
                 return
             self._reached[info.st_dev, info.st_ino] = name
-            format = recognise(path) if info.st_size else ""
-            if not format:
-                yield self._no_image(path, name, info.st_size)
-            elif format == "dicom":
-                self._keep_header(path, name, tags)
-            else:
-                yield from self._images(path, name, format, tags)
-        except ImageError as error:
-            kind = left_out_as(error.status, format, error.left_out)
-            yield self.problem(name, error.status, error.sentence, error.path, kind)
+            head, mark = sampled(path)
         except OSError as error:
             sentence = f"It cannot be read: {reason(error)}."
             yield self.problem(name, "unreadable", sentence, left_out=NO_PERMISSION)
+            return
+        yield from self._add(str(path), name, tags, head[:HEAD_BYTES], mark)
+
+    def _add(self, place: str, name: str, tags: Tags, head: bytes, mark: str) -> Iterator[ImageRef]:
+        """The images of a file on disk or in an archive, or why it has none."""
+        formats = recognised(head)
+        if "npz" in formats and not name.lower().endswith(".npz"):
+            formats.remove("npz")  # an archive whose first file is an array
+        refused: ImageError | None = None
+        for format in formats:
+            try:
+                if format == "dicom":
+                    self._keep_header(place, name, tags)
+                else:
+                    yield from self._images(place, name, format, tags, mark)
+                return
+            except ImageError as error:
+                refused = refused or ImageError(
+                    error.status,
+                    error.sentence,
+                    error.path,
+                    left_out_as(error.status, format, error.left_out),
+                )
+            except OSError as error:
+                sentence = f"It cannot be read: {reason(error)}."
+                refused = refused or ImageError("unreadable", sentence, left_out=NO_PERMISSION)
+        if refused is not None:
+            yield self.problem(name, refused.status, refused.sentence, refused.path, refused.left_out)
+            return
+        packing = packing_of(head, name)
+        try:
+            if packing == "compressed":
+                yield from self._compressed(place, name, tags, head, mark)
+            elif packing and not (packing == "parquet" and not _holds_pictures(place)):
+                yield from self._archive(place, name, tags, packing, mark)
+            else:
+                yield self._no_image(name, head, place)
+        except ImageError as error:
+            yield self.problem(name, error.status, error.sentence, error.path, error.left_out or ARCHIVE)
+        except OSError as error:
+            sentence = f"It cannot be read: {reason(error)}."
+            yield self.problem(name, "unreadable", sentence, left_out=NO_PERMISSION)
+
+    def _compressed(self, place: str, name: str, tags: Tags, head: bytes, mark: str) -> Iterator[ImageRef]:
+        """What a file holds that is compressed as a whole."""
+        within = inside(place)
+        try:
+            content = head_of(within, HEAD_BYTES)
+        except ImageError:
+            if has_image_suffix(name) or name.lower().endswith(_ARCHIVE_SUFFIXES):
+                raise
+            yield self._no_image(name, head, place)
+            return
+        stem = name.rpartition(".")[0] or name
+        if place.count("\0") < 8 and (recognised(content) or packing_of(content, stem)):
+            yield from self._add(within, name, tags, content, f"{mark}-g")
+        elif has_image_suffix(stem) and content:
+            error = "Its name promises an image, but what is compressed in it is none."
+            yield self.problem(name, "unreadable", error)
+        else:
+            yield self._no_image(name, content if unread_kind(stem, content) else head, place)
+
+    def _archive(self, place: str, name: str, tags: Tags, packing: Packing, mark: str) -> Iterator[ImageRef]:
+        """What lies in an archive, file by file."""
+        self._archives += is_inside(place)
+        if self._archives > _MOST_ARCHIVES:
+            error = f"It lies among more than {_MOST_ARCHIVES:,} archives in archives; unpack the outer one."
+            raise ImageError("unsupported", error)
+        names: set[str] = set()
+        links: list[tuple[str, Member]] = []
+        for member, said in _members(place, packing):
+            names.add(member.name)
+            shown = posix_name(f"{name}/{member.name}")
+            parts = member.name.split("/")
+            if any(p.startswith(".") and p not in (".", "..") for p in parts) or "__MACOSX" in parts:
+                continue
+            if self._left_out(shown):
+                continue
+            if member.name.startswith("/") or ".." in parts or "\0" in member.name:
+                error = "Its name leads out of the archive, so it is not read."
+                yield self.problem(
+                    shown, "unsupported", error, left_out="archive member that leads out of it"
+                )
+                continue
+            if member.link_to:
+                links.append((shown, member))
+                continue
+            own = _merged(_merged(self._declared_by_name(shown), said), tags)
+            yield from self._member(member, shown, own, names, mark)
+        for shown, member in links:
+            yield self._link(shown, member, names)
+
+    def _link(self, shown: str, member: Member, names: set[str]) -> ImageRef:
+        """The row of a link in an archive: its file is read where it lies, if the archive holds it."""
+        folder = member.name.rpartition("/")[0]
+        if {member.link_to, posixpath.normpath(posixpath.join(folder, member.link_to))} & names:
+            error = "It is a link in an archive, and what it leads to is read where it lies."
+            return self.problem(shown, "ignored", error)
+        may_be = has_image_suffix(shown) or has_image_suffix(member.link_to)
+        error = "It is a link in an archive to a file that the archive does not hold."
+        return self.problem(shown, "unsupported" if may_be else "ignored", error, left_out=LINK_OUTSIDE)
+
+    def _member(
+        self, member: Member, shown: str, tags: Tags, names: set[str], mark: str
+    ) -> Iterator[ImageRef]:
+        """The images of one file in an archive."""
+        if member.problem:
+            status: Status = "unsupported" if has_image_suffix(shown) or "." not in shown else "ignored"
+            yield self.problem(shown, status, member.problem, left_out=ARCHIVE)
+            return
+        lower = member.name.lower()
+        if lower.endswith((".img", ".img.gz")) and _stem(member.name) in {
+            _stem(n) for n in names if n.lower().endswith((".hdr", ".hdr.gz"))
+        }:
+            return
+        try:
+            head = head_of(member.place, HEAD_BYTES) if member.size else b""
+        except (ImageError, OSError) as error:
+            status = error.status if isinstance(error, ImageError) else "unreadable"
+            sentence = error.sentence if isinstance(error, ImageError) else f"It cannot be read: {error}."
+            yield self.problem(shown, status, sentence, left_out=ARCHIVE)
+            return
+        yield from self._add(member.place, shown, tags, head, f"{mark}-{member.place.rpartition(chr(0))[2]}")
 
     def hidden(self, path: Path, name: str) -> Iterator[ImageRef]:
         """The row of a hidden file that looks like an image, unless a link has led to it already."""
@@ -108,7 +250,7 @@ class Collector:
             reached = (info.st_dev, info.st_ino) in self._reached
             if reached or not stat.S_ISREG(info.st_mode):
                 return
-            looks = has_image_suffix(path.name) or bool(info.st_size and recognise(path))
+            looks = has_image_suffix(path.name) or bool(recognised(head_of(path, HEAD_BYTES)))
         except OSError:
             looks = has_image_suffix(path.name)
         if looks:
@@ -141,16 +283,17 @@ class Collector:
             declared = [self._declared[f] for f in ref.files if f in self._declared]
             yield replace(_with_declared(ref, declared) if declared else ref, path=posix_name(ref.path))
 
-    def _keep_header(self, path: Path, name: str, tags: Tags) -> None:
+    def _keep_header(self, place: str, name: str, tags: Tags) -> None:
         from leakscan.sources.formats import dicom
 
-        header = dicom.read_header(path)
+        header = dicom.read_header(Path(place))
         self._names.add(name)
         self._headers.append(header)
         if tags != Tags():
             self._declared[header.path] = tags
 
-    def _images(self, path: Path, name: str, format: str, tags: Tags) -> Iterator[ImageRef]:
+    def _images(self, place: str, name: str, format: str, tags: Tags, mark: str) -> Iterator[ImageRef]:
+        path = Path(place)
         frames = inspect(path, format, self._options)
         files = _files_of(path, format)
         for frame in frames:
@@ -159,31 +302,36 @@ class Collector:
                 path=name,
                 format=format,
                 files=files,
-                signature=_signature(files),
+                signature=mark if len(files) == 1 else _signature(files),
                 frame=frame.frame,
                 ndim=frame.ndim,
                 tags=_merged(frame.tags, tags),
                 notes=frame.notes,
             )
 
-    def _no_image(self, path: Path, name: str, size: int) -> ImageRef:
-        promised = has_image_suffix(path.name)
-        if not size:
+    def _no_image(self, name: str, head: bytes, place: str = "") -> ImageRef:
+        """The row of a file that no format reads."""
+        if place and (header := _header_beside(place, name)) is not None:
+            return self.problem(name, "ignored", "It holds the voxels of {path}.", posix_name(header))
+        promised = has_image_suffix(name)
+        if not head:
             if promised:
                 return self.problem(name, "unreadable", "The file is empty.", left_out=EMPTY)
             return self.problem(name, "ignored", "It is no image.")
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-        if promised and (pointer := _pointer(head)):
-            return self.problem(name, "unreadable", pointer, left_out=NOT_FETCHED)
-        if kind := unread_kind(path.name, head):
+        if pointer := _pointer(head):
+            status: Status = "unreadable" if promised or "." not in name.rpartition("/")[2] else "ignored"
+            return self.problem(name, status, pointer, left_out=NOT_FETCHED)
+        if kind := unread_kind(name, head):
             return self.problem(name, "unsupported", kind.sentence, left_out=kind.name)
-        if path.name.lower().endswith((".img", ".img.gz")):
-            error = "It may hold voxels, but no header (.hdr) lies beside it."
+        if name.lower().endswith(_VOXEL_SUFFIXES):
+            error = "It may hold voxels, but no header that is read lies beside it."
             return self.problem(name, "unreadable", error, left_out="voxel file without its header")
         if promised:
             error = "Its name promises an image, but its content is none."
             return self.problem(name, "unreadable", error)
+        if name.lower().endswith(_ARCHIVE_SUFFIXES):
+            error = "Its name promises an archive, but its content is none."
+            return self.problem(name, "unreadable", error, left_out=ARCHIVE)
         return self.problem(name, "ignored", "It is no image.")
 
     def _identity(self, name: str, frame: int) -> str:
@@ -197,11 +345,43 @@ class Collector:
         return blake3(unique.encode()).hexdigest()
 
 
+def _members(place: str, packing: Packing) -> Iterator[tuple[Member, Tags]]:
+    if packing == "parquet":
+        from leakscan.sources.parquet_images import row_members
+
+        yield from row_members(place)
+    else:
+        yield from ((member, Tags()) for member in members(place, packing))
+
+
+def _holds_pictures(place: str) -> bool:
+    """Whether a Parquet table has a column of pictures; any other is a table of something else."""
+    from leakscan.sources.parquet_images import image_columns
+
+    return bool(image_columns(place))
+
+
+def _header_beside(place: str, name: str) -> str | None:
+    """The name of the header that describes a file of voxels, or ``None``."""
+    folder, _, own = name.rpartition("/")
+    for ending, headers in _HEADERS.items():
+        if own.lower().endswith(ending):
+            for header in headers:
+                companion = own[: -len(ending)] + header
+                if beside(Path(place), companion) is not None:
+                    return f"{folder}/{companion}" if folder else companion
+    return None
+
+
+def _stem(name: str) -> str:
+    lower = name.lower().removesuffix(".gz")
+    return lower.rpartition(".")[0]
+
+
 def _pointer(head: bytes) -> str:
     """What to say of a small file that stands for one that was not fetched, empty for all others."""
-    opening = head.replace(b"\\", b"/").lstrip(b"./")
-    known = ((mark.lstrip(b"./"), words) for mark, words in _POINTERS.items())
-    return next((words for mark, words in known if opening.startswith(mark)), "")
+    opening = head[:300].replace(b"\\", b"/").lstrip(b"./")
+    return next((words for mark, words in _POINTERS.items() if opening.startswith(mark)), "")
 
 
 def _with_declared(ref: ImageRef, declared: list[Tags]) -> ImageRef:
@@ -226,9 +406,12 @@ def _files_of(path: Path, format: str) -> tuple[str, ...]:
         from leakscan.sources.formats import nifti
 
         return tuple(str(p) for p in nifti.files(path))
+    if format in ("afni", "parrec", "nrrd", "metaimage"):
+        from leakscan.sources.formats import volumes
+
+        return tuple(str(p) for p in volumes.files(path, format))
     return (str(path),)
 
 
 def _signature(files: tuple[str, ...]) -> str:
-    marks = [f"{info.st_size}-{info.st_mtime_ns}" for info in map(os.stat, files)]
-    return marks[0] if len(marks) == 1 else blake3("\n".join(marks).encode()).hexdigest()
+    return blake3("\n".join(map(mark_of, files)).encode()).hexdigest()

@@ -11,11 +11,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from leakscan.errors import SourceError, reason
+from leakscan.errors import ImageError, SourceError, reason
 from leakscan.settings import DecodeOptions
+from leakscan.sources.archives import packing_of
 from leakscan.sources.collect import Collector, posix_name
+from leakscan.sources.contents import head_of
 from leakscan.sources.exclusion import Exclusion
-from leakscan.sources.formats import has_image_suffix, pair_header, recognise
+from leakscan.sources.formats import HEAD_BYTES, has_image_suffix, pair_header, recognised
+from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import LINK_BROKEN, LINK_LOOP, LINK_OUTSIDE, NOT_FETCHED
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageRef, Progress, Status, Tags
@@ -66,10 +69,7 @@ class _Entry:
 
     path: Path
     what: Literal["file", "hidden", "problem"] = "file"
-    status: Status = "ok"
-    error: str = ""
-    error_path: str = ""
-    left_out: str = ""
+    problem: ImageError | None = None
 
 
 class DirectorySource:
@@ -141,24 +141,29 @@ class DirectorySource:
         Raises:
             SourceError: The files are gone.
         """
-        collector = Collector(self._root, self._options)
+        collector = Collector(self._root, self._options, self._left_out.covers, self._declared)
         progress.start("scan", None)
         count = 0
         for entry in chain(self._entries(), self._hidden_entries()):
             count += entry.what != "hidden"
             progress.advance()
             name = self._name(entry.path)
-            if entry.what == "problem":
-                yield collector.problem(name, entry.status, entry.error, entry.error_path, entry.left_out)
+            if entry.problem is not None:
+                problem = entry.problem
+                yield collector.problem(
+                    name, problem.status, problem.sentence, problem.path, problem.left_out
+                )
             elif entry.what == "hidden":
                 yield from collector.hidden(entry.path, name)
             else:
-                subject = self._subjects.subject(name) if self._subjects else ""
-                yield from collector.add(entry.path, name, Tags(subject=subject))
+                yield from collector.add(entry.path, name, self._declared(name))
         yield from collector.finish()
         progress.finish()
         if not count:  # there was one when the folder was opened
             raise SourceError("{path} holds no files any more.", "Is it still mounted?", path=self._root)
+
+    def _declared(self, name: str) -> Tags:
+        return Tags(subject=self._subjects.subject(name) if self._subjects else "")
 
     def _name(self, path: Path) -> str:
         return posix_name(os.path.relpath(path, self._root))
@@ -216,17 +221,17 @@ class DirectorySource:
             status: Status = "unreadable" if _may_be_image(link.name) else "ignored"
             if _ANNEX in str(link.readlink()):
                 words = "It is a git-annex link, and its file was not fetched (git annex get)."
-                yield _Entry(link, "problem", "unreadable", words, left_out=NOT_FETCHED)
+                yield _problem(link, "unreadable", words, left_out=NOT_FETCHED)
                 return
             words = "It is a link to a file that does not exist."
-            yield _Entry(link, "problem", status, words, left_out=LINK_BROKEN)
+            yield _problem(link, status, words, left_out=LINK_BROKEN)
             return
         except (OSError, RuntimeError) as error:
             # Python 3.11 raises a RuntimeError for a loop, later ones an OSError
             if isinstance(error, RuntimeError) or error.errno == errno.ELOOP:
                 status = "unsupported" if has_image_suffix(link.name) else "ignored"
                 loop = "It is a link that leads back to itself."
-                yield _Entry(link, "problem", status, loop, left_out=LINK_LOOP)
+                yield _problem(link, status, loop, left_out=LINK_LOOP)
             else:
                 yield _problem(link, "unreadable", f"It cannot be read: {reason(error)}.")
             return
@@ -257,11 +262,11 @@ class DirectorySource:
                 inside = link / path.relative_to(target)
                 if not self._covers(inside):
                     error = "It lies behind a link that leaves the folder."
-                    yield _Entry(inside, "problem", "unsupported", error, left_out=LINK_OUTSIDE)
+                    yield _problem(inside, "unsupported", error, left_out=LINK_OUTSIDE)
             if not images:
                 yield _problem(link, "ignored", f"{error[:-1]}, to a folder without images.")
         elif _may_be_image(link.name) or _may_be_image(target.name):
-            yield _Entry(link, "problem", "unsupported", error, left_out=LINK_OUTSIDE)
+            yield _problem(link, "unsupported", error, left_out=LINK_OUTSIDE)
         else:
             yield _problem(link, "ignored", f"{error[:-1]}, to a file that is no image.")
 
@@ -296,8 +301,8 @@ def _files_below(path: Path, left_out: Callable[[Path], bool]) -> Iterator[Path]
         yield from (p for n in sorted(files) if not left_out(p := Path(folder, n)))
 
 
-def _problem(path: Path, status: Status, error: str, error_path: str = "") -> _Entry:
-    return _Entry(path, "problem", status, error, error_path)
+def _problem(path: Path, status: Status, error: str, error_path: str = "", left_out: str = "") -> _Entry:
+    return _Entry(path, "problem", ImageError(status, error, error_path, left_out))
 
 
 def _is_second_half(path: Path) -> bool:
@@ -307,10 +312,12 @@ def _is_second_half(path: Path) -> bool:
 
 def _image_file(path: Path) -> Path:
     header = pair_header(path)
-    if header is None and not recognise(path) and not has_image_suffix(path.name):
+    head = head_of(path, HEAD_BYTES)
+    known = recognised(head) or packing_of(head, path.name) or unread_kind(path.name, head)
+    if header is None and not known and not has_image_suffix(path.name):
         raise SourceError(
             "{path} is neither a folder, a manifest nor an image.",
-            "Name a folder of images, a manifest (.csv, .parquet) or an image file.",
+            "Name a folder of images, a manifest (.csv, .tsv, .parquet), an archive or an image file.",
             path=path,
         )
     return header or path

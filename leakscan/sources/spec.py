@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote_plus
 
 from leakscan.errors import SourceError
 
-MANIFEST_SUFFIXES = (".csv", ".parquet")
+MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet")
 """How the names of manifests end, in lower case."""
 
 STORE_FILE = "store.json"
@@ -30,6 +30,7 @@ class SourceSpec:
         resolved: The identity of the source. Two texts that name the same source agree in it. The text
             before the first question mark is made absolute and the rest is kept as typed. The names of
             cached stores hash it, so it must never change.
+        boundary: The folder that links inside a source may not leave, where it is not the source itself.
 
     Example:
         >>> spec = SourceSpec.parse("films.csv?split=test&site=St.+Mary")
@@ -43,6 +44,7 @@ class SourceSpec:
     path: Path
     filters: tuple[tuple[str, str], ...]
     resolved: str
+    boundary: Path | None = None
 
     @classmethod
     def parse(cls, text: str | os.PathLike[str]) -> SourceSpec:
@@ -71,7 +73,10 @@ class SourceSpec:
         if (self.path / STORE_FILE).is_file():
             return "store"
         if self.path.is_file():
-            return "manifest" if self.path.suffix.lower() in MANIFEST_SUFFIXES else "file"
+            from leakscan.sources.manifest_table import is_a_list_of_pictures  # loads pyarrow
+
+            listing = self.path.suffix.lower() in MANIFEST_SUFFIXES and not is_a_list_of_pictures(self.path)
+            return "manifest" if listing else "file"
         # Links to nothing and devices are there, and a source says what is wrong with them.
         return "folder" if os.path.lexists(self.path) else "missing"
 

@@ -107,6 +107,19 @@ def test_frames_that_were_not_asked_for_are_said(leakscan: Leakscan, tmp_path: P
     assert everything.json["warnings"] == []
 
 
+def test_slices_beside_volumes_are_said_not_to_be_looked_for(leakscan: Leakscan, tmp_path: Path) -> None:
+    import nibabel as nib
+    import numpy as np
+
+    (tmp_path / "A").mkdir()
+    voxels = np.stack([scene(i) for i in range(40)], axis=2).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "A" / "v.nii")
+    save(tmp_path / "B" / "slice.png", scene(7))
+    ran = leakscan("compare", "A", "B", "--json", *NO_ENCODER)
+    (said,) = [w for w in ran.json["warnings"] if "slices" in w]
+    assert "1 picture of B" in said and "1 volume of A" in said and "not looked for" in said
+
+
 def test_a_source_of_blank_pictures_is_not_called_unreadable(leakscan: Leakscan, tmp_path: Path) -> None:
     import numpy as np
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 
 from leakscan.errors import ImageError
+from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
 from leakscan.sources.formats.dicom.open_file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.planes import KEYS, Cosines, Pair, Plane, Triple, stacks, unit_cosines
@@ -52,7 +53,8 @@ class DicomHeader:
 
     Attributes:
         path: The absolute path of the file.
-        size, mtime_ns: The file's size and modification time, for the signature.
+        size: The file's size in bytes.
+        mark: A text that changes with the file (:func:`leakscan.sources.contents.mark_of`), or empty.
         sop_class, sop_uid, series_uid, study_uid: The UIDs as they stand in the file, or empty.
         subject: PatientID, or empty.
         modality, body_part, view: What the header declares, in upper case, or empty.
@@ -70,7 +72,7 @@ class DicomHeader:
 
     path: str
     size: int
-    mtime_ns: int
+    mark: str = ""
     sop_class: str
     sop_uid: str
     series_uid: str
@@ -122,6 +124,8 @@ class DicomHeader:
             view=self.view,
             subject=self.subject,
             study_uid=self.study_uid,
+            series_uid=self.series_uid,
+            sop_uid=self.sop_uid,
             acquired=self.acquired,
         )
 
@@ -143,7 +147,7 @@ def read_header(path: Path) -> DicomHeader:
         ('MR', '2004-08-26', 64, 64, 1)
     """
     with opened(path, _WANTED) as file:
-        return header_of(file, path)
+        return replace(header_of(file, path), mark=mark_of(path))
 
 
 def header_of(file: OpenFile, path: Path) -> DicomHeader:
@@ -181,7 +185,6 @@ def header_of(file: OpenFile, path: Path) -> DicomHeader:
     return DicomHeader(
         path=str(path.absolute()),
         size=file.size,
-        mtime_ns=file.mtime_ns,
         sop_class=sys.intern(sop_class),
         sop_uid=text(dataset, _TAG["SOPInstanceUID"]),
         series_uid=sys.intern(text(dataset, _TAG["SeriesInstanceUID"])),

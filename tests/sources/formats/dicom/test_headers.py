@@ -11,6 +11,7 @@ import pytest
 from pydicom import uid
 
 from leakscan.errors import ImageError
+from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom import read_header
 from support.dicom_maker import DX, change, dataset, film, scene, series, write
 
@@ -32,7 +33,7 @@ def test_a_header_holds_what_identifies_and_describes_the_film(tmp_path: Path) -
     header = read_header(path)
     assert (header.rows, header.columns, header.frames) == (36, 40, 1)
     assert header.path == str(path)
-    assert (header.size, header.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert (header.size, header.mark) == (path.stat().st_size, mark_of(path))
     tags = header.tags
     assert (tags.modality, tags.body_part, tags.view) == ("CR", "CHEST", "PA")
     assert (tags.subject, tags.study_uid, tags.acquired) == ("P1", "1.2.3.4", "2019-12-24")
