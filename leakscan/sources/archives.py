@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from leakscan.errors import ImageError
-from leakscan.sources.contents import STEP, outer_file
+from leakscan.sources.contents import REMOTE, STEP, outer_file, outer_mark
 from leakscan.sources.inflating import Inflating
 
 Packing = Literal["", "zip", "tar", "compressed", "parquet"]
@@ -237,7 +237,7 @@ def sibling(place: str, name: str) -> str | None:
 
 
 def _bytes_of(place: str, most: int) -> bytes:
-    mark = f"{place}{STEP}{_stamp(place)}"
+    mark = f"{place}{STEP}{stamp(place)}"
     if mark not in _kept:
         data = _read(place, most + 1, whole=True)
         if len(data) > most:
@@ -249,7 +249,16 @@ def _bytes_of(place: str, most: int) -> bytes:
     return _kept[mark]
 
 
-def _stamp(place: str) -> str:
+def stamp(place: str) -> str:
+    """What tells whether the file that holds a place is still the same, at little cost.
+
+    Example:
+        >>> _ = Path("films.zip").write_bytes(b"")
+        >>> stamp("films.zip").startswith("0-")
+        True
+    """
+    if place.startswith(REMOTE + STEP):
+        return outer_mark(place)
     info = outer_file(place).stat()
     return f"{info.st_size}-{info.st_mtime_ns}-{info.st_ino}"
 
@@ -268,6 +277,10 @@ def _read(place: str, size: int, whole: bool) -> bytes:
             if len(data) < min(size, length):
                 raise ImageError("unreadable", "Its archive is cut short.")
             return data
+        if step[0] == "u":
+            from leakscan.sources.remote import remote_bytes
+
+            return remote_bytes(step, size)
         if step[0] == "p":
             from leakscan.sources.parquet_images import image_bytes
 
@@ -288,7 +301,7 @@ def _read(place: str, size: int, whole: bool) -> bytes:
 
 def _container(place: str, packing: Packing) -> Any:
     """An archive that is open already, or is opened now; few are kept open."""
-    key = f"{packing}{STEP}{place}{STEP}{_stamp(place)}"
+    key = f"{packing}{STEP}{place}{STEP}{stamp(place)}"
     if key in _open:
         _open.move_to_end(key)
         return _open[key]

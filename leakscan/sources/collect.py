@@ -103,32 +103,45 @@ class Collector:
             tags: What the manifest or the naming rule declares; it wins over the file's header.
         """
         try:
-            info = path.stat()
-            if not stat.S_ISREG(info.st_mode):
-                yield self.problem(name, "unreadable", "It is a folder or device, not a file.")
-                return
-            first = self._reached.get((info.st_dev, info.st_ino)) if info.st_ino else None
-            if first is not None:
-                if first == name:
-                    yield self.problem(name, "ignored", "It is listed more than once.")
-                else:
-                    yield self.problem(name, "ignored", "It is the same file as {path}.", first)
-                return
-            self._reached[info.st_dev, info.st_ino] = name
-            head, mark = sampled(path)
+            sample = sampled(str(path))
         except OSError as error:
             sentence = f"It cannot be read: {reason(error)}."
             yield self.problem(name, "unreadable", sentence, left_out=NO_PERMISSION)
             return
-        yield from self._add(str(path), name, tags, head[:HEAD_BYTES], mark)
+        info = sample.info
+        if not sample.mark:
+            yield self.problem(name, "unreadable", "It is a folder or device, not a file.")
+            return
+        first = self._reached.get((info.st_dev, info.st_ino)) if info.st_ino else None
+        if first == name:
+            yield self.problem(name, "ignored", "It is listed more than once.")
+        elif first is not None:
+            yield self.problem(name, "ignored", "It is the same file as {path}.", first)
+        else:
+            self._reached[info.st_dev, info.st_ino] = name
+            yield from self._add(str(path), name, tags, sample.head[:HEAD_BYTES], sample.mark)
+
+    def add_place(self, place: str, name: str, tags: Tags) -> Iterator[ImageRef]:
+        """The images of a file that lies on no disk, or why it has none.
+
+        Args:
+            place: Where its bytes are; see :mod:`leakscan.sources.contents`.
+            name: Its name in the source.
+            tags: What the naming rule declares.
+        """
+        try:
+            head, mark = head_of(place, HEAD_BYTES), mark_of(place)
+        except ImageError as error:
+            yield self.problem(name, error.status, error.sentence, left_out=NO_PERMISSION)
+            return
+        yield from self._add(place, name, tags, head, mark)
 
     def _add(self, place: str, name: str, tags: Tags, head: bytes, mark: str) -> Iterator[ImageRef]:
         """The images of a file on disk or in an archive, or why it has none."""
-        formats = recognised(head)
-        if "npz" in formats and not name.lower().endswith(".npz"):
-            formats.remove("npz")  # an archive whose first file is an array
         refused: ImageError | None = None
-        for format in formats:
+        for format in recognised(head):
+            if format == "npz" and not name.lower().endswith(".npz"):
+                continue  # an archive whose first file is an array
             try:
                 if format == "dicom":
                     self._keep_header(place, name, tags)
@@ -173,7 +186,7 @@ class Collector:
             yield self._no_image(name, head, place)
             return
         stem = name.rpartition(".")[0] or name
-        if place.count("\0") < 8 and (recognised(content) or packing_of(content, stem)):
+        if place.count("\0") < 8 and (any(recognised(content)) or packing_of(content, stem)):
             yield from self._add(within, name, tags, content, f"{mark}-g")
         elif has_image_suffix(stem) and content:
             error = "Its name promises an image, but what is compressed in it is none."
@@ -250,7 +263,7 @@ class Collector:
             reached = (info.st_dev, info.st_ino) in self._reached
             if reached or not stat.S_ISREG(info.st_mode):
                 return
-            looks = has_image_suffix(path.name) or bool(recognised(head_of(path, HEAD_BYTES)))
+            looks = has_image_suffix(path.name) or any(recognised(head_of(path, HEAD_BYTES)))
         except OSError:
             looks = has_image_suffix(path.name)
         if looks:

@@ -9,6 +9,8 @@ that take one, a ``Path``; only this module and :mod:`leakscan.sources.archives`
 from __future__ import annotations
 
 import os
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,9 @@ from blake3 import blake3
 
 STEP = "\0"
 """What parts the steps of a place."""
+
+REMOTE = "/(remote)"
+"""What stands in place of a file on disk where the first step of a place is a URL."""
 
 _SAMPLE = 4096
 
@@ -124,26 +129,46 @@ def beside(place: Path, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def sampled(path: Path) -> tuple[bytes, str]:
-    """The first bytes of a file on disk and its mark (:func:`mark_of`), read in one go.
+@dataclass(frozen=True)
+class Sample:
+    """What a scan takes of a file on disk.
+
+    Attributes:
+        info: What the system says of it.
+        head: Its first 4,096 bytes, or fewer.
+        mark: Its mark, see :func:`mark_of`; empty where it is no regular file.
+    """
+
+    info: os.stat_result
+    head: bytes
+    mark: str
+
+
+def sampled(path: str) -> Sample:
+    """The first bytes of a file on disk and its mark, read in one go.
 
     Raises:
         OSError: The file cannot be read.
 
     Example:
         >>> _ = Path("film.png").write_bytes(b"pixels")
-        >>> head, mark = sampled(Path("film.png"))
-        >>> head, mark == mark_of("film.png")
+        >>> sample = sampled("film.png")
+        >>> sample.head, sample.mark == mark_of("film.png")
         (b'pixels', True)
     """
-    with path.open("rb", buffering=0) as stream:
-        info = os.fstat(stream.fileno())
-        head = ends = stream.read(_SAMPLE)
+    # Straight to the system, because a scan does this for every file; a pipe does not keep it waiting.
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        info = os.fstat(file)
+        if not stat.S_ISREG(info.st_mode):
+            return Sample(info, b"", "")
+        head = ends = os.read(file, _SAMPLE)
         if info.st_size > _SAMPLE:
-            stream.seek(max(_SAMPLE, info.st_size - _SAMPLE))
-            ends += stream.read(_SAMPLE)
+            ends += os.pread(file, _SAMPLE, max(_SAMPLE, info.st_size - _SAMPLE))
+    finally:
+        os.close(file)
     digest = blake3(ends).hexdigest(length=8)
-    return head, f"{info.st_size}-{info.st_mtime_ns}-{info.st_ino}-{digest}"
+    return Sample(info, head, f"{info.st_size}-{info.st_mtime_ns}-{info.st_ino}-{digest}")
 
 
 def mark_of(place: str | os.PathLike[str]) -> str:
@@ -164,6 +189,25 @@ def mark_of(place: str | os.PathLike[str]) -> str:
         >>> mark_of("film.png") == before
         False
     """
-    _, mark = sampled(outer_file(place))
+    mark = outer_mark(place)
     inside = os.fspath(place).partition(STEP)[2]
     return f"{mark}-{inside}" if inside else mark
+
+
+def outer_mark(place: str | os.PathLike[str]) -> str:
+    """The mark of the file, on disk or behind a URL, that holds a place.
+
+    Raises:
+        OSError: The file cannot be read.
+
+    Example:
+        >>> _ = Path("film.png").write_bytes(b"pixels")
+        >>> outer_mark("film.png") == mark_of("film.png")
+        True
+    """
+    text = os.fspath(place)
+    if text.startswith(REMOTE + STEP):
+        from leakscan.sources.remote import remote_mark
+
+        return remote_mark(text.split(STEP)[2])
+    return sampled(str(outer_file(text))).mark

@@ -166,7 +166,9 @@ class DirectorySource:
         return Tags(subject=self._subjects.subject(name) if self._subjects else "")
 
     def _name(self, path: Path) -> str:
-        return posix_name(os.path.relpath(path, self._root))
+        text, above = str(path), f"{self._root}{os.sep}"
+        inside = text[len(above) :] if text.startswith(above) else os.path.relpath(text, self._root)
+        return posix_name(inside)
 
     def _entries(self) -> Iterator[_Entry]:
         if self._file is not None:
@@ -313,7 +315,7 @@ def _is_second_half(path: Path) -> bool:
 def _image_file(path: Path) -> Path:
     header = pair_header(path)
     head = head_of(path, HEAD_BYTES)
-    known = recognised(head) or packing_of(head, path.name) or unread_kind(path.name, head)
+    known = any(recognised(head)) or packing_of(head, path.name) or unread_kind(path.name, head)
     if header is None and not known and not has_image_suffix(path.name):
         raise SourceError(
             "{path} is neither a folder, a manifest nor an image.",

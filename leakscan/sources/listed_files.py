@@ -23,7 +23,7 @@ class ListedFiles:
         >>> Path("Ward/a.png").touch()
         >>> found, how = ListedFiles(Path.cwd()).find("ward\\A.PNG")
         >>> found.name, how
-        ('a.png', 'The manifest spells its path otherwise: ward\\\\A.PNG.')
+        ('a.png', 'The manifest spells its path otherwise: ward\\A.PNG.')
     """
 
     def __init__(self, root: Path) -> None:

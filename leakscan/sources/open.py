@@ -12,6 +12,7 @@ from leakscan.errors import SourceError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.manifest import ManifestSource
+from leakscan.sources.remote import RemoteSource, is_url
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageSource
@@ -49,6 +50,8 @@ def open_source(
     """
     spec = source if isinstance(source, SourceSpec) else SourceSpec.parse(source)
     path = spec.path
+    if is_url(spec.raw):
+        return RemoteSource(spec.raw, name or spec.stem or spec.raw, options, exclude, subjects)
     if not os.path.lexists(path):
         raise _missing(path)
     if spec.form == "manifest":

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leakscan.errors import ImageError
-from leakscan.sources.archives import Member
+from leakscan.sources.archives import Member, stamp
 from leakscan.sources.contents import STEP, open_place, outer_file
 from leakscan.sources.formats import recognised
 from leakscan.types import Tags
@@ -39,10 +39,14 @@ def image_columns(place: str) -> list[str]:
     file = _opened(place)
     found = []
     for field in file.schema_arrow:
-        if _is_bytes(field.type) and not _too_large(file, 0, field.name):
+        if not _is_bytes(field.type) or not file.num_row_groups:
+            continue
+        if _too_large(file, 0, field.name):
+            found.append(field.name)  # what it holds is not known, and its rows will say so
+        else:
             for batch in file.iter_batches(batch_size=8, row_groups=[0], columns=[_leaf(field)]):
                 values = [v for v in map(_bytes, batch.column(0)) if v]
-                if values and recognised(values[0][:2048]):
+                if values and any(recognised(values[0][:2048])):
                     found.append(field.name)
                 break
     return found
@@ -111,8 +115,7 @@ def _opened(place: str) -> pq.ParquetFile:
 
 
 def _column(place: str, group: int, column: str) -> Any:
-    info = outer_file(place).stat()
-    key = f"{place}|{info.st_size}-{info.st_mtime_ns}|{group}|{column}"
+    key = f"{place}|{stamp(place)}|{group}|{column}"
     if key not in _groups:
         try:
             file = _opened(place)

@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, quote_plus
 
 from leakscan.errors import SourceError
+from leakscan.sources.remote import is_url
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet")
 """How the names of manifests end, in lower case."""
@@ -60,6 +61,8 @@ class SourceSpec:
             SourceError: The selection is not understood.
         """
         raw = os.fspath(text)
+        if is_url(raw):
+            return cls(raw, Path(raw), (), raw)
         path, filters = _split(raw)
         before, mark, after = raw.partition("?")
         return cls(raw, path, filters, str(_expanded(before).resolve()) + mark + after)
@@ -84,6 +87,7 @@ class SourceSpec:
     def parts(self) -> tuple[str, ...]:
         """The folders above the source and its own name; a selection of rows belongs to the name."""
         path, mark, selection = self.resolved.partition("?")
+        path = path.partition("://")[2] or path
         *folders, last = [part for part in path.split("/") if part] or [path]
         return (*folders, last + mark + selection)
 

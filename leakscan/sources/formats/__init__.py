@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
@@ -109,10 +109,10 @@ def recognise(path: Path) -> str:
         >>> recognise(Path("misnamed.dcm"))
         'png'
     """
-    return next(iter(recognised(head_of(path, HEAD_BYTES))), "")
+    return next(recognised(head_of(path, HEAD_BYTES)), "")
 
 
-def recognised(head: bytes) -> list[str]:
+def recognised(head: bytes) -> Iterator[str]:
     r"""The formats that a file's first bytes allow, the likeliest first.
 
     Most files are of one format. A DICOM file may begin like a TIFF, because its first 128 bytes are
@@ -122,10 +122,10 @@ def recognised(head: bytes) -> list[str]:
         head: The first bytes of the file, 2,048 where it has as many.
 
     Example:
-        >>> recognised(b"II*\0".ljust(128, b"\0") + b"DICM")
+        >>> list(recognised(b"II*\0".ljust(128, b"\0") + b"DICM"))
         ['dicom', 'tiff']
     """
-    return [known.name for known in FORMATS if known.opens(head)]
+    return (known.name for known in FORMATS if known.opens(head))
 
 
 def pair_header(path: Path) -> Path | None:
@@ -317,7 +317,11 @@ def _is_nifti(head: bytes) -> bool:
 
 
 def _is_dicom(head: bytes) -> bool:
-    return head[128:132] == b"DICM" or any(_starts_with_dicom_elements(head, order) for order in "<>")
+    if head[128:132] == b"DICM":
+        return True
+    # The first group is 0002 or 0008, in either byte order.
+    order = {b"\2\0": "<", b"\x08\0": "<", b"\0\2": ">", b"\0\x08": ">"}.get(head[:2])
+    return order is not None and _starts_with_dicom_elements(head, order)
 
 
 def _starts_with_dicom_elements(head: bytes, order: str) -> bool:

@@ -105,7 +105,8 @@ def _loaded(file: Path, format: str) -> Any:
             hdf5 = stream.read(4) == b"\x89HDF"
         if hdf5:
             _needed("h5py", format)
-    image: Any = nib.ecat.load(file) if format == "ecat" else nib.load(file)
+    load: Any = nib.ecat.load if format == "ecat" else nib.load
+    image = load(file)
     if format != "ecat" and image.get_data_dtype().fields:
         raise ImageError("unsupported", "Its voxels are colours, which are not read.")
     return image
