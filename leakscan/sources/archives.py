@@ -318,7 +318,9 @@ def _opened(place: str, packing: Packing) -> Any:
     if packing == "compressed":
         return Inflating(lambda: _stream(place), compression_of(_head(place)))
     if packing == "zip":
-        return zipfile.ZipFile(_stream(place))
+        # The list of its files stands at the end of a zip file, so it must be at hand as a whole.
+        packed = STEP in place
+        return zipfile.ZipFile(io.BytesIO(_bytes_of(place, MOST_BYTES)) if packed else _stream(place))
     stream: Any = _stream(place)
     # As a member of a compressed file it is read on from where the last reader stopped.
     return tarfile.open(fileobj=_Careful(stream), mode="r:", errorlevel=2)

@@ -41,6 +41,7 @@ _POINTERS = {
 }
 """How the small files begin that stand for others, and what a row says of them."""
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
+_COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 _MOST_ARCHIVES = 1_000
 _HEADERS = {
     ".brik": (".HEAD", ".head"), ".brik.gz": (".HEAD", ".head"), ".rec": (".PAR", ".par"),
@@ -181,7 +182,7 @@ class Collector:
         try:
             content = head_of(within, HEAD_BYTES)
         except ImageError:
-            if has_image_suffix(name) or name.lower().endswith(_ARCHIVE_SUFFIXES):
+            if has_image_suffix(name) or name.lower().endswith((*_ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
                 raise
             yield self._no_image(name, head, place)
             return

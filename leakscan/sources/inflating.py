@@ -52,8 +52,11 @@ class Inflating(io.RawIOBase):
         if self._raw is not None:
             self._raw.close()
         self._raw = self._open_raw()
-        self._packed_size = self._raw.seek(0, os.SEEK_END)
-        self._raw.seek(0)
+        if isinstance(self._raw, Inflating):
+            self._packed_size = _SUSPECT_BYTES  # how long it is nobody knows; it stops bombs by itself
+        else:
+            self._packed_size = self._raw.seek(0, os.SEEK_END)
+            self._raw.seek(0)
         self._stream = _inflater(self._raw, self._compression)
         self._window, self._begins = bytearray(), 0
 
