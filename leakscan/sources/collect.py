@@ -15,40 +15,26 @@ from blake3 import blake3
 
 from leakscan.errors import ImageError, reason
 from leakscan.settings import DecodeOptions
-from leakscan.sources.archives import Member, Packing, inside, members, packing_of
-from leakscan.sources.contents import beside, head_of, is_inside, mark_of, sampled
+from leakscan.sources.archives import Member, inside, members, packing_of
+from leakscan.sources.contents import head_of, is_inside, mark_of, sampled
 from leakscan.sources.formats import HEAD_BYTES, has_image_suffix, inspect, recognised
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import (
     ARCHIVE,
-    EMPTY,
     HIDDEN,
     LINK_OUTSIDE,
     NO_PERMISSION,
-    NOT_FETCHED,
     left_out_as,
 )
+from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
+from leakscan.sources.unpacking import Packing
 from leakscan.types import ImageRef, Status, Tags
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
 
-_NOT_FETCHED = "It is a {} pointer; the image was not fetched ({})."
-_POINTERS = {
-    b"version https://git-lfs.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
-    b"annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
-    b"git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
-}
-"""How the small files begin that stand for others, and what a row says of them."""
-_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
 _COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 _MOST_ARCHIVES = 1_000
-_HEADERS = {
-    ".brik": (".HEAD", ".head"), ".brik.gz": (".HEAD", ".head"), ".rec": (".PAR", ".par"),
-    ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".raw.gz": (".nhdr",),
-}  # fmt: skip
-"""The endings of files that hold voxels, and of the headers that speak of them."""
-_VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
 
 
 def posix_name(relative: str) -> str:
@@ -169,7 +155,7 @@ class Collector:
             elif packing and not (packing == "parquet" and not _holds_pictures(place)):
                 yield from self._archive(place, name, tags, packing, mark)
             else:
-                yield self._no_image(name, head, place)
+                yield self._row(name, why_no_image(name, head, place))
         except ImageError as error:
             yield self.problem(name, error.status, error.sentence, error.path, error.left_out or ARCHIVE)
         except OSError as error:
@@ -182,9 +168,9 @@ class Collector:
         try:
             content = head_of(within, HEAD_BYTES)
         except ImageError:
-            if has_image_suffix(name) or name.lower().endswith((*_ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
+            if has_image_suffix(name) or name.lower().endswith((*ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
                 raise
-            yield self._no_image(name, head, place)
+            yield self._row(name, why_no_image(name, head, place))
             return
         stem = name.rpartition(".")[0] or name
         if place.count("\0") < 8 and (any(recognised(content)) or packing_of(content, stem)):
@@ -193,7 +179,7 @@ class Collector:
             error = "Its name promises an image, but what is compressed in it is none."
             yield self.problem(name, "unreadable", error)
         else:
-            yield self._no_image(name, content if unread_kind(stem, content) else head, place)
+            yield self._row(name, why_no_image(name, content if unread_kind(stem, content) else head, place))
 
     def _archive(self, place: str, name: str, tags: Tags, packing: Packing, mark: str) -> Iterator[ImageRef]:
         """What lies in an archive, file by file."""
@@ -323,30 +309,8 @@ class Collector:
                 notes=frame.notes,
             )
 
-    def _no_image(self, name: str, head: bytes, place: str = "") -> ImageRef:
-        """The row of a file that no format reads."""
-        if place and (header := _header_beside(place, name)) is not None:
-            return self.problem(name, "ignored", "It holds the voxels of {path}.", posix_name(header))
-        promised = has_image_suffix(name)
-        if not head:
-            if promised:
-                return self.problem(name, "unreadable", "The file is empty.", left_out=EMPTY)
-            return self.problem(name, "ignored", "It is no image.")
-        if pointer := _pointer(head):
-            status: Status = "unreadable" if promised or "." not in name.rpartition("/")[2] else "ignored"
-            return self.problem(name, status, pointer, left_out=NOT_FETCHED)
-        if kind := unread_kind(name, head):
-            return self.problem(name, "unsupported", kind.sentence, left_out=kind.name)
-        if name.lower().endswith(_VOXEL_SUFFIXES):
-            error = "It may hold voxels, but no header that is read lies beside it."
-            return self.problem(name, "unreadable", error, left_out="voxel file without its header")
-        if promised:
-            error = "Its name promises an image, but its content is none."
-            return self.problem(name, "unreadable", error)
-        if name.lower().endswith(_ARCHIVE_SUFFIXES):
-            error = "Its name promises an archive, but its content is none."
-            return self.problem(name, "unreadable", error, left_out=ARCHIVE)
-        return self.problem(name, "ignored", "It is no image.")
+    def _row(self, name: str, why: ImageError) -> ImageRef:
+        return self.problem(name, why.status, why.sentence, why.path, why.left_out)
 
     def _identity(self, name: str, frame: int) -> str:
         """The hash of a name, made unique where a manifest lists it twice or names differ in form only."""
@@ -375,27 +339,9 @@ def _holds_pictures(place: str) -> bool:
     return bool(image_columns(place))
 
 
-def _header_beside(place: str, name: str) -> str | None:
-    """The name of the header that describes a file of voxels, or ``None``."""
-    folder, _, own = name.rpartition("/")
-    for ending, headers in _HEADERS.items():
-        if own.lower().endswith(ending):
-            for header in headers:
-                companion = own[: -len(ending)] + header
-                if beside(Path(place), companion) is not None:
-                    return f"{folder}/{companion}" if folder else companion
-    return None
-
-
 def _stem(name: str) -> str:
     lower = name.lower().removesuffix(".gz")
     return lower.rpartition(".")[0]
-
-
-def _pointer(head: bytes) -> str:
-    """What to say of a small file that stands for one that was not fetched, empty for all others."""
-    opening = head[:300].replace(b"\\", b"/").lstrip(b"./")
-    return next((words for mark, words in _POINTERS.items() if opening.startswith(mark)), "")
 
 
 def _with_declared(ref: ImageRef, declared: list[Tags]) -> ImageRef:

@@ -3,7 +3,7 @@ r"""The bytes of a file, wherever they lie: in a file of their own, in an archiv
 A *place* names them. It is a path, and for what lies inside a file one more step for every layer:
 ``"/data/films.zip\0ward/a.dcm\0z3"`` is the entry 3 of a zip file, called ``ward/a.dcm``. No path holds
 the character that parts the steps, so a place is never mistaken. A place is a ``str`` or, for readers
-that take one, a ``Path``; only this module and :mod:`leakscan.sources.archives` look inside.
+that take one, a ``Path``; only this module and :mod:`leakscan.sources.unpacking` look inside.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def open_place(place: str | os.PathLike[str]) -> BinaryIO:
         b'pixels'
     """
     if is_inside(place):
-        from leakscan.sources.archives import unpacked
+        from leakscan.sources.unpacking import unpacked
 
         return unpacked(os.fspath(place))
     return Path(place).open("rb")
@@ -101,7 +101,7 @@ def head_of(place: str | os.PathLike[str], size: int) -> bytes:
         b'pix'
     """
     if is_inside(place):
-        from leakscan.sources.archives import unpacked_head
+        from leakscan.sources.unpacking import unpacked_head
 
         return unpacked_head(os.fspath(place), size)
     with Path(place).open("rb", buffering=0) as stream:

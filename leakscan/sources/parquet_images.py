@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leakscan.errors import ImageError
-from leakscan.sources.archives import Member, stamp
+from leakscan.sources.archives import Member
 from leakscan.sources.contents import STEP, open_place, outer_file
 from leakscan.sources.formats import recognised
+from leakscan.sources.unpacking import stamp
 from leakscan.types import Tags
 
 _MOST_BYTES = 1 << 30

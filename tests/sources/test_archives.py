@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import file_hash
 from leakscan.settings import DecodeOptions
-from leakscan.sources import archives
+from leakscan.sources import unpacking
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode
 from leakscan.types import ImageRef, Silent
@@ -226,7 +226,7 @@ def test_a_table_of_numbers_is_no_image(tmp_path: Path) -> None:
 def test_a_member_larger_than_what_is_unpacked_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "MOST_BYTES", 500)
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 500)
     write(tmp_path / "z.zip", zipped(**{"a.dcm": dicom(scene(1))}))
     (row,) = scan(tmp_path).values()
     assert row.status == "unsupported" and "unpack it" in row.error
