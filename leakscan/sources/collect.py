@@ -17,7 +17,8 @@ from leakscan.errors import ImageError, reason
 from leakscan.settings import DecodeOptions
 from leakscan.sources.archives import Member, inside, members, packing_of
 from leakscan.sources.contents import head_of, is_inside, mark_of, sampled
-from leakscan.sources.formats import HEAD_BYTES, has_image_suffix, inspect, recognised
+from leakscan.sources.formats import has_image_suffix, inspect, recognised
+from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import (
     ARCHIVE,

@@ -17,7 +17,8 @@ from leakscan.sources.archives import packing_of
 from leakscan.sources.collect import Collector, posix_name
 from leakscan.sources.contents import head_of
 from leakscan.sources.exclusion import Exclusion
-from leakscan.sources.formats import HEAD_BYTES, has_image_suffix, pair_header, recognised
+from leakscan.sources.formats import has_image_suffix, pair_header, recognised
+from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import LINK_BROKEN, LINK_LOOP, LINK_OUTSIDE, NOT_FETCHED
 from leakscan.sources.subject_rules import SubjectRule

@@ -108,7 +108,8 @@ class RemoteSource:
                 f"{{path}} cannot be read: {error}.", "Install the package and run again.", path=url
             ) from error
         except Exception as error:  # every file system of fsspec fails in its own ways
-            raise SourceError(f"{{path}} cannot be read: {error}.", "Check the URL.", path=url) from error
+            what = type(error).__name__  # whose words may hold paths
+            raise SourceError(f"{{path}} cannot be read ({what}).", "Check the URL.", path=url) from error
         if one and url.lower().endswith((".csv", ".tsv")):
             raise SourceError("{path} is a manifest behind a URL.", "Download it to the images.", path=url)
         names = [(str(path).removeprefix(above).lstrip("/"), system.unstrip_protocol(path)) for path in found]

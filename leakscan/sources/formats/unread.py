@@ -75,6 +75,7 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), _starts(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
     UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _starts(b"\x89HDF\r\n\x1a\n")),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords")),
+    UnreadKind("Arrow file", "write it as Parquet", (".arrow",)),
     UnreadKind("LMDB database", _SAVE_IMAGES, (".mdb", ".lmdb"), lambda h: h[16:20] == b"\xde\xc0\xef\xbe"),
     UnreadKind("Zeiss slide", _SLIDE, (".czi",), _starts(b"ZISRAWFILE")),
     UnreadKind("Nikon microscope file", _SLIDE, (".nd2",), _starts(b"\xda\xce\xbe\n")),
