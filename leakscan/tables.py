@@ -55,6 +55,9 @@ _IMAGE_FIELDS: list[tuple[str, pa.DataType]] = [
     ("frame", pa.int32()),
     ("split", pa.string()),
     ("notes", pa.list_(pa.string())),
+    ("left_out", pa.string()),
+    ("series_uid_hash", pa.string()),
+    ("sop_uid_hash", pa.string()),
 ]
 _FINGERPRINT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("encoder", pa.string()),

@@ -30,6 +30,9 @@ IMAGES = [
     ("frame", "int32"),
     ("split", "string"),
     ("notes", "list<item: string>"),
+    ("left_out", "string"),
+    ("series_uid_hash", "string"),
+    ("sop_uid_hash", "string"),
 ]
 FINGERPRINTS = [
     ("image_id", "string"),

@@ -76,6 +76,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "labels": SettingOption(
         ("--labels/--no-labels",), bool, "Treat label maps as images instead of leaving them out."
     ),
+    "arrays": SettingOption(
+        ("--arrays",), str, "What the arrays of .npy and .npz files are: pictures, volumes or no."
+    ),
     "max_pixels": SettingOption(
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
     ),
@@ -95,7 +98,7 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         "Seconds for the copy checks and detail matches of all pairs.",
     ),
     "fail_on": SettingOption(("--fail-on",), str, f"Exit 1 from this relation on: {', '.join(FAIL_ON)}."),
-    "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of unreadable files."),
+    "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of images not compared."),
     "fdr": SettingOption(("--fdr",), float, "Share of false ones allowed among persons called leaks."),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
 }

@@ -71,7 +71,7 @@ _IN_OTHERS = (Evidence.PIXELS_NOT_AT_HAND, Evidence.NO_PROOF)
 _PLAIN = {
     Evidence.EQUAL_FILES: "equal files (blake3)",
     Evidence.EQUAL_PIXELS: "equal pixels in another file",
-    Evidence.SAME_STUDY: "same StudyInstanceUID",
+    Evidence.SAME_STUDY: "same StudyInstanceUID (or UID of the series or instance)",
 }
 
 

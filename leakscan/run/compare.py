@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,8 @@ class Result:
 
 
 def compare(
-    *sources: str | Path,
-    output: str | Path | None = None,
+    *sources: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
@@ -87,7 +88,7 @@ def compare(
     return decide_and_report(load_datasets(opened, context), context, folder)
 
 
-def free_folder(output: str | Path | None, overwrite: bool) -> RunFolder | None:
+def free_folder(output: str | os.PathLike[str] | None, overwrite: bool) -> RunFolder | None:
     """The run folder that may be written, ``None`` where nothing is to be written.
 
     Raises:
@@ -130,7 +131,7 @@ def decide_and_report(
     summary = summarise(found, context)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
-    summary["warnings"] = _memory_trouble(context)
+    summary["warnings"] += [*context.notices, *_memory_trouble(context)]
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}

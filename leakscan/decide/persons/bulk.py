@@ -166,8 +166,8 @@ def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
 
     The line is fitted where shared pairs cannot reach, to the lower scores; what lies far above it, and is
     not expected there, may be genuine. Few people with many films each make this share large. So does a
-    trait that a part of the images has in common, and those are strangers. Genuine pairs lie where the calibration's do,
-    and no image has very many of them.
+    trait that a part of the images has in common, and those are strangers. Genuine pairs lie where the
+    calibration's do, and no image has very many of them.
 
     Args:
         observed: ``(a, b)`` scores of a random sample of images of A against one of images of B.
