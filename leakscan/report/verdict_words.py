@@ -20,9 +20,9 @@ def with_verdicts(evidence: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedArray
         found: The pairs, with the columns ``verdict``, ``verdict_by``, ``verdict_at`` and ``reopened``.
 
     Example:
-        >>> sentences = pa.chunked_array([["equal files (blake3)"]], pa.list_(pa.string()))
+        >>> sentences = pa.chunked_array([[["equal files (blake3)"]]])
         >>> said = {"verdict": ["wanted"], "verdict_by": ["ann"], "verdict_at": [None], "reopened": [None]}
-        >>> with_verdicts(pa.chunked_array([sentences.to_pylist()]), pa.table(said)).to_pylist()
+        >>> with_verdicts(sentences, pa.table(said)).to_pylist()
         [['ann says that the overlap is wanted', 'equal files (blake3)']]
     """
     if found["verdict"].null_count == len(found):

@@ -11,7 +11,7 @@ from leakscan.review.verdicts import About, Verdict, newest_of_each
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreed:
     """What two people said of the things that both reviewed.
 
     Attributes:
@@ -28,7 +28,7 @@ class Agreement:
     kappa: float | None
 
 
-def agreement(verdicts: Sequence[Verdict]) -> list[Agreement]:
+def agreement(verdicts: Sequence[Verdict]) -> list[Agreed]:
     """Cohen's kappa of every two people who reviewed the same things, by the newest word of each.
 
     Kappa is ``(p_o - p_e) / (1 - p_e)``, with the observed share of equal words ``p_o`` and the share that
@@ -45,7 +45,7 @@ def agreement(verdicts: Sequence[Verdict]) -> list[Agreement]:
         ...     for who, line in words.items() for i, word in enumerate(line.split())
         ... ]
         >>> agreement(said)
-        [Agreement(by=('ann', 'bob'), things=4, equal=3, kappa=0.5)]
+        [Agreed(by=('ann', 'bob'), things=4, equal=3, kappa=0.5)]
     """
     by_person: dict[str, dict[About, str]] = defaultdict(dict)
     for (about, by), verdict in newest_of_each(verdicts).items():
@@ -61,5 +61,5 @@ def agreement(verdicts: Sequence[Verdict]) -> list[Agreement]:
         observed = equal / len(both)
         chance = sum(first[word] * second[word] for word in first) / len(both) ** 2
         kappa = None if chance == 1 else round((observed - chance) / (1 - chance), 4)
-        out.append(Agreement((one, other), len(both), equal, kappa))
+        out.append(Agreed((one, other), len(both), equal, kappa))
     return out

@@ -166,10 +166,7 @@ class JudgedRun:
     def _pictures(self, rows: Iterable[int], person: Person) -> list[str]:
         """The pictures of one person among the sides of some pairs."""
         found = {
-            self.picture(row, side)
-            for row in rows
-            for side in ("a", "b")
-            if self.person(row, side) == person  # type: ignore[arg-type]
+            self.picture(row, side) for row in rows for side in ("a", "b") if self.person(row, side) == person
         }
         return sorted(found - {""})
 
@@ -177,7 +174,7 @@ class JudgedRun:
         """The pictures of all pairs of the same people, and of the groups that they stand in."""
         people = {tuple(sorted(self._people(row))) for row in rows}
         own = {row for pair in people for row in self.person_pairs.get((pair[0], pair[-1]), rows)}
-        found = {self.picture(row, side) for row in own for side in ("a", "b")}  # type: ignore[arg-type]
+        found = {self.picture(row, side) for row in own for side in ("a", "b")}
         for row in rows:
             for side in ("a", "b"):
                 key = self.pairs[row][f"dataset_{side}"], self.pairs[row][f"image_{side}"]

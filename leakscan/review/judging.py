@@ -239,18 +239,18 @@ class _Bench:
                 graph.add_edge(row.a.person, row.b.person)
                 graph.nodes[row.a.person].setdefault("pictures", set()).add(row.a.picture)
                 graph.nodes[row.b.person].setdefault("pictures", set()).add(row.b.picture)
-        group = {p: number for number, part in enumerate(nx.connected_components(graph)) for p in part}
+        group = {p: i for i, part in enumerate(nx.connected_components(graph)) for p in part}
         pictures: dict[int, set[str]] = defaultdict(set)
-        for person, number in group.items():
-            pictures[number] |= graph.nodes[person]["pictures"]
+        for person, i in group.items():
+            pictures[i] |= graph.nodes[person]["pictures"]
         for row in rows:
             number = group.get(row.a.person)
             if row.decision != "cleared" or row.opinion is None or row.opinion.word != "different":
                 continue
-            if number is not None and number == group.get(row.b.person):
-                if _unknown(row.opinion.verdict, pictures[number]):
-                    row.decision = row.found
-                    row.reopened = "newer pictures link the two sides to one person"
+            linked = number is not None and number == group.get(row.b.person)
+            if linked and _unknown(row.opinion.verdict, pictures[group[row.a.person]]):
+                row.decision = row.found
+                row.reopened = "newer pictures link the two sides to one person"
 
     def missed(self, comparison: Comparison) -> Iterator[dict[str, Any]]:
         """Rows for pairs that somebody called the same and the run did not find."""
