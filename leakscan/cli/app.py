@@ -21,6 +21,7 @@ from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_models import models_app
 from leakscan.cli.run_train import train_command
+from leakscan.cli.run_verdicts import verdicts_app
 from leakscan.engines.allocator import keep_freed_memory
 from leakscan.errors import LeakscanError
 
@@ -45,6 +46,7 @@ app.command("exclude")(exclude_command)
 app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)
 app.command("train")(train_command)
+app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 
