@@ -21,6 +21,7 @@ from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.context import RunContext
+from leakscan.run.left_out import ListedImages, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.open import open_source
@@ -82,7 +83,7 @@ def compare(
             code="one_source",
         )
     folder = free_folder(output, overwrite)
-    known_verdicts(settings)  # a wrong file is said before hours of work
+    check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
     check_apart(specs, settings.reading.exclude)
     opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
@@ -128,6 +129,8 @@ def decide_and_report(
         context = RunContext.open(settings)
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
+    reading = context.settings.reading
+    datasets, left_out = leave_out(datasets, known_lists(context.settings), reading.exclude)
     verdicts = known_verdicts(context.settings)
     comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
     judged = judge(comparisons, datasets, verdicts) if verdicts is not None else None
@@ -136,12 +139,14 @@ def decide_and_report(
     summary["identity"] = {
         "key_ids": {d.name: d.key_id for d in datasets},
         "subjects_in_clear": context.settings.privacy.show_subjects,
+        "same_ids": context.settings.deciding.same_ids,
     }
+    summary["left_out"] = left_out.images
     if judged is not None:
         summary["verdicts"] = judged.facts
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
-    summary["warnings"] = _memory_trouble(context)
+    summary["warnings"] = [*left_out.warnings, *_memory_trouble(context)]
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}
@@ -155,6 +160,35 @@ def decide_and_report(
         summary=summary,
         exit_code=summary["exit_code"],
     )
+
+
+def check_files(settings: Settings) -> None:
+    """Reads the files that people made for this run, so that a wrong one is said before hours of work.
+
+    Raises:
+        UsageError: A file is not there, or is not what it should be.
+        StoreError: The file of verdicts is damaged.
+
+    Example:
+        >>> check_files(Settings.of(exclude_list=("drop.csv",)))
+        Traceback (most recent call last):
+        leakscan.errors.UsageError: The list drop.csv cannot be read: no such file or directory.
+    """
+    known_verdicts(settings)
+    known_lists(settings)
+
+
+def known_lists(settings: Settings) -> list[ListedImages]:
+    """The lists of images to leave out that the settings name.
+
+    Raises:
+        UsageError: One cannot be read, or names no images.
+
+    Example:
+        >>> known_lists(Settings())
+        []
+    """
+    return [ListedImages.read(path) for path in settings.reading.exclude_list]
 
 
 def known_verdicts(settings: Settings) -> list[Verdict] | None:
