@@ -51,7 +51,7 @@ def to_csv(verdicts: Sequence[Verdict], more: Sequence[Mapping[str, str]] | None
 
 
 def from_csv(content: bytes, path: Path) -> list[Verdict]:
-    """The verdicts of a CSV file: commas, semicolons or tabs, with or without a byte order mark.
+    r"""The verdicts of a CSV file: commas, semicolons or tabs, with or without a byte order mark.
 
     Args:
         content: The bytes of the file.
@@ -61,7 +61,7 @@ def from_csv(content: bytes, path: Path) -> list[Verdict]:
         UsageError: A line makes no sense; the message says which and why.
 
     Example:
-        >>> text = "by;verdict;scope;pictures_a;pictures_b;until\\nann;wanted;pair;p1;p2;31.01.2027\\n"
+        >>> text = "by;verdict;scope;pictures_a;pictures_b;until\nann;wanted;pair;p1;p2;31.01.2027\n"
         >>> (verdict,) = from_csv(text.encode("utf-8-sig"), Path("v.csv"))
         >>> verdict.verdict, verdict.until
         ('wanted', datetime.date(2027, 1, 31))
@@ -202,7 +202,7 @@ def _number(name: str, cell: str) -> float:
 def _day(cell: str) -> dt.date:
     for form in ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d"):
         try:
-            return dt.datetime.strptime(cell, form).date()  # noqa: DTZ007 - a day has no zone
+            return dt.datetime.strptime(cell, form).date()
         except ValueError:
             continue
     raise UsageError(f"until is {cell!r}; write the day as 2027-01-31.")

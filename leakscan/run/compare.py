@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from leakscan.decide.pairs import decide_pairs
+from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
@@ -21,7 +21,7 @@ from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.context import RunContext
-from leakscan.run.left_out import ListedImages, leave_out
+from leakscan.run.left_out import LeftOut, ListedImages, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.open import open_source
@@ -129,17 +129,55 @@ def decide_and_report(
         context = RunContext.open(settings)
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
-    reading = context.settings.reading
-    datasets, left_out = leave_out(datasets, known_lists(context.settings), reading.exclude)
-    verdicts = known_verdicts(context.settings)
+    datasets, left_out = left_out_of(datasets, context.settings)
     comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
+    return reported(datasets, comparisons, context, left_out, folder, splits)
+
+
+def left_out_of(datasets: Sequence[Dataset], settings: Settings) -> tuple[list[Dataset], LeftOut]:
+    """Datasets without what the lists of the settings name, and what that came to.
+
+    Raises:
+        UsageError: A list fits none of the datasets.
+
+    Example::
+
+        datasets, left_out = left_out_of(load_datasets(opened, context), settings)
+    """
+    return leave_out(datasets, known_lists(settings), settings.reading.exclude)
+
+
+def reported(
+    datasets: Sequence[Dataset],
+    comparisons: Sequence[Comparison],
+    context: RunContext,
+    left_out: LeftOut,
+    folder: RunFolder | None,
+    splits: AuditFacts | None = None,
+) -> Result:
+    """Makes tables, summary and page of what was decided, after the verdicts, and writes them.
+
+    Args:
+        datasets: The datasets of the run.
+        comparisons: What was decided.
+        context: The run.
+        left_out: What lists left out.
+        folder: Where to write, or ``None``.
+        splits: What an audit adds to the summary.
+
+    Example::
+
+        result = reported(datasets, decide_pairs(datasets, context), context, left_out, folder)
+    """
+    settings = context.settings
+    verdicts = known_verdicts(settings)
     judged = judge(comparisons, datasets, verdicts) if verdicts is not None else None
-    found = RunTables.of(datasets, judged.comparisons if judged else comparisons, context.settings.privacy)
+    found = RunTables.of(datasets, judged.comparisons if judged else comparisons, settings.privacy)
     summary = summarise(found, context)
     summary["identity"] = {
         "key_ids": {d.name: d.key_id for d in datasets},
-        "subjects_in_clear": context.settings.privacy.show_subjects,
-        "same_ids": context.settings.deciding.same_ids,
+        "subjects_in_clear": settings.privacy.show_subjects,
+        "same_ids": settings.deciding.same_ids,
     }
     summary["left_out"] = left_out.images
     if judged is not None:
@@ -150,7 +188,7 @@ def decide_and_report(
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}
-        folder.write(found, summary, render_html(found, summary, refs, context.settings.reading))
+        folder.write(found, summary, render_html(found, summary, refs, settings.reading))
     context.progress.finish()
     return Result(
         images=found.images,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from leakscan.review.lists import Policy, exclusions
 from leakscan.review.people import UNITS
-from support.run_maker import write_run
 from support.makers import NO_ENCODER, Leakscan, Picture, fill, rows_of, save, scene
+from support.run_maker import write_run
 
 
 @pytest.fixture

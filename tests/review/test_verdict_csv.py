@@ -22,7 +22,8 @@ def said(**more: Any) -> Verdict:
 
 FULL = said(
     note='"no"; never, =1+1\nor', reason="=SUM(A1)", until=dt.date(2027, 1, 31), members=("p1", "p2"),
-    score=-0.5, p_value=1e-7, evidence=("one", "two, three"), blind=True, subject_a="1234567e8", key_id="00000001",
+    score=-0.5, p_value=1e-7, evidence=("one", "two, three"), blind=True, subject_a="1234567e8",
+    key_id="00000001",
 )  # fmt: skip
 
 
