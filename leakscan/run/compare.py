@@ -21,7 +21,7 @@ from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.context import RunContext
-from leakscan.run.left_out import LeftOut, ListedImages, leave_out
+from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.open import open_source
@@ -134,7 +134,7 @@ def decide_and_report(
     return reported(datasets, comparisons, context, left_out, folder, splits)
 
 
-def left_out_of(datasets: Sequence[Dataset], settings: Settings) -> tuple[list[Dataset], LeftOut]:
+def left_out_of(datasets: Sequence[Dataset], settings: Settings) -> tuple[list[Dataset], Omitted]:
     """Datasets without what the lists of the settings name, and what that came to.
 
     Raises:
@@ -151,7 +151,7 @@ def reported(
     datasets: Sequence[Dataset],
     comparisons: Sequence[Comparison],
     context: RunContext,
-    left_out: LeftOut,
+    left_out: Omitted,
     folder: RunFolder | None,
     splits: AuditFacts | None = None,
 ) -> Result:

@@ -23,7 +23,7 @@ _NAMES = ("image_id", "path", "pixel_hash")
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Omitted:
     """What lists and patterns left out of a run.
 
     Attributes:
@@ -81,7 +81,7 @@ class ListedImages:
 
 def leave_out(
     datasets: Sequence[Dataset], lists: Sequence[ListedImages], patterns: Sequence[str] = ()
-) -> tuple[list[Dataset], LeftOut]:
+) -> tuple[list[Dataset], Omitted]:
     """Datasets in which what is listed is ``ignored``, and what that came to.
 
     An entry names an image by its id, its path, or its pixels, whichever fits, in the dataset that it names
@@ -134,7 +134,7 @@ def leave_out(
             )
         if missed:
             warnings.append(f"{missed:,} of {len(one.rows):,} entries of a list name no image of this run.")
-    return out, LeftOut({name: n for name, n in counts.items() if n}, tuple(warnings))
+    return out, Omitted({name: n for name, n in counts.items() if n}, tuple(warnings))
 
 
 def _unknown(entry: dict[str, str], names: set[str]) -> tuple[str, ...]:

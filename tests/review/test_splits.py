@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakscan.errors import UsageError
-from leakscan.review.people import People
+from leakscan.review.people import Persons
 from leakscan.review.splits import SplitChoices, parse_ratios, split_people
 from support.makers import NO_ENCODER, Leakscan, fill, save, scene
 from support.run_maker import write_run
 
 
-def people(sizes: list[int]) -> People:
+def people(sizes: list[int]) -> Persons:
     rows = [
         {"dataset": "A", "image_id": f"{p}-{i}", "path": f"{p}-{i}.png", "subject": f"P{p}", "study_uid_hash": None,
          "status": "ok"}
         for p, size in enumerate(sizes) for i in range(size)
     ]  # fmt: skip
-    return People.of(rows)
+    return Persons.of(rows)
 
 
 def choices(ratios: str, **more: Any) -> SplitChoices:
