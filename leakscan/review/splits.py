@@ -63,8 +63,8 @@ class Splits:
 
     Attributes:
         table: One row per image, schema ``SPLITS``.
-        reached: What each split came to: ``asked`` (share), ``images``, ``people`` (counts), ``share_of_images``,
-            ``share_of_people``, ``labels`` (label to its share in the split).
+        reached: What each split came to: ``asked`` (share), ``images``, ``people`` (counts),
+            ``share_of_images``, ``share_of_people``, ``labels`` (label to its share in the split).
         off: The largest difference between a share that was asked for and one that was reached, over images,
             people and labels; 0..1.
         moved: How many images stand in another split than before.
