@@ -99,6 +99,7 @@ class DecidingSettings(Section):
         fail_on: The weakest relation that makes exit code 1.
         max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
         verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
+        fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
 
     same_ids: bool = Field(default=False, strict=True)
@@ -106,6 +107,7 @@ class DecidingSettings(Section):
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
     verdicts: Path | None = None
+    fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 
 
 class PrivacySettings(Section):

@@ -99,6 +99,7 @@ PAIRS = table_schema(
         ("inliers", pa.int32()),
         ("transform", pa.string()),
         ("evidence", pa.list_(pa.string())),
+        ("probability", pa.float64()),
         ("verdict", pa.string()),
         ("verdict_by", pa.string()),
         ("verdict_at", pa.timestamp("us", "UTC")),

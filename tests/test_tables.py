@@ -58,6 +58,7 @@ PAIRS = [
     ("inliers", "int32"),
     ("transform", "string"),
     ("evidence", "list<item: string>"),
+    ("probability", "double"),
     ("verdict", "string"),
     ("verdict_by", "string"),
     ("verdict_at", "timestamp[us, tz=UTC]"),

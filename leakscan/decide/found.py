@@ -195,6 +195,7 @@ class Decided:
             "score": _known(t.person_score[row]),
             "p_value": _known(t.p_value[row]),
             "q_value": _known(t.q_value[row]),
+            "probability": _known(_probability(t, rows)),
             "relation": _words(RELATIONS, rows.relation),
             "decision": _words(DECISIONS, rows.decision),
             "correlation": _known(t.correlation[row]),
@@ -231,6 +232,12 @@ class Decided:
             comparisons[own], p_floor[own] = test.comparisons, test.floor
         picture = self.table.a[row]
         return comparisons[picture], p_floor[picture]
+
+
+def _probability(table: PairTable, rows: _Rows) -> npt.NDArray[np.float64]:
+    """What is proved is certain; NaN where no fingerprint compared the two."""
+    proven = (rows.decision == DECISIONS.index("leak")) & ~table.person_leak[rows.row]
+    return np.where(proven, 1.0, table.probability[rows.row])
 
 
 @dataclass(frozen=True, kw_only=True)

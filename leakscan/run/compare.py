@@ -13,6 +13,7 @@ from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
+from leakscan.report.answer import answer
 from leakscan.report.html import render_html
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
@@ -130,7 +131,7 @@ def decide_and_report(
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
     datasets, left_out = left_out_of(datasets, context.settings)
-    comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
+    comparisons = decide_pairs(datasets, context, one_dataset=splits is not None)
     return reported(datasets, comparisons, context, left_out, folder, splits)
 
 
@@ -182,6 +183,7 @@ def reported(
     summary["left_out"] = left_out.images
     if judged is not None:
         summary["verdicts"] = judged.facts
+    summary["answer"] = answer(found, summary)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] = [*left_out.warnings, *_memory_trouble(context)]

@@ -11,7 +11,7 @@ from leakscan.errors import UsageError
 from leakscan.report.run_folder import RunFolder
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.lists import write_list
-from leakscan.review.people import Persons
+from leakscan.review.people import Owners
 from leakscan.review.splits import SplitChoices, Splits, parse_ratios, split_people
 from leakscan.run.duplicates import duplicates
 from leakscan.settings import Settings
@@ -93,7 +93,7 @@ def split(
         for p in pairs
         if p["decision"] in decisions
     ]
-    people = Persons.of(images, links, same_ids=same_ids)
+    people = Owners.of(images, links, same_ids=same_ids)
     keys = {(row["dataset"], row["image_id"]): row for row in people.images}
     before = {key: _split_of(row, shares) for key, row in keys.items()}
     found = split_people(

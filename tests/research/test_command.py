@@ -12,7 +12,6 @@ import leakscan
 from leakscan.errors import UsageError
 from leakscan.research.command import run_command
 from leakscan.research.detail_check import detail_check
-from leakscan.research.merges import simulate_merges
 from leakscan.research.same_tables import same_tables
 from leakscan.research.tail_check import tail_check
 from leakscan.research.volume_bench import volume_bench
@@ -22,7 +21,7 @@ ROOT = Path(leakscan.__file__).parents[1]
 
 @pytest.mark.parametrize(
     "command",
-    [detail_check, same_tables, simulate_merges, tail_check, volume_bench],
+    [detail_check, same_tables, tail_check, volume_bench],
     ids=lambda c: c.__name__,
 )
 def test_help_has_an_example(
