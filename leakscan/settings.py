@@ -98,6 +98,7 @@ class DecidingSettings(Section):
         calibration: A file made by ``calibrate``, in place of the encoder's own.
         fail_on: The weakest relation that makes exit code 1.
         max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
+        baseline: The folder of an earlier run, whose leaks do not fail this one again.
         verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
         fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
@@ -106,6 +107,7 @@ class DecidingSettings(Section):
     calibration: Path | None = None
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
+    baseline: Path | None = None
     verdicts: Path | None = None
     fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 

@@ -43,7 +43,7 @@ def first_screen(summary: Mapping[str, Any], output: Path | None) -> list[str]:
     room = LINES - len(end)
     if len(lines) > room:
         lines = [*lines[: room - 1], "... more in summary.json"]
-    return lines + end
+    return [line.rstrip() for line in lines + end]
 
 
 def _of_two(pair: Mapping[str, Any]) -> list[str]:
@@ -100,7 +100,7 @@ def _unlisted(pair: Mapping[str, Any]) -> str:
         return f"est. {e['estimate']:.0f} shared in all ({e['low']:.0f} to {e['high']:.0f})"
     if pair["missed_share"] is not None:
         return f"est. {pair['missed_share']:.0%} of shared people"
-    return "persons were not compared, only copies"
+    return "persons were not compared"
 
 
 def _share(told: Mapping[str, int]) -> str:
@@ -116,7 +116,7 @@ def _doubtful(name: str, images: list[str]) -> str:
 def _why(summary: Mapping[str, Any]) -> list[str]:
     """Reasons that the headline does not give, and warnings."""
     sentences = list(summary["warnings"])
-    if summary["exit_code"] not in (0, 1):
+    if summary["exit_code"] not in (0, 1) or "baseline" in summary:
         sentences = list(summary["reasons"]) + sentences
     for dataset in summary["datasets"]:
         if unread := dataset["status"]["unreadable"] + dataset["status"]["unsupported"]:
@@ -125,7 +125,7 @@ def _why(summary: Mapping[str, Any]) -> list[str]:
                 f"{_short(dataset['name'])}: {counted(unread, 'file')} not read. First: "
                 f"{first['path'] or '(path hidden)'}: {first['error']}"
             )
-    if said := summary.get("verdicts"):
+    if said := summary.get("verdicts"):  # how many count, and how many do not any more
         sentences.append(
             f"Verdicts: {said['cleared']:,} pairs cleared, {said['accepted']:,} accepted, "
             f"{said['reopened']:,} open again, {said['stale']:,} stale."

@@ -103,6 +103,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "verdicts": SettingOption(
         ("--verdicts",), Path, "File of verdicts: what people cleared, accepted, or called leaks."
     ),
+    "baseline": SettingOption(
+        ("--baseline",), Path, "Run folder of an earlier run: only leaks that it has not fail this one."
+    ),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
 }
 """By the name of the setting; in the order in which ``--help`` lists them."""

@@ -21,6 +21,7 @@ from leakscan.report.summary import summarise
 from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
+from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
@@ -184,6 +185,8 @@ def reported(
     if judged is not None:
         summary["verdicts"] = judged.facts
     summary["answer"] = answer(found, summary)
+    if settings.deciding.baseline is not None:
+        summary |= held_against(summary, found.pairs, datasets, settings.deciding.baseline)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] = [*left_out.warnings, *_memory_trouble(context)]
@@ -216,6 +219,8 @@ def check_files(settings: Settings) -> None:
     """
     known_verdicts(settings)
     known_lists(settings)
+    if settings.deciding.baseline is not None:
+        RunFolder.open(settings.deciding.baseline)
 
 
 def known_lists(settings: Settings) -> list[ListedImages]:
