@@ -14,6 +14,7 @@ from leakscan.cli.output import Output
 from leakscan.cli.run_audit import audit_command
 from leakscan.cli.run_bench import bench_app
 from leakscan.cli.run_calibrate import calibrate_command
+from leakscan.cli.run_ci import ci_command
 from leakscan.cli.run_compare import compare_command
 from leakscan.cli.run_demo import demo_command
 from leakscan.cli.run_diff import diff_command
@@ -51,6 +52,7 @@ app.command("exclude")(exclude_command)
 app.command("split")(split_command)
 app.command("map")(map_command)
 app.command("diff")(diff_command)
+app.command("ci")(ci_command)
 app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)
 app.command("train")(train_command)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
@@ -38,6 +39,7 @@ def audit(
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    **choices: Any,
 ) -> Result:
     """Finds subjects that stand in more than one split of a dataset.
 
@@ -51,6 +53,7 @@ def audit(
         overwrite: Whether ``output`` may exist.
         settings: The choices, as :func:`leakscan.compare` takes them.
         progress: Receives how far the run is.
+        choices: Single settings by name, over ``settings``.
 
     Raises:
         UsageError: The dataset has fewer than two splits.
@@ -61,7 +64,7 @@ def audit(
         result = leakscan.audit("films.csv", split_column="fold")
         print(result.summary["audit"]["shared_subjects"])
     """
-    settings = (settings or Settings()).with_choices({"same_ids": True})
+    settings = (settings or Settings()).with_choices({**choices, "same_ids": True})
     spec = SourceSpec.parse(source)
     splits, outside = _split_sources(spec, split_column, settings.reading.exclude)
     folder = free_folder(output, overwrite)

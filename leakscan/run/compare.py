@@ -15,10 +15,12 @@ from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerpri
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.answer import answer
 from leakscan.report.html import render_html
+from leakscan.report.notebook import render_notebook
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
 from leakscan.review.judging import judge
+from leakscan.review.lists import Policy, exclusions
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.baseline import held_against
@@ -43,6 +45,7 @@ class Result:
         subjects: Images that leaks link to one subject.
         summary: What ``summary.json`` holds.
         exit_code: 0 no leak, 1 leak, 3 could not vouch.
+        folder: The run folder, ``None`` where none was written.
     """
 
     images: pa.Table
@@ -51,6 +54,53 @@ class Result:
     subjects: pa.Table
     summary: dict[str, Any]
     exit_code: int
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        """The answer, not the tables."""
+        told = self.summary["answer"]["headline"]
+        where = f", folder={str(self.folder)!r}" if self.folder is not None else ""
+        return f"<Result exit_code={self.exit_code}: {told}; {self.pairs.num_rows:,} pairs{where}>"
+
+    def _repr_html_(self) -> str:
+        """The answer and the first pairs, for a notebook."""
+        return render_notebook(
+            self.summary, self.pairs, None if self.folder is None else RunFolder(self.folder)
+        )
+
+    def exclude(self, dataset: str | None = None, **policy: Any) -> pa.Table:
+        """The images to drop; see :func:`leakscan.review.lists.exclusions`.
+
+        Args:
+            dataset: The dataset to drop from; ``None`` chooses for each person the one that loses least.
+            policy: More fields of :class:`leakscan.review.lists.Policy`.
+
+        Raises:
+            UsageError: The run wrote no folder, or has no such dataset.
+        """
+        return exclusions(self._written(), Policy(dataset=dataset, **policy)).drop
+
+    def split(self, ratios: str = "80/10/10", **wishes: Any) -> pa.Table:
+        """A split that nobody crosses; see :func:`leakscan.run.split.split`, which writes one.
+
+        Args:
+            ratios: Shares such as ``80/10/10`` or ``train=70/test=30``.
+            wishes: More fields of :class:`leakscan.run.split.SplitWishes`.
+
+        Raises:
+            UsageError: The run wrote no folder, or the wishes do not fit.
+        """
+        from leakscan.run.split import SplitWishes, split_run
+
+        return split_run(self._written(), SplitWishes(ratios=ratios, **wishes)).table
+
+    def _written(self) -> Path:
+        if self.folder is None:
+            raise UsageError(
+                "This run wrote no folder, so lists cannot be made of it.",
+                'Name one: leakscan.compare(..., output="run").',
+            )
+        return self.folder
 
 
 def compare(
@@ -59,6 +109,7 @@ def compare(
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    **choices: Any,
 ) -> Result:
     """Finds the images in each source that show a subject who is already in another.
 
@@ -68,16 +119,17 @@ def compare(
         overwrite: Whether ``output`` may exist.
         settings: The choices; the defaults suit most runs.
         progress: Receives how far the run is.
+        choices: Single settings by name, over ``settings``, such as ``fail_on="review"``.
 
     Raises:
         LeakscanError: One of the kinds in :mod:`leakscan.errors`; what was computed stays in the cache.
 
     Example::
 
-        result = leakscan.compare("hospital_a", "hospital_b", settings=Settings.of(same_ids=True))
+        result = leakscan.compare("hospital_a", "hospital_b", same_ids=True)
         print(result.exit_code, result.pairs.num_rows)
     """
-    settings = settings or Settings()
+    settings = (settings or Settings()).with_choices(choices)
     if len(sources) < 2:
         raise UsageError(
             "A comparison needs two sources.",
@@ -202,6 +254,7 @@ def reported(
         subjects=found.subjects,
         summary=summary,
         exit_code=summary["exit_code"],
+        folder=None if folder is None else folder.path,
     )
 
 

@@ -144,7 +144,7 @@ def test_what_cannot_be_split_is_said(leakscan: Leakscan, tmp_path: Path) -> Non
         ([], "1 people"),
         (["--ratios", "x"], "'x'"),
         (["--stratify", "grade"], "grade"),
-        (["--keep-test"], "people"),
+        (["--keep-test"], "no split to keep"),
     ):
         ran = leakscan("split", "run", *wrong)
         assert ran.code == 2, wrong
