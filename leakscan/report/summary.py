@@ -207,7 +207,7 @@ def _exit(
             f"where strangers make {t.shared.expected:.2g}), although no single pair is certain."
             for c in comparisons
             for t in c.persons
-            if t.shared is not None and t.shared.sure >= 1
+            if t.shared is not None and t.shared.sure > _cleared(c)
         ]
         if certain:
             return EXIT_LEAK, certain
@@ -257,6 +257,13 @@ def _exit(
                 "likely real."
             )
     return (EXIT_CANNOT_VOUCH, reasons) if reasons else (EXIT_OK, ["No leak was found."])
+
+
+def _cleared(c: Comparison) -> int:
+    """How many pairs of people a person cleared or accepted: they are no reason to fail any more."""
+    names = ("subject_a", "subject_b", "image_a", "image_b")
+    rows = c.pairs.filter(pc.equal(c.pairs["decision"], "cleared")).select(names).to_pylist()
+    return len({_two_subjects(row) for row in rows})
 
 
 def _two_subjects(pair: Mapping[str, Any]) -> tuple[str, str]:
