@@ -20,6 +20,7 @@ from leakscan.cli.run_evaluate import evaluate_command
 from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_models import models_app
+from leakscan.cli.run_review import review_command
 from leakscan.cli.run_train import train_command
 from leakscan.engines.allocator import keep_freed_memory
 from leakscan.errors import LeakscanError
@@ -42,6 +43,7 @@ app.command("fingerprint")(fingerprint_command)
 app.command("audit")(audit_command)
 app.command("calibrate")(calibrate_command)
 app.command("exclude")(exclude_command)
+app.command("review")(review_command)
 app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)
 app.command("train")(train_command)

@@ -31,6 +31,7 @@ HINTS = {
     "no_encoder_of_kind": "leakscan models add FILE",
     "no_import_guard": 'Put the call below a line: if __name__ == "__main__":',
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
+    "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_splits": "Name the splits by top folders, or by a manifest's column with --split-column.",
     "no_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects; an "
@@ -39,6 +40,7 @@ HINTS = {
     "other_kind": "Choose another --kind.",
     "output_exists": "Choose another -o, or add --overwrite.",
     "output_taken": "Choose another -o.",
+    "port_taken": "Choose another --port, or none: then a free one is taken.",
     "source_inside_source": "Leave it out of the other with --exclude '{inner}/**'.",
     "source_twice": "Leaks inside one dataset: leakscan audit A.",
     "store_empty": "Run leakscan fingerprint again.",

@@ -62,7 +62,7 @@ def audit(
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
     context = RunContext.open(settings, progress)
     facts = AuditFacts(outside, settings.privacy.hide_paths)
-    return decide_and_report(load_datasets(opened, context), context, folder, facts)
+    return decide_and_report(load_datasets(opened, context), context, folder, facts, opened)
 
 
 def _split_sources(

@@ -84,7 +84,7 @@ def compare(
     check_apart(specs, settings.reading.exclude)
     opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
     context = RunContext.open(settings, progress)
-    return decide_and_report(load_datasets(opened, context), context, folder)
+    return decide_and_report(load_datasets(opened, context), context, folder, opened=opened)
 
 
 def free_folder(output: str | Path | None, overwrite: bool) -> RunFolder | None:
@@ -111,6 +111,7 @@ def decide_and_report(
     context: RunContext,
     folder: RunFolder | None,
     splits: AuditFacts | None = None,
+    opened: Sequence[Opened] = (),
 ) -> Result:
     """Compares every two datasets once and writes the run folder.
 
@@ -119,6 +120,7 @@ def decide_and_report(
         context: The run.
         folder: Where to write, or ``None``.
         splits: What an audit adds to the summary; the datasets are then the splits of one dataset.
+        opened: What was opened, so that the summary says where a review finds the images.
 
     Example::
 
@@ -131,6 +133,7 @@ def decide_and_report(
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] = _memory_trouble(context)
+    summary |= _whereabouts(opened, context.settings)
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}
@@ -144,6 +147,16 @@ def decide_and_report(
         summary=summary,
         exit_code=summary["exit_code"],
     )
+
+
+def _whereabouts(opened: Sequence[Opened], settings: Settings) -> dict[str, Any]:
+    """Where the images are and how they were read, so that a review finds them again."""
+    hidden = settings.privacy.hide_paths
+    left_out = {"exclude", "subjects"} if hidden else None
+    return {
+        "sources": {one.name: None if hidden else one.spec.resolved for one in opened},
+        "reading": settings.reading.model_dump(mode="json", exclude=left_out),
+    }
 
 
 def _memory_trouble(context: RunContext) -> list[str]:
