@@ -96,12 +96,14 @@ class DecidingSettings(Section):
         calibration: A file made by ``calibrate``, in place of the encoder's own.
         fail_on: The weakest relation that makes exit code 1.
         max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
+        verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
     """
 
     same_ids: bool = Field(default=False, strict=True)
     calibration: Path | None = None
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
+    verdicts: Path | None = None
 
 
 class PrivacySettings(Section):

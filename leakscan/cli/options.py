@@ -96,6 +96,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     ),
     "fail_on": SettingOption(("--fail-on",), str, f"Exit 1 from this relation on: {', '.join(FAIL_ON)}."),
     "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of unreadable files."),
+    "verdicts": SettingOption(
+        ("--verdicts",), Path, "File of verdicts: what people cleared, accepted, or called leaks."
+    ),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
     "pictures_mb": SettingOption(
         ("--pictures-mb",), int, "Most megabytes of rendered pictures that reviews keep in the cache."

@@ -46,6 +46,9 @@ FOUND = pa.schema(
 """The columns of ``pairs.parquet`` but for the sentences, and the numbers that the sentences are made from:
 ``reasons`` is a sum of :class:`~leakscan.decide.relation.Evidence`. ``report`` makes the sentences."""
 
+SAID = ("verdict", "verdict_by", "verdict_at", "reopened")
+"""What people say of a pair; null until ``leakscan.review.judging`` fills it."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -215,6 +218,8 @@ class Decided:
             columns[f"image_{side}"] = of.taken("image_id", images)
             columns[f"path_{side}"] = of.taken("path", images)
             columns[f"subject_{side}"] = of.taken("subject", images)
+        for name in SAID:
+            columns[name] = pa.nulls(len(row), tables.PAIRS.field(name).type)
         return pa.Table.from_arrays([columns[f.name].cast(f.type) for f in FOUND], schema=FOUND)
 
     def _by_encoder(self, row: Ints) -> tuple[Ints, npt.NDArray[np.float64]]:

@@ -16,6 +16,7 @@ from leakscan.decide.found import FOUND
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.relation import Evidence
+from leakscan.report.verdict_words import with_verdicts
 
 Interval = tuple[float, float, float]
 
@@ -38,6 +39,7 @@ def with_evidence(found: pa.Table) -> pa.Table:
     """
     chunks = [_sentences(found.slice(at, _ROWS_AT_ONCE)) for at in range(0, len(found), _ROWS_AT_ONCE)]
     evidence = pa.chunked_array(chunks, tables.PAIRS.field("evidence").type)
+    evidence = with_verdicts(evidence, found)
     columns = [
         evidence if f.name == "evidence" else found[f.name].cast(f.type, safe=False) for f in tables.PAIRS
     ]

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
-from leakscan.run.compare import Result, decide_and_report, free_folder, load_datasets, open_all
+from leakscan.run.compare import (
+    Result,
+    decide_and_report,
+    free_folder,
+    known_verdicts,
+    load_datasets,
+    open_all,
+)
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
@@ -58,6 +65,7 @@ def audit(
     spec = SourceSpec.parse(source)
     splits, outside = _split_sources(spec, split_column, settings.reading.exclude)
     folder = free_folder(output, overwrite)
+    known_verdicts(settings)  # a wrong file is said before hours of work
     name = dataset_names([spec])[0]
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
     context = RunContext.open(settings, progress)

@@ -17,6 +17,8 @@ from leakscan.report.html import render_html
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
+from leakscan.review.judging import judge
+from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.context import RunContext
 from leakscan.run.places import cache_name, check_apart, dataset_names
@@ -80,6 +82,7 @@ def compare(
             code="one_source",
         )
     folder = free_folder(output, overwrite)
+    known_verdicts(settings)  # a wrong file is said before hours of work
     specs = [SourceSpec.parse(source) for source in sources]
     check_apart(specs, settings.reading.exclude)
     opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
@@ -127,9 +130,17 @@ def decide_and_report(
         context = RunContext.open(settings)
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
+    verdicts = known_verdicts(context.settings)
     comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
-    found = RunTables.of(datasets, comparisons, context.settings.privacy)
+    judged = judge(comparisons, datasets, verdicts) if verdicts is not None else None
+    found = RunTables.of(datasets, judged.comparisons if judged else comparisons, context.settings.privacy)
     summary = summarise(found, context)
+    summary["identity"] = {
+        "key_ids": {d.name: d.key_id for d in datasets},
+        "subjects_in_clear": context.settings.privacy.show_subjects,
+    }
+    if judged is not None:
+        summary["verdicts"] = judged.facts
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] = _memory_trouble(context)
@@ -157,6 +168,21 @@ def _whereabouts(opened: Sequence[Opened], settings: Settings) -> dict[str, Any]
         "sources": {one.name: None if hidden else one.spec.resolved for one in opened},
         "reading": settings.reading.model_dump(mode="json", exclude=left_out),
     }
+
+
+def known_verdicts(settings: Settings) -> list[Verdict] | None:
+    """The verdicts that the settings name, ``None`` where they name none.
+
+    Raises:
+        UsageError: There is no such file.
+        StoreError: It is damaged, or no file of verdicts.
+
+    Example:
+        >>> known_verdicts(Settings()) is None
+        True
+    """
+    path = settings.deciding.verdicts
+    return None if path is None else VerdictFile.open(path).read()
 
 
 def _memory_trouble(context: RunContext) -> list[str]:

@@ -163,3 +163,25 @@ def _card(kind: str, a: RunImage, b: RunImage) -> Card:
 
 def _key(*parts: str) -> str:
     return blake3(" ".join(("gold", *parts)).encode()).hexdigest()[:16]
+
+
+def gold_rates(answers: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """How often a reviewer erred on pairs with known answers.
+
+    Args:
+        answers: The right answer (``same`` or ``different``) and what the reviewer said, pair by pair.
+
+    Returns:
+        ``judged`` and ``unsure`` (counts); ``same`` and ``different``: how many such pairs were judged
+        surely, and how many of them wrongly.
+
+    Example:
+        >>> gold_rates([("same", "same"), ("same", "different"), ("different", "different")])["same"]
+        {'judged': 2, 'wrong': 1}
+    """
+    sure = [(right, said) for right, said in answers if said != "unsure"]
+    out: dict[str, Any] = {"judged": len(answers), "unsure": len(answers) - len(sure)}
+    for answer in ("same", "different"):
+        own = [said for right, said in sure if right == answer]
+        out[answer] = {"judged": len(own), "wrong": sum(said != answer for said in own)}
+    return out

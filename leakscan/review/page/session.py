@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import combinations
 from typing import Any
 
 from leakscan.errors import UsageError
+from leakscan.review.agreement import agreement
 from leakscan.review.judged_run import JudgedRun, Said
-from leakscan.review.page.agreement import kappa, rates
 from leakscan.review.page.deck import Card, Deck, FoundPair
-from leakscan.review.page.gold import GoldPair
+from leakscan.review.page.gold import GoldPair, gold_rates
 from leakscan.review.page.queue import State, Wish, in_order, shuffled, spread
 from leakscan.review.verdicts import Verdict, VerdictFile, Word, is_over, newest_of_each
 
@@ -213,24 +212,21 @@ class ReviewSession:
 
     def summary(self) -> dict[str, Any]:
         """What the review came to: words by reviewer, disagreement, agreement, and errors on hidden pairs."""
-        by_person: dict[str, dict[str, str]] = {}
-        disputed = []
-        for card in self.deck:
-            said = self.opinions(card)
-            if self._disputed(said):
-                disputed.append(card.key)
-            for verdict in said:
-                if not self.blind or verdict.by == self.reviewer:
-                    by_person.setdefault(verdict.by, {})[repr(verdict.about)] = verdict.verdict
-        pairs = []
-        for one, other in combinations(sorted(by_person), 2):
-            both = sorted(by_person[one].keys() & by_person[other].keys())
-            words = [(_merged(by_person[one][k]), _merged(by_person[other][k])) for k in both]
-            pairs.append({"one": one, "other": other, "both": len(both), **kappa(words)})
+        mine = {v.about for v in self._verdicts if v.by == self.reviewer}
+        # Of a blind review only what the reviewer has judged may be told.
+        visible = [v for v in self._verdicts if not self.blind or v.about in mine]
+        words: dict[str, Counter[str]] = {}
+        for (_, who), verdict in newest_of_each(visible).items():
+            if verdict.verdict != "withdrawn":
+                words.setdefault(who, Counter())[verdict.verdict] += 1
+        disputed = [card.key for card in self.deck if self.state(card) == "disputed"]
         return {
-            "reviewers": {who: dict(Counter(words.values())) for who, words in sorted(by_person.items())},
-            "disputed": [] if self.blind else disputed,
-            "agreement": pairs,
+            "reviewers": {who: dict(counts) for who, counts in sorted(words.items())},
+            "disputed": disputed,
+            "agreement": [
+                {"one": a.by[0], "other": a.by[1], "both": a.things, "equal": a.equal, "kappa": a.kappa}
+                for a in agreement(visible)
+            ],
             "gold": self._gold_rates(),
         }
 
@@ -242,7 +238,7 @@ class ReviewSession:
             for verdict in self.opinions(pair.card)
             if verdict.by == self.reviewer
         ]
-        return {"hidden": len(self.gold), **rates(answers)} if self.gold else None
+        return {"hidden": len(self.gold), **gold_rates(answers)} if self.gold else None
 
     def _verdict(self, said: Judgement) -> Verdict:
         gold = self.gold.get(said.card)

@@ -124,7 +124,7 @@ export function summary(found, run) {
     if (!pair.both) parts.push(make("p", {}, `${both}.`));
     else {
       const kappa = pair.kappa === null ? "kappa says nothing, because both used one word only" : `Cohen's kappa ${pair.kappa.toFixed(2)}`;
-      parts.push(make("p", {}, `${both}: they agree in ${percent(pair.agree)}, ${kappa}.`));
+      parts.push(make("p", {}, `${both}: they agree in ${percent(pair.equal / pair.both)}, ${kappa}.`));
     }
   }
   if (found.disputed.length) parts.push(make("p", {}, `${found.disputed.length} disputed. The filter “Judged: disputed” lists them.`));
