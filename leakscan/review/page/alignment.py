@@ -42,7 +42,8 @@ class Laid:
         turn: The flip or quarter turn that was undone, as in the column ``transform``; empty for none.
         how: What found the map: ``keypoints``, ``shape`` (a coarse fit of what is alike) or ``size``.
         correlation: The correlation of local contrast under the map; ``None`` where nothing was measured.
-        points: Keypoints that agree under the map: ``(n, 4)``, x and y in a, x and y in b.
+        agreeing: How many keypoints agree under the map.
+        points: Some of them for the eye: ``(n, 4)``, x and y in a, x and y in b.
     """
 
     aligned: Matrix
@@ -52,6 +53,7 @@ class Laid:
     turn: str
     how: str
     correlation: float | None
+    agreeing: int
     points: Points = field(repr=False)
 
     @property
@@ -61,7 +63,7 @@ class Laid:
         undone += ["invert"] if self.inverted else []
         said = f"Undone on the right: {', '.join(undone)}. " if undone else ""
         if self.how == "keypoints":
-            return f"{said}Aligned by {len(self.points)} keypoints that agree."
+            return f"{said}Aligned by {self.agreeing} keypoints that agree."
         if self.how == "shape":
             return f"{said}Aligned roughly, by outline: the two agree in no detail that a copy would."
         return f"{said}Not aligned: the two are only brought to one size."
@@ -75,12 +77,14 @@ class Laid:
             "inverted": self.inverted,
             "how": self.how,
             "correlation": None if self.correlation is None else round(self.correlation, 3),
-            "agreeing": len(self.points),
+            "agreeing": self.agreeing,
             "words": self.words,
         }
 
 
-def lay(a: PictureFeatures, b: PictureFeatures, size_a: tuple[int, int], size_b: tuple[int, int], transform: str) -> Laid:
+def lay(
+    a: PictureFeatures, b: PictureFeatures, size_a: tuple[int, int], size_b: tuple[int, int], transform: str
+) -> Laid:
     """Finds how b lies on a.
 
     Args:
@@ -138,7 +142,8 @@ def _laid(
         turn=found.turn,
         how=found.how,
         correlation=found.correlation,
-        points=np.asarray(points[:_MOST_POINTS], np.float32),
+        agreeing=len(points),
+        points=np.asarray(points[:: max(1, -(-len(points) // _MOST_POINTS))], np.float32),
     )
 
 
@@ -153,7 +158,7 @@ def _by_keypoints(a: PictureFeatures, b: PictureFeatures) -> _Found | None:
         _, _, stretch = nearest_turn(refined.matrix[:, :2])
         better = best is None or measured.correlation > (best.correlation or -1.0)
         if sure and stretch < 1.8 and better:
-            back, _, _ = nearest_turn(np.linalg.inv(refined.matrix[:, :2]))
+            back, _, _ = nearest_turn(inverse(measured.matrix)[:2, :2])
             best = _Found(refined, "keypoints", measured.correlation, back)
     return best
 
@@ -185,7 +190,9 @@ def _by_shape(a: Picture, b: Picture, start: Proposal) -> tuple[Matrix, float] |
     return matrix[:2], float(after)
 
 
-def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], a_to_b: npt.NDArray[np.float32]) -> float:
+def _correlation(
+    a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], a_to_b: npt.NDArray[np.float32]
+) -> float:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(b, a_to_b, a.shape[::-1], flags=flags)
     return float(np.corrcoef(a.ravel(), warped.ravel())[0, 1])
@@ -200,7 +207,7 @@ def _coarse(picture: Picture) -> npt.NDArray[np.float32]:
 
 def _undo(turn: str) -> Matrix:
     """The turn that leads back from b to a, about the middle."""
-    return np.linalg.inv(np.array(TURNS[turn], np.float64))
+    return inverse(np.array(TURNS[turn], np.float64))
 
 
 def _fit(shape_a: tuple[int, ...], shape_b: tuple[int, ...], linear: Matrix) -> Matrix:

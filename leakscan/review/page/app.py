@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -19,38 +17,18 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from leakscan.errors import LeakscanError
+from leakscan.review.page.asked import KEY, Refused, asked_id, asked_judgement, asked_number, asked_wish
 from leakscan.review.page.deck import Card, RunImage
 from leakscan.review.page.guard import Door, Guard, TooLarge
 from leakscan.review.page.originals import Missing, Originals
 from leakscan.review.page.pictures import LEVELS
-from leakscan.review.page.queue import ORDERS, STATES, Wish
-from leakscan.review.page.session import Judgement, ReviewSession
+from leakscan.review.page.session import ReviewSession
 from leakscan.review.page.told import Teller
 from leakscan.review.page.views import Ahead, Views
-from leakscan.types import RELATIONS
 
-_KEY = re.compile(r"[0-9a-f]{16}")
-_ID = re.compile(r"[0-9a-f]{32}")
-_WORDS = ("same", "different", "unsure", "wanted")
-_MOST_NOTE, _MOST_REASON = 2000, 500
 _PAGE_LENGTH = 200
 _AHEAD = 8
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
 _TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-
-
-class Refused(Exception):
-    """A request that makes no sense.
-
-    Args:
-        sentence: Why, for the reader of the page.
-        status: The status of the answer.
-    """
-
-    def __init__(self, sentence: str, status: int = 400) -> None:
-        self.sentence, self.status = sentence, status
-        super().__init__(sentence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +98,9 @@ def _answered(handler: Answer) -> Callable[[Request], Awaitable[Response]]:
         except Missing as error:
             return JSONResponse({"error": error.sentence}, 410)
         except LeakscanError as error:
-            return JSONResponse({"error": error.without_path().message, "hint": error.without_path().hint}, 409)
+            return JSONResponse(
+                {"error": error.without_path().message, "hint": error.without_path().hint}, 409
+            )
 
     return answer
 
@@ -179,9 +159,11 @@ class _Page:
     def queue(self, request: Request, _: Any) -> Response:
         """A part of the queue, and how far the review is."""
         self._session.refresh()
-        cards = self._session.queue(_wish(request), request.query_params.get("after", "")[:16])
-        start = _number(request.query_params.get("start", "0"), 10_000_000)
-        length = _number(request.query_params.get("length", "100"), _PAGE_LENGTH)
+        cards = self._session.queue(
+            asked_wish(request.query_params), request.query_params.get("after", "")[:16]
+        )
+        start = asked_number(request.query_params.get("start", "0"), 10_000_000)
+        length = asked_number(request.query_params.get("length", "100"), _PAGE_LENGTH)
         part = cards[start : start + length]
         return JSONResponse(
             {
@@ -236,21 +218,21 @@ class _Page:
 
     def verdict(self, request: Request, body: dict[str, Any]) -> Response:
         """Takes a verdict; the answer comes when it is on disk."""
-        judgement = _judgement(body)
+        judgement = asked_judgement(body)
         card = self._named(judgement.card)
         self._session.give(judgement)
         return JSONResponse({"saved": judgement.id, "card": self._teller.card(card)})
 
     def undo(self, request: Request, body: dict[str, Any]) -> Response:
         """Takes back the newest verdict of this session."""
-        key = self._session.undo(_id(body.get("id")))
+        key = self._session.undo(asked_id(body.get("id")))
         return JSONResponse({"card": key})
 
     def _card(self, request: Request) -> Card:
         return self._named(request.path_params["card"])
 
     def _named(self, key: Any) -> Card:
-        card = self._session.card(key) if isinstance(key, str) and _KEY.fullmatch(key) else None
+        card = self._session.card(key) if isinstance(key, str) and KEY.fullmatch(key) else None
         if card is None:
             raise Refused("This run has no such card; load the page again.", 404)
         return card
@@ -273,87 +255,3 @@ def _packed(content: bytes) -> Response:
     # The browser unpacks it: HTTP calls a zlib stream "deflate".
     headers = {"Content-Encoding": "deflate"}
     return Response(content, media_type="application/octet-stream", headers=headers)
-
-
-def _wish(request: Request) -> Wish:
-    given = request.query_params
-
-    def one_of(name: str, allowed: tuple[str, ...]) -> str:
-        value = given.get(name, "")
-        if value and value not in allowed:
-            raise Refused(f"{name} is one of: {', '.join(allowed)}.")
-        return value
-
-    order = next((known for known in ORDERS if known == (one_of("order", ORDERS) or "change")), "change")
-    return Wish(
-        order=order,
-        relation=one_of("relation", RELATIONS),
-        decision=one_of("decision", ("leak", "review", "cleared")),
-        datasets=given.get("datasets", ""),
-        state=one_of("state", STATES),
-        least=_share(given.get("least", "0")),
-        most=_share(given.get("most", "1")),
-        unseen=given.get("unseen") == "1",
-        text=given.get("text", "")[:200],
-    )
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise Refused("A probability lies between 0 and 1.")
-    return value
-
-
-def _number(text: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise Refused("A number of cards is a whole number.")
-    return min(int(text), most)
-
-
-def _judgement(body: dict[str, Any]) -> Judgement:
-    if strange := set(body) - {"id", "card", "pair", "word", "note", "reason", "until"}:
-        raise Refused(f"A verdict has no {sorted(strange)[0][:40]!r}.")
-    word = next((known for known in _WORDS if known == body.get("word")), None)
-    if word is None:
-        raise Refused(f"A verdict is one of: {', '.join(_WORDS)}.")
-    pair = body.get("pair") or ""
-    if pair and not (isinstance(pair, str) and _KEY.fullmatch(pair)):
-        raise Refused("This card has no such pair; load the page again.")
-    return Judgement(
-        id=_id(body.get("id")),
-        card=str(body.get("card")),
-        word=word,  # type: ignore[arg-type]
-        pair=pair,
-        note=_text(body.get("note"), _MOST_NOTE, "note"),
-        reason=_text(body.get("reason"), _MOST_REASON, "reason"),
-        until=_day(body.get("until")),
-    )
-
-
-def _id(value: Any) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise Refused("The request has no proper name; load the page again.")
-    return value
-
-
-def _text(value: Any, most: int, what: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Refused(f"A {what} is a text.")
-    if len(value) > most:
-        raise Refused(f"A {what} has at most {most:,} characters.")
-    return _CONTROL.sub(" ", value).strip()
-
-
-def _day(value: Any) -> dt.date | None:
-    if not value:
-        return None
-    try:
-        return dt.date.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise Refused("The last day is a date such as 2027-12-31.") from None

@@ -252,7 +252,9 @@ def _cards(
         b = images.get((row["dataset_b"], row["image_b"]))
         if a is None or b is None:
             continue  # the tables of a run that was put together by hand
-        pairs[a.who, b.who].append(FoundPair(number=number, key=_short(f"{a.key} {b.key}"), a=a, b=b, row=row))
+        pairs[a.who, b.who].append(
+            FoundPair(number=number, key=_short(f"{a.key} {b.key}"), a=a, b=b, row=row)
+        )
     of_person: dict[Who, list[RunImage]] = defaultdict(list)
     for image in images.values():
         of_person[image.who].append(image)

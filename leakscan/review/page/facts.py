@@ -96,7 +96,9 @@ def waterfall(pair: FoundPair, comparisons: int | None) -> list[dict[str, Any]]:
         p = max(float(row["p_value"]), 10**-_MOST_DECADES)
         if comparisons:
             total -= math.log10(comparisons)
-            steps.append(_step("Compared", f"{comparisons:,} pairs of people.", -math.log10(comparisons), total))
+            steps.append(
+                _step("Compared", f"{comparisons:,} pairs of people.", -math.log10(comparisons), total)
+            )
         total -= math.log10(p)
         words = f"Two strangers are as much alike once in {_about(1 / p)}."
         steps.append(_step("Alike", words, -math.log10(p), total))

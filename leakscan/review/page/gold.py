@@ -94,7 +94,10 @@ def altered(image: DecodedImage, how: str, seed: str) -> DecodedImage:
     """
     rng = np.random.default_rng(list(blake3(seed.encode()).digest()[:8]))
     values = np.nan_to_num(image.values)
-    low, high = (float(v) for v in np.percentile(values[tuple(slice(None, None, 2) for _ in values.shape)], (0.5, 99.5)))
+    low, high = (
+        float(v)
+        for v in np.percentile(values[tuple(slice(None, None, 2) for _ in values.shape)], (0.5, 99.5))
+    )
     levels = np.clip((values - low) * (65535.0 / max(high - low, 1e-12)), 0, 65535).astype(np.uint16)
     if values.ndim == 3:
         film = alterations.gamma(levels[::-1], rng)
@@ -127,7 +130,11 @@ def _strangers(folder: RunFolder, images: Sequence[RunImage], deck: Deck) -> lis
             if not apart or (a.key in linked and linked[a.key] == linked.get(b.key)):
                 continue
             one, other = vectors.get(a.key), vectors.get(b.key)
-            alike = float(one @ other) if one is not None and other is not None and len(one) == len(other) else 0.0
+            alike = (
+                float(one @ other)
+                if one is not None and other is not None and len(one) == len(other)
+                else 0.0
+            )
             candidates.append((alike, a, b))
     candidates.sort(key=lambda found: (-found[0], found[1].key, found[2].key))
     used: set[str] = set()
@@ -156,7 +163,11 @@ def _fingerprints(folder: RunFolder, images: Sequence[RunImage]) -> dict[str, np
 def _card(kind: str, a: RunImage, b: RunImage) -> Card:
     """A card like any other; its one pair says nothing of relation or evidence."""
     key = _key(kind, a.key, b.key)
-    row = dict.fromkeys(tables.PAIRS.names) | {"relation": "same_subject", "decision": "review", "evidence": []}
+    row = dict.fromkeys(tables.PAIRS.names) | {
+        "relation": "same_subject",
+        "decision": "review",
+        "evidence": [],
+    }
     pair = FoundPair(number=-1, key=_key(kind, "pair", key), a=a, b=b, row=row)
     return Card(key=key, who_a=a.who, who_b=b.who, pairs=(pair,), images_a=(a,), images_b=(b,))
 

@@ -129,7 +129,9 @@ class Guard:
             return self._let_in(headers, key[0])
         if not self._door.knows(self._cookie(headers)):
             self._door.refused()
-            return _stranger() if opens else _no(403, "This browser has no key. Open the link in the terminal.")
+            return (
+                _stranger() if opens else _no(403, "This browser has no key. Open the link in the terminal.")
+            )
         return self._no_change(headers, method)
 
     def _is_ours(self, headers: Headers, opens: bool) -> bool:

@@ -233,7 +233,7 @@ class _Place:
         return {}
 
     def _by_scan(self, image: RunImage) -> ImageRef | None:
-        """The image in a scan of the whole source: names in other Unicode forms, hidden paths, moved series."""
+        """The image in a scan of the whole source: for hidden paths, moved series, odd Unicode."""
         with self._lock:
             return self._all.get(image.image_id)
 

@@ -25,13 +25,13 @@ _LEAST_GROUP = 3  # images that a weakest link must split off or hold before it 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What a reviewer wants to see.
+    r"""What a reviewer wants to see.
 
     Attributes:
         order: What comes first.
         relation: The relation that the strongest pair must have; empty for any.
         decision: The decision that a card must have; empty for any.
-        datasets: The two datasets, as ``A\\nB``; empty for any.
+        datasets: The two datasets, as ``A\nB``; empty for any.
         state: The state that a card must have; empty for any.
         least: The least probability, 0..1.
         most: The highest probability, 0..1.
@@ -51,7 +51,7 @@ class Wish:
 
     def allows(self, card: Card) -> bool:
         """Whether a card has what is asked for, its state apart."""
-        if self.relation and card.lead.relation != self.relation and card.strongest.relation != self.relation:
+        if self.relation and self.relation not in (card.lead.relation, card.strongest.relation):
             return False
         if self.decision and card.decision != self.decision:
             return False

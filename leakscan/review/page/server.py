@@ -26,6 +26,7 @@ from leakscan.review.page.told import Teller
 from leakscan.review.page.views import Ahead, Views
 from leakscan.review.verdicts import VerdictFile
 from leakscan.settings import Settings
+from leakscan.writable import check_writable
 
 if TYPE_CHECKING:
     from leakscan.review.page.guard import Door, Guard
@@ -94,7 +95,7 @@ class ReviewServer:
         self.session = ReviewSession(
             JudgedRun(folder),
             deck,
-            VerdictFile(options.verdicts or folder.path / "verdicts.parquet"),
+            VerdictFile(_writable(options.verdicts or folder.path / "verdicts.parquet")),
             options.reviewer.strip() or _account(),
             blind=options.blind or bool(gold),
             gold=gold,
@@ -147,6 +148,19 @@ class ReviewServer:
     def close(self) -> None:
         """Frees the port without serving."""
         self._socket.close()
+
+
+def _writable(path: Path) -> Path:
+    """The file of verdicts, if it can be written: better said now than at the first key.
+
+    Raises:
+        UsageError: Its folder is not there.
+        OutputError: Nothing may be written there.
+    """
+    if not path.parent.is_dir():
+        raise UsageError("The folder of the verdicts {path} is not there.", "Make it first.", path=path)
+    check_writable(path)
+    return path
 
 
 def _check_packages() -> None:

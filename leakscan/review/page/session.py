@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from leakscan.errors import UsageError
+from leakscan.errors import OutputError, UsageError
 from leakscan.review.agreement import agreement
 from leakscan.review.judged_run import JudgedRun, Said
 from leakscan.review.page.deck import Card, Deck, FoundPair
@@ -115,7 +115,7 @@ class ReviewSession:
         """
         with self._lock:
             verdict = self._verdict(said)
-            self.file.append([verdict])
+            self._append(verdict)
             if verdict.id not in {given.id for given in self._given}:
                 self._given.append(verdict)
             self._stamp = None
@@ -140,7 +140,7 @@ class ReviewSession:
             word = old.verdict if old else "withdrawn"
             base = old or last
             back = replace(base, verdict=word, id=id, at=datetime.now().astimezone())
-            self.file.append([back])
+            self._append(back)
             self._given.pop()
             self._stamp = None
             self.refresh()
@@ -150,9 +150,11 @@ class ReviewSession:
         """The newest verdict of every person on a card or one of its pairs, oldest first."""
         gold = self.gold.get(card.key)
         if gold is not None:
-            own = [v for v in self._verdicts if v.gold is not None and v.about == self._gold_verdict_about(card)]
-            newest = {v.by: v for v in own if v.verdict != "withdrawn"}
-            return list(newest.values())
+            own = [
+                v for v in self._verdicts if v.gold is not None and v.about == self._gold_verdict_about(card)
+            ]
+            newest = {v.by: v for v in own}
+            return [v for v in newest.values() if v.verdict != "withdrawn"]
         found = [v for about in self._abouts[card.key] for v in self._about.get(about, [])]
         return sorted(found, key=lambda v: v.at)
 
@@ -230,6 +232,16 @@ class ReviewSession:
             "gold": self._gold_rates(),
         }
 
+    def _append(self, verdict: Verdict) -> None:
+        """Puts a verdict on disk, but never into a new folder where the run's folder was before it moved."""
+        if not self.file.path.parent.is_dir():
+            raise OutputError(
+                "The verdicts {path} cannot be written: their folder is not where it was.",
+                "Put the folder back, or start the review again where it is now.",
+                path=self.file.path,
+            )
+        self.file.append([verdict])
+
     def _gold_rates(self) -> dict[str, Any] | None:
         """How the reviewer did on hidden pairs; ``None`` where there are none."""
         answers = [
@@ -299,7 +311,9 @@ class ReviewSession:
 
     def _key_of(self, verdict: Verdict) -> str | None:
         if verdict.gold is not None:
-            return next((k for k, g in self.gold.items() if self._gold_verdict_about(g.card) == verdict.about), None)
+            return next(
+                (k for k, g in self.gold.items() if self._gold_verdict_about(g.card) == verdict.about), None
+            )
         return next(iter(self._card_of.get(verdict.about, [])), None)
 
     def _before(self, last: Verdict) -> Verdict | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import OrderedDict
@@ -97,7 +98,8 @@ class Shelf:
             part.write_bytes(blake3(content).digest() + content)
             part.replace(file)
         except OSError:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             return
         with self._lock:
             self._on_disk += len(content) + 32

@@ -65,6 +65,7 @@ class Teller:
             "seen": self._session.is_seen(card),
             "a": lead.a.key,
             "b": lead.b.key,
+            "ndim": max(lead.a.ndim, lead.b.ndim),
             "images": [len(card.images_a), len(card.images_b)],
         }
         if hidden or card.key in self._session.gold:

@@ -48,7 +48,9 @@ class Views:
         Raises:
             Missing: Its pixels are not at hand.
         """
-        return self._shelf.get(f"{VERSION} film {self._name(image)} {level}", lambda: self._film(image, level))
+        return self._shelf.get(
+            f"{VERSION} film {self._name(image)} {level}", lambda: self._film(image, level)
+        )
 
     def volume(self, image: RunImage) -> bytes:
         """A volume on its own frame, packed.
@@ -56,7 +58,9 @@ class Views:
         Raises:
             Missing: Its pixels are not at hand, or it is none.
         """
-        return self._shelf.get(f"{VERSION} volume {self._name(image)}", lambda: frame_pixels(self._volume(image)))
+        return self._shelf.get(
+            f"{VERSION} volume {self._name(image)}", lambda: frame_pixels(self._volume(image))
+        )
 
     def laid_volume(self, a: RunImage, b: RunImage) -> bytes:
         """Volume b on the frame of volume a, packed.
@@ -159,7 +163,7 @@ class Ahead:
             while (card := self._next()) is not None:
                 try:
                     self._views.prepare(card)
-                except Exception:  # noqa: BLE001 - what fails here is said when the card is opened
+                except Exception:
                     continue
 
     def _next(self) -> Card | None:

@@ -115,7 +115,9 @@ def _to_file(features: VolumeFeatures) -> Matrix:
 def _centred(a: Floats, b: Floats, spacing_a: tuple[float, ...], spacing_b: tuple[float, ...]) -> Matrix:
     """The middles on each other, millimetre for millimetre where both spacings are known."""
     known = len(spacing_a) >= 3 and len(spacing_b) >= 3 and min(*spacing_a[:3], *spacing_b[:3]) > 0
-    scale = np.array(spacing_a[:3]) / np.array(spacing_b[:3]) if known else np.array(b.shape) / np.array(a.shape)
+    scale = (
+        np.array(spacing_a[:3]) / np.array(spacing_b[:3]) if known else np.array(b.shape) / np.array(a.shape)
+    )
     matrix = np.diag([*scale, 1.0])
     matrix[:3, 3] = (np.array(b.shape) - 1) / 2 - scale * (np.array(a.shape) - 1) / 2
     return matrix

@@ -106,7 +106,7 @@ export class Queue {
   line(line) {
     const n = this.start + this.lines.indexOf(line) + 1;
     const [a, b] = line.hidden ? [`Pair ${n}`, ""] : line.title;
-    const share = line.probability !== undefined && line.probability !== null ? percent(line.probability) : "";
+    const share = line.probability !== undefined && line.probability !== null ? percent(line.probability) : line.decision || "";
     const mark = MARKS[line.word] || STATES[line.state];
     const words = line.word ? `judged ${line.word}` : STATE_WORDS[line.state];
     return make(

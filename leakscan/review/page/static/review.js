@@ -178,6 +178,7 @@ async function open(key) {
 
 function ahead() {
   for (const line of queue.lines.slice(queue.index() + 1, queue.index() + 3)) {
+    if (line.ndim === 3) continue; // large: the server renders them ahead
     film(line.key, line.a, "screen").catch(() => {});
     film(line.key, line.b, "screen").catch(() => {});
     laid(line.key, line.a, line.b).catch(() => {});
@@ -306,7 +307,7 @@ function showHow() {
   if (!how) return;
   let words = films.stored ? "As stored: nothing is undone." : how.words;
   if (films.points) {
-    words += how.points.length ? ` ${many(how.points.length, "keypoint agrees", "keypoints agree")}; rings of one colour belong together.` : " No keypoints agree, as is usual for two different films, of one person too.";
+    words += how.agreeing ? " Rings of one colour belong together." : " No keypoints agree, as is usual for two different films, even of one person.";
   }
   byId("how").textContent = words;
 }
