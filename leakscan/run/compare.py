@@ -161,13 +161,25 @@ def decide_and_report(
 
 
 def _whereabouts(opened: Sequence[Opened], settings: Settings) -> dict[str, Any]:
-    """Where the images are and how they were read, so that a review finds them again."""
+    """Where the images are and how they were read, so that a review finds them again.
+
+    A path that is no Unicode cannot stand in JSON; a review then has to ask for it.
+    """
     hidden = settings.privacy.hide_paths
-    left_out = {"exclude", "subjects"} if hidden else None
+    reading = settings.reading.model_dump(mode="python", exclude={"exclude", "subjects"} if hidden else None)
     return {
-        "sources": {one.name: None if hidden else one.spec.resolved for one in opened},
-        "reading": settings.reading.model_dump(mode="json", exclude=left_out),
+        "sources": {one.name: None if hidden else _unicode(one.spec.resolved) for one in opened},
+        "reading": {**reading, "exclude": [p for p in reading.get("exclude", ()) if _unicode(p)]},
     }
+
+
+def _unicode(text: str) -> str | None:
+    """The text, ``None`` where it holds bytes of a name that are no Unicode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return None
+    return text
 
 
 def known_verdicts(settings: Settings) -> list[Verdict] | None:

@@ -1,4 +1,4 @@
-"""A run folder made by hand, with images to look at: quicker than a comparison, and with every kind of card."""
+"""A run folder made by hand, with images to look at: quicker than a comparison, with every kind of card."""
 
 from __future__ import annotations
 

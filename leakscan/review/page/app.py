@@ -18,13 +18,13 @@ from starlette.routing import Route
 
 from leakscan.errors import LeakscanError
 from leakscan.review.page.asked import KEY, Refused, asked_id, asked_judgement, asked_number, asked_wish
-from leakscan.review.page.deck import Card, RunImage
+from leakscan.review.page.deck import ReviewCard, RunImage
 from leakscan.review.page.guard import Door, Guard, TooLarge
 from leakscan.review.page.originals import Missing, Originals
 from leakscan.review.page.pictures import LEVELS
 from leakscan.review.page.session import ReviewSession
 from leakscan.review.page.told import Teller
-from leakscan.review.page.views import Ahead, Views
+from leakscan.review.page.views import Ahead, PageViews
 
 _PAGE_LENGTH = 200
 _AHEAD = 8
@@ -45,7 +45,7 @@ class Parts:
     """
 
     session: ReviewSession
-    views: Views
+    views: PageViews
     ahead: Ahead
     originals: Originals
     teller: Teller
@@ -228,10 +228,10 @@ class _Page:
         key = self._session.undo(asked_id(body.get("id")))
         return JSONResponse({"card": key})
 
-    def _card(self, request: Request) -> Card:
+    def _card(self, request: Request) -> ReviewCard:
         return self._named(request.path_params["card"])
 
-    def _named(self, key: Any) -> Card:
+    def _named(self, key: Any) -> ReviewCard:
         card = self._session.card(key) if isinstance(key, str) and KEY.fullmatch(key) else None
         if card is None:
             raise Refused("This run has no such card; load the page again.", 404)
@@ -244,7 +244,7 @@ class _Page:
                 return image
         raise Refused("This card has no such image; load the page again.", 404)
 
-    def _couple(self, request: Request, card: Card) -> tuple[RunImage, RunImage]:
+    def _couple(self, request: Request, card: ReviewCard) -> tuple[RunImage, RunImage]:
         found = card.couple(request.path_params["a"], request.path_params["b"])
         if found is None:
             raise Refused("This card has no such images; load the page again.", 404)

@@ -107,7 +107,7 @@ class FoundPair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class ReviewCard:
     """Two people, one of each dataset, with everything that the run has of them.
 
     Attributes:
@@ -199,16 +199,16 @@ class Deck:
         print(len(deck), "pairs of people")
     """
 
-    def __init__(self, cards: Iterable[Card]) -> None:
+    def __init__(self, cards: Iterable[ReviewCard]) -> None:
         self._cards = {card.key: card for card in cards}
 
     def __len__(self) -> int:
         return len(self._cards)
 
-    def __iter__(self) -> Iterator[Card]:
+    def __iter__(self) -> Iterator[ReviewCard]:
         return iter(self._cards.values())
 
-    def get(self, key: str) -> Card | None:
+    def get(self, key: str) -> ReviewCard | None:
         """The card of that name."""
         return self._cards.get(key)
 
@@ -245,7 +245,7 @@ def _images(table: pa.Table, pairs: Sequence[Mapping[str, Any]]) -> dict[Who, Ru
 
 def _cards(
     rows: Sequence[Mapping[str, Any]], images: Mapping[Who, RunImage], groups: Mapping[Who, tuple[str, int]]
-) -> Iterator[Card]:
+) -> Iterator[ReviewCard]:
     pairs: dict[tuple[Who, Who], list[FoundPair]] = defaultdict(list)
     for number, row in enumerate(rows):
         a = images.get((row["dataset_a"], row["image_a"]))
@@ -262,7 +262,7 @@ def _cards(
     for (who_a, who_b), own in pairs.items():
         own.sort(key=lambda pair: pair.strength)
         group, size = _group_of(own, groups)
-        yield Card(
+        yield ReviewCard(
             key=_short("\n".join((*who_a, *who_b))),
             who_a=who_a,
             who_b=who_b,

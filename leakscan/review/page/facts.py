@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from leakscan.review.page.deck import Card, FoundPair, RunImage
+from leakscan.review.page.deck import FoundPair, ReviewCard, RunImage
 
 RELATION_WORDS = {
     "same_file": "the same file",
@@ -114,7 +114,7 @@ def waterfall(pair: FoundPair, comparisons: int | None) -> list[dict[str, Any]]:
     return steps
 
 
-def expected_comparisons(summary: Mapping[str, Any], card: Card) -> int | None:
+def expected_comparisons(summary: Mapping[str, Any], card: ReviewCard) -> int | None:
     """How many pairs of people the run compared between the two datasets of a card."""
     for one in summary.get("comparisons", []):
         if {one.get("a"), one.get("b")} == set(card.datasets):

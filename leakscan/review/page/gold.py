@@ -20,7 +20,7 @@ from blake3 import blake3
 
 from leakscan import tables
 from leakscan.report.run_folder import RunFolder
-from leakscan.review.page.deck import Card, Deck, FoundPair, RunImage
+from leakscan.review.page.deck import Deck, FoundPair, ReviewCard, RunImage
 from leakscan.synthetic import alterations
 from leakscan.types import DecodedImage
 
@@ -52,7 +52,7 @@ class GoldPair:
             images are the run's.
     """
 
-    card: Card
+    card: ReviewCard
     answer: str
     how: str
     made_from: tuple[RunImage, str] | None = None
@@ -160,7 +160,7 @@ def _fingerprints(folder: RunFolder, images: Sequence[RunImage]) -> dict[str, np
     }
 
 
-def _card(kind: str, a: RunImage, b: RunImage) -> Card:
+def _card(kind: str, a: RunImage, b: RunImage) -> ReviewCard:
     """A card like any other; its one pair says nothing of relation or evidence."""
     key = _key(kind, a.key, b.key)
     row = dict.fromkeys(tables.PAIRS.names) | {
@@ -169,7 +169,7 @@ def _card(kind: str, a: RunImage, b: RunImage) -> Card:
         "evidence": [],
     }
     pair = FoundPair(number=-1, key=_key(kind, "pair", key), a=a, b=b, row=row)
-    return Card(key=key, who_a=a.who, who_b=b.who, pairs=(pair,), images_a=(a,), images_b=(b,))
+    return ReviewCard(key=key, who_a=a.who, who_b=b.who, pairs=(pair,), images_a=(a,), images_b=(b,))
 
 
 def _key(*parts: str) -> str:

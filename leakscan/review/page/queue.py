@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from blake3 import blake3
 
-from leakscan.review.page.deck import Card
+from leakscan.review.page.deck import ReviewCard
 from leakscan.types import RELATIONS
 
 Order = Literal["change", "likely", "unlikely"]
@@ -49,7 +49,7 @@ class Wish:
     unseen: bool = False
     text: str = ""
 
-    def allows(self, card: Card) -> bool:
+    def allows(self, card: ReviewCard) -> bool:
         """Whether a card has what is asked for, its state apart."""
         if self.relation and self.relation not in (card.lead.relation, card.strongest.relation):
             return False
@@ -65,7 +65,9 @@ class Wish:
         return not self.text or all(word in _searched(card) for word in self.text.casefold().split())
 
 
-def in_order(cards: Iterable[Card], order: Order, settled: Callable[[Card], bool]) -> list[Card]:
+def in_order(
+    cards: Iterable[ReviewCard], order: Order, settled: Callable[[ReviewCard], bool]
+) -> list[ReviewCard]:
     """Cards as a reviewer gets them; those that are settled come last.
 
     By what a verdict changes: first the links that alone hold a group of three and more people together,
@@ -85,12 +87,12 @@ def in_order(cards: Iterable[Card], order: Order, settled: Callable[[Card], bool
     return sorted(cards, key=lambda card: (settled(card), *key(card), card.key))
 
 
-def shuffled(cards: Iterable[Card], seed: str) -> list[Card]:
+def shuffled(cards: Iterable[ReviewCard], seed: str) -> list[ReviewCard]:
     """Cards in an order that says nothing about them, the same for the same seed."""
     return sorted(cards, key=lambda card: blake3(f"{seed} {card.key}".encode()).digest())
 
 
-def why_first(card: Card) -> str:
+def why_first(card: ReviewCard) -> str:
     """Why a card jumps the queue, in a sentence; empty where it does not."""
     if _weakest(card):
         return (
@@ -100,7 +102,7 @@ def why_first(card: Card) -> str:
     return ""
 
 
-def spread(cards: Sequence[Card], hidden: Sequence[Card], step: int = 6) -> list[Card]:
+def spread(cards: Sequence[ReviewCard], hidden: Sequence[ReviewCard], step: int = 6) -> list[ReviewCard]:
     """Puts hidden cards between others, one after every few, so that a reviewer soon meets them all."""
     out = list(cards)
     step = max(1, min(step, len(cards) // max(1, len(hidden))))
@@ -110,11 +112,11 @@ def spread(cards: Sequence[Card], hidden: Sequence[Card], step: int = 6) -> list
     return out
 
 
-def _weakest(card: Card) -> bool:
+def _weakest(card: ReviewCard) -> bool:
     return card.splits_off >= 1 and card.group_images >= _LEAST_GROUP and not card.proven
 
 
-def _by_change(card: Card) -> tuple[float, ...]:
+def _by_change(card: ReviewCard) -> tuple[float, ...]:
     if _weakest(card):
         return (0, -card.splits_off, *_by_unlikely(card))
     if card.decision == "review":
@@ -122,7 +124,7 @@ def _by_change(card: Card) -> tuple[float, ...]:
     return (2, 0, *_by_unlikely(card))
 
 
-def _by_likely(card: Card) -> tuple[float, ...]:
+def _by_likely(card: ReviewCard) -> tuple[float, ...]:
     """The probability where there is one; where not, the relation and the p-value."""
     p = card.p_value
     return (
@@ -132,11 +134,11 @@ def _by_likely(card: Card) -> tuple[float, ...]:
     )
 
 
-def _by_unlikely(card: Card) -> tuple[float, ...]:
+def _by_unlikely(card: ReviewCard) -> tuple[float, ...]:
     return tuple(-value for value in _by_likely(card))
 
 
-def _searched(card: Card) -> str:
+def _searched(card: ReviewCard) -> str:
     parts = [card.group, *card.datasets]
     for image in card.images:
         parts += [image.row["path"] or "", image.row["subject"] or "", image.image_id]

@@ -23,7 +23,7 @@ from leakscan.review.page.originals import Originals
 from leakscan.review.page.session import ReviewSession
 from leakscan.review.page.shelf import Shelf
 from leakscan.review.page.told import Teller
-from leakscan.review.page.views import Ahead, Views
+from leakscan.review.page.views import Ahead, PageViews
 from leakscan.review.verdicts import VerdictFile
 from leakscan.settings import Settings
 from leakscan.writable import check_writable
@@ -103,7 +103,7 @@ class ReviewServer:
         originals = Originals.of(folder, summary, options.moved)
         limits = settings.limits
         shelf = Shelf(limits.cache / "review", limits.pictures_mb << 20)
-        views = Views(originals, shelf, gold)
+        views = PageViews(originals, shelf, gold)
         self._socket = _listening(run, options.port)
         self.port: int = self._socket.getsockname()[1]
         self.door: Door = Door(self.port, say)

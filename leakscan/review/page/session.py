@@ -12,7 +12,7 @@ from typing import Any
 from leakscan.errors import OutputError, UsageError
 from leakscan.review.agreement import agreement
 from leakscan.review.judged_run import JudgedRun, Said
-from leakscan.review.page.deck import Card, Deck, FoundPair
+from leakscan.review.page.deck import Deck, FoundPair, ReviewCard
 from leakscan.review.page.gold import GoldPair, gold_rates
 from leakscan.review.page.queue import State, Wish, in_order, shuffled, spread
 from leakscan.review.verdicts import Verdict, VerdictFile, Word, is_over, newest_of_each
@@ -83,7 +83,7 @@ class ReviewSession:
         self._abouts = {card.key: self._index(card) for card in deck}
         self.refresh()
 
-    def card(self, key: str) -> Card | None:
+    def card(self, key: str) -> ReviewCard | None:
         """The card of that name, a hidden one too."""
         found = self.gold.get(key)
         return found.card if found else self.deck.get(key)
@@ -146,7 +146,7 @@ class ReviewSession:
             self.refresh()
             return self._key_of(last)
 
-    def opinions(self, card: Card) -> list[Verdict]:
+    def opinions(self, card: ReviewCard) -> list[Verdict]:
         """The newest verdict of every person on a card or one of its pairs, oldest first."""
         gold = self.gold.get(card.key)
         if gold is not None:
@@ -158,7 +158,7 @@ class ReviewSession:
         found = [v for about in self._abouts[card.key] for v in self._about.get(about, [])]
         return sorted(found, key=lambda v: v.at)
 
-    def state(self, card: Card) -> State:
+    def state(self, card: ReviewCard) -> State:
         """How far a card is."""
         said = self.opinions(card)
         mine = [v for v in said if v.by == self.reviewer]
@@ -170,7 +170,7 @@ class ReviewSession:
             return "others"
         return "settled" if card.proven and not self.blind else "open"
 
-    def hides(self, card: Card) -> bool:
+    def hides(self, card: ReviewCard) -> bool:
         """Whether what the run and others say of a card must not be shown yet."""
         return self.blind and not any(v.by == self.reviewer for v in self.opinions(card))
 
@@ -178,7 +178,7 @@ class ReviewSession:
         """The key of the pair that a verdict of scope ``pair`` is about, else an empty text."""
         return self._pair_of.get(verdict.about, "")
 
-    def queue(self, wish: Wish, after: str = "") -> list[Card]:
+    def queue(self, wish: Wish, after: str = "") -> list[ReviewCard]:
         """The cards to show, in order. In a blind review neither order nor filters give anything away.
 
         Args:
@@ -201,7 +201,7 @@ class ReviewSession:
             out.append(card)
         return out
 
-    def is_seen(self, card: Card) -> bool:
+    def is_seen(self, card: ReviewCard) -> bool:
         """Whether the reviewer has opened or judged a card."""
         return card.key in self.seen or any(v.by == self.reviewer for v in self.opinions(card))
 
@@ -292,11 +292,11 @@ class ReviewSession:
             gold=gold.answer,
         )
 
-    def _gold_verdict_about(self, card: Card) -> Any:
+    def _gold_verdict_about(self, card: ReviewCard) -> Any:
         a, b = card.images_a[0], card.images_b[0]
         return ("pair", *sorted((a.picture, f"{b.picture} {b.key}")))
 
-    def _index(self, card: Card) -> list[Any]:
+    def _index(self, card: ReviewCard) -> list[Any]:
         """What verdicts on a card are about: the two people, or one pair of pictures."""
         nothing = Said(by="nobody", verdict="unsure")
         whole = self.run.verdict([pair.number for pair in card.pairs], nothing, "subjects").about

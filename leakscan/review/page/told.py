@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from leakscan.review.page.deck import PROVEN, Card, FoundPair, RunImage
+from leakscan.review.page.deck import PROVEN, FoundPair, ReviewCard, RunImage
 from leakscan.review.page.facts import (
     RELATION_WORDS,
     expected_comparisons,
@@ -15,7 +15,7 @@ from leakscan.review.page.facts import (
 )
 from leakscan.review.page.queue import why_first
 from leakscan.review.page.session import ReviewSession
-from leakscan.review.page.views import Views
+from leakscan.review.page.views import PageViews
 from leakscan.review.verdicts import Verdict
 from leakscan.types import RELATIONS
 
@@ -53,7 +53,7 @@ class Teller:
             "hidden": len(self._session.gold),
         }
 
-    def line(self, card: Card) -> dict[str, Any]:
+    def line(self, card: ReviewCard) -> dict[str, Any]:
         """One line of the queue."""
         hidden = self._session.hides(card)
         mine = [v for v in self._session.opinions(card) if v.by == self._session.reviewer]
@@ -81,7 +81,7 @@ class Teller:
             "why": why_first(card),
         }
 
-    def card(self, card: Card) -> dict[str, Any]:
+    def card(self, card: ReviewCard) -> dict[str, Any]:
         """Everything about a card."""
         line = self.line(card)
         session = self._session
@@ -101,7 +101,7 @@ class Teller:
             "facts": [] if shown else pair_facts(card.lead.a, card.lead.b),
         }
 
-    def laid(self, card: Card, a: RunImage, b: RunImage, views: Views) -> dict[str, Any]:
+    def laid(self, card: ReviewCard, a: RunImage, b: RunImage, views: PageViews) -> dict[str, Any]:
         """How the right picture lies on the left one; a blind reviewer sees no figures of it."""
         pair = next((pair for pair in card.pairs if (pair.a.key, pair.b.key) == (a.key, b.key)), None)
         found = views.laid(a, b, (pair.row["transform"] if pair else "") or "")
@@ -125,7 +125,7 @@ class Teller:
         facts = image_facts(image, show_path=not self._hide)
         return {**about, "title": title, "date": image.row["acquired"] or "", "facts": facts}
 
-    def _pair(self, pair: FoundPair, card: Card, hidden: bool) -> dict[str, Any]:
+    def _pair(self, pair: FoundPair, card: ReviewCard, hidden: bool) -> dict[str, Any]:
         known = {"key": pair.key, "a": pair.a.key, "b": pair.b.key}
         if hidden:
             return known
@@ -155,6 +155,6 @@ class Teller:
             "mine": verdict.by == self._session.reviewer,
         }
 
-    def _revealed(self, card: Card) -> str:
+    def _revealed(self, card: ReviewCard) -> str:
         gold = self._session.gold[card.key]
         return f"This was a hidden pair with a known answer: {gold.answer} ({gold.how})."

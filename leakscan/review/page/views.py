@@ -10,7 +10,7 @@ from typing import Any
 
 from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture
 from leakscan.review.page.alignment import lay
-from leakscan.review.page.deck import Card, RunImage
+from leakscan.review.page.deck import ReviewCard, RunImage
 from leakscan.review.page.gold import GoldPair, altered
 from leakscan.review.page.originals import Missing, Originals
 from leakscan.review.page.pictures import Level, film_pixels, volume_thumb
@@ -22,7 +22,7 @@ VERSION = "view-1"
 """Changes whenever something is rendered otherwise, so that older pictures are not shown again."""
 
 
-class Views:
+class PageViews:
     """Pictures of a run, its pairs laid on each other, and its volumes.
 
     Args:
@@ -32,7 +32,7 @@ class Views:
 
     Example::
 
-        views = Views(originals, Shelf(cache / "review", 512 << 20))
+        views = PageViews(originals, Shelf(cache / "review", 512 << 20))
         views.film(image, "screen")
     """
 
@@ -81,7 +81,7 @@ class Views:
         found: dict[str, Any] = json.loads(self._shelf.get(name, lambda: self._lay(a, b, transform)))
         return found
 
-    def prepare(self, card: Card) -> None:
+    def prepare(self, card: ReviewCard) -> None:
         """Renders what the page shows first of a card."""
         lead = card.lead
         try:
@@ -143,15 +143,15 @@ class Ahead:
         ahead.want(session.queue(wish)[:8])
     """
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: PageViews) -> None:
         self._views = views
         self._lock = threading.Lock()
-        self._wanted: list[Card] = []
+        self._wanted: list[ReviewCard] = []
         self._bell: queue.Queue[None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="pictures ahead", daemon=True)
         self._thread.start()
 
-    def want(self, cards: Sequence[Card]) -> None:
+    def want(self, cards: Sequence[ReviewCard]) -> None:
         """Renders these cards next; what was wanted before and is not begun is forgotten."""
         with self._lock:
             self._wanted = list(cards)
@@ -166,6 +166,6 @@ class Ahead:
                 except Exception:
                     continue
 
-    def _next(self) -> Card | None:
+    def _next(self) -> ReviewCard | None:
         with self._lock:
             return self._wanted.pop(0) if self._wanted else None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from leakscan.report.run_folder import RunFolder
-from leakscan.review.page.deck import Card, Deck
+from leakscan.review.page.deck import Deck, ReviewCard
 from leakscan.review.page.queue import Wish, in_order, shuffled, spread, why_first
 from support.makers import scene
 from support.review_page import Open, Reader
@@ -19,7 +19,7 @@ def deck_of(made: MadeRun) -> Deck:
     return Deck.of(RunFolder.open(made.write()))
 
 
-def names(cards: list[Card]) -> list[str]:
+def names(cards: list[ReviewCard]) -> list[str]:
     return [f"{card.who_a[1]}-{card.who_b[1]}".replace("subject ", "") for card in cards]
 
 

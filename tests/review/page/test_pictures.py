@@ -1,4 +1,4 @@
-"""What the page shows is what the run saw: found wherever it is now, laid on each other, kept under a bound."""
+"""What the page shows is what the run saw: found wherever it is now, laid on each other, and kept."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_grey_levels_keep_more_than_eight_bits_and_stray_pixels_take_no_room() -
 
 def test_the_page_gets_pictures_of_every_level(reader: Reader, films: list[Picture]) -> None:
     line = reader.titled("bob")
-    header, found = levels(reader, f"/api/film/{line['key']}/{line['a']}/screen")
+    _, found = levels(reader, f"/api/film/{line['key']}/{line['a']}/screen")
     assert found.shape == films[3].shape
     assert np.corrcoef(found.ravel(), films[3].ravel())[0, 1] > 0.999
     assert max(levels(reader, f"/api/film/{line['key']}/{line['a']}/thumb")[1].shape) == 96
@@ -274,7 +274,7 @@ def test_a_store_shows_its_previews_or_says_that_it_has_none(
 def test_an_unknown_dataset_to_look_elsewhere_is_named(run: Path, open_review: Open) -> None:
     from leakscan.errors import UsageError
 
-    with pytest.raises(UsageError, match="'C'.*A, B"):
+    with pytest.raises(UsageError, match=r"'C'.*A, B"):
         open_review(moved={"C": "x"})
 
 

@@ -8,7 +8,7 @@ const STATES = { disputed: "!", others: "·", settled: "▪", open: "", mine: ""
 const STATE_WORDS = { disputed: "disputed", others: "judged by others", settled: "settled by equal pixels", open: "not judged", mine: "judged" };
 
 export class Queue {
-  constructor(onPick, onProgress) {
+  constructor(onPick, onProgress, onGone) {
     this.onPick = onPick;
     this.onProgress = onProgress;
     this.list = byId("lines");
@@ -19,11 +19,11 @@ export class Queue {
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.load(), 250);
+      this.timer = setTimeout(() => this.load().catch(onGone), 250);
     });
     this.list.addEventListener("scroll", () => {
       const left = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight;
-      if (left < 400) this.more();
+      if (left < 400) this.more().catch(onGone);
     });
     this.list.addEventListener("click", (event) => {
       const button = event.target.closest("button");
@@ -157,6 +157,7 @@ export class Queue {
     if (at >= this.lines.length - 10) {
       const more = this.more();
       if (at >= this.lines.length) await more;
+      else more.catch(() => {}); // there are lines left; it is asked for again
     }
     return this.lines[at]?.key;
   }

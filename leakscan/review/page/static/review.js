@@ -1,7 +1,7 @@
 // The page: which card is shown, what a key does, and what was said of it.
 import { byId, fill, make, many, press } from "./dom.js";
 import { Films } from "./films.js";
-import { get, levels, newId, Outbox, post } from "./net.js";
+import { get, levels, newId, Outbox, post, Refusal } from "./net.js";
 import * as panel from "./panel.js";
 import { Queue } from "./queue.js";
 import { paint } from "./tone.js";
@@ -111,7 +111,7 @@ async function undo() {
     queue.renew(fresh);
     refreshProgress();
   } catch (error) {
-    say(`Not taken back: ${error.message}`, true);
+    say(`Not taken back: ${error instanceof Refusal ? error.message : GONE}`, true);
   }
 }
 
@@ -125,7 +125,7 @@ function mark(word) {
 
 // ---- the queue
 
-const queue = new Queue((key) => { open(key); byId("queue").classList.remove("open"); byId("open-queue").setAttribute("aria-expanded", "false"); }, showProgress);
+const queue = new Queue((key) => { open(key); showQueue(false); }, showProgress, () => say(GONE, true));
 
 function showProgress(progress) {
   const done = progress.judged_by_me;
@@ -148,11 +148,24 @@ function refreshProgress() {
   }, 300);
 }
 
-async function step(by) {
+const GONE = "The review does not answer; is it still running?";
+
+// What a click or key starts may fail when the server is gone; that is a sentence, never silence.
+function attempt(work) {
+  return async (...given) => {
+    try {
+      return await work(...given);
+    } catch (error) {
+      say(error instanceof Refusal ? error.message : GONE, true);
+    }
+  };
+}
+
+const step = attempt(async (by) => {
   const key = by > 0 ? await queue.next() : await queue.previous();
   if (key) await open(key);
   else say(by > 0 ? "This was the last one of the queue." : "This is the first one of the queue.");
-}
+});
 
 // ---- a card
 
@@ -165,7 +178,7 @@ async function open(key) {
   try {
     card = await get(`/api/card/${key}`);
   } catch (error) {
-    say(error.message || "The review does not answer; is it still running?", true);
+    say(error instanceof Refusal ? error.message : GONE, true);
     return;
   }
   if (turn !== state.turn) return;
@@ -291,7 +304,7 @@ async function look() {
       showHow();
     }
   } catch (error) {
-    if (fresh()) gone(error.message || "The review does not answer; is it still running?");
+    if (fresh()) gone(error instanceof Refusal ? error.message : GONE);
   } finally {
     clearTimeout(late);
   }
@@ -448,10 +461,10 @@ function jump() {
   dialog.showModal();
   byId("number").select();
 }
-byId("jump-form").addEventListener("submit", async () => {
+byId("jump-form").addEventListener("submit", attempt(async () => {
   const key = await queue.jump(Number(byId("number").value));
   if (key) await open(key);
-});
+}));
 
 function showQueue(on) {
   byId("queue").classList.toggle("open", on);
@@ -473,10 +486,10 @@ byId("reset").addEventListener("click", reset);
 byId("save-note").addEventListener("click", () => state.card?.word && judge(state.card.word, true));
 byId("open-keys").addEventListener("click", () => byId("keys").showModal());
 byId("open-queue").addEventListener("click", () => showQueue(!byId("queue").classList.contains("open")));
-byId("open-summary").addEventListener("click", async () => {
+byId("open-summary").addEventListener("click", attempt(async () => {
   panel.summary(await get("/api/summary"), state.run);
   byId("summary").showModal();
-});
+}));
 byId("theme").addEventListener("click", () => {
   const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark") || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.theme = dark ? "light" : "dark";
@@ -504,5 +517,5 @@ async function start() {
 
 start().catch((error) => {
   byId("trouble").hidden = false;
-  byId("trouble").textContent = error.message || "The review does not answer; is it still running?";
+  byId("trouble").textContent = error instanceof Refusal ? error.message : GONE;
 });
