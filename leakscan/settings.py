@@ -70,12 +70,14 @@ class ReadingSettings(DecodeOptions):
         encoder: The name of an encoder that goes before others of its kind.
         subjects: How paths name subjects: ``bids``, ``chestxray14``, ``chexpert`` or ``regex:PATTERN``.
         exclude: Patterns of relative paths to leave out.
+        exclude_list: Lists of images to leave out, as ``exclude`` writes them.
     """
 
     kind: Kind | None = None
     encoder: str | None = None
     subjects: str | None = None
     exclude: tuple[str, ...] = ()
+    exclude_list: tuple[Path, ...] = ()
 
 
 class SearchSettings(Section):
@@ -232,6 +234,8 @@ def _resolved(settings: Settings, raw: Mapping[str, Any], folder: Path) -> dict[
             value = getattr(getattr(settings, section), name)
             if isinstance(value, Path):
                 found[name] = folder / value.expanduser()
+            elif isinstance(value, tuple) and value and all(isinstance(v, Path) for v in value):
+                found[name] = tuple(folder / v.expanduser() for v in value)
     return found
 
 

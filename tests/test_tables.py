@@ -100,7 +100,9 @@ VERDICTS = [
     ("gold", "string"),
 ]
 EXCLUDED = [
-    (name, "string") for name in ("dataset", "image_id", "path", "relation", "decision", "because_of")
+    *((n, "string") for n in ("dataset", "image_id", "path", "relation", "decision", "because_of")),
+    ("pixel_hash", "string"),
+    ("person", "int32"),
 ]
 
 

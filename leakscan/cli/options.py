@@ -72,6 +72,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         list[str],
         "Pattern of relative paths to leave out, as in .gitignore; repeatable.",
     ),
+    "exclude_list": SettingOption(
+        ("--exclude-list",), list[Path], "List of images to leave out, from leakscan exclude; repeatable."
+    ),
     "frames": SettingOption(("--frames",), str, "Frames of 4D and multi-frame files: first or all."),
     "labels": SettingOption(
         ("--labels/--no-labels",), bool, "Treat label maps as images instead of leaving them out."
@@ -150,8 +153,7 @@ def _settings(chosen: dict[str, Any]) -> Settings:
         UsageError: A name or value does not fit.
     """
     given = {name: value for name, value in chosen.items() if value is not None and value != []}
-    if "exclude" in given:
-        given["exclude"] = tuple(given["exclude"])
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     base = Settings.read(Path(FILE)) if Path(FILE).is_file() else Settings()
     return base.with_choices(given)
 

@@ -160,6 +160,67 @@ class JudgedRun:
             blind=said.blind,
         )
 
+    def named(
+        self, said: Said, images: Sequence[str], datasets: tuple[str, str] | None = None, pair: bool = False
+    ) -> Verdict:
+        """A verdict on what a person names.
+
+        Args:
+            said: What the person says.
+            images: One image for its subject wherever it is found, two for their two subjects, each as
+                ``dataset/path``, a path, or an image id.
+            datasets: Two datasets, all of whose overlap is meant, in place of images.
+            pair: Whether two images are meant alone, not with all pictures of their subjects.
+
+        Raises:
+            UsageError: There is no such image, dataset, or pair in the run.
+        """
+        if datasets is not None and not images:
+            rows = [i for i, p in enumerate(self.pairs) if {p["dataset_a"], p["dataset_b"]} == set(datasets)]
+            if not rows:
+                raise UsageError(f"The run has no pair of {datasets[0]} and {datasets[1]}.")
+            return self.verdict(rows, said, "datasets")
+        if datasets is not None or not 1 <= len(images) <= 2:
+            raise UsageError("Name one image, two images, or two datasets.")
+        ends = [self._image(text) for text in images]
+        touched = [
+            {(p[f"dataset_{side}"], p[f"image_{side}"]): side for side in ("a", "b")} for p in self.pairs
+        ]
+        rows = [i for i, sides in enumerate(touched) if all(end in sides for end in ends)]
+        if not rows:
+            raise UsageError(f"The run has no pair of {' and '.join(images)}.")
+        side: Literal["a", "b"] = "a" if touched[rows[0]][ends[0]] == "a" else "b"
+        if len(ends) == 2 and pair:
+            return self.verdict(rows[:1], said, "pair")
+        person = self.person(rows[0], side)
+        if len(ends) == 2:
+            two = next(own for own in self.person_pairs.values() if rows[0] in own)
+            return self.verdict([rows[0], *(row for row in two if row != rows[0])], said, "subjects")
+        own = [i for i in range(len(self.pairs)) if person in self._people(i) and i != rows[0]]
+        return self.verdict([rows[0], *own], said, "subject", side)
+
+    @cached_property
+    def paths_of_pictures(self) -> dict[str, list[str]]:
+        """Where each picture lies, as ``dataset/path``, by pixel hash; without those whose path is hidden."""
+        out: dict[str, list[str]] = defaultdict(list)
+        for row in self.images.values():
+            if row["pixel_hash"] and row["path"]:
+                out[row["pixel_hash"]].append(f"{row['dataset']}/{row['path']}")
+        return dict(out)
+
+    def _image(self, text: str) -> tuple[str, str]:
+        found = [
+            key
+            for key, row in self.images.items()
+            if text in (f"{row['dataset']}/{row['path']}", row["path"], row["image_id"])
+        ]
+        if len(found) != 1:
+            raise UsageError(
+                f"{len(found) or 'No'} images of the run are called {text}.",
+                "Name one as dataset/path, as pairs.parquet has it.",
+            )
+        return found[0]
+
     def _people(self, row: int) -> set[Person]:
         return {self.person(row, "a"), self.person(row, "b")}
 

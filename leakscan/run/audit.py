@@ -13,9 +13,9 @@ from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.compare import (
     Result,
+    check_files,
     decide_and_report,
     free_folder,
-    known_verdicts,
     load_datasets,
     open_all,
 )
@@ -65,12 +65,12 @@ def audit(
     spec = SourceSpec.parse(source)
     splits, outside = _split_sources(spec, split_column, settings.reading.exclude)
     folder = free_folder(output, overwrite)
-    known_verdicts(settings)  # a wrong file is said before hours of work
+    check_files(settings)
     name = dataset_names([spec])[0]
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
     context = RunContext.open(settings, progress)
     facts = AuditFacts(outside, settings.privacy.hide_paths)
-    return decide_and_report(load_datasets(opened, context), context, folder, facts, opened)
+    return decide_and_report(load_datasets(opened, context), context, folder, facts)
 
 
 def _split_sources(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from leakscan.decide.pairs import decide_pairs
+from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
@@ -21,6 +21,7 @@ from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.context import RunContext
+from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.open import open_source
@@ -82,12 +83,12 @@ def compare(
             code="one_source",
         )
     folder = free_folder(output, overwrite)
-    known_verdicts(settings)  # a wrong file is said before hours of work
+    check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
     check_apart(specs, settings.reading.exclude)
     opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
     context = RunContext.open(settings, progress)
-    return decide_and_report(load_datasets(opened, context), context, folder, opened=opened)
+    return decide_and_report(load_datasets(opened, context), context, folder)
 
 
 def free_folder(output: str | Path | None, overwrite: bool) -> RunFolder | None:
@@ -114,7 +115,6 @@ def decide_and_report(
     context: RunContext,
     folder: RunFolder | None,
     splits: AuditFacts | None = None,
-    opened: Sequence[Opened] = (),
 ) -> Result:
     """Compares every two datasets once and writes the run folder.
 
@@ -123,32 +123,73 @@ def decide_and_report(
         context: The run.
         folder: Where to write, or ``None``.
         splits: What an audit adds to the summary; the datasets are then the splits of one dataset.
-        opened: What was opened, so that the summary says where a review finds the images.
 
     Example::
 
         context = RunContext.open(settings)
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
-    verdicts = known_verdicts(context.settings)
+    datasets, left_out = left_out_of(datasets, context.settings)
     comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
+    return reported(datasets, comparisons, context, left_out, folder, splits)
+
+
+def left_out_of(datasets: Sequence[Dataset], settings: Settings) -> tuple[list[Dataset], Omitted]:
+    """Datasets without what the lists of the settings name, and what that came to.
+
+    Raises:
+        UsageError: A list fits none of the datasets.
+
+    Example::
+
+        datasets, left_out = left_out_of(load_datasets(opened, context), settings)
+    """
+    return leave_out(datasets, known_lists(settings), settings.reading.exclude)
+
+
+def reported(
+    datasets: Sequence[Dataset],
+    comparisons: Sequence[Comparison],
+    context: RunContext,
+    left_out: Omitted,
+    folder: RunFolder | None,
+    splits: AuditFacts | None = None,
+) -> Result:
+    """Makes tables, summary and page of what was decided, after the verdicts, and writes them.
+
+    Args:
+        datasets: The datasets of the run.
+        comparisons: What was decided.
+        context: The run.
+        left_out: What lists left out.
+        folder: Where to write, or ``None``.
+        splits: What an audit adds to the summary.
+
+    Example::
+
+        result = reported(datasets, decide_pairs(datasets, context), context, left_out, folder)
+    """
+    settings = context.settings
+    verdicts = known_verdicts(settings)
     judged = judge(comparisons, datasets, verdicts) if verdicts is not None else None
-    found = RunTables.of(datasets, judged.comparisons if judged else comparisons, context.settings.privacy)
+    found = RunTables.of(datasets, judged.comparisons if judged else comparisons, settings.privacy)
     summary = summarise(found, context)
     summary["identity"] = {
         "key_ids": {d.name: d.key_id for d in datasets},
-        "subjects_in_clear": context.settings.privacy.show_subjects,
+        "subjects_in_clear": settings.privacy.show_subjects,
+        "same_ids": settings.deciding.same_ids,
     }
+    summary["left_out"] = left_out.images
     if judged is not None:
         summary["verdicts"] = judged.facts
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
-    summary["warnings"] = _memory_trouble(context)
-    summary |= _whereabouts(opened, context.settings)
+    summary["warnings"] = [*left_out.warnings, *_memory_trouble(context)]
+    summary |= _whereabouts(context)
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}
-        folder.write(found, summary, render_html(found, summary, refs, context.settings.reading))
+        folder.write(found, summary, render_html(found, summary, refs, settings.reading))
     context.progress.finish()
     return Result(
         images=found.images,
@@ -160,16 +201,19 @@ def decide_and_report(
     )
 
 
-def _whereabouts(opened: Sequence[Opened], settings: Settings) -> dict[str, Any]:
+def _whereabouts(context: RunContext) -> dict[str, Any]:
     """Where the images are and how they were read, so that a review finds them again.
 
     A path that is no Unicode cannot stand in JSON; a review then has to ask for it.
     """
-    hidden = settings.privacy.hide_paths
-    reading = settings.reading.model_dump(mode="python", exclude={"exclude", "subjects"} if hidden else None)
+    reading, hidden = context.settings.reading, context.settings.privacy.hide_paths
+    left_out = {"exclude", "exclude_list"} | ({"subjects"} if hidden else set())
     return {
-        "sources": {one.name: None if hidden else _unicode(one.spec.resolved) for one in opened},
-        "reading": {**reading, "exclude": [p for p in reading.get("exclude", ()) if _unicode(p)]},
+        "sources": {name: None if hidden else _unicode(place) for name, place in context.sources.items()},
+        "reading": {
+            **reading.model_dump(exclude=left_out),
+            "exclude": [] if hidden else [pattern for pattern in reading.exclude if _unicode(pattern)],
+        },
     }
 
 
@@ -180,6 +224,35 @@ def _unicode(text: str) -> str | None:
     except UnicodeEncodeError:
         return None
     return text
+
+
+def check_files(settings: Settings) -> None:
+    """Reads the files that people made for this run, so that a wrong one is said before hours of work.
+
+    Raises:
+        UsageError: A file is not there, or is not what it should be.
+        StoreError: The file of verdicts is damaged.
+
+    Example:
+        >>> check_files(Settings.of(exclude_list=("drop.csv",)))
+        Traceback (most recent call last):
+        leakscan.errors.UsageError: The list drop.csv cannot be read: no such file or directory.
+    """
+    known_verdicts(settings)
+    known_lists(settings)
+
+
+def known_lists(settings: Settings) -> list[ListedImages]:
+    """The lists of images to leave out that the settings name.
+
+    Raises:
+        UsageError: One cannot be read, or names no images.
+
+    Example:
+        >>> known_lists(Settings())
+        []
+    """
+    return [ListedImages.read(path) for path in settings.reading.exclude_list]
 
 
 def known_verdicts(settings: Settings) -> list[Verdict] | None:
@@ -266,6 +339,7 @@ def load_datasets(opened: Sequence[Opened], context: RunContext) -> list[Dataset
         for dataset in load_datasets(open_all(specs, dataset_names(specs), settings), context):
             print(dataset.name, dataset.rows.num_rows)
     """
+    context.sources.update((one.name, one.spec.resolved) for one in opened)
     known = {
         i: dataset_from_store(one.images, one.name, context.models.encoders)
         for i, one in enumerate(opened)

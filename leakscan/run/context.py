@@ -78,6 +78,7 @@ class RunContext:
         progress: Receives how far the run is.
         budget: The wall time for copy checks and detail matches.
         timings: Where the time went so far.
+        sources: What each dataset was made from, by its name; filled when sources are opened.
 
     Example::
 
@@ -92,6 +93,7 @@ class RunContext:
     progress: Progress
     budget: TimeBudget
     timings: Timings
+    sources: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:

@@ -13,6 +13,8 @@ from leakscan.errors import SourceError
 MANIFEST_SUFFIXES = (".csv", ".parquet")
 """How the names of manifests end, in lower case."""
 
+_NAMELESS = tuple(f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES)
+
 STORE_FILE = "store.json"
 """The file by which a fingerprint store is recognised."""
 
@@ -80,6 +82,8 @@ class SourceSpec:
         """The folders above the source and its own name; a selection of rows belongs to the name."""
         path, mark, selection = self.resolved.partition("?")
         *folders, last = [part for part in path.split("/") if part] or [path]
+        if folders and last.lower() in _NAMELESS:
+            last = folders.pop()  # a dataset called manifest.csv would say nothing
         return (*folders, last + mark + selection)
 
     @property

@@ -10,3 +10,4 @@ from leakscan.run.models import Models
 @pytest.fixture(autouse=True)
 def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
+    monkeypatch.setattr("leakscan.run.context.load_encoders", lambda *_: {})
