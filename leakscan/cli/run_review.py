@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -61,7 +62,12 @@ def review_command(
         gold=gold,
         moved=dict(_moved(text) for text in source or ()),
     )
-    server = ReviewServer(run, options, settings, say=lambda link: out.say(f"A new link: {link}"))
+
+    def say(words: str) -> None:
+        out.say(words)
+        sys.stdout.flush()  # the link is of use now, also to whoever reads through a pipe
+
+    server = ReviewServer(run, options, settings, say=lambda link: say(f"A new link: {link}"))
     deck, link = server.session.deck, server.link()
     verdicts = server.session.file.path
     out.data({"link": link, "cards": len(deck), "hidden": server.gold, "verdicts": str(verdicts)})
@@ -72,7 +78,7 @@ def review_command(
         out.say(f"{trouble} Name the place with --source NAME=PATH.")
     out.say(f"Open this link (it lets one browser in, once): {link}")
     where = "" if settings.privacy.hide_paths else f": {verdicts}"
-    out.say(f"Every verdict is on disk when the key is released{where}. Ctrl-C ends the review.")
+    say(f"Every verdict is on disk when the key is released{where}. Ctrl-C ends the review.")
     if browser:
         webbrowser.open(link)
     server.serve()

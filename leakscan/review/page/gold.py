@@ -20,12 +20,13 @@ from blake3 import blake3
 
 from leakscan import tables
 from leakscan.report.run_folder import RunFolder
-from leakscan.review.page.deck import Deck, FoundPair, ReviewCard, RunImage
+from leakscan.review.page.deck import Deck, FoundPair, ReviewCard, RunImage, Who
 from leakscan.synthetic import alterations
 from leakscan.types import DecodedImage
 
 _ASKED = 600  # images among which pairs of different subjects are sought
 
+People = Mapping[Who, tuple[RunImage, ...]]
 Change = Callable[[npt.NDArray[Any], np.random.Generator], npt.NDArray[Any]]
 
 CHANGES: Mapping[str, tuple[Change, ...]] = {
@@ -73,8 +74,9 @@ def gold_pairs(folder: RunFolder, deck: Deck, n: int) -> list[GoldPair]:
     """
     images = list({image.picture: image for card in deck for image in card.images}.values())
     images.sort(key=lambda image: blake3(image.key.encode()).digest())
-    strangers = _strangers(folder, images[:_ASKED], deck)
-    copies = [_copy(image, i) for i, image in enumerate(images[:n])]
+    people = {who: own for card in deck for who, own in _people(card)}
+    strangers = _strangers(folder, images[:_ASKED], deck, people)
+    copies = [_copy(image, i, people) for i, image in enumerate(images[:n])]
     mixed = [gold for two in zip_longest(copies, strangers) for gold in two if gold is not None]
     return mixed[:n]
 
@@ -108,14 +110,18 @@ def altered(image: DecodedImage, how: str, seed: str) -> DecodedImage:
     return DecodedImage(film, film.astype(np.float32), image.spacing_mm)
 
 
-def _copy(image: RunImage, i: int) -> GoldPair:
+def _people(card: ReviewCard) -> list[tuple[Who, tuple[RunImage, ...]]]:
+    return [(card.who_a, card.images_a), (card.who_b, card.images_b)]
+
+
+def _copy(image: RunImage, i: int, people: People) -> GoldPair:
     how = VOLUME_CHANGES if image.ndim == 3 else list(CHANGES)[i % len(CHANGES)]
     copy = replace(image, key=_key("copy", image.key, how))
-    card = _card("copy", image, copy)
+    card = _card("copy", (image, *_others(image, people)), (copy,))
     return GoldPair(card=card, answer="same", how=f"a copy, {how}", made_from=(image, how))
 
 
-def _strangers(folder: RunFolder, images: Sequence[RunImage], deck: Deck) -> list[GoldPair]:
+def _strangers(folder: RunFolder, images: Sequence[RunImage], deck: Deck, people: People) -> list[GoldPair]:
     """Different declared subjects of one dataset, the most alike first; every image once."""
     declared = [image for image in images if image.row["subject"]]
     if len(declared) < 2:
@@ -144,7 +150,8 @@ def _strangers(folder: RunFolder, images: Sequence[RunImage], deck: Deck) -> lis
             continue
         used |= {a.key, b.key}
         how = f"two subjects whom {a.dataset} tells apart"
-        out.append(GoldPair(card=_card("strangers", a, b), answer="different", how=how))
+        sides = ((image, *_others(image, people)) for image in (a, b))
+        out.append(GoldPair(card=_card("strangers", *sides), answer="different", how=how))
     return out
 
 
@@ -160,8 +167,14 @@ def _fingerprints(folder: RunFolder, images: Sequence[RunImage]) -> dict[str, np
     }
 
 
-def _card(kind: str, a: RunImage, b: RunImage) -> ReviewCard:
-    """A card like any other; its one pair says nothing of relation or evidence."""
+def _others(image: RunImage, people: People) -> list[RunImage]:
+    """The other images of the same person: a hidden card must not stand out by having one image alone."""
+    return [other for other in people[image.who] if other.key != image.key]
+
+
+def _card(kind: str, left: tuple[RunImage, ...], right: tuple[RunImage, ...]) -> ReviewCard:
+    """A card like any other; its one pair, of the first images, says nothing of relation or evidence."""
+    a, b = left[0], right[0]
     key = _key(kind, a.key, b.key)
     row = dict.fromkeys(tables.PAIRS.names) | {
         "relation": "same_subject",
@@ -169,7 +182,7 @@ def _card(kind: str, a: RunImage, b: RunImage) -> ReviewCard:
         "evidence": [],
     }
     pair = FoundPair(number=-1, key=_key(kind, "pair", key), a=a, b=b, row=row)
-    return ReviewCard(key=key, who_a=a.who, who_b=b.who, pairs=(pair,), images_a=(a,), images_b=(b,))
+    return ReviewCard(key=key, who_a=a.who, who_b=b.who, pairs=(pair,), images_a=left, images_b=right)
 
 
 def _key(*parts: str) -> str:

@@ -14,7 +14,7 @@ from leakscan.review.agreement import agreement
 from leakscan.review.judged_run import JudgedRun, Said
 from leakscan.review.page.deck import Deck, FoundPair, ReviewCard
 from leakscan.review.page.gold import GoldPair, gold_rates
-from leakscan.review.page.queue import State, Wish, in_order, shuffled, spread
+from leakscan.review.page.queue import Order, State, Wish, in_order, shuffled, spread
 from leakscan.review.verdicts import Verdict, VerdictFile, Word, is_over, newest_of_each
 
 _SURE = ("same", "different", "wanted")
@@ -81,6 +81,8 @@ class ReviewSession:
         self._pair_of: dict[Any, str] = {}
         self._card_of: dict[Any, list[str]] = {}
         self._abouts = {card.key: self._index(card) for card in deck}
+        self._orders: dict[Order, list[ReviewCard]] = {}
+        self._progress: dict[str, int] | None = None
         self.refresh()
 
     def card(self, key: str) -> ReviewCard | None:
@@ -99,7 +101,7 @@ class ReviewSession:
             if stamp == self._stamp:
                 return
             self._verdicts = self.file.read()
-            self._stamp = stamp
+            self._stamp, self._progress = stamp, None
             today = datetime.now().astimezone().date()
             self._about = {}
             for (about, _), verdict in newest_of_each(self._verdicts).items():
@@ -190,7 +192,9 @@ class ReviewSession:
             cards = spread(cards, [pair.card for pair in self.gold.values()])
             wish = Wish(state=wish.state, unseen=wish.unseen)
         else:
-            cards = in_order(self.deck, wish.order, settled=lambda card: card.proven)
+            if wish.order not in self._orders:
+                self._orders[wish.order] = in_order(self.deck, wish.order, lambda card: card.proven)
+            cards = self._orders[wish.order]
         at = next((i for i, card in enumerate(cards) if card.key == after), -1) if after else -1
         out = []
         for card in cards[at + 1 :]:
@@ -207,10 +211,17 @@ class ReviewSession:
 
     def progress(self) -> dict[str, int]:
         """Counts of cards: all, and by state."""
+        if self._progress is not None:
+            return self._progress
         cards = [*self.deck, *(pair.card for pair in self.gold.values())]
         states = Counter(self.state(card) for card in cards)
         mine = sum(any(v.by == self.reviewer for v in self.opinions(card)) for card in cards)
-        return {"cards": len(cards), "judged_by_me": mine, **{state: states[state] for state in _STATES}}
+        self._progress = {
+            "cards": len(cards),
+            "judged_by_me": mine,
+            **{state: states[state] for state in _STATES},
+        }
+        return self._progress
 
     def summary(self) -> dict[str, Any]:
         """What the review came to: words by reviewer, disagreement, agreement, and errors on hidden pairs."""

@@ -72,6 +72,7 @@ class Teller:
             return {**known, "title": ["left", "right"], "hidden": True}
         return {
             **known,
+            "hidden": False,
             "title": [self._title(lead.a), self._title(lead.b)],
             "datasets": list(card.datasets),
             "relation": card.strongest.relation,
@@ -105,7 +106,12 @@ class Teller:
         """How the right picture lies on the left one; a blind reviewer sees no figures of it."""
         pair = next((pair for pair in card.pairs if (pair.a.key, pair.b.key) == (a.key, b.key)), None)
         found = views.laid(a, b, (pair.row["transform"] if pair else "") or "")
-        return found
+        if not self._session.hides(card):
+            return found
+        words = (
+            "The two lie on each other as well as can be. How well they agree is hidden until your verdict."
+        )
+        return {**found, "correlation": None, "agreeing": 0, "points": [], "words": words, "hidden": True}
 
     def _relations(self) -> list[list[str]]:
         used = {card.strongest.relation for card in self._session.deck}

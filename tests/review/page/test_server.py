@@ -96,7 +96,7 @@ class Served:
             "--reviewer",
             "ann",
         ]
-        paths = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+        paths = {"PYTHONPATH": str(REPOSITORY)}
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, **paths}
         )

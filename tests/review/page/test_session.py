@@ -140,6 +140,10 @@ def test_a_blind_review_hides_everything_until_the_verdict_and_then_shows_it(
     assert "same" not in str(blind.get("/api/queue")["cards"])
     assert blind.get("/api/summary")["reviewers"] == {}
     assert blind.get("/api/run")["decisions"] == []
+    line = blind.lines()[0]
+    laid = blind.get(f"/api/laid/{line['key']}/{line['a']}/{line['b']}")
+    assert (laid["agreeing"], laid["points"], laid["correlation"]) == (0, [], None)
+    assert "keypoints" not in laid["words"]
     # Filters that would tell are not there.
     assert len(blind.lines("?decision=leak")) == len(blind.lines("?relation=same_file")) == 4
     key = blind.lines()[0]["key"]
@@ -148,6 +152,8 @@ def test_a_blind_review_hides_everything_until_the_verdict_and_then_shows_it(
     assert {o["by"] for o in shown["opinions"]} == {"zed9", "ann"}
     verdict = VerdictFile(run / "verdicts.parquet").read()[-1]
     assert verdict.blind
+    told = blind.get(f"/api/laid/{line['key']}/{line['a']}/{line['b']}")
+    assert told["words"] != laid["words"]
 
 
 def test_progress_counts_what_is_judged(reader: Reader) -> None:
@@ -173,6 +179,7 @@ def test_hidden_pairs_look_like_others_and_measure_the_reviewer(
     lines = reader.lines()
     assert len(lines) == 4 + 6
     answers = {key: pair.answer for key, pair in session.gold.items()}
+    assert max(len(pair.card.images_a) for pair in session.gold.values()) == 3  # as real cards have
     assert set(answers.values()) == {"same", "different"}
     for line in lines:
         told = reader.get(f"/api/card/{line['key']}")

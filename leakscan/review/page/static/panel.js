@@ -124,7 +124,7 @@ export function summary(found, run) {
     if (!pair.both) parts.push(make("p", {}, `${both}.`));
     else {
       const kappa = pair.kappa === null ? "kappa says nothing, because both used one word only" : `Cohen's kappa ${pair.kappa.toFixed(2)}`;
-      parts.push(make("p", {}, `${both}: they agree in ${percent(pair.equal / pair.both)}, ${kappa}.`));
+      parts.push(make("p", {}, `${both}: they agree in ${Math.round((100 * pair.equal) / pair.both)} %, ${kappa}.`));
     }
   }
   if (found.disputed.length) parts.push(make("p", {}, `${found.disputed.length} disputed. The filter “Judged: disputed” lists them.`));
@@ -137,7 +137,7 @@ function gold(found) {
   const said = (answer, other) => {
     const { judged, wrong } = found[answer];
     if (!judged) return `None of one answer, ${answer}, was judged yet.`;
-    return `Of ${judged} that are truly ${answer}, you called ${wrong} ${other} (${percent(wrong / judged)}).`;
+    return `Of ${judged} that are truly ${answer}, you called ${wrong} ${other} (${Math.round((100 * wrong) / judged)} %).`;
   };
   return [
     make("h3", {}, "Hidden pairs with known answers"),

@@ -26,7 +26,8 @@ function fetched(address, how) {
   return found;
 }
 const film = (card, image, level) => fetched(`/api/film/${card}/${image}/${level}`, levels);
-const laid = (card, a, b) => fetched(`/api/laid/${card}/${a}/${b}`, get);
+// How well they agree is told once a blind reviewer has judged, so the answer is asked for again then.
+const laid = (card, a, b, hidden) => fetched(`/api/laid/${card}/${a}/${b}${hidden ? "?blind" : ""}`, get);
 const volume = (card, ...images) => fetched(`/api/volume/${card}/${images.join("/")}`, levels);
 
 const films = new Films(stage, async (side) => {
@@ -194,7 +195,7 @@ function ahead() {
     if (line.ndim === 3) continue; // large: the server renders them ahead
     film(line.key, line.a, "screen").catch(() => {});
     film(line.key, line.b, "screen").catch(() => {});
-    laid(line.key, line.a, line.b).catch(() => {});
+    laid(line.key, line.a, line.b, line.hidden && !line.word).catch(() => {});
   }
 }
 
@@ -297,7 +298,7 @@ async function look() {
       volumes.show(a, b);
       byId("how").textContent = b.words;
     } else {
-      const [a, b, how] = await Promise.all([film(card.key, left.key, "screen"), film(card.key, right.key, "screen"), laid(card.key, left.key, right.key).catch(() => null)]);
+      const [a, b, how] = await Promise.all([film(card.key, left.key, "screen"), film(card.key, right.key, "screen"), laid(card.key, left.key, right.key, card.hidden && !card.word).catch(() => null)]);
       if (!fresh()) return;
       films.mode = state.mode;
       films.show(a, b, how);
@@ -319,7 +320,7 @@ function showHow() {
   const how = films.laid;
   if (!how) return;
   let words = films.stored ? "As stored: nothing is undone." : how.words;
-  if (films.points) {
+  if (films.points && !how.hidden) {
     words += how.agreeing ? " Rings of one colour belong together." : " No keypoints agree, as is usual for two different films, even of one person.";
   }
   byId("how").textContent = words;
@@ -424,10 +425,12 @@ document.addEventListener("keydown", (event) => {
   const where = event.target;
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const writes = where.matches("textarea, select, input:not([type=checkbox])");
-  if (writes) {
-    if (event.key === "Escape") stage.focus();
+  if (event.key === "Escape") {
+    showQueue(false);
+    stage.focus();
     return;
   }
+  if (writes) return;
   if (event.key === " " && where.matches("button, summary, input")) return;
   if (where === stage && ARROWS[event.key]) {
     const [dx, dy] = ARROWS[event.key];
@@ -467,6 +470,7 @@ byId("jump-form").addEventListener("submit", attempt(async () => {
 }));
 
 function showQueue(on) {
+  if (byId("queue").classList.contains("open") === on) return;
   byId("queue").classList.toggle("open", on);
   byId("open-queue").setAttribute("aria-expanded", String(on));
 }
@@ -486,6 +490,8 @@ byId("reset").addEventListener("click", reset);
 byId("save-note").addEventListener("click", () => state.card?.word && judge(state.card.word, true));
 byId("open-keys").addEventListener("click", () => byId("keys").showModal());
 byId("open-queue").addEventListener("click", () => showQueue(!byId("queue").classList.contains("open")));
+byId("close-queue").addEventListener("click", () => { showQueue(false); byId("open-queue").focus(); });
+byId("middle").addEventListener("pointerdown", () => showQueue(false));
 byId("open-summary").addEventListener("click", attempt(async () => {
   panel.summary(await get("/api/summary"), state.run);
   byId("summary").showModal();
