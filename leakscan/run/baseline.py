@@ -59,7 +59,7 @@ def held_against(
 def _failing(fail_on: FailOn) -> tuple[str, ...]:
     if fail_on not in RELATIONS:
         return RELATIONS
-    return RELATIONS[: RELATIONS.index(fail_on) + 1]  # type: ignore[arg-type]
+    return RELATIONS[: RELATIONS.index(fail_on) + 1]
 
 
 def _keys(pairs: pa.Table, datasets: Sequence[Dataset]) -> list[Key]:
