@@ -100,6 +100,7 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     ),
     "fail_on": SettingOption(("--fail-on",), str, f"Exit 1 from this relation on: {', '.join(FAIL_ON)}."),
     "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of unreadable files."),
+    "fdr": SettingOption(("--fdr",), float, "Share of false ones allowed among persons called leaks."),
     "verdicts": SettingOption(
         ("--verdicts",), Path, "File of verdicts: what people cleared, accepted, or called leaks."
     ),

@@ -127,12 +127,13 @@ class Output:
                     p["decision"],
                     p["relation"],
                     *(_name(p, side, names) for side in ("a", "b")),
+                    "" if p["probability"] is None else f"{p['probability']:.2f}",
                     p["transform"] or "",
                 ]
                 for p in shown
             ]
             title = f"Strongest {len(shown)} of {counted(len(pairs), 'pair')}"
-            self.table(title, ["", "relation", "A", "B", "altered"], cells)
+            self.table(title, ["", "relation", "A", "B", "probability", "altered"], cells)
 
 
 def _plain(pair: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,11 +57,14 @@ def test_the_same_people_leak_and_strangers_do_not() -> None:
     assert all(r["q_value"] <= 0.01 for r in rows_of(found) if r["decision"] == "leak")
 
 
-def test_one_repeated_person_among_many_is_ranked_first_where_the_calibration_cannot_prove_it() -> None:
-    found = compared(dataset("A", people(220, 1, "a")), dataset("B", people(220, 2, "b", first=219)))
-    assert not any(r["decision"] == "leak" for r in rows_of(found))
-    assert found.persons[0].leak_p is None
-    assert (rows_of(found)[0]["path_a"], rows_of(found)[0]["decision"]) == ("a219-0.png", "review")
+def test_one_repeated_person_is_a_leak_where_strangers_are_known_well_and_first_where_not() -> None:
+    a, b = dataset("A", people(220, 1, "a")), dataset("B", people(220, 2, "b", first=219))
+    for known, decision in ((800, "leak"), (120, "review")):
+        found = decided([a, b], made_up_context(MadeUpModels(calibration(known))))
+        first = rows_of(found)[0]
+        assert (first["path_a"], first["decision"]) == ("a219-0.png", decision)
+        assert first["probability"] > 0.5
+        assert (found.persons[0].leak_p is None) == (decision == "review")
 
 
 def test_strangers_who_are_all_more_alike_than_those_of_the_calibration_are_still_strangers() -> None:

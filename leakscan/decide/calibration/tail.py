@@ -24,8 +24,8 @@ Floats = npt.NDArray[np.float64]
 
 EXTRAPOLATION = 30.0
 """How far below one pair of all the careful continuation of the distribution goes. Measured on held-out
-subjects (``leakscan.research.tail_check``): between the floor and a twentieth of it the rate is 0.4 to 0.7 times
-the stated one; by the distribution itself, without that care, it would be 2 to 4 times."""
+subjects (``leakscan.research.tail_check``): between the floor and a twentieth of it the rate is 0.4 to 0.7
+times the stated one; by the distribution itself, without that care, it would be 2 to 4 times."""
 LEAST_SUBJECTS = 40
 _FORMAT = 1
 _CAREFUL = 0.9  # of the bootstrap draws state no higher rate than what is stated beyond the floor

@@ -34,7 +34,9 @@ CHECKABLE_SUBJECTS = 200
 """A dataset with fewer subjects cannot show whether the calibration holds for it."""
 _BULK_SIDE = 700  # images of each side whose scores are held against the calibration's
 _GENUINE_SHARE = 0.01  # of all pairs, where nobody knows how many pictures a person has
-_MOST_GENUINE = 0.5
+_MOST_GENUINE = 0.15
+_MOST_PARTNERS = 0.1  # of the images of the other side that can show the person of one image
+_LEAST_ALIKE = 0.5  # of genuine pairs far above strangers that are as alike as half of those known
 _SEED = 0
 
 
@@ -159,26 +161,37 @@ def _log_ratio(above: npt.NDArray[np.bool_], stated: float, genuine_share: float
     return lowest if lowest > 0 else min(highest, 0.0)
 
 
-def genuine_share(observed: npt.ArrayLike, tail: Tail) -> float:
-    """The share of the pairs of a sample that show one person, 0 where hardly any do.
+def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
+    """The share of the pairs of a sample that show one person, 0 where hardly any do or nobody can tell.
 
     The line is fitted where shared pairs cannot reach, to the lower scores; what lies far above it, and is
-    not expected there, is genuine. Few people with many films each make this share large.
+    not expected there, may be genuine. Few people with many films each make this share large. So does a
+    trait that a part of the images has in common, and those are strangers. Genuine pairs lie where the calibration's do,
+    and no image has very many of them.
 
     Args:
         observed: ``(a, b)`` scores of a random sample of images of A against one of images of B.
-        tail: The tail of the same encoder and normalisation.
+        calibration: The calibration of the encoder and normalisation.
 
     Example::
 
-        genuine_share(scores, calibration.tail)  # 0.05 where 20 people have the same films on both sides
+        genuine_share(scores, calibration)  # 0.05 where 20 people have the same films on both sides
     """
-    ordered = np.sort(np.asarray(observed, np.float64), axis=None)
+    scores, tail = np.asarray(observed, np.float64), calibration.tail
     levels = np.array(_MATCHED[:_UNREACHED])
     card = np.array([tail.score_at(f) for f in levels])
+    ordered = np.sort(scores, axis=None)
     _, (location, scale, _) = _line(card, np.quantile(ordered, 1.0 - levels), 0.0)
-    above = ordered[np.searchsorted(ordered, location + scale * tail.score_at(_FAR)) :]
-    return max(0.0, len(above) / len(ordered) - 3.0 * _FAR)
+    above = scores > location + scale * tail.score_at(_FAR)
+    mapped = (scores[above] - location) / scale
+    genuine = calibration.genuine.score
+    if not len(mapped) or not len(genuine):
+        return 0.0
+    partners = max(float(above.mean(axis=0).max()), float(above.mean(axis=1).max()))
+    alike = float((mapped >= np.median(genuine)).mean())
+    if partners > _MOST_PARTNERS or alike < _LEAST_ALIKE:
+        return 0.0
+    return max(0.0, float(above.mean()) - 3.0 * _FAR)
 
 
 def run_bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScale | None:
@@ -247,7 +260,7 @@ def _held_against(
     left, right = who
     scores = template_scores(a, b, left[:_BULK_SIDE], right[:_BULK_SIDE])
     if genuine is None:
-        genuine = max(_GENUINE_SHARE, min(_MOST_GENUINE, 1.5 * genuine_share(scores, calibration.tail)))
+        genuine = max(_GENUINE_SHARE, min(_MOST_GENUINE, 1.5 * genuine_share(scores, calibration)))
     return bulk_map(scores, calibration.tail, genuine)
 
 

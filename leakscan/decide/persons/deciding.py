@@ -23,13 +23,13 @@ from leakscan.decide.persons.detail_matches import (
     match_own,
 )
 from leakscan.decide.persons.discovery import groups_found
-from leakscan.decide.persons.evidence import Evidence, OwnSide, evidence_of
+from leakscan.decide.persons.evidence import OwnSide, PairEvidence, evidence_of
 from leakscan.decide.persons.families import Tested, check_promise, family_q
 from leakscan.decide.persons.own_copies import proven_one
 from leakscan.decide.persons.own_strangers import OwnStrangers, own_strangers
 from leakscan.decide.persons.repeats import genuine_of_run, repeated_pictures
-from leakscan.decide.persons.scores import People, Scored, score_pairs
-from leakscan.decide.persons.shared import Compared, GenuineRates, estimate, true_share
+from leakscan.decide.persons.scores import DatasetPeople, Scored, score_pairs
+from leakscan.decide.persons.shared import GenuineRates, SubjectPairs, estimate, true_share
 from leakscan.decide.persons.subjects import Subjects, subjects_of
 from leakscan.decide.persons.tests import (
     LEAST_TRUE,
@@ -87,8 +87,8 @@ class Persons:
     ) -> None:
         self.calibration = calibration
         self._columns, self._context, self._one = columns, context, one_dataset
-        self._people: dict[int, People] = {
-            number: People(c.side, subjects_of(c.side, calibration))
+        self._people: dict[int, DatasetPeople] = {
+            number: DatasetPeople(c.side, subjects_of(c.side, calibration))
             for number, c in enumerate(columns)
             if (c.side.encoder == calibration.encoder).any()
         }
@@ -168,7 +168,7 @@ class Persons:
             out[two.a, two.b] = summed_up(one, seen, called)
         return out
 
-    def _called(self, two: Met, one: Scored, seen: Evidence, q: Floats, genuine: GenuineRates) -> Called:
+    def _called(self, two: Met, one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates) -> Called:
         """Decides about the pairs of two datasets, and fills in the table."""
         table, calibration, p = two.table, self.calibration, seen.p
         fdr = self._context.settings.deciding.fdr
@@ -192,7 +192,10 @@ class Persons:
         at = one.at
         table.person_score[at] = one.picture
         table.p_value[at], table.q_value[at], table.probability[at] = p, q, probability
-        table.person_leak[at], table.person_review[at] = leak, review
+        # The other pictures of two subjects whom a copy links show one person as well.
+        linked = one.settled & ~table.settled[at]
+        table.probability[at[linked]] = 1.0
+        table.person_leak[at], table.person_review[at] = leak | linked, review
         if calibration.joint is not None:
             alone = calibration.joint.llr(one.score, np.full(len(p), np.nan))
             both = calibration.joint.llr(one.score, seen.detail)
@@ -272,7 +275,7 @@ def _named(one: Scored, linked: npt.NDArray[np.bool_]) -> int:
     return int(groups_found(np.full(len(a), 0.5), a, b, [1.0])[0])
 
 
-def _compared(one: Scored, seen: Evidence) -> Compared:
+def _compared(one: Scored, seen: PairEvidence) -> SubjectPairs:
     """What the estimate needs, one entry for each two subjects that no copy settles."""
     codes = one.pair_of_subjects
     open_ = np.flatnonzero(~np.isin(codes, codes[one.settled]))
@@ -280,7 +283,7 @@ def _compared(one: Scored, seen: Evidence) -> Compared:
     first = np.ones(len(order), np.bool_)
     first[1:] = np.diff(codes[order]) != 0
     rows = order[first]
-    return Compared(
+    return SubjectPairs(
         p=seen.p[rows],
         a=one.code_a[rows],
         b=one.code_b[rows],

@@ -42,7 +42,7 @@ class OwnSide:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class PairEvidence:
     """The p-values of the pairs of pictures that one encoder compared between two datasets.
 
     Attributes:
@@ -123,7 +123,7 @@ class Rates:
         return float("nan") if own is None else own.spread(p)
 
 
-def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> Evidence:
+def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
     """The p-values of all pairs that one encoder compared between two datasets.
 
     Args:
@@ -153,7 +153,9 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> Evidence:
         score=_own_score(one, own),
         joint=_own_joint(one, own, shift) if share > 0 else None,
     )
-    return Evidence(p=rates.p_value(one.score, detail), detail=detail, due=due, matched=matched, rates=rates)
+    return PairEvidence(
+        p=rates.p_value(one.score, detail), detail=detail, due=due, matched=matched, rates=rates
+    )
 
 
 def _of_subjects(one: Scored, detail: Floats) -> Floats:
@@ -218,7 +220,9 @@ def _own_joint(one: Scored, own: list[OwnSide], shift: DetailShift) -> OwnTail |
         rows = side.matches.rows[seen]
         found = side.matches.found[seen] - shift.of(side.matches.choices[seen])
         ratio = calibration.joint.llr(one.mapped(side.own.score[rows]), found)
-        parts.append((side.own, rows, -np.log(calibration.joint_tail.p_value(ratio)), 0.0))
+        u = -np.log(calibration.joint_tail.p_value(ratio))
+        # Strangers were chosen by their scores: among those whose details match badly, many were not chosen.
+        parts.append((side.own, rows, u, float(np.median(u))))
     return _fitted(parts)
 
 

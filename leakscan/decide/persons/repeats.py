@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.persons.evidence import Rates
-from leakscan.decide.persons.scores import People, Scored
+from leakscan.decide.persons.scores import DatasetPeople, Scored
 from leakscan.decide.persons.shared import GenuineRates
 from leakscan.decide.persons.subjects import Pictures, picture_scores
 
@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def repeated_pictures(people: People) -> tuple[Ints, Ints, Ints]:
+def repeated_pictures(people: DatasetPeople) -> tuple[Ints, Ints, Ints]:
     """Pairs of pictures of the same declared subject, some of every subject.
 
     Args:
@@ -53,7 +53,7 @@ def repeated_pictures(people: People) -> tuple[Ints, Ints, Ints]:
     return joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2].astype(np.int64)
 
 
-def alike(people: People, first: Ints, second: Ints, encoder: str) -> Floats:
+def alike(people: DatasetPeople, first: Ints, second: Ints, encoder: str) -> Floats:
     """``(n,)`` the cosine similarities of pairs of pictures of one dataset.
 
     Example:
@@ -64,7 +64,7 @@ def alike(people: People, first: Ints, second: Ints, encoder: str) -> Floats:
 
 
 def genuine_of_run(
-    one: Scored, rates: Rates, people: Sequence[People], details: Sequence[Floats]
+    one: Scored, rates: Rates, people: Sequence[DatasetPeople], details: Sequence[Floats]
 ) -> GenuineRates:
     """The p-values of true pairs, by this run's own repeated subjects where there are enough of them.
 

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -31,19 +31,19 @@ _MOST_PAIRS = 10  # pairs of pictures of two subjects that still add to the shar
 _BIN = 0.7  # width of the bins of -log p
 _ROUNDS = 200  # of the maximum of likelihood
 _PRIOR_NUMBER = 0.01  # true pairs and their share that are added, so that the number is never 0
-_PRIOR_FALSE = 20.0  # strangers that are added as expected, so that a few do not count for much
-_PRIOR_PAIRS = 20.0  # pairs of a bin that the model of true pairs counts as
+_PRIOR_FALSE = 200.0  # strangers that are added as expected, so that a few do not count for much
+_PENALTY = np.array([0.0, 2.0])  # pairs that an even part must explain before it counts
 _MOST_OFF = 3.0  # times that strangers may be more or fewer: not all of them were candidates
 _LINK_P = 1e-4
 """Pairs up to this p-value tell that two groups found are one person, whose films are not all alike."""
-_Z95, _Z_SURE = 1.96, 3.09
+_Z95 = 1.96
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class SharedEstimate:
     """How many subjects two datasets share.
 
     Attributes:
@@ -96,8 +96,8 @@ class GenuineRates:
 
         Args:
             level: The p-value up to which pairs are found.
-            several: From how many pairs of pictures one has to be found. Fewer where too few subjects have so
-                many.
+            several: The number of pairs of pictures of which one has to be found; fewer where too few
+                subjects have so many.
         """
         _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
         if not len(pairs):
@@ -126,7 +126,7 @@ class GenuineRates:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class SubjectPairs:
     """What the estimate needs of two datasets.
 
     Attributes:
@@ -195,7 +195,7 @@ class Compared:
         return np.asarray(np.clip(films_a[touched] * films_b[touched], 1, _MOST_PAIRS), np.int64)
 
 
-def estimate(compared: Compared, genuine: GenuineRates, spread: float, trusted: bool) -> Estimate:
+def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trusted: bool) -> SharedEstimate:
     """How many subjects two datasets share, with intervals.
 
     Args:
@@ -215,13 +215,13 @@ def estimate(compared: Compared, genuine: GenuineRates, spread: float, trusted: 
         level = compared.level(expected)
         false = level * compared.comparisons
         certain, found = compared.groups(level)
-        chance = stats.poisson.sf(found - 1, false * math.exp(_Z_SURE * spread))
+        chance = stats.poisson.sf(found - 1, false * math.exp(_Z95 * spread))
         sure |= trusted and found > 0 and chance <= SURE / len(_EXPECTED)
     share, error = _share_found(compared, genuine, level)
     if math.isnan(share):  # nobody knows how true pairs come out
         share, error = 0.5, 0.25
     value, low, high = _interval(found, false, spread, share, error)
-    return Estimate(
+    return SharedEstimate(
         value=certain + value,
         low=certain + low,
         high=certain + high,
@@ -235,7 +235,7 @@ def estimate(compared: Compared, genuine: GenuineRates, spread: float, trusted: 
     )
 
 
-def _share_found(compared: Compared, genuine: GenuineRates, level: float) -> tuple[float, float]:
+def _share_found(compared: SubjectPairs, genuine: GenuineRates, level: float) -> tuple[float, float]:
     """The share of shared subjects that is found at a level, by how many pictures those found have."""
     several = compared.several(level)
     numbers, counts = np.unique(several if len(several) else np.ones(1, np.int64), return_counts=True)
@@ -298,7 +298,7 @@ def _unnoticed(false: float, spread: float, share: float, high: float) -> int:
     """The number of shared subjects from which on a run as large as this is certain of a leak 19 times in
     20.
     """
-    worst = false * math.exp(_Z_SURE * spread)
+    worst = false * math.exp(_Z95 * spread)
     needed = int(stats.poisson.isf(SURE / len(_EXPECTED), worst)) + 1
     noticed = _first(lambda number: stats.binom.sf(needed - 1, number, share) >= 0.95)
     return max(noticed, math.ceil(high) + 1)
@@ -325,7 +325,7 @@ class TrueShare:
         return np.asarray(np.where(np.isnan(u), np.nan, 1.0 / (1.0 + np.exp(-shown))), np.float64)
 
 
-def true_share(compared: Compared, genuine: GenuineRates) -> TrueShare:
+def true_share(compared: SubjectPairs, genuine: GenuineRates) -> TrueShare:
     """The local share of true pairs of subjects, by a mixture of two groups.
 
     The pairs of every height are strangers, as many as p-values say, or true, spread as genuine pairs are.
@@ -345,16 +345,18 @@ def true_share(compared: Compared, genuine: GenuineRates) -> TrueShare:
     u = -np.log(compared.p)
     counted = np.histogram(np.clip(u, -np.inf, top), edges)[0].astype(np.float64)
     false = compared.comparisons * -np.diff(np.append(np.exp(-edges[:-1]), 0.0))
-    true = genuine.density(edges) if len(genuine.p) else np.full(len(false), 1.0 / len(false))
-    number, level = max(1.0, float(counted.sum())), 1.0
+    even = np.full(len(false), 1.0 / len(false))
+    true = np.stack([genuine.density(edges) if len(genuine.p) else even, even])
+    spread, level = np.full(2, max(1.0, float(counted.sum()) / 2.0)), 1.0
     for _ in range(_ROUNDS):  # expectation and maximisation (Dempster, Laird and Rubin 1977)
-        part = number * true / (number * true + level * false)
-        number = (float((counted * part).sum()) + _PRIOR_NUMBER) / (float(true.sum()) + _PRIOR_NUMBER)
-        level = float((counted * (1.0 - part)).sum() + _PRIOR_FALSE) / float(false.sum() + _PRIOR_FALSE)
+        parts = spread[:, None] * true
+        known = parts / (parts.sum(axis=0) + level * false)
+        found = (counted * known).sum(axis=1)
+        spread = np.maximum(found - _PENALTY, 0.0) + _PRIOR_NUMBER
+        level = float((counted * (1.0 - known.sum(axis=0))).sum() + _PRIOR_FALSE) / float(
+            false.sum() + _PRIOR_FALSE
+        )
         level = min(max(level, 1.0 / _MOST_OFF), _MOST_OFF)
-    model = number * true / (number * true + level * false)
-    # Where the run has pairs of its own, what they come to counts more than how true pairs come out elsewhere.
-    beyond = np.maximum(0.0, counted - level * false)
-    seen = (_PRIOR_PAIRS * model + beyond) / (_PRIOR_PAIRS + counted)
-    share = optimize.isotonic_regression(seen, weights=_PRIOR_PAIRS + counted).x
+    model = (spread[:, None] * true).sum(axis=0)
+    share = np.maximum.accumulate(model / (model + level * false))
     return TrueShare(edges, np.clip(share, 1e-9, 1.0 - 1e-9))

@@ -13,9 +13,9 @@ from leakscan.decide.calibration.own_tail import OwnTail
 from leakscan.decide.calibration.tail import Tail
 from leakscan.decide.persons.bulk import CHECKABLE_SUBJECTS, LocationScale
 from leakscan.decide.persons.discovery import share_false_among_first
-from leakscan.decide.persons.evidence import Evidence
+from leakscan.decide.persons.evidence import PairEvidence
 from leakscan.decide.persons.scores import Scored
-from leakscan.decide.persons.shared import Estimate, GenuineRates
+from leakscan.decide.persons.shared import GenuineRates, SharedEstimate
 
 LOOSE_FMR = 1e-3
 """Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
@@ -82,7 +82,7 @@ class PersonTest:
     first_false: Mapping[int, float]
     bulk: LocationScale | None
     own: OwnTail | None
-    shared: Estimate | None
+    shared: SharedEstimate | None
     named: int
     reach: float
     caution: str
@@ -111,14 +111,14 @@ class Called:
     review: Bools
     review_p: float
     review_score: float
-    shared: Estimate | None
+    shared: SharedEstimate | None
     named: int
     genuine: GenuineRates
     reach: float
     fdr: float
 
 
-def summed_up(one: Scored, evidence: Evidence, called: Called) -> PersonTest:
+def summed_up(one: Scored, evidence: PairEvidence, called: Called) -> PersonTest:
     """One encoder's comparison in numbers.
 
     Args:
@@ -173,13 +173,13 @@ def few_people_rate(comparisons: int) -> float:
     """The rate up to which pairs go to review where a calibration has too few people to decide.
 
     Example:
-        >>> few_people_rate(100), few_people_rate(1_000_000)
-        (1e-05, 1e-07)
+        >>> f"{few_people_rate(100):g} {few_people_rate(1_000_000):g}"
+        '1e-05 1e-07'
     """
     return min(FEW_PEOPLE_RATE, FEW_PEOPLE_FALSE / comparisons)
 
 
-def expected_false(p: float, one: Scored, evidence: Evidence) -> Interval:
+def expected_false(p: float, one: Scored, evidence: PairEvidence) -> Interval:
     """Expected false pairs at a p-value, with a 95 % interval.
 
     The interval is wide enough for these other subjects, and for a tail that does not move with the bulk.
@@ -192,7 +192,7 @@ def expected_false(p: float, one: Scored, evidence: Evidence) -> Interval:
     return p * n, p * n * float(np.exp(-1.96 * spread)), min(1.0, p * float(np.exp(1.96 * spread))) * n
 
 
-def rate_spread(p: float, one: Scored, evidence: Evidence) -> float:
+def rate_spread(p: float, one: Scored, evidence: PairEvidence) -> float:
     """The standard error of the logarithm of a p-value of this run.
 
     Example:
