@@ -264,7 +264,8 @@ def test_other_pictures_of_subjects_whom_a_copy_links_are_leaks_and_nobody_else_
 
 def test_a_trait_that_a_part_of_the_images_has_in_common_is_nobody_s_face() -> None:
     """Undeclared, nobody shared: strangers of the part are more alike than the calibration's, mildly or
-    much."""
+    much.
+    """
     trait = unit_vectors(98, 1)[0]
     for strength in (0.6, 1.2):
         sides = [people(240, 1, "a"), people(240, 2, "b", first=300)]
