@@ -96,6 +96,7 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     ),
     "fail_on": SettingOption(("--fail-on",), str, f"Exit 1 from this relation on: {', '.join(FAIL_ON)}."),
     "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of unreadable files."),
+    "fdr": SettingOption(("--fdr",), float, "Share of false ones allowed among persons called leaks."),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
 }
 """By the name of the setting; in the order in which ``--help`` lists them."""

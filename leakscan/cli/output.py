@@ -123,7 +123,8 @@ class Output:
         self.table("", ["relation", "leaks", "to review"], rows)
         for name, sentences in words_by_comparison(summary["comparisons"]):
             for words in sentences:
-                self.say(f"{name}: {words}")
+                if words not in summary["reasons"]:  # it was said at the top
+                    self.say(f"{name}: {words}")
         if audit := summary.get("audit"):
             self.say(
                 f"{audit['shared_subjects']} declared subjects stand in more than one split; "
@@ -135,11 +136,18 @@ class Output:
         shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist()
         if shown:
             cells = [
-                [p["decision"], p["relation"], _name(p, "a"), _name(p, "b"), p["transform"] or ""]
+                [
+                    p["decision"],
+                    p["relation"],
+                    _name(p, "a"),
+                    _name(p, "b"),
+                    "" if p["probability"] is None else f"{p['probability']:.2f}",
+                    p["transform"] or "",
+                ]
                 for p in shown
             ]
             title = f"Strongest {len(shown)} of {counted(len(pairs), 'pair')}"
-            self.table(title, ["", "relation", "A", "B", "altered"], cells)
+            self.table(title, ["", "relation", "A", "B", "probability", "altered"], cells)
         if output is not None:
             self.say(f"Report: {RunFolder(output).report}")
 

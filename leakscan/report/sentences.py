@@ -156,7 +156,7 @@ def comparison_words(c: Comparison) -> list[str]:
             "copies were looked for, because no encoder serves both pictures."
         )
     for test in c.persons:
-        words += [*_shared_words(c, test), *_person_words(test)]
+        words += [*shared_words(c, test), *_person_words(test)]
     if c.ids_unjoinable:
         words.append(
             "Identifiers were not compared, although they were to count as proof: the stores were made with "
@@ -173,8 +173,19 @@ def comparison_words(c: Comparison) -> list[str]:
     return words
 
 
-def _shared_words(c: Comparison, test: PersonTest) -> list[str]:
-    """How many subjects the two share, and how many could have gone unnoticed: what a reader wants first."""
+def shared_words(c: Comparison, test: PersonTest) -> list[str]:
+    """How many subjects two datasets share, and how many could have gone unnoticed: what a reader wants
+    first.
+
+    Args:
+        c: The comparison of the two.
+        test: What one encoder's comparison of their subjects came to.
+
+    Example::
+
+        shared_words(comparison, comparison.persons[0])  # ["About 27 (22 to 33) subjects of B stand in A;
+        ..."]
+    """
     many = test.shared
     if many is None:
         return []

@@ -21,7 +21,7 @@ from leakscan.decide.groups import contradictions
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.report.run_tables import RunTables
-from leakscan.report.sentences import comparison_words
+from leakscan.report.sentences import comparison_words, shared_words
 from leakscan.settings import DecidingSettings, FailOn
 from leakscan.types import RELATIONS
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
+_ANSWERED = 3  # comparisons, up to which the first line says how many subjects each shares
 _BY_CHANCE = 1e-3  # how often a run without a leak may wait for review by chance
 _WHO = ["relation", "subject_a", "subject_b", "image_a", "image_b"]
 
@@ -50,6 +51,8 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
     comparisons = [_comparison(c) for c in found.comparisons]
     decisions = _decisions(found.pairs["relation"].to_pylist(), found.pairs["decision"].to_pylist())
     code, reasons = _exit(datasets, found.comparisons, decisions, deciding)
+    if len(found.comparisons) <= _ANSWERED:
+        reasons = [w for c in found.comparisons for t in c.persons for w in shared_words(c, t)] + reasons
     return {
         "leakscan": version("leakscan"),
         "schema_version": tables.VERSION,

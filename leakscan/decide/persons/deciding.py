@@ -192,7 +192,10 @@ class Persons:
         at = one.at
         table.person_score[at] = one.picture
         table.p_value[at], table.q_value[at], table.probability[at] = p, q, probability
-        table.person_leak[at], table.person_review[at] = leak, review
+        # The other pictures of two subjects whom a copy links show one person as well.
+        linked = one.settled & ~table.settled[at]
+        table.probability[at[linked]] = 1.0
+        table.person_leak[at], table.person_review[at] = leak | linked, review
         if calibration.joint is not None:
             alone = calibration.joint.llr(one.score, np.full(len(p), np.nan))
             both = calibration.joint.llr(one.score, seen.detail)

@@ -29,7 +29,7 @@ class Scored:
         at: ``(m,)`` rows of the table of pairs.
         code_a: ``(m,)`` subject of each in A.
         code_b: ``(m,)`` subject of each in B.
-        settled: ``(m,)`` whether the two are proved to be one picture.
+        settled: ``(m,)`` whether a picture that both subjects have proves them to be one.
         bulk: How this run's own scores lie against the calibration's, ``None`` if that cannot be told.
         score: ``(m,)`` normalised scores of the fused subjects, as the calibration's lie.
         picture: ``(m,)`` normalised scores of the pictures themselves.
@@ -96,6 +96,7 @@ def score_pairs(
     pictures = fused
     if left.fused or right.fused:
         pictures = picture_scores(Pictures(a.side, table.a[at]), Pictures(b.side, table.b[at]), calibration)
+    codes = code_a * len(right) + code_b
     return Scored(
         calibration=calibration,
         a=left,
@@ -103,7 +104,7 @@ def score_pairs(
         at=at,
         code_a=code_a,
         code_b=code_b,
-        settled=table.settled[at],
+        settled=np.isin(codes, codes[table.settled[at]]),
         bulk=bulk,
         score=fused if bulk is None else bulk.to_tail(fused),
         picture=pictures,

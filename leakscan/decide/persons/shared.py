@@ -31,7 +31,7 @@ _MOST_PAIRS = 10  # pairs of pictures of two subjects that still add to the shar
 _BIN = 0.7  # width of the bins of -log p
 _ROUNDS = 200  # of the maximum of likelihood
 _PRIOR_NUMBER = 0.01  # true pairs and their share that are added, so that the number is never 0
-_PRIOR_FALSE = 20.0  # strangers that are added as expected, so that a few do not count for much
+_PRIOR_FALSE = 200.0  # strangers that are added as expected, so that a few do not count for much
 _PENALTY = np.array([0.0, 2.0])  # pairs that an even part must explain before it counts
 _MOST_OFF = 3.0  # times that strangers may be more or fewer: not all of them were candidates
 _LINK_P = 1e-4
@@ -119,6 +119,8 @@ class GenuineRates:
         """The share of genuine pairs whose ``-log p`` falls between edges, smoothed, never 0."""
         u = -np.log(self.p)
         rough = np.histogram(np.clip(u, -np.inf, edges[-1]), edges, weights=self._weights)[0]
+        if len(rough) < 2:
+            return np.ones(len(rough))
         kernel = np.array([0.25, 0.5, 0.25])
         inner = np.convolve(np.pad(rough[:-1], 1, mode="edge"), kernel, mode="valid")
         smooth = np.append(inner * (rough[:-1].sum() / max(inner.sum(), 1e-300)), rough[-1])
