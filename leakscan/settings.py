@@ -81,12 +81,14 @@ class ReadingSettings(DecodeOptions):
         encoder: The name of an encoder that goes before others of its kind.
         subjects: How paths name subjects: ``bids``, ``chestxray14``, ``chexpert`` or ``regex:PATTERN``.
         exclude: Patterns of relative paths to leave out.
+        exclude_list: Lists of images to leave out, as ``exclude`` writes them.
     """
 
     kind: Kind | None = None
     encoder: str | None = None
     subjects: str | None = None
     exclude: tuple[str, ...] = ()
+    exclude_list: tuple[Path, ...] = ()
 
 
 class SearchSettings(Section):
@@ -108,12 +110,18 @@ class DecidingSettings(Section):
         fail_on: The weakest relation that makes exit code 1.
         max_unread: The share of files that look like images and were not compared, 0..1, above which
             nothing is vouched for.
+        baseline: The folder of an earlier run, whose leaks do not fail this one again.
+        verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
+        fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
 
     same_ids: bool = Field(default=False, strict=True)
     calibration: AnyPath | None = None
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
+    baseline: AnyPath | None = None
+    verdicts: AnyPath | None = None
+    fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 
 
 class PrivacySettings(Section):
@@ -241,6 +249,8 @@ def _resolved(settings: Settings, raw: Mapping[str, Any], folder: Path) -> dict[
             value = getattr(getattr(settings, section), name)
             if isinstance(value, Path):
                 found[name] = folder / value.expanduser()
+            elif isinstance(value, tuple) and value and all(isinstance(v, Path) for v in value):
+                found[name] = tuple(folder / v.expanduser() for v in value)
     return found
 
 

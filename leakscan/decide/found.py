@@ -46,6 +46,9 @@ FOUND = pa.schema(
 """The columns of ``pairs.parquet`` but for the sentences, and the numbers that the sentences are made from:
 ``reasons`` is a sum of :class:`~leakscan.decide.relation.Evidence`. ``report`` makes the sentences."""
 
+SAID = ("verdict", "verdict_by", "verdict_at", "reopened")
+"""What people say of a pair; null until ``leakscan.review.judging`` fills it."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -207,6 +210,7 @@ class Decided:
             "score": _known(t.person_score[row]),
             "p_value": _known(t.p_value[row]),
             "q_value": _known(t.q_value[row]),
+            "probability": _known(_probability(t, rows)),
             "relation": _words(RELATIONS, rows.relation),
             "decision": _words(DECISIONS, rows.decision),
             "correlation": _known(t.correlation[row]),
@@ -230,6 +234,8 @@ class Decided:
             columns[f"image_{side}"] = of.taken("image_id", images)
             columns[f"path_{side}"] = of.taken("path", images)
             columns[f"subject_{side}"] = of.taken("subject", images)
+        for name in SAID:
+            columns[name] = pa.nulls(len(row), tables.PAIRS.field(name).type)
         return pa.Table.from_arrays([columns[f.name].cast(f.type) for f in FOUND], schema=FOUND)
 
     def _by_encoder(self, row: Ints) -> tuple[Ints, npt.NDArray[np.float64]]:
@@ -241,6 +247,12 @@ class Decided:
             comparisons[own], p_floor[own] = test.comparisons, test.floor
         picture = self.table.a[row]
         return comparisons[picture], p_floor[picture]
+
+
+def _probability(table: PairTable, rows: _Rows) -> npt.NDArray[np.float64]:
+    """What is proved is certain; NaN where no fingerprint compared the two."""
+    proven = (rows.decision == DECISIONS.index("leak")) & ~table.person_leak[rows.row]
+    return np.where(proven, 1.0, table.probability[rows.row])
 
 
 @dataclass(frozen=True, kw_only=True)

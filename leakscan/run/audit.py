@@ -10,11 +10,19 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from leakscan.counted import counted
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
-from leakscan.run.compare import Result, decide_and_report, free_folder, load_datasets, open_all
+from leakscan.run.compare import (
+    Result,
+    check_files,
+    decide_and_report,
+    free_folder,
+    load_datasets,
+    open_all,
+)
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
@@ -35,6 +43,7 @@ def audit(
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    **choices: Any,
 ) -> Result:
     """Finds subjects that stand in more than one split of a dataset.
 
@@ -48,6 +57,7 @@ def audit(
         overwrite: Whether ``output`` may exist.
         settings: The choices, as :func:`leakscan.compare` takes them.
         progress: Receives how far the run is.
+        choices: Single settings by name, over ``settings``.
 
     Raises:
         UsageError: The dataset has fewer than two splits.
@@ -58,10 +68,11 @@ def audit(
         result = leakscan.audit("films.csv", split_column="fold")
         print(result.summary["audit"]["shared_subjects"])
     """
-    settings = (settings or Settings()).with_choices({"same_ids": True})
+    settings = (settings or Settings()).with_choices({**choices, "same_ids": True})
     spec = SourceSpec.parse(source)
     splits, outside, notices = _split_sources(spec, split_column, settings.reading.exclude)
     folder = free_folder(output, overwrite)
+    check_files(settings)
     name = dataset_names([spec])[0]
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
     context = RunContext.open(settings, progress)

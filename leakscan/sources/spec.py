@@ -14,6 +14,8 @@ from leakscan.sources.remote import is_url
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet")
 """How the names of manifests end, in lower case."""
 
+_NAMELESS = tuple(f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES)
+
 STORE_FILE = "store.json"
 """The file by which a fingerprint store is recognised."""
 
@@ -89,6 +91,8 @@ class SourceSpec:
         path, mark, selection = self.resolved.partition("?")
         path = path.partition("://")[2] or path
         *folders, last = [part for part in path.split("/") if part] or [path]
+        if folders and last.lower() in _NAMELESS:
+            last = folders.pop()  # a dataset called manifest.csv would say nothing
         return (*folders, last + mark + selection)
 
     @property

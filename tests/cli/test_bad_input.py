@@ -388,7 +388,7 @@ def test_any_name_goes_through_to_the_report(leakscan: Leakscan, tmp_path: Path,
     fill(tmp_path / name, [1])
     save(tmp_path / name / f"{name}.png", scene(2))
     fill(tmp_path / "B", [2], compress_level=1)
-    ran = leakscan("compare", f"./{name}", "B", "-o", f"./{name} run", *NO_ENCODER)
+    ran = leakscan("compare", f"./{name}", "B", "-o", f"./{name} run", "--pairs", *NO_ENCODER)
     assert ran.code == 1
     (pair,) = rows_of(tmp_path / f"{name} run", "pairs")
     assert (pair["dataset_a"], pair["path_a"]) == (name, f"{name}.png")
