@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -24,7 +24,8 @@ from leakscan.decide.persons.scores import score_persons
 from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest, decide_persons
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.match.candidates import find_candidates, nearest_pictures
+from leakscan.match.candidates import NONE_NEAR, Near, find_candidates, nearest_pictures
+from leakscan.match.index import EXACT_COMPARISONS, Reach
 from leakscan.match.pictures import distinct_pictures
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Comparison:
         unchecked: How many did not, for want of pixels or time.
         cut: Pairs dropped by the limit of pairs.
         cut_score: The weakest similarity kept where some were cut, else ``None``.
+        reach: How far the search for fingerprints went and how much it finds there, by encoder.
+        hash_radius: The most bits that perceptual hashes of candidates may differ in.
         ids_unjoinable: Whether identifiers should count as proof, but were hashed with different keys.
         match_seconds: The time spent on the search.
         check_seconds: The time spent on copy checks, detail matches and decisions.
@@ -67,6 +70,8 @@ class Comparison:
     unchecked: int
     cut: int
     cut_score: float | None
+    reach: Mapping[str, Reach]
+    hash_radius: int
     ids_unjoinable: bool
     match_seconds: float
     check_seconds: float
@@ -80,6 +85,8 @@ class _Crossing:
     table: PairTable
     cut: int
     cut_score: float
+    reach: Mapping[str, Reach]
+    hash_radius: int
     match_seconds: float
     check_seconds: float = 0.0
 
@@ -131,6 +138,8 @@ def _decided(crossing: _Crossing, context: RunContext) -> Comparison:
         unchecked=len(table.to_check) - checked,
         cut=crossing.cut + n_rows - len(rows),
         cut_score=None if math.isnan(crossing.cut_score) else crossing.cut_score,
+        reach=crossing.reach,
+        hash_radius=crossing.hash_radius,
         ids_unjoinable=context.settings.deciding.same_ids and not pair.same_key,
         match_seconds=crossing.match_seconds,
         check_seconds=crossing.check_seconds + time.monotonic() - began,
@@ -151,7 +160,9 @@ def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: boo
         a, b = columns[i], columns[j]
         same_key = a.dataset.key_id == b.dataset.key_id
         pair = DatasetPair(a, b, context.settings.deciding.same_ids and same_key)
-        found = find_candidates(a.side, b.side, loose, HASH_RADIUS, most, near.get((i, j)))
+        found = find_candidates(
+            a.side, b.side, loose, HASH_RADIUS, most, near.get((i, j), _nearest_unless_idle(a, b))
+        )
         table, ids_cut = gather(pair, found, most)
         spent = time.monotonic() - began
         out.append(
@@ -160,11 +171,24 @@ def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: boo
                 table=table,
                 cut=found.cut + ids_cut,
                 cut_score=found.cut_score,
+                reach=found.reach,
+                hash_radius=found.radius,
                 match_seconds=spent,
             )
         )
         context.progress.advance()
     return out
+
+
+def _nearest_unless_idle(a: Columns, b: Columns) -> Near | None:
+    """No pairs where the search would be long and nobody could check what it finds; else ``None``.
+
+    The nearest pictures are candidates however far they are only because they may be altered copies, which a
+    copy check alone can tell.
+    """
+    if len(a.side) * len(b.side) <= EXACT_COMPARISONS or (a.at_hand.any() and b.at_hand.any()):
+        return None
+    return NONE_NEAR
 
 
 def _check(crossings: Sequence[_Crossing], context: RunContext) -> None:

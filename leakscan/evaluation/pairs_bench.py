@@ -122,7 +122,7 @@ def measure_pairs(case: Case, pairs: int, folder: Path) -> PairsFigures:
         loosest = 0.9
     context = cast("RunContext", _Context.of(loosest, pairs))
     datasets = _dataset("A", a, 4), _dataset("B", b, 5)
-    start = _peak_bytes()
+    start = peak_bytes()
     began, worked = time.monotonic(), time.process_time()
     (found,) = decide_pairs(datasets, context)
     tables.write(with_evidence(found.pairs), path)
@@ -133,12 +133,18 @@ def measure_pairs(case: Case, pairs: int, folder: Path) -> PairsFigures:
         seconds=round(time.monotonic() - began, 2),
         match_seconds=round(found.match_seconds, 2),
         cpu_seconds=round(time.process_time() - worked, 2),
-        peak_mb=round(_peak_bytes() / 1e6),
+        peak_mb=round(peak_bytes() / 1e6),
         start_mb=round(start / 1e6),
     )
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """The most memory that this process held so far, in bytes.
+
+    Example:
+        >>> peak_bytes() > 1_000_000
+        True
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

@@ -157,7 +157,14 @@ class Store:
         Raises:
             OutputError: The disk is full or the store cannot be written.
         """
-        table = tables.from_rows(rows, tables.STORE)
+        self.append_table(tables.from_rows(rows, tables.STORE))
+
+    def append_table(self, table: pa.Table) -> None:
+        """Writes a table of the schema ``tables.STORE`` as a new shard, unless it has no rows.
+
+        Raises:
+            OutputError: The disk is full or the store cannot be written.
+        """
         if len(table):
             tables.write(table, self._next_shard())
 

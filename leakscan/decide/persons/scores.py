@@ -16,8 +16,8 @@ from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
 from leakscan.decide.persons.bulk import LocationScale, bulk_map
 from leakscan.decide.table import PairTable
-from leakscan.match.candidates import paired_products
 from leakscan.match.pictures import Side
+from leakscan.match.products import paired_products
 
 CHECKABLE_SUBJECTS = 200
 """A dataset with fewer subjects cannot show whether the calibration holds for it."""
@@ -143,7 +143,7 @@ def score_persons(
 
 
 def _subjects(side: Side, calibration: Calibration) -> Subjects:
-    rows, prints = side.pictures(calibration.encoder), side.fingerprints[calibration.encoder]
+    rows, prints = side.pictures(calibration.encoder), side.stored[calibration.encoder]
     names = side.subjects
     keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
     found, code = np.unique(np.array(keys), return_inverse=True)
