@@ -136,7 +136,10 @@ def search_command(
         f"{result['cpu_seconds']} s), {result['peak_mb']:,} MB ({result['start_mb']:,} MB at the start)"
     )
     out.say(f"{result['candidates']:,} candidate pairs, {result['pairs']:,} leaks and pairs for review")
-    for what, shown in (("people", "at least as similar as is reviewed"), ("copies", "near enough for a review")):
+    for what, shown in (
+        ("people", "at least as similar as is reviewed"),
+        ("copies", "near enough for a review"),
+    ):
         out.say(
             f"{what} in both: {result[what]:,}, of whom {result[f'{what}_near']:,} are {shown}; "
             f"found {result[f'{what}_found']:,}"

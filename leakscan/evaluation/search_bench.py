@@ -1,7 +1,8 @@
 """How long two large stores take from their files to decided pairs, how much memory, and what is found.
 
 The stores hold made-up films (:mod:`leakscan.synthetic.made_up_store`) and no pictures, so that there are no
-copy checks and no detail matches. The run is one of its own, in a fresh process: its highest memory is its own.
+copy checks and no detail matches, and no network is loaded. The search and the decisions are those of a run,
+with the calibration that comes with the encoder, in a fresh process: its highest memory is its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +20,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan import tables
+from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
+from leakscan.decide.calibration.file import read_calibration
 from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.decide.relation import ALIKE_BITS
-from leakscan.evaluation.pairs_bench import peak_bytes
+from leakscan.evaluation.pairs_bench import BareContext, BareModels, peak_bytes
+from leakscan.fingerprint.encoders.card import Card
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.hashing import hamming
-from leakscan.fingerprint.pipeline import Dataset, dataset_from_store
+from leakscan.fingerprint.pipeline import Dataset
 from leakscan.fingerprint.store import Store
-from leakscan.run.context import RunContext
 from leakscan.settings import Settings
 from leakscan.synthetic.made_up_store import MadeUpStores, draw_stores
 from leakscan.types import Progress, Silent
+
+if TYPE_CHECKING:
+    from leakscan.run.context import RunContext
 
 Ints = npt.NDArray[np.int64]
 
@@ -102,38 +108,45 @@ def search_bench(
         print(found["seconds"], found["peak_mb"], found["people_found"], "of", found["people_near"])
     """
     progress = progress or Silent()
-    entry = card_for("chest_radiograph", None)
-    assert entry is not None, "an encoder of films comes with leakscan"
     both = min(shared, films // 4)
     progress.start("Drawing the stores", None)
-    stores = draw_stores(folder, films, entry[0].encoder, both, both, seed)
+    stores = draw_stores(folder, films, _encoder()[0].encoder, both, both, seed)
     progress.start("Comparing them", None)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        found = pool.submit(measure_search, stores, folder / "cache").result()
+        found = pool.submit(measure_search, stores).result()
     progress.finish()
     return asdict(found)
 
 
-def measure_search(stores: MadeUpStores, cache: Path) -> SearchFigures:
+def _encoder() -> tuple[Card, Path]:
+    """The card and the folder of the encoder of films."""
+    entry = card_for("chest_radiograph", None)
+    assert entry is not None, "an encoder of films comes with leakscan"
+    return entry
+
+
+def measure_search(stores: MadeUpStores) -> SearchFigures:
     """Compares two stores in this process.
 
     Args:
         stores: The stores, and what they share.
-        cache: The cache folder of the run.
 
     Example::
 
-        figures = measure_search(draw_stores(Path("bench"), 1000, encoder, 10, 10), Path("bench/cache"))
+        figures = measure_search(draw_stores(Path("bench"), 1000, encoder, 10, 10))
     """
-    context = RunContext.open(Settings.of(cache=cache, workers=0))
+    card, folder = _encoder()
+    calibration = read_calibration(folder / CALIBRATION_FILE, [card.encoder])
+    models = BareModels({card.encoder: card}, {card.encoder: calibration})
+    context = BareContext(settings=Settings(), models=models)
     start = peak_bytes()
     began, worked = time.monotonic(), time.process_time()
-    datasets = [
-        dataset_from_store(Store.open(folder), folder.stem, context.models.encoders)
-        for folder in (stores.a, stores.b)
-    ]
+    datasets = []
+    for place in (stores.a, stores.b):
+        store = Store.open(place)
+        datasets.append(Dataset(place.stem, store.load(), {}, {}, store.info.key_id))
     loaded = time.monotonic() - began
-    (comparison,) = decide_pairs(datasets, context)
+    (comparison,) = decide_pairs(datasets, cast("RunContext", context))
     seconds, cpu = time.monotonic() - began, time.process_time() - worked
     peak = peak_bytes()
     people = _found(stores.people, datasets, comparison)

@@ -223,7 +223,9 @@ def find_candidates(
         rows_a, rows_b = np.flatnonzero(a.ndim == ndim), np.flatnonzero(b.ndim == ndim)
         if len(rows_a) and len(rows_b):
             index_a = build_hash_index(a.phash[rows_a], len(rows_b), ndim)
-            hits = index_a.range_search(b.phash[rows_b, 0], radius, max_pairs)
+            mute = (a.encoder[rows_a] == "").any() or (b.encoder[rows_b] == "").any()
+            most = max_pairs if mute else min(max_pairs, 1 + max(_ENOUGH_BY_HASH, len(a), len(b)))
+            hits = index_a.range_search(b.phash[rows_b, 0], radius, most)
             at_a, at_b = rows_a[hits.found], rows_b[hits.query]
             own_radius = _radius_of_both(a, b, at_a, at_b, hits.score)
             keep = (hits.score <= own_radius) | ~_both_encoded(a, b, at_a, at_b)

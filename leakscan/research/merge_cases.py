@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.copies.copy_check import PixelPair
@@ -251,9 +252,9 @@ def _side(split: Split, rows: Ints, encoder: str, names: list[str] | None) -> Si
         image_rows=np.arange(n),
         starts=np.arange(n + 1),
         subjects=tuple(names or [None] * n),
-        pixel_hash=rows.astype(np.str_),
+        pixel_hash=pa.array(rows.astype(np.str_)),
         phash=hashes[rows].astype(np.uint64),
         ndim=np.full(n, 2),
         encoder=np.full(n, encoder),
-        fingerprints={encoder: split.prints[rows]},
+        stored={encoder: split.prints[rows].astype(np.float16)},
     )

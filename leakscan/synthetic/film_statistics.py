@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
+from scipy import stats
 
 from leakscan.fingerprint.hashing import hash_signs
 
@@ -95,8 +96,6 @@ class FilmStatistics:
 
             FilmStatistics.of(side.fingerprints[encoder], codes, side.phash[:, 0]).write(FILE)
         """
-        from scipy.stats import norm
-
         vectors = np.asarray(prints, np.float64)
         films = np.bincount(subjects)
         means = np.zeros((len(films), vectors.shape[1]))
@@ -105,7 +104,7 @@ class FilmStatistics:
         several = films[subjects] > 1
         apart = (vectors - means[subjects])[several]
         weight = 1.0 / (films[subjects][several] - 1)
-        within = (apart * weight[:, None]).T @ apart / max(1, np.count_nonzero(films > 1))
+        within = (apart * weight[:, None]).T @ apart / max(1, int((films > 1).sum()))
         between = np.cov(means.T) - within * np.mean(1.0 / films)
         signs = hash_signs(hashes)[:, 1:].astype(np.float64)
         share = np.clip(signs.mean(axis=0), 0.01, 0.99)
@@ -116,7 +115,7 @@ class FilmStatistics:
             means.mean(axis=0),
             Spread.of(between, _FACTORS),
             Spread.of(within, _FACTORS),
-            norm.isf(share),
+            np.asarray(stats.norm.isf(share), np.float64),
             common,
         )
 

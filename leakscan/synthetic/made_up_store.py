@@ -24,7 +24,9 @@ FAMILIES = ((3e-2, 0.40), (2e-3, 0.25), (1e-4, 0.25))
 """People who look alike: the chance that two strangers share a family, and the share of the differences
 between people that a family has in common. A normal distribution alone has too light a tail: with these the
 similarities of strangers are those of real films within 0.05 down to a false match rate of 1e-4."""
-_UNSTEADY = 0.6  # how much the differences between films of one person vary, as a deviation of their logarithm
+_UNSTEADY = (
+    0.6  # how much the differences between films of one person vary, as a deviation of their logarithm
+)
 _FILMS = (0.7, 0.2, 0.1)  # the shares of people with one, two and three films in a store
 _BITS_OF_A_COPY = 0.02  # of a hash that a copy changes
 _BLOCK = 1 << 16
@@ -180,7 +182,10 @@ class _Drawer:
             "prepared_with": pa.repeat("made up", n),
         }
         return pa.table(
-            [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(n, f.type) for f in tables.STORE],
+            [
+                columns[f.name].cast(f.type) if f.name in columns else pa.nulls(n, f.type)
+                for f in tables.STORE
+            ],
             schema=tables.STORE,
         )
 

@@ -35,6 +35,7 @@ _CELLS = 2.0  # cells for every unit of the square root of the number of vectors
 _LEARNT_FROM = 32  # vectors of each cell that its centre is learnt from
 _ROUNDS = 6
 _FIRST_EFFORT = 8
+_SLACK_OF_ROUNDING = 2e-3  # of scores of vectors that were rounded to float16
 _AT_ONCE = 256  # queries searched for together
 
 
@@ -48,8 +49,10 @@ class ApproximateIndex:
     def __init__(self, vectors: Vectors) -> None:
         faiss = load_faiss()
         self._faiss, self._vectors = faiss, vectors
+        self._slack = SLACK if vectors.dtype == np.float16 else _SLACK_OF_ROUNDING
         dim = vectors.shape[1]
-        self._cells = max(1, 1 << round(np.log2(_CELLS * np.sqrt(max(1, len(vectors))))))
+        wanted = min(_CELLS * np.sqrt(len(vectors)), len(vectors) / 4)
+        self._cells = 1 << max(0, round(float(np.log2(max(1.0, wanted)))))
         coarse = faiss.IndexFlatIP(dim)
         kind = faiss.ScalarQuantizer.QT_fp16
         self._index = faiss.IndexIVFScalarQuantizer(
@@ -83,8 +86,10 @@ class ApproximateIndex:
         best = BestHits(limit, largest=True)
         options = {"params": self._faiss.SearchParametersIVF(nprobe=self._effort)}
         for start, block in blocks(queries, _AT_ONCE):
-            rough = range_hits(self._index, block, start, max(float(least), best.worst) - SLACK, **options)
-            best.add_rescored(queries, self._vectors, rough, least)
+            rough = range_hits(
+                self._index, block, start, max(float(least), best.worst) - self._slack, **options
+            )
+            best.add_rescored(queries, self._vectors, rough, least, self._slack)
         hits = best.hits(reach)
         cut = max(hits.cut, round(known.pairs * len(queries) / max(1, len(chosen))) - len(hits.query))
         if known.least <= threshold and not hits.cut:
@@ -115,7 +120,7 @@ class ApproximateIndex:
         options = {"params": self._faiss.SearchParametersIVF(nprobe=effort)}
         keys = []
         for start, block in blocks(queries[asked], _AT_ONCE):
-            hits = range_hits(self._index, block, start, known.measured - SLACK, **options)
+            hits = range_hits(self._index, block, start, known.measured - self._slack, **options)
             keys.append(asked[hits.query] * len(self._vectors) + hits.found)
         wanted = known.query * len(self._vectors) + known.found
         return float(np.isin(wanted, np.concatenate(keys)).mean())

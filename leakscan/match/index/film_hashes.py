@@ -3,9 +3,10 @@
 A flip of a film changes the sign of all odd frequencies along its axis, an inversion every sign. So the bits
 fall into four groups (frequencies even or odd along each axis), each of which such a change leaves as it is
 or turns over as a whole. A group without the bit that says which (its first bit is made zero) is the same in
-every flip and inversion; only the turned film is sought besides. Of two hashes that differ in few bits, the
-groups of the odd columns or those of the even columns differ in at most half of them, so films are looked up
-by either half with a few bits changed (multi-index hashing, Norouzi, Punjani and Fleet 2012).
+every flip and inversion; only the turned film is sought besides. Two groups are one half of a hash. Of two hashes that differ in few bits, one
+half differs in at most half of them, so films are looked up by either half with a few bits changed
+(multi-index hashing, Norouzi, Punjani and Fleet 2012). Films of the chest are alike in what is even along
+both axes, so that group shares a half with the one in which they are least alike.
 """
 
 from __future__ import annotations
@@ -21,18 +22,24 @@ import numpy.typing as npt
 from leakscan.fingerprint.hashing import film_orientations, hash_signs
 from leakscan.match.index.protocol import BestHits, Hits, Ints
 
-LOOK_UPS = 1_200_000_000
+LOOK_UPS = 300_000_000
 """A search asks for no more keys than this: its radius shrinks as there are more films, and more strangers
 that are as near."""
 _AT_ONCE = 1 << 21  # keys that are in memory together
 _PAIRS_AT_ONCE = 1 << 21
+_FAR = 8  # bits beyond which nothing counts as near, however few films there are
 _SPARSE = 7  # bits of the table of known keys for every key, as a power of two
 _MOST_SPARSE = 27
 
 _ROW, _COLUMN = np.divmod(np.arange(64), 8)
-_GROUPS = [np.flatnonzero((_ROW % 2 == row) & (_COLUMN % 2 == column)) for column in (1, 0) for row in (0, 1)]
-_SIZES = np.array([16, 16, 15, 16])  # the mean of a film is no bit of its hash
-_MASKS = np.packbits(np.array([np.isin(np.arange(64), group) for group in _GROUPS]), axis=1).view(">u8").ravel()
+_HALVES = (((0, 1), (1, 0)), ((0, 0), (1, 1)))  # odd along the row, odd along the column
+_GROUPS = [
+    np.flatnonzero((_ROW % 2 == row) & (_COLUMN % 2 == column)) for half in _HALVES for row, column in half
+]
+_SIZES = np.array([16, 16, 15, 16], np.int8)  # the mean of a film is no bit of its hash
+_MASKS = (
+    np.packbits(np.array([np.isin(np.arange(64), group) for group in _GROUPS]), axis=1).view(">u8").ravel()
+)
 _MASKS = _MASKS.astype(np.uint64) & np.uint64((1 << 63) - 1)
 
 Keys = npt.NDArray[np.uint32]
@@ -70,12 +77,14 @@ class FilmHashIndex:
 
     def nearest(self, hashes: Hashes, k: int) -> Hits:
         """The ``k`` closest to each of ``(m,)`` within the radius that so many films allow."""
-        hits = self.range_search(hashes, int(_SIZES.sum()) // 2, 4 * k * len(hashes))
+        hits = self.range_search(hashes, _FAR, 4 * k * len(hashes))
         order = np.lexsort((hits.found, hits.score, hits.query))
         query = hits.query[order]
         rank = np.arange(len(order)) - np.searchsorted(query, query)
         keep = order[rank < k]
-        return Hits(hits.query[keep], hits.found[keep], hits.score[keep], radius=hits.radius)
+        return Hits(
+            query=hits.query[keep], found=hits.found[keep], score=hits.score[keep], radius=hits.radius
+        )
 
     def _within(
         self, hashes: Hashes, radius: int, beyond: int
@@ -100,11 +109,11 @@ class FilmHashIndex:
 
 
 class _Half:
-    """The films by the groups of the odd columns, or by those of the even ones.
+    """The films by two of the four groups.
 
     Args:
         keys: ``(n,)`` the two groups of every film.
-        half: 0 for the odd columns, 1 for the even ones.
+        half: The number of the half.
     """
 
     def __init__(self, keys: Keys, half: int) -> None:
@@ -114,7 +123,7 @@ class _Half:
         self._keys, self._first, self._count = np.unique(
             plain[self._order], return_index=True, return_counts=True
         )
-        self._shift = np.uint32(32 - min(_MOST_SPARSE, max(10, int(len(keys)).bit_length() + _SPARSE)))
+        self._shift = np.uint32(32 - min(_MOST_SPARSE, max(10, len(keys).bit_length() + _SPARSE)))
         present = np.zeros(1 << int(32 - self._shift), np.bool_)
         present[self._place(self._keys)] = True
         self._present = np.packbits(present, bitorder="little")
@@ -141,7 +150,7 @@ class _Half:
 
 
 def _halves_of(hashes: Hashes) -> list[Keys]:
-    """The groups of the odd columns, and those of the even columns, as 32 bits each."""
+    """The two halves, of 32 bits each; the first bit of the second one is never set."""
     signs = hash_signs(hashes)
     out = []
     for half in range(2):
@@ -177,17 +186,17 @@ def _radii(radius: int, queries: int) -> list[int]:
         return 2 * sum(comb(32, n) for n in range(odd + 1)) + 2 * sum(comb(31, n) for n in range(even + 1))
 
     last = max(r for r in range(radius + 1) if r == 0 or look_ups(r) * queries <= LOOK_UPS)
-    return [*range(1, last, 2), last]
+    return [*([1] if last > 1 else []), *range(3, last), last]
 
 
-def _distance(a: Hashes, b: Hashes) -> npt.NDArray[np.int64]:
+def _distance(a: Hashes, b: Hashes) -> npt.NDArray[np.int8]:
     """Differing bits ``(n,)``, the least of all flips and inversions.
 
     Each of these turns over an even number of the four groups.
     """
     differing = a ^ b
-    each = np.stack([np.bitwise_count(differing & mask).astype(np.int64) for mask in _MASKS])
+    each = np.stack([np.bitwise_count(differing & mask).astype(np.int8) for mask in _MASKS])
     other = _SIZES[:, None] - each
-    total = np.minimum(each, other).sum(axis=0)
+    total = np.minimum(each, other).sum(axis=0, dtype=np.int8)
     odd = (each > other).sum(axis=0) % 2 == 1
-    return np.asarray(total + np.where(odd, np.abs(each - other).min(axis=0), 0), np.int64)
+    return np.asarray(total + np.where(odd, np.abs(each - other).min(axis=0), 0), np.int8)

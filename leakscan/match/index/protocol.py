@@ -34,7 +34,7 @@ class Reach:
     sampled: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hits:
     """Pairs that were found between queries and an index.
 
@@ -148,16 +148,19 @@ class BestHits:
         if self._size > 2 * self._limit:
             self._prune()
 
-    def add_rescored(self, queries: Vectors, vectors: Vectors, rough: Hits, least: np.float32) -> None:
+    def add_rescored(
+        self, queries: Vectors, vectors: Vectors, rough: Hits, least: np.float32, slack: float = SLACK
+    ) -> None:
         """Takes pairs whose similarity, summed in one fixed order, is at least ``least``.
 
         Args:
             queries: ``(n, d)`` the vectors that were sought for.
             vectors: ``(n', d)`` the vectors of the index.
-            rough: Pairs of their rows, with similarities that are right within ``SLACK``.
+            rough: Pairs of their rows, with similarities that are right within ``slack``.
             least: The lowest similarity that counts.
+            slack: How far off the similarities may be.
         """
-        hopeless = rough.score < self.worst - SLACK
+        hopeless = rough.score < self.worst - slack
         self._cut += int(np.count_nonzero(hopeless & (rough.score >= least)))
         query, found = rough.query[~hopeless], rough.found[~hopeless]
         score = paired_products(queries, vectors, query, found)
@@ -174,12 +177,12 @@ class BestHits:
             self._prune()
         if not self._parts:
             empty = np.zeros(0, np.int64)
-            return Hits(empty, empty, np.zeros(0, np.float32), reach=reach)
+            return Hits(query=empty, found=empty, score=np.zeros(0, np.float32), reach=reach)
         query, found, score = joined(self._parts)
         worst = float(score[np.argmax(self._sign * score)]) if self._cut else float("nan")
         if reach is not None and self._cut:
             reach = replace(reach, score=max(reach.score, worst))
-        return Hits(query, found, score, self._cut, worst, reach)
+        return Hits(query=query, found=found, score=score, cut=self._cut, cut_score=worst, reach=reach)
 
     def _prune(self) -> None:
         query, found, score = joined(self._parts)
@@ -228,7 +231,7 @@ def range_hits(index: Any, block: npt.NDArray[np.float32], start: int, least: fl
     ends, score, found = index.range_search(block, least, **options)
     query = np.repeat(np.arange(len(block)), np.diff(ends.astype(np.int64)))
     order = np.lexsort((found, query))
-    return Hits(query[order] + start, found[order].astype(np.int64), score[order])
+    return Hits(query=query[order] + start, found=found[order].astype(np.int64), score=score[order])
 
 
 def nearest_hits(index: Any, queries: Vectors, k: int, **options: Any) -> Hits:
@@ -251,4 +254,5 @@ def nearest_hits(index: Any, queries: Vectors, k: int, **options: Any) -> Hits:
         query = np.repeat(np.arange(len(block), dtype=np.int64), k) + start
         known = found.ravel() >= 0
         parts.append((query[known], found.ravel()[known].astype(np.int64), scores.ravel()[known]))
-    return Hits(*joined(parts))
+    query, found, score = joined(parts)
+    return Hits(query=query, found=found, score=score)
