@@ -20,6 +20,7 @@ from leakscan.cli.run_evaluate import evaluate_command
 from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_models import models_app
+from leakscan.cli.run_store import store_app
 from leakscan.cli.run_train import train_command
 from leakscan.engines.allocator import keep_freed_memory
 from leakscan.errors import LeakscanError
@@ -47,6 +48,7 @@ app.command("demo")(demo_command)
 app.command("train")(train_command)
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
+app.add_typer(store_app, name="store")
 
 
 class Interrupted(LeakscanError):

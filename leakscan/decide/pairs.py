@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -122,7 +122,9 @@ def _decided(crossing: _Crossing, context: RunContext) -> Comparison:
     pair, table, a, b = crossing.pair, crossing.table, crossing.pair.a, crossing.pair.b
     scored = score_persons(a.side, b.side, table, context.models.calibrations)
     match_details(pair, table, scored, context)
-    tests = decide_persons(scored, table)
+    tests = [
+        _with_unfound(test, crossing.reach.get(test.encoder)) for test in decide_persons(scored, table)
+    ]
     del scored  # a million pairs of scores that nobody needs any more
     compare_folds(pair, table, context)
     rows, n_rows = Decided(pair=pair, table=table, tests=tests).strongest(context.settings.search.max_pairs)
@@ -178,6 +180,23 @@ def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: boo
         )
         context.progress.advance()
     return out
+
+
+def _with_unfound(test: PersonTest, reach: Reach | None) -> PersonTest:
+    """The test, with what an approximate search misses in the shares of missed subjects."""
+    if reach is None or not reach.sampled:
+        return test
+    recall = reach.recall
+
+    def more(missed: tuple[float, float, float]) -> tuple[float, float, float]:
+        share, low, high = (1.0 - (1.0 - m) * recall for m in missed)
+        return share, low, high
+
+    return replace(
+        test,
+        missed=None if test.missed is None else more(test.missed),
+        missed_review=more(test.missed_review),
+    )
 
 
 def _nearest_unless_idle(a: Columns, b: Columns) -> Near | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ class StoreInfo:
     Attributes:
         dataset: The name of the dataset when the store was made.
         key_id: The id of the key that hashed the identifiers; empty if there were none to hash.
+        shard: The part of the dataset that the store holds, such as ``3/64``; empty if it holds all of it.
     """
 
     dataset: str
     key_id: str
+    shard: str = ""
 
 
 def _is_store(path: Path) -> bool:
@@ -74,7 +76,7 @@ class Store:
                     f"The store {{path}} has format {raw['format']}; this leakscan reads format {FORMAT}.",
                     path=folder,
                 )
-            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"]))
+            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"], raw.get("shard", "")))
         except FileNotFoundError:
             raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None
         except (OSError, ValueError, KeyError, TypeError) as e:
@@ -100,6 +102,14 @@ class Store:
                     code="store_of_another_key",
                     path=folder,
                 )
+            if store.info.shard != info.shard:
+                parts = [f"shard {part}" if part else "all" for part in (store.info.shard, info.shard)]
+                raise StoreError(
+                    f"The store {{path}} holds {parts[0]} of its dataset, not {parts[1]}.",
+                    "Write every shard to a store of its own.",
+                    code="store_of_another_shard",
+                    path=folder,
+                )
             return store
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StoreError(
@@ -117,6 +127,15 @@ class Store:
         except OSError as e:
             raise OutputError(f"The store {{path}} cannot be made: {e.strerror or e}.", path=folder) from e
         return cls(folder, info)
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The shards one after the other, the oldest first; tables of schema ``tables.STORE``.
+
+        Raises:
+            StoreError: A shard is damaged.
+        """
+        for path in self._shards():
+            yield tables.read(path, tables.STORE)
 
     def load(self, prepared_with: str | None = None) -> pa.Table:
         """The newest row of every image.

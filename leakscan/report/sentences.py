@@ -158,6 +158,13 @@ def comparison_words(c: Comparison) -> list[str]:
         )
     for test in c.persons:
         words += _person_words(test)
+    for reach in c.reach.values():
+        if reach.sampled:
+            words.append(
+                f"So many fingerprints are not all compared with each other: of the pairs whose similarity is "
+                f"{reach.score:.3f} or more, the search found {reach.recall:.2%} in a sample of "
+                f"{reach.sampled:,}."
+            )
     if c.ids_unjoinable:
         words.append(
             "Identifiers were not compared, although they were to count as proof: the stores were made with "

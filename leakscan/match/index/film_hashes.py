@@ -34,7 +34,7 @@ _MOST_SPARSE = 27
 _ROW, _COLUMN = np.divmod(np.arange(64), 8)
 _HALVES = (((0, 1), (1, 0)), ((0, 0), (1, 1)))  # odd along the row, odd along the column
 _GROUPS = [
-    np.flatnonzero((_ROW % 2 == row) & (_COLUMN % 2 == column)) for half in _HALVES for row, column in half
+    np.flatnonzero((row == _ROW % 2) & (column == _COLUMN % 2)) for half in _HALVES for row, column in half
 ]
 _SIZES = np.array([16, 16, 15, 16], np.int8)  # the mean of a film is no bit of its hash
 _MASKS = (
