@@ -28,6 +28,8 @@ HINTS = {
     "list_is_folder": "-o {inside}",
     "manifest_empty": "Rows that --exclude names do not count.",
     "memory_unwritable": "Make room on the disk, or choose another cache with --cache.",
+    "no_cluster": "Name its head node with --address, such as head-node:6379, or start one: "
+    "ray start --head.",
     "no_encoder": "leakscan models list",
     "no_encoder_of_kind": "leakscan models add FILE",
     "no_import_guard": 'Put the call below a line: if __name__ == "__main__":',
@@ -44,6 +46,7 @@ HINTS = {
     "output_taken": "Choose another -o.",
     "source_inside_source": "Leave it out of the other with --exclude '{inner}/**'.",
     "source_twice": "Leaks inside one dataset: leakscan audit A.",
+    "ray_missing": 'Install it: pip install "leakscan[ray]", or leave out --engine ray.',
     "shards_missing": "Run leakscan fingerprint --shard for them, and merge again: what is there stays.",
     "store_is_shard": "Join all shards first: leakscan store merge PARTS... -o ALL.fps",
     "store_empty": "Run leakscan fingerprint again.",

@@ -97,6 +97,12 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "fail_on": SettingOption(("--fail-on",), str, f"Exit 1 from this relation on: {', '.join(FAIL_ON)}."),
     "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of unreadable files."),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
+    "engine": SettingOption(("--engine",), str, "What runs the workers: local or ray, a Ray cluster."),
+    "address": SettingOption(
+        ("--address",),
+        str,
+        "Ray cluster, such as head-node:6379; without it that of RAY_ADDRESS, or one here.",
+    ),
 }
 """By the name of the setting; in the order in which ``--help`` lists them."""
 

@@ -47,7 +47,9 @@ def fingerprint_command(
     from leakscan.run.build_store import build_store
 
     with out.progress() as progress:
-        built = build_store(source, output, settings=settings, previews=with_previews, shard=shard, progress=progress)
+        built = build_store(
+            source, output, settings=settings, previews=with_previews, shard=shard, progress=progress
+        )
     out.data(built)
     out.say(
         f"{output}: {counted(built['images'], 'image')}, {counted(built['fingerprints'], 'fingerprint')}; "

@@ -122,9 +122,7 @@ def _decided(crossing: _Crossing, context: RunContext) -> Comparison:
     pair, table, a, b = crossing.pair, crossing.table, crossing.pair.a, crossing.pair.b
     scored = score_persons(a.side, b.side, table, context.models.calibrations)
     match_details(pair, table, scored, context)
-    tests = [
-        _with_unfound(test, crossing.reach.get(test.encoder)) for test in decide_persons(scored, table)
-    ]
+    tests = [_with_unfound(test, crossing.reach.get(test.encoder)) for test in decide_persons(scored, table)]
     del scored  # a million pairs of scores that nobody needs any more
     compare_folds(pair, table, context)
     rows, n_rows = Decided(pair=pair, table=table, tests=tests).strongest(context.settings.search.max_pairs)

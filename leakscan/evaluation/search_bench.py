@@ -59,7 +59,7 @@ class SearchFigures:
         people_near: How many of them are at least as similar as the search reached.
         people_found: How many of those were found.
         copies: Turned copies that stand in the other store.
-        copies_near: How many of them differ in no more bits than the search reached and than likely copies do.
+        copies_near: How many of them differ in no more bits than the search reached and likely copies do.
         copies_found: How many of those were found.
         recall: The share of similar pairs that the search itself measured to find, by encoder.
     """

@@ -161,9 +161,9 @@ def comparison_words(c: Comparison) -> list[str]:
     for reach in c.reach.values():
         if reach.sampled:
             words.append(
-                f"So many fingerprints are not all compared with each other: of the pairs whose similarity is "
-                f"{reach.score:.3f} or more, the search found {reach.recall:.2%} in a sample of "
-                f"{reach.sampled:,}."
+                f"So many fingerprints are not all compared with each other: of the pairs whose "
+                f"similarity is {reach.score:.3f} or more, the search found {reach.recall:.2%} in a sample "
+                f"of {reach.sampled:,}."
             )
     if c.ids_unjoinable:
         words.append(

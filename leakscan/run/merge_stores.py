@@ -46,8 +46,8 @@ def merge_stores(stores: Sequence[str | Path], output: str | Path) -> dict[str, 
     for store, way in zip(opened, ways, strict=True):
         if way is not None and way != next(w for w in ways if w is not None):
             raise StoreError(
-                "The store {path} was made in another way than {first}: with another leakscan, another encoder "
-                "or other settings.",
+                "The store {path} was made in another way than {first}: with another leakscan, another "
+                "encoder or other settings.",
                 "Fingerprint its part again as the others were.",
                 path=store.folder,
                 first=opened[0].folder,

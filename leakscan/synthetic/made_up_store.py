@@ -74,12 +74,10 @@ def draw_stores(
     person, signs = drawer.people(shared), drawer.signs(copies)
     for side, name in enumerate("ab"):
         store = Store.create(folder / f"{name}.fps", StoreInfo(dataset=name, key_id=f"made up {name}"))
+        both = _Films(drawer.films(person), drawer.signs(shared), np.arange(shared, dtype=np.int64))
+        first = both + drawer.copied(signs, turned=side == 1)
         for number, block in enumerate(drawer.blocks(films - shared - copies)):
-            if number == 0:
-                block = _Films(
-                    drawer.films(person), drawer.signs(shared), np.arange(shared, dtype=np.int64)
-                ) + (drawer.copied(signs, turned=side == 1) + block)
-            store.append_table(drawer.rows(name, number, block))
+            store.append_table(drawer.rows(name, number, first + block if number == 0 else block))
     at = np.arange(max(shared, copies))
     return MadeUpStores(
         a=folder / "a.fps",

@@ -52,7 +52,9 @@ def test_a_missing_shard_is_named_and_nothing_is_written(
     assert not (tmp_path / "all.fps").exists()
 
 
-def test_one_shard_does_not_stand_in_for_its_dataset(leakscan: Leakscan, tmp_path: Path, parts: list[str]) -> None:
+def test_one_shard_does_not_stand_in_for_its_dataset(
+    leakscan: Leakscan, tmp_path: Path, parts: list[str]
+) -> None:
     ran = leakscan("compare", parts[0], parts[1])
     assert ran.code == 2 and "shard 1/3 of its dataset only" in ran.error and "store merge" in ran.error
 
@@ -82,7 +84,9 @@ def test_stores_that_do_not_belong_together_are_not_joined(
     leakscan("fingerprint", "A", "-o", "k.fps", "--key", "other.key", "--shard", "1/3", *NO_ENCODER)
     ran = leakscan("store", "merge", "k.fps", *parts[1:], "-o", "all.fps")
     assert ran.code == 2 and "another identity key" in ran.error
-    leakscan("fingerprint", "A", "-o", "w.fps", "--shard", "1/3", "--kind", "other_2d", "--max-pixels", "9999")
+    leakscan(
+        "fingerprint", "A", "-o", "w.fps", "--shard", "1/3", "--kind", "other_2d", "--max-pixels", "9999"
+    )
     ran = leakscan("store", "merge", "w.fps", *parts[1:], "-o", "all.fps")
     assert ran.code == 2 and "in another way" in ran.error
     ran = leakscan("store", "merge", parts[0], parts[0], "-o", "all.fps")
@@ -105,7 +109,9 @@ def test_a_store_of_another_version_is_refused_and_what_is_there_stays(
 def test_frames_of_one_file_stand_in_one_shard() -> None:
     from leakscan.types import ImageRef
 
-    refs = [ImageRef(image_id=str(n), path="a.tif", format="tiff", files=("a.tif",), frame=n) for n in range(9)]
+    refs = [
+        ImageRef(image_id=str(n), path="a.tif", format="tiff", files=("a.tif",), frame=n) for n in range(9)
+    ]
     assert sorted(len(Shard(number, 4).taken(refs)) for number in range(1, 5)) == [0, 0, 0, 9]
     with pytest.raises(UsageError):
         Shard.parse("9/4")

@@ -42,7 +42,9 @@ def test_shared_people_are_alike_and_turned_copies_have_near_hashes(tmp_path: Pa
     at_a, at_b = stores.copies.T
     bits = [hamming(one, other[:1]).min() for one, other in zip(a.phash[at_a], b.phash[at_b], strict=True)]
     assert np.mean(bits) < 3
-    upright = [hamming(one[:1], other[:1]).min() for one, other in zip(a.phash[at_a], b.phash[at_b], strict=True)]
+    upright = [
+        hamming(one[:1], other[:1]).min() for one, other in zip(a.phash[at_a], b.phash[at_b], strict=True)
+    ]
     assert np.mean(upright) > 8  # only another orientation is near
 
 

@@ -104,7 +104,7 @@ class ApproximateIndex:
         )
 
     def _tuned(self, queries: Vectors, known: _Known) -> tuple[int, Reach]:
-        """The least effort that finds what one half of the sample has, and what it finds of the other half."""
+        """The least effort that finds what half of the sample has, and what it finds of the other half."""
         tuning, measured = known.half(0), known.half(1)
         effort = min(_FIRST_EFFORT, self._cells)
         while effort < self._cells and self._share(queries, tuning, effort) < RECALL:

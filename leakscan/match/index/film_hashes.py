@@ -3,10 +3,10 @@
 A flip of a film changes the sign of all odd frequencies along its axis, an inversion every sign. So the bits
 fall into four groups (frequencies even or odd along each axis), each of which such a change leaves as it is
 or turns over as a whole. A group without the bit that says which (its first bit is made zero) is the same in
-every flip and inversion; only the turned film is sought besides. Two groups are one half of a hash. Of two hashes that differ in few bits, one
-half differs in at most half of them, so films are looked up by either half with a few bits changed
-(multi-index hashing, Norouzi, Punjani and Fleet 2012). Films of the chest are alike in what is even along
-both axes, so that group shares a half with the one in which they are least alike.
+every flip and inversion; only the turned film is sought besides. Two groups are one half of a hash. Of two
+hashes that differ in few bits, one half differs in at most half of them, so films are looked up by either
+half with a few bits changed (multi-index hashing, Norouzi, Punjani and Fleet 2012). Films of the chest are
+alike in what is even along both axes, so that group shares a half with the one in which they are least alike.
 """
 
 from __future__ import annotations
