@@ -56,6 +56,7 @@ HINTS = {
     "leakscan models add.",
     "too_few_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects.",
     "worker_killed": "Run it again with a smaller --workers.",
+    "worker_killed_on_ray": "Run it again on workers with more memory; it goes on where it stopped.",
 }
 
 

@@ -127,7 +127,7 @@ def _check_there(address: str) -> None:
 def _no_cluster(address: str) -> LeakscanError:
     return LeakscanError(
         f"There is no Ray cluster at {address}.",
-        "Give the address of its head node, such as head-node:6379, or start one: ray start --head.",
+        "Give the address of its head node, such as head-node:6379, or start one.",
         code="no_cluster",
     )
 

@@ -87,7 +87,7 @@ def _common(stores: Sequence[Store]) -> StoreInfo:
     if len(shards) < len(stores) or len({shard.of for shard in shards}) > 1 or len(numbers) < len(shards):
         raise StoreError(
             "The stores are not the shards of one division: {path} and others overlap.",
-            "Merge shards of one --shard N/M, each once.",
+            "Merge all shards of one division, each once.",
             path=first.folder,
         )
     missing = sorted(set(range(1, shards[0].of + 1)) - numbers)
