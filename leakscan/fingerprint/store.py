@@ -150,17 +150,17 @@ class Store:
         Raises:
             StoreError: A shard is damaged.
         """
-        shards = [tables.read(path, tables.STORE) for path in self._shards()]
-        if not shards:
-            return tables.STORE.empty_table()
-        table = pa.concat_tables(shards)
+        paths = self._shards()
         if prepared_with is None:
-            prepared_with = table["prepared_with"][-1].as_py()
-        table = table.filter(pc.equal(table["prepared_with"], prepared_with))
+            prepared_with = self.newest_way()
+        if prepared_with is None or not paths:
+            return tables.STORE.empty_table()
+        # Shard by shard, so that what is left out is never in memory with all that is kept.
+        table = pa.concat_tables([_made_so(tables.read(path, tables.STORE), prepared_with) for path in paths])
+        if pc.count_distinct(table["image_id"], mode="all").as_py() == len(table):
+            return table
         newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}
-        return (
-            table.take(pa.array(sorted(newest.values()), pa.int64())) if len(newest) < len(table) else table
-        )
+        return table.take(pa.array(sorted(newest.values()), pa.int64()))
 
     def newest_way(self) -> str | None:
         """The way the newest shard was made, ``None`` for an empty store."""
@@ -210,3 +210,9 @@ class Store:
         # The process id keeps two runs that share a store from writing the same file.
         last = max((int(p.name[:8]) for p in self._shards()), default=0)
         return self.folder / "shards" / f"{last + 1:08d}-{os.getpid()}.parquet"
+
+
+def _made_so(table: pa.Table, prepared_with: str) -> pa.Table:
+    """The rows that were made in one way; the table itself where all were."""
+    own = pc.equal(table["prepared_with"], prepared_with).fill_null(False)
+    return table if pc.all(own).as_py() else table.filter(own)
