@@ -146,12 +146,16 @@ class LimitSettings(Section):
         check_seconds: The wall time for copy checks and detail matches, of all datasets together.
         workers: Worker processes; ``None`` for one per core, 0 to work in the calling process.
         pictures_mb: The most megabytes of rendered pictures that reviews keep in the cache; 0 keeps none.
+        engine: What runs the workers: ``local``, this machine, or ``ray``, a cluster.
+        address: Where the Ray cluster is; ``None`` for that of the environment, or one on this machine.
     """
 
     cache: AnyPath = Path(".leakscan")
     check_seconds: float = Field(default=600.0, ge=0, strict=True, allow_inf_nan=False)
     workers: int | None = Field(default=None, ge=0, strict=True)
     pictures_mb: int = Field(default=512, ge=0, strict=True)
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
 
 
 class Settings(Section):

@@ -26,6 +26,7 @@ from leakscan.cli.run_map import map_command
 from leakscan.cli.run_models import models_app
 from leakscan.cli.run_review import review_command
 from leakscan.cli.run_split import split_command
+from leakscan.cli.run_store import store_app
 from leakscan.cli.run_train import train_command
 from leakscan.cli.run_verdicts import verdicts_app
 from leakscan.engines.allocator import keep_freed_memory
@@ -61,6 +62,7 @@ app.command("train")(train_command)
 app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
+app.add_typer(store_app, name="store")
 
 
 class Interrupted(LeakscanError):

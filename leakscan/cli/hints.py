@@ -13,6 +13,7 @@ HINTS = {
     "audit_source": "leakscan audit FOLDER or films.csv",
     "bench_folder": "Name another folder with -o.",
     "cache_unwritable": "Choose another with --cache.",
+    "bad_shard": "leakscan fingerprint SOURCE -o PART.fps --shard 3/64",
     "calibration_missing": "leakscan calibrate SOURCE -o FILE",
     "calibration_of_another_encoder": "Make it again with leakscan calibrate.",
     "calibration_outdated": "Make the calibration again: leakscan calibrate.",
@@ -27,9 +28,13 @@ HINTS = {
     "list_is_folder": "-o {inside}",
     "manifest_empty": "Rows that --exclude names do not count.",
     "memory_unwritable": "Make room on the disk, or choose another cache with --cache.",
+    "no_cluster": "Name its head node with --address, such as head-node:6379, or start one: "
+    "ray start --head.",
     "no_encoder": "leakscan models list",
     "no_encoder_of_kind": "leakscan models add FILE",
     "no_import_guard": 'Put the call below a line: if __name__ == "__main__":',
+    "merge_of_others": "Merge the shards of one dataset, made with one identity key (--key).",
+    "merge_target": "Choose another -o.",
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
     "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
@@ -48,12 +53,17 @@ HINTS = {
     "port_taken": "Choose another --port, or none: then a free one is taken.",
     "source_inside_source": "Leave it out of the other with --exclude '{inner}/**'.",
     "source_twice": "Leaks inside one dataset: leakscan audit A.",
+    "ray_missing": 'Install it: pip install "leakscan[ray]", or leave out --engine ray.',
+    "shards_missing": "Run leakscan fingerprint --shard for them, and merge again: what is there stays.",
+    "store_is_shard": "Join all shards first: leakscan store merge PARTS... -o ALL.fps",
     "store_empty": "Run leakscan fingerprint again.",
+    "store_of_another_shard": "Write every shard to a store of its own (-o).",
     "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
     "too_few_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects.",
     "worker_killed": "Run it again with a smaller --workers.",
+    "worker_killed_on_ray": "Run it again on workers with more memory; it goes on where it stopped.",
 }
 
 

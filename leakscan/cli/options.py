@@ -114,6 +114,12 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "pictures_mb": SettingOption(
         ("--pictures-mb",), int, "Most megabytes of rendered pictures that reviews keep in the cache."
     ),
+    "engine": SettingOption(("--engine",), str, "What runs the workers: local or ray, a Ray cluster."),
+    "address": SettingOption(
+        ("--address",),
+        str,
+        "Ray cluster, such as head-node:6379; without it that of RAY_ADDRESS, or one here.",
+    ),
 }
 """By the name of the setting; in the order in which ``--help`` lists them."""
 

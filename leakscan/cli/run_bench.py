@@ -106,6 +106,48 @@ def pairs_command(
         )
 
 
+@bench_app.command("search")
+def search_command(
+    work: WorkOption,
+    films: Annotated[int, typer.Option("--films", help="Films in each of the two stores.", min=4)] = 20_000,
+    shared: Annotated[
+        int, typer.Option("--shared", help="People in both stores, and as many turned copies.", min=0)
+    ] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the stores.")] = 0,
+    as_json: o.Json = False,
+) -> None:
+    """Compare two stores of made-up films: time, memory, and what is found of what they share.
+
+    Example: leakscan bench search -o /tmp/search --films 200000
+
+    Fingerprints are drawn from statistics of real films. There are no pictures, so copy checks and detail
+    matches are left out.
+    """
+    from leakscan.evaluation.bench import fresh_folder
+    from leakscan.evaluation.search_bench import search_bench
+
+    out = Output(as_json)
+    with out.progress() as progress:
+        result = search_bench(fresh_folder(work), films, shared, seed, progress)
+    out.data(result)
+    out.say(
+        f"{films:,} against {films:,} films: {result['seconds']} s (read {result['load_seconds']} s, search "
+        f"{result['match_seconds']} s, decide {result['check_seconds']} s; processors "
+        f"{result['cpu_seconds']} s), {result['peak_mb']:,} MB ({result['start_mb']:,} MB at the start)"
+    )
+    out.say(f"{result['candidates']:,} candidate pairs, {result['pairs']:,} leaks and pairs for review")
+    for what, shown in (
+        ("people", "at least as similar as is reviewed"),
+        ("copies", "near enough for a review"),
+    ):
+        out.say(
+            f"{what} in both: {result[what]:,}, of whom {result[f'{what}_near']:,} are {shown}; "
+            f"found {result[f'{what}_found']:,}"
+        )
+    for encoder, recall in result["recall"].items():
+        out.say(f"{encoder}: the search finds {recall:.4f} of the pairs that it seeks, by its own measure")
+
+
 def _found(group: dict[str, Any]) -> str:
     return f"{group['found']}/{group['planted']} ({group['recall']:.0%})"
 

@@ -26,6 +26,10 @@ def fingerprint_command(
             "--with-previews", help="Keep a 512 px picture of each film, so that copies can be checked."
         ),
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="Fingerprint one of several parts of the source, such as 3/64."),
+    ] = None,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -35,14 +39,17 @@ def fingerprint_command(
 
     Example: leakscan fingerprint hospital_a/ -o a.fps && leakscan compare a.fps hospital_b/
 
-    Only new or changed files are read; an interrupted run resumes. Fingerprints are biometric
+    Many machines share the work by --shard, and `leakscan store merge` joins what they made. Only new or
+    changed files are read; an interrupted run resumes. Fingerprints are biometric
     data: keep a store as you would keep the images.
     """
     out = Output(as_json, quiet)
     from leakscan.run.build_store import build_store
 
     with out.progress() as progress:
-        built = build_store(source, output, settings=settings, previews=with_previews, progress=progress)
+        built = build_store(
+            source, output, settings=settings, previews=with_previews, shard=shard, progress=progress
+        )
     out.data(built)
     out.say(
         f"{output}: {counted(built['images'], 'image')}, {counted(built['fingerprints'], 'fingerprint')}; "

@@ -62,6 +62,8 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
         table=table,
         cut=found.cut,
         cut_score=found.cut_score,
+        reach=found.reach,
+        hash_radius=found.radius,
         match_seconds=time.monotonic() - began,
     )
     context.budget.start()

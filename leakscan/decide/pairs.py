@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ from leakscan.decide.persons.folds import compare_folds
 from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.match.candidates import find_candidates, nearest_pictures
+from leakscan.match.candidates import NONE_NEAR, Near, find_candidates, nearest_pictures
+from leakscan.match.index import EXACT_COMPARISONS, Reach
 from leakscan.match.pictures import distinct_pictures
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Comparison:
         unchecked: How many did not, for want of pixels or time.
         cut: Pairs dropped by the limit of pairs.
         cut_score: The weakest similarity kept where some were cut, else ``None``.
+        reach: How far the search for fingerprints went and how much it finds there, by encoder.
+        hash_radius: The most bits that perceptual hashes of candidates may differ in.
         ids_unjoinable: Whether identifiers should count as proof, but were hashed with different keys.
         match_seconds: The time spent on the search.
         check_seconds: The time spent on copy checks, detail matches and decisions.
@@ -65,6 +68,8 @@ class Comparison:
     unchecked: int
     cut: int
     cut_score: float | None
+    reach: Mapping[str, Reach]
+    hash_radius: int
     ids_unjoinable: bool
     match_seconds: float
     check_seconds: float
@@ -80,6 +85,8 @@ class _Crossing:
     table: PairTable
     cut: int
     cut_score: float
+    reach: Mapping[str, Reach]
+    hash_radius: int
     match_seconds: float
     check_seconds: float = 0.0
 
@@ -129,8 +136,11 @@ def _written(
     began = time.monotonic()
     pair, table, a, b = crossing.pair, crossing.table, crossing.pair.a, crossing.pair.b
     compare_folds(pair, table, context)
+    numbers = (crossing.a, crossing.b)
     own = [
-        of_encoder[crossing.a, crossing.b] for of_encoder in tests if (crossing.a, crossing.b) in of_encoder
+        _with_unfound(of_encoder[numbers], crossing.reach.get(of_encoder[numbers].encoder))
+        for of_encoder in tests
+        if numbers in of_encoder
     ]
     rows, n_rows = Decided(pair=pair, table=table, tests=own).strongest(context.settings.search.max_pairs)
     checked = int(np.count_nonzero(table.checked))
@@ -145,6 +155,8 @@ def _written(
         unchecked=len(table.to_check) - checked,
         cut=crossing.cut + n_rows - len(rows),
         cut_score=None if math.isnan(crossing.cut_score) else crossing.cut_score,
+        reach=crossing.reach,
+        hash_radius=crossing.hash_radius,
         ids_unjoinable=context.settings.deciding.same_ids and not pair.same_key,
         match_seconds=crossing.match_seconds,
         check_seconds=crossing.check_seconds + time.monotonic() - began,
@@ -167,7 +179,9 @@ def _found(
         same_key = a.dataset.key_id == b.dataset.key_id
         pair = DatasetPair(a, b, context.settings.deciding.same_ids and same_key)
         radius = cards | {one.calibration.encoder: one.radius(i, j) for one in persons if (i, j) in one}
-        found = find_candidates(a.side, b.side, radius, HASH_RADIUS, most, near.get((i, j)))
+        found = find_candidates(
+            a.side, b.side, radius, HASH_RADIUS, most, near.get((i, j), _nearest_unless_idle(a, b))
+        )
         table, ids_cut = gather(pair, found, most)
         spent = time.monotonic() - began
         out.append(
@@ -178,11 +192,41 @@ def _found(
                 table=table,
                 cut=found.cut + ids_cut,
                 cut_score=found.cut_score,
+                reach=found.reach,
+                hash_radius=found.radius,
                 match_seconds=spent,
             )
         )
         context.progress.advance()
     return out
+
+
+def _with_unfound(test: PersonTest, reach: Reach | None) -> PersonTest:
+    """The test, with what an approximate search misses in the shares of missed subjects."""
+    if reach is None or not reach.sampled:
+        return test
+    recall = reach.recall
+
+    def more(missed: tuple[float, float, float]) -> tuple[float, float, float]:
+        share, low, high = (1.0 - (1.0 - m) * recall for m in missed)
+        return share, low, high
+
+    return replace(
+        test,
+        missed=None if test.missed is None else more(test.missed),
+        missed_review=more(test.missed_review),
+    )
+
+
+def _nearest_unless_idle(a: Columns, b: Columns) -> Near | None:
+    """No pairs where the search would be long and nobody could check what it finds; else ``None``.
+
+    The nearest pictures are candidates however far they are only because they may be altered copies, which a
+    copy check alone can tell.
+    """
+    if len(a.side) * len(b.side) <= EXACT_COMPARISONS or (a.at_hand.any() and b.at_hand.any()):
+        return None
+    return NONE_NEAR
 
 
 def _check(crossings: Sequence[_Crossing], context: RunContext) -> None:

@@ -16,7 +16,8 @@ DECISIONS: tuple[Decision, ...] = ("leak", "review")
 NOTHING = -1
 """The code of a relation or decision of strangers."""
 
-_ALIKE_BITS = 4
+ALIKE_BITS = 4
+"""Pictures whose hashes differ in so few bits may be copies of each other, unless a copy check says no."""
 _ALIKE_SIMILARITY = 0.97
 
 Ints = npt.NDArray[np.int64]
@@ -75,7 +76,7 @@ def alike_unchecked(table: PairTable) -> Bools:
         >>> alike_unchecked(table).tolist()
         [True, True, False]
     """
-    near = np.nan_to_num(table.bits, nan=np.inf) <= _ALIKE_BITS
+    near = np.nan_to_num(table.bits, nan=np.inf) <= ALIKE_BITS
     similar = np.nan_to_num(table.score.astype(np.float64), nan=-2.0) >= _ALIKE_SIMILARITY
     return np.asarray(~table.checked & (near | similar), np.bool_)
 

@@ -120,9 +120,9 @@ def measure_pairs(case: Case, pairs: int, folder: Path) -> PairsFigures:
         centres = np.repeat(_directions(1, max(1, pairs // _COPIES**2)), _COPIES, axis=0)
         a, b = (_unit(centres + _NOISE * _directions(seed, len(centres))) for seed in (2, 3))
         loosest = 0.9
-    context = cast("RunContext", _Context.of(loosest, pairs))
+    context = cast("RunContext", BareContext.of(loosest, pairs))
     datasets = _dataset("A", a, 4), _dataset("B", b, 5)
-    start = _peak_bytes()
+    start = peak_bytes()
     began, worked = time.monotonic(), time.process_time()
     (found,) = decide_pairs(datasets, context)
     tables.write(with_evidence(found.pairs), path)
@@ -133,12 +133,18 @@ def measure_pairs(case: Case, pairs: int, folder: Path) -> PairsFigures:
         seconds=round(time.monotonic() - began, 2),
         match_seconds=round(found.match_seconds, 2),
         cpu_seconds=round(time.process_time() - worked, 2),
-        peak_mb=round(_peak_bytes() / 1e6),
+        peak_mb=round(peak_bytes() / 1e6),
         start_mb=round(start / 1e6),
     )
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """The most memory that this process held so far, in bytes.
+
+    Example:
+        >>> peak_bytes() > 1_000_000
+        True
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 
@@ -182,40 +188,66 @@ def _calibration() -> Calibration:
     return fit_calibration(_ENCODER, "random directions", cohort, LabelledPrints(prints, names))
 
 
-class _Forgetful:
+class Forgetful:
     """A memory of pairs that nobody has seen before."""
 
     def copy_checks(self, pairs: list[tuple[str, str]]) -> Mapping[tuple[str, str], Any]:
+        """Nothing that is known of pairs."""
         return {}
 
 
 @dataclass(frozen=True)
-class _Models:
+class BareModels:
+    """Cards and calibrations without networks: what deciding needs where there are no pictures.
+
+    Attributes:
+        cards: The cards by encoder.
+        calibrations: The calibrations by encoder.
+        matchers: No detail matchers.
+        folds: No encoders of brains.
+    """
+
     cards: Mapping[str, Card]
     calibrations: Mapping[str, Calibration]
     matchers: Mapping[str, Any] = field(default_factory=dict)
     folds: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Unlimited:
+class Unlimited:
+    """A time budget that never ends."""
+
     left = math.inf
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Starts no clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Context:
-    """What deciding needs of a run."""
+class BareContext:
+    """What deciding needs of a run without pictures.
+
+    Attributes:
+        settings: The choices.
+        models: Cards and calibrations.
+        engine: Nothing runs a function over items.
+        memory: Nothing has been seen before.
+        progress: Nobody hears how far it is.
+        budget: All the time there is.
+
+    Example::
+
+        decide_pairs(datasets, cast("RunContext", BareContext(settings=Settings(), models=models)))
+    """
 
     settings: Settings
-    models: _Models
+    models: BareModels
     engine: Engine | None = None
-    memory: _Forgetful = field(default_factory=_Forgetful)
+    memory: Forgetful = field(default_factory=Forgetful)
     progress: Progress = field(default_factory=Silent)
-    budget: _Unlimited = field(default_factory=_Unlimited)
+    budget: Unlimited = field(default_factory=Unlimited)
 
     @classmethod
-    def of(cls, loosest: float, pairs: int) -> _Context:
+    def of(cls, loosest: float, pairs: int) -> BareContext:
         impostors = ImpostorScores(
             source="made up",
             n_images=9,
@@ -238,4 +270,4 @@ class _Context:
             impostors=impostors,
         )
         settings = Settings.of(max_pairs=max(1, 2 * pairs))
-        return cls(settings=settings, models=_Models({_ENCODER: card}, {_ENCODER: _calibration()}))
+        return cls(settings=settings, models=BareModels({_ENCODER: card}, {_ENCODER: _calibration()}))

@@ -239,3 +239,49 @@ def _block_mean(values: npt.NDArray[np.float32], axis: int, n: int) -> npt.NDArr
 def _bits(block: npt.NDArray[np.float64]) -> int:
     signs = block.ravel()[1:] > 0
     return int(np.packbits(np.concatenate([[False], signs])).view(">u8")[0])
+
+
+def hash_signs(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """The 64 bits of perceptual hashes, in the order of the coefficients; the first is never set.
+
+    Args:
+        hashes: ``(n,)`` hashes.
+
+    Returns:
+        ``(n, 64)`` bool.
+
+    Example:
+        >>> hash_signs(np.array([5], np.uint64))[0, -3:].tolist()
+        [True, False, True]
+    """
+    big = np.ascontiguousarray(hashes, ">u8").view(np.uint8).reshape(-1, 8)
+    return np.unpackbits(big, axis=1).astype(np.bool_)
+
+
+def film_orientations(signs: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    """Perceptual hashes of films in all orientations, from the bits of the upright ones.
+
+    A flip turns the signs of the odd frequencies along its axis, a turn exchanges the axes: no pixels are
+    needed.
+
+    Args:
+        signs: ``(n, 64)`` bool, as :func:`hash_signs` gives them.
+
+    Returns:
+        ``(n, 8)`` uint64 in the order of ``ORIENTATIONS_2D``.
+
+    Example:
+        >>> film = perceptual_hashes(np.random.default_rng(0).random((64, 48), np.float32))
+        >>> bool((film_orientations(hash_signs(film[:1])) == film).all())
+        True
+    """
+    block = signs.reshape(-1, 8, 8)
+    odd = np.arange(8) % 2 == 1
+    out = np.empty((len(block), 8), np.uint64)
+    for number, (vertical, horizontal) in enumerate(product((False, True), repeat=2)):
+        turned = block ^ (vertical & odd)[:, None] ^ (horizontal & odd)[None, :]
+        for place, bits in ((number, turned), (number + 4, turned.transpose(0, 2, 1))):
+            flat = bits.reshape(-1, 64).copy()
+            flat[:, 0] = False
+            out[:, place] = np.packbits(flat, axis=1).view(">u8").ravel()
+    return out

@@ -22,6 +22,7 @@ from leakscan import tables
 from leakscan.errors import StoreError
 from leakscan.fingerprint.kinds import REFUSED, presumed_kind
 from leakscan.fingerprint.prepare import Prepared, prepare
+from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
 from leakscan.sources.identity import drop_placeholders, dropped_words, normalised
@@ -73,7 +74,11 @@ def _way(reading: ReadingSettings, encoders: Mapping[Kind, Encoder], previews: b
 
 
 def fingerprint_source(
-    source: ImageSource, store: Store | None, context: RunContext, previews: bool = False
+    source: ImageSource,
+    store: Store | None,
+    context: RunContext,
+    previews: bool = False,
+    shard: Shard | None = None,
 ) -> Dataset:
     """Fingerprints every image of a source that its store does not hold already.
 
@@ -82,6 +87,7 @@ def fingerprint_source(
         store: The store to keep up to date; ``None`` keeps nothing.
         context: The settings, engine, encoders, progress and timings of the run.
         previews: Whether to keep a 512 px picture of every film.
+        shard: The part of the source to fingerprint; by default all of it.
 
     Raises:
         SourceError: The source cannot be read.
@@ -97,6 +103,8 @@ def fingerprint_source(
     began = time.monotonic()
     refs = _with_clean_subjects(list(source.scan(progress)), source.name, context.notices)
     context.notices.extend(getattr(source, "notices", ()))
+    if shard is not None:  # only now: which identifiers are placeholders depends on all images
+        refs = shard.taken(refs)
     timings.scan += time.monotonic() - began
     made = _way(context.settings.reading, context.models.encoders, previews)
     known, table = _known_rows(store, made)
@@ -137,7 +145,7 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]
     """A dataset of which only the fingerprints are at hand.
 
     Raises:
-        StoreError: The store is empty, damaged, or made with another encoder.
+        StoreError: The store is empty, damaged, one shard of several, or made with another encoder.
 
     Example:
         >>> from pathlib import Path
@@ -154,6 +162,13 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]
             "The store {path} holds no images.",
             "Fingerprint its source again.",
             code="store_empty",
+            path=store.folder,
+        )
+    if store.info.shard:
+        raise StoreError(
+            f"The store {{path}} holds shard {store.info.shard} of its dataset only.",
+            "Merge all shards first, so that no image is left out.",
+            code="store_is_shard",
             path=store.folder,
         )
     made_with = {e for e in pc.unique(rows["encoder"]).to_pylist() if e}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ class StoreInfo:
     Attributes:
         dataset: The name of the dataset when the store was made.
         key_id: The id of the key that hashed the identifiers; empty if there were none to hash.
+        shard: The part of the dataset that the store holds, such as ``3/64``; empty if it holds all of it.
     """
 
     dataset: str
     key_id: str
+    shard: str = ""
 
 
 def _is_store(path: Path) -> bool:
@@ -74,7 +76,7 @@ class Store:
                     f"The store {{path}} has format {raw['format']}; this leakscan reads format {FORMAT}.",
                     path=folder,
                 )
-            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"]))
+            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"], raw.get("shard", "")))
         except FileNotFoundError:
             raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None
         except (OSError, ValueError, KeyError, TypeError) as e:
@@ -100,6 +102,14 @@ class Store:
                     code="store_of_another_key",
                     path=folder,
                 )
+            if store.info.shard != info.shard:
+                parts = [f"shard {part}" if part else "all" for part in (store.info.shard, info.shard)]
+                raise StoreError(
+                    f"The store {{path}} holds {parts[0]} of its dataset, not {parts[1]}.",
+                    "Write every shard to a store of its own.",
+                    code="store_of_another_shard",
+                    path=folder,
+                )
             return store
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StoreError(
@@ -118,6 +128,15 @@ class Store:
             raise OutputError(f"The store {{path}} cannot be made: {e.strerror or e}.", path=folder) from e
         return cls(folder, info)
 
+    def parts(self) -> Iterator[pa.Table]:
+        """The shards one after the other, the oldest first; tables of schema ``tables.STORE``.
+
+        Raises:
+            StoreError: A shard is damaged.
+        """
+        for path in self._shards():
+            yield tables.read(path, tables.STORE)
+
     def load(self, prepared_with: str | None = None) -> pa.Table:
         """The newest row of every image.
 
@@ -131,17 +150,17 @@ class Store:
         Raises:
             StoreError: A shard is damaged.
         """
-        shards = [tables.read(path, tables.STORE) for path in self._shards()]
-        if not shards:
-            return tables.STORE.empty_table()
-        table = pa.concat_tables(shards)
+        paths = self._shards()
         if prepared_with is None:
-            prepared_with = table["prepared_with"][-1].as_py()
-        table = table.filter(pc.equal(table["prepared_with"], prepared_with))
+            prepared_with = self.newest_way()
+        if prepared_with is None or not paths:
+            return tables.STORE.empty_table()
+        # Shard by shard, so that what is left out is never in memory with all that is kept.
+        table = pa.concat_tables([_made_so(tables.read(path, tables.STORE), prepared_with) for path in paths])
+        if pc.count_distinct(table["image_id"], mode="all").as_py() == len(table):
+            return table
         newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}
-        return (
-            table.take(pa.array(sorted(newest.values()), pa.int64())) if len(newest) < len(table) else table
-        )
+        return table.take(pa.array(sorted(newest.values()), pa.int64()))
 
     def newest_way(self) -> str | None:
         """The way the newest shard was made, ``None`` for an empty store."""
@@ -157,7 +176,14 @@ class Store:
         Raises:
             OutputError: The disk is full or the store cannot be written.
         """
-        table = tables.from_rows(rows, tables.STORE)
+        self.append_table(tables.from_rows(rows, tables.STORE))
+
+    def append_table(self, table: pa.Table) -> None:
+        """Writes a table of the schema ``tables.STORE`` as a new shard, unless it has no rows.
+
+        Raises:
+            OutputError: The disk is full or the store cannot be written.
+        """
         if len(table):
             tables.write(table, self._next_shard())
 
@@ -184,3 +210,9 @@ class Store:
         # The process id keeps two runs that share a store from writing the same file.
         last = max((int(p.name[:8]) for p in self._shards()), default=0)
         return self.folder / "shards" / f"{last + 1:08d}-{os.getpid()}.parquet"
+
+
+def _made_so(table: pa.Table, prepared_with: str) -> pa.Table:
+    """The rows that were made in one way; the table itself where all were."""
+    own = pc.equal(table["prepared_with"], prepared_with).fill_null(False)
+    return table if pc.all(own).as_py() else table.filter(own)

@@ -12,10 +12,13 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from leakscan.fingerprint.hashing import axes_exchanged
-from leakscan.match.index import build_hash_index, build_index
+from leakscan.fingerprint.hashing import PHASH_BITS, axes_exchanged
+from leakscan.match.index import Reach, build_hash_index, build_index
 from leakscan.match.pictures import Side
+from leakscan.match.products import paired_products
 
 NO_SCORE = float("nan")
 NEAREST = 3
@@ -24,7 +27,9 @@ be far from its original and yet nearer than anything else."""
 NEAREST_BY_HASH = 10
 """The same by perceptual hash, for pictures without a fingerprint; hashes rank worse."""
 
-_NUMBERS_AT_ONCE = 1 << 23  # numbers of fingerprints multiplied together; 32 MB each way
+_ENOUGH_BY_HASH = 50_000
+"""Pairs of hashes that are kept, or as many as there are pictures, where fingerprints tell the pictures apart
+as well: strangers come as near, and among very many pictures most pairs within the radius are strangers."""
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -60,6 +65,8 @@ class Candidates:
         comparisons: How many pairs of pictures had their fingerprints compared, by encoder.
         cut: Pairs over the loose threshold that ``max_pairs`` left out.
         cut_score: The weakest score kept where some were cut, else NaN.
+        reach: How far the search for fingerprints went and how much it finds there, by encoder.
+        radius: The most bits that hashes may differ in; less than was asked for among very many pictures.
     """
 
     a: Ints
@@ -69,6 +76,8 @@ class Candidates:
     comparisons: dict[str, int]
     cut: int
     cut_score: float
+    reach: dict[str, Reach]
+    radius: int
 
 
 def packed(a: Ints, b: Ints, width: int) -> Ints:
@@ -152,10 +161,10 @@ def _searched(sides: Sequence[Side], own: int) -> Iterator[_Found]:
         numbers = np.repeat(np.array([number for number, _ in others], np.int64), sizes)
         return numbers, np.concatenate(pictures).astype(np.int64)
 
-    for encoder, prints in side.fingerprints.items():
-        known = [other.fingerprints.get(encoder, prints[:0]) for _, other in others]
+    for encoder, prints in side.stored.items():
+        known = [other.stored.get(encoder, prints[:0]) for _, other in others]
         if len(prints) and any(map(len, known)):
-            hits = build_index(np.concatenate(known)).nearest(prints, NEAREST)
+            hits = build_index(np.concatenate(known), len(prints)).nearest(prints, NEAREST)
             number, picture = places([other.pictures(encoder) for _, other in others])
             unknown = np.full(len(hits.query), NO_SCORE, np.float32)
             yield _Found(side.pictures(encoder)[hits.query], number[hits.found], picture[hits.found], unknown)
@@ -167,7 +176,7 @@ def _searched(sides: Sequence[Side], own: int) -> Iterator[_Found]:
             # A volume whose axes were exchanged without a word in its header is refused by its encoder.
             own_hashes = side.phash[mute, 0]
             variants = own_hashes if ndim == 2 else axes_exchanged(own_hashes)
-            hits = build_hash_index(hashes).nearest(variants, NEAREST_BY_HASH)
+            hits = build_hash_index(hashes, len(mute), ndim).nearest(variants, NEAREST_BY_HASH)
             number, picture = places(theirs)
             yield _Found(mute[hits.query], number[hits.found], picture[hits.found], hits.score)
 
@@ -194,25 +203,35 @@ def find_candidates(
         near = nearest_pictures([a, b])[0, 1]
     keys = [packed(near.a, near.b, len(b))]
     comparisons: dict[str, int] = {}
+    reach: dict[str, Reach] = {}
     cut, cut_score = 0, NO_SCORE
     for encoder, threshold in loose.items():
         rows_a, rows_b = a.pictures(encoder), b.pictures(encoder)
         comparisons[encoder] = len(rows_a) * len(rows_b)
         if not comparisons[encoder]:
             continue
-        hits = build_index(b.fingerprints[encoder]).range_search(
-            a.fingerprints[encoder], threshold, max_pairs
-        )
+        index = build_index(b.stored[encoder], len(rows_a))
+        hits = index.range_search(a.stored[encoder], threshold, max_pairs)
+        del index  # as large as the fingerprints of one side
         cut += hits.cut
         cut_score = float(np.fmax(cut_score, hits.cut_score))
+        if hits.reach is not None:
+            reach[encoder] = hits.reach
         keys.append(packed(rows_a[hits.query], rows_b[hits.found], len(b)))
     hashed = []
     for ndim in (2, 3):
         rows_a, rows_b = np.flatnonzero(a.ndim == ndim), np.flatnonzero(b.ndim == ndim)
         if len(rows_a) and len(rows_b):
-            hits = build_hash_index(a.phash[rows_a]).range_search(b.phash[rows_b, 0], radius, max_pairs)
-            hashed.append((packed(rows_a[hits.found], rows_b[hits.query], len(b)), hits.score))
+            index_a = build_hash_index(a.phash[rows_a], len(rows_b), ndim)
+            mute = (a.encoder[rows_a] == "").any() or (b.encoder[rows_b] == "").any()
+            most = max_pairs if mute else min(max_pairs, 1 + max(_ENOUGH_BY_HASH, len(a), len(b)))
+            hits = index_a.range_search(b.phash[rows_b, 0], radius, most)
+            at_a, at_b = rows_a[hits.found], rows_b[hits.query]
+            own_radius = _radius_of_both(a, b, at_a, at_b, hits.score)
+            keep = (hits.score <= own_radius) | ~_both_encoded(a, b, at_a, at_b)
+            hashed.append((packed(at_a[keep], at_b[keep], len(b)), hits.score[keep]))
             cut += hits.cut
+            radius = min(radius, own_radius, radius if hits.radius is None else hits.radius)
     pairs = np.unique(np.concatenate([*keys, *(key for key, _ in hashed)]))
     bits = np.full(len(pairs), NO_SCORE, np.float32)
     bits[np.searchsorted(pairs, keys[0])] = near.bits
@@ -230,7 +249,22 @@ def find_candidates(
         comparisons=comparisons,
         cut=cut,
         cut_score=cut_score,
+        reach=reach,
+        radius=radius,
     )
+
+
+def _both_encoded(a: Side, b: Side, at_a: Ints, at_b: Ints) -> npt.NDArray[np.bool_]:
+    """Which pairs have fingerprints of one encoder."""
+    own = a.encoder[at_a]
+    return np.asarray((own == b.encoder[at_b]) & (own != ""), np.bool_)
+
+
+def _radius_of_both(a: Side, b: Side, at_a: Ints, at_b: Ints, bits: Floats) -> int:
+    """The largest radius within which there are no more pairs with fingerprints than are kept of them."""
+    counts = np.bincount(bits[_both_encoded(a, b, at_a, at_b)].astype(np.int64), minlength=PHASH_BITS + 1)
+    most = max(_ENOUGH_BY_HASH, len(a), len(b))
+    return max(0, int(np.searchsorted(np.cumsum(counts), most, side="right")) - 1)
 
 
 def equal_pixels(a: Side, b: Side) -> tuple[Ints, Ints]:
@@ -245,7 +279,9 @@ def equal_pixels(a: Side, b: Side) -> tuple[Ints, Ints]:
         >>> [pictures.tolist() for pictures in equal_pixels(a, b)]
         [[0, 2], [1, 0]]
     """
-    _, in_a, in_b = np.intersect1d(a.pixel_hash, b.pixel_hash, return_indices=True)
+    found = pc.index_in(a.pixel_hash, value_set=b.pixel_hash)
+    in_a = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+    in_b = found.take(pa.array(in_a)).to_numpy(zero_copy_only=False)
     return in_a.astype(np.int64), in_b.astype(np.int64)
 
 
@@ -266,33 +302,9 @@ def scores(a: Side, b: Side, at_a: Ints, at_b: Ints) -> Floats:
         scores(a, b, np.array([0]), np.array([7]))  # how alike picture 0 of A and picture 7 of B are
     """
     out = np.full(len(at_a), NO_SCORE, np.float32)
-    for encoder in sorted(set(a.fingerprints) & set(b.fingerprints)):
+    for encoder in sorted(set(a.stored) & set(b.stored)):
         at = np.flatnonzero((a.encoder == encoder)[at_a] & (b.encoder == encoder)[at_b])
         i = np.searchsorted(a.pictures(encoder), at_a[at])
         j = np.searchsorted(b.pictures(encoder), at_b[at])
-        out[at] = paired_products(a.fingerprints[encoder], b.fingerprints[encoder], i, j)
-    return out
-
-
-def paired_products(a: Floats, b: Floats, i: Ints, j: Ints) -> Floats:
-    """Dot products ``(m,)`` of ``a[i]`` and ``b[j]``, a bounded number at a time.
-
-    Each is summed by itself and in one order: a matrix product may round otherwise when A and B are swapped.
-
-    Args:
-        a: ``(n, d)`` vectors.
-        b: ``(n', d)`` vectors.
-        i: ``(m,)`` rows of ``a``.
-        j: ``(m,)`` rows of ``b``.
-
-    Example:
-        >>> a, b = np.eye(2, dtype=np.float32), np.array([[0.5, 0.75], [1, 0]], np.float32)
-        >>> paired_products(a, b, np.array([0, 1, 1]), np.array([1, 0, 1])).tolist()
-        [1.0, 0.75, 0.0]
-    """
-    out = np.empty(len(i), np.float32)
-    step = max(1, _NUMBERS_AT_ONCE // max(1, a.shape[1]))
-    for start in range(0, len(i), step):
-        part = slice(start, start + step)
-        out[part] = (a[i[part]] * b[j[part]]).sum(axis=1)
+        out[at] = paired_products(a.stored[encoder], b.stored[encoder], i, j)
     return out

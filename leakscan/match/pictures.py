@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 
 from leakscan.tables import ORIENTATIONS
 
+_AT_ONCE = 1 << 16  # rows whose fingerprints are taken together
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -23,22 +25,21 @@ class Side:
         image_rows: ``(images,)`` rows in the dataset's table of all images, picture by picture.
         starts: ``(n + 1,)`` where the images of each picture begin in ``image_rows``.
         subjects: The declared subject of each picture, that of the first image that has one; else ``None``.
-        pixel_hash: ``(n,)`` the hash of the pixels.
+        pixel_hash: ``(n,)`` strings, the hash of the pixels.
         phash: ``(n, 8)`` uint64 perceptual hashes in all orientations.
         ndim: ``(n,)`` 2 for pictures, 3 for volumes.
         encoder: ``(n,)`` name@digest, empty where no fingerprint was made.
-        fingerprints: ``(m, d)`` float32 as stored (rounded to float16), by encoder, of its pictures,
-            in order.
+        stored: ``(m, d)`` float16 fingerprints as stores hold them, by encoder, of its pictures, in order.
     """
 
     image_rows: Ints
     starts: Ints
     subjects: tuple[str | None, ...]
-    pixel_hash: npt.NDArray[np.str_]
+    pixel_hash: pa.Array
     phash: npt.NDArray[np.uint64]
     ndim: Ints
     encoder: npt.NDArray[np.str_]
-    fingerprints: Mapping[str, npt.NDArray[np.float32]]
+    stored: Mapping[str, npt.NDArray[np.float16]]
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -57,9 +58,14 @@ class Side:
         """Which pictures have a fingerprint of this encoder, in order."""
         return np.flatnonzero(self.encoder == encoder)
 
+    @property
+    def fingerprints(self) -> dict[str, npt.NDArray[np.float32]]:
+        """``(m, d)`` float32 fingerprints by encoder: a copy, twice as large as what is ``stored``."""
+        return {name: prints.astype(np.float32) for name, prints in self.stored.items()}
+
     def prints(self, encoder: str, pictures: Ints) -> npt.NDArray[np.float32]:
         """Fingerprints ``(k, d)`` of ``k`` pictures, all of which have one of this encoder."""
-        return self.fingerprints[encoder][np.searchsorted(self.pictures(encoder), pictures)]
+        return self.stored[encoder][np.searchsorted(self.pictures(encoder), pictures)].astype(np.float32)
 
 
 def distinct_pictures(rows: pa.Table) -> Side:
@@ -83,24 +89,43 @@ def distinct_pictures(rows: pa.Table) -> Side:
     image_rows = usable[order].astype(np.int64)
     starts = np.searchsorted(picture[order], np.arange(n + 1)).astype(np.int64)
     first = image_rows[starts[:-1]]
-    encoder = np.array([e or "" for e in _taken(rows["encoder"], first).to_pylist()], np.str_)
-    prints = {}
-    for name in np.unique(encoder[encoder != ""]).tolist():
-        stored = _taken(rows["fingerprint"], first[encoder == name])
-        flat = stored.flatten().to_numpy(zero_copy_only=False)
-        prints[name] = flat.reshape(len(stored), -1).astype(np.float32)
+    encoder = _words(_taken(rows["encoder"], first))
+    prints = {
+        name: _prints(rows["fingerprint"], first[encoder == name])
+        for name in np.unique(encoder[encoder != ""]).tolist()
+    }
     phash = _taken(rows["phash"], first).flatten().to_numpy(zero_copy_only=False)
-    volume = [kind in ("brain_mri", "other_3d") for kind in _taken(rows["kind"], first).to_pylist()]
+    volume = np.isin(_words(_taken(rows["kind"], first)), ("brain_mri", "other_3d"))
     return Side(
         image_rows=image_rows,
         starts=starts,
         subjects=_declared(rows, image_rows, starts),
-        pixel_hash=np.array(encoded.dictionary.to_pylist(), np.str_),
-        phash=phash.reshape(n, ORIENTATIONS).astype(np.uint64),
-        ndim=np.where(np.array(volume, bool), 3, 2).astype(np.int64),
+        pixel_hash=encoded.dictionary,
+        phash=phash.reshape(n, ORIENTATIONS).astype(np.uint64, copy=False),
+        ndim=np.where(volume, 3, 2).astype(np.int64),
         encoder=encoder,
-        fingerprints=prints,
+        stored=prints,
     )
+
+
+def _words(column: pa.Array) -> npt.NDArray[np.str_]:
+    """A column of few different words, empty where there is none."""
+    encoded = column.fill_null("").dictionary_encode()
+    words = np.array([*encoded.dictionary.to_pylist(), ""], np.str_)
+    return np.asarray(words[encoded.indices.to_numpy(zero_copy_only=False)], np.str_)
+
+
+def _prints(column: pa.ChunkedArray, rows: Ints) -> npt.NDArray[np.float16]:
+    """Fingerprints of some rows, a bounded number at a time: all of them are the largest thing in a run."""
+    out: npt.NDArray[np.float16] | None = None
+    for start in range(0, len(rows), _AT_ONCE):
+        part = _taken(column, rows[start : start + _AT_ONCE])
+        flat = part.flatten().to_numpy(zero_copy_only=False).reshape(len(part), -1)
+        if out is None:
+            out = np.empty((len(rows), flat.shape[1]), np.float16)
+        out[start : start + len(part)] = flat
+    assert out is not None, "an encoder is named by a row"
+    return out
 
 
 def _taken(column: pa.ChunkedArray, rows: Ints) -> pa.Array:

@@ -159,6 +159,13 @@ def comparison_words(c: Comparison) -> list[str]:
         )
     for test in c.persons:
         words += [*shared_words(c, test), *_person_words(test)]
+    for reach in c.reach.values():
+        if reach.sampled:
+            words.append(
+                f"So many fingerprints are not all compared with each other: of the pairs whose "
+                f"similarity is {reach.score:.3f} or more, the search found {reach.recall:.2%} in a sample "
+                f"of {reach.sampled:,}."
+            )
     if c.ids_unjoinable:
         words.append(
             "Identifiers were not compared, although they were to count as proof: the stores were made with "

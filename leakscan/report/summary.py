@@ -135,6 +135,11 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "unverified": c.unchecked,
         "cut_by_max_pairs": c.cut,
         "cut_score": c.cut_score,
+        "search": {
+            name: {"lowest_score": r.score, "recall": r.recall, "sampled_pairs": r.sampled}
+            for name, r in c.reach.items()
+        },
+        "hash_radius": c.hash_radius,
         "decisions": counts,
         "words": comparison_words(c),
     }

@@ -110,10 +110,11 @@ class RunContext:
             ModelError: An encoder or a calibration is damaged, or does not belong here.
         """
         timings = Timings()
+        limits = settings.limits
         preferred, own = settings.reading.encoder, settings.deciding.calibration
         return cls(
             settings=settings,
-            engine=start_engine(settings.limits.workers),
+            engine=start_engine(limits.workers, limits.engine, limits.address),
             models=load_models(preferred, own) if decides else Models(load_encoders(preferred), {}, {}),
             memory=PairMemory(settings.limits.cache / "pairs.sqlite3"),
             progress=progress or Silent(),

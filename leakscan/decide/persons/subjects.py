@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
-from leakscan.match.candidates import paired_products
 from leakscan.match.pictures import Side
+from leakscan.match.products import paired_products
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -78,7 +78,7 @@ def subjects_of(side: Side, calibration: Calibration) -> Subjects:
         people = subjects_of(distinct_pictures(dataset.rows), calibration)
         people.templates.shape, people.declared
     """
-    rows, prints = side.pictures(calibration.encoder), side.fingerprints[calibration.encoder]
+    rows, prints = side.pictures(calibration.encoder), side.stored[calibration.encoder]
     names = side.subjects
     keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
     found, code = np.unique(np.array(keys), return_inverse=True)

@@ -13,36 +13,59 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.fingerprint.hashing import PHASH_BITS
+from leakscan.match.index.approximate import ApproximateIndex
 from leakscan.match.index.exact import ExactIndex
+from leakscan.match.index.film_hashes import FilmHashIndex
 from leakscan.match.index.hashes import HashIndex
-from leakscan.match.index.protocol import HashSearch, Hits, Index
+from leakscan.match.index.protocol import HashSearch, Hits, Index, Reach
+from leakscan.match.products import Vectors
 
-__all__ = ["HashSearch", "Hits", "Index", "build_hash_index", "build_index"]
+__all__ = [
+    "EXACT_COMPARISONS",
+    "HashSearch",
+    "Hits",
+    "Index",
+    "Reach",
+    "build_hash_index",
+    "build_index",
+]
+
+EXACT_COMPARISONS = 50_000**2
+"""Up to so many comparisons of fingerprints all are made; beyond them an approximate index serves."""
+EXACT_HASHES = 20_000**2
+"""Likewise for perceptual hashes of films."""
 
 
-def build_index(vectors: npt.NDArray[np.float32]) -> Index:
+def build_index(vectors: Vectors, queries: int = 1) -> Index:
     """An index of fingerprints.
 
     Args:
-        vectors: ``(n, d)`` float32, L2-normalised.
+        vectors: ``(n, d)`` float32 or float16, L2-normalised.
+        queries: About how many queries it is made for.
 
     Example:
         >>> films = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
         >>> build_index(films).nearest(np.array([[0, 1]], np.float32), k=2).found.tolist()
         [2, 1]
     """
-    return ExactIndex(vectors)
+    if len(vectors) * queries <= EXACT_COMPARISONS:
+        return ExactIndex(vectors)
+    return ApproximateIndex(vectors)
 
 
-def build_hash_index(variants: npt.NDArray[np.uint64]) -> HashSearch:
+def build_hash_index(variants: npt.NDArray[np.uint64], queries: int = 1, ndim: int = 3) -> HashSearch:
     """An index of perceptual hashes.
 
     Args:
         variants: ``(n, 8)`` uint64 hashes of every picture in all orientations.
+        queries: About how many queries it is made for.
+        ndim: 2 where all of them are of films, whose orientations are known.
 
     Example:
         >>> index = build_hash_index(np.full((1, 8), 0b1111, np.uint64))
         >>> index.range_search(np.array([0b0111], np.uint64), radius=8, limit=10).score.tolist()
         [1.0]
     """
+    if ndim == 2 and len(variants) * queries > EXACT_HASHES:
+        return FilmHashIndex(variants)
     return HashIndex(variants, PHASH_BITS)

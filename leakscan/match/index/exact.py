@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from leakscan.match.index.protocol import QUERY_BLOCK, BestHits, Hits, load_faiss
+from leakscan.match.index.protocol import (
+    SLACK,
+    BestHits,
+    Hits,
+    Reach,
+    blocks,
+    load_faiss,
+    nearest_hits,
+    range_hits,
+)
+from leakscan.match.products import Vectors
+
+_HITS_AT_ONCE = 1 << 25  # pairs that a block of queries may find at most
 
 
 class ExactIndex:
     """An :class:`~leakscan.match.index.protocol.Index` that compares every query with every vector.
 
     Args:
-        vectors: ``(n, d)`` float32, L2-normalised.
+        vectors: ``(n, d)`` float32 or float16, L2-normalised.
     """
 
-    def __init__(self, vectors: npt.NDArray[np.float32]) -> None:
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
         self._index = load_faiss().IndexFlatIP(vectors.shape[1])
-        self._index.add(np.ascontiguousarray(vectors, np.float32))
+        for _, block in blocks(vectors):
+            self._index.add(block)
 
-    def range_search(self, queries: npt.NDArray[np.float32], threshold: float, limit: int) -> Hits:
+    def range_search(self, queries: Vectors, threshold: float, limit: int) -> Hits:
         """Every pair whose score is at least ``threshold``, or the ``limit`` best of them."""
         best = BestHits(limit, largest=True)
-        # FAISS keeps what is strictly above; a hair below makes the threshold itself count.
-        least = float(np.nextafter(np.float32(threshold), -2))
-        for start in range(0, len(queries), QUERY_BLOCK):
-            block = np.ascontiguousarray(queries[start : start + QUERY_BLOCK], np.float32)
-            ends, scores, found = self._index.range_search(block, least)
-            query = np.repeat(np.arange(len(block)), np.diff(ends.astype(np.int64))) + start
-            best.add(query, found, scores)
-        return best.hits()
+        least = np.float32(threshold)
+        size = max(1, _HITS_AT_ONCE // max(1, len(self._vectors)))
+        for start, block in blocks(queries, size):
+            rough = range_hits(self._index, block, start, float(least) - SLACK)
+            best.add_rescored(queries, self._vectors, rough, least)
+        return best.hits(Reach(score=float(threshold), recall=1.0, sampled=0))
 
-    def nearest(self, queries: npt.NDArray[np.float32], k: int) -> Hits:
+    def nearest(self, queries: Vectors, k: int) -> Hits:
         """The ``k`` best of every query."""
-        k = min(k, self._index.ntotal)
-        scores, found = self._index.search(np.ascontiguousarray(queries, np.float32), k)
-        query = np.repeat(np.arange(len(queries), dtype=np.int64), k)
-        return Hits(query, found.ravel().astype(np.int64), scores.ravel())
+        return nearest_hits(self._index, queries, k)

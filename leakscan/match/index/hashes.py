@@ -52,7 +52,9 @@ class HashIndex:
         rank = np.arange(len(order)) - np.searchsorted(query[order], query[order])
         keep = order[rank < k]
         return Hits(
-            query[keep].astype(np.int64), found[keep].astype(np.int64), distance[keep].astype(np.float32)
+            query=query[keep].astype(np.int64),
+            found=found[keep].astype(np.int64),
+            score=distance[keep].astype(np.float32),
         )
 
 

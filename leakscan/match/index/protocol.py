@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from leakscan.errors import LeakscanError
+from leakscan.match.products import Vectors, paired_products
 
 QUERY_BLOCK = 1024
 """Queries that are searched for at once."""
+SLACK = 1e-5
+"""How far below a score pairs are fetched, to be scored again in one fixed order of summation."""
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How far a search went, and how much it finds of what lies there.
+
+    Attributes:
+        score: The lowest similarity of pairs that it sought.
+        recall: The share of such pairs that it finds, 0..1, measured on a sample of its queries.
+        sampled: How many pairs the sample had; 0 where nothing can be missed.
+    """
+
+    score: float
+    recall: float
+    sampled: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hits:
     """Pairs that were found between queries and an index.
 
@@ -25,6 +44,8 @@ class Hits:
         score: ``(n,)`` float32 similarity; for hashes, the number of bits that differ.
         cut: How many further pairs passed the threshold but not the limit.
         cut_score: Score of the weakest pair kept where some were cut, else NaN.
+        reach: How far the search for fingerprints went; ``None`` for hashes.
+        radius: The most bits that a search for hashes let differ; it may be lower than was asked for.
     """
 
     query: npt.NDArray[np.int64]
@@ -32,20 +53,23 @@ class Hits:
     score: npt.NDArray[np.float32]
     cut: int = 0
     cut_score: float = float("nan")
+    reach: Reach | None = None
+    radius: int | None = None
 
 
 class Index(Protocol):
     """Vectors of one side of a comparison.
 
     ``range_search`` returns every pair whose score is at least ``threshold``, or the ``limit``
-    best of them with the number that was cut; ties are kept or cut without regard to order. Memory
-    is bounded by ``limit``, not by the number of pairs. ``nearest`` returns the ``k`` best of every
-    query, fewer where the index holds fewer.
+    best of them with the number that was cut; of equal ones, those that come first. Its scores are summed in
+    one fixed order, so that the result does not depend on the number of threads. Memory is bounded by
+    ``limit``, not by the number of pairs. ``nearest`` returns the ``k`` best of every query, fewer where the
+    index holds fewer.
     """
 
-    def range_search(self, queries: npt.NDArray[np.float32], threshold: float, limit: int) -> Hits: ...
+    def range_search(self, queries: Vectors, threshold: float, limit: int) -> Hits: ...
 
-    def nearest(self, queries: npt.NDArray[np.float32], k: int) -> Hits: ...
+    def nearest(self, queries: Vectors, k: int) -> Hits: ...
 
 
 class HashSearch(Protocol):
@@ -82,6 +106,7 @@ def load_faiss() -> Any:
     return faiss
 
 
+Ints = npt.NDArray[np.int64]
 Parts = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 """Queries, rows in the index, and scores of some pairs."""
 
@@ -101,7 +126,7 @@ def joined(parts: Sequence[Parts]) -> Parts:
 
 
 class BestHits:
-    """Keeps the best pairs of a stream of blocks.
+    """Keeps the best pairs of a stream of blocks; of equal ones, those whose numbers come first.
 
     Args:
         limit: The most pairs to keep.
@@ -114,6 +139,7 @@ class BestHits:
         self._parts: list[Parts] = []
         self._size = 0
         self._cut = 0
+        self.worst = -math.inf if largest else math.inf
 
     def add(self, query: npt.NDArray[Any], found: npt.NDArray[Any], score: npt.NDArray[Any]) -> None:
         """Takes the pairs of one block."""
@@ -122,20 +148,111 @@ class BestHits:
         if self._size > 2 * self._limit:
             self._prune()
 
-    def hits(self) -> Hits:
-        """What is left."""
+    def add_rescored(
+        self, queries: Vectors, vectors: Vectors, rough: Hits, least: np.float32, slack: float = SLACK
+    ) -> None:
+        """Takes pairs whose similarity, summed in one fixed order, is at least ``least``.
+
+        Args:
+            queries: ``(n, d)`` the vectors that were sought for.
+            vectors: ``(n', d)`` the vectors of the index.
+            rough: Pairs of their rows, with similarities that are right within ``slack``.
+            least: The lowest similarity that counts.
+            slack: How far off the similarities may be.
+        """
+        hopeless = rough.score < self.worst - slack
+        self._cut += int(np.count_nonzero(hopeless & (rough.score >= least)))
+        query, found = rough.query[~hopeless], rough.found[~hopeless]
+        score = paired_products(queries, vectors, query, found)
+        keep = score >= least
+        self.add(query[keep], found[keep], score[keep])
+
+    def hits(self, reach: Reach | None = None) -> Hits:
+        """What is left.
+
+        Args:
+            reach: How far the search went.
+        """
         if self._size > self._limit:
             self._prune()
         if not self._parts:
             empty = np.zeros(0, np.int64)
-            return Hits(empty, empty, np.zeros(0, np.float32))
+            return Hits(query=empty, found=empty, score=np.zeros(0, np.float32), reach=reach)
         query, found, score = joined(self._parts)
         worst = float(score[np.argmax(self._sign * score)]) if self._cut else float("nan")
-        return Hits(query, found, score, self._cut, worst)
+        if reach is not None and self._cut:
+            reach = replace(reach, score=max(reach.score, worst))
+        return Hits(query=query, found=found, score=score, cut=self._cut, cut_score=worst, reach=reach)
 
     def _prune(self) -> None:
         query, found, score = joined(self._parts)
-        keep = np.argpartition(self._sign * score, self._limit - 1)[: self._limit]
+        rank = self._sign * score
+        last = np.partition(rank, self._limit - 1)[self._limit - 1]
+        better = np.flatnonzero(rank < last)
+        ties = np.flatnonzero(rank == last)
+        ties = ties[np.lexsort((found[ties], query[ties]))][: self._limit - len(better)]
+        keep = np.sort(np.concatenate([better, ties]))
         self._cut += len(query) - len(keep)
         self._parts = [(query[keep], found[keep], score[keep])]
         self._size = len(keep)
+        self.worst = float(self._sign * last)
+
+
+def blocks(vectors: Vectors, size: int = QUERY_BLOCK) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Vectors in blocks as FAISS wants them, each with the number of its first row.
+
+    Args:
+        vectors: ``(n, d)`` float32 or float16.
+        size: The most rows of a block; never more than ``QUERY_BLOCK``.
+
+    Example:
+        >>> [(start, block.shape) for start, block in blocks(np.zeros((3, 4), np.float16), size=2)]
+        [(0, (2, 4)), (2, (1, 4))]
+    """
+    size = min(size, QUERY_BLOCK)
+    for start in range(0, len(vectors), size):
+        yield start, np.ascontiguousarray(vectors[start : start + size], np.float32)
+
+
+def range_hits(index: Any, block: npt.NDArray[np.float32], start: int, least: float, **options: Any) -> Hits:
+    """All pairs of a block of queries above a score, in order.
+
+    Args:
+        index: An index of FAISS.
+        block: ``(n, d)`` queries.
+        start: The number of the first of them.
+        least: The score that must be exceeded.
+        options: What else the search of FAISS takes.
+
+    Example::
+
+        range_hits(faiss_index, queries[512:1024], 512, least=0.5).found
+    """
+    ends, score, found = index.range_search(block, least, **options)
+    query = np.repeat(np.arange(len(block)), np.diff(ends.astype(np.int64)))
+    order = np.lexsort((found, query))
+    return Hits(query=query[order] + start, found=found[order].astype(np.int64), score=score[order])
+
+
+def nearest_hits(index: Any, queries: Vectors, k: int, **options: Any) -> Hits:
+    """The ``k`` best of every query; what an approximate index cannot fill is left out.
+
+    Args:
+        index: An index of FAISS.
+        queries: ``(n, d)`` vectors.
+        k: How many.
+        options: What else the search of FAISS takes.
+
+    Example::
+
+        nearest_hits(faiss_index, queries, k=3).found
+    """
+    k = min(k, index.ntotal)
+    parts: list[Parts] = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    for start, block in blocks(queries):
+        scores, found = index.search(block, k, **options)
+        query = np.repeat(np.arange(len(block), dtype=np.int64), k) + start
+        known = found.ravel() >= 0
+        parts.append((query[known], found.ravel()[known].astype(np.int64), scores.ravel()[known]))
+    query, found, score = joined(parts)
+    return Hits(query=query, found=found, score=score)

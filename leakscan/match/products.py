@@ -1,0 +1,38 @@
+"""Similarities of given pairs of vectors, the same whoever asks and in whatever order."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+_NUMBERS_AT_ONCE = 1 << 22  # numbers of vectors multiplied together; 16 MB each way
+
+Ints = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+
+
+def paired_products(a: Vectors, b: Vectors, i: Ints, j: Ints) -> npt.NDArray[np.float32]:
+    """Dot products ``(m,)`` of ``a[i]`` and ``b[j]``, a bounded number at a time.
+
+    Each is summed by itself and in one order: a matrix product may round otherwise when A and B are swapped,
+    or on another number of threads.
+
+    Args:
+        a: ``(n, d)`` vectors.
+        b: ``(n', d)`` vectors.
+        i: ``(m,)`` rows of ``a``.
+        j: ``(m,)`` rows of ``b``.
+
+    Example:
+        >>> a, b = np.eye(2, dtype=np.float32), np.array([[0.5, 0.75], [1, 0]], np.float32)
+        >>> paired_products(a, b, np.array([0, 1, 1]), np.array([1, 0, 1])).tolist()
+        [1.0, 0.75, 0.0]
+    """
+    out = np.empty(len(i), np.float32)
+    step = max(1, _NUMBERS_AT_ONCE // max(1, a.shape[1]))
+    for start in range(0, len(i), step):
+        part = slice(start, start + step)
+        left, right = a[i[part]].astype(np.float32), b[j[part]].astype(np.float32, copy=False)
+        left *= right
+        out[part] = left.sum(axis=1)
+    return out
