@@ -170,7 +170,7 @@ SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "webp": _is_webp,
     "bmp": _is_bmp,
     "gif": _starts_with(b"GIF87a", b"GIF89a"),
-    "jpeg2000": _starts_with(b"\0\0\0\x0cjP \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "jpeg2000": _starts_with(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "avif": _has_brand(b"avif", b"avis"),
     "heic": _has_brand(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1"),
     "jpegxl": _starts_with(b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"),
