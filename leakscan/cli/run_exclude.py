@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -87,4 +88,4 @@ def exclude_command(
     if len(found.look_first):
         rows = counted(len(found.look_first), "pair of people", "pairs of people")
         out.say(f"Look first at {rows}: {paths[2]}")
-    out.say(f"Check it: leakscan compare ... --exclude-list {paths[0]}")
+    out.say(f"Check it: leakscan compare ... --exclude-list {shlex.quote(str(paths[0]))}")

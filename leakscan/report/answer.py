@@ -58,6 +58,10 @@ def _headline(pairs: list[dict[str, Any]]) -> str:
     side = min(("a", "b"), key=lambda s: worst["people"][s]["of"])
     other = "b" if side == "a" else "a"
     told = worst["people"][side]
+    if worst["a"] == worst["b"]:
+        return (
+            f"{told['shared']:,} of {told['of']:,} {worst['unit'][side]} of {worst['a']} have a double in it"
+        )
     where = "is" if told["shared"] == 1 else "are"
     return (
         f"{told['shared']:,} of {told['of']:,} {worst['unit'][side]} of {worst[side]} {where} "

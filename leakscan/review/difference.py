@@ -26,7 +26,7 @@ Key = frozenset[str]
 
 
 @dataclass(frozen=True)
-class Difference:
+class RunDifference:
     """How two runs differ.
 
     Attributes:
@@ -42,7 +42,7 @@ class Difference:
     same: int
 
 
-def difference(before: Path, after: Path) -> Difference:
+def difference(before: Path, after: Path) -> RunDifference:
     """How the pairs of a run differ from those of an earlier one.
 
     Args:
@@ -75,7 +75,7 @@ def difference(before: Path, after: Path) -> Difference:
                 }
             )
     rows.sort(key=lambda r: (r["decision"] != "leak", r["change"], r["path_a"], r["path_b"]))
-    return Difference(
+    return RunDifference(
         tables.from_rows(rows, DIFFERENCES),
         sum(is_new_leak(pair, old) for pair in new.values()),
         sum(is_new_leak(pair, new) for pair in old.values()),

@@ -398,7 +398,7 @@ def test_any_name_goes_through_to_the_report(leakscan: Leakscan, tmp_path: Path,
     assert f"{name}.fps" in stored.out
     listed = leakscan("exclude", f"./{name} run", "--from", name)
     assert listed.code == 0
-    assert f"of {name} to drop" in listed.out
+    assert f"Drop from {name}: " in listed.out
 
 
 def test_names_that_are_no_unicode_go_through_too(leakscan: Leakscan, tmp_path: Path) -> None:
