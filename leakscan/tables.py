@@ -55,6 +55,9 @@ _IMAGE_FIELDS: list[tuple[str, pa.DataType]] = [
     ("frame", pa.int32()),
     ("split", pa.string()),
     ("notes", pa.list_(pa.string())),
+    ("left_out", pa.string()),
+    ("series_uid_hash", pa.string()),
+    ("sop_uid_hash", pa.string()),
 ]
 _FINGERPRINT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("encoder", pa.string()),
@@ -99,6 +102,7 @@ PAIRS = table_schema(
         ("inliers", pa.int32()),
         ("transform", pa.string()),
         ("evidence", pa.list_(pa.string())),
+        ("probability", pa.float64()),
         ("verdict", pa.string()),
         ("verdict_by", pa.string()),
         ("verdict_at", pa.timestamp("us", "UTC")),

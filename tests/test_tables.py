@@ -30,6 +30,9 @@ IMAGES = [
     ("frame", "int32"),
     ("split", "string"),
     ("notes", "list<item: string>"),
+    ("left_out", "string"),
+    ("series_uid_hash", "string"),
+    ("sop_uid_hash", "string"),
 ]
 FINGERPRINTS = [
     ("image_id", "string"),
@@ -58,6 +61,7 @@ PAIRS = [
     ("inliers", "int32"),
     ("transform", "string"),
     ("evidence", "list<item: string>"),
+    ("probability", "double"),
     ("verdict", "string"),
     ("verdict_by", "string"),
     ("verdict_at", "timestamp[us, tz=UTC]"),

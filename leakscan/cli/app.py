@@ -14,8 +14,10 @@ from leakscan.cli.output import Output
 from leakscan.cli.run_audit import audit_command
 from leakscan.cli.run_bench import bench_app
 from leakscan.cli.run_calibrate import calibrate_command
+from leakscan.cli.run_ci import ci_command
 from leakscan.cli.run_compare import compare_command
 from leakscan.cli.run_demo import demo_command
+from leakscan.cli.run_diff import diff_command
 from leakscan.cli.run_duplicates import duplicates_command
 from leakscan.cli.run_evaluate import evaluate_command
 from leakscan.cli.run_exclude import exclude_command
@@ -39,7 +41,7 @@ app = typer.Typer(
     name="leakscan",
     help="Which images in B show a subject who is already in A?",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare_command)
@@ -51,6 +53,8 @@ app.command("exclude")(exclude_command)
 app.command("review")(review_command)
 app.command("split")(split_command)
 app.command("map")(map_command)
+app.command("diff")(diff_command)
+app.command("ci")(ci_command)
 app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)
 app.command("train")(train_command)

@@ -14,7 +14,8 @@ import pyarrow as pa
 from leakscan.decide.calibration.calibration import score_at
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.gather import gather
-from leakscan.decide.pairs import HASH_RADIUS, Comparison, _check, _Crossing, _decided
+from leakscan.decide.pairs import HASH_RADIUS, Comparison, _check, _Crossing, _written
+from leakscan.decide.persons.deciding import Met, Persons
 from leakscan.decide.persons.tests import LOOSE_FMR
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
@@ -55,6 +56,8 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
     table, _ = gather(pair, _once(found), most)
     table = _taken(table, np.flatnonzero(~table.equal | (side.counts[table.a] > 1)))
     crossing = _Crossing(
+        a=0,
+        b=1,
         pair=pair,
         table=table,
         cut=found.cut,
@@ -64,8 +67,16 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
     context.budget.start()
     _check([crossing], context)
     crossing.table = _taken(table, np.flatnonzero(table.settled | ~_one_declared(side.subjects, table)))
-    comparison = _decided(crossing, context)
-    return replace(comparison, pairs=_each_once(comparison.pairs, dataset))
+    # The dataset meets itself; its people and machines are the same on both sides.
+    met = [Met(a=0, b=1, pair=pair, table=crossing.table)]
+    tests = [
+        Persons(calibration, [columns, columns], context, True).decide(met)
+        for calibration in context.models.calibrations.values()
+    ]
+    comparison = _written(crossing, tests, context)
+    # How many people two datasets share means nothing of one.
+    persons = [replace(test, shared=None) for test in comparison.persons]
+    return replace(comparison, pairs=_each_once(comparison.pairs, dataset), persons=persons)
 
 
 def _once(found: Candidates) -> Candidates:

@@ -13,7 +13,7 @@ from leakscan import tables
 from leakscan.errors import UsageError
 from leakscan.report.run_folder import write_text
 from leakscan.review.judged_run import JudgedRun
-from leakscan.review.people import Persons, Unit, to_csv
+from leakscan.review.people import Owners, Unit, to_csv
 from leakscan.types import RELATIONS
 
 EXCLUSIONS = pa.schema(
@@ -111,7 +111,7 @@ def exclusions(run: Path, policy: Policy) -> Exclusions:
         raise UsageError(f"{policy.dataset} is protected, so nothing can be dropped from it.")
     decisions = ("leak", "review") if policy.with_review else ("leak",)
     strongest = _strongest(judged, decisions)
-    people = Persons.of_run(judged, policy.unit, decisions)
+    people = Owners.of_run(judged, policy.unit, decisions)
     rows: list[dict[str, Any]] = []
     left = 0
     for person, members in people.members.items():

@@ -24,7 +24,7 @@ Image = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Persons:
+class Owners:
     """The images of a run, and which of them are one person's.
 
     Attributes:
@@ -42,7 +42,7 @@ class Persons:
         links: Iterable[tuple[Image, Image]] = (),
         unit: Unit = "subject",
         same_ids: bool = False,
-    ) -> Persons:
+    ) -> Owners:
         """Joins images that are one person's.
 
         Args:
@@ -56,7 +56,7 @@ class Persons:
             ...     {"dataset": "A", "image_id": str(i), "subject": s, "study_uid_hash": None, "status": "ok"}
             ...     for i, s in enumerate(["P1", "P1", None, None])
             ... ]
-            >>> Persons.of(rows, [(("A", "1"), ("A", "2"))]).person.tolist()
+            >>> Owners.of(rows, [(("A", "1"), ("A", "2"))]).person.tolist()
             [0, 0, 0, 1]
         """
         kept = tuple(row for row in images if row["status"] in ("ok", "blank"))
@@ -75,7 +75,7 @@ class Persons:
         return cls(kept, np.asarray(person, np.int64))
 
     @classmethod
-    def of_run(cls, run: JudgedRun, unit: Unit = "subject", decisions: Sequence[str] = ("leak",)) -> Persons:
+    def of_run(cls, run: JudgedRun, unit: Unit = "subject", decisions: Sequence[str] = ("leak",)) -> Owners:
         """The people of a run folder.
 
         Args:
@@ -85,7 +85,7 @@ class Persons:
 
         Example::
 
-            people = Persons.of_run(JudgedRun.open(Path("run")))
+            people = Owners.of_run(JudgedRun.open(Path("run")))
             len(set(people.person.tolist()))  # as many people, as far as anybody knows
         """
         links = [

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from leakscan import tables
 from leakscan.errors import UsageError
-from leakscan.review.people import Persons
+from leakscan.review.people import Owners
 
 SPLITS = tables.table_schema(
     "splits",
@@ -63,8 +63,8 @@ class Splits:
 
     Attributes:
         table: One row per image, schema ``SPLITS``.
-        reached: What each split came to: ``asked`` (share), ``images``, ``people`` (counts), ``share_of_images``,
-            ``share_of_people``, ``labels`` (label to its share in the split).
+        reached: What each split came to: ``asked`` (share), ``images``, ``people`` (counts),
+            ``share_of_images``, ``share_of_people``, ``labels`` (label to its share in the split).
         off: The largest difference between a share that was asked for and one that was reached, over images,
             people and labels; 0..1.
         moved: How many images stand in another split than before.
@@ -108,7 +108,7 @@ def parse_ratios(text: str) -> dict[str, float]:
     return {name: value / sum(values) for name, value in zip(names, values, strict=True)}
 
 
-def split_people(people: Persons, choices: SplitChoices) -> Splits:
+def split_people(people: Owners, choices: SplitChoices) -> Splits:
     """Gives every person to one split, so that images, people and labels have the shares asked for.
 
     The cost is the squared difference between the shares reached and asked for, of images, people and each
@@ -127,7 +127,7 @@ def split_people(people: Persons, choices: SplitChoices) -> Splits:
         >>> rows = [{"dataset": "A", "image_id": str(i), "path": f"{i}.png", "subject": f"P{i // 2}",
         ...          "study_uid_hash": None, "status": "ok"} for i in range(20)]
         >>> asked = SplitChoices(shares=parse_ratios("80/20"), labels={}, before={})
-        >>> found = split_people(Persons.of(rows), asked)
+        >>> found = split_people(Owners.of(rows), asked)
         >>> {name: told["images"] for name, told in found.reached.items()}, found.off
         ({'train': 16, 'test': 4}, 0.0)
     """
@@ -285,7 +285,7 @@ class _Problem:
         return found
 
 
-def _mended(people: Persons, choices: SplitChoices, names: Sequence[str]) -> Ints:
+def _mended(people: Owners, choices: SplitChoices, names: Sequence[str]) -> Ints:
     """Everybody where most of their images are already; who has an image in ``test`` goes there."""
     place = np.full(int(people.person.max(initial=-1)) + 1, -1, np.int64)
     for person, members in people.members.items():
@@ -298,7 +298,7 @@ def _mended(people: Persons, choices: SplitChoices, names: Sequence[str]) -> Int
     return place
 
 
-def _free(people: Persons, choices: SplitChoices, place: Ints, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+def _free(people: Owners, choices: SplitChoices, place: Ints, names: Sequence[str]) -> npt.NDArray[np.bool_]:
     """People who were in no split: they may go anywhere but into ``test``, which stays as it is."""
     free = place < 0
     others = [i for i, name in enumerate(names) if name != "test"] or [0]

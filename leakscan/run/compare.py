@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,17 @@ from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
+from leakscan.report.answer import answer
 from leakscan.report.html import render_html
+from leakscan.report.notebook import render_notebook
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
 from leakscan.review.judging import judge
+from leakscan.review.lists import Policy, exclusions
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
+from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
@@ -41,6 +46,7 @@ class Result:
         subjects: Images that leaks link to one subject.
         summary: What ``summary.json`` holds.
         exit_code: 0 no leak, 1 leak, 3 could not vouch.
+        folder: The run folder, ``None`` where none was written.
     """
 
     images: pa.Table
@@ -49,14 +55,62 @@ class Result:
     subjects: pa.Table
     summary: dict[str, Any]
     exit_code: int
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        """The answer, not the tables."""
+        told = self.summary["answer"]["headline"]
+        where = f", folder={str(self.folder)!r}" if self.folder is not None else ""
+        return f"<Result exit_code={self.exit_code}: {told}; {self.pairs.num_rows:,} pairs{where}>"
+
+    def _repr_html_(self) -> str:
+        """The answer and the first pairs, for a notebook."""
+        return render_notebook(
+            self.summary, self.pairs, None if self.folder is None else RunFolder(self.folder)
+        )
+
+    def exclude(self, dataset: str | None = None, **policy: Any) -> pa.Table:
+        """The images to drop; see :func:`leakscan.review.lists.exclusions`.
+
+        Args:
+            dataset: The dataset to drop from; ``None`` chooses for each person the one that loses least.
+            policy: More fields of :class:`leakscan.review.lists.Policy`.
+
+        Raises:
+            UsageError: The run wrote no folder, or has no such dataset.
+        """
+        return exclusions(self._written(), Policy(dataset=dataset, **policy)).drop
+
+    def split(self, ratios: str = "80/10/10", **wishes: Any) -> pa.Table:
+        """A split that nobody crosses; see :func:`leakscan.run.split.split`, which writes one.
+
+        Args:
+            ratios: Shares such as ``80/10/10`` or ``train=70/test=30``.
+            wishes: More fields of :class:`leakscan.run.split.SplitWishes`.
+
+        Raises:
+            UsageError: The run wrote no folder, or the wishes do not fit.
+        """
+        from leakscan.run.split import SplitWishes, split_run
+
+        return split_run(self._written(), SplitWishes(ratios=ratios, **wishes)).table
+
+    def _written(self) -> Path:
+        if self.folder is None:
+            raise UsageError(
+                "This run wrote no folder, so lists cannot be made of it.",
+                'Name one: leakscan.compare(..., output="run").',
+            )
+        return self.folder
 
 
 def compare(
-    *sources: str | Path,
-    output: str | Path | None = None,
+    *sources: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    **choices: Any,
 ) -> Result:
     """Finds the images in each source that show a subject who is already in another.
 
@@ -66,16 +120,17 @@ def compare(
         overwrite: Whether ``output`` may exist.
         settings: The choices; the defaults suit most runs.
         progress: Receives how far the run is.
+        choices: Single settings by name, over ``settings``, such as ``fail_on="review"``.
 
     Raises:
         LeakscanError: One of the kinds in :mod:`leakscan.errors`; what was computed stays in the cache.
 
     Example::
 
-        result = leakscan.compare("hospital_a", "hospital_b", settings=Settings.of(same_ids=True))
+        result = leakscan.compare("hospital_a", "hospital_b", same_ids=True)
         print(result.exit_code, result.pairs.num_rows)
     """
-    settings = settings or Settings()
+    settings = (settings or Settings()).with_choices(choices)
     if len(sources) < 2:
         raise UsageError(
             "A comparison needs two sources.",
@@ -91,7 +146,7 @@ def compare(
     return decide_and_report(load_datasets(opened, context), context, folder)
 
 
-def free_folder(output: str | Path | None, overwrite: bool) -> RunFolder | None:
+def free_folder(output: str | os.PathLike[str] | None, overwrite: bool) -> RunFolder | None:
     """The run folder that may be written, ``None`` where nothing is to be written.
 
     Raises:
@@ -130,7 +185,7 @@ def decide_and_report(
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
     datasets, left_out = left_out_of(datasets, context.settings)
-    comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
+    comparisons = decide_pairs(datasets, context, one_dataset=splits is not None)
     return reported(datasets, comparisons, context, left_out, folder, splits)
 
 
@@ -182,9 +237,12 @@ def reported(
     summary["left_out"] = left_out.images
     if judged is not None:
         summary["verdicts"] = judged.facts
+    summary["answer"] = answer(found, summary)
+    if settings.deciding.baseline is not None:
+        summary |= held_against(summary, found.pairs, datasets, settings.deciding.baseline)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
-    summary["warnings"] = [*left_out.warnings, *_memory_trouble(context)]
+    summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
     summary |= _whereabouts(context)
     if folder is not None:
         context.progress.start("Writing the report", None)
@@ -198,6 +256,7 @@ def reported(
         subjects=found.subjects,
         summary=summary,
         exit_code=summary["exit_code"],
+        folder=None if folder is None else folder.path,
     )
 
 
@@ -240,6 +299,8 @@ def check_files(settings: Settings) -> None:
     """
     known_verdicts(settings)
     known_lists(settings)
+    if settings.deciding.baseline is not None:
+        RunFolder.open(settings.deciding.baseline)
 
 
 def known_lists(settings: Settings) -> list[ListedImages]:

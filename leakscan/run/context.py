@@ -79,6 +79,7 @@ class RunContext:
         budget: The wall time for copy checks and detail matches.
         timings: Where the time went so far.
         sources: What each dataset was made from, by its name; filled when sources are opened.
+        notices: What a user should know of the sources, in sentences; the summary has them as warnings.
 
     Example::
 
@@ -94,6 +95,7 @@ class RunContext:
     budget: TimeBudget
     timings: Timings
     sources: dict[str, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from leakscan.errors import UsageError
 from leakscan.report.run_folder import RunFolder
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.lists import write_list
-from leakscan.review.people import Persons
+from leakscan.review.people import Owners
 from leakscan.review.splits import SplitChoices, Splits, parse_ratios, split_people
 from leakscan.run.duplicates import duplicates
 from leakscan.settings import Settings
@@ -76,42 +76,68 @@ def split(
         print(found.reached["test"]["share_of_images"], "asked:", found.reached["test"]["asked"])
     """
     wishes = wishes or SplitWishes()
-    shares = parse_ratios(wishes.ratios)
-    is_run = RunFolder(Path(source)).is_complete
-    manifest = wishes.manifest if wishes.manifest or is_run else Path(SourceSpec.parse(source).path)
-    by_path = _Labels(manifest, wishes.stratify)
-    if is_run:
-        run = JudgedRun.open(Path(source))
-        images, pairs = list(run.images.values()), run.pairs
-        same_ids = bool(run.summary.get("identity", {}).get("same_ids", False))
+    if RunFolder(Path(source)).is_complete:
+        found = split_run(Path(source), wishes)
     else:
+        parse_ratios(wishes.ratios)  # a wrong one is said before the search
+        manifest = wishes.manifest or SourceSpec.parse(source).path
+        labels = _Labels(manifest, wishes.stratify)
         result = duplicates(source, settings=settings, progress=progress).result
-        images, pairs, same_ids = result.images.to_pylist(), result.pairs.to_pylist(), True
+        found = _split(result.images.to_pylist(), result.pairs.to_pylist(), True, wishes, labels)
+    table = found.table.drop_columns(["path", "dataset"]) if wishes.hashed else found.table
+    return found, write_list(table, Path(output))
+
+
+def split_run(run: Path, wishes: SplitWishes) -> Splits:
+    """Splits the images of a run folder so that no person stands in two splits. Nothing is written.
+
+    Args:
+        run: The run folder.
+        wishes: What is asked.
+
+    Raises:
+        UsageError: The ratios are not understood, a column is not there, or there are too few people.
+        StoreError: It is no run folder.
+
+    Example::
+
+        split_run(Path("run"), SplitWishes(ratios="70/30")).table.to_pandas()
+    """
+    labels = _Labels(wishes.manifest, wishes.stratify)
+    judged = JudgedRun.open(run)
+    same_ids = bool(judged.summary.get("identity", {}).get("same_ids", False))
+    return _split(list(judged.images.values()), judged.pairs, same_ids, wishes, labels)
+
+
+def _split(
+    images: Sequence[dict[str, Any]],
+    pairs: Sequence[dict[str, Any]],
+    same_ids: bool,
+    wishes: SplitWishes,
+    labels: _Labels,
+) -> Splits:
+    shares = parse_ratios(wishes.ratios)
     decisions = ("leak", "review") if wishes.with_review else ("leak",)
     links = [
         ((p["dataset_a"], p["image_a"]), (p["dataset_b"], p["image_b"]))
         for p in pairs
         if p["decision"] in decisions
     ]
-    people = Persons.of(images, links, same_ids=same_ids)
+    people = Owners.of(images, links, same_ids=same_ids)
     keys = {(row["dataset"], row["image_id"]): row for row in people.images}
-    before = {key: _split_of(row, shares) for key, row in keys.items()}
-    found = split_people(
+    before = {key: name for key, row in keys.items() if (name := _split_of(row, shares))}
+    if wishes.keep_test and not before:
+        raise UsageError("There is no split to keep: no image stands in a split of these names.")
+    return split_people(
         people,
         SplitChoices(
             shares=shares,
-            labels={key: label for key, row in keys.items() if (label := by_path(row))},
+            labels={key: label for key, row in keys.items() if (label := labels(row))},
             seed=wishes.seed,
-            before={key: name for key, name in before.items() if name},
+            before=before,
             keep_test=wishes.keep_test,
         ),
     )
-    if wishes.keep_test and not any(before.values()):
-        raise UsageError("There is no split to keep: no image stands in a split of these names.")
-    table = found.table
-    if wishes.hashed:
-        table = table.drop_columns(["path", "dataset"])
-    return found, write_list(table, Path(output))
 
 
 class _Labels:

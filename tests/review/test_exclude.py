@@ -151,7 +151,7 @@ def test_without_the_list_no_person_of_a_leak_stands_on_both_sides(
 
 @pytest.fixture
 def patients(tmp_path: Path) -> Path:
-    """Patient P1 of A has two films, of which one leaks into B, whose patient Q1 has a second film as well."""
+    """Patient P1 of A has two films, of which one leaks into B, whose patient Q1 has two as well."""
     fill(tmp_path / "A", [1, 2, 3], compress_level=1)
     fill(tmp_path / "B", [1, 8, 9], compress_level=9)
     (tmp_path / "A" / "manifest.csv").write_text("path,subject_id\n1.png,P1\n2.png,P1\n3.png,P3\n")
@@ -193,8 +193,14 @@ def test_one_image_alone_or_the_best_side_can_be_asked_for(leakscan: Leakscan, p
     assert {r["dataset"] for r in listed(patients / "best.csv")} == {"B"}
     ran = leakscan("exclude", "run", "--keep", "best", "--protect", "A", "--protect", "B", "--json")
     assert (ran.json["images"], ran.json["left_in_two"]) == (0, 1)
-    for wrong in (["--from", "A", "--protect", "A"], [], ["--from", "A", "--keep", "best"], ["--keep", "worst"],
-                  ["--from", "A", "--by", "scanner"], ["--from", "A", "--protect", "Z"]):  # fmt: skip
+    for wrong in (
+        [],
+        ["--keep", "worst"],
+        ["--from", "A", "--keep", "best"],
+        ["--from", "A", "--by", "scanner"],
+        ["--from", "A", "--protect", "A"],
+        ["--from", "A", "--protect", "Z"],
+    ):
         assert leakscan("exclude", "run", *wrong).code == 2, wrong
 
 

@@ -14,19 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakscan.errors import UsageError
-from leakscan.review.people import Persons
+from leakscan.review.people import Owners
 from leakscan.review.splits import SplitChoices, parse_ratios, split_people
 from support.makers import NO_ENCODER, Leakscan, fill, save, scene
 from support.run_maker import write_run
 
 
-def people(sizes: list[int]) -> Persons:
+def people(sizes: list[int]) -> Owners:
     rows = [
-        {"dataset": "A", "image_id": f"{p}-{i}", "path": f"{p}-{i}.png", "subject": f"P{p}", "study_uid_hash": None,
-         "status": "ok"}
-        for p, size in enumerate(sizes) for i in range(size)
-    ]  # fmt: skip
-    return Persons.of(rows)
+        {"dataset": "A", "image_id": f"{p}-{i}", "path": f"{p}-{i}.png", "subject": f"P{p}"}
+        | {"study_uid_hash": None, "status": "ok"}
+        for p, size in enumerate(sizes)
+        for i in range(size)
+    ]
+    return Owners.of(rows)
 
 
 def choices(ratios: str, **more: Any) -> SplitChoices:
@@ -49,9 +50,9 @@ def test_images_people_and_labels_are_as_near_as_people_allow() -> None:
     random = np.random.default_rng(3)
     found_people = people(random.geometric(0.3, 300).tolist())
     labels = {
-        (row["dataset"], row["image_id"]): "rare" if hash(row["subject"]) % 11 == 0 else f"kind {len(row['image_id']) % 2}"
-        for row in found_people.images
-    }  # fmt: skip
+        (row["dataset"], row["image_id"]): "rare" if number % 11 == 0 else f"kind {number % 2}"
+        for number, row in zip(found_people.person.tolist(), found_people.images, strict=True)
+    }
     found = split_people(found_people, choices("80/10/10", labels=labels))
     assert found.off <= 0.005, found.reached
     assert set(found.reached["val"]["labels"]) == {"rare", "kind 0", "kind 1"}
@@ -143,7 +144,7 @@ def test_what_cannot_be_split_is_said(leakscan: Leakscan, tmp_path: Path) -> Non
         ([], "1 people"),
         (["--ratios", "x"], "'x'"),
         (["--stratify", "grade"], "grade"),
-        (["--keep-test"], "people"),
+        (["--keep-test"], "no split to keep"),
     ):
         ran = leakscan("split", "run", *wrong)
         assert ran.code == 2, wrong
