@@ -34,6 +34,10 @@ HINTS = {
     "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_verdicts": "Check --verdicts; leakscan review and leakscan verdicts add make such a file.",
+    "verdicts_unreadable": "It is left as it is: verdicts cannot be made again. Take a copy from before, or "
+    "name another file with --verdicts.",
+    "no_list": "Make one: leakscan exclude RUN --from DATASET",
+    "no_label_manifest": "Name one with --manifest, or use --stratify folder.",
     "no_splits": "Name the splits by top folders, or by a manifest's column with --split-column.",
     "no_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects; an "
     "identifier that stands on most images names nobody.",

@@ -78,8 +78,8 @@ class RunContext:
         progress: Receives how far the run is.
         budget: The wall time for copy checks and detail matches.
         timings: Where the time went so far.
-        sources: What each dataset was made from, by its name; filled when sources are opened.
         notices: What a user should know of the sources, in sentences; the summary has them as warnings.
+        sources: What each dataset was made from, by its name; filled when sources are opened.
 
     Example::
 
@@ -94,8 +94,8 @@ class RunContext:
     progress: Progress
     budget: TimeBudget
     timings: Timings
-    sources: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:
