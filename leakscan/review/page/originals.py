@@ -103,7 +103,15 @@ class Originals:
         try:
             decoded = load_pixels(found, self._reading)
         except (ImageError, OSError, ValueError) as error:
-            raise Missing(f"It can no longer be read: {_plain(error)}.") from error
+            # What lies inside another file (compressed, or in an archive) only a scan knows how to reach.
+            inner = place.scanned(image)
+            if inner is None:
+                raise Missing(f"It can no longer be read: {_plain(error)}.") from error
+            found = inner
+            try:
+                decoded = load_pixels(found, self._reading)
+            except (ImageError, OSError, ValueError) as again:
+                raise Missing(f"It can no longer be read: {_plain(again)}.") from again
         known = image.row["pixel_hash"]
         if isinstance(found, ImageRef) and known and pixel_hash(decoded.stored) != known:
             raise Missing("The file has changed since the run, so this is another picture. Compare again.")
@@ -179,7 +187,7 @@ class _Place:
             if not preview:
                 raise Missing("The store has no preview of it.")
             return preview
-        found = self._directly(image) or self._in_its_folder(image) or self._by_scan(image)
+        found = self._directly(image) or self._in_its_folder(image) or self.scanned(image)
         if found is None:
             raise Missing("It is gone since the run: there is no such image in its folder any more.")
         return found
@@ -232,8 +240,10 @@ class _Place:
     def _series(self) -> dict[str, dict[str, ImageRef]]:
         return {}
 
-    def _by_scan(self, image: RunImage) -> ImageRef | None:
+    def scanned(self, image: RunImage) -> ImageRef | None:
         """The image in a scan of the whole source: for hidden paths, moved series, odd Unicode."""
+        if self.spec is None or self.spec.form == "store":
+            return None
         with self._lock:
             return self._all.get(image.image_id)
 

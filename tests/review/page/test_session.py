@@ -167,7 +167,7 @@ def test_progress_counts_what_is_judged(reader: Reader) -> None:
 
 @pytest.fixture
 def with_gold(open_review: Open) -> Callable[..., Reader]:
-    return lambda n=6: Reader(open_review(gold=n))
+    return lambda n=4: Reader(open_review(gold=n))
 
 
 def test_hidden_pairs_look_like_others_and_measure_the_reviewer(
@@ -177,9 +177,9 @@ def test_hidden_pairs_look_like_others_and_measure_the_reviewer(
     session = reader.server.session
     assert session.blind
     lines = reader.lines()
-    assert len(lines) == 4 + 6
+    assert len(lines) == 4 + 4
     answers = {key: pair.answer for key, pair in session.gold.items()}
-    assert max(len(pair.card.images_a) for pair in session.gold.values()) == 3  # as real cards have
+    assert max(len(pair.card.images_a) for pair in session.gold.values()) > 1  # as real cards have
     assert set(answers.values()) == {"same", "different"}
     for line in lines:
         told = reader.get(f"/api/card/{line['key']}")
@@ -193,7 +193,7 @@ def test_hidden_pairs_look_like_others_and_measure_the_reviewer(
         told = reader.say(key, "same" if key == wrong else answer)["card"]
         assert "hidden pair with a known answer" in told["revealed"]
     gold = reader.get("/api/summary")["gold"]
-    assert gold["judged"] == gold["hidden"] == 6
+    assert gold["judged"] == gold["hidden"] == 4
     assert gold["same"]["wrong"] == 0
     assert gold["different"]["wrong"] == 1
     verdicts = VerdictFile(run / "verdicts.parquet").read()
@@ -207,7 +207,7 @@ def test_altered_copies_are_made_in_memory_and_can_be_undone(
     with_gold: Callable[..., Reader], made_run: Path
 ) -> None:
     before = sorted(p.name for p in made_run.parent.rglob("*"))
-    reader = with_gold(4)
+    reader = with_gold(2)
     (key, *_) = reader.server.session.gold
     reader.say(key, "unsure")
     assert reader.get("/api/summary")["gold"]["unsure"] == 1
