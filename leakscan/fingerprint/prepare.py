@@ -31,6 +31,7 @@ class Prepared:
         status: ``ok``, ``blank``, or why the image is left out.
         error: One sentence, unless the status is ``ok``; ``{path}`` in it stands for ``error_path``.
         error_path: Another file that the sentence names, or empty.
+        left_out: What kind of thing an image is that was left out, or empty for that of its format.
         file_hash: The hash of the file (:mod:`leakscan.fingerprint.hashing`); empty if unreadable.
         pixel_hash: The hash of the pixels; empty if unreadable or blank.
         shape: The shape of the stored array.
@@ -46,6 +47,7 @@ class Prepared:
     status: Status
     error: str = ""
     error_path: str = ""
+    left_out: str = ""
     file_hash: str = ""
     pixel_hash: str = ""
     shape: tuple[int, ...] = ()
@@ -80,7 +82,7 @@ def prepare(
         digest = file_hash(ref.files)
         image = decode(ref, options)
     except ImageError as e:
-        return Prepared(status=e.status, error=e.sentence, error_path=e.path)
+        return Prepared(status=e.status, error=e.sentence, error_path=e.path, left_out=e.left_out)
     except OSError as e:
         return Prepared(
             status="unreadable", error=f"It cannot be read: {e.strerror or type(e).__name__}.", passing=True

@@ -15,6 +15,7 @@ from leakscan.decide.found import FOUND
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.relation import Evidence
+from leakscan.report.verdict_words import with_verdicts
 
 Interval = tuple[float, float, float]
 
@@ -37,6 +38,7 @@ def with_evidence(found: pa.Table) -> pa.Table:
     """
     chunks = [_sentences(found.slice(at, _ROWS_AT_ONCE)) for at in range(0, len(found), _ROWS_AT_ONCE)]
     evidence = pa.chunked_array(chunks, tables.PAIRS.field("evidence").type)
+    evidence = with_verdicts(evidence, found)
     columns = [
         evidence if f.name == "evidence" else found[f.name].cast(f.type, safe=False) for f in tables.PAIRS
     ]
@@ -71,7 +73,7 @@ _IN_OTHERS = (Evidence.PIXELS_NOT_AT_HAND, Evidence.NO_PROOF)
 _PLAIN = {
     Evidence.EQUAL_FILES: "equal files (blake3)",
     Evidence.EQUAL_PIXELS: "equal pixels in another file",
-    Evidence.SAME_STUDY: "same StudyInstanceUID",
+    Evidence.SAME_STUDY: "same StudyInstanceUID (or UID of the series or instance)",
 }
 
 

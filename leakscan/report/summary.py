@@ -20,6 +20,7 @@ from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.groups import contradictions
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
+from leakscan.report.left_out import left_out_facts, left_out_words, notices
 from leakscan.report.run_tables import RunTables
 from leakscan.report.sentences import comparison_words, shared_words
 from leakscan.settings import DecidingSettings, FailOn
@@ -73,6 +74,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
         "fail_on": deciding.fail_on,
         "exit_code": code,
         "reasons": reasons,
+        "warnings": notices(datasets, reasons),
         "timings": {
             "scan_s": round(timings.scan, 3),
             "prepare_s": round(timings.prepare, 3),
@@ -102,14 +104,13 @@ def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
 def _dataset(images: pa.Table, name: str) -> dict[str, Any]:
     own = images.filter(pc.equal(images["dataset"], name))
     status = Counter(own["status"].to_pylist())
-    considered = sum(status.values()) - status["ignored"]
     unread = own.filter(pc.is_in(own["status"], pa.array(["unreadable", "unsupported"])))
     return {
         "name": name,
         "files": sum(status.values()),
         "status": {s: status[s] for s in ("ok", "blank", "unreadable", "unsupported", "ignored")},
         "kinds": dict(Counter(k for k in own["kind"].to_pylist() if k)),
-        "unread_share": status["unreadable"] / considered if considered else 0.0,
+        **left_out_facts(own),
         "declared_subjects": len({s for s in own["subject"].to_pylist() if s}),
         "unread": [
             {"path": path, "status": state, "error": error}
@@ -206,7 +207,7 @@ def _exit(
             f"where strangers make {t.shared.expected:.2g}), although no single pair is certain."
             for c in comparisons
             for t in c.persons
-            if t.shared is not None and t.shared.sure >= 1
+            if t.shared is not None and t.shared.sure > _cleared(c)
         ]
         if certain:
             return EXIT_LEAK, certain
@@ -215,11 +216,16 @@ def _exit(
     reasons = []
     for d in datasets:
         if not d["status"]["ok"]:
-            reasons.append(f"No image of {d['name']} could be read, so nothing was compared.")
+            # What is blank was read, and still there was nothing to compare.
+            why = "has anything in it" if d["status"]["blank"] else "could be read"
+            left = left_out_words(d)
+            reasons.append(
+                f"No image of {d['name']} {why}, so nothing was compared." + f" {left}" * bool(left)
+            )
         elif d["unread_share"] > deciding.max_unread:
             reasons.append(
-                f"{counted(d['status']['unreadable'], 'file')} of {d['name']} ({d['unread_share']:.1%}) "
-                f"unread, more than the {deciding.max_unread:.1%} that are allowed."
+                f"{left_out_words(d)[:-1]} ({d['unread_share']:.1%}, more than the {deciding.max_unread:.1%} "
+                "that are allowed)."
             )
     if all(d["status"]["ok"] for d in datasets) and not any(c.persons for c in comparisons):
         reasons.append(
@@ -251,6 +257,13 @@ def _exit(
                 "likely real."
             )
     return (EXIT_CANNOT_VOUCH, reasons) if reasons else (EXIT_OK, ["No leak was found."])
+
+
+def _cleared(c: Comparison) -> int:
+    """How many pairs of people a person cleared or accepted: they are no reason to fail any more."""
+    names = ("subject_a", "subject_b", "image_a", "image_b")
+    rows = c.pairs.filter(pc.equal(c.pairs["decision"], "cleared")).select(names).to_pylist()
+    return len({_two_subjects(row) for row in rows})
 
 
 def _two_subjects(pair: Mapping[str, Any]) -> tuple[str, str]:

@@ -168,7 +168,8 @@ class _Details:
     @cached_property
     def kept(self) -> npt.NDArray[np.float16]:
         """``(films, ...)``, of which some are known."""
-        return np.load(self._path, mmap_mode="r+")
+        kept: npt.NDArray[np.float16] = np.load(self._path, mmap_mode="r+")
+        return kept
 
     def missing(self, films: Ints) -> list[int]:
         """Which films are not known yet, each once."""

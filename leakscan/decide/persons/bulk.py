@@ -43,7 +43,7 @@ _LEAST_ALIKE = 0.5  # of genuine pairs far above strangers that are as alike as 
 _SEED = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LocationScale:
     """How the run's scores lie against the tail's: observed = location + scale x tail's.
 
@@ -153,7 +153,14 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         drawn = np.sort(scores[np.ix_(rows, columns)], axis=None)
         draws.append(_line(card, np.quantile(drawn, wanted), share)[1][:2])
     u = -np.log(tail.p_value((scores - location) / scale))
-    return LocationScale(location, scale, share, tuple(ratios), tuple(draws), _slope(u))
+    return LocationScale(
+        location=location,
+        scale=scale,
+        genuine_share=share,
+        log_ratio=tuple(ratios),
+        draws=tuple(draws),
+        slope=_slope(u),
+    )
 
 
 def _slope(u: Floats) -> float:

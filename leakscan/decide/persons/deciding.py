@@ -174,16 +174,16 @@ class Persons:
         fdr = self._context.settings.deciding.fdr
         careful = caution(one) != ""
         compared = _compared(one, seen)
-        probability = true_share(compared, genuine).of(p)
+        level = compared.level(1.0)
+        shared = estimate(compared, genuine, rate_spread(level, one, seen), trusted=not careful)
+        most = shared.high - shared.certain if calibration.decides else np.inf
+        probability = true_share(compared, genuine, most).of(p)
         leak = (q <= fdr) & ~one.settled & (not careful)
-        shared = None
         if calibration.decides:
             likely = p[(probability >= LEAST_TRUE) & ~one.settled]
             review_p = float(np.clip(likely.max(initial=0.0), seen.rates.least, LOOSE_FMR))
             review_score = calibration.tail.score_at(review_p)
             review = (p <= review_p) & (probability >= LEAST_TRUE)
-            level = compared.level(1.0)
-            shared = estimate(compared, genuine, rate_spread(level, one, seen), trusted=not careful)
         else:
             review_p = calibration.tail.floor
             review_score = calibration.tail.score_beyond(few_people_rate(one.comparisons))
@@ -205,7 +205,7 @@ class Persons:
             review=review,
             review_p=review_p,
             review_score=review_score,
-            shared=shared,
+            shared=shared if calibration.decides else None,
             named=_named(one, leak | one.settled),
             genuine=genuine,
             reach=LOOSE_FMR,

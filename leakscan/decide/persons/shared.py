@@ -33,6 +33,7 @@ _ROUNDS = 200  # of the maximum of likelihood
 _PRIOR_NUMBER = 0.01  # true pairs and their share that are added, so that the number is never 0
 _PRIOR_FALSE = 200.0  # strangers that are added as expected, so that a few do not count for much
 _PENALTY = np.array([0.0, 2.0])  # pairs that an even part must explain before it counts
+_UNSEEN_PAIRS = 1.5  # times as many pairs of pictures of a found subject as are found
 _MOST_OFF = 3.0  # times that strangers may be more or fewer: not all of them were candidates
 _LINK_P = 1e-4
 """Pairs up to this p-value tell that two groups found are one person, whose films are not all alike."""
@@ -181,7 +182,7 @@ class SubjectPairs:
         )[0]
         return int(sure), max(0, int(both - sure))
 
-    def several(self, level: float) -> Ints:
+    def several(self, level: float, most: int = _MOST_PAIRS) -> Ints:
         """How many pairs of pictures each group has that is found up to a level."""
         near = self.p <= level
         touched = np.isin(self.a, self.a[near]) & np.isin(self.b, self.b[near])
@@ -194,7 +195,7 @@ class SubjectPairs:
         films_a = np.bincount(group[:n_a], self.pictures_a, group.max() + 1)
         films_b = np.bincount(group[n_a:], self.pictures_b, group.max() + 1)
         touched = np.unique(group[self.a[at]])
-        return np.asarray(np.clip(films_a[touched] * films_b[touched], 1, _MOST_PAIRS), np.int64)
+        return np.asarray(np.clip(films_a[touched] * films_b[touched], 1, most), np.int64)
 
 
 def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trusted: bool) -> SharedEstimate:
@@ -327,7 +328,7 @@ class TrueShare:
         return np.asarray(np.where(np.isnan(u), np.nan, 1.0 / (1.0 + np.exp(-shown))), np.float64)
 
 
-def true_share(compared: SubjectPairs, genuine: GenuineRates) -> TrueShare:
+def true_share(compared: SubjectPairs, genuine: GenuineRates, most: float = math.inf) -> TrueShare:
     """The local share of true pairs of subjects, by a mixture of two groups.
 
     The pairs of every height are strangers, as many as p-values say, or true, spread as genuine pairs are.
@@ -336,6 +337,7 @@ def true_share(compared: SubjectPairs, genuine: GenuineRates) -> TrueShare:
     Args:
         compared: The pairs of the two datasets.
         genuine: How true pairs come out.
+        most: The most subjects that the two share, by the upper end of the estimate.
 
     Example::
 
@@ -360,5 +362,17 @@ def true_share(compared: SubjectPairs, genuine: GenuineRates) -> TrueShare:
         )
         level = min(max(level, 1.0 / _MOST_OFF), _MOST_OFF)
     model = (spread[:, None] * true).sum(axis=0)
+    several = compared.several(compared.level(1.0), len(compared.p) + 1)
+    # Pairs of pictures for every subject: those found, and where there are several, others that are less
+    # alike.
+    each = float(several.mean()) if len(several) else 1.0
+    allowed = most * (each if each <= 1.0 else _UNSEEN_PAIRS * each)
+    for _ in range(_ROUNDS):
+        # What strangers make beyond their p-values is no true pair: not more of them than subjects are
+        # shared.
+        total = float((counted * model / (model + level * false)).sum())
+        if total <= allowed * 1.01:
+            break
+        model *= max(allowed, 1e-3) / total
     share = np.maximum.accumulate(model / (model + level * false))
     return TrueShare(edges, np.clip(share, 1e-9, 1.0 - 1e-9))
