@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from leakscan.engines import start_engine
-from leakscan.engines.local import NEEDED_BY_WORKERS, LocalEngine, cores
+from leakscan.engines.local import NEEDED_BY_WORKERS, LocalEngine
+from leakscan.engines.threads import cores
 from leakscan.errors import ImageError, LeakscanError
 from leakscan.settings import DecodeOptions, Settings
 from leakscan.types import Silent
