@@ -77,6 +77,7 @@ STORE = [
     ("signature", "string"),
     ("prepared_with", "string"),
     ("preview", "binary"),
+    ("keypoints", "binary"),
     ("error_path", "string"),
 ]
 EXCLUDED = [

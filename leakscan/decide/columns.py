@@ -59,6 +59,16 @@ class Columns:
             out = out | np.fromiter((i in self.dataset.refs for i in ids), np.bool_, len(ids))
         return np.asarray(out, np.bool_)
 
+    @cached_property
+    def has_keypoints(self) -> Bools:
+        """``(rows,)`` whether the keypoints of each image were kept."""
+        return np.asarray(self.dataset.rows["keypoints"].is_valid(), np.bool_)
+
+    def keypoints(self, picture: int) -> bytes | None:
+        """The keypoints of a picture, ``None`` where none were kept."""
+        found: bytes | None = self.dataset.rows["keypoints"][int(self.side.rows[picture])].as_py()
+        return found
+
     def image_names(self, pictures: Sequence[int]) -> dict[int, str]:
         """What the first image of some pictures is called within a run."""
         ids = self.taken("image_id", self.side.rows[np.array(pictures, np.int64)]).to_pylist()

@@ -200,9 +200,13 @@ class _Waiting:
 
 
 def _waiting(number: int, crossing: _Crossing, context: RunContext) -> Iterator[_Waiting]:
-    """The candidates of two datasets that can be checked; what is remembered of the others is filled in."""
+    """The candidates of two datasets that can be checked; what is remembered of the others is filled in.
+
+    Of those whose pixels are not at hand the keypoints may still say that they are no copies.
+    """
     a, b, table = crossing.pair.a, crossing.pair.b, crossing.table
     readable = a.at_hand[a.side.rows][table.a] & b.at_hand[b.side.rows][table.b]
+    readable |= a.has_keypoints[a.side.rows][table.a] & b.has_keypoints[b.side.rows][table.b]
     near = np.flatnonzero(readable[table.to_check])
     far = table.to_check[~readable[table.to_check]]
     for start in range(0, len(far), _ASKED_AT_ONCE):
@@ -216,6 +220,7 @@ def _waiting(number: int, crossing: _Crossing, context: RunContext) -> Iterator[
             table.keep_checks(rows, [known.get(key) for key in keys])
     pixels_a = {i: a.pixels(i) for i in np.unique(table.a[table.to_check[near]]).tolist()}
     pixels_b = {j: b.pixels(j) for j in np.unique(table.b[table.to_check[near]]).tolist()}
+    kept_a, kept_b = ({i: c.keypoints(i) for i in p} for c, p in ((a, pixels_a), (b, pixels_b)))
     names_a, names_b = a.image_names(list(pixels_a)), b.image_names(list(pixels_b))
     for rank in near.tolist():
         row = int(table.to_check[rank])
@@ -227,6 +232,8 @@ def _waiting(number: int, crossing: _Crossing, context: RunContext) -> Iterator[
             picture_b=b.picture_keys[j],
             a=pixels_a[i],
             b=pixels_b[j],
+            keypoints_a=kept_a[i],
+            keypoints_b=kept_b[j],
             ndim=int(a.side.ndim[i]),
         )
         yield _Waiting(rank, number, row, pixels)

@@ -20,6 +20,7 @@ from blake3 import blake3
 from leakscan import tables
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.load import DeferredEncoder, has_gpu, runs_in_workers
+from leakscan.fingerprint.keypoints import VERSION as KEYPOINTS_VERSION
 from leakscan.fingerprint.kinds import REFUSED, presumed_kind
 from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, prepare
 from leakscan.fingerprint.store import Store
@@ -59,7 +60,7 @@ class Dataset:
 
 def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], previews: bool = False) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
-    parts = [VERSION, f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}"]
+    parts = [VERSION, KEYPOINTS_VERSION, f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}"]
     parts += [
         f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
         for kind, encoder in sorted(encoders.items())
@@ -283,6 +284,7 @@ class _RowMaker:
             "signature": None if prepared.passing else _row_signature(ref),
             "prepared_with": self._made,
             "preview": prepared.preview,
+            "keypoints": prepared.keypoints,
         }
 
 

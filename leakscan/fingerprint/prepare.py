@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
+from leakscan.fingerprint.keypoints import find_keypoints
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.fingerprint.spans import Span, Stopwatch
@@ -78,6 +79,7 @@ class Prepared:
             ``None`` where there is none.
         encoding: What an encoder that runs in workers says of it, or ``None``.
         preview: A PNG of the picture at 512 px, or ``None``.
+        keypoints: The keypoints of a picture, or ``None``.
         notes: What decoding noticed, in sentences.
         passing: Whether the trouble may be gone next time (memory, a failing disk).
         spans: What was done when, for the timings of the run.
@@ -94,6 +96,7 @@ class Prepared:
     canonical: npt.NDArray[np.uint8] | None = None
     encoding: Encoding | None = None
     preview: bytes | None = None
+    keypoints: bytes | None = None
     notes: tuple[str, ...] = ()
     passing: bool = False
     spans: tuple[Span, ...] = ()
@@ -156,8 +159,13 @@ def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch)
     if canonical is not None and kind in recipe.encoders:
         with watch.stage("encode"):
             encoding = _encoding(canonical, recipe.encoders[kind])
+    keypoints = None
+    if image.values.ndim == 2:
+        with watch.stage("keypoints"):
+            keypoints = find_keypoints(image.values).to_bytes()
     return replace(
         read,
+        keypoints=keypoints,
         canonical=canonical if encoding is None else None,
         encoding=encoding,
         preview=_preview(image.values) if recipe.previews and image.values.ndim == 2 else None,
