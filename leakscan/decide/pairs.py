@@ -16,6 +16,7 @@ from leakscan.decide.calibration.calibration import score_at
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.copies import CopyCheck
 from leakscan.decide.copies.copy_check import PixelPair, check_copies
+from leakscan.decide.copies.shared_keypoints import shared_keypoints, with_pairs
 from leakscan.decide.found import Decided
 from leakscan.decide.gather import gather
 from leakscan.decide.persons.detail_matches import match_details
@@ -145,6 +146,7 @@ def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: boo
     most = context.settings.search.max_pairs
     numbers = list(combinations(range(len(columns)), 2))
     context.progress.start("Matching " + " with ".join(d.name for d in datasets[:2]), len(numbers))
+    shared = shared_keypoints([c.keypoint_side for c in columns])
     out = []
     for i, j in numbers:
         began = time.monotonic()
@@ -152,6 +154,7 @@ def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: boo
         same_key = a.dataset.key_id == b.dataset.key_id
         pair = DatasetPair(a, b, context.settings.deciding.same_ids and same_key)
         found = find_candidates(a.side, b.side, loose, HASH_RADIUS, most, near.get((i, j)))
+        found = with_pairs(found, shared.get((i, j)), len(b.side))
         table, ids_cut = gather(pair, found, most)
         spent = time.monotonic() - began
         out.append(

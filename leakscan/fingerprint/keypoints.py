@@ -30,6 +30,19 @@ Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
+def _variants() -> npt.NDArray[np.intp]:
+    bins = np.arange(128).reshape(4, 4, 8)
+    mirrored = bins[::-1, :, (8 - np.arange(8)) % 8]
+    return np.stack([v.ravel() for v in (bins, mirrored, bins[::-1, ::-1], mirrored[::-1, ::-1])])
+
+
+VARIANTS = _variants()
+"""Where a descriptor, as it is, mirrored, inverted or both, has its 128 bits: ``(4, 128)``.
+
+The reasons are those of ``leakscan.decide.copies.picture_features``.
+"""
+
+
 @dataclass(frozen=True)
 class Keypoints:
     """The keypoints of one picture.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.fingerprint.keypoints import SIDE, Keypoints
+from leakscan.fingerprint.keypoints import SIDE, VARIANTS, Keypoints
 
 AGREEING = 7
 """Keypoints that agree, from which two pictures may be one."""
@@ -26,19 +26,6 @@ _APART = 15.0 / 160 * SIDE  # px between two matches that a similarity is taken 
 _TRIED = 300  # similarities
 _MOST_SCALE = 5.0
 _LEAST = 4  # matches without which there is no affine map worth the name
-
-
-def _variants() -> npt.NDArray[np.intp]:
-    """Where a descriptor, as it is, mirrored, inverted or both, has its 128 bits: ``(4, 128)``.
-
-    The reasons are those of ``picture_features._orbits``.
-    """
-    bins = np.arange(128).reshape(4, 4, 8)
-    mirrored = bins[::-1, :, (8 - np.arange(8)) % 8]
-    return np.stack([v.ravel() for v in (bins, mirrored, bins[::-1, ::-1], mirrored[::-1, ::-1])])
-
-
-_VARIANTS = _variants()
 
 
 def may_be_one(a: bytes, b: bytes) -> bool:
@@ -87,7 +74,7 @@ def agreeing(a: Keypoints, b: Keypoints) -> int:
 def _matches(a: Keypoints, b: Keypoints) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """For every variant of b and keypoint of a: its nearest in b, and whether the match is to be trusted."""
     left = a.bits.astype(np.float32) * 2 - 1
-    right = b.bits[:, _VARIANTS].astype(np.float32).transpose(1, 0, 2).reshape(-1, 128) * 2 - 1
+    right = b.bits[:, VARIANTS].astype(np.float32).transpose(1, 0, 2).reshape(-1, 128) * 2 - 1
     # 128 less twice the number of bits that differ.
     alike = (left @ right.T).reshape(len(a), 4, len(b)).transpose(1, 0, 2).copy()
     number, rows = np.arange(4)[:, None], np.arange(len(a))
