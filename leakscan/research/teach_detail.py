@@ -53,6 +53,9 @@ def teach_detail(
     weight_decay: Annotated[float | None, _setting("weight_decay", "Weight decay of AdamW.")] = None,
     plain: Annotated[float | None, _setting("plain", "Share of films that are seen as they are.")] = None,
     mild: Annotated[float | None, _setting("mild", "Share of the others that are hardly altered.")] = None,
+    machines: Annotated[
+        float | None, _setting("machines", "Share of the others that another machine shows.")
+    ] = None,
     seed: Annotated[int | None, _setting("seed", "Seed of batches and views.")] = None,
 ) -> None:
     """Teach detail matching on films whose subjects you know, and print what was found as JSON.
@@ -68,6 +71,7 @@ def teach_detail(
         "weight_decay": weight_decay,
         "plain": plain,
         "mild": mild,
+        "machines": machines,
         "seed": seed,
     }
     config = from_names(DetailConfig, {name: value for name, value in settings.items() if value is not None})

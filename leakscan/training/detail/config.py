@@ -24,6 +24,7 @@ class DetailConfig(TrainingSettings):
         plain: The share of the films that are seen as they are.
         mild: The share of the others that are turned and cropped hardly at all, as most films are that
             users compare.
+        machines: The share of the others that are shown as another hospital's machine would show them.
         seed: The seed of batches and views.
     """
 
@@ -37,4 +38,5 @@ class DetailConfig(TrainingSettings):
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     plain: _Share = 0.2
     mild: _Share = 0.6
+    machines: _Share = 0.0
     seed: Annotated[int, Field(ge=0)] = 0

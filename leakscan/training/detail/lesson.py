@@ -19,7 +19,8 @@ from leakscan.fingerprint.encoders.film.detail_net import DetailNet
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.training.detail.batches import DetailBatches
 from leakscan.training.detail.config import DetailConfig
-from leakscan.training.films.augment import AT_ONCE, public_view
+from leakscan.training.films.augment import at_once, public_view
+from leakscan.training.films.machines import of_another_machine
 from leakscan.training.films.pack import PackedFilms
 from leakscan.training.trainer import Course, Findings, Stretch, Watch
 from leakscan.types import Progress
@@ -150,6 +151,10 @@ def _views_of(films: torch.Tensor, config: DetailConfig) -> torch.Tensor:
     """
     x = films[:, None].float() / 255.0
     plain = nn.functional.interpolate(x, size=(SIDE, SIDE), mode="bilinear", antialias=True)
-    altered = torch.cat([public_view(part, SIDE, config.mild) for part in torch.split(x, AT_ONCE)])
+    order = torch.randperm(len(x), device=x.device)
+    parts = list(torch.split(x[order], at_once(x.device)))
+    if config.machines:
+        parts = [of_another_machine(part, config.machines) for part in parts]
+    altered = torch.cat([public_view(part, SIDE, config.mild) for part in parts])[order.argsort()]
     kept = torch.rand(len(x), 1, 1, 1, device=x.device) < config.plain
     return torch.where(kept, plain, altered)

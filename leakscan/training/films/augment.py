@@ -12,10 +12,23 @@ import torch
 import torch.nn.functional as F
 
 from leakscan.training.films.config import TrainConfig
+from leakscan.training.films.machines import of_another_machine
 
-AT_ONCE = 64
-"""Films to alter at a time: some alterations are drawn once for all of them, and several times their memory
-is needed."""
+_AT_ONCE = {"cpu": 64, "cuda": 256}
+
+
+def at_once(device: torch.device) -> int:
+    """Films to alter at a time.
+
+    Some alterations are drawn once for all of them, and several times their memory is needed. A GPU waits
+    for the processor where they are few.
+
+    Example:
+        >>> at_once(torch.device("cpu"))
+        64
+    """
+    return _AT_ONCE.get(device.type, 64)
+
 
 _LETTER_ROWS, _LETTERS_WIDTH = 7, 23  # four letters of 5 x 7 dots, one apart
 
@@ -266,6 +279,8 @@ def augment(films: torch.Tensor, config: TrainConfig) -> torch.Tensor:
         return _small_affine_3d(films)
     if config.augmentation == "affine":
         return _small_affine(films, config.side)
+    if config.machines:
+        films = of_another_machine(films, config.machines)
     films = public_view(films, config.side, config.mild)
     if config.negatives:
         films = random_negatives(films, config.negatives)

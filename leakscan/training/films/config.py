@@ -41,7 +41,8 @@ class TrainConfig(TrainingSettings):
         pairs: Subjects of a batch; with two films each these are anchor-positive pairs.
         films_per_subject: Films of each subject in a batch, 2 or more.
         singles: The share of the batch that shows subjects with one film, in several augmentations.
-        hard: The share of the other subjects drawn as look-alikes of one another (needs ``softmax``).
+        hard: The share of the subjects, with one film and with several, that are drawn as look-alikes of one
+            another (needs ``softmax``).
         alike: The share of them drawn from one group of sex, view and age, where the manifest has them.
         apart: How often a film's partner is one of another source width, and a volume's one of another
             contrast, where there is one; 1 leaves subjects without such a partner out of the pairs.
@@ -71,6 +72,10 @@ class TrainConfig(TrainingSettings):
         negatives: The share of the films that ``films`` shows as negatives.
         letters: The share of the films that ``films`` burns letters into.
         jpeg: The share of the films that ``films`` compresses.
+        machines: The share of the films that ``films`` shows as another hospital's machine would, with tones
+            and sharpness of other films of the batch.
+        mix_styles: How often a step mixes the means and spreads of early maps between films (MixStyle,
+            arXiv 2104.02008), so that no machine's manner can be learned; EfficientNets only.
         ema: The decay of the moving average of the weights, which is what is kept; 0 is none.
         precision: The precision of the network's forward and backward pass; ``bfloat16`` where the device
             computes in it.
@@ -122,6 +127,8 @@ class TrainConfig(TrainingSettings):
     negatives: _Share = 0.0
     letters: _Share = 0.0
     jpeg: _Share = 0.0
+    machines: _Share = 0.0
+    mix_styles: _Share = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
     precision: Precision = "bfloat16"
     compiled: bool = False
@@ -135,6 +142,8 @@ class TrainConfig(TrainingSettings):
         if bool(self.shape) != self.architecture.endswith("_3d"):
             what = "needs shape, such as 120x120x78" if not self.shape else "sees films and takes no shape"
             raise ValueError(f"The backbone {self.architecture} {what}.")
+        if self.mix_styles and not self.architecture.startswith("efficientnet_lite0"):
+            raise ValueError(f"mix_styles mixes maps of an EfficientNet-Lite0, not of {self.architecture}.")
         if self.shape and not _SHAPE.fullmatch(self.shape):
             raise ValueError(f"shape is {self.shape!r}; it must be three numbers, such as 120x120x78.")
         refused = {

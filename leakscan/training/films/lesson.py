@@ -16,9 +16,10 @@ from torch import nn
 from leakscan import tables
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.encoders.precision import low_precision
-from leakscan.training.films.augment import AT_ONCE, augment
+from leakscan.training.films.augment import at_once, augment
 from leakscan.training.films.config import TrainConfig
 from leakscan.training.films.losses import build_loss
+from leakscan.training.films.mix_styles import mix_styles_of
 from leakscan.training.films.pack import Pack, PackedFilms
 from leakscan.training.films.passes import Passes, backward_in_passes
 from leakscan.training.films.sampler import SubjectSampler
@@ -95,6 +96,8 @@ class FilmLesson:
         self._optimiser = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
         self._sampler = SubjectSampler(pack.subjects, pack.sorts, config, pack.groups)
         self._films = PackedFilms(pack.films, self._device)
+        if config.mix_styles:
+            mix_styles_of(self._net, config.mix_styles)
         self._compiled = torch.compile(self._net) if config.compiled else self._net
 
     @property
@@ -135,9 +138,14 @@ class FilmLesson:
         labels = torch.from_numpy(codes).to(self._device)
         seed = config.seed * 1_000_003 + number * 4096  # leaves room for a number of each chunk
         torch.manual_seed(seed)
-        views = torch.cat([self._views(part) for part in np.split(films, _cuts(len(films)))])
+        # Films lend their tones to those they are altered with, so hospitals must not stand apart.
+        order = torch.randperm(len(films))
+        cuts = range(at_once(self._device), len(films), at_once(self._device))
+        parts = np.split(films[order.numpy()], list(cuts))
+        views = torch.cat([self._views(part) for part in parts])[order.argsort().to(self._device)]
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate_at(number, config) * group["factor"]
+        views = views.contiguous(memory_format=channels_last(views))
         self._net.train()
         self._optimiser.zero_grad(set_to_none=True)
         value = backward_in_passes(
@@ -198,8 +206,7 @@ class FilmLesson:
 
     def _views(self, films: npt.NDArray[np.int64]) -> torch.Tensor:
         x = self._films[films][:, None].float() / 255.0
-        x = augment(x, self._config)
-        return x.contiguous(memory_format=channels_last(x))
+        return augment(x, self._config)
 
     def _forward(self, films: torch.Tensor) -> torch.Tensor:
         low = self._config.precision == "bfloat16"
@@ -216,10 +223,6 @@ def _curves(row: Row) -> dict[str, float | None]:
         "P@1": row["val_precision_at_1"],
         "20-way 1-shot": row["val_20_way_1_shot"],
     }
-
-
-def _cuts(films: int) -> list[int]:
-    return list(range(AT_ONCE, films, AT_ONCE))
 
 
 def _unit_centres(centres: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -64,6 +64,7 @@ class SubjectSampler:
         self._several_codes = np.array([codes[g[0]] for g in self._several], np.int64)
         alone = [g[:1] for g, k in zip(by_subject, kinds, strict=True) if k == 1]
         self._single = np.concatenate([np.zeros(0, np.int64), *alone])
+        self._single_codes = codes[self._single]
         if not self._several:
             what = "images of different contrast" if apart >= 1 else "images"
             raise SourceError(f"No subject has two {what}: there is nothing to learn from.")
@@ -90,7 +91,7 @@ class SubjectSampler:
         rng = np.random.default_rng((self._seed, step))
         chosen = self._choose(self._pairs - self._n_single, centres, rng)
         several = np.array([self._films(self._several[i], rng) for i in chosen], np.int64)
-        singles = rng.choice(self._single, self._n_single, replace=False)
+        singles = self._single[self._choose_singles(centres, rng)]
         films = np.concatenate([several, np.repeat(singles[:, None], self._per_subject, axis=1)]).T
         return films.ravel(), self._codes[films.ravel()]
 
@@ -101,13 +102,7 @@ class SubjectSampler:
             return np.concatenate([rng.permutation(total) for _ in range(-(-n // total))])[:n]
         chosen: list[int] = []
         if centres is not None and self._hard:
-            own = centres[self._several_codes]
-            for seed in rng.permutation(total):
-                if len(chosen) >= round(self._hard * n):
-                    break
-                near = np.argsort(-(own @ own[seed]))[1 : 1 + _NEIGHBOURS]
-                group = [int(seed), *rng.choice(near, min(_GROUP - 1, len(near)), replace=False).tolist()]
-                chosen += [i for i in group if i not in chosen]
+            chosen = _alike(centres[self._several_codes], round(self._hard * n), rng)
         if self._alike:
             wanted = len(chosen) + round(self._alike * n)
             for seed in rng.permutation(np.flatnonzero(self._group_of != "")):
@@ -119,6 +114,16 @@ class SubjectSampler:
         rest = np.setdiff1d(np.arange(total), chosen)
         others = rng.choice(rest, max(0, n - len(chosen)), replace=False)
         return np.concatenate([np.array(chosen[:n], np.int64), others])
+
+    def _choose_singles(self, centres: npt.NDArray[np.float32] | None, rng: np.random.Generator) -> Ints:
+        """Positions of subjects with one film, as many as a batch has, each once."""
+        chosen: list[int] = []
+        if centres is not None and self._hard:
+            chosen = _alike(centres[self._single_codes], round(self._hard * self._n_single), rng)
+            chosen = chosen[: self._n_single]
+        rest = np.setdiff1d(np.arange(len(self._single)), chosen)
+        others = rng.choice(rest, self._n_single - len(chosen), replace=False)
+        return np.concatenate([np.array(chosen, np.int64), others])
 
     def _films(self, films: Ints, rng: np.random.Generator) -> list[int]:
         """K films of one subject, different ones while there are enough."""
@@ -133,3 +138,15 @@ class SubjectSampler:
             out.append(int(rng.choice(pool)))
             left = left[left != out[-1]]
         return out
+
+
+def _alike(centres: npt.NDArray[np.float32], wanted: int, rng: np.random.Generator) -> list[int]:
+    """Positions of subjects in groups of look-alikes, each once, as many as wanted and up to three more."""
+    chosen: list[int] = []
+    for seed in rng.permutation(len(centres)):
+        if len(chosen) >= wanted:
+            break
+        near = np.argsort(-(centres @ centres[seed]))[1 : 1 + _NEIGHBOURS]
+        group = [int(seed), *rng.choice(near, min(_GROUP - 1, len(near)), replace=False).tolist()]
+        chosen += [i for i in group if i not in chosen]
+    return chosen
