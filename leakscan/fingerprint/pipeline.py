@@ -60,7 +60,11 @@ class Dataset:
 
 def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], previews: bool = False) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
-    parts = [VERSION, KEYPOINTS_VERSION, f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}"]
+    parts = [
+        VERSION,
+        KEYPOINTS_VERSION,
+        f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}",
+    ]
     parts += [
         f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
         for kind, encoder in sorted(encoders.items())
@@ -100,15 +104,16 @@ def fingerprint_source(
     maker = _RowMaker(context, made, previews)
     rows: list[dict[str, Any]] = []
     unsaved = 0
-    flushed = time.monotonic()
+    oldest = 0.0  # when the first row came that is not saved
     try:
         for row in maker.rows(fresh):
+            oldest = time.monotonic() if len(rows) == unsaved else oldest
             rows.append(row)
             progress.advance()
-            due = len(rows) - unsaved >= _FLUSH_ROWS or time.monotonic() - flushed > _FLUSH_SECONDS
+            due = len(rows) - unsaved >= _FLUSH_ROWS or time.monotonic() - oldest > _FLUSH_SECONDS
             if store is not None and due:
                 store.append(rows[unsaved:])
-                unsaved, flushed = len(rows), time.monotonic()
+                unsaved = len(rows)
     finally:
         # Also on Ctrl-C: what was computed is kept.
         rows += maker.rest

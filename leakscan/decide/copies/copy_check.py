@@ -115,9 +115,7 @@ def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCh
     context.budget.start()
     known = context.memory.copy_checks([pair.pictures for pair in pairs if all(pair.pictures)])
     found = [known.get(pair.pictures) for pair in pairs]
-    waiting = [
-        i for i, pair in enumerate(pairs) if found[i] is None and (pair.at_hand or pair.can_vote)
-    ]
+    waiting = [i for i, pair in enumerate(pairs) if found[i] is None and (pair.at_hand or pair.can_vote)]
     if waiting:
         fresh = _Checks([pairs[i] for i in waiting], context).run()
         for i, check in zip(waiting, fresh, strict=True):

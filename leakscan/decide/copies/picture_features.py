@@ -85,10 +85,15 @@ def describe_picture(
         True
     """
     picture, blank = working_picture(values, side)
-    points, descriptors, _ = sift(picture, keypoints)
+    points, descriptors = sift(picture, keypoints)
     key = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
     return PictureFeatures(
-        picture=picture, points=points, descriptors=descriptors, native_px=max(values.shape), blank=blank, key=key
+        picture=picture,
+        points=points,
+        descriptors=descriptors,
+        native_px=max(values.shape),
+        blank=blank,
+        key=key,
     )
 
 

@@ -13,7 +13,7 @@ from leakscan.match.index.keypoints import KeypointIndex
 
 _NEAREST = 10  # pictures of all datasets, its own included
 _MOST = 50_000
-"""Pictures up to which all are searched; above, only those without a fingerprint are: 15 kB of memory each."""
+"""Pictures up to which all are searched, at 15 kB of memory each; above, those without a fingerprint."""
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

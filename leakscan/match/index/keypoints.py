@@ -16,7 +16,7 @@ import numpy.typing as npt
 from leakscan.fingerprint.keypoints import VARIANTS, Keypoints
 from leakscan.match.index.protocol import Hits
 
-_WORD_BITS = 20
+_WORD_BITS = 18
 _WORDS = 16  # words of a keypoint
 _COMMON = 64  # keypoints with one word, from which it tells nothing
 _LEAST = 3  # words that two pictures share, without which they are not named
@@ -119,4 +119,4 @@ def _choices() -> npt.NDArray[np.intp]:
 
 def _words(bits: Bits) -> npt.NDArray[np.int32]:
     powers = (1 << np.arange(_WORD_BITS, dtype=np.int32)).astype(np.int32)
-    return (bits.astype(np.int32) * powers).sum(axis=1, dtype=np.int32)
+    return np.asarray((bits.astype(np.int32) * powers).sum(axis=1), np.int32)
