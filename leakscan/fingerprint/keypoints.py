@@ -103,14 +103,18 @@ def find_keypoints(values: npt.NDArray[np.float32]) -> Keypoints:
     picture, blank = working_picture(values, SIDE)
     if blank:
         return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.bool_))
-    even = cv2.createCLAHE(2.0, (8, 8)).apply(picture)
+    even = np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(picture), np.uint8)
     found = _sift(_FOUND).detect(even, None)
     if not found:
         return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.bool_))
     # x, y, size, direction and strength of each
     table = np.array([(*p.pt, p.size, p.angle, p.response) for p in found], np.float32)
     table = table[_spread(table[:, :2], table[:, 4], picture.shape)]
-    places = _Places(table[:, :2], table[:, 2] * _WINDOW / _SAMPLES, np.deg2rad(table[:, 3]))
+    places = _Places(
+        table[:, :2],
+        np.asarray(table[:, 2] * (_WINDOW / _SAMPLES), np.float32),
+        np.asarray(np.deg2rad(table[:, 3]), np.float32),
+    )
     return Keypoints(places.points, _described(even, places))
 
 
@@ -171,7 +175,7 @@ def _sift(most: int) -> cv2.SIFT:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where keypoints are, ``(n, 2)``, the pixels between two samples of each, and its direction in radians."""
+    """Where keypoints are ``(n, 2)``, the pixels between two samples of each, its direction in radians."""
 
     points: Floats
     step: Floats

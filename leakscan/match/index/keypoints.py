@@ -81,7 +81,7 @@ class KeypointIndex:
         bits = np.concatenate(described)
         shared = []
         for variant, order in enumerate(VARIANTS):
-            # One number for a picture that is searched for, in one variant, and one that it shares a word with.
+            # One number for a picture in one variant and one that it shares a word with.
             base = (owner * len(VARIANTS) + variant) * self._pictures
             shared += [
                 np.repeat(base, lengths) + owners

@@ -1,4 +1,4 @@
-"""Pictures that no encoder serves find their copies by keypoints, where one hash of the whole says nothing."""
+"""Pictures that no encoder serves find their copies by keypoints, where one hash says nothing."""
 
 from __future__ import annotations
 
