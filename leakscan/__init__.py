@@ -17,14 +17,27 @@ if TYPE_CHECKING:
     from leakscan.errors import LeakscanError
     from leakscan.run.audit import audit
     from leakscan.run.compare import Result, compare
+    from leakscan.run.duplicates import duplicates
+    from leakscan.run.split import split
     from leakscan.settings import Settings
 
-__all__ = ["LeakscanError", "Result", "Settings", "__version__", "audit", "compare"]
+__all__ = [
+    "LeakscanError",
+    "Result",
+    "Settings",
+    "__version__",
+    "audit",
+    "compare",
+    "duplicates",
+    "split",
+]
 __version__ = version("leakscan")
 
 _HOMES = {
     "audit": "leakscan.run.audit",
     "compare": "leakscan.run.compare",
+    "duplicates": "leakscan.run.duplicates",
+    "split": "leakscan.run.split",
     "Result": "leakscan.run.compare",
     "Settings": "leakscan.settings",
     "LeakscanError": "leakscan.errors",
@@ -40,3 +53,8 @@ def __getattr__(name: str) -> Any:
     # Binding the name here keeps `leakscan.compare` the function once the module of that name loads.
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)
     return value
+
+
+def __dir__() -> list[str]:
+    """The public names, also those that are loaded at first use."""
+    return sorted(__all__)

@@ -101,11 +101,13 @@ class ImageError(Exception):
         status: What the row gets.
         sentence: A sentence; ``{path}`` in it stands for ``path``.
         path: Another file that the sentence is about, such as a slice; the row names the image itself.
+        left_out: What kind of thing this is, for a count of such things (``video``); by default it is the
+            name of the format.
     """
 
-    def __init__(self, status: Status, sentence: str, path: str = "") -> None:
+    def __init__(self, status: Status, sentence: str, path: str = "", left_out: str = "") -> None:
         self.status: Status = status
-        self.sentence, self.path = sentence, path
+        self.sentence, self.path, self.left_out = sentence, path, left_out
         super().__init__(self.message)
 
     @property
@@ -113,8 +115,8 @@ class ImageError(Exception):
         """The sentence, with the path in its place."""
         return self.sentence.replace("{path}", self.path) if self.path else self.sentence
 
-    def __reduce__(self) -> tuple[type[ImageError], tuple[Status, str, str]]:
-        return type(self), (self.status, self.sentence, self.path)
+    def __reduce__(self) -> tuple[type[ImageError], tuple[Status, str, str, str]]:
+        return type(self), (self.status, self.sentence, self.path, self.left_out)
 
 
 def reason(error: Exception) -> str:

@@ -6,17 +6,26 @@ value that does not fit raises a :class:`~leakscan.errors.UsageError` that says 
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from leakscan.errors import UsageError
 from leakscan.setting_words import nearest, no_setting, wanted
 from leakscan.types import Kind
+
+
+def _as_path(value: Any) -> Any:
+    return Path(os.fspath(value)) if isinstance(value, os.PathLike) else value
+
+
+AnyPath = Annotated[Path, BeforeValidator(_as_path)]
+"""A path as text, or as anything that stands for one."""
 
 FILE = "leakscan.toml"
 """The name of the file that holds the settings of a project."""
@@ -55,11 +64,13 @@ class DecodeOptions(Section):
         max_pixels: Images with more pixels or voxels than this are refused unread.
         frames: Whether the first or all frames of 4D and multi-frame files are images.
         labels: Whether label maps are images; otherwise they are ``ignored``.
+        arrays: What the arrays of NumPy files are: ``pictures``, ``volumes``, or ``no`` images.
     """
 
     max_pixels: int = Field(default=512_000_000, ge=1, strict=True)
     frames: Literal["first", "all"] = "all"
     labels: bool = Field(default=False, strict=True)
+    arrays: Literal["no", "pictures", "volumes"] = "no"
 
 
 class ReadingSettings(DecodeOptions):
@@ -70,12 +81,14 @@ class ReadingSettings(DecodeOptions):
         encoder: The name of an encoder that goes before others of its kind.
         subjects: How paths name subjects: ``bids``, ``chestxray14``, ``chexpert`` or ``regex:PATTERN``.
         exclude: Patterns of relative paths to leave out.
+        exclude_list: Lists of images to leave out, as ``exclude`` writes them.
     """
 
     kind: Kind | None = None
     encoder: str | None = None
     subjects: str | None = None
     exclude: tuple[str, ...] = ()
+    exclude_list: tuple[Path, ...] = ()
 
 
 class SearchSettings(Section):
@@ -95,13 +108,20 @@ class DecidingSettings(Section):
         same_ids: Whether identifiers mean the same in every source, and so count as proof.
         calibration: A file made by ``calibrate``, in place of the encoder's own.
         fail_on: The weakest relation that makes exit code 1.
-        max_unread: The share of unreadable files, 0..1, above which nothing is vouched for.
+        max_unread: The share of files that look like images and were not compared, 0..1, above which
+            nothing is vouched for.
+        baseline: The folder of an earlier run, whose leaks do not fail this one again.
+        verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
+        fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
 
     same_ids: bool = Field(default=False, strict=True)
-    calibration: Path | None = None
+    calibration: AnyPath | None = None
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
+    baseline: AnyPath | None = None
+    verdicts: AnyPath | None = None
+    fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 
 
 class PrivacySettings(Section):
@@ -115,7 +135,7 @@ class PrivacySettings(Section):
 
     show_subjects: bool = Field(default=False, strict=True)
     hide_paths: bool = Field(default=False, strict=True)
-    key: Path | None = None
+    key: AnyPath | None = None
 
 
 class LimitSettings(Section):
@@ -127,7 +147,7 @@ class LimitSettings(Section):
         workers: Worker processes; ``None`` for one per core, 0 to work in the calling process.
     """
 
-    cache: Path = Path(".leakscan")
+    cache: AnyPath = Path(".leakscan")
     check_seconds: float = Field(default=600.0, ge=0, strict=True, allow_inf_nan=False)
     workers: int | None = Field(default=None, ge=0, strict=True)
 
@@ -160,7 +180,7 @@ class Settings(Section):
         return cls().with_choices(choices)
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: str | os.PathLike[str]) -> Self:
         """The settings of a TOML file with the sections of this class.
 
         Args:
@@ -174,6 +194,7 @@ class Settings(Section):
             >>> Settings.read(Path("leakscan.toml")).limits.workers
             2
         """
+        path = Path(path)
         try:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as e:
@@ -228,6 +249,8 @@ def _resolved(settings: Settings, raw: Mapping[str, Any], folder: Path) -> dict[
             value = getattr(getattr(settings, section), name)
             if isinstance(value, Path):
                 found[name] = folder / value.expanduser()
+            elif isinstance(value, tuple) and value and all(isinstance(v, Path) for v in value):
+                found[name] = tuple(folder / v.expanduser() for v in value)
     return found
 
 

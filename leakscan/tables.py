@@ -1,4 +1,4 @@
-"""The four tables and the store's shards: column names, types, versions. They are the contract.
+"""The four tables, the verdicts and the store's shards: column names, types, versions. They are the contract.
 
 Columns may be added; none is ever renamed or given another meaning. ``docs/file-formats.md``
 explains every column; the golden test in ``tests/test_tables.py`` pins the schemas.
@@ -55,6 +55,9 @@ _IMAGE_FIELDS: list[tuple[str, pa.DataType]] = [
     ("frame", pa.int32()),
     ("split", pa.string()),
     ("notes", pa.list_(pa.string())),
+    ("left_out", pa.string()),
+    ("series_uid_hash", pa.string()),
+    ("sop_uid_hash", pa.string()),
 ]
 _FINGERPRINT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("encoder", pa.string()),
@@ -100,6 +103,11 @@ PAIRS = table_schema(
         ("inliers", pa.int32()),
         ("transform", pa.string()),
         ("evidence", pa.list_(pa.string())),
+        ("probability", pa.float64()),
+        ("verdict", pa.string()),
+        ("verdict_by", pa.string()),
+        ("verdict_at", pa.timestamp("us", "UTC")),
+        ("reopened", pa.string()),
     ],
 )
 SUBJECTS = table_schema(
@@ -115,6 +123,36 @@ SUBJECTS = table_schema(
         ("bridges", pa.list_(pa.string())),
         ("diameter", pa.int32()),
         ("contradiction", pa.bool_()),
+    ],
+)
+
+VERDICTS = table_schema(
+    "verdicts",
+    [
+        ("id", pa.string()),
+        ("at", pa.timestamp("us", "UTC")),
+        ("by", pa.string()),
+        ("verdict", pa.string()),
+        ("scope", pa.string()),
+        ("dataset_a", pa.string()),
+        ("dataset_b", pa.string()),
+        ("subject_a", pa.string()),
+        ("subject_b", pa.string()),
+        ("key_id", pa.string()),
+        ("pictures_a", pa.list_(pa.string())),
+        ("pictures_b", pa.list_(pa.string())),
+        ("members", pa.list_(pa.string())),
+        ("relation", pa.string()),
+        ("decision", pa.string()),
+        ("score", pa.float64()),
+        ("p_value", pa.float64()),
+        ("probability", pa.float64()),
+        ("evidence", pa.list_(pa.string())),
+        ("note", pa.string()),
+        ("reason", pa.string()),
+        ("until", pa.date32()),
+        ("blind", pa.bool_()),
+        ("gold", pa.string()),
     ],
 )
 

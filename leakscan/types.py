@@ -38,6 +38,8 @@ class Tags:
         view: DICOM ViewPosition (``PA``, ``AP``, ``LL``...), upper case, or empty.
         subject: The declared subject (PatientID, manifest ``subject_id``), or empty.
         study_uid: StudyInstanceUID, or empty.
+        series_uid: SeriesInstanceUID, or empty.
+        sop_uid: SOPInstanceUID of a single picture, or empty.
         acquired: The acquisition or study date as ``YYYY-MM-DD``, or empty.
         kind: The declared kind (manifest ``kind``), or empty.
         split: The declared split (manifest ``split``), or empty.
@@ -48,6 +50,8 @@ class Tags:
     view: str = ""
     subject: str = ""
     study_uid: str = ""
+    series_uid: str = ""
+    sop_uid: str = ""
     acquired: str = ""
     kind: str = ""
     split: str = ""
@@ -60,7 +64,7 @@ class ImageRef:
     Attributes:
         image_id: The identity of the image (``docs/file-formats.md``); it survives renaming the dataset.
         path: The path relative to the source's root, posix, NFC; of a series the folder its files share.
-        format: The format: ``png``, ``jpeg``, ``tiff``, ``bmp``, ``webp``, ``dicom``, ``nifti``, or ``""``.
+        format: The name of the format (``leakscan.sources.formats.FORMATS``), such as ``png``, or ``""``.
         files: The absolute paths of the file or, for a series, of its slices in order.
         signature: A text that changes when the size or modification time of any of the files does.
         frame: The page, time point or frame inside the file.
@@ -69,6 +73,8 @@ class ImageRef:
         status: ``ok`` until decoding says otherwise; a scan sets the others.
         error: One sentence for every status but ``ok``; ``{path}`` in it stands for ``error_path``.
         error_path: Another file of the source that the sentence names, or empty.
+        left_out: What kind of thing was left out, for a count of such things (``JPEG 2000``, ``link that
+            leaves the folder``); empty unless the status is ``unreadable`` or ``unsupported``.
         notes: What a curator should know (missing slices, duplicates), in sentences.
     """
 
@@ -83,6 +89,7 @@ class ImageRef:
     status: Status = "ok"
     error: str = ""
     error_path: str = ""
+    left_out: str = ""
     notes: tuple[str, ...] = ()
 
 

@@ -30,6 +30,9 @@ IMAGES = [
     ("frame", "int32"),
     ("split", "string"),
     ("notes", "list<item: string>"),
+    ("left_out", "string"),
+    ("series_uid_hash", "string"),
+    ("sop_uid_hash", "string"),
 ]
 FINGERPRINTS = [
     ("image_id", "string"),
@@ -58,6 +61,11 @@ PAIRS = [
     ("inliers", "int32"),
     ("transform", "string"),
     ("evidence", "list<item: string>"),
+    ("probability", "double"),
+    ("verdict", "string"),
+    ("verdict_by", "string"),
+    ("verdict_at", "timestamp[us, tz=UTC]"),
+    ("reopened", "string"),
 ]
 SUBJECTS = [
     ("group", "string"),
@@ -80,8 +88,26 @@ STORE = [
     ("keypoints", "binary"),
     ("error_path", "string"),
 ]
+VERDICTS = [
+    ("id", "string"),
+    ("at", "timestamp[us, tz=UTC]"),
+    *((name, "string") for name in ("by", "verdict", "scope", "dataset_a", "dataset_b")),
+    *((name, "string") for name in ("subject_a", "subject_b", "key_id")),
+    *((name, "list<item: string>") for name in ("pictures_a", "pictures_b", "members")),
+    ("relation", "string"),
+    ("decision", "string"),
+    *((name, "double") for name in ("score", "p_value", "probability")),
+    ("evidence", "list<item: string>"),
+    ("note", "string"),
+    ("reason", "string"),
+    ("until", "date32[day]"),
+    ("blind", "bool"),
+    ("gold", "string"),
+]
 EXCLUDED = [
-    (name, "string") for name in ("dataset", "image_id", "path", "relation", "decision", "because_of")
+    *((n, "string") for n in ("dataset", "image_id", "path", "relation", "decision", "because_of")),
+    ("pixel_hash", "string"),
+    ("person", "int32"),
 ]
 
 
@@ -98,9 +124,10 @@ def written_out(schema: pa.Schema) -> list[tuple[str, str]]:
         (tables.PAIRS, PAIRS),
         (tables.SUBJECTS, SUBJECTS),
         (tables.STORE, STORE),
+        (tables.VERDICTS, VERDICTS),
         (EXCLUSIONS, EXCLUDED),
     ],
-    ids=["images", "fingerprints", "pairs", "subjects", "store", "exclusions"],
+    ids=["images", "fingerprints", "pairs", "subjects", "store", "verdicts", "exclusions"],
 )
 def test_a_schema_keeps_its_columns(schema: pa.Schema, columns: list[tuple[str, str]]) -> None:
     assert written_out(schema) == columns

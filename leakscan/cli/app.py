@@ -14,13 +14,19 @@ from leakscan.cli.output import Output
 from leakscan.cli.run_audit import audit_command
 from leakscan.cli.run_bench import bench_app
 from leakscan.cli.run_calibrate import calibrate_command
+from leakscan.cli.run_ci import ci_command
 from leakscan.cli.run_compare import compare_command
 from leakscan.cli.run_demo import demo_command
+from leakscan.cli.run_diff import diff_command
+from leakscan.cli.run_duplicates import duplicates_command
 from leakscan.cli.run_evaluate import evaluate_command
 from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
+from leakscan.cli.run_map import map_command
 from leakscan.cli.run_models import models_app
+from leakscan.cli.run_split import split_command
 from leakscan.cli.run_train import train_command
+from leakscan.cli.run_verdicts import verdicts_app
 from leakscan.engines.allocator import keep_freed_memory
 from leakscan.errors import LeakscanError
 
@@ -34,17 +40,23 @@ app = typer.Typer(
     name="leakscan",
     help="Which images in B show a subject who is already in A?",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare_command)
 app.command("fingerprint")(fingerprint_command)
 app.command("audit")(audit_command)
+app.command("duplicates")(duplicates_command)
 app.command("calibrate")(calibrate_command)
 app.command("exclude")(exclude_command)
+app.command("split")(split_command)
+app.command("map")(map_command)
+app.command("diff")(diff_command)
+app.command("ci")(ci_command)
 app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)
 app.command("train")(train_command)
+app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 

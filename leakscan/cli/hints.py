@@ -32,6 +32,7 @@ HINTS = {
     "no_import_guard": 'Put the call below a line: if __name__ == "__main__":',
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
+    "no_verdicts": "Check --verdicts; leakscan review and leakscan verdicts add make such a file.",
     "no_splits": "Name the splits by top folders, or by a manifest's column with --split-column.",
     "no_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects; an "
     "identifier that stands on most images names nobody.",

@@ -24,6 +24,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only; t
 OutputDir = Annotated[
     Path | None, typer.Option("--output", "-o", help="Run folder to write: tables, summary, report.html.")
 ]
+Pairs = Annotated[bool, typer.Option("--pairs", help="Also print the ten strongest pairs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run folder that exists.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.", min=0)]
 Exclude = Annotated[
@@ -72,9 +73,15 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         list[str],
         "Pattern of relative paths to leave out, as in .gitignore; repeatable.",
     ),
+    "exclude_list": SettingOption(
+        ("--exclude-list",), list[Path], "List of images to leave out, from leakscan exclude; repeatable."
+    ),
     "frames": SettingOption(("--frames",), str, "Frames of 4D and multi-frame files: first or all."),
     "labels": SettingOption(
         ("--labels/--no-labels",), bool, "Treat label maps as images instead of leaving them out."
+    ),
+    "arrays": SettingOption(
+        ("--arrays",), str, "What the arrays of .npy and .npz files are: pictures, volumes or no."
     ),
     "max_pixels": SettingOption(
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
@@ -95,7 +102,14 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         "Seconds for the copy checks and detail matches of all pairs.",
     ),
     "fail_on": SettingOption(("--fail-on",), str, f"Exit 1 from this relation on: {', '.join(FAIL_ON)}."),
-    "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of unreadable files."),
+    "max_unread": SettingOption(("--max-unread",), float, "Exit 3 above this share of images not compared."),
+    "fdr": SettingOption(("--fdr",), float, "Share of false ones allowed among persons called leaks."),
+    "verdicts": SettingOption(
+        ("--verdicts",), Path, "File of verdicts: what people cleared, accepted, or called leaks."
+    ),
+    "baseline": SettingOption(
+        ("--baseline",), Path, "Run folder of an earlier run: only leaks that it has not fail this one."
+    ),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
 }
 """By the name of the setting; in the order in which ``--help`` lists them."""
@@ -144,8 +158,7 @@ def _settings(chosen: dict[str, Any]) -> Settings:
         UsageError: A name or value does not fit.
     """
     given = {name: value for name, value in chosen.items() if value is not None and value != []}
-    if "exclude" in given:
-        given["exclude"] = tuple(given["exclude"])
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     base = Settings.read(Path(FILE)) if Path(FILE).is_file() else Settings()
     return base.with_choices(given)
 

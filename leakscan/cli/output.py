@@ -25,19 +25,14 @@ from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
+from leakscan.cli.first_screen import first_screen
 from leakscan.cli.hints import worded
 from leakscan.counted import counted
 from leakscan.errors import LeakscanError
-from leakscan.report.alike import words_by_comparison
-from leakscan.report.run_folder import RunFolder
 
-_HEADLINES = {
-    0: "[bold green]No leak found.[/]",
-    1: "[bold red]Leak found.[/]",
-    3: "[bold yellow]Could not vouch for these datasets.[/]",
-}
+_COLOURS = {0: "green", 1: "red", 3: "yellow"}
+_WIDEST = 60  # characters of a path in a table
 STRONGEST_SHOWN = 10
-DATASETS_SHOWN = 20
 
 
 class _Console(Console):
@@ -104,59 +99,53 @@ class Output:
             table.add_row(*(escape(cell) for cell in row))
         self._out.print(table)
 
-    def run(self, summary: Mapping[str, Any], pairs: pa.Table, output: Path | None) -> None:
-        """What a comparison found."""
-        self.data({**summary, "report": str(output) if output else None})
+    def run(
+        self, summary: Mapping[str, Any], pairs: pa.Table, output: Path | None, show_pairs: bool = False
+    ) -> None:
+        """What a comparison found: the answer, and the strongest pairs only where they are asked for."""
+        shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist() if show_pairs else []
+        more = {"pairs": [_plain(p) for p in shown]} if show_pairs else {}
+        self.data({**summary, **more, "report": str(output) if output else None})
         if self.as_json or self.quiet:
             return
-        headline = "Reported only." if summary["fail_on"] == "none" else _HEADLINES[summary["exit_code"]]
-        self.say(headline + " " + escape(" ".join(summary["reasons"])), markup=True)
-        for warning in summary.get("warnings", []):
-            self.say(f"Warning: {warning}")
-        datasets = summary["datasets"]
-        for dataset in datasets[:DATASETS_SHOWN]:
-            self.say(_dataset_words(dataset))
-        if len(datasets) > DATASETS_SHOWN:
-            self.say(f"... and {len(datasets) - DATASETS_SHOWN:,} more datasets; all are in summary.json.")
-        counts = summary["decisions"].items()
-        rows = [[r, str(c["leak"]), str(c["review"])] for r, c in counts]
-        self.table("", ["relation", "leaks", "to review"], rows)
-        for name, sentences in words_by_comparison(summary["comparisons"]):
-            for words in sentences:
-                self.say(f"{name}: {words}")
+        first, *rest = first_screen(summary, output)
+        self.say(f"[bold {_COLOURS[summary['exit_code']]}]{escape(first)}[/]", markup=True)
+        for line in rest:
+            self.say(line)
         if audit := summary.get("audit"):
             self.say(
                 f"{audit['shared_subjects']} declared subjects stand in more than one split; "
                 f"{audit['contradictions']} leaks join two different declared subjects."
             )
             listed = [[c["relation"], c["a"], c["b"]] for c in audit["contradicting_pairs"][:STRONGEST_SHOWN]]
-            if listed:
+            if listed and show_pairs:
                 self.table("Different declared subjects, same person", ["relation", "A", "B"], listed)
-        shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist()
         if shown:
+            names = len({p[f"dataset_{side}"] for p in pairs.to_pylist() for side in ("a", "b")}) > 2
             cells = [
-                [p["decision"], p["relation"], _name(p, "a"), _name(p, "b"), p["transform"] or ""]
+                [
+                    p["decision"],
+                    p["relation"],
+                    *(_name(p, side, names) for side in ("a", "b")),
+                    "" if p["probability"] is None else f"{p['probability']:.2f}",
+                    p["transform"] or "",
+                ]
                 for p in shown
             ]
             title = f"Strongest {len(shown)} of {counted(len(pairs), 'pair')}"
-            self.table(title, ["", "relation", "A", "B", "altered"], cells)
-        if output is not None:
-            self.say(f"Report: {RunFolder(output).report}")
+            self.table(title, ["", "relation", "A", "B", "probability", "altered"], cells)
 
 
-def _name(pair: Mapping[str, Any], side: str) -> str:
-    return str(pair[f"path_{side}"] or pair[f"image_{side}"][:16])
+def _plain(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """A pair as JSON can say it."""
+    return {name: str(value) if name == "verdict_at" and value else value for name, value in pair.items()}
 
 
-def _dataset_words(dataset: Mapping[str, Any]) -> str:
-    status = dataset["status"]
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in dataset["kinds"].items())
-    words = f"{dataset['name']}: {counted(status['ok'], 'image')}"
-    words += f" ({kinds})" if kinds else ""
-    left = [f"{status[s]:,} {s}" for s in ("blank", "unreadable", "unsupported", "ignored") if status[s]]
-    words += "; " + ", ".join(left) if left else ""
-    first = next(iter(dataset["unread"]), None)
-    return words + (f". First: {first['path'] or '(path hidden)'}: {first['error']}" if first else "")
+def _name(pair: Mapping[str, Any], side: str, with_dataset: bool) -> str:
+    """An image by its path; a long one loses its middle."""
+    name = str(pair[f"path_{side}"] or pair[f"image_{side}"][:16])
+    name = f"{pair[f'dataset_{side}']}/{name}" if with_dataset else name
+    return name if len(name) <= _WIDEST else f"{name[: _WIDEST // 2 - 2]}...{name[1 - _WIDEST // 2 :]}"
 
 
 class _RateColumn(ProgressColumn):

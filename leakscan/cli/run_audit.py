@@ -19,6 +19,7 @@ def audit_command(
     ] = "split",
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
+    pairs: o.Pairs = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -42,5 +43,5 @@ def audit_command(
             settings=settings,
             progress=progress,
         )
-    out.run(result.summary, result.pairs, output)
+    out.run(result.summary, result.pairs, output, pairs)
     raise typer.Exit(result.exit_code)

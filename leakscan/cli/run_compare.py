@@ -18,6 +18,7 @@ def compare_command(
     ],
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
+    pairs: o.Pairs = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -36,5 +37,5 @@ def compare_command(
 
     with out.progress() as progress:
         result = compare(*sources, output=output, overwrite=overwrite, settings=settings, progress=progress)
-    out.run(result.summary, result.pairs, output)
+    out.run(result.summary, result.pairs, output, pairs)
     raise typer.Exit(result.exit_code)

@@ -15,8 +15,15 @@ from leakscan.counted import counted
 def exclude_command(
     run: Annotated[Path, typer.Argument(help="Run folder written by compare -o or audit -o.")],
     dataset: Annotated[
-        str, typer.Option("--from", help="Dataset to drop images from, by its name in the run.")
-    ],
+        str | None, typer.Option("--from", help="Dataset to drop images from, by its name in the run.")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option("--keep", help="best: for every person, drop from the dataset that loses least."),
+    ] = None,
+    unit: Annotated[
+        str, typer.Option("--by", help="What goes with a leaking image: its subject, study, or image alone.")
+    ] = "subject",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Stem of the two files; default: RUN/exclude-DATASET."),
@@ -24,18 +31,60 @@ def exclude_command(
     with_review: Annotated[
         bool, typer.Option("--with-review", help="Also drop images only marked for review.")
     ] = False,
+    protect: Annotated[
+        list[str] | None, typer.Option("--protect", help="Dataset to drop nothing from; repeatable.")
+    ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Name nothing of the other datasets, so that it can be shared.")
+    ] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """List the images to drop from one dataset, as CSV and Parquet.
+    """List the images to drop from one dataset, as CSV and Parquet; nothing is deleted.
 
     Example: leakscan exclude run --from hospital_b
+
+    Whole people are dropped: with a leaking image go all images of its subject and studies. Give the list
+    back with: leakscan compare A B --exclude-list run/exclude-hospital_b.csv
     """
-    from leakscan.review.lists import exclusions, write_exclusions
+    from leakscan.errors import UsageError
+    from leakscan.review.lists import Policy, exclusions, list_name, write_list
+    from leakscan.review.people import UNITS
 
     out = Output(as_json, quiet)
-    table = exclusions(run, dataset, with_review)
-    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset)
-    paths = write_exclusions(table, output or run / f"exclude-{safe}")
-    out.data({"images": len(table), "files": [str(p) for p in paths]})
-    out.say(f"{counted(len(table), 'image')} of {dataset} to drop: {paths[0]} and {paths[1]}")
+    if (dataset is None) == (keep is None):
+        raise UsageError("Say either --from DATASET or --keep best.")
+    if keep not in (None, "best"):
+        raise UsageError(f"--keep {keep} is unknown; it can be best.")
+    policy = Policy(
+        dataset=dataset,
+        unit=o.one_of("--by", unit, UNITS),
+        with_review=with_review,
+        protect=tuple(protect or ()),
+        publish=publish,
+    )
+    found = exclusions(run, policy)
+    stem = output or run / f"exclude-{list_name(dataset) if dataset is not None else 'best'}"
+    paths = write_list(found.drop, stem)
+    if len(found.look_first):
+        paths += write_list(found.look_first, paths[0].with_name(f"{paths[0].stem}-look-first"))
+    out.data(
+        {
+            "images": len(found.drop),
+            "people": found.people,
+            "left_in_two": found.left,
+            "look_first": len(found.look_first),
+            "files": [str(p) for p in paths],
+        }
+    )
+    whom = f"from {dataset}" if dataset is not None else "in all"
+    people = counted(found.people, "person", "people")
+    out.say(f"Drop {whom}: {people}, {counted(len(found.drop), 'image')}: {paths[0]} and {paths[1]}")
+    if found.left:
+        out.say(
+            f"{counted(found.left, 'person', 'people')} stay in two datasets, because both are protected."
+        )
+    if len(found.look_first):
+        rows = counted(len(found.look_first), "pair of people", "pairs of people")
+        out.say(f"Look first at {rows}: {paths[2]}")
+    out.say(f"Check it: leakscan compare ... --exclude-list {paths[0]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,6 +45,9 @@ FOUND = pa.schema(
 )
 """The columns of ``pairs.parquet`` but for the sentences, and the numbers that the sentences are made from:
 ``reasons`` is a sum of :class:`~leakscan.decide.relation.Evidence`. ``report`` makes the sentences."""
+
+SAID = ("verdict", "verdict_by", "verdict_at", "reopened")
+"""What people say of a pair; null until ``leakscan.review.judging`` fills it."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -126,9 +129,24 @@ class Decided:
             image_b=image_b,
             same_file=agree("file_hash", self.table.equal[row]),
             same_subject=agree("subject", comparable),
-            same_study=agree("study_uid_hash", comparable),
+            same_study=self._one_examination(agree, comparable, image_a, image_b),
             at_hand=a.at_hand[image_a] & b.at_hand[image_b],
         )
+
+    def _one_examination(
+        self,
+        agree: Callable[[str, npt.NDArray[np.bool_]], npt.NDArray[np.bool_]],
+        comparable: npt.NDArray[np.bool_],
+        image_a: Ints,
+        image_b: Ints,
+    ) -> npt.NDArray[np.bool_]:
+        """Whether a UID says that two images are of one examination, and no declared subject denies it."""
+        one = agree("study_uid_hash", comparable)
+        for column in ("series_uid_hash", "sop_uid_hash"):
+            one = one | agree(column, comparable)
+        subjects = self.pair.a.taken("subject", image_a), self.pair.b.taken("subject", image_b)
+        denied = pc.not_equal(*subjects).fill_null(False).to_numpy(zero_copy_only=False)
+        return np.asarray(one & ~denied, np.bool_)
 
     def _decided(self, images: ImagePairs) -> _Rows:
         """Those pairs of images that are more than strangers."""
@@ -192,6 +210,7 @@ class Decided:
             "score": _known(t.person_score[row]),
             "p_value": _known(t.p_value[row]),
             "q_value": _known(t.q_value[row]),
+            "probability": _known(_probability(t, rows)),
             "relation": _words(RELATIONS, rows.relation),
             "decision": _words(DECISIONS, rows.decision),
             "correlation": _known(t.correlation[row]),
@@ -215,6 +234,8 @@ class Decided:
             columns[f"image_{side}"] = of.taken("image_id", images)
             columns[f"path_{side}"] = of.taken("path", images)
             columns[f"subject_{side}"] = of.taken("subject", images)
+        for name in SAID:
+            columns[name] = pa.nulls(len(row), tables.PAIRS.field(name).type)
         return pa.Table.from_arrays([columns[f.name].cast(f.type) for f in FOUND], schema=FOUND)
 
     def _by_encoder(self, row: Ints) -> tuple[Ints, npt.NDArray[np.float64]]:
@@ -226,6 +247,12 @@ class Decided:
             comparisons[own], p_floor[own] = test.comparisons, test.floor
         picture = self.table.a[row]
         return comparisons[picture], p_floor[picture]
+
+
+def _probability(table: PairTable, rows: _Rows) -> npt.NDArray[np.float64]:
+    """What is proved is certain; NaN where no fingerprint compared the two."""
+    proven = (rows.decision == DECISIONS.index("leak")) & ~table.person_leak[rows.row]
+    return np.where(proven, 1.0, table.probability[rows.row])
 
 
 @dataclass(frozen=True, kw_only=True)

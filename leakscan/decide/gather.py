@@ -13,6 +13,9 @@ from leakscan.match.candidates import NO_SCORE, Candidates, equal_pixels, packed
 
 _AT_ONCE = 1 << 20  # pairs with one identifier that are in memory together
 
+IDENTIFIERS = ("subject", "study_uid_hash", "series_uid_hash", "sop_uid_hash")
+"""The columns that name a person: the declared subject, and what DICOM gives one examination only."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -37,12 +40,14 @@ def gather(pair: DatasetPair, found: Candidates, max_pairs: int) -> tuple[PairTa
     keys = np.concatenate([equal, near[~np.isin(near, equal)]])
     declared, ids_cut = np.zeros(len(keys), np.bool_), 0
     if pair.ids_are_proof:
-        same = _SameSubject(pair)
-        for block in same.blocks():
-            declared |= np.isin(keys, block)
-        by_id, ids_cut = same.unknown(keys, max_pairs)
-        keys = np.concatenate([keys, by_id])
-        declared = np.concatenate([declared, np.ones(len(by_id), np.bool_)])
+        for column in IDENTIFIERS:
+            same = _SameSubject(pair, column)
+            for block in same.blocks():
+                declared |= np.isin(keys, block)
+            by_id, cut = same.unknown(keys, max_pairs)
+            keys = np.concatenate([keys, by_id])
+            declared = np.concatenate([declared, np.ones(len(by_id), np.bool_)])
+            ids_cut += cut
     a, b = np.divmod(keys, max(width, 1))
     where = _positions(near, keys)
     bits = np.full(len(keys), NO_SCORE, np.float32)
@@ -81,10 +86,10 @@ def _ranked(rows: Ints, score: npt.NDArray[np.float32], bits: npt.NDArray[np.flo
 
 
 class _SameSubject:
-    """Pairs of pictures of every subject that both datasets declare, too many to hold at once."""
+    """Pairs of pictures with an identifier that both datasets declare, too many to hold at once."""
 
-    def __init__(self, pair: DatasetPair) -> None:
-        named = [_named(side) for side in (pair.a, pair.b)]
+    def __init__(self, pair: DatasetPair, column: str) -> None:
+        named = [_named(side, column) for side in (pair.a, pair.b)]
         _, codes = np.unique(np.concatenate(named), return_inverse=True)
         codes_a, codes_b = np.split(codes.astype(np.int64), [len(named[0])])
         self._width = len(pair.b.side)
@@ -124,9 +129,9 @@ class _SameSubject:
         return np.concatenate(kept), cut
 
 
-def _named(side: Columns) -> npt.NDArray[np.object_]:
-    """The declared subjects of all images of all pictures, empty where there is none."""
-    found = side.taken("subject", side.side.image_rows).fill_null("")
+def _named(side: Columns, column: str) -> npt.NDArray[np.object_]:
+    """An identifier of all images of all pictures, empty where there is none."""
+    found = side.taken(column, side.side.image_rows).fill_null("")
     return np.asarray(found.to_numpy(zero_copy_only=False), object)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -19,10 +19,9 @@ from leakscan.decide.copies.copy_check import PixelPair, check_copies
 from leakscan.decide.copies.shared_keypoints import shared_keypoints, with_pairs
 from leakscan.decide.found import Decided
 from leakscan.decide.gather import gather
-from leakscan.decide.persons.detail_matches import match_details
+from leakscan.decide.persons.deciding import Met, Persons
 from leakscan.decide.persons.folds import compare_folds
-from leakscan.decide.persons.scores import score_persons
-from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest, decide_persons
+from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import find_candidates, nearest_pictures
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 HASH_RADIUS = 8
 """Pairs whose perceptual hashes differ in at most this many of 63 bits are candidates."""
-_ASKED_AT_ONCE = 100_000  # pairs without pixels that the memory is asked for together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +75,8 @@ class Comparison:
 class _Crossing:
     """Two datasets, the pairs that deserve a decision between them, and what finding them came to."""
 
+    a: int
+    b: int
     pair: DatasetPair
     table: PairTable
     cut: int
@@ -86,16 +86,17 @@ class _Crossing:
 
 
 def decide_pairs(
-    datasets: Sequence[Dataset], context: RunContext, nearest_of_all: bool = False
+    datasets: Sequence[Dataset], context: RunContext, one_dataset: bool = False
 ) -> list[Comparison]:
     """Decides about every pair of images of every two datasets that has anything in common.
 
     Args:
         datasets: The fingerprinted sources, in the order of the columns A and B.
         context: The settings, models, memory and time of the run.
-        nearest_of_all: Whether the nearest pictures of a picture, which are candidates however far they
-            are, are sought in all other datasets together and not in each of them. Many small datasets
-            (the splits of an audit) would otherwise be compared picture by picture.
+        one_dataset: Whether they are the splits of one dataset. Their people and machines are then the same,
+            so that what strangers of the run look like is measured on all splits together. And the nearest
+            pictures of a picture, which are candidates however far they are, are sought in all other splits
+            together: many small ones would otherwise be compared picture by picture.
 
     Returns:
         One comparison for every two datasets, in the order of their combinations.
@@ -103,30 +104,43 @@ def decide_pairs(
     Example:
         ``(comparison,) = decide_pairs([films, other_films], RunContext.open(Settings()))``
     """
-    crossings = _found(datasets, context, nearest_of_all)
+    columns = [Columns(dataset, distinct_pictures(dataset.rows)) for dataset in datasets]
+    persons = [
+        Persons(calibration, columns, context, one_dataset)
+        for calibration in context.models.calibrations.values()
+    ]
+    crossings = _found(columns, persons, context, one_dataset)
     context.budget.start()
     _check(crossings, context)
-    crossings.reverse()  # so that each makes room as soon as it is decided
-    return [_decided(crossings.pop(), context) for _ in range(len(crossings))]
+    began = time.monotonic()
+    met = [Met(a=c.a, b=c.b, pair=c.pair, table=c.table) for c in crossings]
+    tests = [of_encoder.decide(met) for of_encoder in persons]
+    each = (time.monotonic() - began) / max(1, len(crossings))
+    del met, persons
+    for crossing in crossings:
+        crossing.check_seconds += each
+    crossings.reverse()  # so that each makes room as soon as it is written down
+    return [_written(crossings.pop(), tests, context) for _ in range(len(crossings))]
 
 
-def _decided(crossing: _Crossing, context: RunContext) -> Comparison:
-    """Decides about two datasets whose copies have been checked."""
+def _written(
+    crossing: _Crossing, tests: Sequence[Mapping[tuple[int, int], PersonTest]], context: RunContext
+) -> Comparison:
+    """What came of two datasets, with the rows of those pairs that are more than strangers."""
     began = time.monotonic()
     pair, table, a, b = crossing.pair, crossing.table, crossing.pair.a, crossing.pair.b
-    scored = score_persons(a.side, b.side, table, context.models.calibrations)
-    match_details(pair, table, scored, context)
-    tests = decide_persons(scored, table)
-    del scored  # a million pairs of scores that nobody needs any more
     compare_folds(pair, table, context)
-    rows, n_rows = Decided(pair=pair, table=table, tests=tests).strongest(context.settings.search.max_pairs)
+    own = [
+        of_encoder[crossing.a, crossing.b] for of_encoder in tests if (crossing.a, crossing.b) in of_encoder
+    ]
+    rows, n_rows = Decided(pair=pair, table=table, tests=own).strongest(context.settings.search.max_pairs)
     checked = int(np.count_nonzero(table.checked))
     return Comparison(
         a=a.dataset.name,
         b=b.dataset.name,
         pairs=rows,
         pictures=(len(a.side), len(b.side)),
-        persons=tests,
+        persons=own,
         candidates=len(table.to_check),
         checked=checked,
         unchecked=len(table.to_check) - checked,
@@ -138,14 +152,15 @@ def _decided(crossing: _Crossing, context: RunContext) -> Comparison:
     )
 
 
-def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: bool) -> list[_Crossing]:
+def _found(
+    columns: Sequence[Columns], persons: Sequence[Persons], context: RunContext, nearest_of_all: bool
+) -> list[_Crossing]:
     """What deserves a decision between every two datasets."""
-    columns = [Columns(dataset, distinct_pictures(dataset.rows)) for dataset in datasets]
     near = nearest_pictures([c.side for c in columns]) if nearest_of_all else {}
-    loose = {name: score_at(card.impostors, LOOSE_FMR) for name, card in context.models.cards.items()}
+    cards = {name: score_at(card.impostors, LOOSE_FMR) for name, card in context.models.cards.items()}
     most = context.settings.search.max_pairs
     numbers = list(combinations(range(len(columns)), 2))
-    context.progress.start("Matching " + " with ".join(d.name for d in datasets[:2]), len(numbers))
+    context.progress.start("Matching " + " with ".join(c.dataset.name for c in columns[:2]), len(numbers))
     shared = shared_keypoints([c.keypoint_side for c in columns])
     out = []
     for i, j in numbers:
@@ -153,12 +168,15 @@ def _found(datasets: Sequence[Dataset], context: RunContext, nearest_of_all: boo
         a, b = columns[i], columns[j]
         same_key = a.dataset.key_id == b.dataset.key_id
         pair = DatasetPair(a, b, context.settings.deciding.same_ids and same_key)
-        found = find_candidates(a.side, b.side, loose, HASH_RADIUS, most, near.get((i, j)))
+        radius = cards | {one.calibration.encoder: one.radius(i, j) for one in persons if (i, j) in one}
+        found = find_candidates(a.side, b.side, radius, HASH_RADIUS, most, near.get((i, j)))
         found = with_pairs(found, shared.get((i, j)), len(b.side))
         table, ids_cut = gather(pair, found, most)
         spent = time.monotonic() - began
         out.append(
             _Crossing(
+                a=i,
+                b=j,
                 pair=pair,
                 table=table,
                 cut=found.cut + ids_cut,
@@ -174,7 +192,7 @@ def _check(crossings: Sequence[_Crossing], context: RunContext) -> None:
     """Checks the candidates of all datasets for copies in one go: the best of every two first."""
     began = time.monotonic()
     ranked = sorted(
-        (one for number, crossing in enumerate(crossings) for one in _waiting(number, crossing, context)),
+        (one for number, crossing in enumerate(crossings) for one in _waiting(number, crossing)),
         key=lambda one: (one.rank, one.number),
     )
     if ranked:
@@ -202,25 +220,17 @@ class _Waiting:
     pixels: PixelPair
 
 
-def _waiting(number: int, crossing: _Crossing, context: RunContext) -> Iterator[_Waiting]:
-    """The candidates of two datasets that can be checked; what is remembered of the others is filled in.
+def _waiting(number: int, crossing: _Crossing) -> Iterator[_Waiting]:
+    """The candidates of two datasets that can be checked.
 
     Of those whose pixels are not at hand the keypoints may still say that they are no copies.
     """
     a, b, table = crossing.pair.a, crossing.pair.b, crossing.table
+    # What an earlier run saw counts only where this one could see it: the memory saves time and changes no
+    # answer.
     readable = a.at_hand[a.side.rows][table.a] & b.at_hand[b.side.rows][table.b]
     readable |= a.has_keypoints[a.side.rows][table.a] & b.has_keypoints[b.side.rows][table.b]
     near = np.flatnonzero(readable[table.to_check])
-    far = table.to_check[~readable[table.to_check]]
-    for start in range(0, len(far), _ASKED_AT_ONCE):
-        rows = far[start : start + _ASKED_AT_ONCE]
-        keys = [
-            (a.picture_keys[i], b.picture_keys[j])
-            for i, j in zip(table.a[rows].tolist(), table.b[rows].tolist(), strict=True)
-        ]
-        known = context.memory.copy_checks(keys)
-        if known:
-            table.keep_checks(rows, [known.get(key) for key in keys])
     pixels_a = {i: a.pixels(i) for i in np.unique(table.a[table.to_check[near]]).tolist()}
     pixels_b = {j: b.pixels(j) for j in np.unique(table.b[table.to_check[near]]).tolist()}
     kept_a, kept_b = ({i: c.keypoints(i) for i in p} for c, p in ((a, pixels_a), (b, pixels_b)))

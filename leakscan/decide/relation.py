@@ -51,7 +51,8 @@ class ImagePairs:
         image_b: ``(n,)`` row of the image in the table of B.
         same_file: ``(n,)`` whether the files are equal.
         same_subject: ``(n,)`` whether the declared subjects agree (keyed hashes, placeholders dropped).
-        same_study: ``(n,)`` whether the study UIDs agree.
+        same_study: ``(n,)`` whether a UID of the study, series or instance agrees, and the declared subjects
+            do not differ.
         at_hand: ``(n,)`` whether the pixels of both can be read.
     """
 
@@ -94,7 +95,7 @@ def relate(images: ImagePairs, table: PairTable, ids_are_proof: bool) -> tuple[C
         ``relation, decision = relate(images, table, ids_are_proof=False)``
     """
     row = images.row
-    proven = (images.same_subject & ids_are_proof) | table.person_leak[row]
+    proven = ((images.same_subject | images.same_study) & ids_are_proof) | table.person_leak[row]
     copy, person = RELATIONS.index("same_image"), RELATIONS.index("same_subject")
     leak, review = DECISIONS.index("leak"), DECISIONS.index("review")
     # What could not be checked never weakens what is proved otherwise.

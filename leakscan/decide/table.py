@@ -114,7 +114,7 @@ class PairTable:
 
     @cached_property
     def detail(self) -> Floats:
-        """``(n,)`` detail match, less what strangers of this run match more than usual; else NaN."""
+        """``(n,)`` detail match as it is; NaN where there is none."""
         return self._unknown()
 
     @cached_property
@@ -130,6 +130,11 @@ class PairTable:
     @cached_property
     def q_value(self) -> Floats:
         """``(n,)`` false discovery rate if the pairs up to this one are called leaks."""
+        return self._unknown()
+
+    @cached_property
+    def probability(self) -> Floats:
+        """``(n,)`` the share of true pairs among pairs as good as this one in this run, 0..1."""
         return self._unknown()
 
     @cached_property

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import permutations, product
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ import scipy.fft
 from blake3 import blake3
 
 from leakscan.fingerprint.preprocess.radiograph import trim_frame
+from leakscan.sources.contents import compressed_file, open_place
 
 PIXEL_HASH_VERSION = "px1"
 PHASH_BITS = 63
@@ -49,7 +49,7 @@ def file_hash(files: Iterable[str]) -> str:
         >>> file_hash(["film.png"])[:12]
         'de6a7900b92a'
     """
-    digests = sorted(_digest(Path(name)) for name in files)
+    digests = sorted(_digest(name) for name in files)
     return digests[0] if len(digests) == 1 else blake3("\n".join(digests).encode()).hexdigest()
 
 
@@ -157,9 +157,10 @@ def hamming(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArray
     return np.minimum(differing, PHASH_BITS - differing).astype(np.uint8)
 
 
-def _digest(path: Path) -> str:
+def _digest(place: str) -> str:
     hasher = blake3()
-    with path.open("rb") as f:
+    # Of a file that is compressed as a whole, the bytes that lie on the disk.
+    with open_place(compressed_file(place)) as f:
         while chunk := f.read(1 << 20):
             hasher.update(chunk)
     return hasher.hexdigest()

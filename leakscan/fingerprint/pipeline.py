@@ -7,6 +7,7 @@ once. Rows are written to the store as they come, so an interrupted run resumes 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,8 +26,9 @@ from leakscan.fingerprint.kinds import REFUSED, presumed_kind
 from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, prepare
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
-from leakscan.sources.identity import drop_placeholders
-from leakscan.types import ImageRef, ImageSource, Kind
+from leakscan.sources.identity import drop_placeholders, dropped_words, normalised
+from leakscan.sources.left_out import left_out_as
+from leakscan.types import ImageRef, ImageSource, Kind, Tags
 
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 VERSION = "pipeline-2"
 """Changes whenever a row would come out differently; rows made otherwise are made again."""
 
+_UIDS = ("study_uid", "series_uid", "sop_uid")
+_NO_TAGS = Tags()
 _GPU_BATCH = 64  # images that a GPU is given at once; a processor is given one
 _FLUSH_ROWS = 1024
 _FLUSH_SECONDS = 5.0
@@ -60,11 +64,8 @@ class Dataset:
 
 def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], previews: bool = False) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
-    parts = [
-        VERSION,
-        KEYPOINTS_VERSION,
-        f"{reading.max_pixels}|{reading.frames}|{reading.labels}|{previews}|{reading.kind}",
-    ]
+    chosen = (reading.max_pixels, reading.frames, reading.labels, reading.arrays, previews, reading.kind)
+    parts = [VERSION, KEYPOINTS_VERSION, "|".join(map(str, chosen))]
     parts += [
         f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
         for kind, encoder in sorted(encoders.items())
@@ -95,7 +96,8 @@ def fingerprint_source(
     """
     progress, timings = context.progress, context.timings
     began = time.monotonic()
-    refs = _with_clean_subjects(list(source.scan(progress)))
+    refs = _with_clean_subjects(list(source.scan(progress)), source.name, context.notices)
+    context.notices.extend(getattr(source, "notices", ()))
     timings.scan += time.monotonic() - began
     made = _way(context.settings.reading, context.models.encoders, previews)
     known, table = _known_rows(store, made)
@@ -200,7 +202,12 @@ class _RowMaker:
                     self._timings.images_read += 1
                     self._timings.add(prepared.spans)
                 else:
-                    prepared = Prepared(status=ref.status, error=ref.error, error_path=ref.error_path)
+                    prepared = Prepared(
+                        status=ref.status,
+                        error=ref.error,
+                        error_path=ref.error_path,
+                        left_out=ref.left_out,
+                    )
                 block.append((ref, kind, gated, prepared))
                 waiting += prepared.canonical is not None
                 if not waiting or waiting >= self._batch:
@@ -267,13 +274,15 @@ class _RowMaker:
             "image_id": ref.image_id,
             "path": ref.path,
             "format": ref.format,
-            "kind": kind if read else None,
+            "kind": (REFUSED.get(kind, kind) if prepared.status == "blank" else kind) if read else None,
             "file_hash": prepared.file_hash or None,
             "pixel_hash": prepared.pixel_hash or None,
             "shape": list(prepared.shape),
             "spacing_mm": list(prepared.spacing_mm),
             "subject": key.hash(tags.subject) if tags.subject else None,
             "study_uid_hash": key.hash(tags.study_uid) if tags.study_uid else None,
+            "series_uid_hash": key.hash(tags.series_uid) if tags.series_uid else None,
+            "sop_uid_hash": key.hash(tags.sop_uid) if tags.sop_uid else None,
             "acquired": tags.acquired or None,
             "status": prepared.status,
             "error": prepared.error or None,
@@ -281,6 +290,7 @@ class _RowMaker:
             "frame": ref.frame,
             "split": tags.split or None,
             "notes": [*ref.notes, *prepared.notes],
+            "left_out": left_out_as(prepared.status, ref.format, prepared.left_out) or None,
             "encoder": None,
             "fingerprint": None,
             "phash": None if prepared.phash is None else prepared.phash.tolist(),
@@ -308,11 +318,38 @@ def _known_rows(store: Store | None, made: str) -> tuple[dict[str, tuple[str, in
     return {i: (s, n) for n, (i, s) in enumerate(zip(ids, signatures, strict=True))}, table
 
 
-def _with_clean_subjects(refs: list[ImageRef]) -> list[ImageRef]:
-    """Empties identifiers that identify nobody; the frames of one file count once."""
-    first = {ref.files or (ref.path,): ref.tags.subject for ref in refs}
-    kept = dict(zip(first, drop_placeholders(list(first.values())), strict=True))
+def _with_clean_subjects(refs: list[ImageRef], name: str, notices: list[str]) -> list[ImageRef]:
+    """Empties identifiers that identify nobody, and says so; the frames of one file count once."""
+    first = {ref.files or (ref.path,): ref.tags.subject for ref in refs if ref.status == "ok"}
+    declared = list(first.values())
+    left = drop_placeholders(declared)
+    if words := dropped_words(declared, left, name):
+        notices.append(words)
+    kept = dict(zip(first, left, strict=True))
+    shared = _shared_uids(refs)
     return [
-        ref if kept[ref.files or (ref.path,)] else replace(ref, tags=replace(ref.tags, subject=""))
+        replace(
+            ref,
+            tags=replace(
+                ref.tags,
+                subject=kept.get(ref.files or (ref.path,), ""),
+                **{field: "" for field in _UIDS if getattr(ref.tags, field) in shared},
+            ),
+        )
+        if ref.tags != _NO_TAGS
+        else ref
         for ref in refs
     ]
+
+
+def _shared_uids(refs: list[ImageRef]) -> set[str]:
+    """UIDs that stand on most of a source, or on images of several declared subjects: they are made up."""
+    pairs = [(getattr(ref.tags, f), ref) for ref in refs if ref.status == "ok" for f in _UIDS]
+    counts = Counter(uid for uid, _ in pairs if uid)
+    of: dict[str, set[str]] = {}
+    for uid, ref in pairs:
+        if uid and ref.tags.subject:
+            of.setdefault(uid, set()).add(normalised(ref.tags.subject))
+    images = sum(ref.status == "ok" for ref in refs)
+    most = {uid for uid, n in counts.items() if n > 10 and 2 * n > images}
+    return most | {uid for uid, subjects in of.items() if len(subjects) > 1}

@@ -70,6 +70,7 @@ class Prepared:
         status: ``ok``, ``blank``, or why the image is left out.
         error: One sentence, unless the status is ``ok``; ``{path}`` in it stands for ``error_path``.
         error_path: Another file that the sentence names, or empty.
+        left_out: What kind of thing an image is that was left out, or empty for that of its format.
         file_hash: The hash of the file (:mod:`leakscan.fingerprint.hashing`); empty if unreadable.
         pixel_hash: The hash of the pixels; empty if unreadable or blank.
         shape: The shape of the stored array.
@@ -88,6 +89,7 @@ class Prepared:
     status: Status
     error: str = ""
     error_path: str = ""
+    left_out: str = ""
     file_hash: str = ""
     pixel_hash: str = ""
     shape: tuple[int, ...] = ()
@@ -125,7 +127,7 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
             image = decode(ref, recipe.options)
         made = _prepared(image, kind, recipe, watch)
     except ImageError as e:
-        return Prepared(status=e.status, error=e.sentence, error_path=e.path)
+        return Prepared(status=e.status, error=e.sentence, error_path=e.path, left_out=e.left_out)
     except OSError as e:
         return Prepared(
             status="unreadable", error=f"It cannot be read: {e.strerror or type(e).__name__}.", passing=True

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from leakscan import tables
-from leakscan.decide.calibration.calibration import LEAK_Q
 from leakscan.decide.found import FOUND
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.relation import Evidence
+from leakscan.report.verdict_words import with_verdicts
 
 Interval = tuple[float, float, float]
 
@@ -38,6 +38,7 @@ def with_evidence(found: pa.Table) -> pa.Table:
     """
     chunks = [_sentences(found.slice(at, _ROWS_AT_ONCE)) for at in range(0, len(found), _ROWS_AT_ONCE)]
     evidence = pa.chunked_array(chunks, tables.PAIRS.field("evidence").type)
+    evidence = with_verdicts(evidence, found)
     columns = [
         evidence if f.name == "evidence" else found[f.name].cast(f.type, safe=False) for f in tables.PAIRS
     ]
@@ -72,7 +73,7 @@ _IN_OTHERS = (Evidence.PIXELS_NOT_AT_HAND, Evidence.NO_PROOF)
 _PLAIN = {
     Evidence.EQUAL_FILES: "equal files (blake3)",
     Evidence.EQUAL_PIXELS: "equal pixels in another file",
-    Evidence.SAME_STUDY: "same StudyInstanceUID",
+    Evidence.SAME_STUDY: "same StudyInstanceUID (or UID of the series or instance)",
 }
 
 
@@ -157,7 +158,7 @@ def comparison_words(c: Comparison) -> list[str]:
             "copies were looked for, because no encoder serves both pictures."
         )
     for test in c.persons:
-        words += _person_words(test)
+        words += [*shared_words(c, test), *_person_words(test)]
     if c.ids_unjoinable:
         words.append(
             "Identifiers were not compared, although they were to count as proof: the stores were made with "
@@ -174,6 +175,45 @@ def comparison_words(c: Comparison) -> list[str]:
     return words
 
 
+def shared_words(c: Comparison, test: PersonTest) -> list[str]:
+    """How many subjects two datasets share, and how many could have gone unnoticed: what a reader wants
+    first.
+
+    Args:
+        c: The comparison of the two.
+        test: What one encoder's comparison of their subjects came to.
+
+    Example::
+
+        shared_words(comparison, comparison.persons[0])  # ["About 27 (22 to 33) subjects of B stand in A;
+        ..."]
+    """
+    many = test.shared
+    if many is None:
+        return []
+    if test.caution:
+        return [
+            "How many subjects of one stand in the other cannot be said: nothing shows that similarities "
+            "mean here what they mean elsewhere."
+        ]
+    words = []
+    if many.value >= 0.5 and many.high >= 1:
+        about, low, high = round(many.value), math.floor(many.low), math.ceil(many.high)
+        named = (
+            f"{test.named:,} of them are named below" if test.named else "none of them is named for certain"
+        )
+        words.append(
+            f"About {about:,} ({low:,} to {high:,}) subjects of {c.b} stand in {c.a}; {named}."
+            + (" That some are shared is certain." if many.sure and not test.named else "")
+        )
+    if not many.sure:
+        words.append(
+            f"Fewer than {many.unnoticed:,} shared subjects could have gone unnoticed in datasets of this "
+            "size."
+        )
+    return words
+
+
 def _person_words(test: PersonTest) -> list[str]:
     """What the fingerprints of one encoder could say of persons."""
     n = test.comparisons
@@ -183,17 +223,23 @@ def _person_words(test: PersonTest) -> list[str]:
     elif test.leak_p is not None and test.leak_false is not None and test.missed is not None:
         words.append(
             f"Among {n:,} subject comparisons, {_count(test.leak_false)} false same-subject leaks are "
-            f"expected; of subjects who stand in both, {_share(test.missed)} are missed by that threshold "
-            f"(false discovery rate {LEAK_Q:.0%})."
+            f"expected (at most {test.fdr:.0%} of those called); {_missed(test, test.missed)}."
         )
-    elif test.floor * n > LEAK_Q:
+    elif test.floor * n > test.fdr:
         words.append(
-            f"Among {n:,} subject comparisons no similarity was called a leak. The calibration supports "
-            f"p-values down to {test.floor:.1g} only, which is {test.floor * n:.2g} false pairs at this "
-            "size, so a single pair cannot reach a false discovery rate of 1 %. Pairs are ranked for review."
+            f"Among {n:,} subject comparisons no similarity was called a leak. What is known of strangers "
+            f"supports p-values down to {test.floor:.1g} only, which is {test.floor * n:.2g} false pairs at "
+            f"this size, so a single pair cannot reach a false discovery rate of {test.fdr:.0%}. Pairs are "
+            "ranked for review."
         )
     else:
         words.append(f"Among {n:,} subject comparisons no similarity was high enough for a leak.")
+    if test.own is not None:
+        words.append(
+            f"What strangers here look like was measured on {test.own.subjects:,} declared subjects of the "
+            f"two datasets themselves ({test.own.pairs:,} pairs of different people)"
+            + (", and on nobody else." if test.own.alone else ", beside the encoder's own calibration.")
+        )
     if test.few_people:
         expected, _, most = test.review_false
         words.append(
@@ -204,21 +250,37 @@ def _person_words(test: PersonTest) -> list[str]:
         )
         return words
     words.append(
-        f"The review list reaches down to a p-value of {test.review_p:.1g}: {_count(test.review_false)} of "
-        f"its pairs are expected to be false, and {_share(test.missed_review)} of repeated subjects lie "
-        "below it."
+        f"The review list ends where fewer than one of a hundred such pairs is expected to be true: at a "
+        f"p-value of {test.review_p:.1g}, where {_count(test.review_false)} false pairs are expected; "
+        f"{_missed(test, test.missed_review)}."
     )
     if test.details_due:
         left = test.details_due - test.details_matched
         words.append(
             f"{test.details_matched:,} of {test.details_due:,} pairs of subjects with a high score got a "
             "detail match, which counts in their p-values."
-            + (f" The other {left:,} keep the p-value of their score: no pixels, or no time." if left else "")
+            + (
+                f" The other {left:,} are decided by their score alone: no pixels, or no time."
+                if left
+                else ""
+            )
         )
     if test.first_false:
         parts = [f"{share:.0%} of the first {k:,}" for k, share in test.first_false.items()]
         words.append(f"Expected false pairs in the review list, best first: {', '.join(parts)}.")
     return words
+
+
+def _missed(test: PersonTest, share: Interval) -> str:
+    """How many shared subjects a threshold misses, and on whose pictures that was measured."""
+    if math.isnan(share[0]):
+        return "how many shared subjects are missed is unknown, as there was nobody to measure it on"
+    if test.own_missed:
+        return f"{_share(share)} of the subjects with several pictures here would be missed by that"
+    return (
+        f"how many shared subjects are missed is unknown for these images; of those that {test.encoder} was "
+        f"calibrated on, {_share(share)} are"
+    )
 
 
 def _count(value: Interval) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import pdtr
+from scipy.special import pdtrc
 
 from leakscan import tables
 from leakscan.counted import counted
@@ -20,8 +20,9 @@ from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.groups import contradictions
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
+from leakscan.report.left_out import left_out_facts, left_out_words, notices
 from leakscan.report.run_tables import RunTables
-from leakscan.report.sentences import comparison_words
+from leakscan.report.sentences import comparison_words, shared_words
 from leakscan.settings import DecidingSettings, FailOn
 from leakscan.types import RELATIONS
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
+_ANSWERED = 3  # comparisons, up to which the first line says how many subjects each shares
+_BY_CHANCE = 1e-3  # how often a run without a leak may wait for review by chance
 _WHO = ["relation", "subject_a", "subject_b", "image_a", "image_b"]
 
 
@@ -49,6 +52,8 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
     comparisons = [_comparison(c) for c in found.comparisons]
     decisions = _decisions(found.pairs["relation"].to_pylist(), found.pairs["decision"].to_pylist())
     code, reasons = _exit(datasets, found.comparisons, decisions, deciding)
+    if len(found.comparisons) <= _ANSWERED:
+        reasons = [w for c in found.comparisons for t in c.persons for w in shared_words(c, t)] + reasons
     return {
         "leakscan": version("leakscan"),
         "schema_version": tables.VERSION,
@@ -69,6 +74,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
         "fail_on": deciding.fail_on,
         "exit_code": code,
         "reasons": reasons,
+        "warnings": notices(datasets, reasons),
         "timings": {
             "scan_s": round(timings.scan, 3),
             "prepare_s": round(timings.prepare, 3),
@@ -99,14 +105,13 @@ def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
 def _dataset(images: pa.Table, name: str) -> dict[str, Any]:
     own = images.filter(pc.equal(images["dataset"], name))
     status = Counter(own["status"].to_pylist())
-    considered = sum(status.values()) - status["ignored"]
     unread = own.filter(pc.is_in(own["status"], pa.array(["unreadable", "unsupported"])))
     return {
         "name": name,
         "files": sum(status.values()),
         "status": {s: status[s] for s in ("ok", "blank", "unreadable", "unsupported", "ignored")},
         "kinds": dict(Counter(k for k in own["kind"].to_pylist() if k)),
-        "unread_share": status["unreadable"] / considered if considered else 0.0,
+        **left_out_facts(own),
         "declared_subjects": len({s for s in own["subject"].to_pylist() if s}),
         "unread": [
             {"path": path, "status": state, "error": error}
@@ -124,6 +129,7 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "b": c.b,
         "distinct_pictures": list(c.pictures),
         "subject_comparisons": {t.encoder: t.comparisons for t in c.persons},
+        "shared_subjects": _shared(c),
         "thresholds": {t.encoder: _thresholds(t) for t in c.persons},
         "candidates": c.candidates,
         "verified": c.checked,
@@ -155,15 +161,36 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
         "review_missed_share": interval(test.missed_review),
         "expected_false_among_first": {str(k): round(v, 4) for k, v in test.first_false.items()},
         "own_scores": None if test.bulk is None else test.bulk.__dict__,
+        "own_strangers": None
+        if test.own is None
+        else {
+            "subjects": test.own.subjects,
+            "pairs": test.own.pairs,
+            "decide_alone": test.own.alone,
+        },
+        "missed_shares_of_this_run": test.own_missed,
+        "search_reach": test.reach,
         "looks_due": test.details_due,
         "looked": test.details_matched,
         "caution": test.caution or None,
     }
 
 
-def _expected_false_reviews(c: Comparison) -> float:
-    """How many false pairs the review threshold lets through in one comparison."""
-    return sum(t.review_false[0] for t in c.persons)
+def _shared(c: Comparison) -> dict[str, Any] | None:
+    """How many subjects two datasets share, over all encoders; ``None`` where nothing can be said."""
+    found = [t.shared for t in c.persons if t.shared is not None]
+    if not found:
+        return None
+    return {
+        "estimate": round(sum(e.value for e in found), 2),
+        "low": round(sum(e.low for e in found), 2),
+        "high": round(sum(e.high for e in found), 2),
+        "certainly": sum(e.sure for e in found),
+        "named": sum(t.named for t in c.persons),
+        "unnoticed_below": sum(e.unnoticed for e in found),
+        "share_found": [round(e.share, 4) for e in found],
+        "share_found_of_this_run": all(e.own_share for e in found),
+    }
 
 
 def _exit(
@@ -175,16 +202,31 @@ def _exit(
     failing = _failing(decisions, deciding.fail_on)
     if failing:
         return EXIT_LEAK, [_failing_words(failing, deciding.fail_on)]
+    if deciding.fail_on in ("same_subject", "review"):
+        certain = [
+            f"{c.a} and {c.b} share subjects for certain ({counted(t.shared.found, 'match', 'matches')}, "
+            f"where strangers make {t.shared.expected:.2g}), although no single pair is certain."
+            for c in comparisons
+            for t in c.persons
+            if t.shared is not None and t.shared.sure > _cleared(c)
+        ]
+        if certain:
+            return EXIT_LEAK, certain
     if deciding.fail_on == "none":
         return EXIT_OK, ["No relation fails this run: it only reports."]
     reasons = []
     for d in datasets:
         if not d["status"]["ok"]:
-            reasons.append(f"No image of {d['name']} could be read, so nothing was compared.")
+            # What is blank was read, and still there was nothing to compare.
+            why = "has anything in it" if d["status"]["blank"] else "could be read"
+            left = left_out_words(d)
+            reasons.append(
+                f"No image of {d['name']} {why}, so nothing was compared." + f" {left}" * bool(left)
+            )
         elif d["unread_share"] > deciding.max_unread:
             reasons.append(
-                f"{counted(d['status']['unreadable'], 'file')} of {d['name']} ({d['unread_share']:.1%}) "
-                f"unread, more than the {deciding.max_unread:.1%} that are allowed."
+                f"{left_out_words(d)[:-1]} ({d['unread_share']:.1%}, more than the {deciding.max_unread:.1%} "
+                "that are allowed)."
             )
     if all(d["status"]["ok"] for d in datasets) and not any(c.persons for c in comparisons):
         reasons.append(
@@ -192,7 +234,6 @@ def _exit(
             "Copies were looked for, other pictures of the same person were not."
         )
     for c in comparisons:
-        expected = _expected_false_reviews(c)
         waiting = c.pairs.filter(pc.equal(c.pairs["decision"], "review")).select(_WHO).to_pylist()
         # Many images of the same two subjects are one pair of subjects, as the expectation counts.
         reviews = len({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
@@ -208,13 +249,23 @@ def _exit(
             for test in c.persons
             if test.bulk is not None and test.bulk.out_of_domain
         ]
-        # Beyond the 99.9 % point of the Poisson count of false pairs (scipy.stats loads slowly).
-        if reviews and pdtr(reviews - 1, max(expected, 1e-9)) >= 0.999:
+        # The upper end of what strangers make, and a chance of 0.1 % for all comparisons of the run together.
+        expected = sum(t.review_false[2] for t in c.persons)
+        # Beyond that point of the Poisson count (scipy.stats loads slowly).
+        if reviews and pdtrc(reviews - 1, max(expected, 1e-9)) <= _BY_CHANCE / len(comparisons):
             reasons.append(
                 f"{reviews:,} pairs of subjects of {c.a} and {c.b} wait for review, more than the "
-                f"{expected:.2g} false ones expected explain: look at them, some are most likely real."
+                f"{expected:.2g} false ones that strangers explain at most: look at them, some are most "
+                "likely real."
             )
     return (EXIT_CANNOT_VOUCH, reasons) if reasons else (EXIT_OK, ["No leak was found."])
+
+
+def _cleared(c: Comparison) -> int:
+    """How many pairs of people a person cleared or accepted: they are no reason to fail any more."""
+    names = ("subject_a", "subject_b", "image_a", "image_b")
+    rows = c.pairs.filter(pc.equal(c.pairs["decision"], "cleared")).select(names).to_pylist()
+    return len({_two_subjects(row) for row in rows})
 
 
 def _two_subjects(pair: Mapping[str, Any]) -> tuple[str, str]:

@@ -19,9 +19,8 @@ from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.file import FILE, read_calibration
 from leakscan.decide.calibration.fit import genuine_pairs
-from leakscan.decide.calibration.fit_detail import MatchPairs, match_impostors, strangers_below
+from leakscan.decide.calibration.fit_detail import MatchPairs, match_impostors
 from leakscan.decide.calibration.impostors import impostor_pairs
-from leakscan.decide.calibration.normalise import normalise
 from leakscan.decide.persons.bulk import LocationScale
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
@@ -44,6 +43,7 @@ _LEAST_FALSE = 30.0  # expected false pairs behind a level
 _GENUINE_EACH = 10  # pairs of one subject
 _TAR_LEVELS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _DRAWS = 500
+_SHIFT_FILMS = 300  # films whose nearest strangers say how much better details match here
 
 
 def _check_details(split: Split, calibration: Calibration, match: MatchPairs) -> dict[str, Any]:
@@ -57,14 +57,11 @@ def _check_details(split: Split, calibration: Calibration, match: MatchPairs) ->
     statistics = against_cohort(split.prints, calibration.cohort, calibration.top)
     bulk = bulk_of(split, calibration.tail, statistics)
 
-    def scores(left: Ints, right: Ints) -> Floats:
-        mean, std = statistics.mean, statistics.std
-        cosine = split.prints[left] @ split.prints[right].T
-        return bulk.to_tail(normalise(cosine, mean[left, None], std[left, None], mean[right], std[right]))
-
-    below = strangers_below(split.prints, split.subjects, scores, calibration.tail, calibration.detail_p)
-    # A run has 300; that their mean is less well known than this is left out here.
-    shift = float(calibration.detail_shift(match(below)).of(1))
+    near = match_nearest(split.prints, split.subjects, match, most=_SHIFT_FILMS)
+    usual = ~near.same & (calibration.tail.p_value(bulk.to_tail(near.score)) > calibration.detail_p / 10)
+    assert calibration.strangers is not None
+    expected = calibration.strangers.expected(calibration.tail.p_value(bulk.to_tail(near.score[usual])))
+    shift = float(calibration.detail_shift(near.found[usual] - expected).of(1))
 
     def shifted(pairs: Ints) -> Floats:
         return match(pairs) - shift

@@ -1,4 +1,7 @@
-"""Ways of fusing several declared films of a subject into one decision, held against each other."""
+"""Ways of fusing several declared films of a subject: ``python -m leakscan.research.merge_fusion DATA``.
+
+Each way of making one decision of several films is held against the others. Prints JSON.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
+from leakscan.decide.calibration.file import FILE, read_calibration
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
+from leakscan.errors import ModelError
 from leakscan.evaluation.fusion import FUSION_RATES, SHOTS, accepted_by_rate, draw_shots, fused_template
-from leakscan.research.film_splits import Split, short
+from leakscan.research.command import DataArgument, EncoderOption, run_command
+from leakscan.research.film_splits import Split, load_splits, measured_encoder, short
 from leakscan.subject_bootstrap import subject_draws
 
 Floats = npt.NDArray[np.float64]
@@ -77,3 +84,26 @@ def _by_rule(
             template @ asked, fused.mean[:, None], fused.std[:, None], own.mean[query], own.std[query]
         )
     return out
+
+
+def merge_fusion(data: DataArgument, encoder: EncoderOption = None) -> None:
+    """Hold ways of fusing declared films against each other, and print JSON.
+
+    Example: python -m leakscan.research.merge_fusion DATA
+    """
+    measured, folder = measured_encoder(encoder)
+    if not (folder / FILE).is_file():
+        raise ModelError(f"{folder} has no {FILE}, so nothing would be decided.")
+    calibration = read_calibration(folder / FILE, [measured.card.encoder])
+    splits = load_splits(measured, data)
+    Output(as_json=True).data(
+        {
+            "encoder": measured.card.encoder,
+            "calibration_val": fusion_by_rule(splits["calibration"].with_(splits["val"]), calibration),
+            "nih_test": fusion_by_rule(splits["nih_test"], calibration),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run_command(merge_fusion)

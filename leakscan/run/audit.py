@@ -6,16 +6,28 @@ were copied into two splits) is joined across the line that is being examined.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from leakscan.counted import counted
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
-from leakscan.run.compare import Result, decide_and_report, free_folder, load_datasets, open_all
+from leakscan.run.compare import (
+    Result,
+    check_files,
+    decide_and_report,
+    free_folder,
+    load_datasets,
+    open_all,
+)
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
-from leakscan.sources.manifest import column_values
+from leakscan.sources.formats import has_image_suffix
+from leakscan.sources.manifest import column_values, same_value
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
 
@@ -24,13 +36,14 @@ SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test
 
 
 def audit(
-    source: str | Path,
+    source: str | os.PathLike[str],
     *,
     split_column: str = "split",
-    output: str | Path | None = None,
+    output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    **choices: Any,
 ) -> Result:
     """Finds subjects that stand in more than one split of a dataset.
 
@@ -44,6 +57,7 @@ def audit(
         overwrite: Whether ``output`` may exist.
         settings: The choices, as :func:`leakscan.compare` takes them.
         progress: Receives how far the run is.
+        choices: Single settings by name, over ``settings``.
 
     Raises:
         UsageError: The dataset has fewer than two splits.
@@ -54,20 +68,22 @@ def audit(
         result = leakscan.audit("films.csv", split_column="fold")
         print(result.summary["audit"]["shared_subjects"])
     """
-    settings = (settings or Settings()).with_choices({"same_ids": True})
+    settings = (settings or Settings()).with_choices({**choices, "same_ids": True})
     spec = SourceSpec.parse(source)
-    splits, outside = _split_sources(spec, split_column, settings.reading.exclude)
+    splits, outside, notices = _split_sources(spec, split_column, settings.reading.exclude)
     folder = free_folder(output, overwrite)
+    check_files(settings)
     name = dataset_names([spec])[0]
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
     context = RunContext.open(settings, progress)
+    context.notices.extend(notices)
     facts = AuditFacts(outside, settings.privacy.hide_paths)
     return decide_and_report(load_datasets(opened, context), context, folder, facts)
 
 
 def _split_sources(
     source: SourceSpec, split_column: str, exclude: Sequence[str] = ()
-) -> tuple[dict[str, SourceSpec], list[str]]:
+) -> tuple[dict[str, SourceSpec], list[str], list[str]]:
     """The splits of a dataset as sources of their own.
 
     Args:
@@ -76,22 +92,43 @@ def _split_sources(
         exclude: Patterns of paths that do not count; a split of a manifest with no other rows is none.
 
     Returns:
-        The source of every split by its name, and what stands outside every split.
+        The source of every split by its name, what stands outside every split, and what to tell the user.
 
     Raises:
         SourceError: There is no such source.
         UsageError: It has fewer than two splits.
     """
+    notices: list[str] = []
     if source.form == "manifest" and not source.filters:
         values = column_values(source.path, split_column, exclude)
-        splits = {value: source.with_filter(split_column, value) for value in sorted(set(values)) if value}
-        outside = [f"{values.count('')} rows without a {split_column}"] if "" in values else []
+        spellings: dict[str, list[str]] = {}
+        for value in sorted(set(values)):
+            spellings.setdefault(same_value(value), []).append(value)
+        empty = sum(not same_value(value) for value in values)
+        outside = [f"{empty} rows without a {split_column}"] if empty else []
+        notices += [
+            f"The split {known!r} is spelt in {len(several)} ways ({', '.join(several)}); they are one split."
+            for known, several in spellings.items()
+            if known and len(several) > 1
+        ]
+        splits = {
+            min(several, key=lambda v: (v != known, v)): source.with_filter(split_column, several[0])
+            for known, several in spellings.items()
+            if known
+        }
         where = f"column {split_column!r}"
     elif source.path.is_dir():
         entries = sorted(p for p in source.path.iterdir() if not p.name.startswith("."))
-        inside = [p for p in entries if p.is_dir() and p.name.lower() in SPLIT_FOLDERS]
-        splits = {p.name: SourceSpec.parse(p) for p in inside}
+        inside = [p for p in entries if p.is_dir() and p.name.strip().lower() in SPLIT_FOLDERS]
+        # Splits may be folders of links into one pool beside them.
+        whole = source.path.resolve()
+        splits = {p.name: replace(SourceSpec.parse(p), boundary=whole) for p in inside}
         outside = [p.name for p in entries if p not in inside]
+        if images := _images_among(p for p in entries if p not in inside):
+            notices.append(
+                f"{counted(images, 'file')} outside every split may be images; they were not compared, "
+                "unless a split links to them."
+            )
         where = "top folders named train, val, valid or test"
     else:
         raise SourceError(
@@ -107,4 +144,13 @@ def _split_sources(
             code="no_splits",
             path=source.raw,
         )
-    return splits, outside
+    return splits, outside, notices
+
+
+def _images_among(paths: Iterable[Path]) -> int:
+    """How many files are called like images, in folders and below them."""
+    count = 0
+    for path in paths:
+        files = [path.name] if path.is_file() else [n for _, _, names in os.walk(path) for n in names]
+        count += sum(map(has_image_suffix, files))
+    return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from leakscan.types import Progress
 
 
 def build_store(
-    source: str | Path,
-    store: str | Path,
+    source: str | os.PathLike[str],
+    store: str | os.PathLike[str],
     *,
     settings: Settings | None = None,
     previews: bool = False,

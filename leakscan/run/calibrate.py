@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -32,11 +33,11 @@ LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
 
 
 def calibrate(
-    source: str | Path,
-    output: str | Path,
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     settings: Settings | None = None,
-    plots: Path | None = None,
+    plots: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Writes a calibration of an encoder on one source.
@@ -66,6 +67,7 @@ def calibrate(
         leakscan.compare("a", "b", settings=Settings.of(calibration="ours.safetensors"))
     """
     settings = (settings or Settings()).with_choices({"calibration": None})
+    plots = None if plots is None else Path(plots)
     _check_places(Path(output), plots)
     spec = SourceSpec.parse(source)
     (name,) = dataset_names([spec])
@@ -110,7 +112,9 @@ def _check_places(output: Path, plots: Path | None) -> None:
         require_matplotlib()
 
 
-def _labelled(columns: Columns, source: str | Path, context: RunContext) -> tuple[str, npt.NDArray[np.int64]]:
+def _labelled(
+    columns: Columns, source: str | os.PathLike[str], context: RunContext
+) -> tuple[str, npt.NDArray[np.int64]]:
     """The encoder that serves most pictures with a declared subject, and which pictures those are."""
     side = columns.side
     labelled = np.array([subject is not None for subject in side.subjects])

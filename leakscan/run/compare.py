@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,23 @@ from typing import Any
 
 import pyarrow as pa
 
-from leakscan.decide.pairs import decide_pairs
+from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
+from leakscan.report.answer import answer
 from leakscan.report.html import render_html
+from leakscan.report.notebook import render_notebook
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
+from leakscan.review.judging import judge
+from leakscan.review.lists import Policy, exclusions
+from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.run.audit_facts import AuditFacts
+from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
+from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.open import open_source
@@ -38,6 +46,7 @@ class Result:
         subjects: Images that leaks link to one subject.
         summary: What ``summary.json`` holds.
         exit_code: 0 no leak, 1 leak, 3 could not vouch.
+        folder: The run folder, ``None`` where none was written.
     """
 
     images: pa.Table
@@ -46,14 +55,62 @@ class Result:
     subjects: pa.Table
     summary: dict[str, Any]
     exit_code: int
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        """The answer, not the tables."""
+        told = self.summary["answer"]["headline"]
+        where = f", folder={str(self.folder)!r}" if self.folder is not None else ""
+        return f"<Result exit_code={self.exit_code}: {told}; {self.pairs.num_rows:,} pairs{where}>"
+
+    def _repr_html_(self) -> str:
+        """The answer and the first pairs, for a notebook."""
+        return render_notebook(
+            self.summary, self.pairs, None if self.folder is None else RunFolder(self.folder)
+        )
+
+    def exclude(self, dataset: str | None = None, **policy: Any) -> pa.Table:
+        """The images to drop; see :func:`leakscan.review.lists.exclusions`.
+
+        Args:
+            dataset: The dataset to drop from; ``None`` chooses for each person the one that loses least.
+            policy: More fields of :class:`leakscan.review.lists.Policy`.
+
+        Raises:
+            UsageError: The run wrote no folder, or has no such dataset.
+        """
+        return exclusions(self._written(), Policy(dataset=dataset, **policy)).drop
+
+    def split(self, ratios: str = "80/10/10", **wishes: Any) -> pa.Table:
+        """A split that nobody crosses; see :func:`leakscan.run.split.split`, which writes one.
+
+        Args:
+            ratios: Shares such as ``80/10/10`` or ``train=70/test=30``.
+            wishes: More fields of :class:`leakscan.run.split.SplitWishes`.
+
+        Raises:
+            UsageError: The run wrote no folder, or the wishes do not fit.
+        """
+        from leakscan.run.split import SplitWishes, split_run
+
+        return split_run(self._written(), SplitWishes(ratios=ratios, **wishes)).table
+
+    def _written(self) -> Path:
+        if self.folder is None:
+            raise UsageError(
+                "This run wrote no folder, so lists cannot be made of it.",
+                'Name one: leakscan.compare(..., output="run").',
+            )
+        return self.folder
 
 
 def compare(
-    *sources: str | Path,
-    output: str | Path | None = None,
+    *sources: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    **choices: Any,
 ) -> Result:
     """Finds the images in each source that show a subject who is already in another.
 
@@ -63,16 +120,17 @@ def compare(
         overwrite: Whether ``output`` may exist.
         settings: The choices; the defaults suit most runs.
         progress: Receives how far the run is.
+        choices: Single settings by name, over ``settings``, such as ``fail_on="review"``.
 
     Raises:
         LeakscanError: One of the kinds in :mod:`leakscan.errors`; what was computed stays in the cache.
 
     Example::
 
-        result = leakscan.compare("hospital_a", "hospital_b", settings=Settings.of(same_ids=True))
+        result = leakscan.compare("hospital_a", "hospital_b", same_ids=True)
         print(result.exit_code, result.pairs.num_rows)
     """
-    settings = settings or Settings()
+    settings = (settings or Settings()).with_choices(choices)
     if len(sources) < 2:
         raise UsageError(
             "A comparison needs two sources.",
@@ -80,6 +138,7 @@ def compare(
             code="one_source",
         )
     folder = free_folder(output, overwrite)
+    check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
     check_apart(specs, settings.reading.exclude)
     opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
@@ -87,7 +146,7 @@ def compare(
     return decide_and_report(load_datasets(opened, context), context, folder)
 
 
-def free_folder(output: str | Path | None, overwrite: bool) -> RunFolder | None:
+def free_folder(output: str | os.PathLike[str] | None, overwrite: bool) -> RunFolder | None:
     """The run folder that may be written, ``None`` where nothing is to be written.
 
     Raises:
@@ -125,16 +184,69 @@ def decide_and_report(
         context = RunContext.open(settings)
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
-    comparisons = decide_pairs(datasets, context, nearest_of_all=splits is not None)
-    found = RunTables.of(datasets, comparisons, context.settings.privacy)
+    datasets, left_out = left_out_of(datasets, context.settings)
+    comparisons = decide_pairs(datasets, context, one_dataset=splits is not None)
+    return reported(datasets, comparisons, context, left_out, folder, splits)
+
+
+def left_out_of(datasets: Sequence[Dataset], settings: Settings) -> tuple[list[Dataset], Omitted]:
+    """Datasets without what the lists of the settings name, and what that came to.
+
+    Raises:
+        UsageError: A list fits none of the datasets.
+
+    Example::
+
+        datasets, left_out = left_out_of(load_datasets(opened, context), settings)
+    """
+    return leave_out(datasets, known_lists(settings), settings.reading.exclude)
+
+
+def reported(
+    datasets: Sequence[Dataset],
+    comparisons: Sequence[Comparison],
+    context: RunContext,
+    left_out: Omitted,
+    folder: RunFolder | None,
+    splits: AuditFacts | None = None,
+) -> Result:
+    """Makes tables, summary and page of what was decided, after the verdicts, and writes them.
+
+    Args:
+        datasets: The datasets of the run.
+        comparisons: What was decided.
+        context: The run.
+        left_out: What lists left out.
+        folder: Where to write, or ``None``.
+        splits: What an audit adds to the summary.
+
+    Example::
+
+        result = reported(datasets, decide_pairs(datasets, context), context, left_out, folder)
+    """
+    settings = context.settings
+    verdicts = known_verdicts(settings)
+    judged = judge(comparisons, datasets, verdicts) if verdicts is not None else None
+    found = RunTables.of(datasets, judged.comparisons if judged else comparisons, settings.privacy)
     summary = summarise(found, context)
+    summary["identity"] = {
+        "key_ids": {d.name: d.key_id for d in datasets},
+        "subjects_in_clear": settings.privacy.show_subjects,
+        "same_ids": settings.deciding.same_ids,
+    }
+    summary["left_out"] = left_out.images
+    if judged is not None:
+        summary["verdicts"] = judged.facts
+    summary["answer"] = answer(found, summary)
+    if settings.deciding.baseline is not None:
+        summary |= held_against(summary, found.pairs, datasets, settings.deciding.baseline)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
-    summary["warnings"] = _memory_trouble(context)
+    summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}
-        folder.write(found, summary, render_html(found, summary, refs, context.settings.reading))
+        folder.write(found, summary, render_html(found, summary, refs, settings.reading))
     context.progress.finish()
     return Result(
         images=found.images,
@@ -143,7 +255,54 @@ def decide_and_report(
         subjects=found.subjects,
         summary=summary,
         exit_code=summary["exit_code"],
+        folder=None if folder is None else folder.path,
     )
+
+
+def check_files(settings: Settings) -> None:
+    """Reads the files that people made for this run, so that a wrong one is said before hours of work.
+
+    Raises:
+        UsageError: A file is not there, or is not what it should be.
+        StoreError: The file of verdicts is damaged.
+
+    Example:
+        >>> check_files(Settings.of(exclude_list=("drop.csv",)))
+        Traceback (most recent call last):
+        leakscan.errors.UsageError: The list drop.csv cannot be read: no such file or directory.
+    """
+    known_verdicts(settings)
+    known_lists(settings)
+    if settings.deciding.baseline is not None:
+        RunFolder.open(settings.deciding.baseline)
+
+
+def known_lists(settings: Settings) -> list[ListedImages]:
+    """The lists of images to leave out that the settings name.
+
+    Raises:
+        UsageError: One cannot be read, or names no images.
+
+    Example:
+        >>> known_lists(Settings())
+        []
+    """
+    return [ListedImages.read(path) for path in settings.reading.exclude_list]
+
+
+def known_verdicts(settings: Settings) -> list[Verdict] | None:
+    """The verdicts that the settings name, ``None`` where they name none.
+
+    Raises:
+        UsageError: There is no such file.
+        StoreError: It is damaged, or no file of verdicts.
+
+    Example:
+        >>> known_verdicts(Settings()) is None
+        True
+    """
+    path = settings.deciding.verdicts
+    return None if path is None else VerdictFile.open(path).read()
 
 
 def _memory_trouble(context: RunContext) -> list[str]:

@@ -87,6 +87,7 @@ class RunContext:
         progress: Receives how far the run is.
         budget: The wall time for copy checks and detail matches.
         timings: Where the time went so far.
+        notices: What a user should know of the sources, in sentences; the summary has them as warnings.
 
     Example::
 
@@ -101,6 +102,7 @@ class RunContext:
     progress: Progress
     budget: TimeBudget
     timings: Timings
+    notices: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:

@@ -5,37 +5,81 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from leakscan.errors import SourceError, reason
+from leakscan.errors import ImageError, SourceError, reason
 from leakscan.settings import DecodeOptions
+from leakscan.sources.archives import packing_of
 from leakscan.sources.collect import Collector, posix_name
+from leakscan.sources.contents import head_of
 from leakscan.sources.exclusion import Exclusion
-from leakscan.sources.formats import has_image_suffix, pair_header, recognise
+from leakscan.sources.formats import has_image_suffix, pair_header, recognised
+from leakscan.sources.formats.signatures import HEAD_BYTES
+from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.left_out import LINK_BROKEN, LINK_LOOP, LINK_OUTSIDE, NOT_FETCHED
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageRef, Progress, Status, Tags
+
+_ANNEX = ".git/annex/objects"
+_OF_TOOLS = frozenset(
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".bzr",
+        ".leakscan",
+        ".dvc",
+        ".datalad",
+        ".cache",
+        ".venv",
+        ".tox",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".idea",
+        ".vscode",
+        ".ipynb_checkpoints",
+        ".thumbnails",
+        ".trash",
+        ".trashes",
+        ".spotlight-v100",
+        ".fseventsd",
+        ".temporaryitems",
+        ".appledouble",
+        ".ds_store",
+        ".snapshot",
+        ".snapshots",
+        "__macosx",
+        "__MACOSX",
+        "@eadir",
+        "@eaDir",
+        "$recycle.bin",
+        "$RECYCLE.BIN",
+    ]
+)
+"""Folders that tools keep beside images: copies and caches of them, no images of the dataset."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A file the walk reached, or what kept it from going on."""
+    """A file the walk reached, one that is hidden, or what kept it from going on."""
 
     path: Path
-    what: Literal["file", "problem"] = "file"
-    status: Status = "ok"
-    error: str = ""
-    error_path: str = ""
+    what: Literal["file", "hidden", "problem"] = "file"
+    problem: ImageError | None = None
 
 
 class DirectorySource:
     """Every image under a folder. An :class:`~leakscan.types.ImageSource`.
 
-    Hidden files and folders, ``__MACOSX`` and what ``exclude`` names are left out. Links are
-    followed inside the folder only, after everything that is really there, so that a file that is
-    reached twice keeps the name it has without the link.
+    What ``exclude`` names is left out, and so are the folders of tools (``.git``, ``__MACOSX``). Other
+    hidden files are not read; those that look like images get a row that says so. Links are followed
+    inside the folder only, after everything that is really there, so that a file that is reached twice
+    keeps the name it has without the link. Images behind links that leave the folder get a row each.
 
     Args:
         root: A folder, or one image file.
@@ -43,6 +87,8 @@ class DirectorySource:
         options: The limits and choices for reading headers.
         exclude: Patterns of relative paths to leave out; see :class:`~leakscan.sources.exclusion.Exclusion`.
         subjects: The rule by which paths name subjects, if the user gave one.
+        boundary: The folder that links may not leave, ``root`` itself by default. An audit names the whole
+            dataset here, because its splits may be folders of links into one pool.
 
     Raises:
         SourceError: ``root`` is not there, is a file that is no image, or is a folder without files.
@@ -65,19 +111,21 @@ class DirectorySource:
         options: DecodeOptions,
         exclude: Sequence[str] = (),
         subjects: SubjectRule | None = None,
+        boundary: Path | None = None,
     ) -> None:
         self.name = name
         self._options = options
         self._subjects = subjects
         self._left_out = Exclusion(exclude)
         self._file: Path | None = None
+        self._hidden: list[Path] = []
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would rename linked roots
         try:
             if self._root.is_file():
                 self._root, self._file = self._root.parent, _image_file(self._root)
             elif not self._root.is_dir():
                 raise SourceError("{path} does not exist.", "Check the spelling of the path.", path=root)
-            self._real_root = self._root.resolve()
+            self._boundary = (boundary or self._root).resolve()
         except OSError as error:
             raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=root) from error
         if next(self._entries(), None) is None:
@@ -94,35 +142,50 @@ class DirectorySource:
         Raises:
             SourceError: The files are gone.
         """
-        collector = Collector(self._root, self._options)
+        collector = Collector(self._root, self._options, self._left_out.covers, self._declared)
         progress.start("scan", None)
         count = 0
-        for entry in self._entries():
-            count += 1
+        for entry in chain(self._entries(), self._hidden_entries()):
+            count += entry.what != "hidden"
             progress.advance()
             name = self._name(entry.path)
-            if entry.what == "problem":
-                yield collector.problem(name, entry.status, entry.error, entry.error_path)
+            if entry.problem is not None:
+                problem = entry.problem
+                yield collector.problem(
+                    name, problem.status, problem.sentence, problem.path, problem.left_out
+                )
+            elif entry.what == "hidden":
+                yield from collector.hidden(entry.path, name)
             else:
-                subject = self._subjects.subject(name) if self._subjects else ""
-                yield from collector.add(entry.path, name, Tags(subject=subject))
+                yield from collector.add(entry.path, name, self._declared(name))
         yield from collector.finish()
         progress.finish()
         if not count:  # there was one when the folder was opened
             raise SourceError("{path} holds no files any more.", "Is it still mounted?", path=self._root)
 
+    def _declared(self, name: str) -> Tags:
+        return Tags(subject=self._subjects.subject(name) if self._subjects else "")
+
     def _name(self, path: Path) -> str:
-        return posix_name(os.path.relpath(path, self._root))
+        text, above = str(path), f"{self._root}{os.sep}"
+        inside = text[len(above) :] if text.startswith(above) else os.path.relpath(text, self._root)
+        return posix_name(inside)
 
     def _entries(self) -> Iterator[_Entry]:
         if self._file is not None:
             yield _Entry(self._file)
             return
+        self._hidden.clear()
         links: list[Path] = []
         visited: dict[tuple[int, int], Path] = {}
         yield from self._walk(self._root, links, visited)
         while links:
             yield from self._linked(links.pop(0), links, visited)
+
+    def _hidden_entries(self) -> Iterator[_Entry]:
+        """Files that are hidden, once everything else was reached: a link may lead to what is hidden."""
+        for hidden in self._hidden:
+            yield from (_Entry(path, "hidden") for path in _files_below(hidden, self._covers))
 
     def _walk(
         self, folder: Path, links: list[Path], visited: dict[tuple[int, int], Path]
@@ -141,6 +204,7 @@ class DirectorySource:
                         inside = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries]
                     inside.sort(reverse=True)
                     pending.extend(path / n for n, is_folder in inside if self._wanted(path / n, is_folder))
+                    self._hidden.extend(path / n for n, _ in inside if _is_hidden(n))
                 elif stat.S_ISREG(info.st_mode):
                     if not _is_second_half(path):
                         yield _Entry(path)
@@ -157,38 +221,91 @@ class DirectorySource:
         try:
             target = link.resolve(strict=True)
         except FileNotFoundError:
-            status: Status = "unreadable" if has_image_suffix(link.name) else "ignored"
-            yield _problem(link, status, "It is a link to a file that does not exist.")
+            status: Status = "unreadable" if _may_be_image(link.name) else "ignored"
+            if _ANNEX in str(link.readlink()):
+                words = "It is a git-annex link, and its file was not fetched (git annex get)."
+                yield _problem(link, "unreadable", words, left_out=NOT_FETCHED)
+                return
+            words = "It is a link to a file that does not exist."
+            yield _problem(link, status, words, left_out=LINK_BROKEN)
             return
         except (OSError, RuntimeError) as error:
             # Python 3.11 raises a RuntimeError for a loop, later ones an OSError
             if isinstance(error, RuntimeError) or error.errno == errno.ELOOP:
-                yield _problem(link, "unsupported", "It is a link that leads back to itself.")
+                status = "unsupported" if has_image_suffix(link.name) else "ignored"
+                loop = "It is a link that leads back to itself."
+                yield _problem(link, status, loop, left_out=LINK_LOOP)
             else:
                 yield _problem(link, "unreadable", f"It cannot be read: {reason(error)}.")
             return
-        if not target.is_relative_to(self._real_root):
-            yield _problem(link, "unsupported", "It is a link that leaves the folder.")
+        if not target.is_relative_to(self._boundary):
+            yield from self._outside(link, target)
         elif target.is_dir():
             info = target.stat()
             known = visited.get((info.st_dev, info.st_ino))
             if known is None:
                 yield from self._walk(link, links, visited)
             elif link.is_relative_to(known):
-                yield _problem(link, "unsupported", "It is a link to a folder that holds it: a loop.")
+                yield _problem(link, "ignored", "It is a link to a folder that holds it: a loop.")
             else:
                 yield _problem(link, "ignored", "It is the same folder as {path}.", self._name(known))
         elif not _is_second_half(link):
             yield _Entry(link)
 
+    def _outside(self, link: Path, target: Path) -> Iterator[_Entry]:
+        """A link that leaves the folder: a row for every file behind it that looks like an image.
+
+        Whatever it hides must weigh as much as it would inside, so a linked folder is walked by name.
+        """
+        error = "It is a link that leaves the folder."
+        if target.is_dir():
+            # Names only: what lies outside is not opened.
+            images = [p for p in _files_below(target, lambda _: False) if _may_be_image(p.name)]
+            for path in images:
+                inside = link / path.relative_to(target)
+                if not self._covers(inside):
+                    error = "It lies behind a link that leaves the folder."
+                    yield _problem(inside, "unsupported", error, left_out=LINK_OUTSIDE)
+            if not images:
+                yield _problem(link, "ignored", f"{error[:-1]}, to a folder without images.")
+        elif _may_be_image(link.name) or _may_be_image(target.name):
+            yield _problem(link, "unsupported", error, left_out=LINK_OUTSIDE)
+        else:
+            yield _problem(link, "ignored", f"{error[:-1]}, to a file that is no image.")
+
+    def _covers(self, path: Path) -> bool:
+        return self._left_out.covers(self._name(path))
+
     def _wanted(self, path: Path, is_folder: bool) -> bool:
-        if path.name.startswith(".") or path.name == "__MACOSX":
+        if path.name.startswith(".") or path.name in _OF_TOOLS:
             return False
         return not self._left_out.covers(self._name(path) + "/" * is_folder)
 
 
-def _problem(path: Path, status: Status, error: str, error_path: str = "") -> _Entry:
-    return _Entry(path, "problem", status, error, error_path)
+def _is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden and not known to belong to a tool."""
+    # What begins with ._ holds a Mac's notes about the file of that name.
+    return name.startswith(".") and not name.startswith("._") and name.lower() not in _OF_TOOLS
+
+
+def _may_be_image(name: str) -> bool:
+    """Whether a file that is not opened may be an image: by its suffix, or as DICOM files often have none."""
+    return has_image_suffix(name) or "." not in name.strip(".") or name.rpartition(".")[2].isdigit()
+
+
+def _files_below(path: Path, left_out: Callable[[Path], bool]) -> Iterator[Path]:
+    """A file itself, or the files below a folder in order, without following links."""
+    if not path.is_dir() or path.is_symlink():
+        if not left_out(path):
+            yield path
+        return
+    for folder, inside, files in os.walk(path):
+        inside[:] = sorted(n for n in inside if n.lower() not in _OF_TOOLS)
+        yield from (p for n in sorted(files) if not left_out(p := Path(folder, n)))
+
+
+def _problem(path: Path, status: Status, error: str, error_path: str = "", left_out: str = "") -> _Entry:
+    return _Entry(path, "problem", ImageError(status, error, error_path, left_out))
 
 
 def _is_second_half(path: Path) -> bool:
@@ -198,10 +315,12 @@ def _is_second_half(path: Path) -> bool:
 
 def _image_file(path: Path) -> Path:
     header = pair_header(path)
-    if header is None and not recognise(path) and not has_image_suffix(path.name):
+    head = head_of(path, HEAD_BYTES)
+    known = any(recognised(head)) or packing_of(head, path.name) or unread_kind(path.name, head)
+    if header is None and not known and not has_image_suffix(path.name):
         raise SourceError(
             "{path} is neither a folder, a manifest nor an image.",
-            "Name a folder of images, a manifest (.csv, .parquet) or an image file.",
+            "Name a folder of images, a manifest (.csv, .tsv, .parquet), an archive or an image file.",
             path=path,
         )
     return header or path

@@ -23,10 +23,16 @@ _WORDS = """
     anon anonym anonymous anonymize anonymized anonymise anonymised anonymouspatient patientanonymous
     anonpatient unknown unk unspecified undefined none null nil na nan notavailable notapplicable
     missing empty blank removed deleted redacted masked hidden private confidential deidentified
-    deident deid noname noid nopatientid nil default dummy test testpatient phantom patient patientid
-    subject subjectid id name patientname 123456 1234567 12345678 123456789 1234567890 0123456789
+    deident deid noname noid nopatientid nil
+"""
+_DOUBTFUL_WORDS = """
+    default dummy test testpatient phantom patient patientid subject subjectid id name patientname
+    123456 1234567 12345678 123456789 1234567890 0123456789
 """
 _PLACEHOLDERS = frozenset(_WORDS.split())
+_DOUBTFUL = frozenset(_DOUBTFUL_WORDS.split())
+_FEW_IMAGES = 3
+_INVISIBLE = "".join(map(chr, (0, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0xAD)))
 
 
 @dataclass(frozen=True)
@@ -126,40 +132,53 @@ class IdentityKey:
 
 
 def normalised(text: str) -> str:
-    """An identifier without what systems add or change: padding, case, Unicode form.
+    """An identifier without what systems add or change: padding, case, Unicode form, leading zeros.
+
+    Whole numbers lose leading zeros and the point that a table of floats gives them, so that text and
+    numbers agree.
 
     Example:
-        >>> normalised("  MRN-0042 ")
-        'mrn-0042'
+        >>> normalised("  MRN-0042 "), normalised("00000013"), normalised("13.0")
+        ('mrn-0042', '13', '13')
     """
-    return unicodedata.normalize("NFC", text.strip(" \t\r\n\0")).strip().casefold()
+    plain = unicodedata.normalize("NFKC", text.translate(dict.fromkeys(map(ord, _INVISIBLE))))
+    plain = plain.strip().casefold()
+    number = plain.removesuffix(".0")
+    return number.lstrip("0") or "0" if number.isdigit() and number.isascii() else plain
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether an identifier stands for "no identifier".
+    """Whether an identifier stands for "no identifier" wherever it stands.
 
-    Words such as ANON or UNKNOWN however they are punctuated, nothing but punctuation, ``0`` and
-    ``1``, a repeated character (``XXXX``, ``000``, ``9999``; but 2 and 22 are subjects of a small
-    study), and dummy counts such as 123456.
+    These are words such as ANON or UNKNOWN, however they are punctuated, and nothing but punctuation.
+    What only looks like one (``1``, ``000``, ``XXXX``, ``123456``, ``test``) may be somebody's real
+    number: :func:`drop_placeholders` lets the source decide.
 
     Example:
-        >>> is_placeholder("Anonymous"), is_placeholder("P-0042")
-        (True, False)
+        >>> is_placeholder("Anonymous"), is_placeholder("P-0042"), is_placeholder("1")
+        (True, False, False)
     """
-    plain = "".join(c for c in normalised(text) if c.isalnum())
-    if not plain or plain in _PLACEHOLDERS:
-        return True
-    if len(set(plain)) > 1:
-        return False
-    return not plain.isdigit() or plain[0] == "0" or plain == "1" or len(plain) > 2
+    plain = _letters(text)
+    return not plain or plain in _PLACEHOLDERS
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in normalised(text) if c.isalnum())
+
+
+def _is_doubtful(text: str) -> bool:
+    """Whether an identifier looks like what is filled in where there is none: zeros, XXXX, dummies."""
+    plain = _letters(text)
+    return plain in _DOUBTFUL or set(plain) <= {"0"} or (len(plain) > 1 and set(plain) <= {"x"})
 
 
 def drop_placeholders(subjects: list[str]) -> list[str]:
     """Empties the identifiers of a source that identify nobody.
 
-    Beside :func:`is_placeholder`, an identifier goes that stands on most of a source: on more than
-    half of 20 images or more, where it is the only one or on more than ten times as many images as
-    is usual for the others. Two or three subjects with many images each stay.
+    Beside what :func:`is_placeholder` knows, only an identifier goes that stands on most of a source: on
+    more than half of 20 images or more, where it is the only one or on more than ten times as many images
+    as is usual for the others. For zeros, XXXX, ``test`` and the like 3 images are enough. Two or three
+    subjects with many images each stay, and so do subjects called 1, 111, A or B.
 
     Args:
         subjects: One entry for each image, empty where unknown. Frames of one file should count once.
@@ -168,14 +187,41 @@ def drop_placeholders(subjects: list[str]) -> list[str]:
         As long as ``subjects``, in the same order.
 
     Example:
-        >>> drop_placeholders(["P1", "unknown", "P2"])
-        ['P1', '', 'P2']
+        >>> drop_placeholders(["P1", "unknown", "P2", "111"])
+        ['P1', '', 'P2', '111']
     """
     plain = [normalised(s) for s in subjects]
     counts = Counter(p for p in plain if not is_placeholder(p))
-    if counts and len(subjects) >= _MANY_IMAGES:
+    if counts:
         top, images = counts.most_common(1)[0]
         others = [n for subject, n in counts.items() if subject != top]
-        if images * 2 > len(subjects) and (not others or images > 10 * statistics.median(others)):
+        enough = _FEW_IMAGES if _is_doubtful(top) else _MANY_IMAGES
+        alone = not others or _is_doubtful(top) or images > 10 * statistics.median(others)
+        if alone and len(subjects) >= enough and images * 2 > len(subjects):
             del counts[top]
     return [s if p in counts else "" for s, p in zip(subjects, plain, strict=True)]
+
+
+def dropped_words(before: list[str], after: list[str], dataset: str) -> str:
+    """What was dropped from a source as no identifier, in a sentence; empty where nothing was.
+
+    No identifier is named, because it may be one.
+
+    Args:
+        before: What the images declare.
+        after: What :func:`drop_placeholders` left of it.
+        dataset: The name of the source.
+
+    Example:
+        >>> dropped_words(["P1", "ANON", "ANON"], ["P1", "", ""], "ward")  # doctest: +ELLIPSIS
+        '2 of 3 images of ward declare what identifies nobody (a placeholder, or the same on most of them)...'
+    """
+    gone = [b for b, a in zip(before, after, strict=True) if normalised(b) and not a]
+    if not gone:
+        return ""
+    several = len({normalised(b) for b in gone})
+    spellings = "1 identifier" if several == 1 else f"{several:,} identifiers"
+    return (
+        f"{len(gone):,} of {len(before):,} images of {dataset} declare what identifies nobody (a "
+        f"placeholder, or the same on most of them): {spellings} dropped, so these subjects count as unknown."
+    )

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from leakscan.errors import SourceError, reason
 from leakscan.settings import DecodeOptions
 from leakscan.sources.collect import Collector, posix_name
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
+from leakscan.sources.left_out import LINK_OUTSIDE, ROW_MISSING, ROW_OUTSIDE
+from leakscan.sources.listed_files import ListedFiles
+from leakscan.sources.manifest_table import (
+    Columns,
+    column_named,
+    listed,
+    path_column,
+    plain,
+    read_table,
+    remarks,
+)
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import KINDS, ImageRef, Progress, Tags
 
-_MAX_LISTED = 12
+_NOTHING = frozenset({"", "nan", "none", "null", "n/a", "na", "<na>", "nat", "-"})
 
 
 class ManifestSource:
     r"""The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
 
-    A manifest is ``.csv`` (UTF-8, comma separated, with a header line) or ``.parquet``. Its column
-    ``path`` is relative to its folder; ``split`` and ``kind`` are optional.
+    A manifest is ``.csv`` or ``.tsv`` (UTF-8, with a header line, separated by commas, semicolons, tabs or
+    bars) or ``.parquet``. Its column ``path`` is relative to its folder; ``split`` and ``kind`` are
+    optional. A path that is spelt otherwise than on disk is found, and its row says so.
+
+    Attributes:
+        notices: What a user should know of the table, in sentences.
 
     Args:
         spec: The manifest, and which of its rows count.
@@ -66,30 +77,32 @@ class ManifestSource:
         self._subjects = subjects
         path = spec.path
         self._root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would rename linked roots
-        table = _table(path)
-        needed = ["path", *dict(spec.filters)] + (
-            [subjects_column] if subjects_column != "subject_id" else []
-        )
+        table = read_table(path)
+        self._paths = path_column(table, path)
+        self.notices = remarks(table, [subjects_column, "split", "kind"])
+        if plain(self._paths) != "path":
+            self.notices.append(f"The column {self._paths!r} of the manifest is taken for the paths.")
+        needed = [*dict(spec.filters)] + ([subjects_column] if subjects_column != "subject_id" else [])
         for column in needed:
-            if column not in table:
+            if column_named(table, column) is None:
                 raise SourceError(
                     f"The manifest {{path}} has no column {column!r}.",
-                    f"It has {_listed(list(table))}.",
+                    f"It has {listed(list(table))}.",
                     path=path,
                 )
-        rows: Sequence[int] = range(len(table["path"]))
+        rows: Sequence[int] = range(len(table[self._paths]))
         for column, value in spec.filters:
-            values = table[column]
-            rows_left = [i for i in rows if values[i].strip() == value.strip()]
+            values = table[column_named(table, column) or column]
+            rows_left = [i for i in rows if same_value(values[i]) == same_value(value)]
             if rows and not rows_left:
                 raise SourceError(
                     f"No row of the manifest {{path}} has {column} = {value!r}.",
-                    f"Among these rows {column} is {_listed(sorted({values[i] for i in rows}))}.",
+                    f"Among these rows {column} is {listed(sorted({values[i] for i in rows}))}.",
                     path=path,
                 )
             rows = rows_left
         left_out = Exclusion(exclude)
-        rows = [i for i in rows if not left_out.covers(posix_name(table["path"][i]))]
+        rows = [i for i in rows if not left_out.covers(posix_name(table[self._paths][i].replace("\\", "/")))]
         if not rows:
             raise SourceError(
                 "The manifest {path} lists no images.",
@@ -97,6 +110,7 @@ class ManifestSource:
                 code="manifest_empty",
                 path=path,
             )
+        self._files = ListedFiles(self._root)
         self._rows = [self._row(table, i) for i in rows]
         for (_, tags), i in zip(self._rows, rows, strict=True):
             if tags.kind and tags.kind not in KINDS:
@@ -110,109 +124,49 @@ class ManifestSource:
         """Yields images in the order of the rows, then DICOM images; every row is accounted for."""
         collector = Collector(self._root, self._options)
         progress.start("scan", len(self._rows))
-        for listed, tags in self._rows:
-            yield from self._images(collector, listed, tags)
+        for named, tags in self._rows:
+            yield from self._images(collector, named, tags)
             progress.advance()
         yield from collector.finish()
         progress.finish()
 
-    def _row(self, table: Mapping[str, Sequence[str]], i: int) -> tuple[str, Tags]:
+    def _row(self, table: Columns, i: int) -> tuple[str, Tags]:
         def cell(column: str) -> str:
-            return table[column][i].strip() if column in table else ""
+            known = column_named(table, column)
+            return table[known][i].strip() if known is not None else ""
 
-        path = table["path"][i]
+        path = table[self._paths][i]
         subject = cell(self._subjects_column)
         if not subject and self._subjects is not None:
             subject = self._subjects.subject(path)
         return path, Tags(subject=subject, kind=cell("kind"), split=cell("split"))
 
-    def _images(self, collector: Collector, listed: str, tags: Tags) -> Iterator[ImageRef]:
-        if not listed.strip():
+    def _images(self, collector: Collector, named: str, tags: Tags) -> Iterator[ImageRef]:
+        if not named.strip():
             yield collector.problem("", "unreadable", "A row of the manifest names no file.")
             return
-        path = Path(os.path.normpath(self._root / listed))
+        path, how = self._files.find(named)
         if not path.is_relative_to(self._root):
             error = "The manifest names a path outside its folder; put the manifest above the images."
-            yield collector.problem(posix_name(listed), "unreadable", error)
+            yield collector.problem(posix_name(named), "unreadable", error, left_out=ROW_OUTSIDE)
             return
         name = posix_name(os.path.relpath(path, self._root))
         try:
             if not path.resolve().is_relative_to(self._root.resolve()):
-                yield collector.problem(name, "unsupported", "It is a link that leaves the folder.")
+                error = "It is a link that leaves the folder."
+                yield collector.problem(name, "unsupported", error, left_out=LINK_OUTSIDE)
             elif not path.exists():
-                yield collector.problem(name, "unreadable", "The manifest names it, but it does not exist.")
+                error = "The manifest names it, but it does not exist."
+                yield collector.problem(name, "unreadable", error, left_out=ROW_MISSING)
             else:
                 header = pair_header(path)
                 if header is not None:
                     name = posix_name(os.path.relpath(header, self._root))
-                yield from collector.add(header or path, name, tags)
+                for ref in collector.add(header or path, name, tags):
+                    yield replace(ref, notes=(*ref.notes, how)) if how else ref
         except (OSError, RuntimeError, ValueError) as e:
             why = reason(e) if isinstance(e, OSError) else str(e)
             yield collector.problem(name, "unreadable", f"It cannot be read: {why}.")
-
-
-def _table(path: Path) -> dict[str, Sequence[str]]:
-    """Columns of text; what is absent or null is empty.
-
-    Raises:
-        SourceError: There is no such table, or it is damaged.
-    """
-    try:
-        return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    except OSError as error:
-        raise SourceError(f"The manifest {{path}} cannot be read: {reason(error)}.", path=path) from error
-    except UnicodeDecodeError as error:
-        raise SourceError("The manifest {path} is not UTF-8 text.", "Save it as UTF-8.", path=path) from error
-    except (csv.Error, pa.ArrowException) as error:
-        raise SourceError(f"The manifest {{path}} is damaged: {error}.", path=path) from error
-
-
-def _csv(path: Path) -> dict[str, Sequence[str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        lines = csv.reader(stream, strict=True)
-        header = [c.strip() for c in next(lines, [])]
-        _check_columns(header, path)
-        columns: list[list[str]] = [[] for _ in header]
-        for line in lines:
-            if not line:
-                continue
-            if len(line) != len(header):
-                raise SourceError(
-                    f"Line {lines.line_num} of the manifest {{path}} has {len(line)} values, "
-                    f"its first line {len(header)}.",
-                    "Values that contain commas need double quotes around them.",
-                    path=path,
-                )
-            for column, value in zip(columns, line, strict=True):
-                column.append(value)
-    return dict(zip(header, columns, strict=True))
-
-
-def _parquet(path: Path) -> dict[str, Sequence[str]]:
-    table = pq.read_table(path)
-    _check_columns(table.column_names, path)
-    return {name: [_text(v) for v in table[name].to_pylist()] for name in table.column_names}
-
-
-def _check_columns(names: Sequence[str], path: Path) -> None:
-    if not any(names):
-        raise SourceError("The manifest {path} is empty.", path=path)
-    twice = {n for n in names if names.count(n) > 1}
-    if twice:
-        raise SourceError(f"The manifest {{path}} has two columns called {min(twice)!r}.", path=path)
-
-
-def _text(value: Any) -> str:
-    """A cell as CSV would have it: whole numbers without a point, because nulls turn them to floats."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _listed(values: Sequence[str]) -> str:
-    shown = [v or "(empty)" for v in values[:_MAX_LISTED]]
-    more = len(values) - len(shown)
-    return ", ".join(shown) + (f" and {more} others" if more else "")
 
 
 def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[str]:
@@ -231,15 +185,27 @@ def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[
         >>> column_values(Path("films.csv"), "split")
         ['train', '']
     """
-    table = _table(path)
-    if column not in table:
+    table = read_table(path)
+    known = column_named(table, column)
+    if known is None:
         raise SourceError(
-            f"The manifest {{path}} has no column {column!r}.", f"It has {_listed(list(table))}.", path=path
+            f"The manifest {{path}} has no column {column!r}.", f"It has {listed(list(table))}.", path=path
         )
-    left_out = Exclusion(exclude if "path" in table else ())
-    paths = table.get("path", table[column])
+    paths = table[path_column(table, path)]
+    left_out = Exclusion(exclude)
     return [
         value.strip()
-        for path, value in zip(paths, table[column], strict=True)
-        if not left_out.covers(posix_name(path))
+        for path, value in zip(paths, table[known], strict=True)
+        if not left_out.covers(posix_name(path.replace("\\", "/")))
     ]
+
+
+def same_value(value: str) -> str:
+    """A value of a column without what tables add to it: space, case, and words for "nothing".
+
+    Example:
+        >>> same_value(" TRAIN "), same_value("NaN")
+        ('train', '')
+    """
+    plain_value = unicodedata.normalize("NFKC", value).strip().casefold()
+    return "" if plain_value in _NOTHING else plain_value

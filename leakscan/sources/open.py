@@ -12,7 +12,8 @@ from leakscan.errors import SourceError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.manifest import ManifestSource
-from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
+from leakscan.sources.remote import RemoteSource, is_url
+from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageSource
 
@@ -49,13 +50,16 @@ def open_source(
     """
     spec = source if isinstance(source, SourceSpec) else SourceSpec.parse(source)
     path = spec.path
+    if is_url(spec.raw):
+        return RemoteSource(spec.raw, name or spec.stem or spec.raw, options, exclude, subjects)
     if not os.path.lexists(path):
         raise _missing(path)
-    if path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file():
+    if spec.form == "manifest":
         base = path.stem if path.stem.lower() != "manifest" else path.resolve().parent.name
         called = name or "-".join([base, *(value for _, value in spec.filters)])
         return ManifestSource(spec, called, options, exclude, subjects)
-    return DirectorySource(path, name or path.resolve().name or str(path), options, exclude, subjects)
+    called = name or path.resolve().name or str(path)
+    return DirectorySource(path, called, options, exclude, subjects, spec.boundary)
 
 
 def _missing(path: Path) -> SourceError:

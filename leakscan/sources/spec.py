@@ -9,9 +9,12 @@ from typing import Literal
 from urllib.parse import parse_qsl, quote_plus
 
 from leakscan.errors import SourceError
+from leakscan.sources.remote import is_url
 
-MANIFEST_SUFFIXES = (".csv", ".parquet")
+MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet")
 """How the names of manifests end, in lower case."""
+
+_NAMELESS = tuple(f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES)
 
 STORE_FILE = "store.json"
 """The file by which a fingerprint store is recognised."""
@@ -30,6 +33,7 @@ class SourceSpec:
         resolved: The identity of the source. Two texts that name the same source agree in it. The text
             before the first question mark is made absolute and the rest is kept as typed. The names of
             cached stores hash it, so it must never change.
+        boundary: The folder that links inside a source may not leave, where it is not the source itself.
 
     Example:
         >>> spec = SourceSpec.parse("films.csv?split=test&site=St.+Mary")
@@ -43,6 +47,7 @@ class SourceSpec:
     path: Path
     filters: tuple[tuple[str, str], ...]
     resolved: str
+    boundary: Path | None = None
 
     @classmethod
     def parse(cls, text: str | os.PathLike[str]) -> SourceSpec:
@@ -58,6 +63,8 @@ class SourceSpec:
             SourceError: The selection is not understood.
         """
         raw = os.fspath(text)
+        if is_url(raw):
+            return cls(raw, Path(raw), (), raw)
         path, filters = _split(raw)
         before, mark, after = raw.partition("?")
         return cls(raw, path, filters, str(_expanded(before).resolve()) + mark + after)
@@ -71,7 +78,10 @@ class SourceSpec:
         if (self.path / STORE_FILE).is_file():
             return "store"
         if self.path.is_file():
-            return "manifest" if self.path.suffix.lower() in MANIFEST_SUFFIXES else "file"
+            from leakscan.sources.manifest_table import is_a_list_of_pictures  # loads pyarrow
+
+            listing = self.path.suffix.lower() in MANIFEST_SUFFIXES and not is_a_list_of_pictures(self.path)
+            return "manifest" if listing else "file"
         # Links to nothing and devices are there, and a source says what is wrong with them.
         return "folder" if os.path.lexists(self.path) else "missing"
 
@@ -79,7 +89,10 @@ class SourceSpec:
     def parts(self) -> tuple[str, ...]:
         """The folders above the source and its own name; a selection of rows belongs to the name."""
         path, mark, selection = self.resolved.partition("?")
+        path = path.partition("://")[2] or path
         *folders, last = [part for part in path.split("/") if part] or [path]
+        if folders and last.lower() in _NAMELESS:
+            last = folders.pop()  # a dataset called manifest.csv would say nothing
         return (*folders, last + mark + selection)
 
     @property

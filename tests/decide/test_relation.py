@@ -104,7 +104,7 @@ def _support(facts: Facts) -> list[str]:
         doubt = " (not proof across sources unless identifiers mean the same in both)"
         out.append("same declared subject" + ("" if facts.ids_are_proof else doubt))
     if facts.same_study_uid:
-        out.append("same StudyInstanceUID")
+        out.append("same StudyInstanceUID (or UID of the series or instance)")
     if facts.similarity is not None and facts.p_value is not None:
         most = "about or below " if facts.p_value <= facts.p_floor else ""
         out.append(
@@ -265,7 +265,7 @@ def test_evidence_is_in_words() -> None:
     assert found is not None
     assert found.evidence == [
         "aligned correlation 0.970 on 90% of the picture, 200 matched keypoints",
-        "same StudyInstanceUID",
+        "same StudyInstanceUID (or UID of the series or instance)",
         "fingerprint similarity 0.900: 0.01 false pairs as good expected in 1,000 subject comparisons",
         "perceptual hashes differ in 3 of 63 bits",
     ]

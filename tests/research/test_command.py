@@ -12,8 +12,10 @@ import leakscan
 from leakscan.errors import UsageError
 from leakscan.research.command import run_command
 from leakscan.research.detail_check import detail_check
-from leakscan.research.merges import simulate_merges
+from leakscan.research.made_up_merges import made_up_merges
+from leakscan.research.merge_fusion import merge_fusion
 from leakscan.research.same_tables import same_tables
+from leakscan.research.simulated_merges import simulate
 from leakscan.research.tail_check import tail_check
 from leakscan.research.volume_bench import volume_bench
 
@@ -22,7 +24,7 @@ ROOT = Path(leakscan.__file__).parents[1]
 
 @pytest.mark.parametrize(
     "command",
-    [detail_check, same_tables, simulate_merges, tail_check, volume_bench],
+    [detail_check, made_up_merges, merge_fusion, same_tables, simulate, tail_check, volume_bench],
     ids=lambda c: c.__name__,
 )
 def test_help_has_an_example(

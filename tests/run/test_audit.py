@@ -99,8 +99,8 @@ def test_every_file_may_be_a_split_and_what_is_excluded_is_none(
     assert found(tmp_path / "run") == {("test/sub-04/a.png", "train/sub-02/a.png", "same_pixels", "leak")}
     assert ran.json["audit"]["shared_subjects_by_pair"] == {}
     shown = leakscan(*each, *NO_ENCODER).out
-    assert shown.count("No subject comparison was possible") == 1
-    assert "135 other comparisons" in shown
+    assert "130 more pairs of datasets" in shown
+    assert len(shown.splitlines()) <= 27
 
 
 @pytest.mark.parametrize("value", ["a+b", "c&d", "50%", "e=f", "two words", " padded ", "a/b", "é#1", "?"])

@@ -123,7 +123,14 @@ def test_the_signature_changes_with_the_file(tmp_path: Path) -> None:
 def test_hidden_and_excluded_things_are_left_out(tmp_path: Path) -> None:
     for name in ("keep.png", ".hidden.png", ".git/x.png", "__MACOSX/y.png", "drop/z.png", "deep/drop.png"):
         picture(tmp_path / name, len(name))
-    assert [r.path for r in scan(tmp_path, exclude=["drop", "**/drop.png"])] == ["keep.png"]
+    for name in ("._keep.png", ".notes.txt", ".drop/x.png"):
+        picture(tmp_path / name)
+    (tmp_path / ".notes.txt").write_text("two films")
+    rows = by_path(scan(tmp_path, exclude=["drop", "**/drop.png", ".drop"]))
+    assert {p: (r.status, r.left_out) for p, r in rows.items()} == {
+        "keep.png": ("ok", ""),
+        ".hidden.png": ("unsupported", "hidden file"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -239,18 +246,26 @@ def test_links_that_loop_leave_or_lead_nowhere_are_refused_with_a_reason(tmp_pat
     (root / "out.png").symlink_to(tmp_path / "outside" / "x.png")
     (root / "gone.png").symlink_to("nowhere.png")
     (root / "gone").symlink_to("nowhere")
+    (root / "gone.txt").symlink_to("nowhere")
+    (root / "loop.png").symlink_to("loop.png")
+    (tmp_path / "notes.txt").write_text("two films")
+    (root / "out.txt").symlink_to(tmp_path / "notes.txt")
     rows = by_path(scan(root))
     assert {p: r.status for p, r in rows.items()} == {
         "a/film.png": "ok",
-        "a/up": "unsupported",
-        "self": "unsupported",
-        "out": "unsupported",
+        "a/up": "ignored",
+        "self": "ignored",
+        "loop.png": "unsupported",
+        "out/x.png": "unsupported",
         "out.png": "unsupported",
+        "out.txt": "ignored",
         "gone.png": "unreadable",
-        "gone": "ignored",
+        "gone": "unreadable",
+        "gone.txt": "ignored",
     }
     assert "loop" in rows["a/up"].error
-    assert rows["out"].error == rows["out.png"].error == "It is a link that leaves the folder."
+    assert rows["out.png"].error == "It is a link that leaves the folder."
+    assert rows["out/x.png"].left_out == rows["out.png"].left_out == "link that leaves the folder"
 
 
 def test_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
@@ -343,7 +358,7 @@ def test_the_voxels_of_a_pair_are_part_of_its_header(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Pair(np.arange(60, dtype="i2").reshape(3, 4, 5), np.eye(4)), tmp_path / "v.hdr")
     (tmp_path / "other.img").write_bytes(b"no header beside this one")
     rows = by_path(scan(tmp_path))
-    assert {p: r.status for p, r in rows.items()} == {"v.hdr": "ok", "other.img": "ignored"}
+    assert {p: r.status for p, r in rows.items()} == {"v.hdr": "ok", "other.img": "unreadable"}
     before = rows["v.hdr"]
     assert [Path(f).name for f in before.files] == ["v.hdr", "v.img"]
     os.utime(tmp_path / "v.img", ns=(1, 1))

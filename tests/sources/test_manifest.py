@@ -196,7 +196,8 @@ def test_dicom_files_take_the_subject_that_the_manifest_declares(tmp_path: Path)
     [
         (b"", "is empty"),
         (b"path\n", "lists no images"),
-        (b"file,subject\na,b\n", "no column 'path'"),
+        (b"where,subject\na,b\n", "no column 'path'"),
+        (b"file,image\na,b\n", "no column 'path', and several"),
         (b"path,path\na,b\n", "two columns"),
         (b"path,kind\na.png,xray\n", "kind 'xray'"),
         (b"path,site\na.png\n", "Line 2"),

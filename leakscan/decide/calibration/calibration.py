@@ -20,16 +20,36 @@ LEAK_Q = 0.01
 REVIEW_EXPECTED_FALSE = 20.0
 """Pairs go to review while at most this many false ones are expected among them."""
 
-DETAIL_P = 1e-2
-"""Pairs whose score has at most this p-value get a detail match."""
+DETAIL_P = 1e-3
+"""Pairs whose score has at most this p-value get a detail match; it is where the search of a run ends."""
+MOST_DETAIL_P = 1e-2
+"""The same where a calibration has so few people that hardly any pair of strangers would get one."""
 
 LEAST_STRANGERS = 100
 """How many of a run's own strangers must have been matched before findings are shifted by theirs."""
 
 _DRAWS = 500
+_TRIMMED = 0.1
 _ROUNDING = 1e-6  # of scores that were stored as float32 or went through a p-value and back
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """How well the details of strangers match, by how alike their fingerprints are.
+
+    Attributes:
+        at: The mean detail match at a p-value of 1, by the line through those that were measured.
+        rise: What is added for every nat that the p-value is lower.
+    """
+
+    at: float
+    rise: float = 0.0
+
+    def expected(self, p: npt.ArrayLike) -> Floats:
+        """The mean detail match of strangers whose scores have these p-values, of any shape."""
+        return self.at - self.rise * np.log(np.asarray(p, np.float64))
 
 
 @dataclass(frozen=True)
@@ -116,8 +136,8 @@ class Calibration:
             count as below.
         detail_p: The p-value of the score from which details are matched.
         detail_digest: The digest of the network that ``joint`` was fitted with.
-        strangers_found: The mean detail match of strangers whose score just misses one; a run's own are
-            held against it. ``None`` where that was not measured.
+        strangers: How well strangers match in detail; a run's own are held against it. ``None`` where that
+            was not measured.
     """
 
     encoder: str
@@ -131,7 +151,7 @@ class Calibration:
     joint_tail: Tail | None = None
     detail_p: float = DETAIL_P
     detail_digest: str = ""
-    strangers_found: float | None = None
+    strangers: Strangers | None = None
 
     @property
     def matches_details(self) -> bool:
@@ -165,27 +185,31 @@ class Calibration:
         p[counts] = self.joint_tail.p_value(self.joint.llr(scores[counts], seen[counts]))
         return p
 
-    def detail_shift(self, found: npt.ArrayLike, choices: npt.ArrayLike = 1) -> DetailShift:
+    def detail_shift(self, more: npt.ArrayLike, choices: npt.ArrayLike = 1) -> DetailShift:
         """How much better the details of a run's own strangers match than the calibration's did.
 
         Args:
-            found: ``(n,)`` detail matches of the run's pairs whose score just misses one, NaN where there
-                is none.
+            more: ``(n,)`` detail matches of the run's strangers less what is expected of strangers with their
+                scores (:class:`Strangers`), NaN where there is none.
             choices: ``(n,)`` or one number: the pairs of pictures that each was the most alike of.
 
         Returns:
-            A line by least squares in the logarithm of the choices. No shift where fewer than
+            A line by least squares in the logarithm of the choices. The tenth of the pairs on either end has
+            no say, so that a few that show one person do not count. No shift where fewer than
             ``LEAST_STRANGERS`` were matched.
         """
-        values, several = np.broadcast_arrays(np.asarray(found, np.float64), np.asarray(choices, np.float64))
+        values, several = np.broadcast_arrays(np.asarray(more, np.float64), np.asarray(choices, np.float64))
         seen = np.isfinite(values)
-        if self.strangers_found is None or np.count_nonzero(seen) < LEAST_STRANGERS:
+        if np.count_nonzero(seen) < LEAST_STRANGERS:
             return DetailShift()
-        more, log = values[seen] - self.strangers_found, np.log(several[seen])
+        values, log = values[seen], np.log(several[seen])
+        low, high = np.quantile(values, [_TRIMMED, 1.0 - _TRIMMED])
+        inside = (values >= low) & (values <= high)
+        values, log = values[inside], log[inside]
         spread = float(log.var())
-        slope = float(np.mean((log - log.mean()) * more)) / spread if spread > 0 else 0.0
+        slope = float(np.mean((log - log.mean()) * values)) / spread if spread > 0 else 0.0
         by_choice = max(0.0, slope)
-        return DetailShift(float(more.mean() - by_choice * log.mean()), by_choice)
+        return DetailShift(float(values.mean() - by_choice * log.mean()), by_choice)
 
     def missed(self, p: float, reach: float = 1.0) -> tuple[float, float, float]:
         """False non-match rate at a p-value, and its 95 % interval by subject bootstrap.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from leakscan.decide.calibration.calibration import DETAIL_P, Calibration, Genuine
+from leakscan.decide.calibration.calibration import MOST_DETAIL_P, Calibration, Genuine, Strangers
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.calibration.tail import Tail
 from leakscan.errors import ModelError, OutputError, reason
@@ -46,7 +46,9 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
             "joint_tail": calibration.joint_tail.to_json(),
             "look_p": calibration.detail_p,
             "look": calibration.detail_digest,
-            "strangers_found": calibration.strangers_found,
+            "strangers_found": None
+            if calibration.strangers is None
+            else [calibration.strangers.at, calibration.strangers.rise],
         }
     tensors: dict[str, npt.NDArray[Any]] = {
         "cohort": np.ascontiguousarray(calibration.cohort),
@@ -112,9 +114,9 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             decides=bool(about["decides"]),
             joint=JointEvidence.from_json(about["joint"]) if "joint" in about else None,
             joint_tail=Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
-            detail_p=float(about.get("look_p", DETAIL_P)),
+            detail_p=float(about.get("look_p", MOST_DETAIL_P)),
             detail_digest=str(about.get("look", "")),
-            strangers_found=None if about.get("strangers_found") is None else float(about["strangers_found"]),
+            strangers=_strangers(about.get("strangers_found")),
         )
     except FileNotFoundError:
         raise ModelError(
@@ -134,3 +136,10 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             path=path,
         )
     return found
+
+
+def _strangers(found: Any) -> Strangers | None:
+    """How well strangers match in detail; files of earlier versions have one number, that of all of them."""
+    if found is None:
+        return None
+    return Strangers(*map(float, found)) if isinstance(found, list) else Strangers(float(found))

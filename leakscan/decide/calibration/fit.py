@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import (
-    DETAIL_P,
     LEAST_STRANGERS,
+    MOST_DETAIL_P,
     Calibration,
     Genuine,
+    Strangers,
     against_cohort,
 )
-from leakscan.decide.calibration.fit_detail import MatchPairs, fit_detail, match_impostors, strangers_below
+from leakscan.decide.calibration.fit_detail import MatchedImpostors, MatchPairs, fit_detail, match_impostors
 from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
 from leakscan.decide.calibration.tail import LEAST_SUBJECTS, Tail, fit_tail
@@ -80,9 +81,7 @@ def choose_cohort(
     return np.asarray(prints[np.sort(chosen)], np.float16)
 
 
-def fit_calibration(
-    encoder: str, source: str, cohort: Cohort, people: LabelledPrints, more: LabelledPrints | None = None
-) -> Calibration:
+def fit_calibration(encoder: str, source: str, cohort: Cohort, people: LabelledPrints) -> Calibration:
     """Impostor tail and genuine scores of labelled fingerprints, and what detail matches add.
 
     Args:
@@ -91,8 +90,6 @@ def fit_calibration(
         cohort: What scores are normalised against.
         people: The images whose impostor pairs make the tail. Without something that matches their details,
             or where too few people were matched, details do not count in the calibration.
-        more: Images of further people, for genuine pairs only. Details count only if those of both sets can
-            be matched.
 
     Raises:
         UsageError: There are fewer than ``LEAST_SUBJECTS`` subjects.
@@ -111,49 +108,42 @@ def fit_calibration(
     sample = impostor_pairs(people.prints, people.subjects, statistics, source=source)
     tail = fit_tail(sample)
     each = _PAIRS_PER_SUBJECT if people.match is None else _MATCHED_PER_SUBJECT
-    sets = [(genuine_pairs(people.prints, people.subjects, statistics, each), people.match)]
-    if more is not None:
-        others = against_cohort(more.prints, cohort.prints, cohort.top)
-        sets.append((genuine_pairs(more.prints, more.subjects, others, each), more.match))
-    genuine = _joined([pairs for pairs, _ in sets])
+    pairs = genuine_pairs(people.prints, people.subjects, statistics, each)
+    genuine = Genuine(pairs.score, pairs.owner)
     fitted = Calibration(
         encoder=encoder, source=source, cohort=cohort.prints, top=cohort.top, tail=tail, genuine=genuine
     )
-    if people.match is None or any(match is None for _, match in sets):
+    if people.match is None:
         return fitted
     impostors = match_impostors(sample, tail, people.match)
-    matches = np.concatenate(
-        [_found(own, tail, impostors.detail_p, match) for own, match in sets if match is not None]
-    )
+    matches = _found(pairs, tail, impostors.detail_p, people.match)
     joined = fit_detail(impostors, genuine.score.astype(np.float64), genuine.owner.astype(np.int64), matches)
     if joined is None:
         return fitted
     joint, joint_tail = joined
-    detail_p = min(DETAIL_P, impostors.detail_p)
+    detail_p = min(MOST_DETAIL_P, impostors.detail_p)
     return replace(
         fitted,
         genuine=replace(genuine, found=matches.astype(np.float32)),
         joint=joint,
         joint_tail=joint_tail,
         detail_p=detail_p,
-        strangers_found=_strangers_found(people, people.match, statistics, tail, detail_p),
+        strangers=_strangers(impostors, tail),
     )
 
 
-def _strangers_found(
-    people: LabelledPrints, match: MatchPairs, statistics: CohortStatistics, tail: Tail, detail_p: float
-) -> float | None:
-    """The mean detail match of strangers whose score just misses one, ``None`` where they are too few."""
-    prints, mean, std = people.prints, statistics.mean, statistics.std
-
-    def scores(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        return normalise(
-            prints[left] @ prints[right].T, mean[left, None], std[left, None], mean[right], std[right]
-        )
-
-    strangers = np.asarray(match(strangers_below(prints, people.subjects, scores, tail, detail_p)))
-    strangers = strangers[np.isfinite(strangers)]
-    return float(strangers.mean()) if len(strangers) >= LEAST_STRANGERS else None
+def _strangers(impostors: MatchedImpostors, tail: Tail) -> Strangers | None:
+    """How well strangers match by how alike their fingerprints are, ``None`` where too few were matched."""
+    seen = impostors.matched
+    if np.count_nonzero(seen) < LEAST_STRANGERS:
+        return None
+    sample = impostors.sample
+    found, weight = impostors.found[seen], sample.weight[seen]
+    u = -np.log(tail.p_value(sample.score[seen]))
+    centre, mean = np.average(u, weights=weight), np.average(found, weights=weight)
+    spread = float(np.average((u - centre) ** 2, weights=weight))
+    rise = float(np.average((u - centre) * (found - mean), weights=weight)) / spread if spread > 0 else 0.0
+    return Strangers(float(mean - rise * centre), rise)
 
 
 @dataclass(frozen=True)
@@ -169,14 +159,6 @@ class GenuinePairs:
     images: npt.NDArray[np.int64]
     score: npt.NDArray[np.float32]
     owner: npt.NDArray[np.int32]
-
-
-def _joined(sets: list[GenuinePairs]) -> Genuine:
-    offset, owners = 0, []
-    for pairs in sets:
-        owners.append(pairs.owner + np.int32(offset))
-        offset += int(pairs.owner.max(initial=-1)) + 1
-    return Genuine(np.concatenate([pairs.score for pairs in sets]), np.concatenate(owners))
 
 
 def _found(pairs: GenuinePairs, tail: Tail, detail_p: float, match: MatchPairs) -> npt.NDArray[np.float64]:

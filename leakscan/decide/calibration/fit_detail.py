@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration.calibration import DETAIL_P
+from leakscan.decide.calibration.calibration import DETAIL_P, MOST_DETAIL_P
 from leakscan.decide.calibration.impostors import ImpostorSample
 from leakscan.decide.calibration.likelihood import JointEvidence, fit_joint
 from leakscan.decide.calibration.tail import LEAST_SUBJECTS, Tail, fit_tail, threshold_share
@@ -24,14 +24,9 @@ Ints = npt.NDArray[np.int64]
 MatchPairs = Callable[[Ints], Floats]
 """From pairs ``(n, 2)`` of images to detail matches ``(n,)``, NaN where one cannot be read."""
 
-STRANGERS = 1500
-"""How many impostor pairs are matched although their score is just too low for it; see
-:func:`just_too_low`."""
-_TOO_LOW = 3.0  # times the p-value that gets a detail match
-_EACH_SIDE = 700  # images held against each other to find them
-
 MOST_MATCHES = 16_000
 """The most impostor pairs that are matched."""
+_LEAST_MATCHED = 1_500  # pairs of strangers that a tail of joint ratios needs
 _UPPER_PART = 0.5  # of the ratios, at most, that the distribution is fitted to
 _LEAST_GENUINE = 30  # subjects behind the numbers of the joint ratio
 
@@ -77,7 +72,8 @@ def match_impostors(
         impostors.found[impostors.matched].mean()  # how well the details of strangers agree
     """
     assert sample.images is not None
-    cut = max(tail.score_at(DETAIL_P), sample.cut)
+    wanted = min(MOST_DETAIL_P, max(DETAIL_P, _LEAST_MATCHED / sample.n_subject_pairs))
+    cut = max(tail.score_at(wanted), sample.cut)
     high = np.flatnonzero(sample.score >= cut)
     high = high[np.argsort(sample.score[high], kind="stable")]
     weight = sample.weight[high]
@@ -108,57 +104,6 @@ def match_impostors(
     found[: len(chosen)] = seen
     detail_p = float(tail.p_value(np.array([cut]))[0])
     return MatchedImpostors(kept, np.isfinite(found), found, detail_p, support)
-
-
-def just_too_low(p: Floats, detail_p: float) -> Ints:
-    """``(k, 2)`` places in a table of p-values ``(a, b)`` that just miss a detail match.
-
-    The detail matches of these strangers say whether the people of one hospital are taken for more alike
-    than those of another; hardly any pair of one person lies there.
-
-    Args:
-        p: ``(a, b)`` p-values of the scores.
-        detail_p: The p-value up to which details are matched.
-
-    Example:
-        >>> p = np.array([[0.004, 0.02], [0.3, 0.011]])
-        >>> just_too_low(p, detail_p=0.01).tolist()
-        [[0, 1], [1, 1]]
-    """
-    return np.argwhere((p > detail_p) & (p <= _TOO_LOW * detail_p)).astype(np.int64)
-
-
-def strangers_below(
-    prints: npt.NDArray[np.float32],
-    subjects: npt.NDArray[np.str_],
-    scores: Callable[[Ints, Ints], Floats],
-    tail: Tail,
-    detail_p: float,
-    seed: int = 0,
-) -> Ints:
-    """Pairs ``(k, 2)`` of images of different subjects whose score just misses a detail match.
-
-    Args:
-        prints: ``(n, d)`` unit vectors.
-        subjects: ``(n,)`` the subject of each.
-        scores: What scores images ``(a,)`` against images ``(b,)``, in the units of the tail.
-        tail: The tail of impostors.
-        detail_p: The p-value up to which details are matched.
-        seed: The seed of who is drawn.
-
-    Example::
-
-        pairs = strangers_below(prints, subjects, scores, tail, DETAIL_P)
-        usual = np.nanmean(match(pairs))  # what the strangers of a run are held against
-    """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(prints))
-    one_each = rng.permutation(order[np.unique(subjects[order], return_index=True)[1]])
-    half = len(one_each) // 2
-    left, right = one_each[:half][:_EACH_SIDE], one_each[half:][:_EACH_SIDE]
-    at = just_too_low(tail.p_value(scores(left, right)), detail_p)
-    drawn = at[rng.permutation(len(at))[:STRANGERS]]
-    return np.stack([left[drawn[:, 0]], right[drawn[:, 1]]], axis=1).astype(np.int64)
 
 
 def fit_detail(

@@ -7,14 +7,19 @@ user's own machines and population. Its far tail is not used: there the leaks ar
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.decide.calibration.calibration import Calibration
+from leakscan.decide.calibration.normalise import CohortStatistics
 from leakscan.decide.calibration.tail import Tail
+from leakscan.decide.persons.subjects import Subjects, template_scores
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 DOMAIN_LIMIT = math.log(2.0)
 """Beyond a factor of two at any level of ``COMPARED``, past its error, the encoder is out of its domain."""
@@ -22,6 +27,17 @@ COMPARED = (0.1, 0.03, 0.01)
 _MATCHED = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
 _SHARES = 11  # candidate shares of genuine pairs
 _DRAWS = 40  # of the map's own error
+_UNREACHED = 7  # levels of ``_MATCHED`` from the lowest score on that shared pairs hardly reach
+_FAR = 1e-4  # the rate beyond which nearly all pairs are of one person where these are many
+
+CHECKABLE_SUBJECTS = 200
+"""A dataset with fewer subjects cannot show whether the calibration holds for it."""
+_BULK_SIDE = 700  # images of each side whose scores are held against the calibration's
+_GENUINE_SHARE = 0.01  # of all pairs, where nobody knows how many pictures a person has
+_MOST_GENUINE = 0.15
+_MOST_PARTNERS = 0.1  # of the images of the other side that can show the person of one image
+_LEAST_ALIKE = 0.5  # of genuine pairs far above strangers that are as alike as half of those known
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -143,3 +159,111 @@ def _log_ratio(above: npt.NDArray[np.bool_], stated: float, genuine_share: float
     highest = math.log(max(actual, least) / stated) + error
     lowest = math.log(max((actual - genuine_share) / (1.0 - genuine_share), least) / stated) - error
     return lowest if lowest > 0 else min(highest, 0.0)
+
+
+def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
+    """The share of the pairs of a sample that show one person, 0 where hardly any do or nobody can tell.
+
+    The line is fitted where shared pairs cannot reach, to the lower scores; what lies far above it, and is
+    not expected there, may be genuine. Few people with many films each make this share large. So does a
+    trait that a part of the images has in common, and those are strangers. Genuine pairs lie where the
+    calibration's do, and no image has very many of them.
+
+    Args:
+        observed: ``(a, b)`` scores of a random sample of images of A against one of images of B.
+        calibration: The calibration of the encoder and normalisation.
+
+    Example::
+
+        genuine_share(scores, calibration)  # 0.05 where 20 people have the same films on both sides
+    """
+    scores, tail = np.asarray(observed, np.float64), calibration.tail
+    levels = np.array(_MATCHED[:_UNREACHED])
+    card = np.array([tail.score_at(f) for f in levels])
+    ordered = np.sort(scores, axis=None)
+    _, (location, scale, _) = _line(card, np.quantile(ordered, 1.0 - levels), 0.0)
+    above = scores > location + scale * tail.score_at(_FAR)
+    mapped = (scores[above] - location) / scale
+    genuine = calibration.genuine.score
+    if not len(mapped) or not len(genuine):
+        return 0.0
+    partners = max(float(above.mean(axis=0).max()), float(above.mean(axis=1).max()))
+    alike = float((mapped >= np.median(genuine)).mean())
+    if partners > _MOST_PARTNERS or alike < _LEAST_ALIKE:
+        return 0.0
+    return max(0.0, float(above.mean()) - 3.0 * _FAR)
+
+
+def run_bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScale | None:
+    """How this run's own impostors lie, ``None`` where there are too few subjects to tell.
+
+    They are A x B where both sides are large enough, else the declared subjects of the larger side
+    among themselves.
+
+    Args:
+        a: The subjects of the dataset named first.
+        b: The subjects of the other.
+        calibration: The calibration of the encoder.
+
+    Example::
+
+        lie = run_bulk(subjects_a, subjects_b, calibration)
+        lie.location, lie.scale  # 0 and 1 where the run is like the calibration
+    """
+    if min(len(a), len(b)) >= CHECKABLE_SUBJECTS:
+        left, right = _shuffled(np.arange(len(a))), _shuffled(np.arange(len(b)))
+        named = a.declared == len(a) and b.declared == len(b)
+        return _held_against(a, b, (left, right), calibration, 1.0 / max(len(a), len(b)) if named else None)
+    # The last part of the key only makes a tie come out alike with the datasets swapped.
+    larger = max((a, b), key=lambda s: (s.declared, len(s), float(s.statistics.mean.sum())))
+    if larger.declared < CHECKABLE_SUBJECTS:
+        return None
+    order = _shuffled(np.flatnonzero(larger.is_declared))
+    half = len(order) // 2
+    return _held_against(larger, larger, (order[:half], order[half:]), calibration, 0.0)
+
+
+def pooled_bulk(parts: Sequence[Subjects], calibration: Calibration) -> LocationScale | None:
+    """The same for all splits of one dataset together, half against half; ``None`` where they are too few.
+
+    Args:
+        parts: The subjects of each split.
+        calibration: The calibration of the encoder.
+
+    Example::
+
+        lie = pooled_bulk([train, val, test], calibration)
+    """
+    together = Subjects(
+        np.arange(sum(map(len, parts))),
+        np.concatenate([part.templates for part in parts]),
+        CohortStatistics(
+            np.concatenate([part.statistics.mean for part in parts]),
+            np.concatenate([part.statistics.std for part in parts]),
+        ),
+        np.concatenate([part.is_declared for part in parts]),
+    )
+    if len(together) < 2 * CHECKABLE_SUBJECTS:
+        return None
+    order = _shuffled(np.arange(len(together)))
+    half = len(order) // 2
+    return _held_against(together, together, (order[:half], order[half:]), calibration, None)
+
+
+def _held_against(
+    a: Subjects, b: Subjects, who: tuple[Ints, Ints], calibration: Calibration, genuine: float | None
+) -> LocationScale:
+    """The map of the scores of some subjects of A and of B, of which a share ``genuine`` may be mates.
+
+    Where nobody knows the share (unknown people may have several pictures), it is estimated.
+    """
+    left, right = who
+    scores = template_scores(a, b, left[:_BULK_SIDE], right[:_BULK_SIDE])
+    if genuine is None:
+        genuine = max(_GENUINE_SHARE, min(_MOST_GENUINE, 1.5 * genuine_share(scores, calibration)))
+    return bulk_map(scores, calibration.tail, genuine)
+
+
+def _shuffled(subjects: Ints) -> Ints:
+    """In an order that depends on their number only, so that swapping the datasets changes nothing."""
+    return np.random.default_rng((_SEED, len(subjects))).permutation(subjects)

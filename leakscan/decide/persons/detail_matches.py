@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration.fit_detail import MatchPairs, just_too_low
+from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.copies.copy_check import PixelPair, Pixels
 from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
-from leakscan.decide.persons.scores import CHECKABLE_SUBJECTS, Scored, Subjects, template_scores
+from leakscan.decide.persons.own_strangers import FEW_BEST, OwnStrangers
+from leakscan.decide.persons.scores import Scored
+from leakscan.decide.persons.subjects import Subjects
 from leakscan.decide.table import PairTable
 from leakscan.match.pictures import Side
 from leakscan.settings import DecodeOptions
@@ -24,8 +24,7 @@ from leakscan.types import Engine, Progress
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
-_STRANGERS = 300  # strangers of a run whose details are matched; their mean is known to 0.1 nats
-_EACH_SIDE = 700  # films of each dataset among whom they are sought
+_OWN_TIME = 0.5  # of what is left that own strangers may take
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -53,83 +52,58 @@ class FilmSide:
         return cls(side, columns.picture_keys, (side.ndim == 2) & columns.at_hand[side.rows])
 
 
-@dataclass(frozen=True)
-class PicturePairs:
-    """Pairs of pictures, each end in one of two datasets.
+class DetailMatching:
+    """Detail matches by one network, each remembered for this run and the next.
 
-    Attributes:
-        left: The dataset of the first pictures: 0 for A, 1 for B.
-        right: The dataset of the second.
-        first: ``(n,)`` pictures of ``left``.
-        second: ``(n,)`` pictures of ``right``.
-    """
-
-    left: int
-    right: int
-    first: Ints
-    second: Ints
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-
-def match_details(pair: DatasetPair, table: PairTable, scored: Sequence[Scored], context: RunContext) -> None:
-    """Matches the details of the best pair of pictures of every two subjects that score high enough.
-
-    What is found, less what the run's own strangers match better than the calibration's, goes into the
-    column ``detail`` of the table.
+    The memory saves time and changes no answer: it is asked only of pairs whose pixels are at hand, which
+    would be matched if it knew nothing.
 
     Args:
-        pair: The two datasets.
-        table: Their pairs.
-        scored: What the fingerprints say of them.
-        context: The matchers, the memory of pairs, the engine and the time that is left.
+        matcher: The network.
+        encoder: The encoder whose fingerprints chose the pairs.
+        context: The memory of pairs, the engine and the time that is left.
 
     Example:
-        ``match_details(pair, table, scored, context)``, then ``table.detail`` is NaN where nothing was
-        matched.
+        ``DetailMatching(matcher, encoder, context).of(pair.a, pair.b, pictures_a, pictures_b)``
     """
-    for one in scored:
-        matcher = context.models.matchers.get(one.calibration.encoder)
-        if matcher is None or not one.calibration.matches_details:
-            continue
-        a, b = FilmSide.of(pair.a), FilmSide.of(pair.b)
-        matching = _Matching(pair, matcher, context)
-        others = strangers(one, a, b)
-        shift = one.calibration.detail_shift(matching.of(others), choices(one, others))
-        rows = due(one, table, a, b)
-        candidates = PicturePairs(0, 1, table.a[rows], table.b[rows])
-        table.detail[rows] = matching.of(candidates) - shift.of(choices(one, candidates))
 
-
-class _Matching:
-    """Detail matches by one network, each remembered for this run and the next."""
-
-    def __init__(self, pair: DatasetPair, matcher: DetailMatcher, context: RunContext) -> None:
-        self._columns = pair.a, pair.b
+    def __init__(self, matcher: DetailMatcher, encoder: str, context: RunContext) -> None:
+        self.encoder = encoder
         self._digest = matcher.digest
         self._context = context
         self._films = FilmDetails(matcher, context.engine, context.settings.reading)
 
-    def of(self, pairs: PicturePairs) -> Floats:
-        """``(n,)`` from the memory, else computed, as far as time and pixels allow; else NaN."""
-        left, right = self._columns[pairs.left], self._columns[pairs.right]
+    def of(self, left: Columns, right: Columns, first: Ints, second: Ints, share: float = 1.0) -> Floats:
+        """Matches pairs of pictures in their order, as far as time and pixels allow.
+
+        Args:
+            left: The dataset of the first pictures.
+            right: The dataset of the second.
+            first: ``(n,)`` pictures of ``left``.
+            second: ``(n,)`` pictures of ``right``.
+            share: The share of the time left that these pairs may take.
+
+        Returns:
+            ``(n,)``, NaN where nothing was matched.
+        """
         keys = [
             (left.picture_keys[i], right.picture_keys[j])
-            for i, j in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
+            for i, j in zip(first.tolist(), second.tolist(), strict=True)
         ]
         memory, context = self._context.memory, self._context
         known = memory.detail_matches(self._digest, keys)
         out = np.array([known.get(key, np.nan) for key in keys], np.float64)
+        out[~(left.at_hand[left.side.rows[first]] & right.at_hand[right.side.rows[second]])] = np.nan
         waiting = [
-            (at, PixelPair(key_a=keys[at][0], key_b=keys[at][1], a=first, b=second, ndim=2))
+            (at, PixelPair(key_a=keys[at][0], key_b=keys[at][1], a=one, b=other, ndim=2))
             for at in np.flatnonzero(np.isnan(out)).tolist()
-            if (first := left.pixels(int(pairs.first[at]))) is not None
-            and (second := right.pixels(int(pairs.second[at]))) is not None
+            if (one := left.pixels(int(first[at]))) is not None
+            and (other := right.pixels(int(second[at]))) is not None
         ]
         places = iter(waiting)
         tasks = [task for _, task in waiting]
-        for window in self._films.windows(tasks, context.budget.left, context.progress) if tasks else ():
+        seconds = context.budget.left * share
+        for window in self._films.windows(tasks, seconds, context.progress) if tasks else ():
             fresh = [
                 (at, task, found)
                 for found, (at, task) in zip(window, places, strict=False)
@@ -141,108 +115,125 @@ class _Matching:
         return out
 
 
-def strangers(one: Scored, a: FilmSide, b: FilmSide) -> PicturePairs:
-    """Best pictures of two subjects each whose score just misses a detail match, hardly any of one person.
+def match_candidates(pair: DatasetPair, table: PairTable, one: Scored, matching: DetailMatching) -> None:
+    """Matches the details of the few best partners of every subject whose score is high enough.
 
-    The subjects come from where the bulk of the scores came from. Where there were too few for that, scores
-    count as they are: how alike strangers are in detail takes fewer of them than how their scores spread. As
-    with candidates (:func:`due`), the two pictures most alike are matched: the more pictures there are to
-    choose from, the better strangers match. Who is taken hangs on names, so that the datasets may change
-    places.
+    What is found goes into the column ``detail`` of the table, as it is.
 
     Args:
-        one: The scores of the two datasets.
-        a: The films of the dataset named first.
-        b: The films of the other.
+        pair: The two datasets.
+        table: Their pairs.
+        one: What the fingerprints of one encoder say of them.
+        matching: What matches.
 
-    Returns:
-        At most 300 pairs, none where the calibration has nothing to hold them against.
+    Example:
+        ``match_candidates(pair, table, scored, matching)``, then ``table.detail`` is NaN where nothing was
+        matched.
+    """
+    rows = due(one, table, FilmSide.of(pair.a), FilmSide.of(pair.b))
+    table.detail[rows] = matching.of(pair.a, pair.b, table.a[rows], table.b[rows])
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnMatches:
+    """Detail matches of own strangers of one dataset.
+
+    Attributes:
+        rows: ``(n,)`` which of the own strangers were due one, best first.
+        found: ``(n,)`` detail matches, NaN where there is none.
+        choices: ``(n,)`` how many pairs of pictures each was the most alike of.
+    """
+
+    rows: Ints
+    found: Floats
+    choices: Ints
+
+    @property
+    def whole(self) -> bool:
+        """Whether nearly all of them were matched, so that they say how often strangers match well."""
+        return len(self.rows) > 0 and float(np.isfinite(self.found).mean()) >= 0.95
+
+
+def match_own(
+    columns: Columns, people: Subjects, own: OwnStrangers, chosen: Ints, matching: DetailMatching
+) -> OwnMatches:
+    """Matches own strangers that were chosen as the candidates are, best first.
+
+    Args:
+        columns: The dataset.
+        people: Its subjects.
+        own: Its own strangers.
+        chosen: ``(n,)`` which of them to match, best first.
+        matching: What matches.
 
     Example::
 
-        pairs = strangers(scored, FilmSide.of(pair.a), FilmSide.of(pair.b))
-        pairs.first[0], pairs.second[0]  # two films, hardly ever of one person
+        own_matches = match_own(pair.a, scored.a, own, own.chosen(high)[:1_000], matching)
     """
-    calibration = one.calibration
-    ends = [_End(0, a, one.a), _End(1, b, one.b)]
-    if calibration.strangers_found is None:
-        return PicturePairs(0, 1, np.zeros(0, np.int64), np.zeros(0, np.int64))
-    if one.bulk is None or min(len(one.a.templates), len(one.b.templates)) >= CHECKABLE_SUBJECTS:
-        left, right = ends
-        chosen_left, chosen_right = _some(one.a), _some(one.b)
-    else:
-        left = right = ends[0] if one.a.declared >= one.b.declared else ends[1]
-        chosen = _some(left.subjects, declared=True)
-        chosen_left, chosen_right = chosen[::2], chosen[1::2]
-    scores = template_scores(left.subjects, right.subjects, chosen_left, chosen_right)
-    mapped = scores if one.bulk is None else one.bulk.to_tail(scores)
-    low = just_too_low(calibration.tail.p_value(mapped), calibration.detail_p)
-    names_left = [left.first_key(int(code)) for code in chosen_left]
-    names_right = [right.first_key(int(code)) for code in chosen_right]
-    drawn = sorted(low.tolist(), key=lambda ij: _drawn(names_left[ij[0]], names_right[ij[1]]))[:_STRANGERS]
-    best = [
-        _most_alike(left, right, int(chosen_left[i]), int(chosen_right[j]), calibration.encoder)
-        for i, j in drawn
-    ]
-    first, second = np.array(best, np.int64).reshape(-1, 2).T
-    return PicturePairs(left.number, right.number, first, second)
+    films = FilmSide.of(columns)
+    first, second = most_alike(films.side, people, own.first[chosen], own.second[chosen], matching.encoder)
+    readable = films.readable[first] & films.readable[second]
+    rows, first, second = chosen[readable], first[readable], second[readable]
+    return OwnMatches(
+        rows=rows,
+        found=matching.of(columns, columns, first, second, _OWN_TIME),
+        choices=people.pictures[own.first[rows]] * people.pictures[own.second[rows]],
+    )
 
 
-@dataclass(frozen=True)
-class _End:
-    """One of the two datasets: its number, its films and its subjects."""
+def most_alike(side: Side, people: Subjects, one: Ints, other: Ints, encoder: str) -> tuple[Ints, Ints]:
+    """For pairs of subjects of one dataset the two pictures whose fingerprints are most alike.
 
-    number: int
-    films: FilmSide
-    subjects: Subjects
+    Args:
+        side: The distinct pictures of the dataset.
+        people: Its subjects.
+        one: ``(n,)`` one subject of each pair.
+        other: ``(n,)`` the other.
+        encoder: The encoder whose fingerprints count.
 
-    @cached_property
-    def pictures(self) -> dict[int, Ints]:
-        """Subject -> its pictures, ascending."""
-        order = np.argsort(self.subjects.code, kind="stable")
-        codes, starts = np.unique(self.subjects.code[order], return_index=True)
-        return dict(zip(codes.tolist(), np.split(order, starts[1:]), strict=True))
-
-    def first_key(self, code: int) -> str:
-        """The name of the first picture of a subject."""
-        return self.films.keys[int(self.pictures[code][0])]
-
-
-def _most_alike(left: _End, right: _End, one: int, other: int, encoder: str) -> tuple[int, int]:
-    """The two pictures of two subjects whose fingerprints are most alike."""
-    own, theirs = left.pictures[one], right.pictures[other]
-    alike = left.films.side.prints(encoder, own) @ right.films.side.prints(encoder, theirs).T
-    i, j = np.unravel_index(int(alike.argmax()), alike.shape)
-    return int(own[i]), int(theirs[j])
-
-
-def choices(one: Scored, pairs: PicturePairs) -> Ints:
-    """``(n,)`` how many pairs of pictures the subjects of each pair of pictures have.
-
-    Example::
-
-        choices(scored, pairs)  # 6 where one subject has two films and the other three
+    Example:
+        ``first, second = most_alike(side, people, own.first, own.second, encoder)``
     """
-    counts = [np.bincount(side.code[side.code >= 0])[side.code] for side in (one.a, one.b)]
-    return np.asarray(counts[pairs.left][pairs.first] * counts[pairs.right][pairs.second], np.int64)
+    order, starts = people.by_subject
+    first, second = order[starts[one]], order[starts[other]]
+    several = np.flatnonzero((people.pictures[one] > 1) | (people.pictures[other] > 1))
+    for at in several.tolist():
+        own = order[starts[one[at]] : starts[one[at] + 1]]
+        theirs = order[starts[other[at]] : starts[other[at] + 1]]
+        alike = side.prints(encoder, own) @ side.prints(encoder, theirs).T
+        i, j = np.unravel_index(int(alike.argmax()), alike.shape)
+        first[at], second[at] = own[i], theirs[j]
+    return first, second
 
 
-def _drawn(a: str, b: str) -> tuple[int, str, str]:
-    """A key to draw pairs by, the same either way round."""
-    first, second = sorted((a, b))
-    return zlib.crc32(f"{first} {second}".encode()), first, second
+def few_best(own: Ints, other: Ints, score: Floats) -> Bools:
+    """Which pairs are among the ``FEW_BEST`` partners of their first or of their second subject.
 
+    Args:
+        own: ``(n,)`` the first subject of each pair; every two subjects stand once.
+        other: ``(n,)`` the second.
+        score: ``(n,)`` their scores; ties count as one place.
 
-def _some(subjects: Subjects, declared: bool = False) -> Ints:
-    """Some subjects, in the order of a draw that hangs on their number alone."""
-    codes = np.flatnonzero(subjects.is_declared) if declared else np.arange(len(subjects.templates))
-    return np.random.default_rng(len(codes)).permutation(codes)[:_EACH_SIDE].astype(np.int64)
+    Example:
+        >>> few_best(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 2]), np.array([0.9, 0.8, 0.7, 0.9])).tolist()
+        [True, True, True, True]
+    """
+    out = np.zeros(len(own), np.bool_)
+    for unit in (own, other):
+        order = np.lexsort((-score, unit))
+        begins = np.searchsorted(unit[order], unit[order])
+        last = np.minimum(begins + FEW_BEST - 1, len(order) - 1)
+        # The last place of a subject with fewer partners is another's: all of its own count.
+        of_own = unit[order][last] == unit[order]
+        out[order] |= ~of_own | (score[order] >= score[order][last])
+    return out
 
 
 def due(one: Scored, table: PairTable, a: FilmSide, b: FilmSide) -> Ints:
-    """Rows of the pairs to match, best first: the best two pictures of every two subjects.
+    """Rows of the pairs to match, best first: the best two pictures of two subjects.
 
-    Ties are broken by the names of the pictures, so that the order is the same whichever dataset is A.
+    They are the few best partners of every subject. Ties are broken by the names of the pictures, so that the
+    order is the same whichever dataset is A.
 
     Args:
         one: The scores of the two datasets.
@@ -257,10 +248,9 @@ def due(one: Scored, table: PairTable, a: FilmSide, b: FilmSide) -> Ints:
     """
     if not one.calibration.matches_details:
         return np.zeros(0, np.int64)
-    p = one.calibration.tail.p_value(one.score)
+    chosen = chosen_for_details(one)
     rows = one.at
-    high = ~one.settled & (p <= one.calibration.detail_p)
-    at = np.flatnonzero(high & a.readable[table.a[rows]] & b.readable[table.b[rows]])
+    at = np.flatnonzero(chosen & a.readable[table.a[rows]] & b.readable[table.b[rows]])
     own, at_own = np.unique(table.a[rows[at]], return_inverse=True)
     theirs, at_theirs = np.unique(table.b[rows[at]], return_inverse=True)
     ranks = _ranks([a.keys[k] for k in own.tolist()] + [b.keys[k] for k in theirs.tolist()])
@@ -273,6 +263,21 @@ def due(one: Scored, table: PairTable, a: FilmSide, b: FilmSide) -> Ints:
     best = order[first]
     ranked = best[np.lexsort((rows[at[best]], top[best], low[best], -one.score[at[best]]))]
     return rows[at[ranked]]
+
+
+def chosen_for_details(one: Scored) -> Bools:
+    """``(m,)`` which pairs of pictures are of subjects that get a detail match if their pixels are at hand.
+
+    Example:
+        ``chosen_for_details(scored).sum()``
+    """
+    high = ~one.settled & (one.calibration.tail.p_value(one.score) <= one.calibration.detail_p)
+    out = np.zeros(len(high), np.bool_)
+    at = np.flatnonzero(high)
+    _, first, where = np.unique(one.pair_of_subjects[at], return_index=True, return_inverse=True)
+    each = at[first]
+    out[at] = few_best(one.code_a[each], one.code_b[each], one.score[each])[where]
+    return out
 
 
 def _ranks(names: Sequence[str]) -> Ints:

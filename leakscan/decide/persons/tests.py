@@ -1,45 +1,34 @@
-"""Do two images show one person? From scores and detail matches to p-values, q-values and decisions.
-
-One test is "the best match of this subject in the other dataset is a stranger"; the family of tests is
-one dataset's subjects that no copy has settled. Discoveries are counted in groups of subjects that hang
-together: where nobody declares subjects, the films of one person are many tests but one discovery.
-"""
+"""What the comparison of the subjects of two datasets came to: thresholds, counts, and how sure they are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from leakscan.counted import counted
-from leakscan.decide.calibration.calibration import LEAK_Q, REVIEW_EXPECTED_FALSE
+from leakscan.decide.calibration.own_tail import OwnTail
 from leakscan.decide.calibration.tail import Tail
-from leakscan.decide.persons.bulk import LocationScale
-from leakscan.decide.persons.discovery import (
-    best_of_units,
-    groups_found,
-    q_values,
-    share_false_among_first,
-    unit_p_value,
-)
-from leakscan.decide.persons.scores import CHECKABLE_SUBJECTS, Scored
-from leakscan.decide.table import PairTable
+from leakscan.decide.persons.bulk import CHECKABLE_SUBJECTS, LocationScale
+from leakscan.decide.persons.discovery import share_false_among_first
+from leakscan.decide.persons.evidence import PairEvidence
+from leakscan.decide.persons.scores import Scored
+from leakscan.decide.persons.shared import GenuineRates, SharedEstimate
 
 LOOSE_FMR = 1e-3
 """Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
-_FEW_PEOPLE_RATE = 1e-5
+LEAST_TRUE = 0.01
+"""The review list ends where fewer than one of a hundred such pairs is expected to be true."""
+FEW_PEOPLE_RATE = 1e-5
 """Where a calibration has too few people to decide, what goes to review is as rare as this, ..."""
-_FEW_PEOPLE_FALSE = 0.1
+FEW_PEOPLE_FALSE = 0.1
 """... and at most so many false pairs are expected, by the fitted distribution far beyond its floor."""
-_ALL_MATCHED = (
-    0.99  # share of the pairs due a detail match, from which on the run promises what these achieve
-)
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +40,27 @@ class PersonTest:
         pictures: Distinct pictures with fingerprints on each side.
         subjects: Declared subjects, and pictures without one, on each side.
         comparisons: How many subjects of one dataset were compared with subjects of the other.
+        fdr: The share of false ones among the leaks that was promised.
         leak_p: The p-value up to which pairs are leaks, ``None`` where none is.
         leak_score: The normalised score that alone has the p-value ``leak_p``.
         review_p: The p-value up to which pairs are for review.
         review_score: The normalised score that alone has the p-value ``review_p``; higher, where the
             calibration has too few people to decide.
-        floor: The smallest p-value that the calibration supports.
+        floor: The smallest p-value that a pair could have.
         leak_false: Expected false pairs at ``leak_p``, with its 95 % interval.
         review_false: Expected false pairs at ``review_p``, with its 95 % interval.
         missed: Share of the repeated subjects below ``leak_p``, with its 95 % interval.
         missed_review: Share of the repeated subjects below ``review_p``, with its 95 % interval.
+        own_missed: Whether these shares were measured on repeated subjects of this run.
         first_false: The expected share of false pairs in a beginning of the review list, by its length.
         bulk: How this run's own scores lie against the calibration's impostors.
+        own: How this run's own strangers come out, ``None`` where too few subjects are declared.
+        shared: How many subjects the two share, ``None`` where nothing can be said.
+        named: How many of them the leaks name: groups of subjects that copies and leaks link.
+        reach: The p-value of the score up to which the search found every pair of pictures.
         caution: Why no score decides here, empty where it does.
         few_people: Whether the calibration has too few people for its p-values to choose what is reviewed.
-        details_due: Pairs of subjects whose score is high enough for a detail match.
+        details_due: Pairs of subjects that were chosen for a detail match.
         details_matched: How many of those got one.
     """
 
@@ -73,165 +68,168 @@ class PersonTest:
     pictures: tuple[int, int]
     subjects: tuple[int, int]
     comparisons: int
+    fdr: float
     leak_p: float | None
     leak_score: float | None
     review_p: float
     review_score: float
     floor: float
-    leak_false: tuple[float, float, float] | None
-    review_false: tuple[float, float, float]
-    missed: tuple[float, float, float] | None
-    missed_review: tuple[float, float, float]
+    leak_false: Interval | None
+    review_false: Interval
+    missed: Interval | None
+    missed_review: Interval
+    own_missed: bool
     first_false: Mapping[int, float]
     bulk: LocationScale | None
+    own: OwnTail | None
+    shared: SharedEstimate | None
+    named: int
+    reach: float
     caution: str
     few_people: bool
     details_due: int
     details_matched: int
 
 
-def decide_persons(scored: Sequence[Scored], table: PairTable) -> list[PersonTest]:
-    """Decides about all pairs of pictures whether they show one person.
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """What was decided about the pairs that one encoder compared between two datasets.
 
-    Fills the columns ``person_score``, ``p_value``, ``q_value``, ``person_leak``, ``person_review`` and
-    ``detail_gain`` of the table.
+    Attributes:
+        leak: ``(m,)`` which are leaks.
+        review: ``(m,)`` which are for review.
+        review_p: The p-value up to which pairs are for review.
+        review_score: The score from which on they are, where the calibration has too few people.
+        shared: How many subjects the two share.
+        named: How many of them the leaks name.
+        genuine: How true pairs come out.
+        reach: The p-value of the score up to which the search found every pair.
+        fdr: The share of false ones among the leaks that was promised.
+    """
+
+    leak: Bools
+    review: Bools
+    review_p: float
+    review_score: float
+    shared: SharedEstimate | None
+    named: int
+    genuine: GenuineRates
+    reach: float
+    fdr: float
+
+
+def summed_up(one: Scored, evidence: PairEvidence, called: Called) -> PersonTest:
+    """One encoder's comparison in numbers.
 
     Args:
-        scored: What the fingerprints say of the pairs.
-        table: The pairs, with their detail matches.
-
-    Returns:
-        One summary for every encoder that compared anything.
+        one: What the fingerprints say of the pairs.
+        evidence: Their p-values.
+        called: What was decided.
 
     Example:
-        ``tests = decide_persons(scored, table)``, then ``table.person_leak`` holds the decisions.
+        ``test = summed_up(scored, evidence, called)``
     """
-    return [_test(one, _findings(one, table.detail[one.at]), table) for one in scored]
-
-
-def _findings(scored: Scored, detail: Floats) -> Floats:
-    """``(m,)``, NaN where nothing was matched; a match of two subjects holds for all their pictures."""
-    known = np.flatnonzero(np.isfinite(detail))
-    if not len(known):
-        return detail
-    codes, at = np.unique(scored.pair_of_subjects, return_inverse=True)
-    seen = np.full(len(codes), np.nan)
-    seen[at[known]] = detail[known]
-    return seen[at]
-
-
-def _test(scored: Scored, found: Floats, table: PairTable) -> PersonTest:
-    """Fills in the table at the pairs of ``scored`` and sums it up."""
-    calibration, a, b, settled = scored.calibration, scored.a, scored.b, scored.settled
-    p = calibration.p_value(scored.score, found)
-    q = np.maximum(
-        _family_q(scored.code_a, scored.code_b, p, ~settled, scored.open_a, len(b.templates)),
-        _family_q(scored.code_b, scored.code_a, p, ~settled, scored.open_b, len(a.templates)),
-    )
-    due = (
-        calibration.matches_details
-        & ~settled
-        & (calibration.tail.p_value(scored.score) <= calibration.detail_p)
-    )
-    n_due = len(np.unique(scored.pair_of_subjects[due]))
-    n_matched = len(np.unique(scored.pair_of_subjects[due & np.isfinite(found)]))
-    all_matched = n_matched > 0 and n_matched >= _ALL_MATCHED * n_due
-    tail = calibration.joint_tail if all_matched and calibration.joint_tail is not None else calibration.tail
-    # The search promises no pairs beyond its radius, so neither does the share of missed subjects.
-    reach = LOOSE_FMR if all_matched else 0.0
-    comparisons = scored.comparisons
-    caution = _caution(scored)
+    calibration, p = one.calibration, evidence.p
+    n = one.comparisons
     few_people = not calibration.decides
+    leak_p = float(p[called.leak].max()) if called.leak.any() else None
     if few_people:
-        rate = min(_FEW_PEOPLE_RATE, _FEW_PEOPLE_FALSE / comparisons)
-        review_p, review_score = tail.floor, tail.score_beyond(rate)
-        review_false = rate * comparisons, 0.0, tail.floor * comparisons
-        missed_review = calibration.genuine.missed(review_score)
+        rate = few_people_rate(n)
+        review_false = rate * n, 0.0, calibration.tail.floor * n
+        missed_review = calibration.genuine.missed(called.review_score)
     else:
-        review_p = min(LOOSE_FMR, max(tail.floor, REVIEW_EXPECTED_FALSE / comparisons))
-        review_score = calibration.tail.score_at(review_p)
-        review_false = _expected(review_p, scored, tail)
-        missed_review = calibration.missed(review_p, reach)
-    leak = (q <= LEAK_Q) & ~settled & (caution == "")
-    review = ((scored.score >= review_score) if few_people else (p <= review_p)) & ~leak & ~settled
-    at = scored.at
-    table.person_score[at] = scored.picture
-    table.p_value[at], table.q_value[at] = p, q
-    table.person_leak[at], table.person_review[at] = leak, review
-    if calibration.joint is not None:
-        both, alone = (calibration.joint.llr(scored.score, f) for f in (found, np.full(len(found), np.nan)))
-        table.detail_gain[at] = np.where(due & np.isfinite(found), both - alone, np.nan)
-
-    leak_p = float(p[leak].max()) if leak.any() else None
-    waiting = np.sort(p[review])
+        review_false = expected_false(called.review_p, one, evidence)
+        missed_review = _missed(called.review_p, called.genuine)
     return PersonTest(
         encoder=calibration.encoder,
-        pictures=(int((a.code >= 0).sum()), int((b.code >= 0).sum())),
-        subjects=(len(a.templates), len(b.templates)),
-        comparisons=comparisons,
+        pictures=(int((one.a.code >= 0).sum()), int((one.b.code >= 0).sum())),
+        subjects=(len(one.a), len(one.b)),
+        comparisons=n,
+        fdr=called.fdr,
         leak_p=leak_p,
         leak_score=None if leak_p is None else calibration.tail.score_at(leak_p),
-        review_p=review_p,
-        review_score=review_score,
-        floor=tail.floor,
-        leak_false=None if leak_p is None else _expected(leak_p, scored, tail),
+        review_p=called.review_p,
+        review_score=called.review_score,
+        floor=evidence.rates.least,
+        leak_false=None if leak_p is None else expected_false(leak_p, one, evidence),
         review_false=review_false,
-        missed=None if leak_p is None else calibration.missed(leak_p, reach),
+        missed=None if leak_p is None else _missed(leak_p, called.genuine),
         missed_review=missed_review,
-        first_false={} if few_people else share_false_among_first(waiting, comparisons),
-        bulk=scored.bulk,
-        caution=caution,
+        own_missed=called.genuine.own,
+        first_false={} if few_people else share_false_among_first(np.sort(p[called.review]), n),
+        bulk=one.bulk,
+        own=evidence.rates.score,
+        shared=called.shared,
+        named=called.named,
+        reach=called.reach,
+        caution=caution(one),
         few_people=few_people,
-        details_due=n_due,
-        details_matched=n_matched,
+        details_due=evidence.due,
+        details_matched=evidence.matched,
     )
 
 
-def _family_q(own: Ints, other: Ints, p: Floats, tested: Bools, open_units: Bools, others: int) -> Floats:
-    """q-values of all pairs in the family of one dataset's open subjects.
+def few_people_rate(comparisons: int) -> float:
+    """The rate up to which pairs go to review where a calibration has too few people to decide.
 
-    Args:
-        own: ``(n,)`` subject of each pair in this dataset.
-        other: ``(n,)`` subject of each pair in the other.
-        p: ``(n,)`` p-values of the pairs.
-        tested: ``(n,)`` which pairs no copy has settled.
-        open_units: ``(subjects,)`` which subjects are tested.
-        others: How many subjects the other dataset has, among which the best match was sought.
+    Example:
+        >>> f"{few_people_rate(100):g} {few_people_rate(1_000_000):g}"
+        '1e-05 1e-07'
     """
-    at = np.flatnonzero(tested & open_units[own])
-    best = best_of_units(p[at], own[at], len(open_units))[open_units]
-    best = np.sort(best)
-    if not len(best):
-        return np.ones(len(p))
-    found = np.maximum(groups_found(p[at], own[at], other[at], best), 1)
-    # A pair is called a leak exactly where the tests up to its p-value are: the q-value of the
-    # first test that is no better than it.
-    q = np.append(q_values(unit_p_value(best, others), found=found), 1.0)
-    return np.asarray(q[np.searchsorted(best, p, side="left")], np.float64)
+    return min(FEW_PEOPLE_RATE, FEW_PEOPLE_FALSE / comparisons)
 
 
-def _expected(p: float, scored: Scored, tail: Tail) -> tuple[float, float, float]:
-    """Expected false pairs at a p-value.
+def expected_false(p: float, one: Scored, evidence: PairEvidence) -> Interval:
+    """Expected false pairs at a p-value, with a 95 % interval.
 
     The interval is wide enough for these other subjects, and for a tail that does not move with the bulk.
+    Where the run has strangers of its own, it is theirs.
+
+    Example:
+        ``expected_false(1e-6, scored, evidence)  # 0.4, and 0.1 to 1.2``
     """
-    people = min(len(scored.a.templates), len(scored.b.templates))
-    low, high = (float(end) for end in tail.interval(tail.score_at(p), subjects=people))
-    if scored.bulk is not None:
-        low, high = scored.bulk.widened(p, low, high, scored.calibration.tail)
-    return p * scored.comparisons, low * scored.comparisons, high * scored.comparisons
+    n, spread = one.comparisons, rate_spread(p, one, evidence)
+    return p * n, p * n * float(np.exp(-1.96 * spread)), min(1.0, p * float(np.exp(1.96 * spread))) * n
 
 
-def _caution(scored: Scored) -> str:
-    """Why no score may decide here, or nothing."""
-    if not scored.calibration.decides:
+def rate_spread(p: float, one: Scored, evidence: PairEvidence) -> float:
+    """The standard error of the logarithm of a p-value of this run.
+
+    Example:
+        ``rate_spread(1e-6, scored, evidence)  # 0.5: within a factor of 2.7 nineteen times in twenty``
+    """
+    own = evidence.rates.spread(p)
+    if not np.isnan(own):
+        return own
+    tail: Tail = evidence.rates.tail
+    at = min(max(p, tail.floor), 1.0)
+    people = min(len(one.a), len(one.b))
+    low, high = (float(end) for end in tail.interval(tail.score_at(at), subjects=people))
+    if one.bulk is not None:
+        low, high = one.bulk.widened(at, low, high, one.calibration.tail)
+    return float(np.log(max(high, at) / at)) / 1.96
+
+
+def _missed(p: float, genuine: GenuineRates) -> Interval:
+    """The share of repeated subjects that lies below a p-value, with its 95 % interval."""
+    share, error = genuine.found(p)
+    return 1.0 - share, max(0.0, 1.0 - share - 1.96 * error), min(1.0, 1.0 - share + 1.96 * error)
+
+
+def caution(one: Scored) -> str:
+    """Why no score may decide between two datasets, or nothing.
+
+    Example:
+        ``caution(scored)``
+    """
+    if not one.calibration.decides:
         return (
             "the encoder was calibrated on too few people for a similarity to prove anything, so only exact "
             "evidence, identifiers and checked copies decide"
         )
-    bulk = scored.bulk
+    bulk = one.bulk
     if bulk is None:
-        few = min(len(scored.a.templates), len(scored.b.templates))
+        few = min(len(one.a), len(one.b))
         return (
             f"with {counted(few, 'subject')} on a side (fewer than {CHECKABLE_SUBJECTS}), and "
             "not as many declared on the other, nothing shows whether the encoder's calibration holds for "

@@ -7,25 +7,18 @@ image there is a series (``dicom.read_header`` and ``dicom.assemble``).
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import head_of
+from leakscan.sources.formats.signatures import HEAD_BYTES, SIGNATURES
+from leakscan.sources.formats.unread import UNREAD_SUFFIXES
 from leakscan.types import DecodedImage, ImageRef, Tags
-
-_HEAD_BYTES = 2048
-_BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-_ANALYZE_DATATYPES = frozenset({1, 2, 4, 8, 16, 32, 64, 128})
-_DICOM_VRS = frozenset(
-    b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN "
-    b"SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
-)
-_DICOM_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,12 @@ def has_image_suffix(name: str) -> bool:
         >>> has_image_suffix("HEAD.NII.GZ"), has_image_suffix("labels.csv")
         (True, False)
     """
-    return name.lower().endswith(tuple(suffix for known in FORMATS for suffix in known.suffixes))
+    return name.lower().endswith(_suffixes(FORMATS))
+
+
+@lru_cache(maxsize=4)
+def _suffixes(formats: tuple[FileFormat, ...]) -> tuple[str, ...]:
+    return (*(suffix for known in formats for suffix in known.suffixes), *UNREAD_SUFFIXES)
 
 
 def recognise(path: Path) -> str:
@@ -97,9 +95,23 @@ def recognise(path: Path) -> str:
         >>> recognise(Path("misnamed.dcm"))
         'png'
     """
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD_BYTES)
-    return next((known.name for known in FORMATS if known.opens(head)), "")
+    return next(recognised(head_of(path, HEAD_BYTES)), "")
+
+
+def recognised(head: bytes) -> Iterator[str]:
+    r"""The formats that a file's first bytes allow, the likeliest first.
+
+    Most files are of one format. A DICOM file may begin like a TIFF, because its first 128 bytes are
+    free for use, and a TIFF may by chance have the letters of DICOM at that place.
+
+    Args:
+        head: The first bytes of the file, 2,048 where it has as many.
+
+    Example:
+        >>> list(recognised(b"II*\0".ljust(128, b"\0") + b"DICM"))
+        ['dicom', 'tiff']
+    """
+    return (known.name for known in FORMATS if known.opens(head))
 
 
 def pair_header(path: Path) -> Path | None:
@@ -190,89 +202,62 @@ def _known(format: str) -> FileFormat | None:
     return next((known for known in FORMATS if known.name == format), None)
 
 
-def _starts_with(*signatures: bytes) -> Callable[[bytes], bool]:
-    return lambda head: head.startswith(signatures)
-
-
-def _is_webp(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-
-
-def _is_bmp(head: bytes) -> bool:
-    return head[:2] == b"BM" and len(head) > 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
-
-
-def _unzipped(head: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
-    except zlib.error:
-        return b""
-
-
-def _is_nifti(head: bytes) -> bool:
-    """NIfTI-1 and -2, single or pair, and Analyze 7.5 (which has no magic, only plausible fields)."""
-    head = _unzipped(head) if head[:2] == b"\x1f\x8b" else head
-    if len(head) < 348:
-        return False
-    for order in "<>":
-        (size,) = struct.unpack_from(f"{order}i", head)
-        if size == 540 and head[4:8] in (b"n+2\0", b"ni2\0"):
-            return True
-        if size == 348:
-            if head[344:348] in (b"n+1\0", b"ni1\0"):
-                return True
-            axes, datatype = (
-                struct.unpack_from(f"{order}h", head, 40)[0],
-                struct.unpack_from(f"{order}h", head, 70)[0],
-            )
-            return 1 <= axes <= 7 and datatype in _ANALYZE_DATATYPES
-    return False
-
-
-def _is_dicom(head: bytes) -> bool:
-    return head[128:132] == b"DICM" or _starts_with_dicom_elements(head)
-
-
-def _starts_with_dicom_elements(head: bytes) -> bool:
-    """Whether two little-endian data elements in rising order open the file (no preamble).
-
-    The first must be of group 0002 or 0008 (DICOM PS3.5 section 7.1 for the layouts).
-    """
-    first = _element(head, 0)
-    if first is None or first[0] >> 16 not in (0x0002, 0x0008) or first[0] & 0xFFFF > 0x0100:
-        return False
-    tag, end = first
-    second = _element(head, end)
-    return second is not None and tag < second[0] and second[0] >> 16 <= 0x0020
-
-
-def _element(head: bytes, start: int) -> tuple[int, int] | None:
-    """Tag and end of the element at ``start``, or ``None`` where none can be."""
-    if start + 12 > len(head):
-        return None
-    group, element = struct.unpack_from("<HH", head, start)
-    vr = head[start + 4 : start + 6]
-    if vr in _DICOM_LONG_VRS:
-        length, header = struct.unpack_from("<I", head, start + 8)[0], 12
-    elif vr in _DICOM_VRS:
-        length, header = struct.unpack_from("<H", head, start + 6)[0], 8
-    else:
-        length, header = struct.unpack_from("<I", head, start + 4)[0], 8
-    if length % 2 or length > len(head):
-        return None
-    return group << 16 | element, start + header + length
-
-
-_TIFF_OPENINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_RASTER = f"{__name__}.raster"
+_RASTER, _VOLUMES, _ARRAYS = f"{__name__}.raster", f"{__name__}.volumes", f"{__name__}.arrays"
 
 FORMATS: tuple[FileFormat, ...] = (
-    FileFormat(name="png", suffixes=(".png",), opens=_starts_with(b"\x89PNG\r\n\x1a\n"), module=_RASTER),
-    FileFormat(name="jpeg", suffixes=(".jpg", ".jpeg"), opens=_starts_with(b"\xff\xd8\xff"), module=_RASTER),
-    FileFormat(name="tiff", suffixes=(".tif", ".tiff"), opens=_starts_with(*_TIFF_OPENINGS), module=_RASTER),
-    FileFormat(name="webp", suffixes=(".webp",), opens=_is_webp, module=_RASTER),
-    FileFormat(name="dicom", suffixes=(".dcm",), opens=_is_dicom, module=f"{__name__}.dicom", by_folder=True),
-    FileFormat(name="bmp", suffixes=(".bmp",), opens=_is_bmp, module=_RASTER),
-    FileFormat(name="nifti", suffixes=(".nii", ".nii.gz"), opens=_is_nifti, module=f"{__name__}.nifti"),
+    # The first 128 bytes of DICOM files are free, and some begin like a TIFF.
+    FileFormat(
+        name="dicom",
+        suffixes=(".dcm", ".dicom", ".ima"),
+        opens=SIGNATURES["dicom"],
+        module=f"{__name__}.dicom",
+        by_folder=True,
+    ),
+    FileFormat(name="apng", suffixes=(".apng",), opens=SIGNATURES["apng"], module=_RASTER),
+    FileFormat(name="png", suffixes=(".png",), opens=SIGNATURES["png"], module=_RASTER),
+    FileFormat(
+        name="jpeg",
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+        opens=SIGNATURES["jpeg"],
+        module=_RASTER,
+    ),
+    FileFormat(name="tiff", suffixes=(".tif", ".tiff"), opens=SIGNATURES["tiff"], module=_RASTER),
+    FileFormat(name="webp", suffixes=(".webp",), opens=SIGNATURES["webp"], module=_RASTER),
+    FileFormat(name="bmp", suffixes=(".bmp", ".dib"), opens=SIGNATURES["bmp"], module=_RASTER),
+    FileFormat(name="gif", suffixes=(".gif",), opens=SIGNATURES["gif"], module=_RASTER),
+    FileFormat(
+        name="jpeg2000",
+        suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf", ".jph", ".jhc"),
+        opens=SIGNATURES["jpeg2000"],
+        module=_RASTER,
+    ),
+    FileFormat(name="avif", suffixes=(".avif", ".avifs"), opens=SIGNATURES["avif"], module=_RASTER),
+    FileFormat(
+        name="heic",
+        suffixes=(".heic", ".heif", ".hif"),
+        opens=SIGNATURES["heic"],
+        module=_RASTER,
+    ),
+    FileFormat(
+        name="jpegxl",
+        suffixes=(".jxl",),
+        opens=SIGNATURES["jpegxl"],
+        module=_RASTER,
+    ),
+    FileFormat(
+        name="pnm", suffixes=(".pgm", ".ppm", ".pbm", ".pnm"), opens=SIGNATURES["pnm"], module=_RASTER
+    ),
+    FileFormat(name="mgh", suffixes=(".mgh", ".mgz"), opens=SIGNATURES["mgh"], module=_VOLUMES),
+    FileFormat(name="minc", suffixes=(".mnc", ".mnc.gz"), opens=SIGNATURES["minc"], module=_VOLUMES),
+    FileFormat(name="nrrd", suffixes=(".nrrd", ".nhdr"), opens=SIGNATURES["nrrd"], module=_VOLUMES),
+    FileFormat(name="metaimage", suffixes=(".mha", ".mhd"), opens=SIGNATURES["metaimage"], module=_VOLUMES),
+    FileFormat(name="afni", suffixes=(".head",), opens=SIGNATURES["afni"], module=_VOLUMES),
+    FileFormat(name="parrec", suffixes=(".par",), opens=SIGNATURES["parrec"], module=_VOLUMES),
+    FileFormat(name="ecat", suffixes=(".v",), opens=SIGNATURES["ecat"], module=_VOLUMES),
+    FileFormat(name="npy", suffixes=(".npy",), opens=SIGNATURES["npy"], module=_ARRAYS),
+    FileFormat(name="npz", suffixes=(".npz",), opens=SIGNATURES["npz"], module=_ARRAYS),
+    FileFormat(
+        name="nifti", suffixes=(".nii", ".nii.gz"), opens=SIGNATURES["nifti"], module=f"{__name__}.nifti"
+    ),
 )
 """Every format, in the order in which a file is tried: the surest signatures first."""

@@ -21,13 +21,11 @@ class PackMatches:
 
     Attributes:
         matcher: The network that matches details.
-        calibration: Matches pairs of calibration films.
-        validation: Matches pairs of validation films.
+        match: Matches pairs of films, those of calibration first and those of validation after them.
     """
 
     matcher: FilmDetailMatcher
-    calibration: MatchPairs
-    validation: MatchPairs
+    match: MatchPairs
 
 
 def match_packs(
@@ -60,8 +58,7 @@ def match_packs(
         return None
     matcher = FilmDetailMatcher(path)
 
-    def matches_of(pack: Pack) -> MatchPairs:
-        assert len(pack.refs) == len(pack.films)
-        return detail_match_of(pack.refs, matcher, start_engine(workers), DecodeOptions(), progress)
-
-    return PackMatches(matcher, matches_of(calibration), matches_of(validation))
+    refs = (*calibration.refs, *validation.refs)
+    assert len(refs) == len(calibration.films) + len(validation.films)
+    match = detail_match_of(refs, matcher, start_engine(workers), DecodeOptions(), progress)
+    return PackMatches(matcher, match)

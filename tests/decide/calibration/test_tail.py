@@ -133,15 +133,20 @@ def test_the_rate_is_continuous_falls_and_stays_between_floor_and_one() -> None:
     p = tail.p_value(np.linspace(-1, 1, 20_001))
     assert (np.diff(p) <= 1e-15).all()
     assert p[0] == 1.0
-    assert p[-1] == tail.floor
+    assert tail.least <= p[-1] <= tail.floor
     near = tail.p_value([tail.threshold - 1e-9, tail.threshold + 1e-9])
     assert near[0] == pytest.approx(near[1], rel=1e-4)
 
 
-def test_the_floor_is_the_rule_of_three_and_some_extrapolation() -> None:
+def test_beyond_one_pair_of_all_the_rate_is_careful_and_ends() -> None:
     tail = fitted("normal")
-    assert tail.floor == pytest.approx(3 / (500 * 499 / 2) / EXTRAPOLATION)
+    assert tail.floor == pytest.approx(1 / (500 * 499 / 2))
     assert min(tail.interval(99.0)) >= tail.floor
+    beyond = tail.score_at(tail.floor) + np.linspace(0.1, 3.0, 30)
+    fitted_rate = tail.share * survival(beyond - tail.threshold, tail.shape, tail.scale)
+    assert (tail.p_value(beyond) >= fitted_rate).all()
+    assert tail.p_value(beyond)[-1] < tail.floor
+    assert tail.p_value(1e9) >= tail.floor / EXTRAPOLATION
 
 
 def test_what_was_not_compared_has_no_rate() -> None:

@@ -52,12 +52,25 @@ def annotated(picture: Floats) -> Floats:
     return out.astype(np.float32)
 
 
+def masked(picture: Floats) -> Floats:
+    """Two ovals where lungs would be, and zeros around them."""
+    height, width = picture.shape
+    mask = np.zeros_like(picture)
+    for middle in (width // 3, 2 * width // 3):
+        cv2.ellipse(mask, (middle, height // 2), (width // 6, height // 3), 0, 0, 360, 1, -1)
+    return picture * mask
+
+
 ALTERATIONS: dict[str, tuple[Callable[[Floats], Floats], str]] = {
     "nothing": (lambda p: p, ""),
     "16-bit numbers": (lambda p: p * 257, ""),
     "12-bit numbers": (lambda p: p * 16, ""),
     "JPEG quality 50": (lambda p: jpeg(p, 50), ""),
     "half size": (lambda p: resize(p, 0.5, 0.5), "scale"),
+    "half its height": (lambda p: resize(p, 1, 0.5), None),
+    "half its width, turned": (lambda p: np.rot90(resize(p, 0.5, 1)), None),
+    "8 grey levels": (lambda p: np.floor(p / 32) * 36, None),
+    "ground set to zero": (masked, None),
     "crop of 10 %": (lambda p: crop(p, 0.10), "crop"),
     "crop of 25 %": (lambda p: crop(p, 0.25), "crop"),
     "brighter, clipped": (lambda p: np.clip(p + 45, 0, 255), None),

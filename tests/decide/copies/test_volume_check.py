@@ -31,6 +31,12 @@ def rotated(volume: Floats, degrees: float) -> Floats:
     return ndimage.rotate(volume, degrees, (0, 1), reshape=False, order=1)
 
 
+def core(volume: Floats) -> np.ndarray:
+    """The inner part of a field, where a brain lies."""
+    places = np.indices(volume.shape)
+    return sum(((p - n / 2) / (0.36 * n)) ** 2 for p, n in zip(places, volume.shape, strict=True)) < 1
+
+
 COPIES: dict[str, tuple[Callable[[Floats], Floats], Spacing, set[str]]] = {
     "nothing": (lambda v: v, MM, set()),
     "flipped left to right": (lambda v: v[::-1], MM, {"flip-x"}),
@@ -47,6 +53,7 @@ COPIES: dict[str, tuple[Callable[[Floats], Floats], Spacing, set[str]]] = {
     "gamma": (lambda v: 1000 * (v / 1000).clip(0) ** 0.8, MM, None),
     "one contrast of a 4D file": (lambda v: v[..., None], (*MM, 1.0), set()),
     "head turned by 8 degrees": (lambda v: rotated(v, 8), MM, {"moved"}),
+    "skull set to zero": (lambda v: np.where(core(v), v, 0), MM, {"crop"}),
     "noise": (lambda v: v + np.random.default_rng(0).normal(0, 30, v.shape), MM, None),
 }
 
@@ -64,6 +71,11 @@ def test_an_altered_copy_is_the_same_image_and_the_alteration_is_named(name: str
 def test_different_brains_are_not_the_same_image_even_in_one_and_the_same_skull() -> None:
     found = [check_volumes(drawn(a), drawn(b)) for a in range(4) for b in range(a)]
     assert not any(each.same_image for each in found)
+
+
+def test_different_brains_are_not_the_same_image_where_the_skull_of_one_is_set_to_zero() -> None:
+    stripped = describe_volume(np.where(core(head(1)), head(1), 0).astype(np.float32), MM)
+    assert not check_volumes(drawn(2), stripped).same_image
 
 
 def test_another_contrast_of_the_same_head_is_not_the_same_image() -> None:

@@ -263,9 +263,16 @@ def test_padding_after_a_whole_zip_harms_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path).stored, VOLUME)
 
 
-def test_colours_complex_numbers_and_five_axes_are_unsupported(tmp_path: Path) -> None:
+def test_all_axes_beyond_three_are_frames(tmp_path: Path) -> None:
+    voxels = np.arange(4 * 4 * 4 * 2 * 3, dtype=np.float32).reshape(4, 4, 4, 2, 3)
+    path = save(tmp_path / "v.nii", voxels)
+    assert len(inspect(path, "nifti", DecodeOptions())) == 6
+    np.testing.assert_array_equal(read(path, frame=5).stored, voxels[..., 1, 2])
+
+
+def test_colours_and_complex_numbers_are_unsupported(tmp_path: Path) -> None:
     rgb = np.zeros((4, 4, 4), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
-    for array in (rgb, np.zeros((4, 4, 4), np.complex64), np.zeros((4, 4, 4, 1, 3), np.float32)):
+    for array in (rgb, np.zeros((4, 4, 4), np.complex64)):
         assert refusal(save(tmp_path / "v.nii", array)).status == "unsupported"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -127,10 +128,16 @@ def test_tiff_sample_types_keep_sign_and_range(
     np.testing.assert_array_equal(read(path).stored, pixels)
 
 
-def test_half_precision_tiff_is_unsupported_not_damaged(tmp_path: Path) -> None:
+def test_half_precision_tiff_is_read_or_says_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "half.tif"
-    write_tiff(path, [(bytes(20 * 30 * 2), {256: 30, 257: 20, 258: 16, 339: 3})])
-    assert refusal(path).status == "unsupported"
+    pixels = np.arange(600, dtype="<f2").reshape(20, 30)
+    write_tiff(path, [(pixels.tobytes(), {256: 30, 257: 20, 258: 16, 339: 3})])
+    np.testing.assert_array_equal(read(path).stored, pixels)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    error = refusal(path)
+    assert error.status == "unsupported" and "leakscan[formats]" in error.message
 
 
 def test_pixels_that_are_not_finite_count_as_zero_and_are_noted(tmp_path: Path) -> None:
@@ -267,13 +274,15 @@ def test_exif_orientation_is_applied(tmp_path: Path, suffix: str, orientation: i
     assert np.abs(stored - expected).max() <= 4
 
 
-def test_animations_give_their_first_frame_and_say_so(tmp_path: Path) -> None:
+def test_every_frame_of_an_animation_is_a_picture(tmp_path: Path) -> None:
     path = tmp_path / "moving.webp"
     frames = [Image.fromarray(COLOUR), Image.fromarray(255 - COLOUR)]
     frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
-    image = read(path)
-    np.testing.assert_array_equal(image.stored, COLOUR)
-    assert "2 frames" in image.notes[0]
+    for frame, pixels in enumerate((COLOUR, 255 - COLOUR)):
+        np.testing.assert_array_equal(read(path, frame).stored, pixels)
+    assert [f.frame for f in inspect(path, "webp", DecodeOptions())] == [0, 1]
+    (first,) = inspect(path, "webp", DecodeOptions(frames="first"))
+    assert first.notes == ("It has 2 frames; only the first is read.",)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp", "webp"])

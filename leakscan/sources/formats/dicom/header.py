@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 
 from leakscan.errors import ImageError
+from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
 from leakscan.sources.formats.dicom.open_file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.planes import KEYS, Cosines, Pair, Plane, Triple, stacks, unit_cosines
@@ -29,6 +30,9 @@ _READ_DESPITE_NAME = frozenset({"1.2.840.10008.5.1.4.1.1.6.2"})  # Enhanced US V
 _REFUSED = frozenset(
     f"1.2.840.10008.5.1.4.1.1.77.1.{x}" for x in ("1.1", "2.1", "4.1", "6", "8.1", "9")
 )  # videos and tiled slides
+_MADE_FROM_IMAGES = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{x}" for x in ("66.4", "66.7", "66.5", "481.2", "11.1", "67")
+)  # segmentations, doses, maps of values: drawn over images of the same patient, like label maps
 _VIDEO_SYNTAXES = "1.2.840.10008.1.2.4.10"  # .100 to .108: MPEG-2, MPEG-4, HEVC
 _NAMES = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"),
@@ -49,7 +53,8 @@ class DicomHeader:
 
     Attributes:
         path: The absolute path of the file.
-        size, mtime_ns: The file's size and modification time, for the signature.
+        size: The file's size in bytes.
+        mark: A text that changes with the file (:func:`leakscan.sources.contents.mark_of`), or empty.
         sop_class, sop_uid, series_uid, study_uid: The UIDs as they stand in the file, or empty.
         subject: PatientID, or empty.
         modality, body_part, view: What the header declares, in upper case, or empty.
@@ -67,7 +72,7 @@ class DicomHeader:
 
     path: str
     size: int
-    mtime_ns: int
+    mark: str = ""
     sop_class: str
     sop_uid: str
     series_uid: str
@@ -119,6 +124,8 @@ class DicomHeader:
             view=self.view,
             subject=self.subject,
             study_uid=self.study_uid,
+            series_uid=self.series_uid,
+            sop_uid=self.sop_uid,
             acquired=self.acquired,
         )
 
@@ -140,7 +147,7 @@ def read_header(path: Path) -> DicomHeader:
         ('MR', '2004-08-26', 64, 64, 1)
     """
     with opened(path, _WANTED) as file:
-        return header_of(file, path)
+        return replace(header_of(file, path), mark=mark_of(path))
 
 
 def header_of(file: OpenFile, path: Path) -> DicomHeader:
@@ -178,7 +185,6 @@ def header_of(file: OpenFile, path: Path) -> DicomHeader:
     return DicomHeader(
         path=str(path.absolute()),
         size=file.size,
-        mtime_ns=file.mtime_ns,
         sop_class=sys.intern(sop_class),
         sop_uid=text(dataset, _TAG["SOPInstanceUID"]),
         series_uid=sys.intern(text(dataset, _TAG["SeriesInstanceUID"])),
@@ -207,16 +213,23 @@ def _refuse_what_is_no_image(file: OpenFile, sop_class: str) -> None:
     if (name and not is_image) or sop_class in _REFUSED:
         thing = name.removesuffix(" Storage")
         article = "an" if thing[:1] in "AEIOU" or thing[:2] in ("MR", "RT") else "a"
-        ending = "which leakscan does not read" if is_image else "not an image"
-        raise ImageError("unsupported", f"It is {article} {thing}, {ending}.")
+        if not is_image and (not file.tag or sop_class in _MADE_FROM_IMAGES):
+            raise ImageError("ignored", f"It is {article} {thing}, not an image.")
+        raise ImageError(
+            "unsupported", f"It is {article} {thing}, which is not read.", left_out=f"DICOM {thing}"
+        )
     if file.transfer_syntax.startswith(_VIDEO_SYNTAXES):
-        raise ImageError("unsupported", "It is a video, not an image.")
+        raise ImageError("unsupported", "It is a DICOM video, which is not read.", left_out="DICOM video")
     if not sop_class and not file.tag and _TAG["Rows"] not in file.dataset:
         raise ImageError("unreadable", "It is not a DICOM file, or one without any image in it.")
     if not file.tag:
-        raise ImageError("unsupported", "It has no pixels.")
+        raise ImageError("unsupported", "It has no pixels.", left_out="DICOM without pixels")
     if file.tag != PIXEL_DATA:
-        raise ImageError("unsupported", "Its pixels are floating-point numbers, which are not read.")
+        raise ImageError(
+            "unsupported",
+            "Its pixels are floating-point numbers, which are not read.",
+            left_out="DICOM of floating-point numbers",
+        )
 
 
 def _refuse_impossible_frames(file: OpenFile, pixels: int, frames: int) -> None:

@@ -15,6 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.filereader import read_partial
 
 from leakscan.errors import ImageError, reason
+from leakscan.sources.contents import open_place
 from leakscan.sources.formats.dicom.values import quiet, text
 
 PIXEL_DATA = 0x7FE00010
@@ -39,7 +40,7 @@ class OpenFile:
         length: The declared length of the pixel data in bytes; ``UNDEFINED_LENGTH`` when encapsulated.
         available: The number of bytes of it that are really there.
         transfer_syntax: The declared transfer syntax, or empty.
-        size, mtime_ns: The file's size and modification time.
+        size: The file's size in bytes.
     """
 
     dataset: FileDataset
@@ -51,7 +52,6 @@ class OpenFile:
     available: int = 0
     transfer_syntax: str
     size: int
-    mtime_ns: int
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
         128 OW 32768 b'\xaf\x00\xb4\x00'
     """
     try:
-        stream = path.open("rb")
+        stream = open_place(path)
     except OSError as error:
         raise ImageError("unreadable", f"It cannot be opened: {reason(error)}.") from error
     with stream, quiet():
@@ -87,7 +87,8 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
 
 
 def _parsed(stream: BinaryIO, tags: list[int] | None) -> OpenFile:
-    size = os.fstat(stream.fileno()).st_size
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     if tags is not None and size > _HEAD_BYTES:
         # A scan needs no pixels, and parsing from memory is a third faster. Where the pixels do not
         # begin inside the head, or parsing runs over its end, the file is parsed from the stream.
@@ -101,7 +102,9 @@ def _parsed(stream: BinaryIO, tags: list[int] | None) -> OpenFile:
 
 def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | None) -> OpenFile:
     """Parses ``source``, which is the whole ``stream`` or its head."""
-    status = os.fstat(stream.fileno())
+    size = stream.seek(0, os.SEEK_END)
+    if source is stream:
+        stream.seek(0)
     stopped: list[tuple[int, str, int]] = []
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -113,9 +116,7 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
     dataset = read_partial(source, stop_when=at_pixels, force=True, specific_tags=cast("list[int]", tags))
     syntax = text(dataset.file_meta, _TRANSFER_SYNTAX) if dataset.file_meta else ""
     if not stopped:
-        return OpenFile(
-            dataset=dataset, transfer_syntax=syntax, size=status.st_size, mtime_ns=status.st_mtime_ns
-        )
+        return OpenFile(dataset=dataset, transfer_syntax=syntax, size=size)
     # A deflated file was inflated to a stream of its own, which read_partial leaves in the dataset.
     inflated = syntax == _DEFLATED and dataset.buffer is not None
     inner = cast(BinaryIO, dataset.buffer) if inflated else source
@@ -123,7 +124,7 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
     # read_partial went back to the start of the element: its header has 8 bytes, or 12 where an
     # explicit VR takes a 32-bit length.
     start = inner.tell() + (12 if vr in ("OB", "OW", "OF", "OD", "UN") else 8)
-    end = inner.seek(0, io.SEEK_END) if inflated else status.st_size
+    end = inner.seek(0, io.SEEK_END) if inflated else size
     inner.seek(start)
     available = max(0, end - start)
     if length != UNDEFINED_LENGTH:
@@ -137,6 +138,5 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
         length=length,
         available=available,
         transfer_syntax=syntax,
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
+        size=size,
     )

@@ -56,7 +56,7 @@ def read_frame(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> 
     """
     cast(BinaryIO, file.pixels).seek(file.start)
     if file.length == UNDEFINED_LENGTH:
-        array = decompressed(file, layout, frame, frames)
+        array = _without_overlay(decompressed(file, layout, frame, frames), layout)
     else:
         array = _native(file, layout, frame, frames)
     if array.shape[:2] != (layout.rows, layout.columns):
@@ -67,6 +67,25 @@ def read_frame(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> 
     if array.ndim == 3 and (array[..., 0] == array[..., 1]).all() and (array[..., 0] == array[..., 2]).all():
         array = np.ascontiguousarray(array[..., 0])
     return array
+
+
+def _without_overlay(array: Stored, layout: PixelFormat) -> Stored:
+    """Clears bits above those stored where they hold an overlay, as old files keep one there.
+
+    Some headers state too few bits instead. There the upper bits go on where the lower ones overflow, so
+    that the lower ones jump wherever the upper ones change. At the rim of an overlay they do not.
+    """
+    bits = layout.stored + layout.shift
+    whole = array.dtype.kind == "u" and array.ndim == 2 and bits < array.dtype.itemsize * 8
+    if not whole or not array.size or int(array.max()) >> bits == 0:
+        return array
+    numbers = array.astype(np.int64)
+    upper, lower = numbers >> bits, numbers & ((1 << bits) - 1)
+    changes = upper[:, 1:] != upper[:, :-1]
+    jumps = np.abs(np.diff(lower, axis=1))[changes]
+    if jumps.size and np.median(jumps) > 1 << (bits - 1):
+        return array
+    return lower.astype(array.dtype)
 
 
 def flipped(array: Stored, layout: PixelFormat) -> Stored:

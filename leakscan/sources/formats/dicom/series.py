@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
+import numpy as np
 from blake3 import blake3
 
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import shown
 from leakscan.sources.formats.dicom.header import DicomHeader
-from leakscan.sources.formats.dicom.planes import KEYS, Plane, Stack, stacks
+from leakscan.sources.formats.dicom.planes import KEYS, Plane, Stack, normal, stacks
 from leakscan.types import ImageRef
 
+_Slices = list[tuple[DicomHeader, Plane]]
 _IMAGE_TYPE = KEYS.index("ImageType")
 
 
@@ -24,7 +27,8 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
 
     - A film, photograph or other file without a place in the patient is an image by itself, every
       frame of it. Its id is the hash of its path.
-    - Slices are put together by subject, study and series (by folder where a series has no UID),
+    - Slices are put together by subject, study and series (by folder where a series has no UID; slices
+      of one study and folder that each name a series of their own are one if they stand in a row),
       then by orientation, grid and spacing, then by what distinguishes slices at one position. Their
       id is the hash of their SOPInstanceUIDs, so it survives a move of the files.
     - An enhanced multi-frame object is split into volumes in the same way; ``frame`` numbers them.
@@ -54,22 +58,60 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
     for header in sorted(headers, key=lambda h: (h.sop_uid, h.path)):
         plane = header.plane
         if plane is not None:
-            folder = "" if header.series_uid else str(PurePath(header.path).parent)
+            folder = "" if header.series_uid else str(PurePath(shown(header.path)).parent)
             series[header.subject, header.study_uid, header.series_uid, folder].append((header, plane))
         elif header.stacks:
             found.extend(_enhanced(header, top, options))
         else:
             found.extend(_pictures(header, top, options))
-    for members in series.values():
+    for members in _rejoined(series):
         found.extend(_volumes([h for h, _ in members], [p for _, p in members], top, options))
     found.sort(key=lambda ref: (ref.path, ref.files[0], ref.frame))
     return _with_unique_ids(found)
 
 
+def _rejoined(series: Mapping[tuple[str, ...], _Slices]) -> list[_Slices]:
+    """The series, where slices with a SeriesInstanceUID each are one series if they stand in a row.
+
+    Some machines and anonymisers give every slice a series of its own. Slices of one study in one folder
+    that lie parallel, equal in grid and spacing, at even steps are one volume all the same.
+    """
+    whole = [members for members in series.values() if len(members) > 1]
+    lone: dict[tuple[object, ...], list[_Slices]] = defaultdict(list)
+    for (subject, study, _, _), members in series.items():
+        if len(members) == 1:
+            header, plane = members[0]
+            folder = str(PurePath(shown(header.path)).parent)
+            key = (subject, study, folder, header.modality, plane.orientation, plane.grid, plane.spacing)
+            lone[key].append(members)
+    for (owner, examination, *_), each in lone.items():
+        together = [one for members in each for one in members]
+        if (owner or examination) and _in_a_row([plane for _, plane in together]):
+            whole.append(together)
+        else:
+            whole += each
+    return whole
+
+
+def _in_a_row(planes: Sequence[Plane]) -> bool:
+    """Whether three slices or more lie behind each other at even steps; single ones may be missing."""
+    if len(planes) < 3:
+        return False
+    across = normal(planes[0].orientation)
+    places = np.array([plane.position for plane in planes])
+    along = np.sort(places @ across)
+    steps = np.diff(along)
+    sideways = places - np.outer(places @ across, across)
+    if steps.min() < 0.05 or np.abs(sideways - sideways[0]).max() > 1.0:
+        return False
+    counts = steps / np.median(steps)
+    return bool((np.abs(counts - np.rint(counts)) < 0.1).all() and counts.max() < 4)
+
+
 def _pictures(header: DicomHeader, root: Path, options: DecodeOptions) -> list[ImageRef]:
     path = _relative(header.path, root)
     count = header.frames if options.frames == "all" else 1
-    notes = (f"Only the first of its {header.frames} frames is used.",) if count < header.frames else ()
+    notes = (f"It holds {header.frames} frames; only the first is read.",) if count < header.frames else ()
     return [
         _ref([header], _hash([path]) + _suffix(frame), path, frame=frame, notes=notes)
         for frame in range(count)
@@ -81,7 +123,7 @@ def _enhanced(header: DicomHeader, root: Path, options: DecodeOptions) -> list[I
     path = _relative(header.path, root)
     count = len(header.stacks) if options.frames == "all" else 1
     notes = (
-        (f"Only the first of its {len(header.stacks)} volumes is used.",)
+        (f"It holds {len(header.stacks)} volumes; only the first is read.",)
         if count < len(header.stacks)
         else ()
     )
@@ -109,7 +151,7 @@ def _volumes(
         members = [headers[i] for i in stack.members]
         notes = [*stack.notes, *_extra_notes(members, stack, [headers[i] for i in stack.dropped], root)]
         if options.frames == "first" and k + 1 < len(parts) and parts[k + 1].repeat > 0:
-            notes.append("Only the first of the volumes at these positions is used.")
+            notes.append("It holds several volumes at the same positions; only the first is read.")
         uids = [header.sop_uid for header in members]
         paths = [_relative(header.path, root) for header in members]
         identity = sorted(uids) if all(uids) else sorted(paths)
@@ -129,6 +171,8 @@ def _extra_notes(
         )
     if "MOSAIC" in members[0].keys[_IMAGE_TYPE].upper().split("\\"):
         notes.append("It is a mosaic of slices, kept as the picture it is stored as.")
+    if len({h.series_uid for h in members}) > 1:
+        notes.append("Its slices have different SeriesInstanceUIDs; by their places they are one volume.")
     if len({h.sop_uid for h in members}) < len(members):
         notes.append("Some of its slices share a SOPInstanceUID.")
     return notes
@@ -143,7 +187,7 @@ def _ref(
     ndim: int = 2,
     notes: Iterable[str] = (),
 ) -> ImageRef:
-    marks = [f"{h.size}-{h.mtime_ns}" for h in members]
+    marks = [h.mark for h in members]
     return ImageRef(
         image_id=image_id,
         path=path,
@@ -165,7 +209,7 @@ def _with_unique_ids(refs: list[ImageRef]) -> list[ImageRef]:
         unique = ref
         if ref.image_id in taken:
             note = "Its SOPInstanceUIDs are those of another image; its id comes from its path."
-            names = [ref.path, *(PurePath(f).name for f in ref.files)]
+            names = [ref.path, *(PurePath(shown(f)).name for f in ref.files)]
             unique = replace(ref, image_id=_hash(names) + _suffix(ref.frame), notes=(*ref.notes, note))
         taken.add(unique.image_id)
         found.append(unique)
@@ -173,7 +217,7 @@ def _with_unique_ids(refs: list[ImageRef]) -> list[ImageRef]:
 
 
 def _relative(path: str, root: Path) -> str:
-    relative = os.path.relpath(path, root)
+    relative = os.path.relpath(shown(path), root)
     return unicodedata.normalize("NFC", PurePath(relative).as_posix())
 
 

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from nibabel import orientations
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.nifti.canonical import canonical, single_slice
 from leakscan.sources.formats.nifti.header import (
     Header,
     check_length,
@@ -110,13 +110,13 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     if ref.frame >= header.frames:
         raise ImageError("unreadable", f"It has no frame {ref.frame + 1} any more.")
     stored = _voxels(header, ref.frame)
-    stored, spacing, notes = _canonical(stored, header)
+    stored, spacing, notes = canonical(stored, header.affine, header.mm_per_unit)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         odd = ~np.isfinite(stored)
         notes.append(f"{int(odd.sum())} voxels were not finite and count as 0.")
         stored = np.where(odd, stored.dtype.type(0), stored)
     if 1 in stored.shape:
-        stored, spacing = _picture(stored, spacing)
+        stored, spacing = single_slice(stored, spacing)
     if not options.labels and is_label_map(stored):
         raise ImageError("ignored", "It is a label map; the setting labels includes label maps.")
     values = _scaled(stored, header)
@@ -147,35 +147,6 @@ def _check_sum(stream: BinaryIO) -> None:
         if "CRC" in str(error):
             raise
         # anything else is padding behind a whole file, which harms nothing
-
-
-def _canonical(stored: Array, header: Header) -> tuple[Array, tuple[float, ...], list[str]]:
-    """Turns the axes to the nearest RAS+ order; nothing is resampled."""
-    shape = (*stored.shape, 1)[:3] if stored.ndim == 2 else stored.shape
-    stored, affine, notes = stored.reshape(shape, order="F"), header.affine, []
-    usable = bool(np.isfinite(affine).all()) and np.linalg.matrix_rank(affine[:3, :3]) == 3
-    if not usable:
-        affine = np.eye(4)
-        notes.append("Its orientation is not valid; the axes are taken as they are stored.")
-    turns = orientations.io_orientation(affine)  # type: ignore[no-untyped-call]
-    canonical = affine @ orientations.inv_ornt_aff(turns, shape)  # type: ignore[no-untyped-call]
-    # the length of each column: how far one step along each axis goes
-    spacing = np.sqrt((canonical[:3, :3] ** 2).sum(axis=0)) * header.mm_per_unit
-    known = tuple(float(round(s, 6)) for s in spacing) if usable else ()
-    turned: Array = orientations.apply_orientation(stored, turns)  # type: ignore[no-untyped-call]
-    return turned, known, notes
-
-
-def _picture(stored: Array, spacing: tuple[float, ...]) -> tuple[Array, tuple[float, ...]]:
-    """The single slice of a RAS+ array, flipped and transposed to rows and columns.
-
-    Both axes of the slice point the other way in DICOM's LPS order and in what viewers show, so a
-    film kept as NIfTI gets the rows and columns it has as DICOM or PNG.
-    """
-    axis = max(i for i, n in enumerate(stored.shape) if n == 1)
-    flat = np.take(stored, 0, axis=axis)[::-1, ::-1].T
-    left = [s for i, s in enumerate(spacing) if i != axis]
-    return flat, tuple(left[::-1])
 
 
 def _scaled(stored: Array, header: Header) -> npt.NDArray[np.float32]:

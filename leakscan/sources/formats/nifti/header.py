@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import beside, open_place, shown
 
 _HEADER_BYTES = 540
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
@@ -73,7 +74,8 @@ def read_header(path: Path) -> Header:
             head = stream.read(_HEADER_BYTES)
         single, kind = _header_class(head)
         with LoggingOutputSuppressor():
-            parsed = kind.from_fileobj(io.BytesIO(head), check=True)
+            # Only the header itself: extensions of any length may follow before the voxels.
+            parsed = kind(head[: kind.template_dtype.itemsize], check=True)
             return _needed(parsed, path if single else _voxel_file(path))
 
 
@@ -95,8 +97,8 @@ def _needed(parsed: Any, data: Path) -> Header:
         raise ImageError("unreadable", f"One of its dimensions is zero ({text or 'it has no axes'}).")
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) > 4 or len(shape) < 2:
-        raise ImageError("unsupported", f"It has {len(shape)} axes ({text}); only two to four are read.")
+    if len(shape) < 2:
+        raise ImageError("unreadable", f"It has {len(shape)} axes ({text}), which make no image.")
     dtype = parsed.get_data_dtype()
     if dtype.fields or dtype.kind not in "iuf":
         what = "colours" if dtype.fields else f"of the type {dtype}"
@@ -108,7 +110,7 @@ def _needed(parsed: Any, data: Path) -> Header:
         data=data,
         offset=int(parsed.get_data_offset()),
         shape=shape[:3],
-        frames=shape[3] if len(shape) == 4 else 1,
+        frames=int(np.prod(shape[3:], dtype=object)) if len(shape) > 3 else 1,
         dtype=dtype,
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
@@ -119,10 +121,10 @@ def _needed(parsed: Any, data: Path) -> Header:
 
 
 def _voxel_file(header: Path) -> Path:
-    stem = header.name[: -len(".gz")] if header.name.lower().endswith(".gz") else header.name
+    name = shown(header).rpartition("/")[2]
+    stem = name[: -len(".gz")] if name.lower().endswith(".gz") else name
     for ending in (".img", ".img.gz", ".IMG", ".IMG.GZ"):
-        path = header.with_name(str(Path(stem).with_suffix(ending)))
-        if path.is_file():
+        if path := beside(header, str(Path(stem).with_suffix(ending))):
             return path
     raise ImageError("unreadable", "Its voxels are missing: no .img file of the same name lies beside it.")
 
@@ -164,10 +166,11 @@ def check_length(header: Header) -> None:
         leakscan.errors.ImageError: It is truncated: the file is shorter than its header says.
     """
     with reasons():
-        with header.data.open("rb") as stream:
+        with open_place(header.data) as stream:
             zipped = stream.read(2) == b"\x1f\x8b"
+            size = stream.seek(0, os.SEEK_END)
         needed = header.offset + int(np.prod(header.shape)) * header.frames * header.dtype.itemsize
-        if not zipped and header.data.stat().st_size < needed:
+        if not zipped and size < needed:
             raise ImageError("unreadable", "It is truncated: the file is shorter than its header says.")
 
 
@@ -181,7 +184,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         ...     stream.read()
         b'a header'
     """
-    with path.open("rb") as stream:
+    with open_place(path) as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
         stream.seek(0)
         if zipped:

@@ -1,19 +1,23 @@
-"""PNG, JPEG, TIFF, BMP and WebP files to arrays, with every stored bit kept.
+"""Pictures in raster files to arrays, with every stored bit kept.
 
-Pillow reads what it can without loss. OpenCV reads the rest: 16-bit colour, which Pillow would
-reduce to 8 bits, and TIFF sample types that Pillow does not know.
+Pillow reads what it can without loss. OpenCV, OpenJPEG and, where they are installed, imagecodecs and
+pillow-heif read the rest: 16-bit colour, which Pillow would reduce to 8 bits, and what it does not know.
 """
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
+from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import open_place
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.raster.jpeg_xl import decode_jpeg_xl
 from leakscan.sources.formats.raster.pixels import (
     Array,
     blended,
@@ -26,23 +30,28 @@ from leakscan.sources.formats.raster.pixels import (
     turned,
     without_palette,
 )
-from leakscan.sources.formats.raster.tiff import decode_page, pages_of
+from leakscan.sources.formats.raster.pnm import decode_pnm
+from leakscan.sources.formats.raster.tiff import decode_page
+from leakscan.sources.formats.raster.tiff_pages import pages_of
 from leakscan.types import DecodedImage, ImageRef
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Luminance of red, green and blue, ITU-R BT.601."""
 
+_PILLOW_NAMES = {"jpeg2000": "JPEG2000", "apng": "PNG", "heic": "HEIF"}
+_OF_FRAMES = frozenset({"apng", "gif", "webp", "avif", "heic"})
+
 
 def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
-    """One entry per picture: every page of a TIFF, else the file.
+    """One entry per picture: every page of a TIFF, every frame of an animation, else the file.
 
     Args:
         path: The file.
-        format: ``png``, ``jpeg``, ``tiff``, ``bmp`` or ``webp``.
-        options: ``frames`` chooses between the first page and all.
+        format: One of the formats of ``FORMATS`` that this module reads.
+        options: ``frames`` chooses between the first page or frame and all.
 
     Raises:
-        ImageError: ``unreadable`` TIFF structure.
+        ImageError: ``unreadable`` structure, or ``unsupported`` where a package is missing.
 
     Example:
         >>> pages = [Image.new("L", (8, 8), grey) for grey in (0, 255)]
@@ -51,17 +60,25 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
         >>> page.notes
         ('It has 2 pages; only the first is read.',)
     """
+    if format in _OF_FRAMES:
+        with reasons(), open_place(path) as stream, strict_pillow():
+            count = getattr(_opened(stream, format), "n_frames", 1)
+        return _frames(list(range(count)), "frames", [], options)
     if format != "tiff":
         return [FrameInfo()]
-    with reasons(), path.open("rb") as stream:
+    with reasons(), open_place(path) as stream:
         pages = pages_of(stream)
     # Bit 0 of NewSubfileType marks a smaller copy of another page, bit 2 a mask: neither is an image.
     kept = [i for i, page in enumerate(pages) if not page.subfile & 0b101] or [0]
     notes: list[str] = []
     if len(kept) < len(pages):
         notes.append(f"{len(pages) - len(kept)} reduced copies or masks among its pages were left out.")
+    return _frames(kept, "pages", notes, options)
+
+
+def _frames(kept: list[int], what: str, notes: list[str], options: DecodeOptions) -> list[FrameInfo]:
     if options.frames == "first" and len(kept) > 1:
-        notes.append(f"It has {len(kept)} pages; only the first is read.")
+        notes.append(f"It has {len(kept)} {what}; only the first is read.")
         kept = kept[:1]
     return [FrameInfo(frame=i, notes=tuple(notes)) for i in kept]
 
@@ -88,11 +105,15 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
         [[40, 40]]
     """
     notes: list[str] = []
-    with reasons(), Path(ref.files[0]).open("rb") as stream, strict_pillow():
+    with reasons(), open_place(ref.files[0]) as stream, strict_pillow():
         if ref.format == "tiff":
             stored = decode_page(stream, ref.frame, options)
+        elif ref.format == "jpegxl":
+            stored = decode_jpeg_xl(stream.read(), options)
+        elif ref.format == "pnm":
+            stored = decode_pnm(stream.read(), options)
         else:
-            stored = _picture(stream, ref.format, options, notes)
+            stored = _picture(stream, ref, options, notes)
     stored = one_channel_if_equal(stored)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         odd = ~np.isfinite(stored)
@@ -104,12 +125,32 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     return DecodedImage(np.ascontiguousarray(stored), np.ascontiguousarray(values), notes=tuple(notes))
 
 
-def _picture(stream: BinaryIO, format: str, options: DecodeOptions, notes: list[str]) -> Array:
-    im = Image.open(stream, formats=[format.upper()])
+def _opened(stream: BinaryIO, format: str) -> ImageFile.ImageFile:
+    if format == "heic":
+        try:
+            import pillow_heif
+        except ImportError as error:
+            missing = "It is HEIC, which needs the package pillow-heif: pip install 'leakscan[formats]'."
+            raise ImageError("unsupported", missing, left_out="HEIC") from error
+        pillow_heif.register_heif_opener()
+    return Image.open(stream, formats=[_PILLOW_NAMES.get(format, format.upper())])
+
+
+def _picture(stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: list[str]) -> Array:
+    im = _opened(stream, ref.format)
     check_size(*im.size, options)
-    if (frames := getattr(im, "n_frames", 1)) > 1:
+    frames = getattr(im, "n_frames", 1)
+    if ref.format in _OF_FRAMES:
+        if ref.frame >= frames:
+            raise ImageError("unreadable", f"It has no frame {ref.frame + 1} any more.")
+        im.seek(ref.frame)
+    elif frames > 1:
         notes.append(f"It has {frames} frames; only the first is read.")
     encoding = str(im.tile[0].args) if im.tile else ""
+    if ref.format == "jpeg2000" and im.mode in ("RGB", "RGBA"):
+        stream.seek(0)
+        if (deep := _deep_jpeg_2000(stream.read())) is not None:
+            return deep
     im.load()
     if ";16B" in encoding and im.mode in ("RGB", "RGBA", "LA"):
         stream.seek(0)
@@ -117,3 +158,14 @@ def _picture(stream: BinaryIO, format: str, options: DecodeOptions, notes: list[
     else:
         pixels = without_palette(im, encoding)
     return turned(pixels, orientation(im))
+
+
+def _deep_jpeg_2000(data: bytes) -> Array | None:
+    """Colour of more than 8 bits, which Pillow would reduce, or ``None`` where it is not so deep."""
+    at = data.find(b"\xff\x4f\xff\x51")
+    # The SIZ segment: a byte of depth and sign for every component (ITU-T T.800, A.5.1).
+    if at < 0 or at + 43 > len(data) or data[at + 42] & 0x7F < 8:
+        return None
+    from openjpeg.utils import decode as by_openjpeg
+
+    return blended(np.asarray(by_openjpeg(io.BytesIO(data))))

@@ -96,6 +96,8 @@ def by_opencv(data: bytes, page: int) -> Array:
 def blended(pixels: Array) -> Array:
     """Composites the last of 2 or 4 channels, alpha, on black; an opaque one is dropped.
 
+    A drawing of one colour that lives in the alpha channel alone would vanish; it is that channel then.
+
     Example:
         >>> blended(np.array([[[200, 255], [200, 51], [200, 0]]], np.uint8)).tolist()
         [[200, 40, 0]]
@@ -110,6 +112,8 @@ def blended(pixels: Array) -> Array:
         else:  # at most 65535 squared, which uint64 holds with room for the rounding
             product = colour.astype(np.uint64) * alpha.astype(np.uint64)
             colour = ((product + top // 2) // top).astype(pixels.dtype)
+        if (colour == colour[:1, :1]).all() and not (alpha == alpha[:1, :1]).all():
+            return alpha[..., 0]
     return colour[..., 0] if colour.shape[2] == 1 else colour
 
 

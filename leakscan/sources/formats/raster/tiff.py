@@ -1,94 +1,35 @@
-"""TIFF pages: which there are, and the pixels of one, whatever its sample type."""
+"""The pixels of one page of a TIFF, whatever its sample type and compression."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.raster.pixels import (
-    ORIENTATION_TAG,
     Array,
     blended,
     by_opencv,
     check_size,
     inverted,
+    turned,
     without_palette,
 )
+from leakscan.sources.formats.raster.tiff_pages import Page, pages_of
 
-_MAX_PAGES = 100_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """The tags of a TIFF page that decide how it is read (TIFF 6.0, section 8)."""
-
-    width: int
-    height: int
-    bits: int
-    samples: int
-    sample_format: int
-    photometric: int
-    orientation: int
-    extra: int
-    subfile: int
-
-
-def pages_of(stream: BinaryIO) -> list[Page]:
-    """The pages of a TIFF or BigTIFF in the order of their directories.
-
-    Raises:
-        ImageError: ``unreadable``: no page, or one without a size.
-
-    Example:
-        >>> thumbnail = Image.new("L", (4, 3))
-        >>> Image.new("L", (8, 6)).save("film.tiff", save_all=True, append_images=[thumbnail])
-        >>> with open("film.tiff", "rb") as stream:
-        ...     [(page.width, page.height, page.bits) for page in pages_of(stream)]
-        [(8, 6, 8), (4, 3, 8)]
-    """
-    head = stream.read(8)
-    if 43 in (int.from_bytes(head[2:4], "little"), int.from_bytes(head[2:4], "big")):
-        head += stream.read(8)  # BigTIFF
-    directory = ImageFileDirectory_v2(head)
-    pages: list[Page] = []
-    visited: set[int] = set()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        while (offset := int(directory.next)) and offset not in visited and len(pages) < _MAX_PAGES:
-            visited.add(offset)
-            stream.seek(offset)
-            directory.load(stream)
-            if 256 not in directory or 257 not in directory:
-                raise ImageError("unreadable", "It is truncated or damaged: a page has no size.")
-            pages.append(_page(directory))
-    if not pages:
-        raise ImageError("unreadable", "It is truncated or damaged: it has no page.")
-    return pages
-
-
-def _page(tags: ImageFileDirectory_v2) -> Page:
-    def first(tag: int, default: int) -> int:
-        value = tags.get(tag, default)
-        return int(value[0] if isinstance(value, tuple) else value)
-
-    return Page(
-        width=first(256, 0),
-        height=first(257, 0),
-        bits=first(258, 1),
-        samples=first(277, 1),
-        sample_format=first(339, 1),
-        photometric=first(262, 1),
-        orientation=first(ORIENTATION_TAG, 1),
-        extra=first(338, 0),
-        subfile=first(254, 0),
-    )
+_KNOWN_COMPRESSIONS = frozenset(
+    {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34676, 34677, 34925, 50000, 50001}
+)
+"""What Pillow's libtiff decodes (tag 259)."""
+_COMPRESSIONS = {
+    9: "JBIG", 10: "JBIG", 32809: "ThunderScan", 33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000",
+    33007: "JPEG with an old mark", 34661: "JBIG", 34712: "JPEG 2000", 34713: "Nikon NEF", 34887: "LERC",
+    34892: "lossy JPEG of DNG", 34926: "Zstandard", 34927: "WebP", 34933: "PNG", 34934: "JPEG XR",
+    50002: "JPEG XL", 52546: "JPEG XL", 22610: "JPEG XR",
+}  # fmt: skip
 
 
 def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
@@ -115,6 +56,10 @@ def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
     page = pages[frame]
     check_size(page.width, page.height, options)
     stream.seek(0)
+    if page.start:
+        return _following(stream, page)
+    if page.compression not in _KNOWN_COMPRESSIONS:
+        return _by_tifffile(stream, frame, page)
     float_or_deep_colour = (page.sample_format == 3 and page.bits != 32) or (
         page.samples > 1 and page.bits > 8
     )
@@ -136,14 +81,61 @@ def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
     return inverted(pixels) if page.photometric == 0 and page.bits > 8 else pixels
 
 
+def _following(stream: BinaryIO, page: Page) -> Array:
+    """A page without a directory of its own, whose pixels follow those of the first."""
+    stream.seek(page.start)
+    raw = stream.read(page.size)
+    if len(raw) < page.size or page.dtype is None:
+        raise ImageError("unreadable", "It is truncated or damaged.")
+    shape = (page.height, page.width, page.samples) if page.samples > 1 else (page.height, page.width)
+    pixels: Array = np.frombuffer(raw, page.dtype).reshape(shape)
+    return _shown(pixels.astype(page.dtype.newbyteorder("=")), page)
+
+
+def _shown(pixels: Array, page: Page) -> Array:
+    """Stored samples as they are shown: turned upright, white at zero inverted, alpha on black."""
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and page.extra == 0:
+        pixels = pixels[..., :3]
+    pixels = turned(pixels, page.orientation)
+    return inverted(pixels) if page.photometric == 0 and pixels.dtype.kind in "ui" else blended(pixels)
+
+
 def _tiff_by_opencv(stream: BinaryIO, frame: int, page: Page) -> Array:
-    what = f"a TIFF page of {page.samples} x {page.bits} bits (sample format {page.sample_format})"
     readable = page.sample_format in (1, 2, 3) and page.bits in (8, 16, 32, 64) and page.samples in (1, 3, 4)
-    if not readable or (page.sample_format == 3 and page.bits == 16) or page.photometric > 2:
-        raise ImageError("unsupported", f"It is {what}, which is not read.")
-    if page.orientation != 1:
-        raise ImageError("unsupported", f"It is {what} stored turned, which is not read.")
+    odd = not readable or (page.sample_format == 3 and page.bits == 16) or page.photometric > 2
+    if odd or page.orientation != 1:
+        return _by_tifffile(stream, frame, page)
     pixels = by_opencv(stream.read(), frame)
     if pixels.ndim == 3 and pixels.shape[2] == 4 and page.extra == 0:
         pixels = pixels[..., :3]
     return inverted(pixels) if page.photometric == 0 else blended(pixels)
+
+
+def _by_tifffile(stream: BinaryIO, frame: int, page: Page) -> Array:
+    """What Pillow and OpenCV do not know, where tifffile and imagecodecs are installed."""
+    what = f"Its pages of {page.samples} x {page.bits} bits (sample format {page.sample_format}) are"
+    if page.compression not in _KNOWN_COMPRESSIONS:
+        named = _COMPRESSIONS.get(page.compression, f"method {page.compression}")
+        what = f"Its compression ({named}) is"
+    kind = f"TIFF in {_COMPRESSIONS[page.compression]}" if page.compression in _COMPRESSIONS else "TIFF"
+    if page.photometric > 2 and page.compression in _KNOWN_COMPRESSIONS:
+        raise ImageError("unsupported", f"Its colours (photometric {page.photometric}) are not read.")
+    try:
+        import imagecodecs  # noqa: F401 - tifffile finds it by itself
+        import tifffile
+    except ImportError as error:
+        advice = "not read here; pip install 'leakscan[formats]' reads most of the kind."
+        raise ImageError("unsupported", f"{what} {advice}", left_out=kind) from error
+    stream.seek(0)
+    try:
+        with tifffile.TiffFile(stream) as file:
+            pixels: Array = file.pages[frame].asarray()
+    except ValueError as error:  # what tifffile raises for a compression that it does not know
+        if "damage" in str(error).lower() or "corrupt" in str(error).lower():
+            raise
+        raise ImageError("unsupported", f"{what} not read.", left_out=kind) from error
+    if pixels.ndim == 3 and page.samples in (3, 4) and pixels.shape[0] == page.samples != pixels.shape[2]:
+        pixels = np.moveaxis(pixels, 0, -1)  # the colours lie in planes
+    if pixels.ndim not in (2, 3):
+        raise ImageError("unsupported", f"{what} not read.", left_out=kind)
+    return _shown(pixels, page)

@@ -8,11 +8,15 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pydicom
+import pytest
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import uid
 
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom import assemble, read_header
 from leakscan.sources.formats.dicom.planes import KEYS, Plane, stacks
 from leakscan.types import ImageRef
@@ -41,8 +45,7 @@ def test_a_film_is_an_image_named_by_its_path(tmp_path: Path) -> None:
     path = unicodedata.normalize("NFC", "é dir/a b.dcm")
     assert (ref.path, ref.ndim, ref.format, ref.frame) == (path, 2, "dicom", 0)
     assert ref.image_id == blake3(path.encode()).hexdigest()
-    status = (tmp_path / "é dir" / "a b.dcm").stat()
-    assert ref.signature == f"{status.st_size}-{status.st_mtime_ns}"
+    assert ref.signature == mark_of(tmp_path / "é dir" / "a b.dcm")
 
 
 def test_slices_scattered_over_folders_make_one_volume_in_order(tmp_path: Path) -> None:
@@ -124,7 +127,7 @@ def test_echoes_at_equal_positions_are_volumes_of_their_own(tmp_path: Path) -> N
     assert any("number 2 (EchoTime 80)" in note for note in notes)
     (only,) = images(tmp_path, FIRST)
     assert "EchoTime 9)" in " ".join(only.notes)
-    assert "Only the first" in " ".join(only.notes)
+    assert "only the first" in " ".join(only.notes)
 
 
 def test_time_points_without_any_mark_are_told_apart_by_instance_number(tmp_path: Path) -> None:
@@ -181,7 +184,7 @@ def test_every_frame_of_a_cine_is_an_image(tmp_path: Path) -> None:
         (2, 2, f"{whole}#2"),
     ]
     (only,) = images(tmp_path, FIRST)
-    assert only.notes == ("Only the first of its 3 frames is used.",)
+    assert only.notes == ("It holds 3 frames; only the first is read.",)
 
 
 def test_an_enhanced_object_is_a_volume_per_contrast(tmp_path: Path) -> None:
@@ -225,3 +228,31 @@ def test_every_slice_is_in_exactly_one_stack_or_dropped_as_a_copy(data: st.DataO
         assert heights == sorted(heights)
         if planes[stack.members[0]].orientation == AXIAL:
             assert len(set(heights)) == len(heights)
+
+
+def test_slices_that_each_name_a_series_of_their_own_are_one_volume(tmp_path: Path) -> None:
+    paths = series(tmp_path, count=6)
+    whole = images(tmp_path)
+    for path in paths:
+        ds = pydicom.dcmread(path)
+        ds.SeriesInstanceUID = uid.generate_uid()
+        ds.save_as(path)
+    (volume,) = images(tmp_path)
+    assert volume.files == whole[0].files and volume.ndim == 3
+    assert "different SeriesInstanceUIDs" in " ".join(volume.notes)
+
+
+@pytest.mark.parametrize("change", ["study", "place", "folder"])
+def test_single_slices_that_do_not_stand_in_a_row_stay_apart(tmp_path: Path, change: str) -> None:
+    for k, path in enumerate(series(tmp_path, count=4)):
+        ds = pydicom.dcmread(path)
+        ds.SeriesInstanceUID = uid.generate_uid()
+        if change == "study":
+            ds.StudyInstanceUID, ds.PatientID = uid.generate_uid(), f"P{k}"
+        elif change == "place":
+            ds.ImagePositionPatient = [0, 0, (0, 2.5, 40, 41)[k]]
+        path.unlink()
+        target = tmp_path / (str(k) if change == "folder" else "") / path.name
+        target.parent.mkdir(exist_ok=True)
+        ds.save_as(target)
+    assert len(images(tmp_path)) == 4

@@ -11,6 +11,7 @@ import pytest
 from pydicom import uid
 
 from leakscan.errors import ImageError
+from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom import read_header
 from support.dicom_maker import DX, change, dataset, film, scene, series, write
 
@@ -32,7 +33,7 @@ def test_a_header_holds_what_identifies_and_describes_the_film(tmp_path: Path) -
     header = read_header(path)
     assert (header.rows, header.columns, header.frames) == (36, 40, 1)
     assert header.path == str(path)
-    assert (header.size, header.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert (header.size, header.mark) == (path.stat().st_size, mark_of(path))
     tags = header.tags
     assert (tags.modality, tags.body_part, tags.view) == ("CR", "CHEST", "PA")
     assert (tags.subject, tags.study_uid, tags.acquired) == ("P1", "1.2.3.4", "2019-12-24")
@@ -79,13 +80,26 @@ def test_a_file_without_meta_information_is_read(tmp_path: Path) -> None:
         ("1.2.840.10008.1.3.10", "Media Storage Directory"),
     ],
 )
-def test_objects_that_are_no_images_are_unsupported_by_name(
-    tmp_path: Path, sop_class: str, name: str
-) -> None:
-    error = refusal(film(tmp_path / "x", SOPClassUID=sop_class))
-    assert error.status == "unsupported"
+def test_objects_that_are_no_images_are_ignored_by_name(tmp_path: Path, sop_class: str, name: str) -> None:
+    error = refusal(write(tmp_path / "x", change(dataset(scene(), SOPClassUID=sop_class), PixelData=None)))
+    assert error.status == "ignored"
     assert name in error.message
     assert error.message.endswith("not an image.")
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "status"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.66.4", "ignored"),
+        ("1.2.840.10008.5.1.4.1.1.481.2", "ignored"),
+        ("1.2.840.10008.5.1.4.1.1.88.11", "unsupported"),
+        ("1.2.840.10008.5.1.4.1.1.30", "unsupported"),
+    ],
+)
+def test_pixels_of_other_objects_count_unless_they_were_drawn_over_images(
+    tmp_path: Path, sop_class: str, status: str
+) -> None:
+    assert refusal(film(tmp_path / "x", SOPClassUID=sop_class)).status == status
 
 
 def test_whole_slides_and_videos_are_unsupported(tmp_path: Path) -> None:
@@ -95,7 +109,7 @@ def test_whole_slides_and_videos_are_unsupported(tmp_path: Path) -> None:
     ds.file_meta.TransferSyntaxUID = uid.MPEG4HP41
     ds["PixelData"].is_undefined_length = True
     ds.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\x04\0\0\0abcd"
-    assert refusal(write(tmp_path / "b", ds)).message == "It is a video, not an image."
+    assert refusal(write(tmp_path / "b", ds)).message == "It is a DICOM video, which is not read."
 
 
 def test_dicom_without_pixels_is_unsupported(tmp_path: Path) -> None:

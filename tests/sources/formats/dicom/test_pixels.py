@@ -241,3 +241,22 @@ def test_the_pixel_limit_holds_before_any_pixel_is_read(tmp_path: Path) -> None:
     assert only(film(tmp_path / "y"), options=DecodeOptions(max_pixels=1440)).stored.size == 1440
     with pytest.raises(ImageError, match="limit"):
         only(tmp_path / "y", options=DecodeOptions(max_pixels=1439))
+
+
+@pytest.mark.parametrize("stored", [12, 10])
+def test_an_overlay_above_the_stored_bits_is_no_part_of_the_picture(tmp_path: Path, stored: int) -> None:
+    """Compressed as 16 bits, the overlay of old files comes along with the pixels."""
+    picture = scene(top=2**stored - 1)
+    drawn = picture | (np.indices(picture.shape).sum(0) % 11 < 4).astype(np.uint16) << stored
+    ds = dataset(drawn, BitsStored=16, HighBit=15)
+    ds.compress(uid.JPEG2000Lossless, generate_instance_uid=False)
+    change(ds, BitsStored=stored, HighBit=stored - 1)
+    np.testing.assert_array_equal(only(write(tmp_path / "x", ds)).stored, picture)
+
+
+def test_a_header_that_states_too_few_bits_loses_none(tmp_path: Path) -> None:
+    picture = scene(top=60_000)
+    ds = dataset(picture)
+    ds.compress(uid.JPEG2000Lossless, generate_instance_uid=False)
+    change(ds, BitsStored=14, HighBit=13)
+    np.testing.assert_array_equal(only(write(tmp_path / "x", ds)).stored, picture)

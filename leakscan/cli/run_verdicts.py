@@ -1,0 +1,186 @@
+"""``leakscan verdicts``: what people said of pairs, beside the review page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leakscan.cli import options as o
+from leakscan.cli.output import Output
+from leakscan.counted import counted
+
+verdicts_app = typer.Typer(help="Keep, merge and edit what people said of pairs.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="File of verdicts, such as verdicts.parquet.")]
+
+
+@verdicts_app.command("show")
+def show_command(file: File, as_json: o.Json = False) -> None:
+    """Count what stands, and say how far people agree.
+
+    Example: leakscan verdicts show verdicts.parquet
+    """
+    from collections import Counter
+
+    from leakscan.review.agreement import agreement
+    from leakscan.review.verdicts import VerdictFile, opinions
+
+    out = Output(as_json)
+    said = VerdictFile.open(file).read()
+    counts = Counter(opinion.word for opinion in opinions(said).values())
+    agreed = agreement(said)
+    out.data(
+        {
+            "verdicts": len(said),
+            "standing": dict(counts),
+            "agreement": [{**vars(a), "by": list(a.by)} for a in agreed],
+        }
+    )
+    out.say(f"{counted(len(said), 'verdict')}; standing: " + (_listed(counts) or "none") + ".")
+    for a in agreed:
+        kappa = "unknown, because both always said the same" if a.kappa is None else f"{a.kappa:.2f}"
+        out.say(f"{' and '.join(a.by)}: {a.equal} of {a.things} equal; Cohen's kappa {kappa}.")
+
+
+@verdicts_app.command("add")
+def add_command(
+    run: Annotated[Path, typer.Argument(help="Run folder written by compare -o or audit -o.")],
+    verdict: Annotated[str, typer.Argument(help="same, different, unsure, wanted or withdrawn.")],
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image",
+            help="Image as DATASET/PATH. Once: its subject wherever it is found. Twice: the two subjects.",
+        ),
+    ] = None,
+    datasets: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--datasets", help="Two datasets, all of whose overlap is meant."),
+    ] = None,
+    pair: Annotated[
+        bool, typer.Option("--pair", help="With two images: these two, not all of their subjects.")
+    ] = False,
+    file: Annotated[Path, typer.Option("--file", help="File of verdicts to add to.")] = Path(
+        "verdicts.parquet"
+    ),
+    by: Annotated[str, typer.Option("--by", help="Your name; default: the login name.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why the overlap is wanted.")] = "",
+    note: Annotated[str, typer.Option("--note", help="A remark.")] = "",
+    until: Annotated[
+        str | None, typer.Option("--until", help="Last day on which it holds: 2027-01-31.")
+    ] = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Say something of a pair, of a subject, or of two datasets.
+
+    Example: leakscan verdicts add run wanted --image hospital_b/0007.png --reason baseline
+    """
+    from leakscan.review.judged_run import JudgedRun, Said
+    from leakscan.review.verdicts import WORDS, VerdictFile
+
+    out = Output(as_json, quiet)
+    word = o.one_of("A verdict", verdict, WORDS)
+    said = Said(by=by or getpass.getuser(), verdict=word, note=note, reason=reason, until=_day(until))
+    given = JudgedRun.open(run).named(said, image or [], datasets, pair)
+    VerdictFile(file).append([given])
+    out.data({"id": given.id, "scope": given.scope, "file": str(file)})
+    out.say(f"{given.by}: {given.verdict}, scope {given.scope}. Use it with: --verdicts {file}")
+
+
+@verdicts_app.command("merge")
+def merge_command(
+    file: File,
+    others: Annotated[list[Path], typer.Argument(help="Files whose verdicts are added to it.")],
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Add the verdicts of other files; what is there already is not doubled.
+
+    Example: leakscan verdicts merge verdicts.parquet from-ann.parquet from-bob.parquet
+    """
+    from leakscan.review.verdicts import VerdictFile
+
+    out = Output(as_json, quiet)
+    read = [verdict for other in others for verdict in VerdictFile.open(other).read()]
+    new = VerdictFile(file).append(read)
+    out.data({"read": len(read), "new": new, "file": str(file)})
+    out.say(f"{counted(new, 'new verdict')} of {len(read):,} read are now in {file}.")
+
+
+@verdicts_app.command("export")
+def export_command(
+    file: File,
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Run folder whose paths are shown beside each verdict.")
+    ] = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Write the verdicts as CSV, to be read or edited.
+
+    Example: leakscan verdicts export verdicts.parquet -o verdicts.csv --run run
+    """
+    from leakscan.report.run_folder import write_text
+    from leakscan.review.judged_run import JudgedRun
+    from leakscan.review.verdict_csv import to_csv
+    from leakscan.review.verdicts import VerdictFile
+
+    out = Output(as_json, quiet)
+    said = VerdictFile.open(file).read()
+    more = None
+    if run is not None:
+        paths = JudgedRun.open(run).paths_of_pictures
+        more = [{"path_a": _paths(v.pictures_a, paths), "path_b": _paths(v.pictures_b, paths)} for v in said]
+    write_text(output, to_csv(said, more))
+    out.data({"verdicts": len(said), "file": str(output)})
+    out.say(f"{counted(len(said), 'verdict')} written to {output}.")
+
+
+@verdicts_app.command("import")
+def import_command(
+    file: File,
+    edited_file: Annotated[Path, typer.Argument(metavar="CSV", help="Exported file, edited.")],
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Read an edited CSV back: changed and new lines become new verdicts.
+
+    Example: leakscan verdicts import verdicts.parquet verdicts.csv
+
+    Semicolons, tabs and a byte order mark, as spreadsheet programs write them, are understood. A line
+    that is gone says nothing; write withdrawn to take a verdict back.
+    """
+    from leakscan.review.verdict_csv import edited, read_csv
+    from leakscan.review.verdicts import VerdictFile
+
+    out = Output(as_json, quiet)
+    lines = read_csv(edited_file)
+    target = VerdictFile(file)
+    new = target.append(edited(target.read(), lines))
+    out.data({"lines": len(lines), "new": new, "file": str(file)})
+    out.say(f"{counted(len(lines), 'line')} read; {counted(new, 'new verdict')} in {file}.")
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {word}" for word, n in sorted(counts.items()))
+
+
+def _paths(pictures: tuple[str, ...], paths: dict[str, list[str]]) -> str:
+    return " | ".join(path for picture in pictures for path in paths.get(picture, ()))
+
+
+def _day(text: str | None) -> dt.date | None:
+    from leakscan.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--until is {text}; write the day as 2027-01-31.") from None

@@ -1,0 +1,172 @@
+"""How often the strangers of one run score as high as the calibration says that they do.
+
+Different declared subjects inside one dataset are known impostors from the user's own machines and people.
+Their scores are read on the calibration's own scale, ``u = -log p``: where the calibration holds, the part
+of them beyond any ``u`` is ``exp(-u)``. So the part beyond a threshold and the mean excess over it say how
+far the calibration is off at that height and how this grows further out. Two numbers are known well from few
+subjects; a distribution of free shape is not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from leakscan.decide.calibration.tail import threshold_share
+
+ALONE = 1_500
+"""Declared subjects from which on the run's own strangers decide alone. Below, the larger of their rate and
+the calibration's counts."""
+LEAST_OWN = 100
+"""Fewer declared subjects than these say too little about strangers."""
+_LEAST_EXCESSES = 20
+_COUNTED_SURE = 0.025  # of the time, so many strangers or more are counted where the fitted rate is right
+_KEPT = 10_000  # highest scores that are counted one by one
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnPairs:
+    """The pairs of different declared subjects inside the datasets of a run that reach highest.
+
+    Attributes:
+        u: ``(k,)`` minus the logarithm of the calibration's rate, for every pair of at least ``complete``.
+        first: ``(k,)`` one subject of each pair, numbered over all datasets.
+        second: ``(k,)`` the other.
+        pairs: How many pairs of subjects were compared.
+        subjects: How many subjects there are.
+        complete: The ``u`` from which no pair is missing.
+    """
+
+    u: Floats
+    first: Ints
+    second: Ints
+    pairs: int
+    subjects: int
+    complete: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTail:
+    """The rate of a run's own strangers as a function of the calibration's.
+
+    Attributes:
+        pairs: How many pairs of different declared subjects were compared.
+        subjects: How many subjects they are of.
+        start: The ``u`` beyond which the rate falls exponentially.
+        share: The part of the pairs beyond ``start``.
+        slope: The mean excess over ``start``; 1 where the calibration falls as the run does.
+        error: The standard error of the logarithm of the rate, per unit of ``u`` beyond ``start``.
+        level_error: The standard error of the logarithm of ``share``.
+        highest: Ascending ``u`` of the highest pairs.
+        alone: Whether the calibration has no say.
+    """
+
+    pairs: int
+    subjects: int
+    start: float
+    share: float
+    slope: float
+    error: float
+    level_error: float
+    highest: tuple[float, ...]
+    alone: bool
+
+    @property
+    def floor(self) -> float:
+        """The rate below which nothing was counted: one pair of all."""
+        return 1.0 / self.pairs
+
+    def p_value(self, p: npt.ArrayLike) -> Floats:
+        """The run's rate where the calibration states ``p``, of any shape; NaN stays NaN."""
+        stated = np.asarray(p, np.float64)
+        u = -np.log(np.maximum(stated, 1e-300))
+        fitted = self.share * np.exp(-(u - self.start) / self.slope)
+        # Below the start the two are joined as they meet there.
+        below = stated * np.where(u < self.start, (self.share / math.exp(-self.start)), 1.0)
+        rate = np.where(u < self.start, below, fitted)
+        highest = np.array(self.highest)
+        above = len(highest) - np.searchsorted(highest, u - 1e-9)
+        counted = stats.chi2.ppf(_COUNTED_SURE, 2 * np.maximum(above, 1)) / 2 / self.pairs
+        rate = np.maximum(rate, np.where(above > 0, counted, 0.0))
+        if not self.alone:
+            rate = np.maximum(rate, stated)
+        return np.where(np.isnan(stated), np.nan, np.minimum(rate, 1.0))
+
+    def spread(self, p: float) -> float:
+        """The standard error of the logarithm of the rate where the calibration states ``p``."""
+        beyond = max(0.0, -math.log(max(p, 1e-300)) - self.start)
+        return math.hypot(self.level_error, self.error * beyond)
+
+
+def fit_own_tail(own: OwnPairs) -> OwnTail | None:
+    """Fits level and slope to a run's own strangers.
+
+    The part that is fitted is the one that a calibration takes for its tail. Pairs that share a subject are
+    dependent, so the errors add up what each subject contributes (cluster by both ends).
+
+    Args:
+        own: The highest of the pairs.
+
+    Returns:
+        ``None`` where there are too few subjects or pairs to say anything.
+
+    Example:
+        >>> rng, (i, j) = np.random.default_rng(0), np.triu_indices(400, 1)
+        >>> u = rng.exponential(1.25, len(i))  # falls more slowly than the calibration says
+        >>> high = np.flatnonzero(u > 3)
+        >>> tail = fit_own_tail(OwnPairs(u=u[high], first=i[high], second=j[high], pairs=len(u), subjects=400,
+        ...                              complete=3.0))
+        >>> round(tail.slope, 1), 2 < float(tail.p_value(1e-4)) / 1e-4 < 12
+        (1.3, True)
+    """
+    if own.subjects < LEAST_OWN or own.pairs <= 0 or len(own.u) < _LEAST_EXCESSES:
+        return None
+    order = np.argsort(-own.u, kind="stable")
+    wanted = max(_LEAST_EXCESSES, int(threshold_share(own.pairs) * own.pairs))
+    complete = int(np.count_nonzero(own.u >= own.complete))
+    last = min(wanted, complete, len(order) - 1)
+    if last < _LEAST_EXCESSES - 1:
+        return None
+    start = float(own.u[order[last]])
+    chosen = order[:last]
+    excess = own.u[chosen] - start
+    mean = float(excess.mean())
+    if not mean > 0:
+        return None
+    ends = own.first[chosen], own.second[chosen]
+    spread = _clustered(excess - mean, *ends) / (len(chosen) * mean)
+    level = _clustered(np.ones(len(chosen)), *ends, own.subjects) / len(chosen)
+    return OwnTail(
+        pairs=own.pairs,
+        subjects=own.subjects,
+        start=start,
+        share=len(chosen) / own.pairs,
+        slope=mean,
+        error=spread / mean,
+        level_error=level,
+        highest=tuple(np.sort(own.u[order[:_KEPT]]).tolist()),
+        alone=own.subjects >= ALONE,
+    )
+
+
+def _clustered(values: Floats, first: Ints, second: Ints, subjects: int | None = None) -> float:
+    """The standard error of a sum over pairs, whose terms depend on each other by their subjects.
+
+    With ``subjects``, that of a count: what a subject contributes is held against the mean of all of them.
+    """
+    _, ends = np.unique(np.concatenate([first, second]), return_inverse=True)
+    each = np.bincount(ends, np.concatenate([values, values]))
+    single = float((values**2).sum())
+    if subjects is not None:
+        usual = float(each.sum()) / subjects
+        several = float(((each - usual) ** 2).sum()) + (subjects - len(each)) * usual**2
+    else:
+        several = float((each**2).sum())
+    return math.sqrt(max(several - single, single))

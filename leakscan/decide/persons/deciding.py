@@ -1,0 +1,296 @@
+"""Who is one person? The whole of it for all datasets of a run: scores, own strangers, detail matches,
+decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.calibration.calibration import Calibration, score_at
+from leakscan.decide.columns import Columns, DatasetPair
+from leakscan.decide.persons.bulk import LocationScale, pooled_bulk, run_bulk
+from leakscan.decide.persons.detail_matches import (
+    DetailMatching,
+    FilmSide,
+    OwnMatches,
+    due,
+    match_candidates,
+    match_own,
+)
+from leakscan.decide.persons.discovery import groups_found
+from leakscan.decide.persons.evidence import OwnSide, PairEvidence, evidence_of
+from leakscan.decide.persons.families import Tested, check_promise, family_q
+from leakscan.decide.persons.own_copies import proven_one
+from leakscan.decide.persons.own_strangers import OwnStrangers, own_strangers
+from leakscan.decide.persons.repeats import genuine_of_run, repeated_pictures
+from leakscan.decide.persons.scores import DatasetPeople, Scored, score_pairs
+from leakscan.decide.persons.shared import GenuineRates, SubjectPairs, estimate, true_share
+from leakscan.decide.persons.subjects import Subjects, subjects_of
+from leakscan.decide.persons.tests import (
+    LEAST_TRUE,
+    LOOSE_FMR,
+    Called,
+    PersonTest,
+    caution,
+    few_people_rate,
+    rate_spread,
+    summed_up,
+)
+from leakscan.decide.table import PairTable
+
+if TYPE_CHECKING:
+    from leakscan.run.context import RunContext
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """Two datasets that met, and their pairs of pictures, of which copies are settled.
+
+    Attributes:
+        a: The number of the first dataset.
+        b: The number of the second.
+        pair: The two datasets.
+        table: Their pairs.
+    """
+
+    a: int
+    b: int
+    pair: DatasetPair
+    table: PairTable
+
+
+class Persons:
+    """What the fingerprints and details of one encoder say of the persons in all datasets of a run.
+
+    Args:
+        calibration: The calibration of the encoder.
+        columns: The datasets.
+        context: The settings, models, memory and time of the run.
+        one_dataset: Whether the datasets are splits of one, whose people and machines are the same.
+
+    Example::
+
+        persons = Persons(calibration, columns, context, one_dataset=False)
+        persons.radius(0, 1)  # the similarity from which every pair is a candidate
+        tests = persons.decide(met)  # fills the columns of the tables
+    """
+
+    def __init__(
+        self, calibration: Calibration, columns: Sequence[Columns], context: RunContext, one_dataset: bool
+    ) -> None:
+        self.calibration = calibration
+        self._columns, self._context, self._one = columns, context, one_dataset
+        self._people: dict[int, DatasetPeople] = {
+            number: DatasetPeople(c.side, subjects_of(c.side, calibration))
+            for number, c in enumerate(columns)
+            if (c.side.encoder == calibration.encoder).any()
+        }
+        self._pooled: tuple[LocationScale | None] | None = None
+        self._bulks: dict[tuple[int, int], LocationScale | None] = {}
+        self._repeats: dict[int, Floats] = {}
+
+    def __contains__(self, numbers: tuple[int, int]) -> bool:
+        return all(number in self._people for number in numbers)
+
+    def subjects(self, number: int) -> Subjects:
+        """The subjects of a dataset."""
+        return self._people[number].subjects
+
+    def bulk(self, a: int, b: int) -> LocationScale | None:
+        """How the scores of two datasets lie against the calibration's; splits of one are taken together."""
+        if self._one:
+            if self._pooled is None:
+                self._pooled = (pooled_bulk([p.subjects for p in self._people.values()], self.calibration),)
+            if self._pooled[0] is not None:
+                return self._pooled[0]
+        if (a, b) not in self._bulks:
+            self._bulks[a, b] = run_bulk(self.subjects(a), self.subjects(b), self.calibration)
+        return self._bulks[a, b]
+
+    def radius(self, a: int, b: int) -> float:
+        """The cosine similarity from which every pair of pictures of two datasets is a candidate.
+
+        It is where strangers of the run, and not those of the calibration, reach the rate ``LOOSE_FMR``.
+        Where scores are normalised, the encoder's card says so, as for images like those it was made from.
+        """
+        card = score_at(self._context.models.cards[self.calibration.encoder].impostors, LOOSE_FMR)
+        bulk = self.bulk(a, b)
+        if self.calibration.top or bulk is None:
+            return card
+        return float(bulk.location + bulk.scale * self.calibration.tail.score_at(LOOSE_FMR))
+
+    def decide(self, met: Sequence[Met]) -> dict[tuple[int, int], PersonTest]:
+        """Decides about all pairs of pictures whether they show one person.
+
+        Fills the columns ``detail``, ``person_score``, ``p_value``, ``q_value``, ``probability``,
+        ``person_leak``, ``person_review`` and ``detail_gain`` of the tables.
+
+        Args:
+            met: Every two datasets that met.
+
+        Returns:
+            What the comparison came to, by the numbers of the two datasets.
+        """
+        met = [two for two in met if (two.a, two.b) in self]
+        scored = [
+            score_pairs(
+                self._people[two.a], self._people[two.b], two.table, self.calibration, self.bulk(two.a, two.b)
+            )
+            for two in met
+        ]
+        own = self._matched(met, scored)
+        evidence = [
+            evidence_of(one, two.table.detail[one.at], self._strangers_of(two, own))
+            for two, one in zip(met, scored, strict=True)
+        ]
+        tested = [
+            Tested(a=two.a, b=two.b, code_a=one.code_a, code_b=one.code_b, p=seen.p, open=~one.settled)
+            for two, one, seen in zip(met, scored, evidence, strict=True)
+        ]
+        subjects = {number: len(people.subjects) for number, people in self._people.items()}
+        q = family_q(tested, subjects)
+        out = {}
+        for two, one, seen, pairs, q_values in zip(met, scored, evidence, tested, q, strict=True):
+            ends = self._people if self._one else (two.a, two.b)
+            genuine = genuine_of_run(
+                one, seen.rates, [self._people[n] for n in ends], [self._repeats[n] for n in ends]
+            )
+            called = self._called(two, one, seen, q_values, genuine)
+            if len(met) == 1:
+                check_promise(pairs, called.leak, (len(one.a), len(one.b)), called.fdr)
+            out[two.a, two.b] = summed_up(one, seen, called)
+        return out
+
+    def _called(self, two: Met, one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates) -> Called:
+        """Decides about the pairs of two datasets, and fills in the table."""
+        table, calibration, p = two.table, self.calibration, seen.p
+        fdr = self._context.settings.deciding.fdr
+        careful = caution(one) != ""
+        compared = _compared(one, seen)
+        probability = true_share(compared, genuine).of(p)
+        leak = (q <= fdr) & ~one.settled & (not careful)
+        shared = None
+        if calibration.decides:
+            likely = p[(probability >= LEAST_TRUE) & ~one.settled]
+            review_p = float(np.clip(likely.max(initial=0.0), seen.rates.least, LOOSE_FMR))
+            review_score = calibration.tail.score_at(review_p)
+            review = (p <= review_p) & (probability >= LEAST_TRUE)
+            level = compared.level(1.0)
+            shared = estimate(compared, genuine, rate_spread(level, one, seen), trusted=not careful)
+        else:
+            review_p = calibration.tail.floor
+            review_score = calibration.tail.score_beyond(few_people_rate(one.comparisons))
+            review = one.score >= review_score
+        review &= ~leak & ~one.settled
+        at = one.at
+        table.person_score[at] = one.picture
+        table.p_value[at], table.q_value[at], table.probability[at] = p, q, probability
+        # The other pictures of two subjects whom a copy links show one person as well.
+        linked = one.settled & ~table.settled[at]
+        table.probability[at[linked]] = 1.0
+        table.person_leak[at], table.person_review[at] = leak | linked, review
+        if calibration.joint is not None:
+            alone = calibration.joint.llr(one.score, np.full(len(p), np.nan))
+            both = calibration.joint.llr(one.score, seen.detail)
+            table.detail_gain[at] = np.where(np.isfinite(seen.detail) & ~one.settled, both - alone, np.nan)
+        return Called(
+            leak=leak,
+            review=review,
+            review_p=review_p,
+            review_score=review_score,
+            shared=shared,
+            named=_named(one, leak | one.settled),
+            genuine=genuine,
+            reach=LOOSE_FMR,
+            fdr=fdr,
+        )
+
+    def _matched(self, met: Sequence[Met], scored: Sequence[Scored]) -> dict[int, OwnSide]:
+        """Own strangers of every dataset with declared subjects, and all detail matches."""
+        encoder = self.calibration.encoder
+        matcher = self._context.models.matchers.get(encoder)
+        matching = None
+        if matcher is not None and self.calibration.matches_details:
+            matching = DetailMatching(matcher, encoder, self._context)
+        out = {}
+        for number, people in self._people.items():
+            columns = self._columns[number]
+            found = own_strangers(people.subjects, self.calibration)
+            if found is not None:
+                found = proven_one(columns, people.subjects, found, self._context)
+                matches = None
+                if matching is not None:
+                    matches = self._own_matches(number, found, met, scored, matching)
+                out[number] = OwnSide(people.subjects, found, matches)
+            first, second, _ = repeated_pictures(people)
+            self._repeats[number] = (
+                np.full(len(first), np.nan)
+                if matching is None
+                else matching.of(columns, columns, first, second, 0.2)
+            )
+        if matching is not None:
+            for two, one in zip(met, scored, strict=True):
+                match_candidates(two.pair, two.table, one, matching)
+        return out
+
+    def _own_matches(
+        self,
+        number: int,
+        own: OwnStrangers,
+        met: Sequence[Met],
+        scored: Sequence[Scored],
+        matching: DetailMatching,
+    ) -> OwnMatches | None:
+        """Detail matches of the own strangers of a dataset, as many as it has candidates in its largest
+        meeting.
+        """
+        due_here, high = 0, None
+        for two, one in zip(met, scored, strict=True):
+            if number in (two.a, two.b):
+                rows = due(one, two.table, FilmSide.of(two.pair.a), FilmSide.of(two.pair.b))
+                if len(rows) > due_here or high is None:
+                    due_here = max(due_here, len(rows))
+                    high = self.calibration.tail.p_value(one.mapped(own.score)) <= self.calibration.detail_p
+        if high is None or not due_here:
+            return None
+        people = self._people[number].subjects
+        return match_own(self._columns[number], people, own, own.chosen(high)[:due_here], matching)
+
+    def _strangers_of(self, two: Met, own: Mapping[int, OwnSide]) -> list[OwnSide]:
+        """The own strangers that stand for those of two datasets."""
+        numbers = own if self._one else (two.a, two.b)
+        return [own[number] for number in numbers if number in own]
+
+
+def _named(one: Scored, linked: npt.NDArray[np.bool_]) -> int:
+    """How many groups of subjects the linked pairs make."""
+    a, b = one.code_a[linked], one.code_b[linked]
+    return int(groups_found(np.full(len(a), 0.5), a, b, [1.0])[0])
+
+
+def _compared(one: Scored, seen: PairEvidence) -> SubjectPairs:
+    """What the estimate needs, one entry for each two subjects that no copy settles."""
+    codes = one.pair_of_subjects
+    open_ = np.flatnonzero(~np.isin(codes, codes[one.settled]))
+    order = open_[np.lexsort((seen.p[open_], codes[open_]))]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = np.diff(codes[order]) != 0
+    rows = order[first]
+    return SubjectPairs(
+        p=seen.p[rows],
+        a=one.code_a[rows],
+        b=one.code_b[rows],
+        settled_a=one.code_a[one.settled],
+        settled_b=one.code_b[one.settled],
+        pictures_a=one.a.pictures,
+        pictures_b=one.b.pictures,
+        least=seen.rates.least,
+        reach=LOOSE_FMR,
+    )

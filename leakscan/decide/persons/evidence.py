@@ -1,0 +1,247 @@
+"""From scores and detail matches to p-values: how often strangers of this run come out as alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.calibration.calibration import Calibration, DetailShift
+from leakscan.decide.calibration.own_tail import OwnPairs, OwnTail, fit_own_tail
+from leakscan.decide.calibration.tail import Tail
+from leakscan.decide.persons.detail_matches import OwnMatches, chosen_for_details
+from leakscan.decide.persons.own_strangers import OwnStrangers
+from leakscan.decide.persons.scores import Scored
+from leakscan.decide.persons.subjects import Subjects
+
+_MOST_MATCHED = 0.98
+"""The share of the promise that pairs with a detail match may take where all have one. The rest is for pairs
+that were not chosen for one."""
+_UNREMARKABLE = 0.1
+"""A best match with at least so many strangers as good expected is itself most likely one."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class OwnSide:
+    """What one dataset contributes of its own strangers.
+
+    Attributes:
+        people: The subjects of the dataset.
+        own: Its own strangers.
+        matches: Their detail matches, ``None`` where details are not matched.
+    """
+
+    people: Subjects
+    own: OwnStrangers
+    matches: OwnMatches | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairEvidence:
+    """The p-values of the pairs of pictures that one encoder compared between two datasets.
+
+    Attributes:
+        p: ``(m,)`` the rate at which strangers come out as alike, for every row of ``Scored``.
+        detail: ``(m,)`` detail matches less the shift, NaN without one; that of two subjects holds for all
+            their pictures.
+        due: Pairs of subjects that were chosen for a detail match.
+        matched: How many of these got one.
+        rates: How the p-values came about.
+    """
+
+    p: Floats
+    detail: Floats
+    due: int
+    matched: int
+    rates: Rates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Turns scores and detail matches of one run into p-values.
+
+    Attributes:
+        calibration: The calibration of the encoder.
+        share: The share of the promise that belongs to pairs with a detail match, 0 where none has one.
+        shift: What is taken off detail matches, as strangers of this run match better.
+        score: The run's own rate by the score alone, ``None`` where too few subjects are declared.
+        joint: The run's own rate by score and detail match, ``None`` likewise.
+    """
+
+    calibration: Calibration
+    share: float
+    shift: DetailShift
+    score: OwnTail | None
+    joint: OwnTail | None
+
+    def p_value(self, score: Floats, detail: Floats) -> Floats:
+        """The rate at which strangers come out as alike.
+
+        A pair without a detail match is decided beside those that have one, so a stranger has two ways to a
+        small p-value. Each way is given a share of the promise, whatever it finds, so that both together keep
+        the stated rate (weights of tests: Genovese, Roeder and Wasserman 2006).
+
+        Args:
+            score: ``(n,)`` scores as the calibration's lie.
+            detail: ``(n,)`` detail matches less the shift, NaN where there is none.
+        """
+        calibration = self.calibration
+        matched = np.isfinite(detail)
+        p = calibration.tail.p_value(score)
+        if self.score is not None:
+            p = self.score.p_value(p)
+        if self.share <= 0 or calibration.joint is None or calibration.joint_tail is None:
+            return p
+        joint = calibration.joint_tail.p_value(calibration.joint.llr(score[matched], detail[matched]))
+        if self.joint is not None:
+            joint = self.joint.p_value(joint)
+        p[matched] = joint / self.share
+        p[~matched] /= 1.0 - self.share
+        return np.minimum(p, 1.0)
+
+    @property
+    def tail(self) -> Tail:
+        """The calibration's tail that most small p-values come from."""
+        joint = self.calibration.joint_tail
+        return joint if self.share > 0 and joint is not None else self.calibration.tail
+
+    @property
+    def least(self) -> float:
+        """The smallest p-value that any pair of the run can have."""
+        if self.share <= 0:
+            return float(self.p_value(np.array([np.inf]), np.array([np.nan]))[0])
+        return float(self.p_value(np.full(2, np.inf), np.array([np.nan, np.inf])).min())
+
+    def spread(self, p: float) -> float:
+        """The standard error of the logarithm of a p-value, by the run's own strangers; NaN without them."""
+        own = (self.joint if self.share > 0 else self.score) or self.score
+        return float("nan") if own is None else own.spread(p)
+
+
+def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
+    """The p-values of all pairs that one encoder compared between two datasets.
+
+    Args:
+        one: What the fingerprints say of the pairs.
+        found: ``(m,)`` detail matches as they are, NaN where there is none.
+        own: The own strangers of both datasets, or of all splits of an audit.
+
+    Example::
+
+        evidence = evidence_of(scored, table.detail[scored.at], own)
+        evidence.p.min()
+    """
+    calibration = one.calibration
+    detail = _of_subjects(one, found)
+    chosen = chosen_for_details(one) if calibration.matches_details else np.zeros(len(detail), np.bool_)
+    codes = one.pair_of_subjects
+    due = len(np.unique(codes[chosen]))
+    matched = len(np.unique(codes[chosen & np.isfinite(detail)]))
+    share = min(_MOST_MATCHED, matched / due) if due else 0.0
+    shift = _shift(one, detail, own)
+    several = one.a.pictures[one.code_a] * one.b.pictures[one.code_b]
+    detail = detail - shift.of(several)
+    rates = Rates(
+        calibration=calibration,
+        share=share,
+        shift=shift,
+        score=_own_score(one, own),
+        joint=_own_joint(one, own, shift) if share > 0 else None,
+    )
+    return PairEvidence(
+        p=rates.p_value(one.score, detail), detail=detail, due=due, matched=matched, rates=rates
+    )
+
+
+def _of_subjects(one: Scored, detail: Floats) -> Floats:
+    """``(m,)``, NaN where nothing was matched; a match of two subjects holds for all their pictures."""
+    known = np.flatnonzero(np.isfinite(detail))
+    if not len(known):
+        return detail
+    codes, at = np.unique(one.pair_of_subjects, return_inverse=True)
+    seen = np.full(len(codes), np.nan)
+    seen[at[known]] = detail[known]
+    return seen[at]
+
+
+def _shift(one: Scored, detail: Floats, own: list[OwnSide]) -> DetailShift:
+    """How much better strangers of this run match than the calibration's with such a score.
+
+    They are its own strangers where subjects are declared. Where they are not, they are those best matches
+    that are nothing remarkable among so many strangers.
+    """
+    calibration = one.calibration
+    if calibration.strangers is None:
+        return DetailShift()
+    score, found, choices = [], [], []
+    for side in own:
+        if side.matches is not None:
+            score.append(one.mapped(side.own.score[side.matches.rows]))
+            found.append(side.matches.found)
+            choices.append(side.matches.choices)
+    if sum(map(len, found)) == 0:
+        p = calibration.tail.p_value(one.score)
+        most = max(len(one.a), len(one.b))
+        usual = np.flatnonzero(np.isfinite(detail) & (p * most >= _UNREMARKABLE) & ~one.settled)
+        _, first = np.unique(one.pair_of_subjects[usual], return_index=True)
+        rows = usual[first]
+        score.append(one.score[rows])
+        found.append(detail[rows])
+        choices.append(one.a.pictures[one.code_a[rows]] * one.b.pictures[one.code_b[rows]])
+    expected = calibration.strangers.expected(calibration.tail.p_value(np.concatenate(score)))
+    return calibration.detail_shift(np.concatenate(found) - expected, np.concatenate(choices))
+
+
+def _own_score(one: Scored, own: list[OwnSide]) -> OwnTail | None:
+    """The run's own rate by the score alone."""
+    calibration, parts = one.calibration, []
+    for side in own:
+        u = -np.log(calibration.tail.p_value(one.mapped(side.own.score)))
+        complete = -np.log(calibration.tail.p_value(one.mapped(np.array([side.own.complete]))))[0]
+        parts.append((side.own, np.arange(len(u)), u, float(complete)))
+    return _fitted(parts)
+
+
+def _own_joint(one: Scored, own: list[OwnSide], shift: DetailShift) -> OwnTail | None:
+    """The run's own rate by score and detail match: own strangers that were chosen for one as candidates
+    are.
+    """
+    calibration, parts = one.calibration, []
+    assert calibration.joint is not None and calibration.joint_tail is not None
+    for side in own:
+        if side.matches is None or not side.matches.whole:
+            continue
+        seen = np.isfinite(side.matches.found)
+        rows = side.matches.rows[seen]
+        found = side.matches.found[seen] - shift.of(side.matches.choices[seen])
+        ratio = calibration.joint.llr(one.mapped(side.own.score[rows]), found)
+        u = -np.log(calibration.joint_tail.p_value(ratio))
+        # Strangers were chosen by their scores: among those whose details match badly, many were not chosen.
+        parts.append((side.own, rows, u, float(np.median(u))))
+    return _fitted(parts)
+
+
+def _fitted(parts: list[tuple[OwnStrangers, Ints, Floats, float]]) -> OwnTail | None:
+    """One tail of the own strangers of several datasets."""
+    if not parts:
+        return None
+    first, second, before = [], [], 0
+    for strangers, rows, _, _ in parts:
+        first.append(strangers.first[rows] + before)
+        second.append(strangers.second[rows] + before)
+        before += int(strangers.second.max(initial=0)) + 1
+    return fit_own_tail(
+        OwnPairs(
+            u=np.concatenate([u for _, _, u, _ in parts]),
+            first=np.concatenate(first),
+            second=np.concatenate(second),
+            pairs=sum(strangers.pairs for strangers, _, _, _ in parts),
+            subjects=sum(strangers.subjects for strangers, _, _, _ in parts),
+            complete=max(complete for _, _, _, complete in parts),
+        )
+    )

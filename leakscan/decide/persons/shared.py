@@ -1,0 +1,362 @@
+"""How many subjects two datasets share, and how likely each pair is one of them.
+
+Both come from what was found beyond what strangers explain. A level of the p-value is set by the size of the
+comparison alone. Up to it, so many false pairs are expected, and so large a share of true ones is found.
+What is found beyond the expected, divided by that share, is the number of shared subjects. Copies are
+certain and counted as such.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from leakscan.decide.persons.discovery import groups_found
+
+SURE = 1e-3
+"""A leak is certain where strangers alone would make so many discoveries in at most this share of runs."""
+LEAST_OWNERS = 20
+"""Repeated subjects that a share found must come from."""
+_EXPECTED = (0.1, 1.0)  # false pairs at the levels; at the last the number is estimated
+_LARGEST_P = 1e-3
+_MOST_PAIRS = 10  # pairs of pictures of two subjects that still add to the share found
+_BIN = 0.7  # width of the bins of -log p
+_ROUNDS = 200  # of the maximum of likelihood
+_PRIOR_NUMBER = 0.01  # true pairs and their share that are added, so that the number is never 0
+_PRIOR_FALSE = 200.0  # strangers that are added as expected, so that a few do not count for much
+_PENALTY = np.array([0.0, 2.0])  # pairs that an even part must explain before it counts
+_MOST_OFF = 3.0  # times that strangers may be more or fewer: not all of them were candidates
+_LINK_P = 1e-4
+"""Pairs up to this p-value tell that two groups found are one person, whose films are not all alike."""
+_Z95 = 1.96
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedEstimate:
+    """How many subjects two datasets share.
+
+    Attributes:
+        value: The most likely number.
+        low: The lower end of its 95 % interval.
+        high: The upper end of it.
+        sure: A number that is certainly reached: copies, and one more where what was found beyond them has a
+            chance of at most ``SURE`` with strangers alone.
+        unnoticed: Fewer shared subjects than this may have gone unnoticed.
+        certain: How many are certain, as copies link them.
+        found: How many more were found at the level.
+        expected: How many false ones are expected there.
+        share: The share of shared subjects that is found there.
+        own_share: Whether that share was measured on repeated subjects of this run.
+    """
+
+    value: float
+    low: float
+    high: float
+    sure: int
+    unnoticed: int
+    certain: int
+    found: int
+    expected: float
+    share: float
+    own_share: bool
+
+
+@dataclass(frozen=True)
+class GenuineRates:
+    """The p-values of pairs of pictures that show one person, as a run would give them.
+
+    Attributes:
+        p: ``(g,)`` p-values.
+        owner: ``(g,)`` the subject of each pair; subjects weigh the same.
+        own: Whether they are of this run.
+    """
+
+    p: Floats
+    owner: Ints
+    own: bool
+
+    @cached_property
+    def _weights(self) -> Floats:
+        _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
+        return np.asarray(1.0 / pairs[owner] / len(pairs), np.float64)
+
+    def found(self, level: float, several: int = 1) -> tuple[float, float]:
+        """The share of subjects found at a level of the p-value, and its standard error.
+
+        Args:
+            level: The p-value up to which pairs are found.
+            several: The number of pairs of pictures of which one has to be found; fewer where too few
+                subjects have so many.
+        """
+        _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
+        if not len(pairs):
+            return float("nan"), float("nan")
+        hits = np.bincount(owner, self.p <= level * (1 + 1e-6))
+        enough = np.sort(pairs)[::-1]
+        most = int(enough[min(LEAST_OWNERS, len(enough)) - 1])
+        drawn = min(several, most)
+        rows = pairs >= drawn
+        # The chance that none of so many drawn pairs is a hit (hypergeometric).
+        missed = stats.hypergeom.pmf(0, pairs[rows], np.round(hits[rows]).astype(int), drawn)
+        share = float((1.0 - missed).mean())
+        # A share of all or none of some subjects is not known to be 1 or 0 (Agresti and Coull 1998).
+        n = int(rows.sum())
+        shrunk = (share * n + 1.0) / (n + 2.0)
+        return share, math.sqrt(shrunk * (1.0 - shrunk) / n)
+
+    def density(self, edges: Floats) -> Floats:
+        """The share of genuine pairs whose ``-log p`` falls between edges, smoothed, never 0."""
+        u = -np.log(self.p)
+        rough = np.histogram(np.clip(u, -np.inf, edges[-1]), edges, weights=self._weights)[0]
+        kernel = np.array([0.25, 0.5, 0.25])
+        inner = np.convolve(np.pad(rough[:-1], 1, mode="edge"), kernel, mode="valid")
+        smooth = np.append(inner * (rough[:-1].sum() / max(inner.sum(), 1e-300)), rough[-1])
+        return np.asarray(smooth + 0.5 / max(len(np.unique(self.owner)), 1) / len(smooth), np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectPairs:
+    """What the estimate needs of two datasets.
+
+    Attributes:
+        p: ``(n,)`` p-values of pairs of subjects, each once, that no copy settles.
+        a: ``(n,)`` subjects of the first dataset.
+        b: ``(n,)`` subjects of the second.
+        settled_a: ``(k,)`` subjects of pairs that copies settle, in the first.
+        settled_b: ``(k,)`` in the second.
+        pictures_a: Pictures of every subject of the first.
+        pictures_b: Pictures of every subject of the second.
+        least: The smallest p-value that a pair could have.
+        reach: The p-value up to which pairs of single pictures were sought.
+    """
+
+    p: Floats
+    a: Ints
+    b: Ints
+    settled_a: Ints
+    settled_b: Ints
+    pictures_a: Ints
+    pictures_b: Ints
+    least: float
+    reach: float
+
+    @property
+    def comparisons(self) -> int:
+        """Subjects of the one times subjects of the other."""
+        return len(self.pictures_a) * len(self.pictures_b)
+
+    def level(self, expected: float) -> float:
+        """The p-value at which so many false pairs are expected, as far as pairs reach it."""
+        return float(np.clip(expected / self.comparisons, self.least, max(self.least, _LARGEST_P)))
+
+    def groups(self, level: float) -> tuple[int, int]:
+        """Groups of subjects that copies link, and how many more there are with the pairs up to a level.
+
+        Films of one person that nobody declares may make several groups. Where a pair of their films that is
+        less alike links two of them, they count as one.
+        """
+        near = self.p <= level
+        touched = np.isin(self.a, self.a[near]) & np.isin(self.b, self.b[near])
+        kept = near | (touched & (self.p <= _LINK_P))
+        certain = np.full(len(self.settled_a), 1e-300)
+        sure = groups_found(certain, self.settled_a, self.settled_b, [1.0])[0]
+        both = groups_found(
+            np.concatenate([certain, np.full(int(kept.sum()), 0.5)]),
+            np.concatenate([self.settled_a, self.a[kept]]),
+            np.concatenate([self.settled_b, self.b[kept]]),
+            [1.0],
+        )[0]
+        return int(sure), max(0, int(both - sure))
+
+    def several(self, level: float) -> Ints:
+        """How many pairs of pictures each group has that is found up to a level."""
+        near = self.p <= level
+        touched = np.isin(self.a, self.a[near]) & np.isin(self.b, self.b[near])
+        at = np.flatnonzero(near | (touched & (self.p <= _LINK_P)))
+        if not len(at):
+            return np.ones(0, np.int64)
+        n_a, n_b = len(self.pictures_a), len(self.pictures_b)
+        graph = coo_array((np.ones(len(at)), (self.a[at], n_a + self.b[at])), shape=(n_a + n_b, n_a + n_b))
+        group = connected_components(graph, directed=False)[1]
+        films_a = np.bincount(group[:n_a], self.pictures_a, group.max() + 1)
+        films_b = np.bincount(group[n_a:], self.pictures_b, group.max() + 1)
+        touched = np.unique(group[self.a[at]])
+        return np.asarray(np.clip(films_a[touched] * films_b[touched], 1, _MOST_PAIRS), np.int64)
+
+
+def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trusted: bool) -> SharedEstimate:
+    """How many subjects two datasets share, with intervals.
+
+    Args:
+        compared: The pairs of the two datasets.
+        genuine: How true pairs come out.
+        spread: The standard error of the logarithm of the p-values.
+        trusted: Whether the p-values are known to hold for these images.
+
+    Example::
+
+        many = estimate(compared, genuine, spread=0.4, trusted=True)
+        f"about {many.value:.0f} ({many.low:.0f} to {many.high:.0f})"
+    """
+    sure = False
+    share = float("nan")
+    for expected in _EXPECTED:
+        level = compared.level(expected)
+        false = level * compared.comparisons
+        certain, found = compared.groups(level)
+        chance = stats.poisson.sf(found - 1, false * math.exp(_Z95 * spread))
+        sure |= trusted and found > 0 and chance <= SURE / len(_EXPECTED)
+    share, error = _share_found(compared, genuine, level)
+    if math.isnan(share):  # nobody knows how true pairs come out
+        share, error = 0.5, 0.25
+    value, low, high = _interval(found, false, spread, share, error)
+    return SharedEstimate(
+        value=certain + value,
+        low=certain + low,
+        high=certain + high,
+        sure=certain + int(sure),
+        unnoticed=_unnoticed(false, spread, share, high),
+        certain=certain,
+        found=found,
+        expected=false,
+        share=share,
+        own_share=genuine.own,
+    )
+
+
+def _share_found(compared: SubjectPairs, genuine: GenuineRates, level: float) -> tuple[float, float]:
+    """The share of shared subjects that is found at a level, by how many pictures those found have."""
+    several = compared.several(level)
+    numbers, counts = np.unique(several if len(several) else np.ones(1, np.int64), return_counts=True)
+    each = [genuine.found(level, int(n)) for n in numbers]
+    # Whoever is found stands for 1 / share subjects (Horvitz and Thompson 1952).
+    stand_for = sum(c / max(s, 1e-3) for c, (s, _) in zip(counts.tolist(), each, strict=True))
+    share = float(counts.sum() / stand_for)
+    error = math.sqrt(
+        sum((c / counts.sum() * e) ** 2 for c, (_, e) in zip(counts.tolist(), each, strict=True))
+    )
+    return share, error
+
+
+def _interval(
+    found: int, false: float, spread: float, share: float, error: float
+) -> tuple[float, float, float]:
+    """The number behind what was found, and its 95 % interval; the errors of both rates add in squares."""
+    value = max(0.0, found - false) / share
+    low, high = _ends(found, false, share)
+    most_false, least_false = false * math.exp(_Z95 * spread), false * math.exp(-_Z95 * spread)
+    least_share, most_share = max(0.02, share - _Z95 * error), min(1.0, share + _Z95 * error)
+    down = math.hypot(value - low, (most_false - false) / share, value * (1.0 - share / most_share))
+    up = math.hypot(high - value, (false - least_false) / share, value * (share / least_share - 1.0))
+    return value, max(0.0, value - down), value + up
+
+
+def _ends(found: int, false: float, share: float) -> tuple[float, float]:
+    """The exact 95 % interval of the number behind what was found, both rates known (Clopper and Pearson
+    1934).
+    """
+    by_chance = np.arange(int(false + 8.0 * math.sqrt(false) + 12.0))
+    chance = stats.poisson.pmf(by_chance, false)
+
+    def at_least(number: int) -> float:
+        return float(chance @ stats.binom.sf(found - by_chance - 1, number, share))
+
+    def at_most(number: int) -> float:
+        return float(chance @ stats.binom.cdf(found - by_chance, number, share))
+
+    low = _first(lambda number: at_least(number) > 0.025)
+    high = _first(lambda number: at_most(number) <= 0.025)
+    return float(low), float(max(high - 1, 0))
+
+
+def _first(holds: Callable[[int], bool]) -> int:
+    """The smallest number from which something holds, by doubling and halving."""
+    high = 1
+    if holds(0):
+        return 0
+    while not holds(high):
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _unnoticed(false: float, spread: float, share: float, high: float) -> int:
+    """The number of shared subjects from which on a run as large as this is certain of a leak 19 times in
+    20.
+    """
+    worst = false * math.exp(_Z95 * spread)
+    needed = int(stats.poisson.isf(SURE / len(_EXPECTED), worst)) + 1
+    noticed = _first(lambda number: stats.binom.sf(needed - 1, number, share) >= 0.95)
+    return max(noticed, math.ceil(high) + 1)
+
+
+@dataclass(frozen=True)
+class TrueShare:
+    """The share of true pairs among pairs as good as one, by its p-value.
+
+    Attributes:
+        edges: Ascending edges of the bins of ``-log p``.
+        share: ``(bins,)`` the share in each bin, never falling.
+    """
+
+    edges: Floats
+    share: Floats
+
+    def of(self, p: npt.ArrayLike) -> Floats:
+        """The probability of pairs with these p-values; NaN stays NaN."""
+        u = -np.log(np.asarray(p, np.float64))
+        middle = (self.edges[:-1] + self.edges[1:]) / 2.0
+        odds = np.log(self.share) - np.log1p(-self.share)
+        shown = np.interp(u, middle, odds)
+        return np.asarray(np.where(np.isnan(u), np.nan, 1.0 / (1.0 + np.exp(-shown))), np.float64)
+
+
+def true_share(compared: SubjectPairs, genuine: GenuineRates) -> TrueShare:
+    """The local share of true pairs of subjects, by a mixture of two groups.
+
+    The pairs of every height are strangers, as many as p-values say, or true, spread as genuine pairs are.
+    Their number is the only unknown; it is that of largest likelihood.
+
+    Args:
+        compared: The pairs of the two datasets.
+        genuine: How true pairs come out.
+
+    Example::
+
+        true_share(compared, genuine).of([1e-7, 1e-4])  # such as 0.98 and 0.1
+    """
+    top = max(-math.log(compared.least), 1.0)
+    bottom = min(-math.log(_LARGEST_P), top / 2)
+    edges = np.append(np.arange(bottom, top - _BIN / 2, _BIN), top + _BIN)
+    u = -np.log(compared.p)
+    counted = np.histogram(np.clip(u, -np.inf, top), edges)[0].astype(np.float64)
+    false = compared.comparisons * -np.diff(np.append(np.exp(-edges[:-1]), 0.0))
+    even = np.full(len(false), 1.0 / len(false))
+    true = np.stack([genuine.density(edges) if len(genuine.p) else even, even])
+    spread, level = np.full(2, max(1.0, float(counted.sum()) / 2.0)), 1.0
+    for _ in range(_ROUNDS):  # expectation and maximisation (Dempster, Laird and Rubin 1977)
+        parts = spread[:, None] * true
+        known = parts / (parts.sum(axis=0) + level * false)
+        found = (counted * known).sum(axis=1)
+        spread = np.maximum(found - _PENALTY, 0.0) + _PRIOR_NUMBER
+        level = float((counted * (1.0 - known.sum(axis=0))).sum() + _PRIOR_FALSE) / float(
+            false.sum() + _PRIOR_FALSE
+        )
+        level = min(max(level, 1.0 / _MOST_OFF), _MOST_OFF)
+    model = (spread[:, None] * true).sum(axis=0)
+    share = np.maximum.accumulate(model / (model + level * false))
+    return TrueShare(edges, np.clip(share, 1e-9, 1.0 - 1e-9))

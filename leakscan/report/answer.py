@@ -1,0 +1,181 @@
+"""The answer of a run, counted in people: who is shared, as what, and what dropping them would cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from leakscan.counted import counted
+from leakscan.report.run_tables import RunTables
+from leakscan.types import RELATIONS
+
+Person = tuple[str, str]
+_COPIES = ("same_file", "same_pixels", "same_image")
+_NAMED = 5  # images that were not judged as persons, of each dataset
+
+
+def answer(found: RunTables, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``summary.json`` holds under ``answer``.
+
+    A declared subject of one dataset is one person. A picture without a subject stands for itself, and equal
+    pictures for one.
+
+    Args:
+        found: The tables of the run.
+        summary: The rest of the summary.
+
+    Returns:
+        ``headline`` (a sentence); ``pairs_of_datasets``, worst first: ``a``, ``b``, ``people`` ("shared" and
+        "of" for each side), ``images`` likewise, ``copies``, ``other_pictures``, ``possible`` (people of the
+        side with fewer), ``accepted``, ``expected_false`` (among ``other_pictures``, or null), ``estimate``
+        (with ``low`` and ``high``, how many people are shared in all, or null), ``missed_share`` (or null),
+        ``drop`` (people and images of each side); ``not_judged`` (dataset to images that no encoder could
+        judge as persons).
+
+    Example::
+
+        answer(found, summary)["headline"]  # '10 of 76 subjects of hospital are also in research'
+    """
+    people = _PeopleOf(found)
+    pairs = [people.between(c) for c in summary["comparisons"]]
+    pairs.sort(key=lambda p: (-p["copies"] - p["other_pictures"], -p["possible"]))
+    return {
+        "headline": _headline(pairs),
+        "pairs_of_datasets": pairs,
+        "not_judged": people.not_judged(),
+    }
+
+
+def _headline(pairs: list[dict[str, Any]]) -> str:
+    if not pairs:
+        return "Nothing was compared"
+    worst = pairs[0]
+    if worst["copies"] + worst["other_pictures"] == 0:
+        if possible := sum(p["possible"] for p in pairs):
+            return f"No leak is certain; {counted(possible, 'possible person', 'possible people')} to look at"
+        return "No leak was found"
+    side = min(("a", "b"), key=lambda s: worst["people"][s]["of"])
+    other = "b" if side == "a" else "a"
+    told = worst["people"][side]
+    where = "is" if told["shared"] == 1 else "are"
+    return (
+        f"{told['shared']:,} of {told['of']:,} {worst['unit'][side]} of {worst[side]} {where} "
+        f"also in {worst[other]}"
+    )
+
+
+class _PeopleOf:
+    """The people of a run and their images."""
+
+    def __init__(self, found: RunTables) -> None:
+        self._found = found
+        self._images: dict[Person, int] = defaultdict(int)
+        self._of: dict[tuple[str, str], Person] = {}
+        self._declared: dict[str, int] = defaultdict(int)
+        columns = ("dataset", "image_id", "subject", "pixel_hash", "status")
+        for dataset, image, subject, pixels, status in zip(
+            *(found.images[name].to_pylist() for name in columns), strict=True
+        ):
+            person = (dataset, f"subject {subject}" if subject else f"picture {pixels or image}")
+            self._of[dataset, image] = person
+            if status == "ok":
+                self._images[person] += 1
+        for person in self._images:
+            self._declared[person[0]] += person[1].startswith("subject ")
+        self._rows: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        names = ["dataset_a", "dataset_b", "image_a", "image_b", "relation", "decision", "verdict"]
+        for row in found.pairs.select(names).to_pylist():
+            self._rows[row["dataset_a"], row["dataset_b"]].append(row)
+
+    def between(self, comparison: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer for two datasets."""
+        a, b = comparison["a"], comparison["b"]
+        best: dict[str, dict[Person, str]] = {"a": {}, "b": {}}
+        possible: dict[str, set[Person]] = {"a": set(), "b": set()}
+        accepted: set[tuple[Person, Person]] = set()
+        images: dict[str, set[str]] = {"a": set(), "b": set()}
+        for row in self._rows[a, b]:
+            ends = {side: self._of[row[f"dataset_{side}"], row[f"image_{side}"]] for side in ("a", "b")}
+            if row["decision"] == "cleared":
+                if row["verdict"] == "wanted":
+                    accepted.add((ends["a"], ends["b"]))
+                continue
+            for side, person in ends.items():
+                if row["decision"] == "review":
+                    possible[side].add(person)
+                    continue
+                images[side].add(row[f"image_{side}"])
+                before = best[side].get(person, RELATIONS[-1])
+                best[side][person] = min(before, row["relation"], key=_strength)
+        shared = {side: len(best[side]) for side in ("a", "b")}
+        side = min(("a", "b"), key=lambda s: shared[s])
+        copies = sum(relation in _COPIES for relation in best[side].values())
+        waiting = {s: len(possible[s] - set(best[s])) for s in ("a", "b")}
+        return {
+            "a": a,
+            "b": b,
+            "unit": {s: self._unit(name) for s, name in (("a", a), ("b", b))},
+            "people": {s: {"shared": shared[s], "of": self._people(n)} for s, n in (("a", a), ("b", b))},
+            "images": {s: {"shared": len(images[s]), "of": self._all(n)} for s, n in (("a", a), ("b", b))},
+            "copies": copies,
+            "other_pictures": shared[side] - copies,
+            "possible": min(waiting.values()),
+            "accepted": len(accepted),
+            "expected_false": _summed(comparison, "leak_expected_false"),
+            "estimate": _estimate(comparison),
+            "missed_share": _missed(comparison),
+            "drop": {
+                s: {"people": shared[s], "images": sum(self._images[p] for p in best[s])} for s in ("a", "b")
+            },
+        }
+
+    def not_judged(self) -> dict[str, list[str]]:
+        """Images that no encoder judged, of datasets others of whose images were judged."""
+        images, prints = self._found.images, self._found.fingerprints
+        out: dict[str, list[str]] = defaultdict(list)
+        judged: set[str] = set()
+        for dataset, path, image, status, encoder in zip(
+            *(images[name].to_pylist() for name in ("dataset", "path", "image_id", "status")),
+            prints["encoder"].to_pylist(),
+            strict=True,
+        ):
+            if encoder:
+                judged.add(dataset)
+            elif status == "ok":
+                out[dataset].append(path or image)
+        return {dataset: names for dataset, names in out.items() if dataset in judged}
+
+    def _unit(self, dataset: str) -> str:
+        """What is counted: subjects where all are declared, images where none is."""
+        declared, people = self._declared[dataset], self._people(dataset)
+        if declared == people:
+            return "subjects"
+        return "subjects and unnamed pictures" if declared else "pictures"
+
+    def _people(self, dataset: str) -> int:
+        return sum(person[0] == dataset for person in self._images)
+
+    def _all(self, dataset: str) -> int:
+        return sum(n for person, n in self._images.items() if person[0] == dataset)
+
+
+def _strength(relation: str) -> int:
+    return next(i for i, name in enumerate(RELATIONS) if name == relation)
+
+
+def _summed(comparison: Mapping[str, Any], key: str) -> float | None:
+    known = [t[key][0] for t in comparison["thresholds"].values() if t.get(key)]
+    return round(sum(known), 2) if known else None
+
+
+def _estimate(comparison: Mapping[str, Any]) -> dict[str, float] | None:
+    found = comparison.get("shared_subjects")
+    return None if not found else {key: found[key] for key in ("estimate", "low", "high")}
+
+
+def _missed(comparison: Mapping[str, Any]) -> float | None:
+    known = [
+        t["leak_missed_share"][0] for t in comparison["thresholds"].values() if t.get("leak_missed_share")
+    ]
+    return max((m for m in known if m is not None), default=None)

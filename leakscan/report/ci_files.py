@@ -1,0 +1,115 @@
+"""What a build server reads of a run: JUnit XML, a Markdown page, and annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from leakscan.types import RELATIONS
+
+_LISTED = 20
+
+
+def junit(summary: Mapping[str, Any]) -> str:
+    """A JUnit file: one test for every relation of every two datasets, and one for what can be vouched for.
+
+    Args:
+        summary: What ``summary.json`` holds.
+
+    Example:
+        >>> counts = {r: {"leak": 0, "review": 0, "cleared": 0} for r in RELATIONS}
+        >>> counts["same_file"]["leak"] = 2
+        >>> told = {"exit_code": 1, "reasons": ["2 pairs."], "fail_on": "same_subject",
+        ...         "comparisons": [{"a": "A", "b": "B", "decisions": counts}]}
+        >>> ET.fromstring(junit(told)).get("failures")
+        '1'
+    """
+    suite = ET.Element("testsuite", name="leakscan")
+    failures = errors = tests = 0
+    fails = summary["exit_code"] == 1
+    for c in summary["comparisons"]:
+        for relation in RELATIONS:
+            tests += 1
+            case = ET.SubElement(suite, "testcase", classname=f"{c['a']} and {c['b']}", name=relation)
+            leaks = c["decisions"][relation]["leak"]
+            if leaks and fails:
+                failures += 1
+                ET.SubElement(case, "failure", message=f"{leaks} leaks").text = " ".join(summary["reasons"])
+    tests += 1
+    case = ET.SubElement(suite, "testcase", classname="leakscan", name="vouched for")
+    if summary["exit_code"] == 3 or (fails and not failures):
+        errors += 1
+        ET.SubElement(case, "error", message=_clean(" ".join(summary["reasons"])))
+    suite.attrib |= {"tests": str(tests), "failures": str(failures), "errors": str(errors)}
+    ET.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """A page for the summary of a job.
+
+    Args:
+        summary: What ``summary.json`` holds, with its ``answer``.
+
+    Example::
+
+        Path(os.environ["GITHUB_STEP_SUMMARY"]).write_text(markdown(summary))
+    """
+    told = summary["answer"]
+    lines = [f"## leakscan: {_cell(told['headline'])}", "", f"Exit code {summary['exit_code']}.", ""]
+    lines += [f"- {_cell(words)}" for words in [*summary["reasons"], *summary.get("warnings", [])]]
+    lines += [
+        "",
+        "| datasets | copies | other pictures of a person | possible | accepted |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {_cell(p['a'])} and {_cell(p['b'])} | {p['copies']} | {p['other_pictures']} | {p['possible']} | "
+        f"{p['accepted']} |"
+        for p in told["pairs_of_datasets"][:_LISTED]
+    ]
+    if said := summary.get("verdicts"):
+        lines += ["", "Verdicts: " + ", ".join(f"{n} {word}" for word, n in said.items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def marked_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines by which GitHub marks files: leaks as errors, pairs for review as warnings.
+
+    Args:
+        pairs: Rows of ``pairs.parquet``, strongest first.
+
+    Example:
+        >>> pair = {"decision": "leak", "relation": "same_file", "dataset_a": "A", "dataset_b": "B",
+        ...         "path_a": "a.png", "path_b": "b,c.png", "image_a": "1", "image_b": "2"}
+        >>> marked_lines([pair])
+        ['::error file=b%2Cc.png,title=leakscan::same_file with A/a.png']
+    """
+    out = []
+    for pair in pairs:
+        level = {"leak": "error", "review": "warning"}.get(pair["decision"])
+        if level is None:
+            continue
+        file = f" file={_escaped(pair['path_b'])}," if pair["path_b"] else " "
+        other = f"{pair['dataset_a']}/{pair['path_a'] or pair['image_a']}"
+        message = f"{pair['relation']} with {other}"
+        out.append(f"::{level}{file}title=leakscan::{_escaped(message, message=True)}")
+        if len(out) == _LISTED:
+            break
+    return out
+
+
+def _escaped(text: str, message: bool = False) -> str:
+    """Text as workflow commands take it."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text if message else text.replace(":", "%3A").replace(",", "%2C")
+
+
+def _cell(text: str) -> str:
+    """Text that neither breaks a table nor is taken for markup."""
+    return "".join(f"\\{c}" if c in "|<>`*_[]" else c for c in _clean(text))
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())

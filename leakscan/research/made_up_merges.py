@@ -1,0 +1,186 @@
+"""Decisions on more people than there are: ``python -m leakscan.research.made_up_merges DATA``.
+
+Fingerprints are drawn from the statistics of real ones (``made_up_prints.py``), which are printed beside
+those of the drawn ones. Then the run's own code decides. Everybody has one film a side; copies are neither
+planted nor sought, and details are not matched, as nobody can draw the details of people who do not exist.
+Prints JSON.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import typer
+
+from leakscan import tables
+from leakscan.cli.output import Output
+from leakscan.errors import UsageError
+from leakscan.fingerprint.pipeline import Dataset
+from leakscan.research.command import DataArgument, EncoderOption, run_command
+from leakscan.research.film_splits import short
+from leakscan.research.labelled_films import LabelledFilms, read_films
+from leakscan.research.made_up_prints import GENUINE, LEVELS, PrintStatistics, real_scores
+from leakscan.research.merge_decisions import KnownPairs, shared_estimate
+from leakscan.run.compare import Result, decide_and_report
+from leakscan.run.context import RunContext, TimeBudget
+from leakscan.settings import Settings
+
+_CACHE = Path("~/.cache/leakscan-measure")
+_SOURCES = ("nih/manifest.csv?split=val", "nih/manifest.csv?split=calibration")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeUpMerge:
+    """Which people stand on two sides.
+
+    Attributes:
+        subjects: The people on each side.
+        shared: Those on both sides, with another film on each.
+        declared: Whether both sides name their subjects.
+        seed: The seed of all draws.
+    """
+
+    subjects: int
+    shared: int
+    declared: bool
+    seed: int = 0
+
+    def sides(self, statistics: PrintStatistics) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The fingerprints of both sides; the first ``shared`` rows of both are the same people."""
+        first, second = statistics.draw(2, 2 * self.subjects - self.shared, self.seed)
+        return first[: self.subjects], np.concatenate([second[: self.shared], second[self.subjects :]])
+
+
+def side_of(name: str, prints: npt.NDArray[np.float32], encoder: str, declared: bool) -> Dataset:
+    """A dataset of one film for everybody, of which only fingerprints are at hand.
+
+    Args:
+        name: The name of the dataset; films are called by it and their row.
+        prints: ``(n, d)`` fingerprints.
+        encoder: The encoder that they are said to come from.
+        declared: Whether everybody has a name.
+
+    Example:
+        >>> ward = side_of("ward", np.eye(2, dtype=np.float32), "made-up@1", declared=True)
+        >>> ward.rows["subject"].to_pylist()
+        ['ward-0', 'ward-1']
+    """
+    n, dim = prints.shape
+    ids = [f"{name}-{i}" for i in range(n)]
+    hashes = np.random.default_rng((len(name), ord(name[-1]))).integers(0, 2**63, n * tables.ORIENTATIONS)
+    offsets = pa.array(np.arange(n + 1) * dim, pa.int32())
+    values = {
+        "image_id": ids,
+        "path": ids,
+        "format": ["png"] * n,
+        "kind": ["chest_radiograph"] * n,
+        "file_hash": ids,
+        "pixel_hash": ids,
+        "subject": ids if declared else [None] * n,
+        "status": ["ok"] * n,
+        "encoder": [encoder] * n,
+        "fingerprint": pa.ListArray.from_arrays(offsets, pa.array(prints.astype(np.float16).ravel())),
+        "phash": pa.FixedSizeListArray.from_arrays(pa.array(hashes.astype(np.uint64)), tables.ORIENTATIONS),
+    }
+    columns = [
+        pa.array(values[f.name], f.type) if f.name in values else pa.nulls(n, f.type) for f in tables.STORE
+    ]
+    return Dataset(name, pa.Table.from_arrays(columns, schema=tables.STORE), {}, {}, "simulated")
+
+
+def figures(merge: MadeUpMerge, result: Result) -> dict[str, Any]:
+    """What was decided, held against who is who.
+
+    Args:
+        merge: The merge.
+        result: What ``compare`` returned of its two sides.
+    """
+    listed: dict[str, set[tuple[int, int]]] = {"leak": set(), "review": set()}
+    columns = ("decision", "image_a", "image_b")
+    for decision, a, b in zip(*(result.pairs[c].to_pylist() for c in columns), strict=True):
+        listed[decision].add((int(a.rpartition("-")[2]), int(b.rpartition("-")[2])))
+    true = {(i, i) for i in range(merge.shared)}
+    leaks = listed["leak"]
+    comparison = result.summary["comparisons"][0]
+    return {
+        **asdict(merge),
+        "called": len(leaks),
+        "false": len(leaks - true),
+        "share_false": short(len(leaks - true) / max(len(leaks), 1)),
+        "recall": short(len(leaks & true) / max(merge.shared, 1)),
+        "recall_leak_or_review": short(len((leaks | listed["review"]) & true) / max(merge.shared, 1)),
+        "for_review": len(listed["review"]),
+        "exit_code": result.exit_code,
+        "estimate": shared_estimate(comparison),
+        "cautions": [t["caution"] for t in comparison["thresholds"].values() if t["caution"]],
+        "match_seconds": result.summary["timings"]["match_s"],
+    }
+
+
+def _statistics(films: LabelledFilms) -> tuple[PrintStatistics, dict[str, Any]]:
+    """What is drawn from, and how its scores lie beside real ones."""
+    stored = films.rows["fingerprint"].combine_chunks()
+    prints = stored.flatten().to_numpy(zero_copy_only=False).reshape(len(stored), -1).astype(np.float64)
+    found = PrintStatistics.of(prints, films.codes)
+    real, drawn = real_scores(prints, films.codes), found.scores(seed=1)
+    names: Sequence[tuple[str, Sequence[float]]] = (("strangers", LEVELS), ("repeated", GENUINE))
+    return found, {
+        name: {f"{at:g}": [short(float(r)), short(float(d))] for at, r, d in zip(places, *both, strict=True)}
+        for (name, places), *both in zip(names, real, drawn, strict=True)
+    }
+
+
+def made_up_merges(
+    data: DataArgument,
+    subjects: Annotated[int, typer.Option("--subjects", help="People on each side.", min=2)] = 10_000,
+    shared: Annotated[int, typer.Option("--shared", help="People on both sides.", min=0)] = 300,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all draws.", min=0)] = 0,
+    encoder: EncoderOption = None,
+) -> None:
+    """Draw fingerprints, have undeclared and declared sides decided, and print JSON.
+
+    Example: python -m leakscan.research.made_up_merges DATA --subjects 100000 --shared 2000
+    """
+    if shared > subjects:
+        raise UsageError(f"Of {subjects} people on a side no {shared} can stand on both.")
+    context = RunContext.open(Settings.of(cache=_CACHE.expanduser(), encoder=encoder, workers=0))
+    films = read_films([[str(data / "cxr" / source) for source in _SOURCES]], context)
+    began = time.monotonic()
+    statistics, beside = _statistics(films)
+    out: dict[str, Any] = {
+        "real_and_drawn": beside,
+        "fit_seconds": short(time.monotonic() - began),
+        "merges": [],
+    }
+    name = context.models.encoders["chest_radiograph"].card.encoder
+    for declared in (False, True):
+        merge = MadeUpMerge(subjects=subjects, shared=shared, declared=declared, seed=seed)
+        out["merges"].append(_measured(merge, statistics, name, context))
+    Output(as_json=True).data(out)
+
+
+def _measured(
+    merge: MadeUpMerge, statistics: PrintStatistics, encoder: str, context: RunContext
+) -> Mapping[str, Any]:
+    a, b = merge.sides(statistics)
+    sides = [side_of(n, p, encoder, merge.declared) for n, p in (("a", a), ("b", b))]
+    began = time.monotonic()
+    fresh = replace(context, memory=KnownPairs(None, {}, None, None), budget=TimeBudget(1e9))
+    result = decide_and_report(sides, fresh, None)
+    return {
+        **figures(merge, result),
+        "seconds": short(time.monotonic() - began),
+        "peak_gib": short(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20),
+    }
+
+
+if __name__ == "__main__":
+    run_command(made_up_merges)

@@ -1,0 +1,224 @@
+"""Verdicts as a CSV file that people edit, also with a spreadsheet program, and read back."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from leakscan.errors import UsageError, reason
+from leakscan.review.verdicts import Verdict, newest_of_each
+
+COLUMNS = [f.name for f in fields(Verdict)]
+"""The columns that are read back; all others, such as paths, are for people."""
+
+# Spreadsheets would take digits for numbers, and 12e4 for 120,000.
+_MARKED = {"id": "v:", "subject_a": "s:", "subject_b": "s:", "key_id": "k:"}
+_LISTS = ("pictures_a", "pictures_b", "members")
+_NUMBERS = ("score", "p_value", "probability")
+_EVIDENCE = " | "
+_FORMULA = ("=", "+", "-", "@")
+_YES = ("true", "1", "yes", "wahr", "vrai", "verdadero", "vero", "waar")
+_NO = ("false", "0", "no", "", "falsch", "faux", "falso", "onwaar")
+_SEPARATORS = (",", ";", "\t")
+
+
+def to_csv(verdicts: Sequence[Verdict], more: Sequence[Mapping[str, str]] | None = None) -> str:
+    """Verdicts as the text of a CSV file.
+
+    Args:
+        verdicts: The verdicts, one line each.
+        more: More cells of each line, for the reader; they are not read back.
+
+    Example:
+        >>> said = Verdict(by="ann", verdict="same", scope="pair", pictures_a=("p1",), pictures_b=("p2",))
+        >>> text = to_csv([said])
+        >>> text.splitlines()[0][:30], from_csv(text.encode(), Path("v.csv")) == [said]
+        ('by,verdict,scope,dataset_a,dat', True)
+    """
+    extra = list(more[0]) if more else []
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*extra, *COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    for verdict, cells in zip(verdicts, more or [{}] * len(verdicts), strict=True):
+        writer.writerow({**cells, **_cells(verdict)})
+    return out.getvalue()
+
+
+def from_csv(content: bytes, path: Path) -> list[Verdict]:
+    r"""The verdicts of a CSV file: commas, semicolons or tabs, with or without a byte order mark.
+
+    Args:
+        content: The bytes of the file.
+        path: Its path, for the error.
+
+    Raises:
+        UsageError: A line makes no sense; the message says which and why.
+
+    Example:
+        >>> text = "by;verdict;scope;pictures_a;pictures_b;until\nann;wanted;pair;p1;p2;31.01.2027\n"
+        >>> (verdict,) = from_csv(text.encode("utf-8-sig"), Path("v.csv"))
+        >>> verdict.verdict, verdict.until
+        ('wanted', datetime.date(2027, 1, 31))
+    """
+    text = _text(content)
+    header = text.partition("\n")[0]
+    separator = max(_SEPARATORS, key=header.count)
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise UsageError(f"{{path}} is no CSV file: {error}.", path=path) from error
+    names = [name.strip().lower() for name in lines[0]] if lines else []
+    if missing := [name for name in ("by", "verdict", "scope") if name not in names]:
+        raise UsageError(
+            f"{{path}} has no column {missing[0]!r}, so it holds no verdicts.",
+            "Columns are those of an exported file.",
+            path=path,
+        )
+    out = []
+    for number, line in enumerate(lines[1:], 2):
+        cells = dict(zip(names, (cell.strip() for cell in line), strict=False))
+        if not any(cells.values()):
+            continue
+        try:
+            out.append(Verdict.of_row(_row(cells)))
+        except UsageError as error:
+            raise UsageError(f"Line {number} of {{path}}: {error.message}", path=path) from error
+    return out
+
+
+def read_csv(path: Path) -> list[Verdict]:
+    """The verdicts of a CSV file on disk.
+
+    Raises:
+        UsageError: It cannot be read, or a line makes no sense.
+
+    Example:
+        >>> said = Verdict(by="ann", verdict="same", scope="pair", pictures_a=("p1",), pictures_b=("p2",))
+        >>> _ = Path("v.csv").write_text(to_csv([said]))
+        >>> read_csv(Path("v.csv")) == [said]
+        True
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{{path}} cannot be read: {reason(error)}.", path=path) from error
+    return from_csv(content, path)
+
+
+def edited(before: Sequence[Verdict], lines: Sequence[Verdict]) -> list[Verdict]:
+    """What an edited file says that its verdicts did not say before.
+
+    A line that was changed is a new verdict of now, because nothing that was said is ever changed. A line
+    without an id is new. A line that was removed says nothing: to take a verdict back, write ``withdrawn``.
+
+    Args:
+        before: The verdicts of the file that was exported.
+        lines: The verdicts of the edited file.
+
+    Example:
+        >>> said = Verdict(by="ann", verdict="same", scope="pair", pictures_a=("p1",), pictures_b=("p2",))
+        >>> edited([said], [said]), edited([said], [replace(said, note="sure")])[0].note
+        ([], 'sure')
+    """
+    known = {verdict.id: verdict for verdict in before}
+    newest = newest_of_each(before)
+    out = []
+    for line in lines:
+        old, last = known.get(line.id), newest.get((line.about, line.by))
+        if old is None:
+            out.append(line)
+        elif _said(line) not in [_said(verdict) for verdict in (old, last) if verdict]:
+            out.append(replace(old, **_said(line), at=dt.datetime.now(dt.UTC), id=uuid.uuid4().hex))
+    return out
+
+
+def _said(verdict: Verdict) -> dict[str, Any]:
+    """What a person may change of a line."""
+    return {name: getattr(verdict, name) for name in ("by", "verdict", "scope", "note", "reason", "until")}
+
+
+def _cells(verdict: Verdict) -> dict[str, str]:
+    row = {name: "" if value is None else value for name, value in verdict.row().items()}
+    for name in _LISTS:
+        row[name] = " ".join(row[name])
+    row["evidence"] = _EVIDENCE.join(verdict.evidence)
+    row["at"] = verdict.at.isoformat()
+    row |= {name: mark + row[name] for name, mark in _MARKED.items() if row[name]}
+    # A formula in a note would run in whatever opens the file.
+    return {
+        n: f"'{c}" if str(c).startswith(_FORMULA) and n not in _NUMBERS else str(c) for n, c in row.items()
+    }
+
+
+def _row(cells: Mapping[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name in COLUMNS:
+        cell = cells.get(name, "")
+        cell = cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+        if not cell:
+            continue
+        if name in _MARKED:
+            row[name] = cell.removeprefix(_MARKED[name])
+        elif name in _LISTS:
+            row[name] = cell.split()
+        elif name == "evidence":
+            row[name] = cell.split(_EVIDENCE)
+        elif name in _NUMBERS:
+            row[name] = _number(name, cell)
+        elif name == "until":
+            row[name] = _day(cell)
+        elif name == "at":
+            row[name] = _moment(cell)
+        elif name == "blind":
+            row[name] = _truth(cell)
+        else:
+            row[name] = cell.lower() if name in ("verdict", "scope") else cell
+    return row
+
+
+def _text(content: bytes) -> str:
+    """The text of a file as spreadsheets save it."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def _number(name: str, cell: str) -> float:
+    try:
+        return float(cell.replace(",", "."))
+    except ValueError:
+        raise UsageError(f"{name} is {cell!r}, which is no number.") from None
+
+
+def _day(cell: str) -> dt.date:
+    for form in ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d"):
+        try:
+            return dt.datetime.strptime(cell, form).date()
+        except ValueError:
+            continue
+    raise UsageError(f"until is {cell!r}; write the day as 2027-01-31.")
+
+
+def _moment(cell: str) -> dt.datetime:
+    try:
+        found = dt.datetime.fromisoformat(cell)
+    except ValueError:
+        raise UsageError(f"at is {cell!r}, which is no time; leave the column as it was exported.") from None
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+
+
+def _truth(cell: str) -> bool:
+    if cell.lower() in _YES:
+        return True
+    if cell.lower() in _NO:
+        return False
+    raise UsageError(f"blind is {cell!r}; write true or false.")

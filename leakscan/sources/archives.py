@@ -1,0 +1,174 @@
+"""Archives and compressed files: what lies inside them, without unpacking anything to disk.
+
+Zip files, tar files, and files compressed as a whole (gzip, bzip2, xz, Zstandard), in one another. A
+member is taken into memory when it is read. What a hostile archive may cost is bounded: by the size of a
+member, by how far compression goes, by how deep archives lie in one another, and by their number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakscan.errors import ImageError
+from leakscan.sources.contents import STEP
+from leakscan.sources.unpacking import FAULTS, LOCK, Packing, compression_of, container
+
+_DEPTH = 4
+_NO_ARCHIVES = (
+    ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".jar", ".whl", ".egg", ".apk", ".epub", ".pt", ".pth",
+    ".ckpt", ".npz", ".keras", ".mlmodel", ".xpi", ".kmz", ".vsdx", ".sketch", ".ipa", ".nupkg", ".rds",
+)  # fmt: skip
+"""Endings of zip files that are documents, programs or models: surely no images of a dataset."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive.
+
+    Attributes:
+        name: Its name in the archive, with slashes.
+        place: Where its bytes lie; see :mod:`leakscan.sources.contents`.
+        size: Its size in bytes as the archive states it, -1 where it states none.
+        problem: Why it cannot be read, or empty.
+        link_to: The member that it is a link to, or empty.
+    """
+
+    name: str
+    place: str
+    size: int = -1
+    problem: str = ""
+    link_to: str = ""
+
+
+def packing_of(head: bytes, name: str) -> Packing:
+    r"""How a file packs others, empty where it does not.
+
+    Args:
+        head: Its first bytes, 512 at least where it has as many.
+        name: Its name; it only tells documents from archives, which both are zip files.
+
+    Example:
+        >>> packing_of(b"PK\3\4", "films.zip"), packing_of(b"PK\3\4", "letter.docx")
+        ('zip', '')
+    """
+    lower = name.lower()
+    if head[:4] in (b"PK\3\4", b"PK\5\6"):
+        return "" if lower.endswith(_NO_ARCHIVES) else "zip"
+    if head[257:262] == b"ustar" or (lower.endswith(".tar") and _is_old_tar(head)):
+        return "tar"
+    if head[:4] == b"PAR1":
+        return "parquet"
+    return "compressed" if compression_of(head) else ""
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """A header of before POSIX has no magic, but a checksum."""
+    with contextlib.suppress(tarfile.HeaderError, ValueError):
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
+        return True
+    return False
+
+
+def inside(place: str) -> str:
+    r"""The place of what a compressed file holds.
+
+    Example:
+        >>> inside("film.dcm.gz")
+        'film.dcm.gz\x00\x00g'
+    """
+    return f"{place}{STEP}{STEP}g"
+
+
+def depth_of(place: str) -> int:
+    """In how many archives a place lies.
+
+    Example:
+        >>> depth_of("films.zip"), depth_of(inside("film.dcm.gz"))
+        (0, 1)
+    """
+    return place.count(STEP) // 2
+
+
+def members(place: str, packing: Packing) -> Iterator[Member]:
+    """The files in an archive, in its order.
+
+    Args:
+        place: The archive.
+        packing: What :func:`packing_of` said of it: ``zip`` or ``tar``.
+
+    Raises:
+        ImageError: The archive is damaged, from where on nothing can be told of it, or lies too deep.
+
+    Example:
+        >>> with zipfile.ZipFile("films.zip", "w") as archive:
+        ...     archive.writestr("ward/a.png", b"pixels")
+        >>> [(member.name, member.size) for member in members("films.zip", "zip")]
+        [('ward/a.png', 6)]
+    """
+    if sum(step != "g" for step in place.split(STEP)[2::2]) >= _DEPTH:
+        raise ImageError("unsupported", "It is an archive deep in other archives; unpack the outer one.")
+    try:
+        with LOCK:
+            opened = container(place, packing)
+        yield from _zip_members(place, opened) if packing == "zip" else _tar_members(place, opened)
+    except ImageError:
+        raise
+    except FAULTS as error:
+        raise ImageError(
+            "unreadable", "It is an archive that is cut short or damaged; what comes first in it is read."
+        ) from error
+
+
+def _zip_members(place: str, archive: zipfile.ZipFile) -> Iterator[Member]:
+    for number, info in enumerate(archive.infolist()):
+        if info.is_dir():
+            continue
+        problem = ""
+        if info.flag_bits & 1:
+            problem = "It is encrypted in its archive; unpack the archive with its password."
+        elif info.compress_type not in (0, 8, 12, 14):
+            problem = f"Its compression in the zip file (method {info.compress_type}) is not read; unpack it."
+        name = info.filename.replace("\\", "/")
+        yield Member(name, f"{place}{STEP}{name}{STEP}z{number}", info.file_size, problem)
+
+
+def _tar_members(place: str, archive: tarfile.TarFile) -> Iterator[Member]:
+    with LOCK:
+        each = iter(archive)
+    while True:
+        with LOCK:
+            info = next(each, None)
+        if info is None:
+            return
+        if info.isdir():
+            continue
+        problem = ""
+        if info.issparse():
+            problem = "It is a sparse file in a tar archive, which is not read; unpack it."
+        elif not (info.isfile() or info.issym() or info.islnk()):
+            continue  # devices and pipes
+        link = info.linkname if info.issym() or info.islnk() else ""
+        where = f"t{info.offset_data}+{info.size}"
+        yield Member(info.name, f"{place}{STEP}{info.name}{STEP}{where}", info.size, problem, link)
+
+
+def sibling(place: str, name: str) -> str | None:
+    """The place of a file of another name in the same folder of the same archive, or ``None``.
+
+    Example:
+        >>> with zipfile.ZipFile("pair.zip", "w") as archive:
+        ...     archive.writestr("a.hdr", b"header")
+        ...     archive.writestr("a.img", b"voxels")
+        >>> sibling("pair.zip" + STEP + "a.hdr" + STEP + "z0", "a.img").split(STEP)
+        ['pair.zip', 'a.img', 'z1']
+    """
+    outer, own, step = place.rsplit(STEP, 2)
+    if step[:1] not in ("z", "t"):
+        return None
+    wanted = own.rpartition("/")[0] + "/" * ("/" in own) + name
+    found = members(outer, "zip" if step[0] == "z" else "tar")
+    return next((member.place for member in found if member.name == wanted), None)

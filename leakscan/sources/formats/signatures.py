@@ -1,0 +1,189 @@
+"""How files of each format begin: by their first bytes alone, never by their names."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+
+HEAD_BYTES = 2048
+"""How much of a file tells its format."""
+
+_BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_MGH_TYPES = frozenset({0, 1, 3, 4, 10})
+_ANALYZE_DATATYPES = frozenset({1, 2, 4, 8, 16, 32, 64, 128})
+_DICOM_VRS = frozenset(
+    b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN "
+    b"SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
+_DICOM_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_TIFF_OPENINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _starts_with(*signatures: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(signatures)
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def _is_bmp(head: bytes) -> bool:
+    return head[:2] == b"BM" and len(head) > 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
+
+
+def _is_mgh(head: bytes) -> bool:
+    """FreeSurfer's volumes have no magic, but a version, four sizes and a type, big-endian, and zeros."""
+    head = _unzipped(head) if head[:2] == b"\x1f\x8b" else head
+    if len(head) < 284:
+        return False
+    version, *shape, kind, _ = struct.unpack_from(">7i", head)
+    return version == 1 and all(0 < n < 65536 for n in shape) and kind in _MGH_TYPES and not any(head[90:284])
+
+
+def _is_minc(head: bytes) -> bool:
+    """MINC 1 is a netCDF file and MINC 2 an HDF5 file; both name their variable or group early."""
+    head = _unzipped(head) if head[:2] == b"\x1f\x8b" else head
+    return (head.startswith(b"CDF") and b"xspace" in head) or (
+        head.startswith(b"\x89HDF\r\n\x1a\n") and b"minc-2.0" in head
+    )
+
+
+def _is_metaimage(head: bytes) -> bool:
+    return head.startswith((b"ObjectType", b"NDims", b"Comment")) and b"ElementType" in head
+
+
+def _is_afni(head: bytes) -> bool:
+    return b"string-attribute" in head[:200] or (b"name" in head[:400] and b"-attribute" in head[:400])
+
+
+def _is_parrec(head: bytes) -> bool:
+    return head.startswith(b"# === DATA DESCRIPTION FILE")
+
+
+def _is_npz(head: bytes) -> bool:
+    """A zip file whose first entry is a NumPy array."""
+    length = int.from_bytes(head[26:28], "little")
+    return head.startswith(b"PK\3\4") and head[30 : 30 + length].endswith(b".npy")
+
+
+_PNM = re.compile(rb"P[1-6](?:\s+|\s*#[^\n]*\n)+\d+(?:\s+|\s*#[^\n]*\n)+\d+\s")
+
+
+def _is_pnm(head: bytes) -> bool:
+    return _PNM.match(head) is not None
+
+
+def _is_animated_png(head: bytes) -> bool:
+    """The chunk that makes a PNG an animation comes before its pixels."""
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in head.partition(b"IDAT")[0]
+
+
+def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
+    """Files of the ISO base media format (ISO/IEC 14496-12) by their major brand."""
+    return lambda head: head[4:8] == b"ftyp" and _image_brand(head) in brands
+
+
+def _image_brand(head: bytes) -> bytes:
+    """The major brand, or where that says only "an image", the compatible one that says which."""
+    size = int.from_bytes(head[:4])
+    named = [head[8:12], *(head[i : i + 4] for i in range(16, min(size, len(head)), 4))]
+    if named[0] in (b"mif1", b"msf1"):
+        return next((b for b in named if b in (b"avif", b"avis", b"heic", b"heix")), named[0])
+    return named[0]
+
+
+def _unzipped(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return b""
+
+
+def _is_nifti(head: bytes) -> bool:
+    """NIfTI-1 and -2, single or pair, and Analyze 7.5 (which has no magic, only plausible fields)."""
+    head = _unzipped(head) if head[:2] == b"\x1f\x8b" else head
+    if len(head) < 348:
+        return False
+    for order in "<>":
+        (size,) = struct.unpack_from(f"{order}i", head)
+        if size == 540 and head[4:8] in (b"n+2\0", b"ni2\0"):
+            return True
+        if size == 348:
+            if head[344:348] in (b"n+1\0", b"ni1\0"):
+                return True
+            axes, datatype = (
+                struct.unpack_from(f"{order}h", head, 40)[0],
+                struct.unpack_from(f"{order}h", head, 70)[0],
+            )
+            return 1 <= axes <= 7 and datatype in _ANALYZE_DATATYPES
+    return False
+
+
+def _is_dicom(head: bytes) -> bool:
+    if head[128:132] == b"DICM":
+        return True
+    # The first group is 0002 or 0008, in either byte order.
+    order = {b"\2\0": "<", b"\x08\0": "<", b"\0\2": ">", b"\0\x08": ">"}.get(head[:2])
+    return order is not None and _starts_with_dicom_elements(head, order)
+
+
+def _starts_with_dicom_elements(head: bytes, order: str) -> bool:
+    """Whether two data elements in rising order open the file (no preamble).
+
+    The first must be of group 0002 or 0008 (DICOM PS3.5 section 7.1 for the layouts).
+    """
+    first = _element(head, 0, order)
+    if first is None or first[0] >> 16 not in (0x0002, 0x0008) or first[0] & 0xFFFF > 0x0100:
+        return False
+    tag, end = first
+    second = _element(head, end, order)
+    return second is not None and tag < second[0] and second[0] >> 16 <= 0x0020
+
+
+def _element(head: bytes, start: int, order: str) -> tuple[int, int] | None:
+    """Tag and end of the element at ``start``, or ``None`` where none can be."""
+    if start + 12 > len(head):
+        return None
+    group, element = struct.unpack_from(f"{order}HH", head, start)
+    vr = head[start + 4 : start + 6]
+    if vr in _DICOM_LONG_VRS:
+        length, header = struct.unpack_from(f"{order}I", head, start + 8)[0], 12
+    elif vr in _DICOM_VRS:
+        length, header = struct.unpack_from(f"{order}H", head, start + 6)[0], 8
+    elif order == ">":  # big-endian files name the kind of every value
+        return None
+    else:
+        length, header = struct.unpack_from("<I", head, start + 4)[0], 8
+    if length % 2 or length > len(head):
+        return None
+    return group << 16 | element, start + header + length
+
+
+SIGNATURES: dict[str, Callable[[bytes], bool]] = {
+    "dicom": _is_dicom,
+    "apng": _is_animated_png,
+    "png": _starts_with(b"\x89PNG\r\n\x1a\n"),
+    "jpeg": _starts_with(b"\xff\xd8\xff"),
+    "tiff": _starts_with(*_TIFF_OPENINGS),
+    "webp": _is_webp,
+    "bmp": _is_bmp,
+    "gif": _starts_with(b"GIF87a", b"GIF89a"),
+    "jpeg2000": _starts_with(b"\0\0\0\x0cjP \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "avif": _has_brand(b"avif", b"avis"),
+    "heic": _has_brand(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1"),
+    "jpegxl": _starts_with(b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"),
+    "pnm": _is_pnm,
+    "mgh": _is_mgh,
+    "minc": _is_minc,
+    "nrrd": _starts_with(b"NRRD000"),
+    "metaimage": _is_metaimage,
+    "afni": _is_afni,
+    "parrec": _is_parrec,
+    "ecat": _starts_with(b"MATRIX7"),
+    "npy": _starts_with(b"\x93NUMPY"),
+    "npz": _is_npz,
+    "nifti": _is_nifti,
+}
+"""By the name of the format, what tells from the first bytes of a file whether it is of that format."""

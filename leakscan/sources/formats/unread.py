@@ -1,0 +1,118 @@
+"""Kinds of files that hold images and are not read here: what they are called, and what to do.
+
+They are told by their first bytes, or where their format has none, by their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class UnreadKind:
+    """One kind of files that is known and not read.
+
+    Attributes:
+        name: What such a file is, for a count of such files.
+        advice: What to do about it, as the second half of a sentence.
+        suffixes: The endings of its names, in small letters.
+        opens: Tells from the first bytes (2,048 at most) whether it is such a file; ``None`` where only
+            the name can tell.
+    """
+
+    name: str
+    advice: str
+    suffixes: tuple[str, ...]
+    opens: Callable[[bytes], bool] | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What a row says of such a file."""
+        article = "an" if self.name[0] in "AEHLMNRX" and self.name[:2].isupper() else "a"
+        article = "an" if self.name[0] in "aeio" else article
+        return f"It is {article} {self.name}, which is not read here; {self.advice}."
+
+
+def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(signatures)
+
+
+def _box(*brands: bytes) -> Callable[[bytes], bool]:
+    """ISO base media files (ISO/IEC 14496-12) of one of the major brands."""
+    return lambda head: head[4:8] == b"ftyp" and head[8:12] in brands
+
+
+_SAVE_IMAGES = "save its images as PNG, TIFF or NIfTI"
+_TO_NIFTI = "convert it to NIfTI"
+_UNPACK = "unpack it, or pack it as zip or tar"
+_FRAMES = "save its frames as images"
+_SLIDE = "export the regions that matter as TIFF or PNG"
+
+UNREAD: tuple[UnreadKind, ...] = (
+    UnreadKind("7z archive", _UNPACK, (".7z",), _starts(b"7z\xbc\xaf\x27\x1c")),
+    UnreadKind("RAR archive", _UNPACK, (".rar",), _starts(b"Rar!\x1a\x07")),
+    UnreadKind("AVI video", _FRAMES, (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI "),
+    UnreadKind("Matroska video", _FRAMES, (".mkv", ".webm"), _starts(b"\x1a\x45\xdf\xa3")),
+    UnreadKind(
+        "MP4 video",
+        _FRAMES,
+        (".mp4", ".m4v", ".mov"),
+        _box(
+            b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"qt  ", b"dash"
+        ),
+    ),
+    UnreadKind("MPEG video", _FRAMES, (".mpg", ".mpeg"), _starts(b"\0\0\1\xba", b"\0\0\1\xb3")),
+    UnreadKind("Windows Media video", _FRAMES, (".wmv",), _starts(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
+    UnreadKind("Photoshop document", _SAVE_IMAGES, (".psd", ".psb"), _starts(b"8BPS\0")),
+    UnreadKind("Canon raw photograph", _SAVE_IMAGES, (".cr3",), _box(b"crx ")),
+    UnreadKind("OpenEXR picture", _SAVE_IMAGES, (".exr",), _starts(b"\x76\x2f\x31\x01")),
+    UnreadKind("Radiance picture", _SAVE_IMAGES, (".hdr",), _starts(b"#?RADIANCE", b"#?RGBE")),
+    UnreadKind("JPEG XR picture", _SAVE_IMAGES, (".jxr", ".wdp", ".hdp"), _starts(b"II\xbc\x01")),
+    UnreadKind("JBIG2 picture", _SAVE_IMAGES, (".jb2", ".jbig2"), _starts(b"\x97JB2\r\n\x1a\n")),
+    UnreadKind("DjVu document", _SAVE_IMAGES, (".djvu", ".djv"), _starts(b"AT&TFORM")),
+    UnreadKind("FITS image", _SAVE_IMAGES, (".fits", ".fit", ".fts"), _starts(b"SIMPLE  =")),
+    UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), _starts(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
+    UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _starts(b"\x89HDF\r\n\x1a\n")),
+    UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords")),
+    UnreadKind("Arrow file", "write it as Parquet", (".arrow",)),
+    UnreadKind("LMDB database", _SAVE_IMAGES, (".mdb", ".lmdb"), lambda h: h[16:20] == b"\xde\xc0\xef\xbe"),
+    UnreadKind("Zeiss slide", _SLIDE, (".czi",), _starts(b"ZISRAWFILE")),
+    UnreadKind("Nikon microscope file", _SLIDE, (".nd2",), _starts(b"\xda\xce\xbe\n")),
+    UnreadKind("Leica microscope file", _SLIDE, (".lif",)),
+    UnreadKind("Olympus slide", _SLIDE, (".vsi", ".ets", ".oib", ".oif")),
+    UnreadKind("MIRAX slide", _SLIDE, (".mrxs",)),
+    UnreadKind("Imaris file", _SLIDE, (".ims",)),
+    UnreadKind("ITK GIPL volume", _TO_NIFTI, (".gipl", ".gipl.gz")),
+    UnreadKind("VTK image", _TO_NIFTI, (".vti",)),
+    UnreadKind("BrainVoyager volume", _TO_NIFTI, (".vmr", ".v16")),
+    UnreadKind("Interfile volume", _TO_NIFTI, (".hv", ".h33", ".i33"), _starts(b"!INTERFILE")),
+)
+"""The kinds in the order in which a file is tried."""
+
+
+def unread_kind(name: str, head: bytes) -> UnreadKind | None:
+    """The kind of a file that no format reads, or ``None`` where it is not known to hold images.
+
+    Args:
+        name: The file's name.
+        head: Its first bytes.
+
+    Example:
+        >>> unread_kind("loop", b"RIFF....AVI LIST").sentence
+        'It is an AVI video, which is not read here; save its frames as images.'
+        >>> unread_kind("notes.txt", b"two films") is None
+        True
+    """
+    for kind in UNREAD:
+        if kind.opens is not None and kind.opens(head):
+            return kind
+    lower = name.lower()
+    for kind in UNREAD:
+        if kind.opens is None and lower.endswith(kind.suffixes) and head:
+            return kind
+    return None
+
+
+UNREAD_SUFFIXES = tuple(suffix for kind in UNREAD for suffix in kind.suffixes if suffix != ".hdr")
+"""The endings of names that promise such a file."""

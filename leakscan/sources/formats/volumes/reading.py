@@ -1,0 +1,249 @@
+"""One volume of a file with its place in the patient, by nibabel or SimpleITK."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.errors import ImageError
+from leakscan.sources.contents import beside, head_of, is_inside, open_place, shown
+from leakscan.sources.formats.raster.pixels import reasons
+
+Array = npt.NDArray[Any]
+
+_BY_SIMPLEITK = frozenset({"nrrd", "metaimage"})
+_NAMES = {"nrrd": "NRRD", "metaimage": "MetaImage", "minc": "MINC"}
+_PARTNERS = {
+    "afni": (".BRIK", ".BRIK.gz", ".brik", ".brik.gz"),
+    "parrec": (".REC", ".rec"),
+}
+_KNOWN_BY = {
+    "mgh": (".mgh", ".mgz", ".mgh.gz"),
+    "minc": (".mnc", ".mnc.gz"),
+    "nrrd": (".nrrd", ".nhdr"),
+    "metaimage": (".mha", ".mhd"),
+    "afni": (".head",),
+    "parrec": (".par",),
+    "ecat": (".v",),
+}
+"""The endings by which nibabel and SimpleITK know a format."""
+_MOST_HEADER = 1 << 16
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One frame of a file.
+
+    Attributes:
+        stored: Its stored numbers, ``(i, j, k)``.
+        affine: The map of voxel indices to RAS+ positions in mm, ``(4, 4)``.
+        slope, intercept: The scale of the numbers: value = stored * slope + intercept.
+    """
+
+    stored: Array
+    affine: npt.NDArray[np.float64]
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+def volume_shape(path: Path, format: str) -> tuple[int, ...]:
+    """The shape of all that a file holds, from its header; axes beyond three are frames.
+
+    Raises:
+        ImageError: ``unreadable`` if damaged, ``unsupported`` without the package or for colours.
+
+    Example:
+        >>> nib.save(nib.MGHImage(np.zeros((5, 6, 4), np.float32), np.eye(4)), "head.mgz")
+        >>> volume_shape(Path("head.mgz"), "mgh")
+        (5, 6, 4)
+    """
+    with reasons(), _on_disk(path, format) as file:
+        if format in _BY_SIMPLEITK:
+            reader = _reader(file, format)
+            return tuple(int(n) for n in reader.GetSize())
+        return tuple(int(n) for n in _loaded(file, format).shape)
+
+
+def read_volume(path: Path, format: str, frame: int) -> Volume:
+    """One frame of a file.
+
+    Args:
+        path: The file, or the header of a pair.
+        format: Its format.
+        frame: The number of the frame, the first axis beyond three running fastest.
+
+    Raises:
+        ImageError: As :func:`volume_shape`.
+
+    Example:
+        >>> nib.save(nib.MGHImage(np.ones((5, 6, 4), np.float32), np.eye(4)), "head.mgz")
+        >>> read_volume(Path("head.mgz"), "mgh", 0).stored.shape
+        (5, 6, 4)
+    """
+    with reasons(), _on_disk(path, format) as file:
+        if format in _BY_SIMPLEITK:
+            return _by_simpleitk(file, format, frame)
+        image = _loaded(file, format)
+        raw, slope, intercept = _raw(image, format)
+        stored = raw.reshape((*raw.shape[:3], -1), order="F")[..., frame] if raw.ndim > 3 else raw
+        native = np.asarray(stored).astype(stored.dtype.newbyteorder("="), copy=False)
+        return Volume(native, np.asarray(image.affine, np.float64), slope, intercept)
+
+
+def _loaded(file: Path, format: str) -> Any:
+    if format == "minc":
+        with file.open("rb") as stream:
+            hdf5 = stream.read(4) == b"\x89HDF"
+        if hdf5:
+            _needed("h5py", format)
+    load: Any = nib.ecat.load if format == "ecat" else nib.load
+    image = load(file)
+    if format != "ecat" and image.get_data_dtype().fields:
+        raise ImageError("unsupported", "Its voxels are colours, which are not read.")
+    return image
+
+
+def _raw(image: Any, format: str) -> tuple[Array, float, float]:
+    """Stored numbers where the format tells them from the scaled ones, else the scaled ones."""
+    data = image.dataobj
+    slope: Any = getattr(data, "slope", None)
+    inter: Any = getattr(data, "inter", None)
+    if format in ("mgh", "afni") and hasattr(data, "get_unscaled"):
+        if np.size(slope) == 1 and np.size(inter) == 1:
+            scale = (1.0 if slope is None else float(slope), 0.0 if inter is None else float(inter))
+            return np.asarray(data.get_unscaled()), *scale
+        return np.asarray(data), 1.0, 0.0
+    values = np.asarray(data)
+    whole = np.rint(values)
+    # Scaled to and fro, whole numbers are off by rounding only.
+    if (
+        values.size
+        and np.isfinite(values).all()
+        and np.abs(values - whole).max() < 1e-3 * max(1e-9, np.ptp(values)) / 4096
+    ):
+        return whole.astype(np.int32 if np.abs(whole).max() < 2**31 else np.float64), 1.0, 0.0
+    return values, 1.0, 0.0
+
+
+def _reader(file: Path, format: str) -> Any:
+    sitk = _needed("SimpleITK", format)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    reader.LoadPrivateTagsOff()
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageError("unreadable", "It is truncated or damaged, or its voxels are missing.") from error
+    if reader.GetNumberOfComponents() != 1:
+        raise ImageError("unsupported", "Its voxels are colours or vectors, which are not read.")
+    return reader
+
+
+def _by_simpleitk(file: Path, format: str, frame: int) -> Volume:
+    reader = _reader(file, format)
+    sitk = _needed("SimpleITK", format)
+    size = reader.GetSize()
+    if len(size) > 3:
+        index, extent = [0] * len(size), [*size[:3], *([0] * (len(size) - 3))]
+        rest = frame
+        for axis in range(3, len(size)):
+            rest, index[axis] = divmod(rest, size[axis])
+        reader.SetExtractIndex(index)
+        reader.SetExtractSize(extent)
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise ImageError("unreadable", "It is truncated or damaged, or its voxels are missing.") from error
+    stored = sitk.GetArrayFromImage(image).T
+    axes = image.GetDimension()
+    affine = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(axes, axes)
+    affine[:axes, :axes] = direction * np.array(image.GetSpacing())
+    affine[:axes, 3] = image.GetOrigin()
+    return Volume(stored, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)  # ITK's positions are LPS
+
+
+def _needed(package: str, format: str) -> Any:
+    try:
+        return __import__(package)
+    except ImportError as error:
+        name = _NAMES.get(format, format.upper())
+        sentence = f"It is {name}, which needs the package {package}: pip install 'leakscan[formats]'."
+        raise ImageError("unsupported", sentence, left_out=name) from error
+
+
+@contextmanager
+def _on_disk(path: Path, format: str) -> Iterator[Path]:
+    """The file where its reader can open it, under a name by which the reader knows it.
+
+    What lies in an archive is copied for the time of reading, with the files that belong to it, into
+    memory where the system has a folder for that.
+    """
+    name = shown(path).rpartition("/")[2]
+    partners = partners_of(path, format)
+    if format in _PARTNERS and not partners:
+        lacking = _PARTNERS[format][0]
+        raise ImageError("unreadable", f"Its voxels are missing: no {lacking} file lies beside it.")
+    if not is_inside(path) and name.lower().endswith(_KNOWN_BY[format]):
+        yield path
+        return
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        with open_place(path) as stream:
+            data = stream.read()
+        copy = Path(folder, name if partners else f"volume{_ending(format, data)}")
+        copy.write_bytes(data)
+        for partner in partners:
+            with open_place(partner) as stream:
+                Path(folder, shown(partner).rpartition("/")[2]).write_bytes(stream.read())
+        yield copy
+
+
+def _ending(format: str, data: bytes) -> str:
+    ending = _KNOWN_BY[format][0]
+    zipped = data[:2] == b"\x1f\x8b"
+    return {".mgh": ".mgz", ".mnc": ".mnc.gz"}.get(ending, ending) if zipped else ending
+
+
+def partners_of(path: Path, format: str) -> tuple[Path, ...]:
+    """The files beside a header that hold its voxels; none where the file holds them itself.
+
+    Args:
+        path: The header.
+        format: Its format.
+
+    Example:
+        >>> partners_of(Path("head.mgz"), "mgh")
+        ()
+    """
+    name = shown(path).rpartition("/")[2]
+    stem = name.rpartition(".")[0]
+    if format in _PARTNERS:
+        names = [stem + ending for ending in _PARTNERS[format]]
+    elif format in _BY_SIMPLEITK:
+        names = _named_in(path)
+    else:
+        names = []
+    return tuple(found for partner in names if (found := beside(path, partner)) is not None)
+
+
+def _named_in(path: Path) -> list[str]:
+    """The file names in a header of NRRD or MetaImage, of files in the same folder only."""
+    found = []
+    for line in head_of(path, _MOST_HEADER).split(b"\n"):
+        key, _, value = line.replace(b"=", b":").partition(b":")
+        if key.strip().lower() in (b"elementdatafile", b"data file", b"datafile"):
+            said = value.strip().decode("utf-8", "replace")
+            if said.upper() not in ("LOCAL", "LIST") and not {"/", "\\", "\0"} & set(said):
+                found.append(said)
+    return found

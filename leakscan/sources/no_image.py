@@ -1,0 +1,85 @@
+"""Why a file has no image in it: it is none, it is known and not read, or it should be one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leakscan.errors import ImageError
+from leakscan.sources.contents import beside
+from leakscan.sources.formats import has_image_suffix
+from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.left_out import ARCHIVE, EMPTY, NOT_FETCHED
+from leakscan.types import Status
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
+"""The endings of names that promise an archive."""
+
+_NOT_FETCHED = "It is a {} pointer; the image was not fetched ({})."
+_POINTERS = {
+    b"version https://git-lfs.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
+    b"annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
+    b"git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
+}
+"""How the small files begin that stand for others, and what a row says of them."""
+_HEADERS = {
+    ".brik": (".HEAD", ".head"), ".brik.gz": (".HEAD", ".head"), ".rec": (".PAR", ".par"),
+    ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".raw.gz": (".nhdr",),
+}  # fmt: skip
+"""The endings of files that hold voxels, and of the headers that speak of them."""
+_VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
+
+
+def why_no_image(name: str, head: bytes, place: str) -> ImageError:
+    """What the row of a file says that no format reads.
+
+    Args:
+        name: The file's name in its source.
+        head: Its first bytes.
+        place: Where its bytes are; see :mod:`leakscan.sources.contents`.
+
+    Example:
+        >>> why_no_image("notes.txt", b"two films", "notes.txt").status
+        'ignored'
+        >>> why_no_image("film.png", b"", "film.png").message
+        'The file is empty.'
+    """
+    if (header := _header_beside(place, name)) is not None:
+        return ImageError("ignored", "It holds the voxels of {path}.", header)
+    promised = has_image_suffix(name)
+    if not head:
+        if promised:
+            return ImageError("unreadable", "The file is empty.", left_out=EMPTY)
+        return ImageError("ignored", "It is no image.")
+    if pointer := _pointer(head):
+        status: Status = "unreadable" if promised or "." not in name.rpartition("/")[2] else "ignored"
+        return ImageError(status, pointer, left_out=NOT_FETCHED)
+    if kind := unread_kind(name, head):
+        return ImageError("unsupported", kind.sentence, left_out=kind.name)
+    if name.lower().endswith(_VOXEL_SUFFIXES):
+        error = "It may hold voxels, but no header that is read lies beside it."
+        return ImageError("unreadable", error, left_out="voxel file without its header")
+    if promised:
+        error = "Its name promises an image, but its content is none."
+        return ImageError("unreadable", error)
+    if name.lower().endswith(ARCHIVE_SUFFIXES):
+        error = "Its name promises an archive, but its content is none."
+        return ImageError("unreadable", error, left_out=ARCHIVE)
+    return ImageError("ignored", "It is no image.")
+
+
+def _header_beside(place: str, name: str) -> str | None:
+    """The name of the header that describes a file of voxels, or ``None``."""
+    folder, _, own = name.rpartition("/")
+    for ending, headers in _HEADERS.items():
+        if own.lower().endswith(ending):
+            for header in headers:
+                companion = own[: -len(ending)] + header
+                if beside(Path(place), companion) is not None:
+                    return f"{folder}/{companion}" if folder else companion
+    return None
+
+
+def _pointer(head: bytes) -> str:
+    """What to say of a small file that stands for one that was not fetched, empty for all others."""
+    opening = head[:300].replace(b"\\", b"/").lstrip(b"./")
+    return next((words for mark, words in _POINTERS.items() if opening.startswith(mark)), "")

@@ -1,0 +1,176 @@
+"""Images behind a URL, by fsspec: object stores, web servers and whatever else it knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from leakscan.errors import ImageError, SourceError
+from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import REMOTE, STEP
+from leakscan.sources.exclusion import Exclusion
+from leakscan.sources.subject_rules import SubjectRule
+from leakscan.types import ImageRef, Progress, Tags
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_MARKS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "checksum",
+    "LastModified",
+    "last_modified",
+    "mtime",
+    "updated",
+    "created",
+)
+
+
+def is_url(text: str) -> bool:
+    """Whether what the user typed is a URL.
+
+    Example:
+        >>> is_url("s3://bucket/films"), is_url("C:/films")
+        (True, False)
+    """
+    return _URL.match(text) is not None
+
+
+class RemoteSource:
+    """Every image below a URL. An :class:`~leakscan.types.ImageSource`.
+
+    Nothing is downloaded to disk: a file is taken into memory when it is read.
+
+    Args:
+        url: The folder or file.
+        name: The name of the dataset in every table.
+        options: The limits and choices for reading headers.
+        exclude: Patterns of paths to leave out, relative to the URL.
+        subjects: The rule by which paths name subjects, if the user gave one.
+
+    Raises:
+        SourceError: There is no such place, its package is missing, or it holds no files.
+
+    Example:
+        >>> import fsspec
+        >>> with fsspec.open("memory://ward/notes.txt", "wb") as stream:
+        ...     _ = stream.write(b"two films")
+        >>> from leakscan.types import Silent
+        >>> source = RemoteSource("memory://ward", "ward", DecodeOptions())
+        >>> [(ref.path, ref.status) for ref in source.scan(Silent())]
+        [('notes.txt', 'ignored')]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        options: DecodeOptions,
+        exclude: Sequence[str] = (),
+        subjects: SubjectRule | None = None,
+    ) -> None:
+        self.name = name
+        self._options = options
+        self._subjects = subjects
+        self._left_out = Exclusion(exclude)
+        self._files = self._listed(url)
+        if not self._files:
+            raise SourceError("{path} holds no files.", "Is the URL spelt as it should be?", path=url)
+
+    def scan(self, progress: Progress) -> Iterator[ImageRef]:
+        """Yields images, then DICOM images; see :class:`~leakscan.types.ImageSource`."""
+        from leakscan.sources.collect import Collector
+
+        collector = Collector(Path(REMOTE), self._options, self._left_out.covers, self._declared)
+        progress.start("scan", len(self._files))
+        for name, url in self._files:
+            yield from collector.add_place(remote_place(name, url), name, self._declared(name))
+            progress.advance()
+        yield from collector.finish()
+        progress.finish()
+
+    def _declared(self, name: str) -> Tags:
+        return Tags(subject=self._subjects.subject(name) if self._subjects else "")
+
+    def _listed(self, url: str) -> list[tuple[str, str]]:
+        """Names relative to the URL, and the URL of each file."""
+        try:
+            system, root = _system(url)
+            one = system.isfile(root)
+            found = [root] if one else system.find(root)
+            above = root.rstrip("/").rpartition("/")[0] if one else root.rstrip("/")
+        except ImportError as error:
+            raise SourceError(
+                f"{{path}} cannot be read: {error}.", "Install the package and run again.", path=url
+            ) from error
+        except Exception as error:  # every file system of fsspec fails in its own ways
+            what = type(error).__name__  # whose words may hold paths
+            raise SourceError(f"{{path}} cannot be read ({what}).", "Check the URL.", path=url) from error
+        if one and url.lower().endswith((".csv", ".tsv")):
+            raise SourceError("{path} is a manifest behind a URL.", "Download it to the images.", path=url)
+        names = [(str(path).removeprefix(above).lstrip("/"), system.unstrip_protocol(path)) for path in found]
+        return sorted(
+            (name, where)
+            for name, where in names
+            if not any(part.startswith(".") for part in name.split("/")) and not self._left_out.covers(name)
+        )
+
+
+def remote_place(name: str, url: str) -> str:
+    """The place of a file behind a URL; see :mod:`leakscan.sources.contents`.
+
+    Example:
+        >>> remote_place("a.png", "s3://films/a.png").split(STEP)[1:]
+        ['a.png', 'us3%3A%2F%2Ffilms%2Fa.png']
+    """
+    return f"{REMOTE}{STEP}{name}{STEP}u{quote(url, safe='')}"
+
+
+def remote_bytes(step: str, size: int) -> bytes:
+    """The first bytes of a file behind a URL.
+
+    Args:
+        step: The last step of its place.
+        size: How many bytes at most.
+
+    Raises:
+        ImageError: It cannot be read.
+
+    Example:
+        ``remote_bytes("us3%3A%2F%2Ffilms%2Fa.png", 16)``
+    """
+    url = unquote(step[1:])
+    try:
+        system, path = _system(url)
+        with system.open(path, "rb") as stream:
+            found: bytes = stream.read(size)
+            return found
+    except Exception as error:
+        raise ImageError("unreadable", f"It cannot be read: {type(error).__name__}.") from error
+
+
+@lru_cache(maxsize=4096)
+def remote_mark(step: str) -> str:
+    """A text that changes with a file behind a URL, as far as its server tells.
+
+    Example:
+        ``remote_mark("us3%3A%2F%2Ffilms%2Fa.png")``
+    """
+    url = unquote(step[1:])
+    try:
+        system, path = _system(url)
+        info = system.info(path)
+    except Exception as error:
+        raise ImageError("unreadable", f"It cannot be read: {type(error).__name__}.") from error
+    return "-".join(str(info[key]) for key in ("size", *_MARKS) if info.get(key) is not None)
+
+
+def _system(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    system, path = url_to_fs(url)
+    return system, str(path)

@@ -1,0 +1,211 @@
+"""What lies inside a file: taken into memory when it is read, from archives that stay open for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import lzma
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+from leakscan.errors import ImageError
+from leakscan.sources.contents import REMOTE, STEP, outer_file, outer_mark
+from leakscan.sources.inflating import Inflating
+
+Packing = Literal["", "zip", "tar", "compressed", "parquet"]
+
+MOST_BYTES = 1 << 30
+"""The most that one member may hold to be read."""
+
+_SUSPECT_BYTES = 1 << 28
+_SUSPECT_RATIO = 200
+_OPEN_AT_ONCE = 4
+_KEPT_BYTES = 1 << 27
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+FAULTS = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, OSError,
+    ValueError, NotImplementedError, RuntimeError, KeyError,
+)  # fmt: skip
+"""What readers of archives raise at damaged ones."""
+
+LOCK = threading.RLock()
+"""Held while an archive is read: its readers move one stream."""
+_open: OrderedDict[str, Any] = OrderedDict()
+_kept: dict[str, bytes] = {}
+
+
+def compression_of(head: bytes) -> str:
+    """How a file is compressed as a whole: ``gzip``, ``bzip2``, ``xz``, ``zstd``, or empty.
+
+    Example:
+        >>> compression_of(gzip.compress(b"voxels"))
+        'gzip'
+    """
+    return next((kind for magic, kind in _COMPRESSED.items() if head.startswith(magic)), "")
+
+
+def unpacked(place: str) -> BinaryIO:
+    r"""What lies at a place inside another file, in memory. See :func:`leakscan.sources.contents.open_place`.
+
+    Example:
+        >>> _ = Path("film.dcm.gz").write_bytes(gzip.compress(b"pixels"))
+        >>> unpacked("film.dcm.gz\0\0g").read()
+        b'pixels'
+    """
+    with LOCK:
+        return io.BytesIO(_bytes_of(place, MOST_BYTES))
+
+
+def unpacked_head(place: str, size: int) -> bytes:
+    r"""The first bytes of what lies at a place inside another file.
+
+    Example:
+        >>> _ = Path("film.dcm.gz").write_bytes(gzip.compress(b"pixels"))
+        >>> unpacked_head("film.dcm.gz\0\0g", 3)
+        b'pix'
+    """
+    with LOCK:
+        return _read(place, size, whole=False)
+
+
+def _bytes_of(place: str, most: int) -> bytes:
+    mark = f"{place}{STEP}{stamp(place)}"
+    if mark not in _kept:
+        data = _read(place, most + 1, whole=True)
+        if len(data) > most:
+            raise ImageError("unsupported", f"Unpacked it is more than {most >> 20:,} MB; unpack it first.")
+        if len(data) > _KEPT_BYTES:
+            return data
+        _kept.clear()  # the same member is inspected, hashed and decoded in a row
+        _kept[mark] = data
+    return _kept[mark]
+
+
+def stamp(place: str) -> str:
+    """What tells whether the file that holds a place is still the same, at little cost.
+
+    Example:
+        >>> _ = Path("films.zip").write_bytes(b"")
+        >>> stamp("films.zip").startswith("0-")
+        True
+    """
+    if place.startswith(REMOTE + STEP):
+        return outer_mark(place)
+    info = outer_file(place).stat()
+    return f"{info.st_size}-{info.st_mtime_ns}-{info.st_ino}"
+
+
+def _read(place: str, size: int, whole: bool) -> bytes:
+    """At most ``size`` bytes from the beginning of what lies at a place."""
+    outer, _, step = place.rsplit(STEP, 2)
+    try:
+        if step == "g":
+            return cast(bytes, container(outer, "compressed").read_from(0, size))
+        if step[0] == "t":
+            offset, length = map(int, step[1:].split("+"))
+            archive = container(outer, "tar")
+            archive.fileobj.seek(offset)
+            data: bytes = archive.fileobj.read(min(size, length))
+            if len(data) < min(size, length):
+                raise ImageError("unreadable", "Its archive is cut short.")
+            return data
+        if step[0] == "u":
+            from leakscan.sources.remote import remote_bytes
+
+            return remote_bytes(step, size)
+        if step[0] == "p":
+            from leakscan.sources.parquet_images import image_bytes
+
+            return image_bytes(outer, step, size)
+        archive = container(outer, "zip")
+        info = archive.infolist()[int(step[1:])]
+        if whole and info.file_size > _SUSPECT_BYTES and info.file_size > _SUSPECT_RATIO * info.compress_size:
+            raise ImageError("unsupported", "It unpacks to far more than images do, as a zip bomb would.")
+        with archive.open(info) as stream:
+            return cast(bytes, stream.read(size))
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError("unreadable", "There is not enough memory to unpack it.") from error
+    except FAULTS as error:
+        raise ImageError("unreadable", "It is damaged in its archive, or that is cut short.") from error
+
+
+def container(place: str, packing: Packing) -> Any:
+    """An archive that is open already, or is opened now; few are kept open.
+
+    Args:
+        place: Where it lies.
+        packing: What it is.
+
+    Example:
+        >>> with zipfile.ZipFile("films.zip", "w") as archive:
+        ...     archive.writestr("a.png", b"pixels")
+        >>> [info.filename for info in container("films.zip", "zip").infolist()]
+        ['a.png']
+    """
+    key = f"{packing}{STEP}{place}{STEP}{stamp(place)}"
+    if key in _open:
+        _open.move_to_end(key)
+        return _open[key]
+    found = _opened(place, packing)
+    _open[key] = found
+    while len(_open) > _OPEN_AT_ONCE:
+        _, old = _open.popitem(last=False)
+        with contextlib.suppress(Exception):
+            old.close()
+    return found
+
+
+def _opened(place: str, packing: Packing) -> Any:
+    if packing == "compressed":
+        return Inflating(lambda: _stream(place), compression_of(_head(place)))
+    if packing == "zip":
+        # The list of its files stands at the end of a zip file, so it must be at hand as a whole.
+        packed = STEP in place
+        return zipfile.ZipFile(io.BytesIO(_bytes_of(place, MOST_BYTES)) if packed else _stream(place))
+    stream: Any = _stream(place)
+    # As a member of a compressed file it is read on from where the last reader stopped.
+    return tarfile.open(fileobj=_Careful(stream), mode="r:", errorlevel=2)
+
+
+def _head(place: str) -> bytes:
+    return _read(place, 16, whole=False) if STEP in place else outer_file(place).open("rb").read(16)
+
+
+def _stream(place: str) -> BinaryIO:
+    """A stream that can seek: the file, what is inflated as it is read, or a member in memory."""
+    if STEP not in place:
+        return Path(place).open("rb")
+    outer, _, step = place.rsplit(STEP, 2)
+    if step == "g":
+        return cast(BinaryIO, Inflating(lambda: _stream(outer), compression_of(_head(outer))))
+    return io.BytesIO(_bytes_of(place, MOST_BYTES))
+
+
+class _Careful(io.RawIOBase):
+    """A stream for ``tarfile`` that refuses to read a header of many megabytes."""
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self._inner = inner
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > MOST_BYTES + 1:
+            raise ValueError("too much at once")
+        return self._inner.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._inner.tell()
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()

@@ -1,0 +1,114 @@
+"""What build servers read: the shell that all of them call, and the files that it writes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from leakscan.report.ci_files import junit, markdown, marked_lines
+from leakscan.run.models import Models
+from support.makers import NO_ENCODER, Leakscan, fill
+
+CI = Path(__file__).parents[2] / "docs" / "ci"
+
+
+def summary(leaks: int, code: int) -> dict[str, object]:
+    none = {"leak": 0, "review": 0, "cleared": 0}
+    relations = ("same_file", "same_pixels", "same_image", "same_subject")
+    counts = {r: {**none, "leak": leaks if r == "same_file" else 0} for r in relations}
+    two = {"a": "A|<b>", "b": "B"}
+    people = {"copies": leaks, "other_pictures": 0, "possible": 0, "accepted": 0}
+    return {
+        "exit_code": code,
+        "reasons": ["Why & how."],
+        "comparisons": [{**two, "decisions": counts}],
+        "answer": {"headline": "A|<b>", "pairs_of_datasets": [{**two, **people}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("leaks", "code", "failures", "errors"),
+    [(2, 1, "1", "0"), (2, 0, "0", "0"), (0, 3, "0", "1"), (0, 0, "0", "0"), (0, 1, "0", "1")],
+)
+def test_junit_fails_as_the_run_does(leaks: int, code: int, failures: str, errors: str) -> None:
+    suite = ET.fromstring(junit(summary(leaks, code)))
+    assert (suite.get("failures"), suite.get("errors"), suite.get("tests")) == (failures, errors, "5")
+
+
+def test_names_are_no_markup() -> None:
+    page = markdown(summary(2, 1))
+    assert "<b>" not in page
+    assert [line.count("|") - line.count("\\|") for line in page.splitlines() if "B" in line and "|" in line][
+        -1
+    ] == 6
+
+
+def test_a_line_break_in_a_path_makes_no_second_annotation() -> None:
+    pair = {"decision": "review", "relation": "same_image", "dataset_a": "A", "path_a": "a\n::error::x"}
+    (line,) = marked_lines([{**pair, "path_b": "b.png"}])
+    assert line.startswith("::warning file=b.png,")
+    assert "\n" not in line
+
+
+def test_a_run_is_written_down_for_a_build_server(
+    leakscan: Leakscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
+    fill(tmp_path / "A", [1, 2])
+    fill(tmp_path / "B", [2, 3])
+    leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
+    ran = leakscan("ci", "run", "--junit", "j.xml", "--markdown", "s.md", "--annotations")
+    assert ran.code == 1
+    assert "::error file=2.png" in ran.out
+    assert ET.parse(tmp_path / "j.xml").getroot().get("failures") == "1"
+    assert "1 of 2" in (tmp_path / "s.md").read_text()
+    assert leakscan("ci", "A").code == 2
+
+
+def test_every_server_calls_the_same_shell() -> None:
+    calls = {
+        "action.yml": yaml.safe_load((CI / "action.yml").read_text())["runs"]["steps"][0]["run"],
+        "gitlab.yml": yaml.safe_load((CI / "gitlab.yml").read_text())["leakscan"]["script"][0],
+        "dvc.yaml": yaml.safe_load((CI / "dvc.yaml").read_text())["stages"]["leakscan"]["cmd"],
+        "pre-commit": yaml.safe_load((CI / "pre-commit-config.yaml").read_text())["repos"][0]["hooks"][0][
+            "entry"
+        ],
+    }
+    assert all("check.sh" in call for call in calls.values())
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_the_shell_ends_with_the_code_of_the_comparison(tmp_path: Path, code: int) -> None:
+    """A program stands in for leakscan, and notes how it was called."""
+    program = tmp_path / "bin" / "leakscan"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, pathlib\n"
+        "with open('calls', 'a') as f: f.write(' '.join(sys.argv[1:]) + '\\n')\n"
+        "run = pathlib.Path('leakscan-run'); run.mkdir(exist_ok=True)\n"
+        f"if {code} < 2: (run / 'summary.json').write_text('{{}}'); (run / 'summary.md').write_text('told')\n"
+        f"sys.exit({code})\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "verdicts.parquet").touch()
+    env = {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": "page",
+        "GITHUB_ACTIONS": "true",
+    }
+    done = subprocess.run(["sh", CI / "check.sh", "a.fps", "new data"], cwd=tmp_path, env=env, check=False)
+    assert done.returncode == code
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == (
+        "compare a.fps new data --verdicts verdicts.parquet -o leakscan-run --overwrite --hide-paths"
+    )
+    assert len(calls) == (2 if code < 2 else 1)
+    if code < 2:
+        assert (tmp_path / "page").read_text() == "told"
+        assert calls[1].endswith("--annotations")

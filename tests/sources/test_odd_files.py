@@ -1,0 +1,42 @@
+"""Every kind of file that people hand us meets its plain copy; what cannot be read is named truly."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from support.makers import save, scene
+from support.odd_files import ODD_FILES, OddFile
+
+SEEDS = {odd.name: 100 + i for i, odd in enumerate(ODD_FILES)}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """One run over a folder of all kinds against one of plain copies: the pairs, by the kind in A."""
+    import leakscan
+
+    root = tmp_path_factory.mktemp("odd")
+    for odd in ODD_FILES:
+        if not odd.needs or importlib.util.find_spec(odd.needs):
+            odd.write(root / "A" / odd.name, scene(SEEDS[odd.name]))
+        save(root / "B" / f"{odd.name}.png", scene(SEEDS[odd.name]))
+    settings = leakscan.Settings.of(workers=0, kind="other_2d", cache=root / "cache")
+    result = leakscan.compare(root / "A", root / "B", settings=settings)
+    found: dict[str, list[dict[str, Any]]] = {odd.name: [] for odd in ODD_FILES}
+    for pair in result.pairs.to_pylist():
+        found[pair["path_a"].partition("/")[0]].append(pair)
+    assert not result.summary["datasets"][0]["left_out"], result.summary["datasets"][0]["unread"]
+    return found
+
+
+@pytest.mark.parametrize("odd", ODD_FILES, ids=lambda odd: odd.name)
+def test_an_odd_file_meets_its_plain_copy(compared: dict[str, list[dict[str, Any]]], odd: OddFile) -> None:
+    if odd.needs and not importlib.util.find_spec(odd.needs):
+        pytest.skip(f"{odd.needs} is not installed.")
+    right = {p["relation"] for p in compared[odd.name] if p["path_b"] == f"{odd.name}.png"}
+    assert right and right <= set(odd.relations), compared[odd.name]
+    others = [p for p in compared[odd.name] if p["path_b"] != f"{odd.name}.png"]
+    assert not others

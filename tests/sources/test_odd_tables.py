@@ -1,0 +1,138 @@
+"""Tables as people write them: read, or answered with a sentence that names the fix."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from leakscan.errors import SourceError
+from leakscan.settings import DecodeOptions
+from leakscan.sources.manifest import ManifestSource
+from leakscan.sources.spec import SourceSpec
+from leakscan.types import ImageRef, Silent
+from support.makers import NO_ENCODER, Leakscan, save, scene
+
+
+def read(path: Path) -> tuple[list[ImageRef], list[str]]:
+    source = ManifestSource(SourceSpec.parse(path), "d", DecodeOptions())
+    return list(source.scan(Silent())), source.notices
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save(tmp_path / "Ward" / unicodedata.normalize("NFD", "Röntgen 1.png"), scene(1))
+    save(tmp_path / "Ward" / "b.png", scene(2))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "path;subject_id\nWard/b.png;P1\n",
+        "path\tsubject_id\nWard/b.png\tP1\n",
+        "path|subject_id\nWard/b.png|P1\n",
+        "Path,Subject_ID \nWard/b.png,P1\n",
+        "Image Index,subject_id\nWard/b.png,P1\n",
+        "filename,subject_id\nWard/b.png,P1\n",
+        "path,subject_id\nWard\\b.png,P1\n",
+        "path,subject_id\nward/B.PNG,P1\n",
+        "path,subject_id\n./Ward//b.png ,P1\n",
+        "filename,subject_id\nb.png,P1\n",
+        "path,subject_id\nD:\\films\\b.png,P1\n",
+        "﻿path,subject_id\nWard/b.png,P1\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_in_another_dress_is_read(folder: Path, table: str, encoding: str) -> None:
+    (folder / "films.csv").write_text(table, encoding=encoding)
+    (ref,), _ = read(folder / "films.csv")
+    assert (ref.path, ref.status, ref.tags.subject) == ("Ward/b.png", "ok", "P1")
+
+
+def test_letters_composed_otherwise_are_found(folder: Path) -> None:
+    (folder / "films.tsv").write_text("path\n" + unicodedata.normalize("NFC", "Ward/Röntgen 1.png") + "\n")
+    (ref,), _ = read(folder / "films.tsv")
+    assert ref.status == "ok"
+
+
+def test_paths_as_bytes_are_read(folder: Path) -> None:
+    pq.write_table(pa.table({"path": pa.array([b"Ward/b.png"], pa.binary())}), folder / "films.parquet")
+    (ref,), _ = read(folder / "films.parquet")
+    assert ref.status == "ok"
+
+
+def test_a_bare_name_that_two_files_have_is_not_guessed(folder: Path) -> None:
+    save(folder / "other" / "b.png", scene(3))
+    (folder / "films.csv").write_text("path\nb.png\n")
+    (ref,), _ = read(folder / "films.csv")
+    assert ref.status == "unreadable"
+
+
+def test_a_table_without_a_column_of_paths_says_what_to_rename(folder: Path) -> None:
+    (folder / "films.csv").write_text("where,subject_id\nWard/b.png,P1\n")
+    with pytest.raises(SourceError) as caught:
+        read(folder / "films.csv")
+    assert "Rename" in caught.value.hint and "where" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["Patient ID", "subjectid", "subject_idd", "patient"])
+def test_a_misspelt_column_is_remarked_on(folder: Path, name: str) -> None:
+    (folder / "films.csv").write_text(f"path,{name}\nWard/b.png,P1\n")
+    (ref,), notices = read(folder / "films.csv")
+    assert ref.tags.subject == "", "nothing is guessed"
+    assert any(repr(name) in n and "subject_id" in n for n in notices)
+
+
+def test_a_number_and_a_text_are_one_subject(tmp_path: Path, leakscan: Leakscan) -> None:
+    for name, subject in (("a", pa.array(["00000013"])), ("b", pa.array([13], pa.int64()))):
+        save(tmp_path / name / f"{name}.png", scene(ord(name)))
+        table = pa.table({"path": [f"{name}.png"], "subject_id": subject})
+        pq.write_table(table, tmp_path / name / "films.parquet")
+    ran = leakscan("compare", "a/films.parquet", "b/films.parquet", "--same-ids", "--json", *NO_ENCODER)
+    assert ran.json["decisions"]["same_subject"]["leak"] == 1
+
+
+def test_spellings_of_a_split_are_one_split(tmp_path: Path, leakscan: Leakscan) -> None:
+    rows = []
+    for i, split in enumerate(["Train", "TRAIN", "train ", "test", "NaN", ""]):
+        save(tmp_path / f"{i}.png", scene(i))
+        rows.append(f"{i}.png,{split}")
+    save(tmp_path / "copy.png", scene(1), compress_level=1)
+    (tmp_path / "films.csv").write_text("\n".join(["path,split", *rows, "copy.png,test"]))
+    ran = leakscan("audit", "films.csv", "--json", *NO_ENCODER)
+    assert sorted(d["files"] for d in ran.json["datasets"]) == [2, 3]
+    assert ran.json["audit"]["outside_splits"] == ["2 rows without a split"]
+    assert ran.json["decisions"]["same_pixels"]["leak"] == 1
+    assert any("spelt in 3 ways" in w for w in ran.json["warnings"])
+
+
+def test_subjects_called_1_and_a_are_subjects_and_what_is_dropped_is_said(
+    tmp_path: Path, leakscan: Leakscan
+) -> None:
+    rows = []
+    for i, (subject, split) in enumerate([(s, t) for s in ("1", "111", "A", "B") for t in ("train", "test")]):
+        save(tmp_path / f"{i}.png", scene(i))
+        rows.append(f"{i}.png,{subject},{split}")
+    save(tmp_path / "x.png", scene(50))
+    (tmp_path / "films.csv").write_text("\n".join(["path,subject_id,split", *rows, "x.png,ANON,train"]))
+    ran = leakscan("audit", "films.csv", "--json", *NO_ENCODER)
+    assert ran.json["audit"]["shared_subjects"] == 4
+    (said,) = [w for w in ran.json["warnings"] if "identifies nobody" in w]
+    assert "1 of 5 images" in said
+
+
+def test_splits_of_links_into_one_pool_are_read(tmp_path: Path, leakscan: Leakscan) -> None:
+    for seed in range(4):
+        save(tmp_path / "data" / "pool" / f"{seed}.png", scene(seed))
+    for split, seeds in (("train", (0, 1, 2)), ("test", (2, 3))):
+        (tmp_path / "data" / split).mkdir()
+        for seed in seeds:
+            (tmp_path / "data" / split / f"{seed}.png").symlink_to(f"../pool/{seed}.png")
+    ran = leakscan("audit", "data", "--json", *NO_ENCODER)
+    assert [d["status"]["ok"] for d in ran.json["datasets"]] == [2, 3]
+    assert ran.json["decisions"]["same_file"]["leak"] == 1
+    assert any("4 files outside every split" in w for w in ran.json["warnings"])

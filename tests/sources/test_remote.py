@@ -1,0 +1,63 @@
+"""A URL is a source like a folder, and says what is missing where it cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import fsspec
+import pytest
+
+from leakscan.errors import SourceError
+from leakscan.settings import DecodeOptions
+from leakscan.sources.open import open_source
+from leakscan.types import ImageRef, Silent
+from support.makers import NO_ENCODER, Leakscan, save, scene
+from support.odd_files import dicom, hugging_face, png, zipped
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    files = {
+        "a.png": png(scene(1)),
+        "ward/b.dcm": dicom(scene(2), b"II*\0"),
+        "z.zip": zipped(**{"in/c.png": png(scene(3))}),
+        "t.parquet": hugging_face(scene(4)),
+        "notes.txt": b"two films",
+        ".hidden.png": b"x",
+        "cut.png": b"",
+    }
+    for name, data in files.items():
+        with fsspec.open(f"memory://bucket/{name}", "wb") as stream:
+            stream.write(data)
+    yield "memory://bucket"
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+
+
+def scan(url: str) -> dict[str, ImageRef]:
+    return {r.path: r for r in open_source(url, DecodeOptions()).scan(Silent())}
+
+
+def test_files_behind_a_url_are_read_and_named(bucket: str) -> None:
+    assert {p: r.status for p, r in scan(bucket).items()} == {
+        "a.png": "ok",
+        "ward/b.dcm": "ok",
+        "z.zip/in/c.png": "ok",
+        "t.parquet/film.png": "ok",
+        "notes.txt": "ignored",
+        "cut.png": "unreadable",
+    }
+
+
+def test_a_url_is_compared_like_a_folder(bucket: str, leakscan: Leakscan, tmp_path: object) -> None:
+    for seed in (1, 2, 3, 4, 5):
+        save(tmp_path / "B" / f"{seed}.png", scene(seed), compress_level=1)  # type: ignore[operator]
+    ran = leakscan("compare", bucket, "B", "--json", *NO_ENCODER)
+    assert sum(c["leak"] for c in ran.json["decisions"].values()) == 4
+    again = leakscan("compare", bucket, "B", "--json", *NO_ENCODER)
+    assert again.json["timings"]["images_read"] == 0, "the cache knows unchanged files"
+
+
+@pytest.mark.parametrize("url", ["memory://nothing/here", "nosuch://bucket/films"])
+def test_a_url_that_cannot_be_read_is_a_sentence(url: str) -> None:
+    with pytest.raises(SourceError):
+        open_source(url, DecodeOptions())
