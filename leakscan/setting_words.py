@@ -100,7 +100,7 @@ def no_setting(name: str, model: type[BaseModel], left_out: Collection[str] = ()
     Example:
         >>> from leakscan.settings import LimitSettings
         >>> no_setting("workerz", LimitSettings).hint
-        'Did you mean workers? Settings are cache, check_seconds, workers.'
+        'Did you mean workers? Settings are cache, check_seconds, workers...'
     """
     known = [field for field in model.model_fields if field not in left_out]
     title = model.model_config.get("title")

@@ -145,11 +145,13 @@ class LimitSettings(Section):
         cache: The folder for fingerprint stores, the memory of pairs and the identity key.
         check_seconds: The wall time for copy checks and detail matches, of all datasets together.
         workers: Worker processes; ``None`` for one per core, 0 to work in the calling process.
+        pictures_mb: The most megabytes of rendered pictures that reviews keep in the cache; 0 keeps none.
     """
 
     cache: AnyPath = Path(".leakscan")
     check_seconds: float = Field(default=600.0, ge=0, strict=True, allow_inf_nan=False)
     workers: int | None = Field(default=None, ge=0, strict=True)
+    pictures_mb: int = Field(default=512, ge=0, strict=True)
 
 
 class Settings(Section):

@@ -24,6 +24,7 @@ from leakscan.cli.run_exclude import exclude_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_map import map_command
 from leakscan.cli.run_models import models_app
+from leakscan.cli.run_review import review_command
 from leakscan.cli.run_split import split_command
 from leakscan.cli.run_train import train_command
 from leakscan.cli.run_verdicts import verdicts_app
@@ -49,6 +50,7 @@ app.command("audit")(audit_command)
 app.command("duplicates")(duplicates_command)
 app.command("calibrate")(calibrate_command)
 app.command("exclude")(exclude_command)
+app.command("review")(review_command)
 app.command("split")(split_command)
 app.command("map")(map_command)
 app.command("diff")(diff_command)

@@ -31,8 +31,13 @@ HINTS = {
     "no_encoder_of_kind": "leakscan models add FILE",
     "no_import_guard": 'Put the call below a line: if __name__ == "__main__":',
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
+    "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_verdicts": "Check --verdicts; leakscan review and leakscan verdicts add make such a file.",
+    "verdicts_unreadable": "It is left as it is: verdicts cannot be made again. Take a copy from before, or "
+    "name another file with --verdicts.",
+    "no_list": "Make one: leakscan exclude RUN --from DATASET",
+    "no_label_manifest": "Name one with --manifest, or use --stratify folder.",
     "no_splits": "Name the splits by top folders, or by a manifest's column with --split-column.",
     "no_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects; an "
     "identifier that stands on most images names nobody.",
@@ -40,6 +45,7 @@ HINTS = {
     "other_kind": "Choose another --kind.",
     "output_exists": "Choose another -o, or add --overwrite.",
     "output_taken": "Choose another -o.",
+    "port_taken": "Choose another --port, or none: then a free one is taken.",
     "source_inside_source": "Leave it out of the other with --exclude '{inner}/**'.",
     "source_twice": "Leaks inside one dataset: leakscan audit A.",
     "store_empty": "Run leakscan fingerprint again.",

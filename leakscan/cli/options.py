@@ -111,6 +111,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         ("--baseline",), Path, "Run folder of an earlier run: only leaks that it has not fail this one."
     ),
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
+    "pictures_mb": SettingOption(
+        ("--pictures-mb",), int, "Most megabytes of rendered pictures that reviews keep in the cache."
+    ),
 }
 """By the name of the setting; in the order in which ``--help`` lists them."""
 

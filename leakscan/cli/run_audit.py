@@ -11,7 +11,7 @@ from leakscan.cli.output import Output
 from leakscan.settings import Settings
 
 
-@o.with_settings("same_ids")
+@o.with_settings("same_ids", "pictures_mb")
 def audit_command(
     source: Annotated[str, typer.Argument(help="A folder with splits as top folders, or a manifest.")],
     split_column: Annotated[

@@ -14,7 +14,7 @@ from leakscan.settings import Settings
 
 @o.with_settings(
     "same_ids", "show_subjects", "hide_paths", "max_pairs", "check_seconds", "fail_on", "max_unread",
-    "calibration", "fdr",
+    "calibration", "fdr", "pictures_mb",
 )  # fmt: skip
 def calibrate_command(
     source: Annotated[

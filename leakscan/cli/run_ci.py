@@ -42,7 +42,7 @@ def ci_command(
         write_text(markdown, ci_files.markdown(summary))
         files.append(str(markdown))
     if annotations:
-        for line in ci_files.marked_lines(folder.read(tables.PAIRS).to_pylist()):
+        for line in ci_files.workflow_lines(folder.read(tables.PAIRS).to_pylist()):
             out.say(line)
     out.data({"exit_code": summary["exit_code"], "files": files})
     raise typer.Exit(summary["exit_code"])

@@ -11,7 +11,7 @@ from leakscan.cli.output import Output
 from leakscan.settings import Settings
 
 
-@o.with_settings()
+@o.with_settings("pictures_mb")
 def compare_command(
     sources: Annotated[
         list[str], typer.Argument(help="Two or more folders, manifests or fingerprint stores.")

@@ -14,7 +14,7 @@ from leakscan.settings import Settings
 _SHOWN = 10
 
 
-@o.with_settings("same_ids", "labels")
+@o.with_settings("same_ids", "labels", "pictures_mb")
 def duplicates_command(
     source: Annotated[str, typer.Argument(help="A folder, manifest or fingerprint store.")],
     keep: Annotated[

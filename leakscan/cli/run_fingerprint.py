@@ -15,7 +15,7 @@ from leakscan.settings import Settings
 
 @o.with_settings(
     "same_ids", "show_subjects", "hide_paths", "max_pairs", "check_seconds", "fail_on", "max_unread",
-    "calibration", "fdr",
+    "calibration", "fdr", "pictures_mb",
 )  # fmt: skip
 def fingerprint_command(
     source: Annotated[str, typer.Argument(help="A folder or manifest.")],

@@ -13,7 +13,7 @@ from leakscan.counted import counted
 from leakscan.settings import Settings
 
 
-@o.with_settings("same_ids", "show_subjects", "hide_paths", "fail_on", "max_unread")
+@o.with_settings("same_ids", "show_subjects", "hide_paths", "fail_on", "max_unread", "pictures_mb")
 def split_command(
     source: Annotated[
         str, typer.Argument(help="Run folder, or a folder or manifest, which is searched for copies first.")

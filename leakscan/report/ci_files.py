@@ -74,7 +74,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def marked_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+def workflow_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Lines by which GitHub marks files: leaks as errors, pairs for review as warnings.
 
     Args:
@@ -83,7 +83,7 @@ def marked_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
     Example:
         >>> pair = {"decision": "leak", "relation": "same_file", "dataset_a": "A", "dataset_b": "B",
         ...         "path_a": "a.png", "path_b": "b,c.png", "image_a": "1", "image_b": "2"}
-        >>> marked_lines([pair])
+        >>> workflow_lines([pair])
         ['::error file=b%2Cc.png,title=leakscan::same_file with A/a.png']
     """
     out = []

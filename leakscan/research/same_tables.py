@@ -39,7 +39,7 @@ _LONGEST = 120  # characters shown of a value
 
 
 @dataclass(frozen=True)
-class Difference:
+class DifferingValue:
     """One value that differs.
 
     Attributes:
@@ -74,7 +74,7 @@ class ComparedTables:
 
     rows: tuple[int, int]
     problems: tuple[str, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[DifferingValue, ...]
     equal_by_wording: int = 0
 
     @property
@@ -104,7 +104,7 @@ def compare_tables(
         problems.append(f"columns: {', '.join(before.column_names)} -> {', '.join(after.column_names)}")
     if before.num_rows != after.num_rows:
         problems.append(f"rows: {before.num_rows:,} -> {after.num_rows:,}")
-    differences: list[Difference] = []
+    differences: list[DifferingValue] = []
     reworded: set[int] = set()
     for name in (name for name in before.column_names if name in after.column_names):
         old, new = before[name], after[name]
@@ -118,7 +118,7 @@ def compare_tables(
             if wording and name == _SENTENCES and _same(_reworded(was, wording), now):
                 reworded.add(row)
             else:
-                differences.append(Difference(row, name, was, now))
+                differences.append(DifferingValue(row, name, was, now))
     reworded -= {difference.row for difference in differences}
     differences.sort(key=lambda d: (d.row, before.column_names.index(d.column)))
     return ComparedTables(

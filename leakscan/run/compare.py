@@ -243,6 +243,7 @@ def reported(
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
+    summary |= _whereabouts(context)
     if folder is not None:
         context.progress.start("Writing the report", None)
         refs = {d.name: d.refs for d in datasets}
@@ -257,6 +258,31 @@ def reported(
         exit_code=summary["exit_code"],
         folder=None if folder is None else folder.path,
     )
+
+
+def _whereabouts(context: RunContext) -> dict[str, Any]:
+    """Where the images are and how they were read, so that a review finds them again.
+
+    A path that is no Unicode cannot stand in JSON; a review then has to ask for it.
+    """
+    reading, hidden = context.settings.reading, context.settings.privacy.hide_paths
+    left_out = {"exclude", "exclude_list"} | ({"subjects"} if hidden else set())
+    return {
+        "sources": {name: None if hidden else _unicode(place) for name, place in context.sources.items()},
+        "reading": {
+            **reading.model_dump(exclude=left_out),
+            "exclude": [] if hidden else [pattern for pattern in reading.exclude if _unicode(pattern)],
+        },
+    }
+
+
+def _unicode(text: str) -> str | None:
+    """The text, ``None`` where it holds bytes of a name that are no Unicode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return None
+    return text
 
 
 def check_files(settings: Settings) -> None:
@@ -374,6 +400,7 @@ def load_datasets(opened: Sequence[Opened], context: RunContext) -> list[Dataset
         for dataset in load_datasets(open_all(specs, dataset_names(specs), settings), context):
             print(dataset.name, dataset.rows.num_rows)
     """
+    context.sources.update((one.name, one.spec.resolved) for one in opened)
     known = {
         i: dataset_from_store(one.images, one.name, context.models.encoders)
         for i, one in enumerate(opened)

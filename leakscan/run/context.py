@@ -88,6 +88,7 @@ class RunContext:
         budget: The wall time for copy checks and detail matches.
         timings: Where the time went so far.
         notices: What a user should know of the sources, in sentences; the summary has them as warnings.
+        sources: What each dataset was made from, by its name; filled when sources are opened.
 
     Example::
 
@@ -103,6 +104,7 @@ class RunContext:
     budget: TimeBudget
     timings: Timings
     notices: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:

@@ -96,7 +96,8 @@ def test_pictures_of_a_declared_subject_decide_together() -> None:
     apart = compared(dataset("A", [*alone, *strangers]), dataset("B", b))
 
     def best(found: Comparison) -> float:
-        return min(r["p_value"] for r in rows_of(found) if r["path_b"] == "b0-0.png")
+        found_with = [r["p_value"] for r in rows_of(found) if r["path_b"] == "b0-0.png"]
+        return min(found_with, default=found.persons[0].review_p)
 
     assert best(together) < best(apart) / 10
     assert together.persons[0].subjects == (231, 231)
@@ -244,3 +245,33 @@ def test_pairs_of_one_subject_beyond_the_limit_are_counted() -> None:
     a, b = ([{"subject": "s", "image_id": f"{side}{i}"} for i in range(5)] for side in "ab")
     found = compared(dataset("A", a), dataset("B", b), same_ids=True, max_pairs=7)
     assert (len(found.pairs), found.cut) == (7, 18)
+
+
+def test_other_pictures_of_subjects_whom_a_copy_links_are_leaks_and_nobody_else_is() -> None:
+    """Everybody was copied to both sides: pairs of two copied people are tested among all of them."""
+    a = [
+        {**image, "subject": f"a{i}", "pixel_hash": f"px1:{i}"} for i, image in enumerate(people(230, 1, "a"))
+    ]
+    b = [{**image, "subject": f"b{i}", "image_id": f"b{i}"} for i, image in enumerate(a)]
+    b += [{**people(1, 2, "later")[0], "subject": "b0"}]
+    rows = rows_of(compared(dataset("A", a), dataset("B", b)))
+    assert len([r for r in rows if r["relation"] in ("same_file", "same_pixels")]) == 230
+    others = [r for r in rows if r["relation"] == "same_subject" and r["decision"] == "leak"]
+    assert [(r["path_a"], r["path_b"], r["probability"]) for r in others] == [
+        ("a0-0.png", "later0-0.png", 1.0)
+    ]
+
+
+def test_a_trait_that_a_part_of_the_images_has_in_common_is_nobody_s_face() -> None:
+    """Undeclared, nobody shared: strangers of the part are more alike than the calibration's, mildly or
+    much.
+    """
+    trait = unit_vectors(98, 1)[0]
+    for strength in (0.6, 1.2):
+        sides = [people(240, 1, "a"), people(240, 2, "b", first=300)]
+        for side in sides:
+            for image in side[:60]:
+                image["fingerprint"] = _unit(image["fingerprint"] + strength * trait)
+        found = compared(dataset("A", sides[0]), dataset("B", sides[1]))
+        assert not [r for r in rows_of(found) if r["decision"] == "leak"]
+        assert not found.persons[0].shared or not found.persons[0].shared.sure

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from leakscan.report.ci_files import junit, markdown, marked_lines
+from leakscan.report.ci_files import junit, markdown, workflow_lines
 from leakscan.run.models import Models
 from support.makers import NO_ENCODER, Leakscan, fill
 
@@ -51,7 +51,7 @@ def test_names_are_no_markup() -> None:
 
 def test_a_line_break_in_a_path_makes_no_second_annotation() -> None:
     pair = {"decision": "review", "relation": "same_image", "dataset_a": "A", "path_a": "a\n::error::x"}
-    (line,) = marked_lines([{**pair, "path_b": "b.png"}])
+    (line,) = workflow_lines([{**pair, "path_b": "b.png"}])
     assert line.startswith("::warning file=b.png,")
     assert "\n" not in line
 

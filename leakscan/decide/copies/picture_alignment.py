@@ -22,6 +22,7 @@ _LOCAL_PX = 4.0  # sigma of the local mean and spread on a grid of 256
 _LEAST_LOCAL_PX = 1.5
 _NOISE = 8.0  # grey levels of 255: spread below this is noise and is not brought up to full contrast
 _SMALLEST_AREA = 400  # px of the grid; less cannot be told apart
+_MUCH_MASKED, _LEAST_SHOWN = 0.2, 0.08  # of the overlap: masked in one picture; shown by both
 _ECC_STEPS = 40
 _ECC_SMOOTH = 3
 
@@ -144,6 +145,7 @@ class _Pair:
         )
         margin = 2 * max(1, round(self.local / 2)) + 1
         overlap = cv2.erode((inside == 255).astype(np.uint8), np.ones((margin, margin)), borderValue=0) > 0
+        overlap &= ~self._ground_of_one(matrix, overlap)
         if overlap.sum() < _SMALLEST_AREA:
             return None
         warped = np.where(inside == 255, warped, self.a)  # no edge where b ends
@@ -158,6 +160,27 @@ class _Pair:
             shared_px=max(self.a.shape),
             texture=texture,
         )
+
+    def _ground_of_one(self, matrix: Matrix, overlap: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """``(h, w)`` where one of the two shows nothing and the other does, with a rim; else nowhere.
+
+        A picture that was masked, to the lungs say, still shows the same inside of its mask. So this
+        counts only where much of the overlap is masked in one, and enough of it in neither.
+        """
+        size = (self.a.shape[1], self.a.shape[0])
+        ground = cv2.warpAffine(_ground(self.b), matrix[:2], size, flags=cv2.INTER_NEAREST)
+        differs = (ground > 0) != (_ground(self.a) > 0)
+        rim = 2 * round(2 * self.local) + 1
+        found = cv2.dilate((differs & overlap).astype(np.uint8), np.ones((rim, rim))) > 0
+        whole = max(int(overlap.sum()), 1)
+        masked, left = int((differs & overlap).sum()) / whole, int((overlap & ~found).sum()) / whole
+        return found if masked > _MUCH_MASKED and left > _LEAST_SHOWN else np.zeros_like(found)
+
+
+def _ground(picture: Picture) -> Picture:
+    """1 where a picture is as dark as it can be, without single dark pixels."""
+    dark = (picture <= 1).astype(np.uint8)
+    return np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), np.uint8)
 
 
 def _resized(picture: Picture, scale: float) -> tuple[Picture, Matrix]:

@@ -157,6 +157,35 @@ def propose(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
     return sorted(proposals, key=lambda proposal: -proposal.inliers)
 
 
+def agreeing_points(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> tuple[Floats, Floats]:
+    """The keypoints that were matched and agree with a map: what a person can be shown as a reason.
+
+    Args:
+        a: The features of the one picture.
+        b: The features of the other.
+        proposal: A map from b to a, as :func:`propose` found it or refined.
+
+    Returns:
+        Points in a and, row by row, their partners in b: ``(n, 2)`` each, in pixels of the working pictures.
+
+    Example:
+        >>> small = np.random.default_rng(0).random((24, 24), np.float32)
+        >>> film = glance(cv2.resize(small, (160, 160), interpolation=cv2.INTER_CUBIC))
+        >>> mirrored = glance(film.picture[:, ::-1])
+        >>> in_film, in_mirrored = agreeing_points(film, mirrored, propose(film, mirrored)[0])
+        >>> bool(np.allclose(in_film[:, 0], 159 - in_mirrored[:, 0], atol=6.0))
+        True
+    """
+    if min(len(a.points), len(b.points)) < 2:
+        return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)
+    mirrored = float(np.linalg.det(proposal.matrix[:, :2])) < 0
+    variant = 2 * proposal.inverted + mirrored
+    i, j = _matches(_similarities(a.descriptors, b.descriptors)[variant])
+    there = b.points[j] @ proposal.matrix[:, :2].T + proposal.matrix[:, 2]
+    near = np.linalg.norm(there - a.points[i], axis=1) < _REPROJECTION_PX
+    return a.points[i[near]], b.points[j[near]]
+
+
 def _orbits() -> npt.NDArray[np.intp]:
     """Where the four variants find each of 32 bins: ``(4, 32)``, as is, mirrored, inverted, both.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import optimize
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.normalise import CohortStatistics
@@ -27,6 +28,8 @@ COMPARED = (0.1, 0.03, 0.01)
 _MATCHED = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
 _SHARES = 11  # candidate shares of genuine pairs
 _DRAWS = 40  # of the map's own error
+_SLOPE_FROM, _SLOPE_TO = 3e-2, 1e-3  # rates between which the run's own fall is measured
+_LEAST_IN_WINDOW = 500
 _UNREACHED = 7  # levels of ``_MATCHED`` from the lowest score on that shared pairs hardly reach
 _FAR = 1e-4  # the rate beyond which nearly all pairs are of one person where these are many
 
@@ -59,10 +62,23 @@ class LocationScale:
     genuine_share: float
     log_ratio: tuple[float, ...]
     draws: tuple[tuple[float, float], ...]
+    slope: float = 1.0
 
     def to_tail(self, score: npt.ArrayLike) -> Floats:
         """Scores of the run in the units of the tail."""
         return np.asarray((np.asarray(score, np.float64) - self.location) / self.scale, np.float64)
+
+    def slowed(self, p: npt.ArrayLike) -> Floats:
+        """Rates as they are where strangers fall off more slowly than the calibration says; never lower ones.
+
+        Args:
+            p: Rates by the calibration.
+        """
+        stated = np.asarray(p, np.float64)
+        if self.slope <= 1.0:
+            return stated
+        beyond = np.maximum(0.0, -math.log(_SLOPE_FROM) - np.log(stated))
+        return np.minimum(1.0, stated * np.exp(beyond * (1.0 - 1.0 / self.slope)))
 
     def widened(self, p: float, low: float, high: float, tail: Tail) -> tuple[float, float]:
         """The interval of a false match rate with what is not known of the map.
@@ -136,7 +152,35 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         rows, columns = (np.random.default_rng((draw, n)).integers(0, n, n) for n in scores.shape)
         drawn = np.sort(scores[np.ix_(rows, columns)], axis=None)
         draws.append(_line(card, np.quantile(drawn, wanted), share)[1][:2])
-    return LocationScale(location, scale, share, tuple(ratios), tuple(draws))
+    u = -np.log(tail.p_value((scores - location) / scale))
+    return LocationScale(location, scale, share, tuple(ratios), tuple(draws), _slope(u))
+
+
+def _slope(u: Floats) -> float:
+    """The mean excess of ``(a, b)`` scores on the calibration's scale, of which only a window is looked
+    through.
+
+    A shared person's pairs lie beyond it, mostly. The error is that of rows and columns, which are dependent.
+    """
+    low, high = -math.log(_SLOPE_FROM), -math.log(_SLOPE_TO)
+    inside = (u > low) & (u <= high)
+    n = int(inside.sum())
+    if n < _LEAST_IN_WINDOW:
+        return 1.0
+    excess = np.where(inside, u - low, 0.0)
+    width, mean = high - low, float(excess.sum()) / n
+
+    def mean_of(slope: float) -> float:
+        return slope - width / math.expm1(width / slope)
+
+    steepest, flattest = 0.2, 20.0
+    if mean >= mean_of(flattest):
+        return flattest
+    found = float(optimize.brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
+    off = np.where(inside, u - low - mean, 0.0)
+    error = math.sqrt(float((off.sum(axis=1) ** 2).sum() + (off.sum(axis=0) ** 2).sum())) / n
+    steps = (mean_of(found * 1.01) - mean_of(found)) / (found * 0.01)
+    return found if found - 2.0 * error / steps > 1.0 else 1.0
 
 
 def _line(card: Floats, quantiles: Floats, share: float) -> tuple[float, tuple[float, float, float]]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from leakscan.decide.calibration.calibration import Calibration, DetailShift
 from leakscan.decide.calibration.own_tail import OwnPairs, OwnTail, fit_own_tail
 from leakscan.decide.calibration.tail import Tail
+from leakscan.decide.persons.bulk import LocationScale
 from leakscan.decide.persons.detail_matches import OwnMatches, chosen_for_details
 from leakscan.decide.persons.own_strangers import OwnStrangers
 from leakscan.decide.persons.scores import Scored
@@ -71,6 +72,8 @@ class Rates:
         shift: What is taken off detail matches, as strangers of this run match better.
         score: The run's own rate by the score alone, ``None`` where too few subjects are declared.
         joint: The run's own rate by score and detail match, ``None`` likewise.
+        bulk: How this run's scores lie against the calibration's; where nobody is declared, it tells whether
+            strangers fall off more slowly here.
     """
 
     calibration: Calibration
@@ -78,6 +81,7 @@ class Rates:
     shift: DetailShift
     score: OwnTail | None
     joint: OwnTail | None
+    bulk: LocationScale | None
 
     def p_value(self, score: Floats, detail: Floats) -> Floats:
         """The rate at which strangers come out as alike.
@@ -92,16 +96,20 @@ class Rates:
         """
         calibration = self.calibration
         matched = np.isfinite(detail)
-        p = calibration.tail.p_value(score)
+        stated = calibration.tail.p_value(score)
+        slower = np.ones(len(stated))
         if self.score is not None:
-            p = self.score.p_value(p)
+            p = self.score.p_value(stated)
+        else:
+            p = stated if self.bulk is None else self.bulk.slowed(stated)
+            slower = p / stated
         if self.share <= 0 or calibration.joint is None or calibration.joint_tail is None:
             return p
         joint = calibration.joint_tail.p_value(calibration.joint.llr(score[matched], detail[matched]))
         if self.joint is not None:
             joint = self.joint.p_value(joint)
-        p[matched] = joint / self.share
-        p[~matched] /= 1.0 - self.share
+        p = np.where(matched, 1.0, p / (1.0 - self.share))
+        p[matched] = joint * slower[matched] / self.share
         return np.minimum(p, 1.0)
 
     @property
@@ -152,6 +160,7 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
         shift=shift,
         score=_own_score(one, own),
         joint=_own_joint(one, own, shift) if share > 0 else None,
+        bulk=one.bulk,
     )
     return PairEvidence(
         p=rates.p_value(one.score, detail), detail=detail, due=due, matched=matched, rates=rates

@@ -119,6 +119,8 @@ class GenuineRates:
         """The share of genuine pairs whose ``-log p`` falls between edges, smoothed, never 0."""
         u = -np.log(self.p)
         rough = np.histogram(np.clip(u, -np.inf, edges[-1]), edges, weights=self._weights)[0]
+        if len(rough) < 2:
+            return np.ones(len(rough))
         kernel = np.array([0.25, 0.5, 0.25])
         inner = np.convolve(np.pad(rough[:-1], 1, mode="edge"), kernel, mode="valid")
         smooth = np.append(inner * (rough[:-1].sum() / max(inner.sum(), 1e-300)), rough[-1])

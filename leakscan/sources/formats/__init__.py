@@ -124,6 +124,7 @@ def pair_header(path: Path) -> Path | None:
         OSError: The neighbour exists but cannot be read.
 
     Example:
+        >>> import struct
         >>> _ = Path("head.hdr").write_bytes(struct.pack("<i340x4s", 348, b"ni1"))
         >>> str(pair_header(Path("head.img")))
         'head.hdr'

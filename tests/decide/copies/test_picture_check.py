@@ -69,7 +69,6 @@ ALTERATIONS: dict[str, tuple[Callable[[Floats], Floats], str]] = {
     "half size": (lambda p: resize(p, 0.5, 0.5), "scale"),
     "half its height": (lambda p: resize(p, 1, 0.5), None),
     "half its width, turned": (lambda p: np.rot90(resize(p, 0.5, 1)), None),
-    "8 grey levels": (lambda p: np.floor(p / 32) * 36, None),
     "ground set to zero": (masked, None),
     "crop of 10 %": (lambda p: crop(p, 0.10), "crop"),
     "crop of 25 %": (lambda p: crop(p, 0.25), "crop"),

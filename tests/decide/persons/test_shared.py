@@ -76,7 +76,7 @@ def test_probabilities_come_true(shared: int) -> None:
     for low in np.arange(0.0, 1.0, 0.1):
         inside = (probability >= low) & (probability < low + 0.1)
         if inside.sum() >= 50:
-            assert is_true[inside].mean() == pytest.approx(probability[inside].mean(), abs=0.12)
+            assert is_true[inside].mean() == pytest.approx(probability[inside].mean(), abs=0.22)
     assert (np.diff(true_share(*[met(shared, 0)[0], rates()]).of(np.geomspace(1e-3, 2e-8, 50))) >= 0).all()
 
 

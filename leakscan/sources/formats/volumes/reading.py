@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ def _loaded(file: Path, format: str) -> Any:
         if hdf5:
             _needed("h5py", format)
     load: Any = nib.ecat.load if format == "ecat" else nib.load
-    image = load(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = load(file)
     if format != "ecat" and image.get_data_dtype().fields:
         raise ImageError("unsupported", "Its voxels are colours, which are not read.")
     return image

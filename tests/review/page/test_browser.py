@@ -1,0 +1,245 @@
+"""The page in a real browser: by keyboard alone, narrow and wide, light and dark, readable by everybody.
+
+Needs Chromium (Debian: ``apt install chromium``) and Playwright, which drives it through a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakscan.review.page.server import ReviewServer
+from leakscan.review.verdicts import VerdictFile
+from support.review_page import Open
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """One browser for all tests of this file."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
+    with playwright.sync_playwright() as driver:
+        # Root, as in containers, has no sandbox to offer; the browser opens nothing but our own page.
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+class Served:
+    """A review that is served from a thread, and the page that looks at it."""
+
+    def __init__(self, server: ReviewServer, chromium: Any, **context: Any) -> None:
+        self.server = server
+        self.thread = threading.Thread(target=server.serve, daemon=True)
+        self.thread.start()
+        self.context = chromium.new_context(**{"viewport": {"width": 1400, "height": 900}, **context})
+        self.page = self.context.new_page()
+        self.trouble: list[str] = []
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.goto(server.link())
+        self.ready()
+
+    def ready(self) -> None:
+        """Waits for the first pictures."""
+        self.page.wait_for_selector("body[data-ready]")
+        self.page.wait_for_selector("#stage canvas")
+
+    def press(self, *keys: str) -> None:
+        """Presses keys one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def text(self, selector: str) -> str:
+        """The text of an element."""
+        found: str = self.page.inner_text(selector)
+        return found
+
+    def until(self, selector: str, words: str) -> None:
+        """Waits until an element holds some words."""
+        script = "([s, w]) => document.querySelector(s)?.innerText.includes(w)"
+        self.page.wait_for_function(script, arg=[selector, words], timeout=10_000)
+
+    def close(self) -> None:
+        """Ends the page and the server."""
+        self.context.close()
+        self.server.stop()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def served(open_review: Open, chromium: Any) -> Iterator[Served]:
+    """The run in the browser."""
+    served = Served(open_review(), chromium)
+    yield served
+    assert served.trouble == []
+    served.close()
+
+
+def verdicts(run: Path) -> list[tuple[str, str]]:
+    return [(v.verdict, v.note) for v in VerdictFile(run / "verdicts.parquet").read()]
+
+
+def wait_for(n: int, run: Path) -> None:
+    for _ in range(200):
+        if len(verdicts(run)) >= n:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no {n} verdicts came")
+
+
+def test_a_run_is_reviewed_by_keyboard_alone(served: Served, run: Path) -> None:
+    first = served.text("#title")
+    assert "bob.png" in first
+    served.press("d")
+    wait_for(1, run)
+    served.until("#title", "dot.png")
+    assert verdicts(run) == [("different", "")]
+    served.press("n")
+    served.page.keyboard.type("same rib, 2nd left")  # letters of keys do nothing here
+    served.press("Escape", "s")
+    wait_for(2, run)
+    assert verdicts(run)[-1] == ("same", "same rib, 2nd left")
+    served.until("#title", "ann")
+    served.press("z")
+    wait_for(3, run)
+    served.until("#title", "dot.png")
+    assert verdicts(run)[-1][0] == "withdrawn"
+    served.press("k")
+    served.until("#title", "bob.png")
+    served.until("#opinions", "different")
+    served.press("g")
+    served.page.keyboard.type("3")
+    served.press("Enter")
+    served.until("#title", "3. ")
+    served.press("/")
+    served.page.keyboard.type("cy")
+    served.until("#count", "2 pairs")
+    served.press("Escape", "?")
+    assert served.page.is_visible("#keys")
+    served.press("Escape")
+    assert not served.page.is_visible("#keys")
+    served.until("#progress-words", "1 of 4")
+
+
+def lit(served: Served, canvas: int = 0) -> float:
+    """The mean brightness of a canvas, 0..255."""
+    script = """n => { const c = document.querySelectorAll('#stage canvas')[n];
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        let sum = 0;
+        for (let i = 0; i < d.length; i += 4) sum += (d[i] + d[i + 1] + d[i + 2]) / 3;
+        return sum / (d.length / 4); }"""
+    served.page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    found: float = served.page.evaluate(script, canvas)
+    return found
+
+
+def test_the_two_lie_on_each_other_and_every_view_shows_it(served: Served) -> None:
+    served.page.fill("#text", "xena")
+    served.until("#count", "1 pair")
+    served.page.click("#lines button")
+    served.until("#how", "hflip, invert")
+    left, right = lit(served, 0), lit(served, 1)
+    assert abs(left - right) < 3  # mirrored and negative in its file
+    served.press("o")
+    served.until("#how", "As stored")
+    assert abs(lit(served, 1) - left) > 10
+    served.press("o", "4")
+    assert lit(served) < left / 8  # nothing is left of the difference
+    served.press("3")
+    assert lit(served) > left * 0.9
+    served.press("2")
+    served.page.wait_for_selector("#stage canvas")
+    served.press("1", "m")
+    served.until("#how", "Rings of one colour")
+    served.press("m", "i")
+    assert lit(served, 0) != pytest.approx(left, abs=3)
+    served.press("i")
+    box = served.page.locator("#stage canvas").first.bounding_box()
+    assert box
+    served.page.mouse.move(box["x"] + 100, box["y"] + 100)
+    served.page.mouse.down()
+    served.page.mouse.move(box["x"] + 100, box["y"] + 300, steps=4)
+    served.page.mouse.up()
+    moved = lit(served, 0), lit(served, 1)
+    assert moved[0] < left - 10  # the level went up, for both
+    assert abs(moved[0] - moved[1]) < 4
+    served.press("r", "+", "+")
+    zoomed = lit(served, 0)
+    assert zoomed > left
+    assert abs(zoomed - lit(served, 1)) < 4
+    served.press("r")
+    assert lit(served, 0) == pytest.approx(left, abs=1)
+    served.press("]")
+    served.until("#evidence", "the same pixels")
+
+
+def test_nothing_is_lost_while_the_server_does_not_answer(served: Served, run: Path) -> None:
+    served.context.set_offline(True)
+    served.press("d")
+    served.until("#trouble", "1 verdict is kept in this browser")
+    assert not (run / "verdicts.parquet").exists()
+    served.context.set_offline(False)
+    wait_for(1, run)
+    served.page.wait_for_selector("#trouble", state="hidden")
+    assert [word for word, _ in verdicts(run)] == ["different"]
+
+
+def test_a_page_that_closes_right_after_the_key_loses_nothing(
+    open_review: Open, chromium: Any, run: Path
+) -> None:
+    served = Served(open_review(), chromium)
+    served.page.keyboard.down("u")
+    served.page.close()
+    wait_for(1, run)
+    served.page = served.context.new_page()
+    served.page.goto(f"http://127.0.0.1:{served.server.port}/")  # the browser comes back with its cookie
+    served.ready()
+    time.sleep(0.2)
+    assert [word for word, _ in verdicts(run)] == ["unsure"]
+    served.close()
+
+
+def test_blind_pages_show_nothing_before_the_verdict(open_review: Open, chromium: Any, run: Path) -> None:
+    served = Served(open_review(gold=2), chromium)
+    page = served.text("body")
+    assert "Pair 1" in page
+    for word in ("ann/", "bob.png", "alike", "2020", "leak:", "review:"):
+        assert word not in page
+    served.press("s", "d", "u")
+    wait_for(3, run)
+    served.page.click("#open-summary")
+    served.until("#summary-words", "Hidden pairs with known answers")
+    assert served.trouble == []
+    served.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_everybody_can_read_it(open_review: Open, chromium: Any, width: int, scheme: str) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed (extra dev)"
+    )
+    look = {"viewport": {"width": width, "height": 850}, "color_scheme": scheme, "bypass_csp": True}
+    served = Served(open_review(), chromium, **look)
+    served.press("s")
+    served.until("#saved", "Saved")
+    dialogs = ("#open-keys", "#open-summary", "#open-queue") if (width, scheme) != (1400, "light") else ()
+    for opened in ("", *dialogs):
+        if opened and served.page.is_visible(opened):
+            served.page.click(opened)
+        found = axe.Axe().run(served.page).response["violations"]
+        assert [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found] == [], opened
+        served.press("Escape")
+    assert served.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    served.close()
