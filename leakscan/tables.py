@@ -78,6 +78,7 @@ STORE = table_schema(
         ("signature", pa.string()),
         ("prepared_with", pa.string()),
         ("preview", pa.binary()),
+        ("keypoints", pa.binary()),  # of a picture, see leakscan.fingerprint.keypoints
         ("error_path", pa.string()),  # what ``{path}`` in ``error`` stands for
     ],
 )

@@ -85,6 +85,7 @@ STORE = [
     ("signature", "string"),
     ("prepared_with", "string"),
     ("preview", "binary"),
+    ("keypoints", "binary"),
     ("error_path", "string"),
 ]
 VERDICTS = [

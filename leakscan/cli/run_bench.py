@@ -60,24 +60,46 @@ def speed_command(
     films: FilmsArgument,
     work: WorkOption,
     images: Annotated[int, typer.Option("--images", help="Images in each of the two folders.", min=1)] = 1000,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Time fastdup, imagededup and cleanvision too, where installed.")
+    ] = False,
+    python: Annotated[
+        str | None, typer.Option("--peers-python", help="Interpreter that those are installed for.")
+    ] = None,
     as_json: o.Json = False,
 ) -> None:
     """Time the first and the second run on two folders of 256 px PNG made from films.
 
-    Example: leakscan bench speed films.csv -o /tmp/speed --images 1000
+    Example: leakscan bench speed films.csv -o /tmp/speed --images 1000 --peers
+
+    The encoder alone on the same films, and other tools with --peers, are timed in the same run: on a busy
+    machine the ratios say more than the seconds.
     """
-    from leakscan.evaluation.bench import fresh_folder, speed_bench
+    from leakscan.evaluation.bench import fresh_folder
+    from leakscan.evaluation.speed_bench import Peers, speed_bench
 
     out = Output(as_json)
-    result = speed_bench(films, fresh_folder(work), images)
+    others = Peers(python) if python else Peers()
+    with out.progress() as progress:
+        result = speed_bench(films, fresh_folder(work), images, others if peers or python else None, progress)
     out.data(result)
-    out.say(f"{images} against {images} PNG of {result['side_px']} px")
-    out.say(f"first run:  {_run(result['first'])}; {result['images_per_second']} images/s")
-    out.say(f"second run: {_run(result['second'])}")
-    out.say(
-        f"Pillow alone decodes the files in {result['pillow_decode_s']} s on one core: the first run takes "
-        f"{result['first_over_decode']} times that."
-    )
+    first, second = result["first"], result["second"]
+    rows = [
+        ["leakscan, first run", *_cost(first), ""],
+        ["leakscan, second run", *_cost(second), ""],
+        ["its encoder alone", f"{result['encoder_alone_s']}", "", "", _ratio(result["first_over_encoder"])],
+        ["Pillow decoding alone", f"{result['pillow_decode_s']}", "", "", f"{result['first_over_decode']}"],
+    ]
+    for name, peer in result["peers"].items():
+        if "seconds" in peer:
+            rows.append([name, *_cost(peer), _ratio(peer["ours_over_theirs"])])
+        else:
+            rows.append([name, "not installed" if not peer["installed"] else "failed", "", "", ""])
+    title = f"{images} against {images} PNG of {result['side_px']} px"
+    out.table(title, ["", "seconds", "of processors", "MB", "first run takes so many times that"], rows)
+    out.say(f"first run:  {_run(first)}; {result['images_per_second']} images/s")
+    out.say(f"second run: {_run(second)}")
+    out.say(f"{result['store_bytes_per_image']:,} bytes of store for an image")
 
 
 @bench_app.command("pairs")
@@ -146,6 +168,14 @@ def search_command(
         )
     for encoder, recall in result["recall"].items():
         out.say(f"{encoder}: the search finds {recall:.4f} of the pairs that it seeks, by its own measure")
+
+
+def _cost(run: dict[str, Any]) -> list[str]:
+    return [f"{run['seconds']}", f"{run['cpu_seconds']}", f"{run['peak_mb']:,}"]
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _found(group: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from leakscan.decide.copies.copy_check import Pixels
+from leakscan.decide.copies.shared_keypoints import KeypointSide
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.pictures import Side
 
@@ -58,6 +59,22 @@ class Columns:
             ids = self.dataset.rows["image_id"].to_pylist()
             out = out | np.fromiter((i in self.dataset.refs for i in ids), np.bool_, len(ids))
         return np.asarray(out, np.bool_)
+
+    @cached_property
+    def has_keypoints(self) -> Bools:
+        """``(rows,)`` whether the keypoints of each image were kept."""
+        return np.asarray(self.dataset.rows["keypoints"].is_valid(), np.bool_)
+
+    def keypoints(self, picture: int) -> bytes | None:
+        """The keypoints of a picture, ``None`` where none were kept."""
+        found: bytes | None = self.dataset.rows["keypoints"][int(self.side.rows[picture])].as_py()
+        return found
+
+    @property
+    def keypoint_side(self) -> KeypointSide:
+        """Its pictures for the search by keypoints."""
+        kept = self.taken("keypoints", self.side.rows).to_pylist()
+        return KeypointSide(kept, self.side.encoder == "")
 
     def image_names(self, pictures: Sequence[int]) -> dict[int, str]:
         """What the first image of some pictures is called within a run."""

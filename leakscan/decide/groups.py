@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 from blake3 import blake3
 
 from leakscan.types import RELATIONS
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Node = tuple[str, str]
 """Dataset and image id."""
@@ -49,6 +51,10 @@ def link_subjects(links: Sequence[Link], declared: Mapping[Node, str]) -> list[d
         >>> [row["image_id"] for row in rows]
         ['1', '7']
     """
+    if not links:
+        return []
+    import networkx as nx  # where nothing leaks, nobody waits for it
+
     nodes = sorted({end for link in links for end in (link.a, link.b)})
     # A declared subject is one node, so that a bridge is always a leak and never a declaration.
     person = {node: _person(node, declared) for node in nodes}
@@ -107,6 +113,8 @@ def _rank(relation: str) -> int:
 def _group_rows(
     members: Sequence[Node], links: Sequence[Link], graph: nx.MultiGraph[Node], declared: Mapping[Node, str]
 ) -> list[dict[str, Any]]:
+    import networkx as nx
+
     bridges = [graph.get_edge_data(a, b)[0]["link"] for a, b in nx.bridges(graph)]
     bridges.sort(key=lambda link: (-_rank(link.relation), link.score, link.a, link.b))
     several = _declares_several(members, declared)
@@ -138,6 +146,8 @@ def _diameter(graph: nx.MultiGraph[Node]) -> int:
 
     Of a very large group a lower bound, by sweeps to and fro (Crescenzi et al. 2010).
     """
+    import networkx as nx
+
     if len(graph) < 2:
         return 0
     if len(graph) <= _EXACT_DIAMETER:

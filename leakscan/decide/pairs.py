@@ -16,6 +16,7 @@ from leakscan.decide.calibration.calibration import score_at
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.copies import CopyCheck
 from leakscan.decide.copies.copy_check import PixelPair, check_copies
+from leakscan.decide.copies.shared_keypoints import shared_keypoints, with_pairs
 from leakscan.decide.found import Decided
 from leakscan.decide.gather import gather
 from leakscan.decide.persons.deciding import Met, Persons
@@ -172,6 +173,7 @@ def _found(
     most = context.settings.search.max_pairs
     numbers = list(combinations(range(len(columns)), 2))
     context.progress.start("Matching " + " with ".join(c.dataset.name for c in columns[:2]), len(numbers))
+    shared = shared_keypoints([c.keypoint_side for c in columns])
     out = []
     for i, j in numbers:
         began = time.monotonic()
@@ -182,6 +184,7 @@ def _found(
         found = find_candidates(
             a.side, b.side, radius, HASH_RADIUS, most, near.get((i, j), _nearest_unless_idle(a, b))
         )
+        found = with_pairs(found, shared.get((i, j)), len(b.side))
         table, ids_cut = gather(pair, found, most)
         spent = time.monotonic() - began
         out.append(
@@ -262,14 +265,19 @@ class _Waiting:
 
 
 def _waiting(number: int, crossing: _Crossing) -> Iterator[_Waiting]:
-    """The candidates of two datasets that can be checked."""
+    """The candidates of two datasets that can be checked.
+
+    Of those whose pixels are not at hand the keypoints may still say that they are no copies.
+    """
     a, b, table = crossing.pair.a, crossing.pair.b, crossing.table
     # What an earlier run saw counts only where this one could see it: the memory saves time and changes no
     # answer.
     readable = a.at_hand[a.side.rows][table.a] & b.at_hand[b.side.rows][table.b]
+    readable |= a.has_keypoints[a.side.rows][table.a] & b.has_keypoints[b.side.rows][table.b]
     near = np.flatnonzero(readable[table.to_check])
     pixels_a = {i: a.pixels(i) for i in np.unique(table.a[table.to_check[near]]).tolist()}
     pixels_b = {j: b.pixels(j) for j in np.unique(table.b[table.to_check[near]]).tolist()}
+    kept_a, kept_b = ({i: c.keypoints(i) for i in p} for c, p in ((a, pixels_a), (b, pixels_b)))
     names_a, names_b = a.image_names(list(pixels_a)), b.image_names(list(pixels_b))
     for rank in near.tolist():
         row = int(table.to_check[rank])
@@ -281,6 +289,8 @@ def _waiting(number: int, crossing: _Crossing) -> Iterator[_Waiting]:
             picture_b=b.picture_keys[j],
             a=pixels_a[i],
             b=pixels_b[j],
+            keypoints_a=kept_a[i],
+            keypoints_b=kept_b[j],
             ndim=int(a.side.ndim[i]),
         )
         yield _Waiting(rank, number, row, pixels)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +18,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from leakscan.engines.allocator import keep_freed_memory
+from leakscan.engines.threads import cores, use_threads
 from leakscan.errors import LeakscanError
 
 T = TypeVar("T")
@@ -32,21 +35,12 @@ NEEDED_BY_WORKERS = (
 """The modules that workers start with; none of them may load torch."""
 
 
-def cores() -> int:
-    """The number of processors that this process may use.
-
-    Example:
-        >>> LocalEngine().workers == cores()  # one worker process per processor
-        True
-    """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class LocalEngine:
     """An :class:`leakscan.types.Engine` over worker processes.
 
     Results come in the order of the items, and a bounded number of items is in flight. A few items, fewer
-    than starting processes would pay for, are worked on in the calling process.
+    than starting processes would pay for, are worked on in the calling process. Workers start with the first
+    work there is for them and stay for the next, with what they have loaded, as long as the engine lives.
 
     Args:
         workers: The number of worker processes; ``None`` for one per core, 0 to work in the calling process.
@@ -59,6 +53,7 @@ class LocalEngine:
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = cores() if workers is None else workers
+        self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]:
         """Yields what the function makes of every item.
@@ -83,26 +78,34 @@ class LocalEngine:
                 'Put the call below a line: if __name__ == "__main__":',
                 code="no_import_guard",
             )
-        with ProcessPoolExecutor(self.workers, _context(), initializer=_become_worker) as pool:
-            pending: deque[Future[list[R]]] = deque()
-            try:
-                chunks = _chunks(_chain(first, iterator), chunk)
-                for block in chunks:
-                    pending.append(pool.submit(_run, function, block))
-                    if len(pending) > 3 * self.workers:
-                        yield from pending.popleft().result()
-                while pending:
+        pool = self._started()
+        pending: deque[Future[list[R]]] = deque()
+        try:
+            chunks = _chunks(_chain(first, iterator), chunk)
+            for block in chunks:
+                pending.append(pool.submit(_run, function, block))
+                if len(pending) > 3 * self.workers:
                     yield from pending.popleft().result()
-            except BrokenProcessPool:
-                raise LeakscanError(
-                    "A worker process was killed, most likely for want of memory; what was finished is kept.",
-                    "Run it again with fewer workers. In a script of your own, the call must stand "
-                    'under if __name__ == "__main__".',
-                    code="worker_killed",
-                ) from None
-            finally:
-                for future in pending:
-                    future.cancel()
+            while pending:
+                yield from pending.popleft().result()
+        except BrokenProcessPool:
+            self._pool = None
+            raise LeakscanError(
+                "A worker process was killed, most likely for want of memory; what was finished is kept.",
+                "Run it again with fewer workers. In a script of your own, the call must stand "
+                'under if __name__ == "__main__".',
+                code="worker_killed",
+            ) from None
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _started(self) -> ProcessPoolExecutor:
+        """The worker processes, which live as long as the engine."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, _context(), initializer=_become_worker)
+            weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+        return self._pool
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -124,6 +127,8 @@ def _become_worker() -> None:
 
     cv2.setNumThreads(1)
     threadpool_limits(1)
+    use_threads(1)
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks behind ``leakscan bench``: planted leaks, and speed."""
+"""The benchmark behind ``leakscan bench planted``."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
-from PIL import Image
 
-from leakscan.errors import ImageError, OutputError, UsageError
+from leakscan.errors import OutputError, UsageError
 from leakscan.evaluation.baselines import phash_pairs
 from leakscan.evaluation.measured_run import MeasuredRun, run_compare
 from leakscan.evaluation.planted_score import PlantedScore, score_planted
 from leakscan.settings import DecodeOptions
-from leakscan.sources.formats import decode
 from leakscan.sources.open import open_source
 from leakscan.synthetic.planted import plant
 from leakscan.types import ImageRef, Progress, Silent
-
-SPEED_SIDE = 256
 
 
 def planted_bench(
@@ -73,53 +68,7 @@ def planted_bench(
         "planted": len(truth.copies),
         "leakscan": _score_dict(score_planted(truth, pairs)),
         "phash": {**_score_dict(score_planted(truth, baseline.pairs)), "seconds": round(phash_seconds, 1)},
-        "run": _run_dict(run),
-    }
-
-
-def speed_bench(source: str, work: Path, images: int) -> dict[str, Any]:
-    """Times the first and the second run on two folders of 256 px PNG.
-
-    Beside the run stands its floor: decoding the same files once, on one core, with Pillow.
-
-    Args:
-        source: A folder or manifest with at least twice as many films.
-        work: An empty folder to work in.
-        images: The number of images in each of the two folders.
-
-    Raises:
-        LeakscanError: There are too few films, or the run failed.
-
-    Example::
-
-        found = speed_bench("films.csv", fresh_folder(Path("bench")), images=1000)
-        print(found["images_per_second"], found["first"]["seconds"], found["second"]["seconds"])
-    """
-    folders = [work / "A", work / "B"]
-    refs = _films(source)
-    for folder in folders:
-        folder.mkdir(parents=True)
-        for number in range(images):
-            ref = next(refs, None)
-            if ref is None:
-                raise UsageError(
-                    f"{{path}} has fewer than {2 * images} readable films.",
-                    "Ask for fewer images.",
-                    code="few_films",
-                    path=source,
-                )
-            _as_png(ref, folder / f"{number:06d}.png")
-    floor = _decode_seconds(folders)
-    first = run_compare(folders, work / "run", work / "cache")
-    second = run_compare(folders, work / "run", work / "cache")
-    return {
-        "images": [images, images],
-        "side_px": SPEED_SIDE,
-        "pillow_decode_s": round(floor, 2),
-        "first": _run_dict(first),
-        "second": _run_dict(second),
-        "first_over_decode": round(first.seconds / floor, 1),
-        "images_per_second": round(2 * images / first.seconds, 1),
+        "run": run_figures(run),
     }
 
 
@@ -141,33 +90,17 @@ def one_per_subject(source: str, exclude: Sequence[str] = ()) -> Iterator[ImageR
             yield ref
 
 
-def _films(source: str) -> Iterator[ImageRef]:
-    return (ref for ref in open_source(source, DecodeOptions()).scan(Silent()) if ref.status == "ok")
+def run_figures(run: MeasuredRun) -> dict[str, Any]:
+    """What a benchmark says of one run.
 
+    Example::
 
-def _as_png(ref: ImageRef, path: Path) -> None:
-    try:
-        values = decode(ref, DecodeOptions()).values
-    except ImageError as e:
-        raise UsageError(f"{ref.path}: {e.message}") from e
-    low, high = float(values.min()), float(values.max())
-    grey = np.clip((values - low) / max(high - low, 1e-12) * 255, 0, 255).astype(np.uint8)
-    Image.fromarray(grey).resize((SPEED_SIDE, SPEED_SIDE)).save(path)
-
-
-def _decode_seconds(folders: Sequence[Path]) -> float:
-    began = time.monotonic()
-    for folder in folders:
-        for path in sorted(folder.iterdir()):
-            with Image.open(path) as image:
-                image.load()
-    return time.monotonic() - began
-
-
-def _run_dict(run: MeasuredRun) -> dict[str, Any]:
+        run_figures(run_compare([a, b], work / "run", work / "cache"))["seconds"]
+    """
     return {
         "seconds": round(run.seconds, 1),
         "peak_mb": round(run.peak_mb),
+        "cpu_seconds": round(run.cpu_seconds, 1),
         "timings": run.summary["timings"],
         "verified_pairs": sum(c["verified"] for c in run.summary["comparisons"]),
         "exit_code": run.summary["exit_code"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ class MeasuredRun:
         seconds: The wall time of the whole process, start-up included.
         peak_mb: The most memory that the process and its workers held together, in MB (10^6 bytes).
             Shared pages count once on Linux; elsewhere, pages of its own are counted.
+        cpu_seconds: What the processors worked for it and its workers, to a fifth of a second.
         summary: Its ``summary.json``.
     """
 
     seconds: float
     peak_mb: float
+    cpu_seconds: float
     summary: dict[str, Any]
 
 
@@ -56,18 +59,54 @@ def run_compare(
     command = [sys.executable, "-m", "leakscan", "compare", *map(str, sources), "-o", str(run_dir)]
     command += ["--overwrite", "--quiet", "--cache", str(cache)]
     command += ["--workers", str(workers)] if workers is not None else []
-    began = time.monotonic()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        peak = 0
-        while process.poll() is None:
-            peak = max(peak, _tree_bytes(process.pid))
-            time.sleep(_SAMPLE_SECONDS)
-        seconds = time.monotonic() - began
-        errors = process.stderr.read() if process.stderr else ""
-    if process.returncode not in (0, 1, 3) or not (run_dir / "summary.json").is_file():
-        raise LeakscanError(f"The measured run failed with exit code {process.returncode}: {errors.strip()}")
+    done = measure_process(command)
+    if done.code not in (0, 1, 3) or not (run_dir / "summary.json").is_file():
+        raise LeakscanError(f"The measured run failed with exit code {done.code}: {done.errors.strip()}")
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
-    return MeasuredRun(seconds, peak / 1e6, summary)
+    return MeasuredRun(done.seconds, done.peak_mb, done.cpu_seconds, summary)
+
+
+@dataclass(frozen=True)
+class MeasuredProcess:
+    """A process that ended.
+
+    Attributes:
+        seconds: The wall time, start-up included.
+        peak_mb: The most memory that it and its children held together, in MB.
+        cpu_seconds: What the processors worked for it and its children.
+        code: Its exit code.
+        errors: What it wrote to standard error.
+    """
+
+    seconds: float
+    peak_mb: float
+    cpu_seconds: float
+    code: int
+    errors: str
+
+
+def measure_process(command: Sequence[str]) -> MeasuredProcess:
+    """Runs a program to its end and measures it from outside.
+
+    Args:
+        command: The program and its arguments.
+
+    Example:
+        >>> measure_process([sys.executable, "-c", "import sys; sys.exit(3)"]).code
+        3
+    """
+    began = time.monotonic()
+    peak, spent = 0, 0.0
+    with tempfile.TemporaryFile("w+") as errors:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors) as process:
+            while process.poll() is None:
+                peak = max(peak, _tree_bytes(process.pid))
+                spent = max(spent, _tree_seconds(process.pid))
+                time.sleep(_SAMPLE_SECONDS)
+            seconds = time.monotonic() - began
+        errors.seek(0)
+        said = errors.read()
+    return MeasuredProcess(seconds, peak / 1e6, spent, process.returncode, said)
 
 
 def _tree_bytes(root: int) -> int:
@@ -78,6 +117,25 @@ def _tree_bytes(root: int) -> int:
     except psutil.Error:  # it ended in between
         return 0
     return sum(map(_own_bytes, processes))
+
+
+def _tree_seconds(root: int) -> float:
+    """What the processors worked for a process and all below it, those that ended included."""
+    try:
+        parent = psutil.Process(root)
+        processes = [parent, *parent.children(recursive=True)]
+        return sum(map(_own_seconds, processes))
+    except psutil.Error:  # it ended in between
+        return 0.0
+
+
+def _own_seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    ended = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    return float(times.user + times.system + ended)
 
 
 def _own_bytes(process: psutil.Process) -> int:

@@ -20,8 +20,10 @@ from blake3 import blake3
 
 from leakscan import tables
 from leakscan.errors import StoreError
+from leakscan.fingerprint.encoders.load import DeferredEncoder, has_gpu, runs_in_workers
+from leakscan.fingerprint.keypoints import VERSION as KEYPOINTS_VERSION
 from leakscan.fingerprint.kinds import REFUSED, presumed_kind
-from leakscan.fingerprint.prepare import Prepared, prepare
+from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, prepare
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
@@ -30,7 +32,6 @@ from leakscan.sources.left_out import left_out_as
 from leakscan.types import ImageRef, ImageSource, Kind, Tags
 
 if TYPE_CHECKING:
-    from leakscan.fingerprint.encoders.encoder import Encoder
     from leakscan.run.context import RunContext
 
 VERSION = "pipeline-2"
@@ -38,7 +39,7 @@ VERSION = "pipeline-2"
 
 _UIDS = ("study_uid", "series_uid", "sop_uid")
 _NO_TAGS = Tags()
-_ENCODE_BATCH = 64
+_GPU_BATCH = 64  # images that a GPU is given at once; a processor is given one
 _FLUSH_ROWS = 1024
 _FLUSH_SECONDS = 5.0
 
@@ -62,10 +63,10 @@ class Dataset:
     key_id: str
 
 
-def _way(reading: ReadingSettings, encoders: Mapping[Kind, Encoder], previews: bool = False) -> str:
+def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], previews: bool = False) -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
     chosen = (reading.max_pixels, reading.frames, reading.labels, reading.arrays, previews, reading.kind)
-    parts = [VERSION, "|".join(map(str, chosen))]
+    parts = [VERSION, KEYPOINTS_VERSION, "|".join(map(str, chosen))]
     parts += [
         f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
         for kind, encoder in sorted(encoders.items())
@@ -113,15 +114,16 @@ def fingerprint_source(
     maker = _RowMaker(context, made, previews)
     rows: list[dict[str, Any]] = []
     unsaved = 0
-    flushed = time.monotonic()
+    oldest = 0.0  # when the first row came that is not saved
     try:
         for row in maker.rows(fresh):
+            oldest = time.monotonic() if len(rows) == unsaved else oldest
             rows.append(row)
             progress.advance()
-            due = len(rows) - unsaved >= _FLUSH_ROWS or time.monotonic() - flushed > _FLUSH_SECONDS
+            due = len(rows) - unsaved >= _FLUSH_ROWS or time.monotonic() - oldest > _FLUSH_SECONDS
             if store is not None and due:
                 store.append(rows[unsaved:])
-                unsaved, flushed = len(rows), time.monotonic()
+                unsaved = len(rows)
     finally:
         # Also on Ctrl-C: what was computed is kept.
         rows += maker.rest
@@ -141,7 +143,7 @@ def fingerprint_source(
     )
 
 
-def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]) -> Dataset:
+def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, DeferredEncoder]) -> Dataset:
     """A dataset of which only the fingerprints are at hand.
 
     Raises:
@@ -185,7 +187,11 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Encoder]
 
 
 class _RowMaker:
-    """Turns refs into store rows, in order, encoding in batches across files."""
+    """Turns refs into store rows, in order.
+
+    Workers encode what ONNX Runtime can; what is left for a GPU, or for torch, is encoded here. What stands
+    in a row does not depend on the clock, nor on how many workers there are.
+    """
 
     def __init__(self, context: RunContext, made: str, previews: bool) -> None:
         self._context = context
@@ -193,20 +199,15 @@ class _RowMaker:
         self._timings = context.timings
         self._made = made
         self._previews = previews
+        self._batch = _GPU_BATCH if has_gpu() else 1
         self.rest: list[dict[str, Any]] = []
 
     def rows(self, refs: Sequence[ImageRef]) -> Iterator[dict[str, Any]]:
         kinds = [self._kind(ref) for ref in refs]
         readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
-        work = partial(
-            prepare,
-            options=self._context.settings.reading,
-            sides={kind: encoder.card.side for kind, encoder in self._encoders.items()},
-            previews=self._previews,
-        )
-        results = self._context.engine.map(work, readable)
+        results = self._context.engine.map(partial(prepare, recipe=self._recipe(readable)), readable)
         block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
-        encoded = time.monotonic()
+        waiting = 0
         try:
             for ref, (kind, gated) in zip(refs, kinds, strict=True):
                 if ref.status == "ok":
@@ -214,6 +215,7 @@ class _RowMaker:
                     prepared = next(results)
                     self._timings.prepare += time.monotonic() - began
                     self._timings.images_read += 1
+                    self._timings.add(prepared.spans)
                 else:
                     prepared = Prepared(
                         status=ref.status,
@@ -222,14 +224,35 @@ class _RowMaker:
                         left_out=ref.left_out,
                     )
                 block.append((ref, kind, gated, prepared))
-                if len(block) >= _ENCODE_BATCH or time.monotonic() - encoded > _FLUSH_SECONDS:
+                waiting += prepared.canonical is not None
+                if not waiting or waiting >= self._batch:
                     yield from self._encode(block)
-                    block, encoded = [], time.monotonic()
+                    block, waiting = [], 0
         except BaseException:
             # Interrupted: what the workers have finished is kept by whoever collects the rows.
             self.rest = self._encode(block)
             raise
         yield from self._encode(block)
+
+    def _recipe(self, readable: Sequence[tuple[ImageRef, Kind]]) -> Recipe:
+        """What workers make of images.
+
+        Raises:
+            ModelError: An encoder that will be needed is damaged: this is the time to say so.
+        """
+        needed = {kind for _, kind in readable} & set(self._encoders)
+        for kind in sorted(needed):
+            self._encoders[kind].open()
+        return Recipe(
+            options=self._context.settings.reading,
+            sides={kind: encoder.card.side for kind, encoder in self._encoders.items()},
+            encoders={
+                kind: str(self._encoders[kind].folder)
+                for kind in needed
+                if runs_in_workers(self._encoders[kind].card)
+            },
+            previews=self._previews,
+        )
 
     def _kind(self, ref: ImageRef) -> tuple[Kind, bool]:
         """As presumed; a guess that no encoder here can confirm is none."""
@@ -239,18 +262,23 @@ class _RowMaker:
     def _encode(self, block: list[tuple[ImageRef, Kind, bool, Prepared]]) -> list[dict[str, Any]]:
         began = time.monotonic()
         rows = [self._row(ref, kind, prepared) for ref, kind, _, prepared in block]
+        said: list[Encoding | None] = [prepared.encoding for *_, prepared in block]
         for kind, encoder in self._encoders.items():
             at = [i for i, (_, k, _, p) in enumerate(block) if k == kind and p.canonical is not None]
             if not at:
                 continue
-            encoded = encoder.encode(np.stack([block[i][3].canonical for i in at]))  # type: ignore[misc]
+            found = encoder.encode(np.stack([block[i][3].canonical for i in at]))  # type: ignore[misc]
             for j, i in enumerate(at):
-                rows[i]["quality"] = float(encoded.quality[j])
-                if encoded.accepted[j] or not block[i][2]:
-                    rows[i]["encoder"] = encoder.card.encoder
-                    rows[i]["fingerprint"] = encoded.fingerprints[j].astype(np.float16)
-                else:
-                    rows[i]["kind"] = REFUSED[kind]
+                said[i] = encoding_of(found, j)
+        for row, encoding, (_, kind, gated, _) in zip(rows, said, block, strict=True):
+            if encoding is None:
+                continue
+            row["quality"] = encoding.quality
+            if encoding.accepted or not gated:
+                row["encoder"] = self._encoders[kind].card.encoder
+                row["fingerprint"] = encoding.fingerprint
+            else:
+                row["kind"] = REFUSED[kind]
         self._timings.encode += time.monotonic() - began
         return rows
 
@@ -286,6 +314,7 @@ class _RowMaker:
             "signature": None if prepared.passing else _row_signature(ref),
             "prepared_with": self._made,
             "preview": prepared.preview,
+            "keypoints": prepared.keypoints,
         }
 
 

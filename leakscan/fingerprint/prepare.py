@@ -1,12 +1,14 @@
-"""What a worker process does with one image: decode, hash, and bring to canonical form.
+"""What a worker process does with one image: decode, hash, bring to canonical form, and encode.
 
-Imports nothing heavy, so that workers start at once; the encoder stays in the parent process.
+Everything about an image is computed here, once, while its pixels are at hand. It imports nothing heavy, so
+that workers start at once; ONNX Runtime is loaded with the first image that it is needed for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,18 +16,55 @@ import numpy.typing as npt
 
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
+from leakscan.fingerprint.keypoints import find_keypoints
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
+from leakscan.fingerprint.spans import Span, Stopwatch
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.types import DecodedImage, ImageRef, Kind, Status
+
+if TYPE_CHECKING:
+    from leakscan.fingerprint.encoders.encoder import Encoded
 
 PREVIEW_SIDE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How images are prepared. It is small, because every worker is sent it with every few images.
+
+    Attributes:
+        options: The limits for reading.
+        sides: The side of the canonical array in pixels, for every kind that has an encoder.
+        encoders: The folders of the encoders that run in workers, by the kind that they serve.
+        previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
+    """
+
+    options: DecodeOptions
+    sides: Mapping[Kind, int]
+    encoders: Mapping[Kind, str] = field(default_factory=dict)
+    previews: bool = False
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What an encoder says of one image.
+
+    Attributes:
+        fingerprint: ``(dim,)`` float16.
+        accepted: Whether the gate takes the image for one of the encoder's kind.
+        quality: The gate's logit; higher is more typical of the kind.
+    """
+
+    fingerprint: npt.NDArray[np.float16]
+    accepted: bool
+    quality: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """One image after the worker: everything but its fingerprint.
+    """One image after the worker.
 
     Attributes:
         status: ``ok``, ``blank``, or why the image is left out.
@@ -37,11 +76,14 @@ class Prepared:
         shape: The shape of the stored array.
         spacing_mm: The spacing along each axis in millimetres; empty if unknown.
         phash: ``(8,)`` uint64 perceptual hashes in all orientations, or ``None``.
-        canonical: ``(side, side)`` uint8 for the encoder, or ``SHAPE`` for a volume; ``None`` where no
-            encoder serves the image.
+        canonical: ``(side, side)`` uint8, or ``SHAPE`` for a volume, for an encoder that runs elsewhere;
+            ``None`` where there is none.
+        encoding: What an encoder that runs in workers says of it, or ``None``.
         preview: A PNG of the picture at 512 px, or ``None``.
+        keypoints: The keypoints of a picture, or ``None``.
         notes: What decoding noticed, in sentences.
         passing: Whether the trouble may be gone next time (memory, a failing disk).
+        spans: What was done when, for the timings of the run.
     """
 
     status: Status
@@ -54,33 +96,36 @@ class Prepared:
     spacing_mm: tuple[float, ...] = ()
     phash: npt.NDArray[np.uint64] | None = None
     canonical: npt.NDArray[np.uint8] | None = None
+    encoding: Encoding | None = None
     preview: bytes | None = None
+    keypoints: bytes | None = None
     notes: tuple[str, ...] = ()
     passing: bool = False
+    spans: tuple[Span, ...] = ()
 
 
-def prepare(
-    item: tuple[ImageRef, Kind], options: DecodeOptions, sides: Mapping[Kind, int], previews: bool = False
-) -> Prepared:
+def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
     """Reads one image. Never raises for what is wrong with the image itself.
 
     Args:
         item: The image, and the kind it is prepared for.
-        options: The limits for reading.
-        sides: The side of the canonical array in pixels, for every kind that has an encoder.
-        previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
+        recipe: What to make of it.
 
     Example:
         >>> _ = cv2.imwrite("a.png", np.arange(4800, dtype=np.uint8).reshape(80, 60))
         >>> ref = ImageRef(image_id="1", path="a.png", format="png", files=("a.png",))
-        >>> film = prepare((ref, "chest_radiograph"), DecodeOptions(), sides={"chest_radiograph": 192})
+        >>> recipe = Recipe(options=DecodeOptions(), sides={"chest_radiograph": 192})
+        >>> film = prepare((ref, "chest_radiograph"), recipe)
         >>> film.status, film.shape, film.canonical.shape
         ('ok', (80, 60), (192, 192))
     """
     ref, kind = item
+    watch = Stopwatch()
     try:
-        digest = file_hash(ref.files)
-        image = decode(ref, options)
+        with watch.stage("decode"):
+            digest = file_hash(ref.files)
+            image = decode(ref, recipe.options)
+        made = _prepared(image, kind, recipe, watch)
     except ImageError as e:
         return Prepared(status=e.status, error=e.sentence, error_path=e.path, left_out=e.left_out)
     except OSError as e:
@@ -93,24 +138,61 @@ def prepare(
             error="It does not fit into memory; fewer workers or a smaller pixel limit help.",
             passing=True,
         )
+    return replace(made, file_hash=digest, spans=watch.spans)
+
+
+def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch) -> Prepared:
+    """Everything about an image but the hash of its file."""
     read = Prepared(
         status="ok",
-        file_hash=digest,
         shape=tuple(int(n) for n in image.stored.shape),
         spacing_mm=image.spacing_mm,
         notes=image.notes,
     )
-    if is_blank(image.stored) or is_blank(image.values):
-        return replace(
-            read, status="blank", error="It is blank: every pixel is the same, so it matches nothing."
-        )
+    with watch.stage("hash"):
+        if is_blank(image.stored) or is_blank(image.values):
+            return replace(
+                read, status="blank", error="It is blank: every pixel is the same, so it matches nothing."
+            )
+        read = replace(read, pixel_hash=pixel_hash(image.stored), phash=perceptual_hashes(image.values))
+    with watch.stage("canonical"):
+        canonical = _canonical(image, kind, recipe.sides)
+    encoding = None
+    if canonical is not None and kind in recipe.encoders:
+        with watch.stage("encode"):
+            encoding = _encoding(canonical, recipe.encoders[kind])
+    keypoints = None
+    if image.values.ndim == 2:
+        with watch.stage("keypoints"):
+            keypoints = find_keypoints(image.values).to_bytes()
     return replace(
         read,
-        pixel_hash=pixel_hash(image.stored),
-        phash=perceptual_hashes(image.values),
-        canonical=_canonical(image, kind, sides),
-        preview=_preview(image.values) if previews and image.values.ndim == 2 else None,
+        keypoints=keypoints,
+        canonical=canonical if encoding is None else None,
+        encoding=encoding,
+        preview=_preview(image.values) if recipe.previews and image.values.ndim == 2 else None,
     )
+
+
+def encoding_of(found: Encoded, number: int) -> Encoding:
+    """What an encoder says of one image of a batch.
+
+    Args:
+        found: What it says of the batch.
+        number: The place of the image in it.
+
+    Example::
+
+        encoding_of(encoder.encode(films), 0).fingerprint
+    """
+    fingerprint = found.fingerprints[number].astype(np.float16)
+    return Encoding(fingerprint, bool(found.accepted[number]), float(found.quality[number]))
+
+
+def _encoding(canonical: npt.NDArray[np.uint8], folder: str) -> Encoding:
+    from leakscan.fingerprint.encoders.load import encoder_here
+
+    return encoding_of(encoder_here(folder).encode(canonical[None]), 0)
 
 
 def _canonical(image: DecodedImage, kind: Kind, sides: Mapping[Kind, int]) -> npt.NDArray[np.uint8] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import ndtri
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.errors import OutputError, UsageError
@@ -104,7 +104,7 @@ def _det(calibration: Calibration, axes: Axes) -> None:
     """Detection error trade-off on normal deviates (ISO/IEC 19795-1)."""
     _, rate, _, _ = _grid(calibration)
     missed = np.clip(_missed(calibration, rate), 1e-4, 1 - 1e-4)
-    deviate: Any = stats.norm.ppf
+    deviate: Any = ndtri
     axes.fill_between(deviate(rate), deviate(missed[:, 1]), deviate(missed[:, 2]), color=_SOFT, alpha=0.5)
     axes.plot(deviate(rate), deviate(missed[:, 0]), color=_INK)
     x = [t for t in (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5) if t >= rate.min()]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import stats
+from scipy.special import pdtrc
 
 from leakscan import tables
 from leakscan.counted import counted
@@ -82,6 +82,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
             "match_s": round(sum(c.match_seconds for c in found.comparisons), 3),
             "verify_s": round(sum(c.check_seconds for c in found.comparisons), 3),
             "total_s": round(time.monotonic() - timings.began, 3),
+            "worked_s": {stage: round(spent, 3) for stage, spent in timings.worked.items()},
             "images_read": timings.images_read,
         },
     }
@@ -255,7 +256,8 @@ def _exit(
         ]
         # The upper end of what strangers make, and a chance of 0.1 % for all comparisons of the run together.
         expected = sum(t.review_false[2] for t in c.persons)
-        if reviews > stats.poisson.isf(_BY_CHANCE / len(comparisons), max(expected, 1e-9)):
+        # Beyond that point of the Poisson count (scipy.stats loads slowly).
+        if reviews and pdtrc(reviews - 1, max(expected, 1e-9)) <= _BY_CHANCE / len(comparisons):
             reasons.append(
                 f"{reviews:,} pairs of subjects of {c.a} and {c.b} wait for review, more than the "
                 f"{expected:.2g} false ones that strangers explain at most: look at them, some are most "

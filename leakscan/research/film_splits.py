@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.errors import ModelError
-from leakscan.fingerprint.encoders.encoder import TorchEncoder
 from leakscan.fingerprint.encoders.registry import card_for
+from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 from leakscan.training.films.pack import pack_manifest
 from leakscan.training.shipping.figures import encode_pack
 from leakscan.types import ImageRef

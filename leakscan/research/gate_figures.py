@@ -16,8 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from leakscan.cli.output import Output
 from leakscan.errors import ModelError
-from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.encoders.registry import card_for
+from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.research.command import run_command
 from leakscan.training.films.pack import pack_manifest

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from blake3 import blake3
 
 from leakscan.decide.copies.copy_check import load_pixels
+from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.errors import SourceError
-from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.run.compare import load_datasets, open_all
@@ -127,7 +127,7 @@ class KnownDetails:
         matcher.compare(details.of([0]), details.of([1]))
     """
 
-    def __init__(self, films: LabelledFilms, matcher: FilmDetailMatcher, folder: Path) -> None:
+    def __init__(self, films: LabelledFilms, matcher: DetailMatcher, folder: Path) -> None:
         self._films, self._matcher, self._folder = films, matcher, folder
         self._starts = np.concatenate([[0], np.cumsum(films.sources)])
         self._parts: dict[int, _Details] = {}

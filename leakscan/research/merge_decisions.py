@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from leakscan import tables
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher
+from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.research.labelled_films import KnownDetails, LabelledFilms, read_films
 from leakscan.research.merge_deals import Deal, MergeKind, deal
@@ -100,7 +100,7 @@ class KnownPairs(PairMemory):
         path: Path | None,
         place: Mapping[str, int],
         details: KnownDetails | None,
-        matcher: FilmDetailMatcher | None,
+        matcher: DetailMatcher | None,
     ) -> None:
         super().__init__(path)
         self._place, self._details, self._matcher = place, details, matcher

@@ -16,7 +16,8 @@ import typer
 from safetensors.torch import save_file
 
 from leakscan.errors import ModelError, UsageError
-from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher, save_detail_matcher
+from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher
+from leakscan.fingerprint.encoders.film.torch_details import save_detail_matcher
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.research.command import run_command
 from leakscan.setting_words import nearest

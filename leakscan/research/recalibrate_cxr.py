@@ -16,8 +16,8 @@ from leakscan.cli.output import Output
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import FILE, write_calibration
 from leakscan.fingerprint.encoders.card import read_card
-from leakscan.fingerprint.encoders.encoder import TorchEncoder
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE as DETAIL_FILE
+from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 from leakscan.research.command import run_command
 from leakscan.research.ship_cxr import about
 from leakscan.training.films.pack import pack_manifest

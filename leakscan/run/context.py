@@ -6,10 +6,12 @@ The rooms below name :class:`RunContext` in annotations only. They read from it;
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from leakscan.engines import start_engine
+from leakscan.fingerprint.spans import Span
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_encoders, load_models
 from leakscan.run.places import make_cache
@@ -47,7 +49,7 @@ class TimeBudget:
         return max(0.0, self._deadline - time.monotonic())
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Timings:
     """Where the time of a run went, in seconds.
 
@@ -55,8 +57,9 @@ class Timings:
         began: The reading of the monotonic clock at the start of the run.
         scan: Finding files and reading headers.
         prepare: Waiting for workers that decode and hash.
-        encode: Computing fingerprints.
+        encode: Computing fingerprints in this process: on a GPU, or of volumes.
         images_read: Images that were decoded in this run; the others came from a store.
+        worked: Seconds that all workers together spent on reading images, by stage.
     """
 
     began: float = field(default_factory=time.monotonic)
@@ -64,6 +67,12 @@ class Timings:
     prepare: float = 0.0
     encode: float = 0.0
     images_read: int = 0
+    worked: dict[str, float] = field(default_factory=dict)
+
+    def add(self, spans: Iterable[Span]) -> None:
+        """Adds what a worker, or this process in its place, did with one image."""
+        for span in spans:
+            self.worked[span.stage] = self.worked.get(span.stage, 0.0) + span.seconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a run needs of the model folders, loaded and checked before any image is read."""
+"""What a run needs of the model folders. A network is loaded and checked before its first image."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration.file import read_calibration
 from leakscan.errors import ModelError
-from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
-from leakscan.fingerprint.encoders.card import Card
-from leakscan.fingerprint.encoders.encoder import Encoder
-from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher, load_detail_matcher
-from leakscan.fingerprint.encoders.load import load_encoder
+from leakscan.fingerprint.encoders.card import BRAIN_NET, Card
+from leakscan.fingerprint.encoders.film.detail_matcher import FILE as DETAIL_FILE
+from leakscan.fingerprint.encoders.film.detail_matcher import DeferredMatcher
+from leakscan.fingerprint.encoders.load import DeferredEncoder, load_encoder
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.types import KINDS, Kind
 
@@ -29,8 +28,8 @@ class Models:
         calibrations: The calibrations, by encoder.
     """
 
-    encoders: Mapping[Kind, Encoder]
-    matchers: Mapping[str, FilmDetailMatcher]
+    encoders: Mapping[Kind, DeferredEncoder]
+    matchers: Mapping[str, DeferredMatcher]
     calibrations: Mapping[str, Calibration]
 
     @property
@@ -39,10 +38,10 @@ class Models:
         return {encoder.card.encoder: encoder.card for encoder in self.encoders.values()}
 
     @property
-    def folds(self) -> dict[str, BrainEncoder]:
+    def folds(self) -> dict[str, DeferredEncoder]:
         """The encoders that compare the folds of brains, by name."""
         found = self.encoders.values()
-        return {e.card.encoder: e for e in found if isinstance(e, BrainEncoder)}
+        return {e.card.encoder: e for e in found if e.card.architecture == BRAIN_NET}
 
 
 def load_models(preferred: str | None, own: Path | None) -> Models:
@@ -62,28 +61,31 @@ def load_models(preferred: str | None, own: Path | None) -> Models:
         print(*models.cards)  # the encoder of every kind, as name@digest
     """
     encoders = load_encoders(preferred)
-    found = {encoder.card.encoder: load_detail_matcher(encoder.folder) for encoder in encoders.values()}
-    matchers = {name: matcher for name, matcher in found.items() if matcher is not None}
+    matchers = {
+        encoder.card.encoder: DeferredMatcher(encoder.folder / DETAIL_FILE)
+        for encoder in encoders.values()
+        if (encoder.folder / DETAIL_FILE).is_file()
+    }
     return Models(encoders, matchers, _calibrations(encoders, own, matchers))
 
 
-def load_encoders(preferred: str | None) -> dict[Kind, Encoder]:
-    """The encoder of every kind that has one, golden fingerprints checked.
+def load_encoders(preferred: str | None) -> dict[Kind, DeferredEncoder]:
+    """The encoder of every kind that has one; it is loaded when the first image of its kind is at hand.
 
     Example::
 
         load_encoders(None)["chest_radiograph"].card.dim
     """
-    encoders: dict[Kind, Encoder] = {}
+    encoders: dict[Kind, DeferredEncoder] = {}
     for kind in KINDS:
         entry = card_for(kind, preferred)
         if entry is not None:
-            encoders[kind] = load_encoder(*entry)
+            encoders[kind] = DeferredEncoder(*entry, load_encoder)
     return encoders
 
 
 def _calibrations(
-    encoders: Mapping[Kind, Encoder], own: Path | None, matchers: Mapping[str, FilmDetailMatcher]
+    encoders: Mapping[Kind, DeferredEncoder], own: Path | None, matchers: Mapping[str, DeferredMatcher]
 ) -> dict[str, Calibration]:
     found = {}
     for encoder in encoders.values():

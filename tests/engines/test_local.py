@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from leakscan.engines import start_engine
-from leakscan.engines.local import NEEDED_BY_WORKERS, LocalEngine, cores
+from leakscan.engines.local import NEEDED_BY_WORKERS, LocalEngine
+from leakscan.engines.threads import cores
 from leakscan.errors import ImageError, LeakscanError
 from leakscan.settings import DecodeOptions, Settings
 from leakscan.types import Silent
@@ -142,8 +143,9 @@ def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     pair = PixelPair(key_a="1", key_b="2", a=refs[0], b=refs[1], ndim=2)
     check_copies([pair], context)
     FilmDetails(_Matcher(), spy, DecodeOptions())([pair], 60, Silent())
-    # Preparing; glances and features of pictures, and what is made of pairs of them; details of films.
-    assert len(spy.sent) == 1 + 4 + 1
+    # Preparing; votes of keypoints; glances and features of pictures, and what is made of pairs of them;
+    # details of films.
+    assert len(spy.sent) == 1 + 1 + 4 + 1
     for sent in spy.sent:
         assert not _loads_torch("import pickle; pickle.load(sys.stdin.buffer)", sent)
 

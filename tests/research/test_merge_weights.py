@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher, save_detail_matcher
+from leakscan.fingerprint.encoders.film.detail_matcher import FilmDetailMatcher
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
+from leakscan.fingerprint.encoders.film.torch_details import save_detail_matcher
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES
 from leakscan.research.command import run_command
 from leakscan.research.merge_weights import merge_weights

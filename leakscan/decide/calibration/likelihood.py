@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from leakscan.errors import ModelError
 
@@ -147,6 +146,8 @@ def _logistic(features: Floats, same: npt.NDArray[np.bool_], weights: Floats) ->
     centre, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     scaled = np.column_stack([np.ones(len(features)), (features - centre) / scale])
     sign = np.where(same, 1.0, -1.0)
+    from scipy.optimize import minimize  # a run that fits nothing does not wait for it
+
     ridge = prior / max(subjects, 1.0) * np.array([0.0] + [1.0] * features.shape[1])
 
     def loss(b: Floats) -> tuple[float, Floats]:

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,6 +36,8 @@ def fit_pareto(excess: Floats, weight: Floats) -> tuple[float, float]:
         >>> [round(x, 1) for x in fit_pareto(excess, np.ones(1000))]
         [-0.2, 3.0]
     """
+    from scipy.optimize import minimize_scalar  # a run that fits nothing does not wait for it
+
     used = weight > 0
     parts = weight[used] / weight[used].sum()
     mean = float(parts @ excess[used])

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
+from leakscan.decide.copies.keypoint_vote import may_be_one
 from leakscan.decide.copies.picture_check import check_pictures
 from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture, glance, worth_a_check
 from leakscan.decide.copies.volume_check import check_volumes
@@ -38,6 +39,9 @@ _WINDOW = {2: 1024, 3: 128}
 _CHUNK = {2: 16, 3: 1}
 """Pairs that a worker gets at a time: a fraction of a second's work, which is what a kill may lose."""
 
+_VOTES = 64
+"""Votes that a worker gets at a time: some 50 ms."""
+
 _FEATURES_KEPT = 3000
 """Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
 
@@ -56,6 +60,8 @@ class PixelPair:
         picture_b: The same for the second image.
         a: The pixels of the first image; ``None`` where they are not at hand.
         b: The pixels of the second image.
+        keypoints_a: The keypoints of the first image as a store keeps them; ``None`` where it has none.
+        keypoints_b: Those of the second image.
         ndim: The number of dimensions of both: 2 or 3.
     """
 
@@ -65,6 +71,8 @@ class PixelPair:
     picture_b: str = ""
     a: Pixels | None
     b: Pixels | None
+    keypoints_a: bytes | None = None
+    keypoints_b: bytes | None = None
     ndim: int
 
     @property
@@ -72,12 +80,23 @@ class PixelPair:
         """What findings are remembered under."""
         return self.picture_a, self.picture_b
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether the pixels of both can be read."""
+        return self.a is not None and self.b is not None
+
+    @property
+    def can_vote(self) -> bool:
+        """Whether the keypoints of both are known."""
+        return self.keypoints_a is not None and self.keypoints_b is not None
+
 
 def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCheck | None]:
     """Checks pairs in the given order until the time is up. What an earlier run checked is not checked again.
 
-    Pairs are taken a window at a time, and every image of a window is described once. Pictures are first
-    compared at a glance; only what passes is described in full and checked. Findings are in the memory of
+    Pairs are taken a window at a time, and every image of a window is described once. Of pictures the
+    keypoints that were kept vote first, for which nothing is read; then they are compared at a glance. Only
+    what passes both is described in full and checked. Findings are in the memory of
     the run about a second after they are made, and at once where the work is interrupted.
 
     Args:
@@ -85,7 +104,8 @@ def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCh
         context: What the run holds; its engine, settings, memory, budget and progress are used.
 
     Returns:
-        One entry per pair: ``None`` for a pair that was not reached or whose pixels cannot be read.
+        One entry per pair: ``None`` for a pair that was not reached, or whose pixels cannot be read and whose
+        keypoints do not tell them apart.
 
     Example:
         >>> pair = PixelPair(key_a="A/1", key_b="B/7", a=ref_a, b=ref_b, ndim=2)  # doctest: +SKIP
@@ -95,9 +115,7 @@ def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCh
     context.budget.start()
     known = context.memory.copy_checks([pair.pictures for pair in pairs if all(pair.pictures)])
     found = [known.get(pair.pictures) for pair in pairs]
-    waiting = [
-        i for i, pair in enumerate(pairs) if found[i] is None and pair.a is not None and pair.b is not None
-    ]
+    waiting = [i for i, pair in enumerate(pairs) if found[i] is None and (pair.at_hand or pair.can_vote)]
     if waiting:
         fresh = _Checks([pairs[i] for i in waiting], context).run()
         for i, check in zip(waiting, fresh, strict=True):
@@ -140,6 +158,7 @@ class _Checks:
                 return
             window = whole = order[start : start + _WINDOW[ndim]]
             if ndim == 2:
+                window = self._voted_for(window)
                 glances = self._described(window, glances, _glance_at)
                 window = self._worth_a_check(window, glances)
             features = self._described(window, features, _describe_in_full)
@@ -149,6 +168,22 @@ class _Checks:
             # Describing the next window may take a while.
             self._keep()
             self._context.progress.advance(len(whole))
+
+    def _voted_for(self, window: Sequence[int]) -> list[int]:
+        """The pairs of a window that their keypoints do not tell apart, and whose pixels can be read."""
+        voting = [i for i in window if self._pairs[i].can_vote]
+        kept = (
+            (self._pairs[i].keypoints_a or b"", self._pairs[i].keypoints_b or b"")
+            for i in voting
+            if time.monotonic() <= self._deadline
+        )
+        strangers = set()
+        for i, alike in zip(voting, self._context.engine.map(_vote, kept, _VOTES), strict=False):
+            if not alike:
+                strangers.add(i)
+                self._take(i, NOT_ALIGNED)
+        self._keep()
+        return [i for i in window if i not in strangers and self._pairs[i].at_hand]
 
     def _worth_a_check(self, window: Sequence[int], glances: Mapping[str, Features | None]) -> list[int]:
         """The pairs of a window that a glance does not tell apart."""
@@ -269,6 +304,10 @@ def _describe_in_full(image: DecodedImage) -> Features:
     if image.values.ndim == 2:
         return describe_picture(image.values)
     return describe_volume(image.values, image.spacing_mm)
+
+
+def _vote(pair: tuple[bytes, bytes]) -> bool:
+    return may_be_one(*pair)
 
 
 def _alike_at_a_glance(pair: FeaturePair) -> bool | None:

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.fingerprint.keypoints import sift, working_picture
+
 SIDE = 320  # px, longest side: the weakest listed copy has 95 inliers here, 59 at 256, 66 at 384
 KEYPOINTS = 600
 GLANCE_SIDE = 160
@@ -25,7 +27,6 @@ different films fewer than 8; it takes a fifth of the time."""
 _GLANCE_FEW = 60  # keypoints: with fewer a glance says nothing
 _RATIO = 0.8  # Lowe's ratio test
 _REPROJECTION_PX = 4.0
-_PERCENTILES = (0.5, 99.5)
 MIN_INLIERS = 8  # 99 % of 40,000 pairs of different subjects have fewer
 _SURE = 25  # inliers: the other variants need not be tried
 
@@ -83,37 +84,17 @@ def describe_picture(
         >>> describe_picture(np.zeros((100, 80), np.float32)).blank
         True
     """
-    native = max(values.shape)
-    scale = side / native
-    size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    film = cv2.resize(
-        np.nan_to_num(values.astype(np.float32, copy=False), posinf=0.0, neginf=0.0),
-        size,
-        interpolation=method,
-    )
-    low, high = np.percentile(film[::2, ::2], _PERCENTILES)
-    if high <= low:
-        low, high = float(film.min()), float(film.max())
-    blank = bool(high - low <= 1e-6 * max(abs(low), abs(high), 1e-30))
-    span = 255.0 / (high - low) if not blank else 0.0
-    picture = np.clip((film - low) * span + 0.5, 0, 255).astype(np.uint8)
-    points, descriptors = _sift(picture, keypoints)
+    picture, blank = working_picture(values, side)
+    points, descriptors = sift(picture, keypoints)
     key = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
     return PictureFeatures(
-        picture=picture, points=points, descriptors=descriptors, native_px=native, blank=blank, key=key
+        picture=picture,
+        points=points,
+        descriptors=descriptors,
+        native_px=max(values.shape),
+        blank=blank,
+        key=key,
     )
-
-
-def _sift(picture: Picture, keypoints: int) -> tuple[Floats, Picture]:
-    even = cv2.createCLAHE(2.0, (8, 8)).apply(picture)
-    sift = cv2.SIFT.create(nfeatures=keypoints, contrastThreshold=0.02, edgeThreshold=15)
-    found, descriptors = sift.detectAndCompute(even, None)
-    if descriptors is None:
-        return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8)
-    points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
-    points, descriptors = points[:keypoints], descriptors[:keypoints]  # ties come on top
-    return points, np.clip(descriptors, 0, 255).astype(np.uint8)
 
 
 def glance(values: npt.NDArray[np.float32]) -> PictureFeatures:

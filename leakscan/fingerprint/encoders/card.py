@@ -24,6 +24,8 @@ from leakscan.fingerprint.preprocess.volume import SHAPE
 from leakscan.types import KINDS, Kind
 
 FORMAT = 1
+BRAIN_NET = "brain_net"
+"""The architecture of encoders of brain volumes."""
 
 
 @dataclass(frozen=True, kw_only=True)

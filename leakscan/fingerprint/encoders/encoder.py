@@ -1,27 +1,26 @@
-"""Canonical arrays in, fingerprints out: the ``Encoder`` protocol and its torch implementation."""
+"""Canonical arrays in, fingerprints out: the ``Encoder`` protocol, and the encoder that needs no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from torch import nn
+from safetensors.numpy import load as load_safetensors
 
 from leakscan.errors import ModelError, reason
 from leakscan.fingerprint.encoders.card import Card, weights_digest
-from leakscan.fingerprint.encoders.folding import fold_norms
-from leakscan.fingerprint.encoders.networks import ARCHITECTURES, Gate
-from leakscan.fingerprint.encoders.precision import low_precision
+from leakscan.fingerprint.encoders.graph import Graph
 from leakscan.fingerprint.preprocess import radiograph
 
 GOLDEN_TOLERANCE = 1e-3
 """Largest cosine distance between a golden fingerprint and the one computed here."""
+
+Tensors = dict[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
@@ -53,59 +52,77 @@ class Encoder(Protocol):
     def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded: ...
 
 
-class TorchEncoder:
-    """An encoder whose network is one of ``ARCHITECTURES``.
+class GraphEncoder:
+    """An encoder of films whose network runs in ONNX Runtime: on the processor, in float32.
 
-    Runs on CUDA where there is one; in bfloat16 where the processor computes in it.
+    One film is encoded at a time. That is faster than many at once, whose layers do not fit into the
+    processor's cache, and a fingerprint does not depend on the films beside it.
 
     Args:
         card: The encoder's card.
         folder: The folder that holds the weights that the card names.
+        checked: Whether this process, or one that it belongs to, has checked the encoder already.
 
     Raises:
         ModelError: The weights are missing, damaged, not those of the card, or do not reproduce the
             golden fingerprints.
+
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> encoder = GraphEncoder(*cards()["cxr-lite0"])
+        >>> encoder.encode(np.zeros((2, 192, 192), np.uint8)).fingerprints.shape
+        (2, 128)
     """
 
-    def __init__(self, card: Card, folder: Path) -> None:
+    def __init__(self, card: Card, folder: Path, checked: bool = False) -> None:
         self.card, self.folder = card, folder
         state = read_weights(card, folder, radiograph.VERSION)
-        gate = {k.removeprefix("gate."): state.pop(k).float() for k in list(state) if k.startswith("gate.")}
-        self._gate = Gate(**gate) if gate else None
-        if card.architecture not in ARCHITECTURES:
-            raise ModelError(f"{card.name} is a {card.architecture}, a network this leakscan does not know.")
-        net = ARCHITECTURES[card.architecture](card.dim)
-        try:
-            net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        except RuntimeError as e:
+        self._graph = Graph(card.architecture, state, folder / card.weights)
+        names = ("head.weight", "head.bias", "gate.weight", "gate.bias")
+        self._head, self._bias, self._gate, self._gate_bias = (
+            np.asarray(state[name], np.float32) if name in state else None for name in names
+        )
+        if self._head is None or self._bias is None:
             raise ModelError(
                 f"{{path}} holds the weights of another network than {card.architecture}.",
                 path=folder / card.weights,
-            ) from e
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        fold_norms(net.eval())
-        self._net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self._gate:
-            self._gate.to(self._device)
-        check_golden(self)
+            )
+        if not checked:
+            check_golden(self)
 
-    @torch.inference_mode()
     def encode(self, canonical: npt.NDArray[np.uint8]) -> Encoded:
         """See :class:`Encoder`."""
-        batch = torch.from_numpy(canonical).to(self._device)[:, None].float() / 255.0
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        with low_precision(self._device):
-            features = self._net.features(batch)
-        features = features.float()
-        prints = nn.functional.normalize(self._net.head(features)).cpu().numpy()
-        if self._gate is None:
-            logits = np.zeros(len(canonical), np.float32)
-        else:
-            logits = self._gate(features).cpu().numpy()
-        return Encoded(prints, logits >= self.card.gate_threshold, logits)
+        return joined([self._encode(film) for film in canonical])
+
+    def _encode(self, film: npt.NDArray[np.uint8]) -> Encoded:
+        (features,) = self._graph.run(films=film[None, None].astype(np.float32) / np.float32(255))
+        assert self._head is not None and self._bias is not None
+        # Summed row by row: a product of matrices may round otherwise on another number of threads.
+        raw = (self._head * features[0]).sum(axis=1) + self._bias
+        prints = raw / max(float(np.linalg.norm(raw)), 1e-12)
+        logit = np.float32(0)
+        if self._gate is not None and self._gate_bias is not None:
+            logit = np.float32((features[0] * self._gate).sum() + self._gate_bias)
+        quality = np.array([logit], np.float32)
+        return Encoded(prints[None], quality >= self.card.gate_threshold, quality)
 
 
-def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torch.Tensor]:
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """What an encoder says of several batches, as if it had been asked about all at once.
+
+    Example:
+        >>> one = Encoded(np.ones((1, 2), np.float32), np.array([True]), np.array([0.5], np.float32))
+        >>> joined([one, one]).accepted.tolist()
+        [True, True]
+    """
+    return Encoded(
+        np.concatenate([part.fingerprints for part in parts]),
+        np.concatenate([part.accepted for part in parts]),
+        np.concatenate([part.quality for part in parts]),
+    )
+
+
+def read_weights(card: Card, folder: Path, preprocessing: str) -> Tensors:
     """The tensors that a card names, after checking that they are the right ones.
 
     Args:
@@ -126,7 +143,7 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> dict[str, torc
     try:
         raw = path.read_bytes()
         state = load_safetensors(raw)
-    except (OSError, SafetensorError) as e:
+    except (OSError, SafetensorError, KeyError) as e:
         raise ModelError(
             f"The weights {{path}} cannot be read: {reason(e)}.", "Add the model again.", path=path
         ) from e

@@ -18,10 +18,13 @@ import torch
 from leakscan.decide.calibration.likelihood import fit_joint
 from leakscan.decide.persons.nearest import match_nearest
 from leakscan.errors import UsageError
-from leakscan.fingerprint.encoders.encoder import TorchEncoder, read_weights
-from leakscan.fingerprint.encoders.film.detail_matcher import FILE, save_detail_matcher
-from leakscan.fingerprint.encoders.film.detail_net import SIDE, DetailNet
+from leakscan.fingerprint.encoders.encoder import read_weights
+from leakscan.fingerprint.encoders.film.detail_grid import SIDE
+from leakscan.fingerprint.encoders.film.detail_matcher import FILE
+from leakscan.fingerprint.encoders.film.detail_net import DetailNet
+from leakscan.fingerprint.encoders.film.torch_details import save_detail_matcher
 from leakscan.fingerprint.encoders.registry import card_for
+from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder, as_tensors
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.sources.split_names import TRAIN, VALIDATION
 from leakscan.training.detail.batches import DetailBatches
@@ -118,7 +121,7 @@ def _start_net(encoder: str | None = None) -> tuple[DetailNet, TorchEncoder]:
     card, folder = entry
     if not card.architecture.startswith("efficientnet_lite0"):
         raise UsageError(f"{card.name} is a {card.architecture}; detail matching has an EfficientNet-Lite0.")
-    state = read_weights(card, folder, radiograph.VERSION)
+    state = as_tensors(read_weights(card, folder, radiograph.VERSION))
     net = DetailNet()
     wanted = {k: state[f"trunk.{k}"] for k in net.trunk.state_dict()}
     net.trunk.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in wanted.items()})

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from leakscan import tables
-from leakscan.fingerprint.encoders.film.detail_net import SIDE, DetailNet
+from leakscan.fingerprint.encoders.film.detail_grid import SIDE
+from leakscan.fingerprint.encoders.film.detail_net import DetailNet
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.training.detail.batches import DetailBatches
 from leakscan.training.detail.config import DetailConfig

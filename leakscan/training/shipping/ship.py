@@ -23,10 +23,11 @@ from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration.file import write_calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.fingerprint.encoders.card import Card, weights_digest, write_card
-from leakscan.fingerprint.encoders.encoder import Encoder, TorchEncoder
+from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE as DETAIL_FILE
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.encoders.precision import low_precision
+from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.training.films.pack import Pack
 from leakscan.training.shipping.figures import encode_pack, figures

@@ -17,8 +17,8 @@ from PIL import Image
 
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import read_card, weights_digest, write_card
-from leakscan.fingerprint.encoders.encoder import TorchEncoder
 from leakscan.fingerprint.encoders.registry import add_model, card_for, cards, model_folders
+from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 from support.makers import Leakscan
 
 Edit = Callable[[dict[str, Any]], None]

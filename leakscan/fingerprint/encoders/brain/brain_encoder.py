@@ -11,12 +11,13 @@ import torch
 
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.brain.brain_net import BrainNet, Placed
-from leakscan.fingerprint.encoders.card import Card
+from leakscan.fingerprint.encoders.card import BRAIN_NET, Card
 from leakscan.fingerprint.encoders.encoder import Encoded, check_golden, read_weights
 from leakscan.fingerprint.encoders.folding import fold_norms
+from leakscan.fingerprint.encoders.torch_encoder import as_tensors
 from leakscan.fingerprint.preprocess import volume
 
-ARCHITECTURE = "brain_net"
+ARCHITECTURE = BRAIN_NET
 _BATCH = 4  # volumes; a tissue map takes some 20 MB on its way
 
 
@@ -39,7 +40,7 @@ class BrainEncoder:
     def __init__(self, card: Card, folder: Path) -> None:
         self.card, self.folder = card, folder
         try:
-            self._net = brain_net(read_weights(card, folder, volume.VERSION))
+            self._net = brain_net(as_tensors(read_weights(card, folder, volume.VERSION)))
         except (KeyError, RuntimeError) as e:
             raise ModelError(
                 "{path} holds the weights of another network.", path=folder / card.weights

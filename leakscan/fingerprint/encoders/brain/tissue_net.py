@@ -50,7 +50,9 @@ class TissueNet(nn.Module):
         self.last = nn.Conv3d(widths[0], 8 * TISSUE_CHANNELS, 1)
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
-        x, kept = _folded(volumes).contiguous(memory_format=torch.channels_last_3d), []
+        x, kept = _folded(volumes), []
+        if not torch.onnx.is_in_onnx_export():  # a graph says nothing of where numbers lie in memory
+            x = x.contiguous(memory_format=torch.channels_last_3d)
         for i, block in enumerate(self.down):
             x = block(F.max_pool3d(x, 2) if i else x)
             kept.append(x)

@@ -3,30 +3,87 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from blake3 import blake3
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save
+from safetensors.numpy import load as load_safetensors
 
 from leakscan.errors import ModelError, reason
-from leakscan.fingerprint.encoders.film.detail_net import SIDE, DetailNet
-from leakscan.fingerprint.encoders.folding import fold_norms
-from leakscan.fingerprint.encoders.precision import low_precision
+from leakscan.fingerprint.encoders.encoder import Tensors
+from leakscan.fingerprint.encoders.film.detail_grid import DETAIL_DIM, GRID, SIDE
+from leakscan.fingerprint.encoders.graph import Graph, has_graph
+from leakscan.fingerprint.encoders.load import has_gpu
 from leakscan.fingerprint.preprocess import radiograph
+
+if TYPE_CHECKING:
+    from leakscan.fingerprint.encoders.film.detail_net import DetailNet
 
 FILE = "detail.safetensors"
 """The name of the file with an encoder's detail networks, beside its card."""
 
-_FORMAT = 2
+FORMAT = 2
 _TOLERANCE = 0.05
 """Largest difference, in nats, between the probe's logit in the file and the one computed here."""
-_PAIRS_AT_ONCE = 128  # some 100 MB
+_PAIRS_AT_ONCE = 16  # what fits into a processor's cache
+
+Details = npt.NDArray[np.float16]
+Floats = npt.NDArray[np.float32]
+
+
+class DetailRunner(Protocol):
+    """One detail network that runs.
+
+    ``describe`` takes films ``(n, SIDE, SIDE)`` uint8 and gives their details ``(n, places, DETAIL_DIM)``;
+    ``compare`` takes two of those and gives logits ``(n,)``.
+    """
+
+    def describe(self, films: npt.NDArray[np.uint8]) -> Details: ...
+
+    def compare(self, a: Details, b: Details) -> Floats: ...
+
+
+class GraphDetails:
+    """A :class:`DetailRunner` in ONNX Runtime, a film at a time.
+
+    Args:
+        state: The tensors of one network.
+        path: The file that they come from.
+
+    Raises:
+        ModelError: They are those of another network.
+
+    Example::
+
+        GraphDetails(state, folder / FILE).describe(films).shape  # (n, 144, DETAIL_DIM)
+    """
+
+    def __init__(self, state: Tensors, path: Path) -> None:
+        self._state, self._path = state, path
+
+    @cached_property
+    def _describe(self) -> Graph:
+        return Graph("detail_describe", self._state, self._path)
+
+    @cached_property
+    def _compare(self) -> Graph:
+        return Graph("detail_compare", self._state, self._path)
+
+    def describe(self, films: npt.NDArray[np.uint8]) -> Details:
+        """See :class:`DetailRunner`."""
+        out = np.empty((len(films), GRID * GRID, DETAIL_DIM), np.float16)
+        for i, film in enumerate(films):
+            out[i] = self._describe.run(films=film[None, None].astype(np.float32) / np.float32(255))[0][0]
+        return out
+
+    def compare(self, a: Details, b: Details) -> Floats:
+        """See :class:`DetailRunner`."""
+        out: Floats = self._compare.run(a=a.astype(np.float32), b=b.astype(np.float32))[0]
+        return out
 
 
 class FilmDetailMatcher:
@@ -36,7 +93,7 @@ class FilmDetailMatcher:
     ensemble, arXiv 1612.01474). It runs on CUDA where there is one.
 
     Args:
-        path: A file made by :func:`save_detail_matcher`.
+        path: A file made by :func:`~leakscan.fingerprint.encoders.film.torch_details.save_detail_matcher`.
 
     Raises:
         ModelError: The file is damaged, of another format or preprocessing, or does not compute here what
@@ -51,7 +108,7 @@ class FilmDetailMatcher:
             raw = path.read_bytes()
             with safe_open(path, "numpy") as f:
                 about = json.loads((f.metadata() or {})["leakscan"])
-            self._nets = _networks(load_safetensors(raw))
+            self.states = states_of(load_safetensors(raw))
             made_for, probe = (about["format"], about["preprocessing"]), float(about["probe"])
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as e:
             raise ModelError(
@@ -59,19 +116,15 @@ class FilmDetailMatcher:
                 "Add the model again.",
                 path=path,
             ) from e
-        if made_for != (_FORMAT, radiograph.VERSION):
+        if made_for != (FORMAT, radiograph.VERSION):
             raise ModelError(
                 f"{{path}} needs format {made_for[0]} and the preprocessing {made_for[1]}; this leakscan has "
-                f"{_FORMAT} and {radiograph.VERSION}.",
+                f"{FORMAT} and {radiograph.VERSION}.",
                 path=path,
             )
         self.digest = blake3(raw).hexdigest()[:12]
         """What remembered detail matches and calibrations name these networks by."""
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        for net in self._nets:
-            fold_norms(net.eval().trunk)
-            net.to(self._device)
-            net.trunk.to(memory_format=torch.channels_last)
+        self._runners = [self._runner(state) for state in self.states]
         found = self._probe()
         if not abs(found - probe) <= _TOLERANCE:
             raise ModelError(
@@ -82,11 +135,12 @@ class FilmDetailMatcher:
 
     @property
     def networks(self) -> tuple[DetailNet, ...]:
-        """The networks as they were taught; those that work here have their normalisations folded."""
-        return tuple(_networks(load_safetensors(self.path.read_bytes())))
+        """The networks as they were taught, for torch."""
+        from leakscan.fingerprint.encoders.film.torch_details import detail_net
 
-    @torch.inference_mode()
-    def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        return tuple(detail_net(state) for state in self.states)
+
+    def describe(self, canonical: npt.NDArray[np.uint8]) -> Details:
         """The details of films, 28 kB a film and network.
 
         Args:
@@ -95,17 +149,9 @@ class FilmDetailMatcher:
         Returns:
             The details ``(n, networks, places, DETAIL_DIM)``.
         """
-        films = torch.from_numpy(canonical).to(self._device)[:, None].float() / 255.0
-        films = films.contiguous(memory_format=torch.channels_last)
-        details = []
-        for net in self._nets:
-            with low_precision(self._device):
-                fine, coarse = net.maps(films)
-            details.append(net.details(fine, coarse).half())
-        return torch.stack(details, dim=1).cpu().numpy()
+        return np.stack([runner.describe(canonical) for runner in self._runners], axis=1)
 
-    @torch.inference_mode()
-    def compare(self, a: npt.NDArray[np.float16], b: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+    def compare(self, a: Details, b: Details) -> Floats:
         """How well the details of pairs agree, as logits ``(n,)``: higher for one person, uncalibrated.
 
         (a, b) and (b, a) agree up to rounding: whoever wants them equal gives a pair one order.
@@ -115,17 +161,24 @@ class FilmDetailMatcher:
             b: Those of the other film.
         """
         out = [
-            self._mean(*(torch.from_numpy(x[at : at + _PAIRS_AT_ONCE]).to(self._device) for x in (a, b)))
+            np.mean([r.compare(x[:, i], y[:, i]) for i, r in enumerate(self._runners)], axis=0)
             for at in range(0, len(a), _PAIRS_AT_ONCE)
+            for x, y in ((a[at : at + _PAIRS_AT_ONCE], b[at : at + _PAIRS_AT_ONCE]),)
         ]
-        return torch.cat(out).cpu().numpy() if out else np.zeros(0, np.float32)
+        return np.concatenate(out).astype(np.float32) if out else np.zeros(0, np.float32)
 
-    def _mean(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        found = [net.compare(a[:, i].float(), b[:, i].float()) for i, net in enumerate(self._nets)]
-        return torch.stack(found).mean(dim=0)
+    def _runner(self, state: Tensors) -> DetailRunner:
+        if has_graph("detail_describe") and not has_gpu():
+            return GraphDetails(state, self.path)
+        from leakscan.fingerprint.encoders.film.torch_details import TorchDetails
+
+        try:
+            return TorchDetails(state)
+        except RuntimeError as e:
+            raise ModelError("{path} holds the weights of other networks.", path=self.path) from e
 
     def _probe(self) -> float:
-        details = self.describe(_probe_films())
+        details = self.describe(probe_films())
         return float(self.compare(details[:1], details[1:])[0])
 
 
@@ -150,50 +203,80 @@ def load_detail_matcher(folder: Path) -> FilmDetailMatcher | None:
     return FilmDetailMatcher(path) if path.is_file() else None
 
 
-def save_detail_matcher(nets: Sequence[DetailNet], path: Path) -> None:
-    """Writes networks in float16, with what they find of a probe in float32.
+class DeferredMatcher:
+    """Detail networks that are loaded, and checked, when the first film is at hand.
 
     Args:
-        nets: The trained networks, one or more.
-        path: The file to write.
+        path: The file of the networks.
 
-    Example::
+    Raises:
+        ModelError: It cannot be read.
 
-        save_detail_matcher([first, second], folder / FILE)  # two networks, taught apart
-        FilmDetailMatcher(folder / FILE).describe(films).shape  # (n, 2, places, DETAIL_DIM)
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> matcher = DeferredMatcher(cards()["cxr-lite0"][1] / FILE)
+        >>> len(matcher.digest)  # nothing is loaded yet
+        12
     """
-    state = {
-        f"{i}.{k}": v.half().contiguous() if v.is_floating_point() else v
-        for i, net in enumerate(nets)
-        for k, v in net.state_dict().items()
-    }
-    films = torch.from_numpy(_probe_films())[:, None].float() / 255.0
-    found = []
-    with torch.inference_mode():
-        for rounded in _networks(state):
-            details = rounded.eval().describe(films).half().float()
-            found.append(float(rounded.compare(details[:1], details[1:])[0]))
-    probe = round(float(np.mean(found)), 4)
-    about = {"format": _FORMAT, "preprocessing": radiograph.VERSION, "probe": probe}
-    path.write_bytes(save(state, {"leakscan": json.dumps(about)}))
+
+    side = SIDE
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.digest = blake3(path.read_bytes()).hexdigest()[:12]
+        except OSError as e:
+            raise ModelError(
+                f"The detail networks {{path}} cannot be read: {reason(e)}.",
+                "Add the model again.",
+                path=path,
+            ) from e
+
+    @cached_property
+    def opened(self) -> FilmDetailMatcher:
+        """The networks themselves.
+
+        Raises:
+            ModelError: The file is one that :class:`FilmDetailMatcher` refuses.
+        """
+        return FilmDetailMatcher(self.path)
+
+    def describe(self, canonical: npt.NDArray[np.uint8]) -> Details:
+        """See :class:`FilmDetailMatcher`."""
+        return self.opened.describe(canonical)
+
+    def compare(self, a: Details, b: Details) -> Floats:
+        """See :class:`FilmDetailMatcher`."""
+        return self.opened.compare(a, b)
 
 
-def _networks(state: Mapping[str, torch.Tensor]) -> list[DetailNet]:
-    """Networks of the tensors ``0.NAME``, ``1.NAME`` and so on."""
-    numbers = sorted({int(k.partition(".")[0]) for k in state})
-    nets = []
-    for number in numbers:
-        net = DetailNet()
-        own = {k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{number}.")}
-        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in own.items()})
-        nets.append(net)
-    if not nets:
+def states_of(tensors: Tensors) -> list[Tensors]:
+    """The tensors of each network of a file, which names them ``0.NAME``, ``1.NAME`` and so on.
+
+    Raises:
+        ValueError: There is no network.
+
+    Example:
+        >>> one = {"0.place": np.zeros(3), "1.place": np.ones(3)}
+        >>> [state["place"].tolist() for state in states_of(one)]
+        [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+    """
+    numbers = sorted({int(k.partition(".")[0]) for k in tensors})
+    if not numbers:
         raise ValueError("it holds no network")
-    return nets
+    return [
+        {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{number}.")}
+        for number in numbers
+    ]
 
 
-def _probe_films() -> npt.NDArray[np.uint8]:
-    """Two drawn pictures ``(2, SIDE, SIDE)`` with the rough layout of a chest film."""
+def probe_films() -> npt.NDArray[np.uint8]:
+    """Two drawn pictures ``(2, SIDE, SIDE)`` with the rough layout of a chest film.
+
+    Example:
+        >>> probe_films().shape
+        (2, 192, 192)
+    """
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     out = []
     for tilt in (0.0, 0.1):

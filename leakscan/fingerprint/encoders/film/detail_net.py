@@ -11,24 +11,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from leakscan.fingerprint.encoders.film.detail_grid import GRID, KEY_DIM, KEYS, VALUES
 from leakscan.fingerprint.encoders.networks import EfficientNetLite0
-
-SIDE = 192
-"""Pixels of the canonical films it sees."""
-GRID = SIDE // 16
-"""Places along a side."""
 
 _FINE, _FINE_CHANNELS = 13, 112  # layer of the trunk and its channels, at a sixteenth of the side
 _COARSE, _COARSE_CHANNELS = 17, 192  # at half of that
 _MIXED = 96
-_KEYS, _KEY_DIM = 3, 24
-_VALUES = 24
 _REACH = 2  # places: a sixth of the film either way
 _WIDTH = 40
 _DROPPED = 0.1
-
-DETAIL_DIM = _KEYS * _KEY_DIM + _VALUES
-"""Numbers that are kept of a place."""
 
 
 class DetailNet(nn.Module):
@@ -55,13 +46,13 @@ class DetailNet(nn.Module):
             nn.Conv2d(_MIXED, _MIXED, 1),
             nn.GELU(),
         )
-        self.keys, self.values = nn.Conv2d(_MIXED, _KEYS * _KEY_DIM, 1), nn.Conv2d(_MIXED, _VALUES, 1)
+        self.keys, self.values = nn.Conv2d(_MIXED, KEYS * KEY_DIM, 1), nn.Conv2d(_MIXED, VALUES, 1)
         size = (2 * _REACH + 1) ** 2
         self.log_sharpness = nn.Parameter(torch.tensor(2.3))
         self.place = nn.Parameter(torch.zeros(size))
         self.drop = nn.Dropout2d(_DROPPED)
-        self.costs = nn.Sequential(nn.Conv2d(_KEYS * size, _WIDTH, 1), nn.GELU())
-        self.differences = nn.Sequential(nn.Conv2d(2 * _VALUES, _WIDTH, 1), nn.GELU())
+        self.costs = nn.Sequential(nn.Conv2d(KEYS * size, _WIDTH, 1), nn.GELU())
+        self.differences = nn.Sequential(nn.Conv2d(2 * VALUES, _WIDTH, 1), nn.GELU())
         self.body = nn.Sequential(
             nn.Conv2d(2 * _WIDTH, _WIDTH, 3, padding=1),
             nn.GELU(),
@@ -91,7 +82,7 @@ class DetailNet(nn.Module):
 
     def compare(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Logits of pairs of films, from their details."""
-        at = _KEYS * _KEY_DIM
+        at = KEYS * KEY_DIM
         alike = torch.einsum("nphd,nqhd->nhpq", _by_key(a[..., :at]), _by_key(b[..., :at]))
         there = self._one_way(alike, a[..., at:], b[..., at:])
         back = self._one_way(alike.transpose(2, 3), b[..., at:], a[..., at:])
@@ -130,7 +121,7 @@ def _picture(x: torch.Tensor) -> torch.Tensor:
 
 
 def _by_key(keys: torch.Tensor) -> torch.Tensor:
-    return keys.reshape(*keys.shape[:2], _KEYS, _KEY_DIM)
+    return keys.reshape(*keys.shape[:2], KEYS, KEY_DIM)
 
 
 def _window() -> torch.Tensor:

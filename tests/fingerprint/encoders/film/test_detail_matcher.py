@@ -19,9 +19,9 @@ from leakscan.fingerprint.encoders.film.detail_matcher import (
     FILE,
     FilmDetailMatcher,
     load_detail_matcher,
-    save_detail_matcher,
 )
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
+from leakscan.fingerprint.encoders.film.torch_details import save_detail_matcher
 from leakscan.fingerprint.encoders.registry import card_for
 
 

@@ -1,0 +1,131 @@
+"""Writes the graphs that ONNX Runtime runs. It takes torch and the package ``onnx``; running them does not.
+
+``python -m leakscan.research.write_graphs`` calls it after a network's code has changed. Weights are left
+out: the graph names them as the network does, and :mod:`.graph` brings them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from leakscan.fingerprint.encoders.brain.tissue_net import TissueNet
+from leakscan.fingerprint.encoders.film.detail_grid import DETAIL_DIM, GRID, SIDE
+from leakscan.fingerprint.encoders.film.detail_net import DetailNet
+from leakscan.fingerprint.encoders.graph import TENSORS
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.fingerprint.preprocess.volume import SHAPE
+
+_OPSET = 20
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One graph: what it computes of a network.
+
+    Attributes:
+        network: Builds the network, whose tensors the graph names.
+        method: The name of the method of the network that the graph computes.
+        inputs: The names of its inputs, and the shape of each for one image.
+        outputs: The names of its outputs.
+    """
+
+    network: Callable[[], nn.Module]
+    method: str
+    inputs: dict[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+
+
+def _encoder(architecture: str) -> Exported:
+    return Exported(
+        lambda: ARCHITECTURES[architecture](FINGERPRINT_DIM),
+        "features",
+        {"films": (1, SIDE, SIDE)},
+        ("features",),
+    )
+
+
+_DETAILS = (GRID * GRID, DETAIL_DIM)
+
+EXPORTED: dict[str, Exported] = {
+    **{name: _encoder(name) for name in ARCHITECTURES if not name.endswith("_3d")},
+    "detail_describe": Exported(DetailNet, "describe", {"films": (1, SIDE, SIDE)}, ("details",)),
+    "detail_compare": Exported(DetailNet, "compare", {"a": _DETAILS, "b": _DETAILS}, ("logits",)),
+    "tissue_net": Exported(TissueNet, "forward", {"volumes": (1, *SHAPE)}, ("logits",)),
+}
+"""Name of the graph -> what it computes."""
+
+
+class _Method(nn.Module):
+    """A network whose ``forward`` is another of its methods."""
+
+    def __init__(self, net: nn.Module, method: str) -> None:
+        super().__init__()
+        self.net, self._name = net, method
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = getattr(self.net, self._name)(*inputs)
+        return out
+
+
+def write_graphs(folder: Path) -> None:
+    """Writes every graph, and which tensors each needs.
+
+    Args:
+        folder: The folder to write to; it exists.
+
+    Example::
+
+        write_graphs(GRAPHS)  # after the code of a network has changed
+    """
+    tensors = {}
+    for name in EXPORTED:
+        graph, tensors[name] = _exported(name)
+        (folder / f"{name}.onnx").write_bytes(graph)
+    (folder / TENSORS).write_text(json.dumps(tensors) + "\n", encoding="utf-8")
+
+
+def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
+    """A graph without weights, and the names and shapes of those that it needs."""
+    import onnx
+
+    wanted = EXPORTED[name]
+    net = wanted.network().eval()
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")  # shapes that a trace takes for constants are constants here
+        torch.onnx.export(
+            _Method(net, wanted.method),
+            tuple(torch.rand(2, *shape) for shape in wanted.inputs.values()),
+            path := Path(folder) / "graph.onnx",
+            dynamo=False,
+            # Normalisations keep their tensors' names; ONNX Runtime folds them as it loads.
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+            input_names=list(wanted.inputs),
+            output_names=list(wanted.outputs),
+            dynamic_axes={each: {0: "n"} for each in (*wanted.inputs, *wanted.outputs)},
+            opset_version=_OPSET,
+        )
+        model = onnx.load(path)
+    model.producer_version = ""
+    names = {f"net.{key}": key for key in net.state_dict()}
+    needed = {}
+    for tensor in model.graph.initializer:
+        if tensor.name in names:
+            tensor.name = names[tensor.name]
+            needed[tensor.name] = list(tensor.dims)
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            entry = tensor.external_data.add()
+            entry.key, entry.value = "location", "weights.safetensors"
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+        node.input[:] = [names.get(each, each) for each in node.input]
+    return bytes(model.SerializeToString(deterministic=True)), needed

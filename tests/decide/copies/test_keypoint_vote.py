@@ -1,0 +1,106 @@
+"""Keypoints that a store keeps tell strangers apart, and never a copy from its original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from leakscan.decide.copies.copy_check import PixelPair, check_copies
+from leakscan.decide.copies.keypoint_vote import AGREEING, agreeing, may_be_one
+from leakscan.fingerprint.keypoints import MOST, Keypoints, find_keypoints
+from leakscan.synthetic import alterations as alter
+from support.made_up_run import made_up_run
+from support.makers import Picture
+
+Alter = Callable[[Picture, np.random.Generator], Picture]
+
+
+def framed(film: Picture, _: np.random.Generator) -> Picture:
+    """The film at 70 % in a grey frame, as a viewer's screenshot shows it."""
+    height, width = film.shape
+    out = np.full((round(height / 0.7), round(width / 0.7)), 128, np.uint8)
+    out[height // 5 : height // 5 + height, width // 5 : width // 5 + width] = film
+    return out
+
+
+def shifted(film: Picture, _: np.random.Generator) -> Picture:
+    """The film moved down and to the right, what is missing there mirrored in."""
+    height, width = film.shape
+    return np.pad(film, ((height // 8, 0), (width // 10, 0)), mode="reflect")[:height, :width]
+
+
+def lettered(film: Picture, rng: np.random.Generator) -> Picture:
+    """The film with four words burnt in."""
+    out = film.copy()
+    for y in (30, 80, 130, 180):
+        cv2.putText(out, "PORTABLE", (int(rng.integers(0, 60)), y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+    return out
+
+
+def all_at_once(film: Picture, rng: np.random.Generator) -> Picture:
+    return alter.inversion(alter.mirror(alter.crop(film, rng, 0.25), rng), rng)  # type: ignore[return-value]
+
+
+KINDS: dict[str, Alter] = {
+    "half": alter.half_size,  # type: ignore[dict-item]
+    "cropped": lambda film, rng: alter.crop(film, rng, 0.3),  # type: ignore[dict-item, return-value]
+    "brighter": alter.brightness,  # type: ignore[dict-item]
+    "gamma": alter.gamma,  # type: ignore[dict-item]
+    "equalised": alter.clahe,  # type: ignore[dict-item]
+    "mirrored": alter.mirror,  # type: ignore[dict-item]
+    "turned": alter.turn_3,  # type: ignore[dict-item]
+    "on its side": alter.turn_90,  # type: ignore[dict-item]
+    "inverted": alter.inversion,  # type: ignore[dict-item]
+    "framed": framed,
+    "shifted": shifted,
+    "lettered": lettered,
+    "cropped, mirrored and inverted": all_at_once,
+}
+
+
+def kept(film: Picture) -> bytes:
+    return find_keypoints(film.astype(np.float32)).to_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_is_never_told_apart(films: list[Picture], kind: str) -> None:
+    rng = np.random.default_rng(3)
+    for film in films[:3]:
+        copy = kept(np.asarray(KINDS[kind](film, rng), np.uint8))
+        assert may_be_one(kept(film), copy), kind
+        assert may_be_one(copy, kept(film)), kind
+
+
+def test_strangers_are_told_apart(films: list[Picture]) -> None:
+    described = [kept(film) for film in films]
+    pairs = [(i, j) for i in range(len(films)) for j in range(i)]
+    assert sum(may_be_one(described[i], described[j]) for i, j in pairs) <= 1
+
+
+def test_two_kilobytes_say_nearly_what_the_keypoints_say(films: list[Picture]) -> None:
+    film, smaller = (find_keypoints(f.astype(np.float32)) for f in (films[0], films[0][::2, ::2]))
+    raw = film.to_bytes()
+    assert len(raw) <= 18 * MOST
+    assert agreeing(Keypoints.from_bytes(raw), smaller) >= max(AGREEING, agreeing(film, smaller) - 8)
+
+
+def test_a_picture_with_hardly_any_keypoints_is_left_to_the_pixels() -> None:
+    drawn = np.zeros((100, 100), np.uint8)
+    drawn[30:60, 40:70] = 200
+    assert may_be_one(kept(drawn), kept(np.rot90(drawn).copy()))
+
+
+def test_strangers_are_told_apart_without_their_pixels_and_copies_are_not_vouched_for(
+    films: list[Picture],
+) -> None:
+    film, stranger, copy = kept(films[0]), kept(films[1]), kept(films[0][:, ::-1].copy())
+    pairs = [
+        PixelPair(key_a="1", key_b=str(n), a=None, b=None, keypoints_a=film, keypoints_b=other, ndim=2)
+        for n, other in enumerate((stranger, copy))
+    ]
+    apart, unknown = check_copies(pairs, made_up_run())
+    assert apart is not None and not apart.same_image
+    assert unknown is None

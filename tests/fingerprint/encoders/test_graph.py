@@ -1,0 +1,129 @@
+"""Graphs for ONNX Runtime compute what the networks compute, and take only the weights that are theirs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from leakscan.engines.threads import threads_here, use_threads
+from leakscan.errors import ModelError
+from leakscan.fingerprint.encoders.card import read_card
+from leakscan.fingerprint.encoders.encoder import GraphEncoder
+from leakscan.fingerprint.encoders.export import EXPORTED
+from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher, probe_films, states_of
+from leakscan.fingerprint.encoders.film.torch_details import TorchDetails
+from leakscan.fingerprint.encoders.graph import GRAPHS, Graph, has_graph
+from leakscan.fingerprint.encoders.load import DeferredEncoder, load_encoder
+from leakscan.fingerprint.encoders.registry import card_for, cards
+from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTED))
+def test_a_graph_computes_what_its_network_computes(name: str) -> None:
+    """It fails where a network's code has changed and ``research.write_graphs`` was not run."""
+    exported = EXPORTED[name]
+    torch.manual_seed(0)
+    net = exported.network().eval()
+    for tensor in net.buffers():  # fresh statistics of normalisations would hide how they are used
+        if tensor.is_floating_point():
+            tensor.uniform_(0.5, 1.5)
+    inputs = {each: torch.rand(2, *shape) for each, shape in exported.inputs.items()}
+    with torch.inference_mode():
+        wanted = getattr(net, exported.method)(*inputs.values()).numpy()
+    state = {key: tensor.detach().numpy() for key, tensor in net.state_dict().items()}
+    (found,) = Graph(name, state, Path("weights")).run(**{k: v.numpy() for k, v in inputs.items()})
+    np.testing.assert_allclose(found, wanted, atol=1e-3 * float(np.abs(wanted).max()))
+
+
+def test_every_graph_that_ships_is_one_that_is_exported() -> None:
+    assert {path.stem for path in GRAPHS.glob("*.onnx")} == set(EXPORTED)
+
+
+def test_weights_of_another_network_are_refused_by_name() -> None:
+    state = {"head.weight": np.zeros((128, 1280), np.float32)}
+    with pytest.raises(ModelError, match="another network than resnet18") as refused:
+        Graph("resnet18", state, Path("mine.safetensors"))
+    assert "mine.safetensors" in refused.value.message
+
+
+def test_both_runtimes_give_one_fingerprint() -> None:
+    entry = card_for("chest_radiograph")
+    assert entry is not None
+    inputs = entry[0].golden_inputs()
+    ours, theirs = GraphEncoder(*entry).encode(inputs), TorchEncoder(*entry).encode(inputs)
+    assert (1 - (ours.fingerprints * theirs.fingerprints).sum(axis=1)).max() < 1e-5
+    np.testing.assert_allclose(ours.quality, theirs.quality, atol=2e-2)
+
+
+def test_a_fingerprint_hangs_neither_on_the_batch_nor_on_the_threads() -> None:
+    entry = card_for("chest_radiograph")
+    assert entry is not None
+    inputs, before = entry[0].golden_inputs()[:3], threads_here()
+    try:
+        found = []
+        for threads in (1, 3):
+            use_threads(threads)
+            encoder = GraphEncoder(*entry, checked=True)
+            found += [encoder.encode(inputs).fingerprints]
+            found += [np.concatenate([encoder.encode(film[None]).fingerprints for film in inputs])]
+    finally:
+        use_threads(before)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
+def test_details_are_those_of_torch() -> None:
+    entry = card_for("chest_radiograph")
+    assert entry is not None
+    matcher = load_detail_matcher(entry[1])
+    assert matcher is not None
+    details = matcher.describe(probe_films())
+    found = matcher.compare(details[:1], details[1:])
+    torch_nets = [TorchDetails(state) for state in matcher.states]
+    wanted = np.stack([net.describe(probe_films()) for net in torch_nets], axis=1)
+    np.testing.assert_allclose(details.astype(np.float32), wanted.astype(np.float32), atol=2e-2)
+    logits = [net.compare(wanted[:1, i], wanted[1:, i]) for i, net in enumerate(torch_nets)]
+    np.testing.assert_allclose(found, np.mean(logits, axis=0), atol=2e-2)
+
+
+def test_tensors_are_told_apart_by_network() -> None:
+    with pytest.raises(ValueError, match="no network"):
+        states_of({})
+
+
+def test_a_known_network_runs_without_torch_and_without_the_package_onnx() -> None:
+    assert has_graph("efficientnet_lite0_placed")
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['onnx'] = None\n"
+        "import numpy as np\n"
+        "from leakscan.fingerprint.encoders.load import load_encoder\n"
+        "from leakscan.fingerprint.encoders.registry import cards\n"
+        "film = np.zeros((1, 192, 192), np.uint8)\n"
+        "print(load_encoder(*cards()['cxr-lite0']).encode(film).fingerprints.shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ}
+    )
+    assert done.stdout.strip() == "(1, 128)", done.stderr
+
+
+def test_an_encoder_is_loaded_when_it_is_needed_and_not_before(tmp_path: Path) -> None:
+    card, folder = cards()["cxr-lite0"]
+    loads: list[str] = []
+
+    def loader(card: object, folder: Path) -> GraphEncoder:
+        loads.append(folder.name)
+        return load_encoder(read_card(folder), folder)  # type: ignore[return-value]
+
+    (tmp_path / "lite").symlink_to(folder)
+    encoder = DeferredEncoder(card, tmp_path / "lite", loader)
+    assert (encoder.card.encoder, loads) == (card.encoder, [])
+    encoder.open()
+    encoder.encode(card.golden_inputs()[:1])
+    assert loads == ["lite"]
