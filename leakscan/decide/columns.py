@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from leakscan.decide.copies.copy_check import Pixels
 from leakscan.decide.copies.shared_keypoints import KeypointSide
+from leakscan.decide.persons.declared import Doubt
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.pictures import Side
 
@@ -25,11 +26,13 @@ class Columns:
     Args:
         dataset: The fingerprinted source.
         side: Its distinct pictures.
+        doubt: Which of its identifiers name no person.
     """
 
-    def __init__(self, dataset: Dataset, side: Side) -> None:
+    def __init__(self, dataset: Dataset, side: Side, doubt: Doubt | None = None) -> None:
         self.dataset = dataset
         self.side = side
+        self.doubt = doubt or Doubt()
 
     def taken(self, column: str, rows: Ints) -> pa.Array:
         """Some rows of a column of the dataset's table."""

@@ -20,6 +20,7 @@ from leakscan.decide.copies.shared_keypoints import shared_keypoints, with_pairs
 from leakscan.decide.found import Decided
 from leakscan.decide.gather import gather
 from leakscan.decide.persons.deciding import Met, Persons
+from leakscan.decide.persons.declared import Doubt, believed, disagreeing_names
 from leakscan.decide.persons.folds import compare_folds
 from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest
 from leakscan.decide.table import PairTable
@@ -54,6 +55,9 @@ class Comparison:
         cut_score: The weakest similarity kept where some were cut, else ``None``.
         reach: How far the search for fingerprints went and how much it finds there, by encoder.
         hash_radius: The most bits that perceptual hashes of candidates may differ in.
+        copied: Distinct pictures on each side that are also in the other dataset, as such or as a copy.
+        doubts: Identifiers on each side that name no person.
+        ids_disagree: How many identifiers were to count as proof, and name different people in the two.
         ids_unjoinable: Whether identifiers should count as proof, but were hashed with different keys.
         match_seconds: The time spent on the search.
         check_seconds: The time spent on copy checks, detail matches and decisions.
@@ -71,6 +75,9 @@ class Comparison:
     cut_score: float | None
     reach: Mapping[str, Reach]
     hash_radius: int
+    copied: tuple[int, int]
+    doubts: tuple[Doubt, Doubt]
+    ids_disagree: int
     ids_unjoinable: bool
     match_seconds: float
     check_seconds: float
@@ -89,6 +96,7 @@ class _Crossing:
     reach: Mapping[str, Reach]
     hash_radius: int
     match_seconds: float
+    ids_disagree: int = 0
     check_seconds: float = 0.0
 
 
@@ -111,11 +119,11 @@ def decide_pairs(
     Example:
         ``(comparison,) = decide_pairs([films, other_films], RunContext.open(Settings()))``
     """
-    columns = [Columns(dataset, distinct_pictures(dataset.rows)) for dataset in datasets]
-    persons = [
-        Persons(calibration, columns, context, one_dataset)
-        for calibration in context.models.calibrations.values()
+    calibrations = context.models.calibrations.values()
+    columns = [
+        Columns(dataset, *believed(distinct_pictures(dataset.rows), calibrations)) for dataset in datasets
     ]
+    persons = [Persons(calibration, columns, context, one_dataset) for calibration in calibrations]
     crossings = _found(columns, persons, context, one_dataset)
     context.budget.start()
     _check(crossings, context)
@@ -158,10 +166,19 @@ def _written(
         cut_score=None if math.isnan(crossing.cut_score) else crossing.cut_score,
         reach=crossing.reach,
         hash_radius=crossing.hash_radius,
+        copied=_copied(table),
+        doubts=(a.doubt, b.doubt),
+        ids_disagree=crossing.ids_disagree,
         ids_unjoinable=context.settings.deciding.same_ids and not pair.same_key,
         match_seconds=crossing.match_seconds,
         check_seconds=crossing.check_seconds + time.monotonic() - began,
     )
+
+
+def _copied(table: PairTable) -> tuple[int, int]:
+    """How many pictures of each side are also on the other."""
+    copies = table.equal | table.same_image
+    return len(np.unique(table.a[copies])), len(np.unique(table.b[copies]))
 
 
 def _found(
@@ -179,7 +196,10 @@ def _found(
         began = time.monotonic()
         a, b = columns[i], columns[j]
         same_key = a.dataset.key_id == b.dataset.key_id
-        pair = DatasetPair(a, b, context.settings.deciding.same_ids and same_key)
+        proof = context.settings.deciding.same_ids and same_key and not (a.doubt.most or b.doubt.most)
+        calibrations = context.models.calibrations.values()
+        disagree = disagreeing_names(a.side, b.side, calibrations) if proof else 0
+        pair = DatasetPair(a, b, proof and not disagree)
         radius = cards | {one.calibration.encoder: one.radius(i, j) for one in persons if (i, j) in one}
         found = find_candidates(
             a.side, b.side, radius, HASH_RADIUS, most, near.get((i, j), _nearest_unless_idle(a, b))
@@ -198,6 +218,7 @@ def _found(
                 reach=found.reach,
                 hash_radius=found.radius,
                 match_seconds=spent,
+                ids_disagree=disagree,
             )
         )
         context.progress.advance()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from leakscan import tables
+from leakscan.counted import counted
 from leakscan.decide.found import FOUND
 from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
@@ -20,6 +21,7 @@ from leakscan.report.verdict_words import with_verdicts
 Interval = tuple[float, float, float]
 
 _ROWS_AT_ONCE = 1 << 16  # pairs whose sentences are Python texts at the same time
+_MANY_GENUINE = 0.015  # share of pairs of one person, above that of people with a picture or two
 _MOST_NATS = 14.0  # a ratio of a million: more is not borne out by some thousand pairs
 
 
@@ -145,7 +147,7 @@ def comparison_words(c: Comparison) -> list[str]:
     total = c.pictures[0] * c.pictures[1]
     if not total:
         return ["Nothing was compared: one of the two has no readable image."]
-    words = []
+    words = [*_copy_words(c), *doubt_words(c)]
     compared = sum(t.pictures[0] * t.pictures[1] for t in c.persons)
     if not compared:
         words.append(
@@ -158,7 +160,7 @@ def comparison_words(c: Comparison) -> list[str]:
             "copies were looked for, because no encoder serves both pictures."
         )
     for test in c.persons:
-        words += [*shared_words(c, test), *_person_words(test)]
+        words += [*shared_words(c, test), *many_films_words(c, test), *_person_words(test)]
     for reach in c.reach.values():
         if reach.sampled:
             words.append(
@@ -182,6 +184,61 @@ def comparison_words(c: Comparison) -> list[str]:
     return words
 
 
+def _copy_words(c: Comparison) -> list[str]:
+    """Whether one dataset is a copy of the other."""
+    whole = [copied == pictures for copied, pictures in zip(c.copied, c.pictures, strict=True)]
+    if all(whole):
+        return [f"{c.a} and {c.b} hold the same {_pictures(c.pictures[0])}: one is a copy of the other."]
+    names = ((c.a, c.b), (c.b, c.a))
+    return [
+        f"All {_pictures(pictures)} of {name} are in {other} too: {name} is a part of {other}."
+        for is_whole, pictures, (name, other) in zip(whole, c.pictures, names, strict=True)
+        if is_whole and pictures > 1
+    ]
+
+
+def doubt_words(c: Comparison) -> list[str]:
+    """Which declared subjects were not believed, as their pictures are no more alike than strangers.
+
+    Example::
+
+        doubt_words(comparison)  # ["1 identifier of A stands on 230 pictures that ..."]
+    """
+    disagree = (
+        f"{counted(c.ids_disagree, 'identifier')} of {c.a} {'stands' if c.ids_disagree == 1 else 'stand'} in "
+        f"{c.b} too, but on pictures that are no more alike than those of strangers: they name different "
+        "people there, so equal identifiers prove nothing here."
+    )
+    return [disagree] * bool(c.ids_disagree) + [
+        f"{counted(doubt.identifiers, 'identifier')} of {name} "
+        f"{'stands' if doubt.identifiers == 1 else 'stand'} on {_pictures(doubt.pictures)} that are no more "
+        "alike than pictures of strangers: such identifiers name no person, and each of these pictures "
+        "stands for itself. Look at how subjects are declared."
+        for name, doubt in ((c.a, c.doubts[0]), (c.b, c.doubts[1]))
+        if doubt.identifiers
+    ]
+
+
+def many_films_words(c: Comparison, test: PersonTest) -> list[str]:
+    """Whether a few people with many pictures each stand on both sides, and nobody declares who they are.
+
+    Example::
+
+        many_films_words(comparison, comparison.persons[0])  # ["About 4 % of all pairs of pictures of ..."]
+    """
+    if test.bulk is None or test.bulk.genuine_share <= _MANY_GENUINE:
+        return []
+    return [
+        f"About {test.bulk.genuine_share:.0%} of all pairs of {c.a} and {c.b} show one person: a few people "
+        "with many pictures each seem to stand in both. Undeclared, every picture counts as a subject, so "
+        "numbers of subjects are those of pictures. Declare subjects for a surer answer."
+    ]
+
+
+def _pictures(number: int) -> str:
+    return counted(number, "picture")
+
+
 def shared_words(c: Comparison, test: PersonTest) -> list[str]:
     """How many subjects two datasets share, and how many could have gone unnoticed: what a reader wants
     first.
@@ -199,18 +256,28 @@ def shared_words(c: Comparison, test: PersonTest) -> list[str]:
     if many is None:
         return []
     if test.caution:
+        copies = (
+            f"Copies prove that {counted(many.certain, 'subject')} of {c.b} "
+            f"{'stands' if many.certain == 1 else 'stand'} in {c.a}. "
+            if many.certain
+            else ""
+        )
+        more = "How many more there are" if copies else "How many subjects of one stand in the other"
         return [
-            "How many subjects of one stand in the other cannot be said: nothing shows that similarities "
-            "mean here what they mean elsewhere."
+            f"{copies}{more} cannot be said: nothing shows that similarities mean here what they mean "
+            "elsewhere."
         ]
     words = []
     if many.value >= 0.5 and many.high >= 1:
         about, low, high = round(many.value), math.floor(many.low), math.ceil(many.high)
         named = (
-            f"{test.named:,} of them are named below" if test.named else "none of them is named for certain"
+            f"{test.named:,} of them {'is' if test.named == 1 else 'are'} named below"
+            if test.named
+            else "none of them is named for certain"
         )
         words.append(
-            f"About {about:,} ({low:,} to {high:,}) subjects of {c.b} stand in {c.a}; {named}."
+            f"{'About' if low or test.named else 'Perhaps'} {about:,} ({low:,} to {high:,}) subjects of "
+            f"{c.b} stand in {c.a}; {named}."
             + (" That some are shared is certain." if many.sure and not test.named else "")
         )
     if not many.sure:

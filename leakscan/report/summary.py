@@ -22,7 +22,7 @@ from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.report.left_out import left_out_facts, left_out_words, notices
 from leakscan.report.run_tables import RunTables
-from leakscan.report.sentences import comparison_words, shared_words
+from leakscan.report.sentences import comparison_words, doubt_words, many_films_words, shared_words
 from leakscan.settings import DecidingSettings, FailOn
 from leakscan.types import RELATIONS
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
 _ANSWERED = 3  # comparisons, up to which the first line says how many subjects each shares
 _BY_CHANCE = 1e-3  # how often a run without a leak may wait for review by chance
-_WHO = ["relation", "subject_a", "subject_b", "image_a", "image_b"]
+_LIKELY = 0.5  # probability of a pair that nobody should pass over where the run is too small to decide
+_WHO = ["relation", "probability", "subject_a", "subject_b", "image_a", "image_b"]
 
 
 def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
         "fail_on": deciding.fail_on,
         "exit_code": code,
         "reasons": reasons,
-        "warnings": notices(datasets, reasons),
+        "warnings": notices(datasets, reasons) + _of_persons(found.comparisons, reasons),
         "timings": {
             "scan_s": round(timings.scan, 3),
             "prepare_s": round(timings.prepare, 3),
@@ -86,6 +87,13 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
             "images_read": timings.images_read,
         },
     }
+
+
+def _of_persons(comparisons: tuple[Comparison, ...], reasons: list[str]) -> list[str]:
+    """What a reader must know of the people of a run, and no reason has said."""
+    words = [w for c in comparisons for w in doubt_words(c)]
+    words += [w for c in comparisons for t in c.persons for w in many_films_words(c, t)]
+    return [w for w in dict.fromkeys(words) if w not in reasons]
 
 
 def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
@@ -239,31 +247,48 @@ def _exit(
             "Copies were looked for, other pictures of the same person were not."
         )
     for c in comparisons:
-        waiting = c.pairs.filter(pc.equal(c.pairs["decision"], "review")).select(_WHO).to_pylist()
-        # Many images of the same two subjects are one pair of subjects, as the expectation counts.
-        reviews = len({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
-        if copies := sum(r["relation"] != "same_subject" for r in waiting):
-            # Chance does not make pictures look like copies: one that was not checked is no false match.
-            reasons.append(
-                f"{counted(copies, 'likely copy', 'likely copies')} of {c.a} and {c.b} got no "
-                "copy check, so look at them."
-            )
-        reasons += [
-            f"{c.a} and {c.b}: the images are outside the encoder's domain, so that its similarities say "
-            "little about persons."
-            for test in c.persons
-            if test.bulk is not None and test.bulk.out_of_domain
-        ]
-        # The upper end of what strangers make, and a chance of 0.1 % for all comparisons of the run together.
-        expected = sum(t.review_false[2] for t in c.persons)
-        # Beyond that point of the Poisson count (scipy.stats loads slowly).
-        if reviews and pdtrc(reviews - 1, max(expected, 1e-9)) <= _BY_CHANCE / len(comparisons):
-            reasons.append(
-                f"{reviews:,} pairs of subjects of {c.a} and {c.b} wait for review, more than the "
-                f"{expected:.2g} false ones that strangers explain at most: look at them, some are most "
-                "likely real."
-            )
+        reasons += _open(c, len(comparisons))
     return (EXIT_CANNOT_VOUCH, reasons) if reasons else (EXIT_OK, ["No leak was found."])
+
+
+def _open(c: Comparison, comparisons: int) -> list[str]:
+    """Why two datasets without a leak cannot be vouched for, one of so many comparisons."""
+    reasons = []
+    if c.ids_disagree or any(doubt.most for doubt in c.doubts):
+        reasons += doubt_words(c)
+    waiting = c.pairs.filter(pc.equal(c.pairs["decision"], "review")).select(_WHO).to_pylist()
+    # Many images of the same two subjects are one pair of subjects, as the expectation counts.
+    reviews = len({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
+    if copies := sum(r["relation"] != "same_subject" for r in waiting):
+        # Chance does not make pictures look like copies: one that was not checked is no false match.
+        reasons.append(
+            f"{counted(copies, 'likely copy', 'likely copies')} of {c.a} and {c.b} got no "
+            "copy check, so look at them."
+        )
+    reasons += [
+        f"{c.a} and {c.b}: the images are outside the encoder's domain, so that its similarities say "
+        "little about persons."
+        for test in c.persons
+        if test.bulk is not None and test.bulk.out_of_domain
+    ]
+    likely = {_two_subjects(r) for r in waiting if (r["probability"] or 0.0) >= _LIKELY}
+    few = any(t.bulk is None and not t.few_people for t in c.persons)
+    # The upper end of what strangers make, and a chance of 0.1 % for all comparisons of the run together.
+    expected = sum(t.review_false[2] for t in c.persons)
+    # Beyond that point of the Poisson count (scipy.stats loads slowly).
+    if reviews and pdtrc(reviews - 1, max(expected, 1e-9)) <= _BY_CHANCE / comparisons:
+        reasons.append(
+            f"{reviews:,} pairs of subjects of {c.a} and {c.b} wait for review, more than the "
+            f"{expected:.2g} false ones that strangers explain at most: look at them, some are most "
+            "likely real."
+        )
+    elif likely and few:
+        reasons.append(
+            f"{counted(len(likely), 'pair')} of subjects of {c.a} and {c.b} "
+            f"{'is' if len(likely) == 1 else 'are'} as alike as one person, and these images are too few "
+            "to be sure: look at them."
+        )
+    return reasons
 
 
 def _cleared(c: Comparison) -> int:

@@ -118,15 +118,26 @@ def test_expected_false_pairs_allow_for_a_tail_that_does_not_follow_the_bulk() -
     assert high >= as_it_stands * test.comparisons * 0.99
 
 
-def test_many_films_of_few_people_do_not_look_like_another_domain() -> None:
-    """Fifty people, five films of each on either side: one pair in fifty is of one person."""
-    everybody = np.repeat(people(1, 50), 5, axis=0)
-    a, b = dataset("a", films(2, everybody, 0.1)), dataset("b", films(3, everybody, 0.1))
-    (found,) = decide_pairs([a, b], made_up_context())
-    (test,) = found.persons
-    assert test.caution == ""
-    leaks = pairs_of(rows_of(found), "leak")
-    assert {(int(a[1:]) // 5, int(b[1:]) // 5) for a, b in leaks} == {(i, i) for i in range(50)}
+@pytest.mark.parametrize(("number", "each"), [(50, 5), (20, 11), (70, 3)])
+def test_many_films_of_few_people_do_not_look_like_another_domain(number: int, each: int) -> None:
+    """Nobody declares them, and one pair in twenty to seventy is of one person."""
+    everybody = np.repeat(people(1, number), each, axis=0)
+    result = run(dataset("a", films(2, everybody)), dataset("b", films(3, everybody)))
+    leaks = pairs_of(result.pairs.to_pylist(), "leak")
+    assert {(int(a[1:]) // each, int(b[1:]) // each) for a, b in leaks} == {(i, i) for i in range(number)}
+    assert result.exit_code == 1
+    assert any("a few people with many pictures each" in w for w in result.summary["warnings"])
+
+
+def test_very_few_people_with_very_many_films_are_for_review_at_least() -> None:
+    """Ten people: every film has a tenth of the other side for its person."""
+    everybody = np.repeat(people(1, 10), 22, axis=0)
+    result = run(dataset("a", films(2, everybody)), dataset("b", films(3, everybody)))
+    rows = result.pairs.to_pylist()
+    seen = pairs_of(rows, "review") | pairs_of(rows, "leak")
+    assert {(int(a[1:]) // 22, int(b[1:]) // 22) for a, b in seen} == {(i, i) for i in range(10)}
+    assert result.exit_code in (1, 3)
+    assert any("a few people with many pictures each" in w for w in result.summary["warnings"])
 
 
 # What a run says where no pair is proved

@@ -39,7 +39,7 @@ _BULK_SIDE = 700  # images of each side whose scores are held against the calibr
 _GENUINE_SHARE = 0.01  # of all pairs, where nobody knows how many pictures a person has
 _MOST_GENUINE = 0.15
 _MOST_PARTNERS = 0.1  # of the images of the other side that can show the person of one image
-_LEAST_ALIKE = 0.5  # of genuine pairs far above strangers that are as alike as half of those known
+_LEAST_ALIKE = 0.5  # of pairs far above strangers that lie nearer to genuine pairs than to strangers
 _SEED = 0
 
 
@@ -239,7 +239,9 @@ def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
     if not len(mapped) or not len(genuine):
         return 0.0
     partners = max(float(above.mean(axis=0).max()), float(above.mean(axis=1).max()))
-    alike = float((mapped >= np.median(genuine)).mean())
+    # Shared people also stretch the line, which draws their own pairs below the calibration's genuine ones.
+    middle = (tail.score_at(_FAR) + float(np.median(genuine))) / 2.0
+    alike = float((mapped >= middle).mean())
     if partners > _MOST_PARTNERS or alike < _LEAST_ALIKE:
         return 0.0
     return max(0.0, float(above.mean()) - 3.0 * _FAR)
