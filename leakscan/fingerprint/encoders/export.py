@@ -106,8 +106,8 @@ def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
     free, free_films = {0: "n"}, {0: "n"}
     if wanted.any_side:
         free_films |= {2: "height", 3: "width"}
-        # Of a branch on the side, a trace keeps the one that it takes. With a side of its own it takes the one
-        # that is right for all.
+        # Where the network asks for the side, a trace keeps the one branch that it took: with a side of its
+        # own, the branch that is right for all.
         shapes = [(*shape[:-2], _TRACED_SIDE, _TRACED_SIDE) for shape in shapes]
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # shapes that a trace takes for constants are constants here
