@@ -5,7 +5,7 @@ as it is searched against another: which pairs score highest, and how many pairs
 are proved to be one picture are no strangers.
 
 Among more than about 50,000 declared subjects the search is approximate, as it is between two datasets
-(:mod:`leakscan.match.index`). How many pairs there are in all stays exact, as it is not counted in the search.
+(:mod:`leakscan.match.index`). How many pairs there are in all stays exact, as it is not counted in it.
 Of the pairs above the radius about one in a thousand may be missing (``RECALL`` there), though each can be
 found from both of its ends. Rates that are counted on them come out lower by as little, far less than their
 standard errors.
