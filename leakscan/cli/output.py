@@ -6,9 +6,8 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -29,6 +28,9 @@ from leakscan.cli.first_screen import first_screen
 from leakscan.cli.hints import worded
 from leakscan.counted import counted
 from leakscan.errors import LeakscanError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLOURS = {0: "green", 1: "red", 3: "yellow"}
 _WIDEST = 60  # characters of a path in a table
