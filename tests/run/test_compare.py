@@ -364,3 +364,36 @@ def test_a_memory_that_cannot_be_kept_is_a_warning_beside_the_answer(
     assert ran.code == 1
     assert "cannot be kept" in ran.out
     assert ran.err == ""
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_pattern_that_leaves_nothing_out_is_said(leakscan: Leakscan, tmp_path: Path, stored: bool) -> None:
+    a, b = fill(tmp_path / "A", range(4)), fill(tmp_path / "B", range(6, 9))
+    fill(a / "masks", [20])
+    (tmp_path / "films.csv").write_text("path\nB/6.png\nB/7.png\n")
+    sources = ["A", "B", "films.csv"][: 2 if stored else 3]
+    if stored:
+        sources = [f"{source}.fps" for source in sources]
+        for source in (a, b):
+            assert leakscan("fingerprint", source, "-o", f"{source}.fps", *NO_ENCODER).code == 0
+    patterns = ("--exclude", "masks/", "--exclude", "mask/", "--exclude", "!9.png", "--exclude", "B/7.png")
+    said = " ".join(leakscan("compare", *sources, *patterns, "--json", *NO_ENCODER).json["warnings"])
+    assert "'mask/'" in said and "'!9.png'" in said and "'masks/'" not in said
+    assert ("'B/7.png'" in said) == stored
+    assert "'mask/'" in leakscan("compare", *sources, *patterns, *NO_ENCODER).out.replace("\n", " ")
+    hidden = leakscan("compare", *sources, *patterns, "--hide-paths", "--json", *NO_ENCODER)
+    assert "mask/" not in hidden.out and "pattern number 2 " in hidden.out
+
+
+def test_a_pattern_that_leaves_nothing_out_of_a_store_or_of_an_audit_is_said(
+    leakscan: Leakscan, tmp_path: Path
+) -> None:
+    fill(tmp_path / "A" / "train", range(2))
+    fill(tmp_path / "A" / "test", range(2, 4))
+    patterns = ("--exclude", "0.png", "--exclude", "mask/")
+    said = leakscan("fingerprint", "A", "-o", "a.fps", *patterns, *NO_ENCODER).out
+    assert "'mask/'" in said and "'0.png'" not in said
+    rows = "".join(f"A/{split}/{n}.png,{split}\n" for split, n in [("train", 0), ("test", 2), ("test", 3)])
+    (tmp_path / "films.csv").write_text(f"path,split\n{rows}A/train/1.png,train\nA/train/0.png,val\n")
+    said = " ".join(leakscan("audit", "films.csv", *patterns, "--json", *NO_ENCODER).json["warnings"])
+    assert "'mask/'" in said and "'0.png'" not in said
