@@ -114,10 +114,13 @@ def _doubtful(name: str, images: list[str]) -> str:
 
 
 def _why(summary: Mapping[str, Any]) -> list[str]:
-    """Reasons that the headline does not give, and warnings."""
-    sentences = list(summary["warnings"])
+    """Reasons that the headline does not give, what was not done, and warnings."""
+    sentences = []
     if summary["exit_code"] not in (0, 1) or "baseline" in summary:
-        sentences = list(summary["reasons"]) + sentences
+        sentences = list(summary["reasons"])
+    said = " ".join(sentences)
+    not_done = [words for words in summary["answer"]["not_done"] if words.partition(":")[0] not in said]
+    sentences += not_done + list(summary["warnings"])
     for dataset in summary["datasets"]:
         if unread := dataset["status"]["unreadable"] + dataset["status"]["unsupported"]:
             first = dataset["unread"][0]

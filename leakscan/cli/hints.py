@@ -58,6 +58,7 @@ HINTS = {
     "store_is_shard": "Join all shards first: leakscan store merge PARTS... -o ALL.fps",
     "store_empty": "Run leakscan fingerprint again.",
     "store_of_another_shard": "Write every shard to a store of its own (-o).",
+    "store_of_other_names": "Write a new store (-o), or give --hide-paths as when it was made.",
     "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",

@@ -17,6 +17,7 @@ import typer
 
 from leakscan.errors import LeakscanError, UsageError
 from leakscan.settings import FAIL_ON, FILE, Settings, section_of
+from leakscan.sources.there import check_there
 from leakscan.types import KINDS
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -146,6 +147,7 @@ def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..
         def wrapper(**given: Any) -> None:
             settings = _settings({name: given.pop(name) for name in shared})
             try:
+                check_there(_sources(given))  # before the command loads what it needs
                 command(**given, settings=settings)
             except LeakscanError as e:
                 # Whether the option or the settings file says so.
@@ -170,6 +172,11 @@ def _settings(chosen: dict[str, Any]) -> Settings:
     given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     base = Settings.read(Path(FILE)) if Path(FILE).is_file() else Settings()
     return base.with_choices(given)
+
+
+def _sources(given: dict[str, Any]) -> list[str]:
+    """The sources among the arguments of a command."""
+    return [*given.get("sources", ()), *([source] if isinstance(source := given.get("source"), str) else [])]
 
 
 def _parameter(name: str, option: SettingOption) -> inspect.Parameter:

@@ -6,9 +6,8 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -27,8 +26,12 @@ from rich.text import Text
 
 from leakscan.cli.first_screen import first_screen
 from leakscan.cli.hints import worded
+from leakscan.cli.line_progress import LineProgress
 from leakscan.counted import counted
 from leakscan.errors import LeakscanError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLOURS = {0: "green", 1: "red", 3: "yellow"}
 _WIDEST = 60  # characters of a path in a table
@@ -64,10 +67,13 @@ class Output:
         self._out = _Console(highlight=False, soft_wrap=True, emoji=False)
         self._err = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
-    def progress(self) -> RichProgress:
-        """A progress display on standard error; shows nothing where that is no terminal."""
-        visible = not self.quiet and not self.as_json and self._err.is_terminal
-        return RichProgress(self._err, visible)
+    def progress(self) -> RichProgress | LineProgress:
+        """A progress display on standard error: bars on a terminal, else a line now and then."""
+        if self.quiet or (self.as_json and self._err.is_terminal):
+            return RichProgress(self._err, visible=False)
+        if self._err.is_terminal:
+            return RichProgress(self._err, visible=True)
+        return LineProgress(lambda line: self._err.print(line, markup=False))
 
     def say(self, text: str, markup: bool = False) -> None:
         """A line for people; names in it are shown as they are unless ``markup`` says otherwise."""

@@ -65,4 +65,6 @@ def calibrate_command(
         ["false match rate it states", "rate here", "false matches here", "same person missed"],
         rows,
     )
+    for warning in result["warnings"]:
+        out.say(warning)
     out.say(f"Wrote {output}. Use it with: leakscan compare A B --calibration {output}")

@@ -49,7 +49,7 @@ def exclude_command(
     back with: leakscan compare A B --exclude-list run/exclude-hospital_b.csv
     """
     from leakscan.errors import UsageError
-    from leakscan.review.lists import Policy, exclusions, list_name, write_list
+    from leakscan.review.lists import Policy, by_dataset, exclusions, list_name, write_list
     from leakscan.review.people import UNITS
 
     out = Output(as_json, quiet)
@@ -66,7 +66,11 @@ def exclude_command(
     )
     found = exclusions(run, policy)
     stem = output or run / f"exclude-{list_name(dataset) if dataset is not None else 'best'}"
-    paths = write_list(found.drop, stem)
+    if publish and dataset is None:  # one list for each, which names only its own side
+        parts = by_dataset(found.drop)
+        paths = [p for name, rows in parts.items() for p in write_list(rows, _beside(stem, list_name(name)))]
+    else:
+        paths = write_list(found.drop, stem)
     if len(found.look_first):
         paths += write_list(found.look_first, paths[0].with_name(f"{paths[0].stem}-look-first"))
     out.data(
@@ -80,7 +84,11 @@ def exclude_command(
     )
     whom = f"from {dataset}" if dataset is not None else "in all"
     people = counted(found.people, "person", "people")
-    out.say(f"Drop {whom}: {people}, {counted(len(found.drop), 'image')}: {paths[0]} and {paths[1]}")
+    if not paths:
+        out.say("Nothing is to be dropped, so no list was written.")
+        return
+    files = f"{paths[0]} and {paths[1]}" if dataset is not None or not publish else ", ".join(map(str, paths))
+    out.say(f"Drop {whom}: {people}, {counted(len(found.drop), 'image')}: {files}")
     if found.left:
         out.say(
             f"{counted(found.left, 'person', 'people')} stay in two datasets, because both are protected."
@@ -88,4 +96,12 @@ def exclude_command(
     if len(found.look_first):
         rows = counted(len(found.look_first), "pair of people", "pairs of people")
         out.say(f"Look first at {rows}: {paths[2]}")
-    out.say(f"Check it: leakscan compare ... --exclude-list {shlex.quote(str(paths[0]))}")
+    given = [p for p in paths if p.suffix == ".csv" and not p.stem.endswith("-look-first")]
+    lists = " ".join(f"--exclude-list {shlex.quote(str(p))}" for p in given)
+    out.say(f"Check it: leakscan compare ... {lists}")
+
+
+def _beside(stem: Path, name: str) -> Path:
+    """The stem of the list of one dataset."""
+    plain = stem.with_suffix("") if stem.suffix in (".csv", ".parquet") else stem
+    return plain.with_name(f"{plain.name}-{name}")

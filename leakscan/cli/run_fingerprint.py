@@ -14,7 +14,7 @@ from leakscan.settings import Settings
 
 
 @o.with_settings(
-    "same_ids", "show_subjects", "hide_paths", "max_pairs", "check_seconds", "fail_on", "max_unread",
+    "same_ids", "show_subjects", "max_pairs", "check_seconds", "fail_on", "max_unread",
     "calibration", "fdr", "pictures_mb",
 )  # fmt: skip
 def fingerprint_command(
@@ -41,7 +41,8 @@ def fingerprint_command(
 
     Many machines share the work by --shard, and `leakscan store merge` joins what they made. Only new or
     changed files are read; an interrupted run resumes. Fingerprints are biometric
-    data: keep a store as you would keep the images.
+    data: keep a store as you would keep the images. For a store that goes to somebody else, --hide-paths
+    puts keyed names in place of paths and leaves out dates; OUTPUT.names.csv tells you what they stand for.
     """
     out = Output(as_json, quiet)
     from leakscan.run.build_store import build_store
@@ -55,6 +56,10 @@ def fingerprint_command(
         f"{output}: {counted(built['images'], 'image')}, {counted(built['fingerprints'], 'fingerprint')}; "
         f"{built['images_read']:,} read in this run, {built['unreadable']:,} unreadable."
     )
+    for warning in built["warnings"]:
+        out.say(warning)
+    if built["names"]:
+        out.say(f"What its names stand for is in {built['names']}, which is yours to keep.")
     if built["first_unreadable"]:
         out.say(f"The first unreadable file is {built['first_unreadable']}")
     raise typer.Exit(built["exit_code"])

@@ -29,6 +29,7 @@ from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
 from leakscan.sources.identity import drop_placeholders, dropped_words, normalised
 from leakscan.sources.left_out import left_out_as
+from leakscan.sources.nameless import ANOTHER
 from leakscan.types import ImageRef, ImageSource, Kind, Tags
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def fingerprint_source(
     began = time.monotonic()
     refs = _with_clean_subjects(list(source.scan(progress)), source.name, context.notices)
     context.notices.extend(getattr(source, "notices", ()))
+    context.patterns_met.update(getattr(source, "patterns_met", ()))
     if shard is not None:  # only now: which identifiers are placeholders depends on all images
         refs = shard.taken(refs)
     timings.scan += time.monotonic() - began
@@ -111,7 +113,7 @@ def fingerprint_source(
     known, table = _known_rows(store, made)
     fresh = [ref for ref in refs if known.get(ref.image_id, (None, 0))[0] != _row_signature(ref)]
     progress.start(f"Reading {source.name}", len(fresh))
-    maker = _RowMaker(context, made, previews)
+    maker = _RowMaker(context, made, previews, store is not None and store.info.nameless)
     rows: list[dict[str, Any]] = []
     unsaved = 0
     oldest = 0.0  # when the first row came that is not saved
@@ -193,12 +195,13 @@ class _RowMaker:
     in a row does not depend on the clock, nor on how many workers there are.
     """
 
-    def __init__(self, context: RunContext, made: str, previews: bool) -> None:
+    def __init__(self, context: RunContext, made: str, previews: bool, nameless: bool) -> None:
         self._context = context
         self._encoders = context.models.encoders
         self._timings = context.timings
         self._made = made
         self._previews = previews
+        self._nameless = nameless
         self._batch = _GPU_BATCH if has_gpu() else 1
         self.rest: list[dict[str, Any]] = []
 
@@ -285,6 +288,8 @@ class _RowMaker:
     def _row(self, ref: ImageRef, kind: Kind, prepared: Prepared) -> dict[str, Any]:
         key, tags = self._context.key, ref.tags
         read = prepared.status in ("ok", "blank")
+        if self._nameless:
+            prepared = _nameless(prepared)
         return {
             "image_id": ref.image_id,
             "path": ref.path,
@@ -316,6 +321,12 @@ class _RowMaker:
             "preview": prepared.preview,
             "keypoints": prepared.keypoints,
         }
+
+
+def _nameless(prepared: Prepared) -> Prepared:
+    """What a worker found, without the file that its sentence names and without notes."""
+    error = prepared.error.replace("{path}", ANOTHER) if prepared.error_path else prepared.error
+    return replace(prepared, error=error, error_path="", notes=())
 
 
 def _row_signature(ref: ImageRef) -> str:

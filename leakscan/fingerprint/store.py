@@ -32,11 +32,13 @@ class StoreInfo:
         dataset: The name of the dataset when the store was made.
         key_id: The id of the key that hashed the identifiers; empty if there were none to hash.
         shard: The part of the dataset that the store holds, such as ``3/64``; empty if it holds all of it.
+        nameless: Whether keyed names stand in place of paths, and no dates or notes are kept.
     """
 
     dataset: str
     key_id: str
     shard: str = ""
+    nameless: bool = False
 
 
 def _is_store(path: Path) -> bool:
@@ -76,7 +78,8 @@ class Store:
                     f"The store {{path}} has format {raw['format']}; this leakscan reads format {FORMAT}.",
                     path=folder,
                 )
-            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"], raw.get("shard", "")))
+            part, nameless = raw.get("shard", ""), raw.get("nameless", False)
+            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"], part, nameless))
         except FileNotFoundError:
             raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None
         except (OSError, ValueError, KeyError, TypeError) as e:
@@ -100,6 +103,14 @@ class Store:
                     f"not with {info.key_id}.",
                     "Use the key it was made with (the setting key), or write a new store.",
                     code="store_of_another_key",
+                    path=folder,
+                )
+            if store.info.nameless != info.nameless:
+                holds, asked = ("no paths", "hides none") if store.info.nameless else ("paths", "hides them")
+                raise StoreError(
+                    f"The store {{path}} holds {holds}, and this run {asked}.",
+                    "Write a new store, or choose hide_paths as when it was made.",
+                    code="store_of_other_names",
                     path=folder,
                 )
             if store.info.shard != info.shard:

@@ -17,9 +17,7 @@ from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.sentences import with_evidence
 from leakscan.settings import PrivacySettings
-
-_ANOTHER = "another"
-"""What stands in a sentence in place of a path that must not be shown."""
+from leakscan.sources.nameless import ANOTHER
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class RunTables:
         images = rows.select(tables.IMAGES.names).cast(tables.IMAGES)
         pairs = with_evidence(pa.concat_tables([FOUND.empty_table(), *(c.pairs for c in comparisons)]))
         found = cls(
-            _with(images, "error", _errors(rows, privacy.hide_paths)),
+            _with(images, "error", row_errors(rows, privacy.hide_paths)),
             rows.select(tables.FINGERPRINTS.names).cast(tables.FINGERPRINTS),
             pairs,
             tables.from_rows(_subjects(rows, pairs), tables.SUBJECTS),
@@ -100,24 +98,21 @@ class RunTables:
         )
 
 
-def row_errors(rows: pa.Table) -> list[str | None]:
+def row_errors(rows: pa.Table, hide_paths: bool = False) -> list[str | None]:
     """The errors of a store's rows as sentences, with the paths that they name.
 
     Args:
         rows: A table of the schema ``tables.STORE``.
+        hide_paths: Whether the sentences name no path.
 
     Example:
         >>> short = {"image_id": "9f", "error": "{path} is cut short.", "error_path": "series/2.dcm"}
         >>> row_errors(tables.from_rows([short, {"image_id": "a3"}], tables.STORE))
         ['series/2.dcm is cut short.', None]
     """
-    return _errors(rows, hide_paths=False)
-
-
-def _errors(rows: pa.Table, hide_paths: bool) -> list[str | None]:
     pairs = zip(rows["error"].to_pylist(), rows["error_path"].to_pylist(), strict=True)
     return [
-        error if error is None or path is None else error.replace("{path}", _ANOTHER if hide_paths else path)
+        error if error is None or path is None else error.replace("{path}", ANOTHER if hide_paths else path)
         for error, path in pairs
     ]
 

@@ -49,11 +49,11 @@ def merge_weights(
     if what == "looks":
         _join_details(files, output)
     else:
-        state = _average_weights(files, architecture)
+        state = average_weights(files, architecture)
         save_file({k: v.contiguous() for k, v in state.items()}, output)
 
 
-def _average_weights(files: Sequence[Path], architecture: str) -> dict[str, torch.Tensor]:
+def average_weights(files: Sequence[Path], architecture: str) -> dict[str, torch.Tensor]:
     """The mean of the weights in some files.
 
     Args:
@@ -62,6 +62,10 @@ def _average_weights(files: Sequence[Path], architecture: str) -> dict[str, torc
 
     Raises:
         ModelError: A file is damaged, or holds another network.
+
+    Example::
+
+        net.load_state_dict(average_weights([Path("a.safetensors"), Path("b.safetensors")], "resnet50"))
     """
     states = []
     for file in files:

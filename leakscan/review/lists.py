@@ -206,6 +206,27 @@ def _look_row(why: str, pair: dict[str, Any], pairs: int) -> dict[str, Any]:
     return {**pair, **paths, "why": why, "pairs": pairs}
 
 
+def by_dataset(drop: pa.Table) -> dict[str, pa.Table]:
+    """A list for each dataset alone, in which people are numbered anew: nothing joins one to another.
+
+    Args:
+        drop: A table of the schema ``EXCLUSIONS``.
+
+    Example:
+        >>> rows = [{"dataset": "A", "person": 7}, {"dataset": "B", "person": 7}]
+        >>> by_dataset(tables.from_rows(rows, EXCLUSIONS))["B"]["person"].to_pylist()
+        [1]
+    """
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for row in drop.to_pylist():
+        parts.setdefault(row["dataset"], []).append(row)
+    out = {}
+    for name, rows in parts.items():
+        number = {person: i for i, person in enumerate(dict.fromkeys(row["person"] for row in rows), 1)}
+        out[name] = tables.from_rows([row | {"person": number[row["person"]]} for row in rows], EXCLUSIONS)
+    return out
+
+
 def list_name(dataset: str) -> str:
     """The name of a dataset as part of a file name, without the ending of a manifest.
 

@@ -7,7 +7,7 @@ were copied into two splits) is joined across the line that is being examined.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from leakscan.run.compare import (
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
+from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix
 from leakscan.sources.manifest import column_values, same_value
 from leakscan.sources.spec import SourceSpec
@@ -70,26 +71,28 @@ def audit(
     """
     settings = (settings or Settings()).with_choices({**choices, "same_ids": True})
     spec = SourceSpec.parse(source)
-    splits, outside, notices = _split_sources(spec, split_column, settings.reading.exclude)
+    left_out = Exclusion(settings.reading.exclude)
+    splits, outside, notices = _split_sources(spec, split_column, left_out)
     folder = free_folder(output, overwrite)
     check_files(settings)
     name = dataset_names([spec])[0]
     opened = open_all([*splits.values()], [f"{name}:{split}" for split in splits], settings)
     context = RunContext.open(settings, progress)
     context.notices.extend(notices)
+    context.patterns_met.update(left_out.met)
     facts = AuditFacts(outside, settings.privacy.hide_paths)
     return decide_and_report(load_datasets(opened, context), context, folder, facts)
 
 
 def _split_sources(
-    source: SourceSpec, split_column: str, exclude: Sequence[str] = ()
+    source: SourceSpec, split_column: str, left_out: Exclusion
 ) -> tuple[dict[str, SourceSpec], list[str], list[str]]:
     """The splits of a dataset as sources of their own.
 
     Args:
         source: A directory or manifest.
         split_column: The manifest column that names the split.
-        exclude: Patterns of paths that do not count; a split of a manifest with no other rows is none.
+        left_out: The paths that do not count; a split of a manifest with no other rows is none.
 
     Returns:
         The source of every split by its name, what stands outside every split, and what to tell the user.
@@ -100,7 +103,7 @@ def _split_sources(
     """
     notices: list[str] = []
     if source.form == "manifest" and not source.filters:
-        values = column_values(source.path, split_column, exclude)
+        values = column_values(source.path, split_column, left_out)
         spellings: dict[str, list[str]] = {}
         for value in sorted(set(values)):
             spellings.setdefault(same_value(value), []).append(value)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from leakscan.errors import UsageError
 from leakscan.fingerprint.pipeline import fingerprint_source
@@ -13,12 +16,15 @@ from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.run_tables import row_errors
 from leakscan.report.summary import EXIT_CANNOT_VOUCH, EXIT_OK
-from leakscan.run.compare import open_all
+from leakscan.review.people import to_csv
+from leakscan.run.compare import idle_patterns, open_all
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
+from leakscan.sources.nameless import NamelessSource
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
+from leakscan.writable import written_whole
 
 
 def build_store(
@@ -32,6 +38,9 @@ def build_store(
 ) -> dict[str, Any]:
     """Brings a store up to date with its source.
 
+    Where paths are hidden, the store holds keyed names in place of paths, and no dates, splits or notes.
+    What they stand for is written beside the store, to ``STORE.names.csv``, which is not to be given away.
+
     Args:
         source: A folder or manifest.
         store: The folder of the store; it is made where there is none.
@@ -41,8 +50,9 @@ def build_store(
         progress: Receives how far the work is.
 
     Returns:
-        Counts: ``images``, ``fingerprints``, ``images_read``, ``unreadable`` (and the first of these), and
-        the exit code (3 where nothing could be read).
+        Counts: ``images``, ``fingerprints``, ``images_read``, ``unreadable`` (and the first of these);
+        ``warnings``, in sentences; ``names``, the file that tells what names stand for, or ``None``; and the
+        exit code (3 where nothing could be read).
 
     Raises:
         LeakscanError: One of the kinds in :mod:`leakscan.errors`.
@@ -61,11 +71,21 @@ def build_store(
     if isinstance(opened.images, Store):
         raise UsageError("{path} is a fingerprint store already.", "Name a folder or manifest.", path=source)
     context = RunContext.open(settings, progress, decides=False)
-    kept = Store.create(Path(store), StoreInfo(name, context.key.key_id, str(part or "")))
-    dataset = fingerprint_source(opened.images, kept, context, previews, part)
+    nameless = NamelessSource(opened.images, context.key) if settings.privacy.hide_paths else None
+    info = StoreInfo(
+        name if nameless is None else nameless.alias,
+        context.key.key_id,
+        str(part or ""),
+        nameless is not None,
+    )
+    kept = Store.create(Path(store), info)
+    dataset = fingerprint_source(nameless or opened.images, kept, context, previews, part)
+    names = None if nameless is None else _write_names(Path(store), dataset.rows, nameless.paths)
     context.progress.finish()
+    warnings = [*context.notices, *idle_patterns(context)]
     status = Counter(dataset.rows["status"].to_pylist())
-    columns = dataset.rows["path"].to_pylist(), dataset.rows["status"].to_pylist(), row_errors(dataset.rows)
+    errors = row_errors(dataset.rows, settings.privacy.hide_paths)
+    columns = dataset.rows["path"].to_pylist(), dataset.rows["status"].to_pylist(), errors
     unread = ((path, error) for path, state, error in zip(*columns, strict=True) if state == "unreadable")
     return {
         "store": str(store),
@@ -76,5 +96,19 @@ def build_store(
         "first_unreadable": next(
             (error if settings.privacy.hide_paths else f"{path}: {error}" for path, error in unread), None
         ),
+        "warnings": warnings,
+        "names": None if names is None else str(names),
         "exit_code": EXIT_OK if status["ok"] or part is not None else EXIT_CANNOT_VOUCH,
     }
+
+
+def _write_names(store: Path, rows: pa.Table, paths: Mapping[str, str]) -> Path:
+    """Writes which path each name of a store stands for, readable by its owner only."""
+    target = store.with_name(f"{store.name}.names.csv")
+    shown = list(dict.fromkeys(rows["path"].to_pylist()))
+    with written_whole(target) as part:
+        part.touch(mode=0o600)
+        # As in the tables: a name that is no Unicode is shown by its bytes.
+        own = [os.fsencode(paths[name]).decode("utf-8", "backslashreplace") for name in shown]
+        part.write_text(to_csv(pa.table({"name": shown, "path": own})), encoding="utf-8")
+    return target

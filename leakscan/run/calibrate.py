@@ -20,7 +20,7 @@ from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.match.pictures import distinct_pictures
 from leakscan.report.calibration_plots import calibration_plots, require_matplotlib
-from leakscan.run.compare import load_datasets, open_all
+from leakscan.run.compare import left_out_of, load_datasets, open_all
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import Settings
@@ -73,7 +73,7 @@ def calibrate(
     (name,) = dataset_names([spec])
     opened = open_all([spec], [name], settings)
     context = RunContext.open(settings, progress)
-    (dataset,) = load_datasets(opened, context)
+    (dataset,), left_out = left_out_of(load_datasets(opened, context), context)
     columns = Columns(dataset, distinct_pictures(dataset.rows))
     encoder, at = _labelled(columns, source, context)
     context.progress.start("Fitting the impostor tail", None)
@@ -93,6 +93,7 @@ def calibrate(
         "smallest_p_value": fitted.tail.floor,
         "second_look": fitted.matches_details,
         "levels": _held_against(before, fitted),
+        "warnings": [*context.notices, *left_out.warnings],
         "file": str(output),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
+from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
@@ -184,12 +185,12 @@ def decide_and_report(
         context = RunContext.open(settings)
         result = decide_and_report(load_datasets(opened, context), context, free_folder("run", False))
     """
-    datasets, left_out = left_out_of(datasets, context.settings)
+    datasets, left_out = left_out_of(datasets, context)
     comparisons = decide_pairs(datasets, context, one_dataset=splits is not None)
     return reported(datasets, comparisons, context, left_out, folder, splits)
 
 
-def left_out_of(datasets: Sequence[Dataset], settings: Settings) -> tuple[list[Dataset], Omitted]:
+def left_out_of(datasets: Sequence[Dataset], context: RunContext) -> tuple[list[Dataset], Omitted]:
     """Datasets without what the lists of the settings name, and what that came to.
 
     Raises:
@@ -197,9 +198,30 @@ def left_out_of(datasets: Sequence[Dataset], settings: Settings) -> tuple[list[D
 
     Example::
 
-        datasets, left_out = left_out_of(load_datasets(opened, context), settings)
+        datasets, left_out = left_out_of(load_datasets(opened, context), context)
     """
-    return leave_out(datasets, known_lists(settings), settings.reading.exclude)
+    patterns = Exclusion(context.settings.reading.exclude)
+    datasets, found = leave_out(datasets, known_lists(context.settings), patterns)
+    context.patterns_met.update(patterns.met)
+    return datasets, replace(found, warnings=(*found.warnings, *idle_patterns(context)))
+
+
+def idle_patterns(context: RunContext) -> list[str]:
+    """The patterns to leave out that left nothing out of any source, in sentences.
+
+    Where paths are hidden, a pattern is named by its place, because it may hold a name.
+
+    Example::
+
+        idle_patterns(context)  # ["The pattern 'mask/' of what to leave out left nothing out."]
+    """
+    hidden = context.settings.privacy.hide_paths
+    given = [pattern for pattern in context.settings.reading.exclude if pattern.strip()]
+    return [
+        f"The pattern {f'number {i}' if hidden else repr(pattern)} of what to leave out left nothing out."
+        for i, pattern in enumerate(given, 1)
+        if pattern not in context.patterns_met
+    ]
 
 
 def reported(

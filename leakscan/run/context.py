@@ -88,6 +88,7 @@ class RunContext:
         budget: The wall time for copy checks and detail matches.
         timings: Where the time went so far.
         notices: What a user should know of the sources, in sentences; the summary has them as warnings.
+        patterns_met: The patterns to leave out that met something in a source.
         sources: What each dataset was made from, by its name; filled when sources are opened.
 
     Example::
@@ -104,6 +105,7 @@ class RunContext:
     budget: TimeBudget
     timings: Timings
     notices: list[str] = field(default_factory=list)
+    patterns_met: set[str] = field(default_factory=set)
     sources: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -29,6 +29,7 @@ from leakscan.run.compare import (
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import ReadingSettings, Settings
+from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import column_values
 from leakscan.sources.spec import SourceSpec
@@ -105,7 +106,7 @@ def duplicates(
     labels = _column(spec, choices.labels, settings.reading)
     opened = open_all([spec], dataset_names([spec], settings.privacy.hide_paths), settings)
     context = RunContext.open(settings, progress)
-    (dataset,), left_out = left_out_of(load_datasets(opened, context), settings)
+    (dataset,), left_out = left_out_of(load_datasets(opened, context), context)
     rows = dataset.rows.select(["image_id", "path", "shape", "format"]).to_pylist()
     rules = GroupRules(
         keep=choices.keep,
@@ -136,8 +137,9 @@ def _column(spec: SourceSpec, column: str | None, reading: ReadingSettings) -> M
             f"Name a manifest, or {FOLDER_LABELS} for the folder that an image lies in.",
             path=spec.raw,
         )
-    paths = column_values(spec.path, "path", reading.exclude)
-    return dict(zip(paths, column_values(spec.path, column, reading.exclude), strict=True))
+    left_out = Exclusion(reading.exclude)
+    paths = column_values(spec.path, "path", left_out)
+    return dict(zip(paths, column_values(spec.path, column, left_out), strict=True))
 
 
 class _Sharpness:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from leakscan import tables
 from leakscan.errors import UsageError, reason
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.sources.exclusion import Exclusion
@@ -28,7 +28,7 @@ class Omitted:
 
     Attributes:
         images: How many images of each dataset.
-        warnings: Entries and patterns that name nothing, in sentences.
+        warnings: Entries that name nothing, in sentences.
     """
 
     images: dict[str, int]
@@ -63,7 +63,7 @@ class ListedImages:
             ({'path': 'film 1.png'},)
         """
         try:
-            rows = pq.read_table(path).to_pylist() if path.suffix.lower() == ".parquet" else _csv_rows(path)
+            rows = tables.read_parquet(path).to_pylist() if path.suffix.lower() == ".parquet" else _csv_rows(path)
         except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
             why = reason(error) if isinstance(error, OSError) else "it is damaged"
             raise UsageError(f"The list {{path}} cannot be read: {why}.", path=path) from error
@@ -80,7 +80,7 @@ class ListedImages:
 
 
 def leave_out(
-    datasets: Sequence[Dataset], lists: Sequence[ListedImages], patterns: Sequence[str] = ()
+    datasets: Sequence[Dataset], lists: Sequence[ListedImages], patterns: Exclusion
 ) -> tuple[list[Dataset], Omitted]:
     """Datasets in which what is listed is ``ignored``, and what that came to.
 
@@ -90,19 +90,18 @@ def leave_out(
     Args:
         datasets: The datasets of the run.
         lists: Lists of what to leave out.
-        patterns: Patterns of paths to leave out.
+        patterns: The paths to leave out.
 
     Raises:
         UsageError: No entry of a list names any image of the run, so it belongs to another one.
 
     Example::
 
-        datasets, left = leave_out(datasets, [ListedImages.read(Path("exclude-B.csv"))])
+        datasets, left = leave_out(datasets, [ListedImages.read(Path("exclude-B.csv"))], Exclusion(()))
         left.images  # {'B': 12}
     """
     names = {d.name for d in datasets}
     met: dict[Path, set[int]] = {one.path: set() for one in lists}
-    excluded = Exclusion(patterns)
     out, counts = [], Counter[str]()
     for dataset in datasets:
         why: dict[int, str] = {}
@@ -117,9 +116,9 @@ def leave_out(
                         met[one.path].add(number)
                         why |= dict.fromkeys(found, _ON_LIST)
                         break
-        if not dataset.refs and patterns:  # a store
+        if not dataset.refs:  # a store
             why |= {
-                i: _BY_PATTERN for i, path in enumerate(columns["path"]) if path and excluded.covers(path)
+                i: _BY_PATTERN for i, path in enumerate(columns["path"]) if path and patterns.covers(path)
             }
         counts[dataset.name] = sum(columns["status"][i] != "ignored" for i in why)
         out.append(_without(dataset, why) if why else dataset)

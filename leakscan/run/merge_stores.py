@@ -82,7 +82,7 @@ def _common(stores: Sequence[Store]) -> StoreInfo:
             )
     shards = [Shard.parse(store.info.shard) for store in stores if store.info.shard]
     if not shards:
-        return StoreInfo(first.info.dataset, first.info.key_id)
+        return StoreInfo(first.info.dataset, first.info.key_id, nameless=first.info.nameless)
     numbers = {shard.number for shard in shards}
     if len(shards) < len(stores) or len({shard.of for shard in shards}) > 1 or len(numbers) < len(shards):
         raise StoreError(
@@ -99,7 +99,7 @@ def _common(stores: Sequence[Store]) -> StoreInfo:
             "Fingerprint them, and merge again: what is there stays.",
             code="shards_missing",
         )
-    return StoreInfo(first.info.dataset, first.info.key_id)
+    return StoreInfo(first.info.dataset, first.info.key_id, nameless=first.info.nameless)
 
 
 def _way(store: Store) -> str | None:

@@ -163,6 +163,11 @@ class DirectorySource:
         if not count:  # there was one when the folder was opened
             raise SourceError("{path} holds no files any more.", "Is it still mounted?", path=self._root)
 
+    @property
+    def patterns_met(self) -> set[str]:
+        """The patterns to leave out that met something, once it was scanned."""
+        return self._left_out.met
+
     def _declared(self, name: str) -> Tags:
         return Tags(subject=self._subjects.subject(name) if self._subjects else "")
 

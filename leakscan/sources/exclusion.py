@@ -22,6 +22,9 @@ class Exclusion:
     comment, and ``./x`` means ``/x``. Where ``!`` or ``**`` meets a slash at the end, as in ``!*`` before
     ``*/`` or in ``*/**/``, git and pathspec may disagree.
 
+    Attributes:
+        met: The patterns, as they were given, that something met so far which nothing else left out.
+
     Args:
         patterns: The patterns in order; a later one goes before an earlier one.
 
@@ -32,10 +35,16 @@ class Exclusion:
         >>> left_out = Exclusion(["masks/", "/notes/*.png"])
         >>> left_out.covers("patient 1/masks/lung.png"), left_out.covers("notes/old/1.png")
         (True, False)
+        >>> left_out.met
+        {'masks/'}
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        lines = [_line(pattern) for pattern in patterns if pattern.strip()]
+        given = [pattern for pattern in patterns if pattern.strip()]
+        lines = [_line(pattern) for pattern in given]
+        self.met: set[str] = set()
+        alone = [GitIgnoreSpec.from_lines([line.removeprefix("!")]) for line in lines]
+        self._unmet = dict(zip(given, alone, strict=True))
         self._takes_back = any(line.startswith("!") for line in lines)
         if self._takes_back:
             # Only what is in x, not x itself, is left out by x/**, but pathspec names x itself "x/".
@@ -50,6 +59,9 @@ class Exclusion:
         """
         if self._spec is None:
             return False
+        for pattern in [pattern for pattern, alone in self._unmet.items() if alone.match_file(name)]:
+            del self._unmet[pattern]
+            self.met.add(pattern)
         # As in git, what lies in a folder that is left out cannot be taken back.
         above = (name[: i + 1] for i, c in enumerate(name[:-1]) if c == "/") if self._takes_back else ()
         return self._spec.match_file(name) or any(map(self._spec.match_file, above))

@@ -102,6 +102,21 @@ class IdentityKey:
             return ""
         return blake3(plain.encode("utf-8", "surrogatepass"), key=self._key).hexdigest(length=_HASH_BYTES)
 
+    def name(self, text: str) -> str:
+        """32 hex digits for a text as it is spelt, such as a path; never those that :meth:`hash` gives.
+
+        Raises:
+            StoreError: The key file cannot be used.
+            OutputError: The key file cannot be made.
+
+        Example:
+            >>> key = IdentityKey(Path("identity.key"))
+            >>> key.name("a.png") == key.name("A.png"), key.name("doe") == key.hash("doe")
+            (False, False)
+        """
+        spelt = f"name|{text}".encode("utf-8", "surrogatepass")
+        return blake3(spelt, key=self._key).hexdigest(length=_HASH_BYTES)
+
     def _made(self) -> bytes:
         """Writes a new key beside its place and links it in, so that one of several processes wins."""
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}")

@@ -40,6 +40,7 @@ class ManifestSource:
 
     Attributes:
         notices: What a user should know of the table, in sentences.
+        patterns_met: The patterns to leave out that met a row.
 
     Args:
         spec: The manifest, and which of its rows count.
@@ -102,6 +103,7 @@ class ManifestSource:
                 )
             rows = rows_left
         left_out = Exclusion(exclude)
+        self.patterns_met = left_out.met
         rows = [i for i in rows if not left_out.covers(posix_name(table[self._paths][i].replace("\\", "/")))]
         if not rows:
             raise SourceError(
@@ -169,13 +171,13 @@ class ManifestSource:
             yield collector.problem(name, "unreadable", f"It cannot be read: {why}.")
 
 
-def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[str]:
+def column_values(path: Path, column: str, left_out: Exclusion | None = None) -> list[str]:
     r"""One column of a manifest as text, empty where it is null.
 
     Args:
         path: The manifest.
         column: The name of the column.
-        exclude: Patterns of paths whose rows do not count.
+        left_out: The paths whose rows do not count.
 
     Raises:
         SourceError: The table cannot be read or has no such column.
@@ -192,11 +194,10 @@ def column_values(path: Path, column: str, exclude: Sequence[str] = ()) -> list[
             f"The manifest {{path}} has no column {column!r}.", f"It has {listed(list(table))}.", path=path
         )
     paths = table[path_column(table, path)]
-    left_out = Exclusion(exclude)
     return [
         value.strip()
         for path, value in zip(paths, table[known], strict=True)
-        if not left_out.covers(posix_name(path.replace("\\", "/")))
+        if left_out is None or not left_out.covers(posix_name(path.replace("\\", "/")))
     ]
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from leakscan.errors import SourceError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.directory import DirectorySource
 from leakscan.sources.manifest import ManifestSource
 from leakscan.sources.remote import RemoteSource, is_url
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
+from leakscan.sources.there import missing
 from leakscan.types import ImageSource
 
 
@@ -53,30 +50,10 @@ def open_source(
     if is_url(spec.raw):
         return RemoteSource(spec.raw, name or spec.stem or spec.raw, options, exclude, subjects)
     if not os.path.lexists(path):
-        raise _missing(path)
+        raise missing(path)
     if spec.form == "manifest":
         base = path.stem if path.stem.lower() != "manifest" else path.resolve().parent.name
         called = name or "-".join([base, *(value for _, value in spec.filters)])
         return ManifestSource(spec, called, options, exclude, subjects)
     called = name or path.resolve().name or str(path)
     return DirectorySource(path, called, options, exclude, subjects, spec.boundary)
-
-
-def _missing(path: Path) -> SourceError:
-    """The error of a path that does not exist, with a hint at the first part of it that is wrong."""
-    parent, wrong = path.parent, path.name
-    while not parent.is_dir() and parent != parent.parent:
-        parent, wrong = parent.parent, parent.name
-    try:
-        siblings = sorted(os.listdir(parent))  # noqa: PTH208 - names only
-    except OSError:
-        siblings = []
-    near = difflib.get_close_matches(wrong, siblings, n=3, cutoff=0.6)
-    if near:
-        # Facts that are paths, so that they can be hidden.
-        facts: dict[str, Any] = {f"near_{i}": parent / name for i, name in enumerate(near)}
-        hint = f"Did you mean {' or '.join(f'{{{fact}}}' for fact in facts)}?"
-    else:
-        facts = {"wrong": Path(wrong), "parent": parent}
-        hint = f"There is no '{{wrong}}' in {'this folder' if parent == Path() else '{parent}'}."
-    return SourceError("{path} does not exist.", hint, path=path, **facts)

@@ -93,6 +93,11 @@ class RemoteSource:
         yield from collector.finish()
         progress.finish()
 
+    @property
+    def patterns_met(self) -> set[str]:
+        """The patterns to leave out that met something, once it was scanned."""
+        return self._left_out.met
+
     def _declared(self, name: str) -> Tags:
         return Tags(subject=self._subjects.subject(name) if self._subjects else "")
 

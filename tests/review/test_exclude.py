@@ -215,6 +215,16 @@ def test_a_list_for_publication_names_only_its_own_side(leakscan: Leakscan, pati
     assert [r["path"] for r in listed(patients / "drop.csv")] == ["1.png", "8.png"]
 
 
+def test_lists_for_publication_of_several_datasets_name_one_each(leakscan: Leakscan, patients: Path) -> None:
+    leakscan(*COMPARE, "-o", "run")
+    ran = leakscan("exclude", "run", "--keep", "best", "--publish", "-o", "drop.csv", "--json")
+    written = [Path(p) for p in ran.json["files"] if p.endswith(".csv")]
+    assert written and not (patients / "drop.csv").exists()
+    for path in written:
+        assert {r["dataset"] for r in listed(patients / path)} == {path.stem.removeprefix("drop-")}
+    assert sum(len(listed(patients / path)) for path in written) == ran.json["images"]
+
+
 def test_a_person_sees_first_what_the_list_leaves(leakscan: Leakscan, run: Path) -> None:
     ran = leakscan("exclude", "run", "--from", "B", "--json")
     assert ran.json["look_first"] == 1

@@ -212,6 +212,35 @@ def test_the_page_and_the_terminal_say_that_no_subjects_were_compared(
     assert "No subject comparison was possible" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_the_first_screen_counts_what_was_not_done(
+    leakscan: Leakscan, tmp_path: Path, films: list[Picture]
+) -> None:
+    save(tmp_path / "A" / "film.png", films[0])
+    save(tmp_path / "B" / "film.jpg", films[0], quality=90)
+    for i in range(5):
+        for name in ("A", "B"):
+            save(tmp_path / name / f"{i}.png", scene(1), compress_level=i + 1)
+    ran = leakscan("compare", "A", "B", "--verify-seconds", "0", "--max-pairs", "1", *NO_ENCODER)
+    said = " ".join(ran.out.split())
+    (comparison,) = leakscan(
+        "compare", "A", "B", "--verify-seconds", "0", "--max-pairs", "1", "--json", *NO_ENCODER
+    ).json["comparisons"]
+    assert comparison["unverified"] and comparison["cut_by_max_pairs"]
+    assert f"{comparison['unverified']} of {comparison['candidates']} candidate pairs got no copy" in said
+    assert f"{comparison['cut_by_max_pairs']} candidate pairs were cut" in said
+    assert said.count("No subject comparison was possible") == 1
+    assert len(ran.out.splitlines()) <= 25
+
+
+def test_the_first_screen_says_once_why_it_cannot_vouch(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
+    (tmp_path / "B" / "3.png").unlink()
+    ran = leakscan("compare", "A", "B", *NO_ENCODER)
+    assert ran.code == 3
+    assert ran.out.count("No subject comparison was possible") == 1
+
+
 # What is cut is said
 
 
@@ -335,3 +364,36 @@ def test_a_memory_that_cannot_be_kept_is_a_warning_beside_the_answer(
     assert ran.code == 1
     assert "cannot be kept" in ran.out
     assert ran.err == ""
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_pattern_that_leaves_nothing_out_is_said(leakscan: Leakscan, tmp_path: Path, stored: bool) -> None:
+    a, b = fill(tmp_path / "A", range(4)), fill(tmp_path / "B", range(6, 9))
+    fill(a / "masks", [20])
+    (tmp_path / "films.csv").write_text("path\nB/6.png\nB/7.png\n")
+    sources = ["A", "B", "films.csv"][: 2 if stored else 3]
+    if stored:
+        sources = [f"{source}.fps" for source in sources]
+        for source in (a, b):
+            assert leakscan("fingerprint", source, "-o", f"{source}.fps", *NO_ENCODER).code == 0
+    patterns = ("--exclude", "masks/", "--exclude", "mask/", "--exclude", "!9.png", "--exclude", "B/7.png")
+    said = " ".join(leakscan("compare", *sources, *patterns, "--json", *NO_ENCODER).json["warnings"])
+    assert "'mask/'" in said and "'!9.png'" in said and "'masks/'" not in said
+    assert ("'B/7.png'" in said) == stored
+    assert "'mask/'" in leakscan("compare", *sources, *patterns, *NO_ENCODER).out.replace("\n", " ")
+    hidden = leakscan("compare", *sources, *patterns, "--hide-paths", "--json", *NO_ENCODER)
+    assert "mask/" not in hidden.out and "pattern number 2 " in hidden.out
+
+
+def test_a_pattern_that_leaves_nothing_out_of_a_store_or_of_an_audit_is_said(
+    leakscan: Leakscan, tmp_path: Path
+) -> None:
+    fill(tmp_path / "A" / "train", range(2))
+    fill(tmp_path / "A" / "test", range(2, 4))
+    patterns = ("--exclude", "0.png", "--exclude", "mask/")
+    said = leakscan("fingerprint", "A", "-o", "a.fps", *patterns, *NO_ENCODER).out
+    assert "'mask/'" in said and "'0.png'" not in said
+    rows = "".join(f"A/{split}/{n}.png,{split}\n" for split, n in [("train", 0), ("test", 2), ("test", 3)])
+    (tmp_path / "films.csv").write_text(f"path,split\n{rows}A/train/1.png,train\nA/train/0.png,val\n")
+    said = " ".join(leakscan("audit", "films.csv", *patterns, "--json", *NO_ENCODER).json["warnings"])
+    assert "'mask/'" in said and "'0.png'" not in said

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from blake3 import blake3
 
 from leakscan.errors import HIDDEN_PATH, SourceError
 from support import dicom_maker
@@ -141,3 +143,55 @@ def test_a_damaged_store_is_named_nowhere_where_paths_are_hidden(tmp_path: Path,
     assert ran.code == 2
     assert "is damaged" in ran.err
     assert MARK not in ran.out + ran.err
+
+
+def in_store(store: Path) -> str:
+    """Everything in a store as text: its tables, its ``store.json`` and the names of its files."""
+    import pyarrow.parquet as pq
+
+    shards = [str(pq.read_table(shard).to_pylist()) for shard in store.rglob("*.parquet")]
+    return "".join([*shards, (store / "store.json").read_text(), *map(str, store.rglob("*"))])
+
+
+def test_a_store_for_others_holds_no_name_and_no_date(odd: Path, leakscan: Leakscan) -> None:
+    (odd / "A").rename(odd / f"{MARK}-ward")
+    dicom_maker.series(odd / f"{MARK}-ward" / f"{MARK}-again")  # its notes name folders
+    dicom_maker.film(odd / f"{MARK}-ward" / "dated.dcm", AcquisitionDate="20190314")
+    ran = leakscan("fingerprint", f"{MARK}-ward", "-o", "a.fps", "--hide-paths", *NO_ENCODER)
+    assert ran.code == 0, ran.err
+    assert MARK not in ran.out + ran.err
+    everything = in_store(odd / "a.fps")
+    assert MARK not in everything and "2019-03-14" not in everything and "2020-01-31" not in everything
+    # An unkeyed hash of a path can be tested by guessing it.
+    assert blake3(f"{MARK}.png".encode()).hexdigest() not in everything
+    plain = leakscan("fingerprint", f"{MARK}-ward", "-o", "plain.fps", *NO_ENCODER)
+    assert (
+        plain.code == 0
+        and MARK in in_store(odd / "plain.fps")
+        and "2019-03-14" in in_store(odd / "plain.fps")
+    )
+
+
+def test_a_store_for_others_finds_what_the_images_would_and_reads_nothing_twice(
+    odd: Path, leakscan: Leakscan
+) -> None:
+    fingerprint = ("fingerprint", "A", "-o", "a.fps", "--hide-paths", "--json", *NO_ENCODER)
+    first, again = leakscan(*fingerprint).json, leakscan(*fingerprint).json
+    assert first["images_read"] > 20 and again["images_read"] == 0
+    names = dict(list(csv.reader((odd / "a.fps.names.csv").open(newline="")))[1:])
+    assert (odd / "a.fps.names.csv").stat().st_mode & 0o077 == 0
+    leakscan("compare", "a.fps", "B", "-o", "by_store", "--max-unread", "1", *NO_ENCODER)
+    leakscan("compare", "A", "B", "-o", "by_images", "--max-unread", "1", *NO_ENCODER)
+    found = [{(names.get(p["path_a"], p["path_a"]), p["path_b"]) for p in rows_of(odd / run, "pairs")}
+             for run in ("by_store", "by_images")]  # fmt: skip
+    assert found[0] == found[1] and (f"{MARK}.png", f"{MARK}.tif") in found[0]
+
+
+def test_a_store_keeps_to_its_names(odd: Path, leakscan: Leakscan) -> None:
+    leakscan("fingerprint", "B", "-o", "plain.fps", *NO_ENCODER)
+    ran = leakscan("fingerprint", "B", "-o", "plain.fps", "--hide-paths", *NO_ENCODER)
+    assert ran.code == 2 and "new store" in ran.error
+    leakscan("fingerprint", "B", "-o", "b.fps", "--hide-paths", *NO_ENCODER)
+    ran = leakscan("fingerprint", "B", "-o", "b.fps", *NO_ENCODER)
+    assert ran.code == 2 and "--hide-paths" in ran.error
+    assert MARK not in in_store(odd / "b.fps")

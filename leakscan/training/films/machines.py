@@ -37,7 +37,8 @@ def of_another_machine(films: torch.Tensor, probability: float) -> torch.Tensor:
     chosen = (torch.rand(len(films), device=films.device) < probability).nonzero().flatten()
     if not len(chosen):
         return films
-    donors = films[torch.randint(len(films), (len(chosen),), device=films.device)]
+    further = torch.randint(1, max(2, len(films)), (len(chosen),), device=films.device)
+    donors = films[(chosen + further) % len(films)]  # none lends to itself
     some = with_tones_of(films[chosen], donors, _between(len(chosen), 0.0, 1.0, films))
     some = _with_bands_of(some, donors)
     some = _some_of(some, _PHOTOGRAPHED, _photographed)
@@ -66,6 +67,7 @@ def with_tones_of(films: torch.Tensor, donors: torch.Tensor, amount: torch.Tenso
         torch.quantile(x[..., ::_SPARSE, ::_SPARSE].flatten(1), at, dim=1).T.contiguous()
         for x in (films, donors)
     )
+    own[:, 0], own[:, -1] = films.amin(dim=(1, 2, 3)), films.amax(dim=(1, 2, 3))
     # A black ground makes equal quantiles; they are held apart, so that every level has one place.
     own = own + torch.arange(_QUANTILES, device=films.device) * 1e-5
     target = own + amount[:, None] * (wanted - own)

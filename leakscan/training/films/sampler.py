@@ -146,7 +146,8 @@ def _alike(centres: npt.NDArray[np.float32], wanted: int, rng: np.random.Generat
     for seed in rng.permutation(len(centres)):
         if len(chosen) >= wanted:
             break
-        near = np.argsort(-(centres @ centres[seed]))[1 : 1 + _NEIGHBOURS]
+        near = np.argsort(-(centres @ centres[seed]))[: 1 + _NEIGHBOURS]
+        near = near[near != seed][:_NEIGHBOURS]  # it need not come first among equals
         group = [int(seed), *rng.choice(near, min(_GROUP - 1, len(near)), replace=False).tolist()]
         chosen += [i for i in group if i not in chosen]
     return chosen

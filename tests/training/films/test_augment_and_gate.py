@@ -10,9 +10,10 @@ from PIL import Image
 from leakscan.synthetic.films import draw_film
 from leakscan.training.films.augment import augment, jpeg, public_view, random_letters, random_negatives
 from leakscan.training.films.config import TrainConfig
+from leakscan.training.films.machines import of_another_machine, with_tones_of
 from leakscan.training.shipping.gate import break_films, fit_gate
 
-ALL = TrainConfig(side=48, mild=0.5, negatives=0.1, letters=0.5, jpeg=0.5)
+ALL = TrainConfig(side=48, mild=0.5, negatives=0.1, letters=0.5, jpeg=0.5, machines=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +108,40 @@ def test_gate_separates_and_keeps_what_it_promises():
     logits = held_out.astype(np.float32) @ weight.numpy() + bias.numpy()
     assert np.mean(logits >= threshold) == pytest.approx(0.99, abs=0.002)
     assert ((outside.astype(np.float32) @ weight.numpy() + bias.numpy()) < threshold).all()
+
+
+def test_tones_of_another_film_come_without_its_anatomy(films):
+    x = torch.from_numpy(films)[:, None].float() / 255
+    donors = x.roll(1, 0) ** 2  # darker
+    toned = with_tones_of(x, donors, torch.ones(len(x)))
+    at = torch.linspace(0.1, 0.9, 9)
+    wanted, got = (torch.quantile(f.flatten(1), at, dim=1) for f in (donors, toned))
+    assert (wanted - got).abs().mean() < 0.04
+    assert (wanted - torch.quantile(x.flatten(1), at, dim=1)).abs().mean() > 0.1
+    for film, other in zip(
+        x.flatten(1), toned.flatten(1), strict=True
+    ):  # a tone curve keeps the order of levels
+        order = film.argsort()
+        assert (other[order].diff() > -1e-3).all()
+
+
+def test_no_tones_are_taken_where_none_are_wanted(films):
+    x = torch.from_numpy(films)[:, None].float() / 255
+    assert (with_tones_of(x, x.roll(1, 0), torch.zeros(len(x))) - x).abs().max() < 1e-3
+    assert torch.equal(of_another_machine(x, 0.0), x)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_a_film_of_one_grey_level_stays_a_film_on_another_machine(level):
+    torch.manual_seed(0)
+    flat = torch.full((40, 1, 33, 47), level)  # odd sides, and enough films for every alteration
+    shown = of_another_machine(flat, 1.0)
+    assert shown.shape == flat.shape
+    assert torch.isfinite(shown).all() and shown.min() >= 0 and shown.max() <= 1
+
+
+def test_another_machine_changes_every_film_that_it_shows(films):
+    torch.manual_seed(0)
+    x = torch.from_numpy(films)[:, None].float() / 255
+    changed = (of_another_machine(x, 1.0) - x).abs().mean(dim=(1, 2, 3))
+    assert (changed > 1e-3).all()

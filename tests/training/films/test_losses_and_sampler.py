@@ -181,3 +181,25 @@ def test_no_subject_with_two_films_is_an_error_in_words():
     subjects, widths = _pack([1, 1, 1])
     with pytest.raises(SourceError, match="No subject has two images"):
         _sampler(subjects, widths, 2)
+
+
+def test_look_alikes_among_subjects_of_one_film_come_together_too():
+    """Films of other hospitals, each of another person, are told apart from those that look like them."""
+    subjects = np.array([f"pair{i // 2}" for i in range(20)] + [f"one{i:03d}" for i in range(110)])
+    names = np.unique(subjects)
+    group = np.array([int(name[3:]) // 11 if name.startswith("one") else 99 for name in names])
+    centres = np.eye(100, dtype=np.float32)[group]  # singles look alike in groups of eleven
+    config = TrainConfig(pairs=18, singles=0.5, hard=1.0)
+    sampler = SubjectSampler(subjects, np.ones(130, np.int64), config)
+
+    def together(with_centres):
+        found = 0
+        for step in range(30):
+            _, labels = sampler.batch(step, centres if with_centres else None)
+            ones = labels[:18][np.char.startswith(names[labels[:18]], "one")]
+            assert len(ones) == len(set(ones.tolist())) == 9
+            _, counts = np.unique(group[ones], return_counts=True)
+            found += int((counts - 1).sum())
+        return found
+
+    assert together(True) > 1.5 * together(False)
