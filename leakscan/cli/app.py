@@ -21,6 +21,7 @@ from leakscan.cli.run_diff import diff_command
 from leakscan.cli.run_duplicates import duplicates_command
 from leakscan.cli.run_evaluate import evaluate_command
 from leakscan.cli.run_exclude import exclude_command
+from leakscan.cli.run_explain import explain_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_map import map_command
 from leakscan.cli.run_models import models_app
@@ -55,6 +56,7 @@ app.command("review")(review_command)
 app.command("split")(split_command)
 app.command("map")(map_command)
 app.command("diff")(diff_command)
+app.command("explain")(explain_command)
 app.command("ci")(ci_command)
 app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)

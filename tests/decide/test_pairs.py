@@ -86,7 +86,7 @@ def test_pictures_of_a_declared_subject_decide_together() -> None:
     far = people(1, 3, "a", pictures=8)
     noise = unit_vectors(77, 8)
     several = [
-        {**image, "subject": "s", "fingerprint": _unit(image["fingerprint"] + 2.5 * noise[i])}
+        {**image, "subject": "s", "fingerprint": _unit(image["fingerprint"] + 3.0 * noise[i])}
         for i, image in enumerate(far)
     ]
     strangers = people(230, 4, "x", first=300)
