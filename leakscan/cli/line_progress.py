@@ -13,8 +13,8 @@ _POLL_SECONDS = 1.0
 class LineProgress:
     """A :class:`leakscan.types.Progress` that says one line every half minute.
 
-    It says so in a stage that does not move as well, from a thread of its own. A line has the stage, its share and the time left, each as far as it is known. A run that takes less than
-    half a minute says nothing.
+    A line has the stage, its share and the time left, each as far as it is known. It comes from a thread of
+    its own where a stage does not move. A run that takes less than half a minute says nothing.
 
     Args:
         say: Receives the lines.

@@ -122,7 +122,19 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         "Ray cluster, such as head-node:6379; without it that of RAY_ADDRESS, or one here.",
     ),
 }
-"""By the name of the setting; in the order in which ``--help`` lists them."""
+"""By the name of the setting."""
+
+
+MOST_USED = ("subjects", "exclude", "fail_on", "verdicts")
+"""Settings that ``--help`` lists first, with what a command has of its own; the others stand by section."""
+
+_PANELS = {
+    "reading": "Reading images",
+    "search": "Searching",
+    "deciding": "Deciding",
+    "privacy": "Privacy",
+    "limits": "Limits and places",
+}
 
 
 def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -136,11 +148,15 @@ def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..
         ... def show(source: str, settings: Settings) -> None:
         ...     print(source, settings.limits.workers)
         >>> list(inspect.signature(show).parameters)[:3]
-        ['source', 'cache', 'kind']
+        ['source', 'subjects', 'exclude']
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        shared = {n: _parameter(n, o) for n, o in SETTING_OPTIONS.items() if n not in left_out}
+        shared = {
+            n: _parameter(n, SETTING_OPTIONS[n])
+            for n in sorted(SETTING_OPTIONS, key=_place)
+            if n not in left_out
+        }
         own = {n: p for n, p in _parameters(command).items() if n != "settings"}
 
         @functools.wraps(command)
@@ -174,6 +190,11 @@ def _settings(chosen: dict[str, Any]) -> Settings:
     return base.with_choices(given)
 
 
+def _place(name: str) -> tuple[bool, int]:
+    """Where ``--help`` lists a setting: panels stand in the order of their first options."""
+    return name not in MOST_USED, [*_PANELS].index(section_of()[name])
+
+
 def _sources(given: dict[str, Any]) -> list[str]:
     """The sources among the arguments of a command."""
     return [*given.get("sources", ()), *([source] if isinstance(source := given.get("source"), str) else [])]
@@ -182,7 +203,11 @@ def _sources(given: dict[str, Any]) -> list[str]:
 def _parameter(name: str, option: SettingOption) -> inspect.Parameter:
     default = _default(name)
     shown = typer.Option(
-        *option.flags, help=option.help, envvar=option.envvar or None, show_default=default or False
+        *option.flags,
+        help=option.help,
+        envvar=option.envvar or None,
+        show_default=default or False,
+        rich_help_panel=None if name in MOST_USED else _PANELS[section_of()[name]],
     )
     # Typer reads the type at run time, so the annotation is made there as well.
     kind = Annotated.__class_getitem__((option.kind | None, shown))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a run did not do, in short sentences over all its comparisons: green must mean that it was compared."""
+"""What a run did not do, in short sentences over all its comparisons: green must mean compared."""
 
 from __future__ import annotations
 

@@ -63,7 +63,11 @@ class ListedImages:
             ({'path': 'film 1.png'},)
         """
         try:
-            rows = tables.read_parquet(path).to_pylist() if path.suffix.lower() == ".parquet" else _csv_rows(path)
+            rows = (
+                tables.read_parquet(path).to_pylist()
+                if path.suffix.lower() == ".parquet"
+                else _csv_rows(path)
+            )
         except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
             why = reason(error) if isinstance(error, OSError) else "it is damaged"
             raise UsageError(f"The list {{path}} cannot be read: {why}.", path=path) from error
