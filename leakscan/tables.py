@@ -196,6 +196,29 @@ def write(table: pa.Table, path: Path) -> None:
         pq.write_table(table, part, compression="zstd")
 
 
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Reads a Parquet file, whoever replaces it meanwhile: as it was when it was opened.
+
+    ``pyarrow.parquet.read_table`` opens a path twice, for its footer and for its content. Between the two
+    another process may have put a new file in its place, which then seems damaged.
+
+    Args:
+        path: The file.
+        columns: The names of the columns to read; all if ``None``.
+
+    Raises:
+        OSError: The file cannot be read.
+        pyarrow.ArrowException: It is damaged, no Parquet file, or a column is missing.
+
+    Example:
+        >>> write(from_rows([{"group": "g1", "subject": "P7"}], SUBJECTS), Path("subjects.parquet"))
+        >>> read_parquet(Path("subjects.parquet"), ["subject"]).to_pylist()
+        [{'subject': 'P7'}]
+    """
+    with path.open("rb") as stream:
+        return pq.ParquetFile(stream).read(columns=columns)
+
+
 def read(path: Path, schema: pa.Schema) -> pa.Table:
     """Reads a table and checks that it is what it should be.
 
@@ -212,7 +235,7 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     """
     name = name_of(schema)
     try:
-        table = pq.read_table(path)
+        table = read_parquet(path)
     except (OSError, pa.ArrowException) as e:
         raise StoreError(
             f"{{path}} cannot be read as a {name} table: it is damaged, or no Parquet file.",

@@ -36,6 +36,9 @@ def check_writable(path: Path) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to, which takes its name at the end: a file of that name is complete.
 
+    It is on disk before it takes the name, and the name is on disk before this ends, so that not even a power
+    cut leaves half a file.
+
     Args:
         path: The file to write. It stays as it was where the writing fails.
 
@@ -53,7 +56,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     try:
         yield part
+        with part.open("r+b") as written:
+            os.fsync(written.fileno())
         part.replace(path)
+        _keep_names(path.parent)
     except OSError as e:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -62,3 +68,13 @@ def written_whole(path: Path) -> Iterator[Path]:
             "Free some space or choose another folder.",
             path=path,
         ) from e
+
+
+def _keep_names(folder: Path) -> None:
+    """Puts the names of a folder on disk, where the system can do that for a folder."""
+    with contextlib.suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -156,3 +159,46 @@ def test_empty_tables_have_their_columns_too(leakscan: Leakscan, tmp_path: Path,
     pairs = pq.read_table(tmp_path / "run" / "pairs.parquet")
     assert pairs.num_rows == 0
     assert written_out(pairs.schema) == PAIRS
+
+
+def test_a_table_that_another_process_replaces_is_read_as_it_was_or_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "subjects.parquet"
+    sizes = (1, 1000)
+    both = [
+        tables.from_rows([{"group": f"g{i}", "subject": "P7"} for i in range(n)], tables.SUBJECTS)
+        for n in sizes
+    ]
+    tables.write(both[0], path)
+    done = threading.Event()
+
+    def replace_it() -> None:
+        while not done.is_set():
+            for table in both:
+                tables.write(table, path)
+
+    writer = threading.Thread(target=replace_it)
+    writer.start()
+    try:
+        for _ in range(300):
+            assert len(tables.read(path, tables.SUBJECTS)) in sizes
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_a_table_is_on_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+        fsync(descriptor)
+
+    def renamed(part: Path, path: Path) -> Path:
+        done.append(f"{part.parent == path.parent} name")
+        return replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", renamed)
+    tables.write(tables.SUBJECTS.empty_table(), tmp_path / "subjects.parquet")
+    assert done == ["content", "True name", "folder"]

@@ -113,10 +113,14 @@ def _doubtful(name: str, images: list[str]) -> str:
 
 
 def _why(summary: Mapping[str, Any]) -> list[str]:
-    """Reasons that the headline does not give, and warnings."""
-    sentences = list(summary["warnings"])
+    """Reasons that the headline does not give, what was not done, and warnings."""
+    sentences: list[str] = []
     if summary["exit_code"] not in (0, 1) or "baseline" in summary:
-        sentences = list(summary["reasons"]) + sentences
+        sentences = list(summary["reasons"])
+    said = " ".join(sentences)
+    told: list[str] = summary["answer"]["not_done"]
+    not_done = [words for words in told if words.partition(":")[0] not in said]
+    sentences += not_done + list(summary["warnings"])
     for dataset in summary["datasets"]:
         if unread := dataset["status"]["unreadable"] + dataset["status"]["unsupported"]:
             first = dataset["unread"][0]
@@ -124,10 +128,10 @@ def _why(summary: Mapping[str, Any]) -> list[str]:
                 f"{_short(dataset['name'])}: {counted(unread, 'file')} not read. First: "
                 f"{first['path'] or '(path hidden)'}: {first['error']}"
             )
-    if said := summary.get("verdicts"):  # how many count, and how many do not any more
+    if verdicts := summary.get("verdicts"):  # how many count, and how many do not any more
         sentences.append(
-            f"Verdicts: {said['cleared']:,} pairs cleared, {said['accepted']:,} accepted, "
-            f"{said['reopened']:,} open again, {said['stale']:,} stale."
+            f"Verdicts: {verdicts['cleared']:,} pairs cleared, {verdicts['accepted']:,} accepted, "
+            f"{verdicts['reopened']:,} open again, {verdicts['stale']:,} stale."
         )
     return [line for sentence in sentences for line in _wrapped(sentence)[:3]]
 

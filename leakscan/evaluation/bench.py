@@ -76,6 +76,8 @@ def one_per_subject(source: str, exclude: Sequence[str] = ()) -> Iterator[ImageR
     r"""Readable images of a source, the first of every declared subject.
 
     Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
         >>> for name, width in (("P7-1.png", 8), ("P7-2.png", 9), ("P8-1.png", 10)):
         ...     Image.new("L", (width, 8)).save(name)
         >>> _ = Path("films.csv").write_text("path,subject_id\nP7-1.png,P7\nP7-2.png,P7\nP8-1.png,P8\n")

@@ -45,6 +45,7 @@ def file_hash(files: Iterable[str]) -> str:
         OSError: A file cannot be read.
 
     Example:
+        >>> from pathlib import Path
         >>> _ = Path("film.png").write_bytes(b"pixels")
         >>> file_hash(["film.png"])[:12]
         'de6a7900b92a'

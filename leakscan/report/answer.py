@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from leakscan.counted import counted
+from leakscan.report.not_done import not_done
 from leakscan.report.run_tables import RunTables
 from leakscan.types import RELATIONS
 
@@ -31,7 +32,7 @@ def answer(found: RunTables, summary: Mapping[str, Any]) -> dict[str, Any]:
         side with fewer), ``accepted``, ``expected_false`` (among ``other_pictures``, or null), ``estimate``
         (with ``low`` and ``high``, how many people are shared in all, or null), ``missed_share`` (or null),
         ``drop`` (people and images of each side); ``not_judged`` (dataset to images that no encoder could
-        judge as persons).
+        judge as persons); ``not_done`` (sentences: what was not compared, not checked, or cut).
 
     Example::
 
@@ -44,6 +45,7 @@ def answer(found: RunTables, summary: Mapping[str, Any]) -> dict[str, Any]:
         "headline": _headline(pairs),
         "pairs_of_datasets": pairs,
         "not_judged": people.not_judged(),
+        "not_done": not_done(summary["comparisons"]),
     }
 
 

@@ -136,6 +136,7 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "unverified": c.unchecked,
         "cut_by_max_pairs": c.cut,
         "cut_score": c.cut_score,
+        "identifiers_unjoinable": c.ids_unjoinable,
         "search": {
             name: {"lowest_score": r.score, "recall": r.recall, "sampled_pairs": r.sampled}
             for name, r in c.reach.items()

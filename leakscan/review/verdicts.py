@@ -12,7 +12,6 @@ thousand verdicts takes some 50 ms, which is less than a person notices.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -20,12 +19,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from leakscan import tables
 from leakscan.errors import LeakscanError, OutputError, StoreError, UsageError
-from leakscan.writable import written_whole
 
 Word = Literal["same", "different", "unsure", "wanted", "withdrawn"]
 WORDS: tuple[Word, ...] = get_args(Word)
@@ -236,7 +233,7 @@ class VerdictFile:
                     rows = tables.from_rows([verdict.row() for verdict in new], tables.VERDICTS)
                     # A later version's columns stay, with nulls in the new rows.
                     joined = pa.concat_tables([old, rows], promote_options="default")
-                    self._write(joined.replace_schema_metadata(tables.VERDICTS.metadata))
+                    tables.write(joined.replace_schema_metadata(tables.VERDICTS.metadata), self.path)
                 return len(new)
         except Timeout as error:
             raise OutputError("{path} is locked by another program.", path=self.path) from error
@@ -244,17 +241,11 @@ class VerdictFile:
             why = error.strerror or str(error)
             raise OutputError(f"The verdicts {{path}} cannot be written: {why}.", path=self.path) from error
 
-    def _write(self, table: pa.Table) -> None:
-        with written_whole(self.path) as part, part.open("wb") as stream:
-            pq.write_table(table, stream, compression="zstd")
-            stream.flush()
-            os.fsync(stream.fileno())
-
     def _table(self) -> pa.Table:
         if not self.path.exists():
             return tables.VERDICTS.empty_table()
         known = self._readable(tables.read, self.path, tables.VERDICTS)
-        raw = self._readable(pq.read_table, self.path)
+        raw = self._readable(tables.read_parquet, self.path)
         for name in (n for n in raw.column_names if n not in known.column_names):
             known = known.append_column(raw.schema.field(name), raw[name])
         return known

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from leakscan import tables
 from leakscan.errors import UsageError, reason
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.sources.exclusion import Exclusion
@@ -63,7 +63,11 @@ class ListedImages:
             ({'path': 'film 1.png'},)
         """
         try:
-            rows = pq.read_table(path).to_pylist() if path.suffix.lower() == ".parquet" else _csv_rows(path)
+            rows = (
+                tables.read_parquet(path).to_pylist()
+                if path.suffix.lower() == ".parquet"
+                else _csv_rows(path)
+            )
         except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
             why = reason(error) if isinstance(error, OSError) else "it is damaged"
             raise UsageError(f"The list {{path}} cannot be read: {why}.", path=path) from error

@@ -83,14 +83,19 @@ def inside(place: str) -> str:
     return f"{place}{STEP}{STEP}g"
 
 
-def depth_of(place: str) -> int:
-    """In how many archives a place lies.
+def is_too_deep(place: str) -> bool:
+    """Whether a compressed file lies so deep in others of its kind that what it holds is not looked for.
+
+    Archives around it do not count here: :func:`members` bounds how deep those lie in one another.
 
     Example:
-        >>> depth_of("films.zip"), depth_of(inside("film.dcm.gz"))
-        (0, 1)
+        >>> film = inside("film.dcm.gz")
+        >>> is_too_deep(film), is_too_deep(inside(inside(inside(film))))
+        (False, True)
     """
-    return place.count(STEP) // 2
+    steps = place.split(STEP)[2::2]
+    last_archive = max((i for i, step in enumerate(steps) if step != "g"), default=-1)
+    return len(steps) - 1 - last_archive >= _DEPTH
 
 
 def members(place: str, packing: Packing) -> Iterator[Member]:

@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from leakscan.errors import ImageError, reason
 from leakscan.settings import DecodeOptions
-from leakscan.sources.archives import Member, inside, members, packing_of
+from leakscan.sources.archives import Member, inside, is_too_deep, members, packing_of
 from leakscan.sources.contents import head_of, is_inside, mark_of, sampled
 from leakscan.sources.formats import has_image_suffix, inspect, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
@@ -174,7 +174,10 @@ class Collector:
             yield self._row(name, why_no_image(name, head, place))
             return
         stem = name.rpartition(".")[0] or name
-        if place.count("\0") < 8 and (any(recognised(content)) or packing_of(content, stem)):
+        if any(recognised(content)) or packing_of(content, stem):
+            if is_too_deep(place):
+                error = "It is a compressed file deep in other compressed files; unpack the outer one."
+                raise ImageError("unsupported", error)
             yield from self._add(within, name, tags, content, f"{mark}-g")
         elif has_image_suffix(stem) and content:
             error = "Its name promises an image, but what is compressed in it is none."

@@ -432,7 +432,8 @@ def test_a_manifest_says_which_of_its_rows_are_missing_or_outside(
     ("text", "named"),
     [
         ("", "empty"),
-        ("file\n3.png\n", "'path'"),
+        ("knee,side\n3,left\n", "'path'"),
+        ("file,filename\n3.png,3.png\n", "'path'"),
         ("path,kind\n3.png,knee\n", "'knee'"),
         ("path\n", "no images"),
     ],

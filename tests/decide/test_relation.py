@@ -91,7 +91,8 @@ def judged(facts: Facts) -> Answer | None:
         why = "only fingerprints were at hand, so the pictures could not be compared"
         why = "the time for copy checks was up" if facts.at_hand else why
         support = [f"perhaps a copy, not checked: {why}", *support]
-    if (facts.ids_are_proof and facts.same_subject_id) or facts.person == "leak":
+    same_ids = facts.same_subject_id or facts.same_study_uid
+    if (facts.ids_are_proof and same_ids) or facts.person == "leak":
         return Answer("same_subject", "leak", support)
     if alike:
         return Answer("same_image", "review", support)
@@ -227,7 +228,7 @@ def test_nothing_unchecked_is_a_leaked_image(facts: Facts) -> None:
 def test_an_unproven_person_is_at_most_for_review(facts: Facts, proof: bool) -> None:
     (found,) = answers([facts], proof)
     if found is not None and found.relation == "same_subject" and found.decision == "leak":
-        assert facts.person == "leak" or (facts.same_subject_id and proof)
+        assert facts.person == "leak" or (proof and (facts.same_subject_id or facts.same_study_uid))
 
 
 @pytest.mark.parametrize("decision", ["leak", "review", None])
@@ -236,9 +237,12 @@ def test_fingerprints_decide_where_nothing_else_does(decision: Any) -> None:
     assert (found.decision if found else None) == decision
 
 
+@pytest.mark.parametrize("equal", ["same_subject_id", "same_study_uid"])
 @pytest.mark.parametrize(("proof", "decision"), [(True, "leak"), (False, None)])
-def test_identifiers_are_proof_only_where_they_mean_the_same(proof: bool, decision: str | None) -> None:
-    found = answer(same_subject_id=True, ids_are_proof=proof)
+def test_identifiers_are_proof_only_where_they_mean_the_same(
+    equal: str, proof: bool, decision: str | None
+) -> None:
+    found = answer(**{equal: True}, ids_are_proof=proof)
     assert (found.decision if found else None) == decision
 
 

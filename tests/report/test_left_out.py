@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from leakscan.run.models import Models
 from support.makers import NO_ENCODER, Leakscan, fill, rows_of, save, scene
 
 NOT_COMPARED = "that look like images were not compared"
@@ -107,7 +108,10 @@ def test_frames_that_were_not_asked_for_are_said(leakscan: Leakscan, tmp_path: P
     assert everything.json["warnings"] == []
 
 
-def test_slices_beside_volumes_are_said_not_to_be_looked_for(leakscan: Leakscan, tmp_path: Path) -> None:
+def test_slices_beside_volumes_are_said_not_to_be_looked_for(
+    leakscan: Leakscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
     import nibabel as nib
     import numpy as np
 

@@ -35,7 +35,7 @@ def test_one_copy_of_every_kind_is_found_and_no_stranger(
 
     def run(sources: list[Path], run_dir: Path, cache: Path) -> MeasuredRun:
         settings = Settings.of(kind="other_3d", cache=cache, workers=0)
-        return MeasuredRun(1.0, 1.0, compare(*sources, output=run_dir, settings=settings).summary)
+        return MeasuredRun(1.0, 1.0, 1.0, compare(*sources, output=run_dir, settings=settings).summary)
 
     monkeypatch.setattr(bench, "run_compare", run)
     monkeypatch.setattr(bench, "KINDS", {kind: KINDS[kind] for kind in kinds})

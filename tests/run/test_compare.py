@@ -212,6 +212,35 @@ def test_the_page_and_the_terminal_say_that_no_subjects_were_compared(
     assert "No subject comparison was possible" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_the_first_screen_counts_what_was_not_done(
+    leakscan: Leakscan, tmp_path: Path, films: list[Picture]
+) -> None:
+    save(tmp_path / "A" / "film.png", films[0])
+    save(tmp_path / "B" / "film.jpg", films[0], quality=90)
+    for i in range(5):
+        for name in ("A", "B"):
+            save(tmp_path / name / f"{i}.png", scene(1), compress_level=i + 1)
+    ran = leakscan("compare", "A", "B", "--verify-seconds", "0", "--max-pairs", "1", *NO_ENCODER)
+    said = " ".join(ran.out.split())
+    (comparison,) = leakscan(
+        "compare", "A", "B", "--verify-seconds", "0", "--max-pairs", "1", "--json", *NO_ENCODER
+    ).json["comparisons"]
+    assert comparison["unverified"] and comparison["cut_by_max_pairs"]
+    assert f"{comparison['unverified']} of {comparison['candidates']} candidate pairs got no copy" in said
+    assert f"{comparison['cut_by_max_pairs']} candidate pairs were cut" in said
+    assert said.count("No subject comparison was possible") == 1
+    assert len(ran.out.splitlines()) <= 25
+
+
+def test_the_first_screen_says_once_why_it_cannot_vouch(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
+    (tmp_path / "B" / "3.png").unlink()
+    ran = leakscan("compare", "A", "B", *NO_ENCODER)
+    assert ran.code == 3
+    assert ran.out.count("No subject comparison was possible") == 1
+
+
 # What is cut is said
 
 

@@ -266,10 +266,12 @@ def test_a_read_only_memory_is_read_and_said_to_be_unwritable(
 HELPER = """
 import time
 
-def call(function, log, item):
+def call(function, log, stage, item):
+    if stage == "_check" and function.__name__ != stage:
+        return True  # neither keypoints nor a glance tell the two apart
     time.sleep(0.02)
     found = function(item)
-    if found is not True:  # a glance that cannot tell has found nothing yet
+    if found is not True:  # a vote or a glance that cannot tell has found nothing yet
         with open(log, "a") as file:
             file.write(".")
     return found
@@ -286,13 +288,14 @@ real = LocalEngine.map
 
 def slow(self, function, items, chunk=8):
     if getattr(function, "__module__", "") == copy_check.__name__:
-        function = functools.partial(slowly.call, function, {log!r})
+        function = functools.partial(slowly.call, function, {log!r}, {stage!r})
     return real(self, function, items, chunk)
 
 LocalEngine.map = slow
 context.load_models = lambda *_: Models({{}}, {{}}, {{}})  # they take seconds, and no film here needs them
 copy_check._KEEP_SECONDS = {keep_seconds}
 copy_check._CHUNK = {{2: 4, 3: 1}}
+copy_check._VOTES = 4
 from leakscan.cli.app import main
 sys.argv = ["leakscan", "compare", "A", "B", "--kind", "other_2d", "--workers", "1"]
 main()
@@ -314,15 +317,22 @@ def films_of_many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Checking:
-    """``leakscan compare`` in a process of its own, whose worker takes its time over every copy check."""
+    """``leakscan compare`` in a process of its own, whose worker takes its time over every copy check.
 
-    def __init__(self, folder: Path, films: Path, keep_seconds: float = 1.0) -> None:
+    Args:
+        folder: Where it runs.
+        films: The folders to compare.
+        stage: What tells the pairs apart: the vote of their keypoints, or only the check in full.
+        keep_seconds: After how long findings are written.
+    """
+
+    def __init__(self, folder: Path, films: Path, stage: str, keep_seconds: float = 1.0) -> None:
         self.log = folder / "log"
         self.log.write_text("")
         (folder / "slowly.py").write_text(HELPER)
         for name in "AB":
             (folder / name).symlink_to(films / name)
-        code = SLOW.format(log=str(self.log), keep_seconds=keep_seconds)
+        code = SLOW.format(log=str(self.log), stage=stage, keep_seconds=keep_seconds)
         path = os.pathsep.join([str(folder), str(Path(leakscan.__file__).parents[1])])
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -382,10 +392,11 @@ def go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(totals.of["Checking for copies"])
 
 
+@pytest.mark.parametrize("stage", ["_vote", "_check"])
 def test_kill_9_in_the_middle_of_copy_checks_loses_a_second_of_them(
-    tmp_path: Path, films_of_many: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, films_of_many: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Checking(tmp_path, films_of_many)
+    run = Checking(tmp_path, films_of_many, stage)
     assert run.stop_after(110, signal.SIGKILL) == -signal.SIGKILL
     before = kept(tmp_path / ".leakscan")
     assert before >= 110 - BLOCKS - A_SECOND
@@ -396,6 +407,6 @@ def test_kill_9_in_the_middle_of_copy_checks_loses_a_second_of_them(
 def test_ctrl_c_in_the_middle_of_copy_checks_keeps_all_that_was_found(
     tmp_path: Path, films_of_many: Path
 ) -> None:
-    run = Checking(tmp_path, films_of_many, keep_seconds=1000.0)  # only the interrupt writes
+    run = Checking(tmp_path, films_of_many, "_vote", keep_seconds=1000.0)  # only the interrupt writes
     assert run.stop_after(60, signal.SIGINT) == 130
     assert kept(tmp_path / ".leakscan") >= 60 - BLOCKS

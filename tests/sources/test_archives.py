@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from leakscan.errors import ImageError
@@ -232,6 +232,16 @@ def test_a_member_larger_than_what_is_unpacked_is_a_sentence(
     assert row.status == "unsupported" and "unpack it" in row.error
 
 
+@pytest.mark.parametrize(("times", "status"), [(4, "ok"), (5, "unsupported")])
+def test_what_is_compressed_over_and_over_is_a_row(tmp_path: Path, times: int, status: str) -> None:
+    data = png(scene(1))
+    for _ in range(times):
+        data = gzip.compress(data)
+    write(tmp_path / ("a.png" + ".gz" * times), data)
+    (row,) = scan(tmp_path).values()
+    assert row.status == status and ("unpack the outer one" in row.error) == (status != "ok")
+
+
 # Random nesting
 
 LEAVES = st.sampled_from(
@@ -258,6 +268,7 @@ def wrapped(kind: str, name: str, data: bytes) -> tuple[str, bytes]:
     return f"{name}.zst", pa.compress(data, codec="zstd", asbytes=True)
 
 
+@example(leaf=("png", lambda: png(scene(1))), layers=["tar.gz", "tar.gz", "zip", "zip"], plain_name=False)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(leaf=LEAVES, layers=st.lists(WRAPPERS, max_size=5), plain_name=st.booleans())
 def test_however_kinds_are_nested_every_file_is_a_row(

@@ -183,6 +183,8 @@ def _slope(u: Floats) -> float:
     steepest, flattest = 0.2, 20.0
     if mean >= mean_of(flattest):
         return flattest
+    if mean <= mean_of(steepest):
+        return 1.0
     found = float(optimize.brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
     off = np.where(inside, u - low - mean, 0.0)
     error = math.sqrt(float((off.sum(axis=1) ** 2).sum() + (off.sum(axis=0) ** 2).sum())) / n

@@ -24,6 +24,7 @@ from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DI
 from leakscan.fingerprint.preprocess.volume import SHAPE
 
 _OPSET = 20
+_TRACED_SIDE = 160  # another than that of any network's own weights
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Exported:
         method: The name of the method of the network that the graph computes.
         inputs: The names of its inputs, and the shape of each for one image.
         outputs: The names of its outputs.
+        any_side: Whether the graph takes films of any side, not only of that in ``inputs``.
     """
 
     network: Callable[[], nn.Module]
     method: str
     inputs: dict[str, tuple[int, ...]]
     outputs: tuple[str, ...]
+    any_side: bool = False
 
 
 def _encoder(architecture: str) -> Exported:
@@ -49,6 +52,7 @@ def _encoder(architecture: str) -> Exported:
         "features",
         {"films": (1, SIDE, SIDE)},
         ("features",),
+        any_side=True,
     )
 
 
@@ -98,11 +102,18 @@ def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
 
     wanted = EXPORTED[name]
     net = wanted.network().eval()
+    shapes = list(wanted.inputs.values())
+    free, free_films = {0: "n"}, {0: "n"}
+    if wanted.any_side:
+        free_films |= {2: "height", 3: "width"}
+        # Where the network asks for the side, a trace keeps the one branch that it took: with a side of its
+        # own, the branch that is right for all.
+        shapes = [(*shape[:-2], _TRACED_SIDE, _TRACED_SIDE) for shape in shapes]
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # shapes that a trace takes for constants are constants here
         torch.onnx.export(
             _Method(net, wanted.method),
-            tuple(torch.rand(2, *shape) for shape in wanted.inputs.values()),
+            tuple(torch.rand(2, *shape) for shape in shapes),
             path := Path(folder) / "graph.onnx",
             dynamo=False,
             # Normalisations keep their tensors' names; ONNX Runtime folds them as it loads.
@@ -110,7 +121,7 @@ def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
             do_constant_folding=False,
             input_names=list(wanted.inputs),
             output_names=list(wanted.outputs),
-            dynamic_axes={each: {0: "n"} for each in (*wanted.inputs, *wanted.outputs)},
+            dynamic_axes=dict.fromkeys(wanted.outputs, free) | dict.fromkeys(wanted.inputs, free_films),
             opset_version=_OPSET,
         )
         model = onnx.load(path)

@@ -1,8 +1,9 @@
 """Networks that ONNX Runtime runs: graphs without weights, joined to the weights of one model as they load.
 
 The graphs of the networks that leakscan knows lie in ``graphs/``, written by :mod:`.export`. A graph holds no
-weights. It is given those of ``weights.safetensors`` by their names, so a new model of a known network
-needs no export, and a graph can never belong to other weights than those that its card describes.
+weights. It is given those of ``weights.safetensors`` by their names, so a new model of a known network needs
+no export, and a graph can never belong to other weights than those that its card describes. The graphs of
+encoders take films of any side.
 """
 
 from __future__ import annotations

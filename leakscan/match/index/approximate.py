@@ -42,13 +42,16 @@ _AT_ONCE = 256  # queries searched for together
 class ApproximateIndex:
     """An :class:`~leakscan.match.index.protocol.Index` that compares a query with the vectors near it.
 
+    The effort is set on the index of FAISS, not given to its searches: ``faiss.contrib.torch_utils``, which
+    training imports, puts searches in their place that take none.
+
     Args:
         vectors: ``(n, d)`` float32 or float16, L2-normalised.
     """
 
     def __init__(self, vectors: Vectors) -> None:
         faiss = load_faiss()
-        self._faiss, self._vectors = faiss, vectors
+        self._vectors = vectors
         self._slack = SLACK if vectors.dtype == np.float16 else _SLACK_OF_ROUNDING
         dim = vectors.shape[1]
         wanted = min(_CELLS * np.sqrt(len(vectors)), len(vectors) / 4)
@@ -84,11 +87,9 @@ class ApproximateIndex:
         least = np.float32(known.least)
         self._effort, reach = self._tuned(queries, known)
         best = BestHits(limit, largest=True)
-        options = {"params": self._faiss.SearchParametersIVF(nprobe=self._effort)}
+        self._index.nprobe = self._effort
         for start, block in blocks(queries, _AT_ONCE):
-            rough = range_hits(
-                self._index, block, start, max(float(least), best.worst) - self._slack, **options
-            )
+            rough = range_hits(self._index, block, start, max(float(least), best.worst) - self._slack)
             best.add_rescored(queries, self._vectors, rough, least, self._slack)
         hits = best.hits(reach)
         cut = max(hits.cut, round(known.pairs * len(queries) / max(1, len(chosen))) - len(hits.query))
@@ -99,9 +100,8 @@ class ApproximateIndex:
 
     def nearest(self, queries: Vectors, k: int) -> Hits:
         """The ``k`` best of every query among the cells that it visits."""
-        return nearest_hits(
-            self._index, queries, k, params=self._faiss.SearchParametersIVF(nprobe=self._effort)
-        )
+        self._index.nprobe = self._effort
+        return nearest_hits(self._index, queries, k)
 
     def _tuned(self, queries: Vectors, known: _Known) -> tuple[int, Reach]:
         """The least effort that finds what half of the sample has, and what it finds of the other half."""
@@ -117,10 +117,10 @@ class ApproximateIndex:
         if not len(known.query):
             return 1.0
         asked = np.unique(known.query)
-        options = {"params": self._faiss.SearchParametersIVF(nprobe=effort)}
+        self._index.nprobe = effort
         keys = []
         for start, block in blocks(queries[asked], _AT_ONCE):
-            hits = range_hits(self._index, block, start, known.measured - self._slack, **options)
+            hits = range_hits(self._index, block, start, known.measured - self._slack)
             keys.append(asked[hits.query] * len(self._vectors) + hits.found)
         wanted = known.query * len(self._vectors) + known.found
         return float(np.isin(wanted, np.concatenate(keys)).mean())

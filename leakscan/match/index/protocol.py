@@ -214,7 +214,7 @@ def blocks(vectors: Vectors, size: int = QUERY_BLOCK) -> Iterator[tuple[int, npt
         yield start, np.ascontiguousarray(vectors[start : start + size], np.float32)
 
 
-def range_hits(index: Any, block: npt.NDArray[np.float32], start: int, least: float, **options: Any) -> Hits:
+def range_hits(index: Any, block: npt.NDArray[np.float32], start: int, least: float) -> Hits:
     """All pairs of a block of queries above a score, in order.
 
     Args:
@@ -222,26 +222,24 @@ def range_hits(index: Any, block: npt.NDArray[np.float32], start: int, least: fl
         block: ``(n, d)`` queries.
         start: The number of the first of them.
         least: The score that must be exceeded.
-        options: What else the search of FAISS takes.
 
     Example::
 
         range_hits(faiss_index, queries[512:1024], 512, least=0.5).found
     """
-    ends, score, found = index.range_search(block, least, **options)
+    ends, score, found = index.range_search(block, least)
     query = np.repeat(np.arange(len(block)), np.diff(ends.astype(np.int64)))
     order = np.lexsort((found, query))
     return Hits(query=query[order] + start, found=found[order].astype(np.int64), score=score[order])
 
 
-def nearest_hits(index: Any, queries: Vectors, k: int, **options: Any) -> Hits:
+def nearest_hits(index: Any, queries: Vectors, k: int) -> Hits:
     """The ``k`` best of every query; what an approximate index cannot fill is left out.
 
     Args:
         index: An index of FAISS.
         queries: ``(n, d)`` vectors.
         k: How many.
-        options: What else the search of FAISS takes.
 
     Example::
 
@@ -250,7 +248,7 @@ def nearest_hits(index: Any, queries: Vectors, k: int, **options: Any) -> Hits:
     k = min(k, index.ntotal)
     parts: list[Parts] = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
     for start, block in blocks(queries):
-        scores, found = index.search(block, k, **options)
+        scores, found = index.search(block, k)
         query = np.repeat(np.arange(len(block), dtype=np.int64), k) + start
         known = found.ravel() >= 0
         parts.append((query[known], found.ravel()[known].astype(np.int64), scores.ravel()[known]))

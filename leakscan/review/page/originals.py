@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from leakscan import tables
 from leakscan.decide.copies.copy_check import Pixels, load_pixels
 from leakscan.errors import ImageError, LeakscanError, UsageError, reason
 from leakscan.fingerprint.hashing import pixel_hash
@@ -268,7 +268,7 @@ class _Place:
         found: dict[str, bytes] = {}
         for shard in sorted((self.spec.path / "shards").glob("*.parquet")):
             try:
-                table = pq.read_table(shard, columns=["image_id", "preview"])
+                table = tables.read_parquet(shard, ["image_id", "preview"])
             except (OSError, pa.ArrowException):
                 continue
             ids: Sequence[str] = table["image_id"].to_pylist()

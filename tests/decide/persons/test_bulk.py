@@ -94,3 +94,11 @@ def test_few_images_are_no_proof_of_disagreement() -> None:
 def test_scores_that_are_all_equal_give_finite_numbers() -> None:
     found = bulk_map(np.full((20, 20), 0.5), card())
     assert np.isfinite([found.location, found.scale, found.disagreement]).all()
+
+
+def test_scores_that_stop_short_are_not_taken_for_a_slow_fall() -> None:
+    """Many pairs of one score, such as those of traits, lie at the near end of where the fall is measured."""
+    scores = audit(1, 0.0)
+    scores[scores > card().score_at(0.029)] = card().score_at(0.029)
+    found = bulk_map(scores, card())
+    assert found.slope == 1.0

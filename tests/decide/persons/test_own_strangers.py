@@ -7,12 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from leakscan.decide.columns import Columns
 from leakscan.decide.persons.own_copies import proven_one
 from leakscan.decide.persons.own_strangers import OwnStrangers, own_strangers
 from leakscan.decide.persons.subjects import Subjects, subjects_of, template_scores
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.match import index
+from leakscan.match.index.approximate import ApproximateIndex
 from leakscan.match.pictures import distinct_pictures
 from support.made_up_encoder import calibration, made_up_context
 from support.makers import store_rows, unit_vectors
@@ -64,3 +67,24 @@ def test_two_names_on_equal_pixels_are_no_strangers() -> None:
     columns, people, found = searched(several)
     kept = proven_one(columns, people, found, made_up_context())
     assert kept.pairs == found.pairs - 1
+
+
+def test_among_very_many_the_search_is_approximate_and_the_counts_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    families, rng = unit_vectors(3, 60), np.random.default_rng(0)
+    prints = families[np.arange(1500) % 60] + 0.06 * rng.standard_normal((1500, families.shape[1]))
+    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+    rows = [{"fingerprint": v.astype(np.float32), "subject": f"s{i}"} for i, v in enumerate(prints)]
+    _, _, exact = searched(rows)
+    made: list[ApproximateIndex] = []
+    monkeypatch.setattr(index, "EXACT_COMPARISONS", 1499**2)
+    monkeypatch.setattr(
+        index, "ApproximateIndex", lambda vectors: made.append(ApproximateIndex(vectors)) or made[-1]
+    )
+    _, _, found = searched(rows)
+    assert len(made) == 1
+    assert (found.pairs, found.subjects) == (exact.pairs, exact.subjects)
+    assert found.complete == pytest.approx(exact.complete, abs=0.01)
+    want, got = (set(zip(one.first.tolist(), one.second.tolist(), strict=True)) for one in (exact, found))
+    assert len(got & want) >= 0.998 * len(want) and len(got - want) < 0.002 * len(want)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from leakscan.engines.threads import threads_here, use_threads
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import read_card
 from leakscan.fingerprint.encoders.encoder import GraphEncoder
-from leakscan.fingerprint.encoders.export import EXPORTED
+from leakscan.fingerprint.encoders.export import EXPORTED, Exported
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher, probe_films, states_of
 from leakscan.fingerprint.encoders.film.torch_details import TorchDetails
 from leakscan.fingerprint.encoders.graph import GRAPHS, Graph, has_graph
 from leakscan.fingerprint.encoders.load import DeferredEncoder, load_encoder
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES
 from leakscan.fingerprint.encoders.registry import card_for, cards
 from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 
@@ -28,17 +31,56 @@ from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 def test_a_graph_computes_what_its_network_computes(name: str) -> None:
     """It fails where a network's code has changed and ``research.write_graphs`` was not run."""
     exported = EXPORTED[name]
+    net = as_if_trained(exported)
+    state = {key: tensor.detach().numpy() for key, tensor in net.state_dict().items()}
+    graph = Graph(name, state, Path("weights"))
+    own = list(exported.inputs.values())
+    # 32 pixels leave one place of the last map, 193 are no multiple of anything.
+    sides = (32, 160, 193) if exported.any_side else ()
+    for shapes in (own, *([(*shape[:-2], side, side) for shape in own] for side in sides)):
+        inputs = dict(zip(exported.inputs, (torch.rand(2, *shape) for shape in shapes), strict=True))
+        with torch.inference_mode():
+            wanted = getattr(net, exported.method)(*inputs.values()).numpy()
+        (found,) = graph.run(**{k: v.numpy() for k, v in inputs.items()})
+        assert np.ptp(wanted) > 0
+        np.testing.assert_allclose(found, wanted, atol=1e-3 * float(np.abs(wanted).max()))
+
+
+def as_if_trained(exported: Exported) -> nn.Module:
+    """Its network, without the ones and noughts of a fresh one, which hide how it uses its weights."""
     torch.manual_seed(0)
     net = exported.network().eval()
-    for tensor in net.buffers():  # fresh statistics of normalisations would hide how they are used
-        if tensor.is_floating_point():
-            tensor.uniform_(0.5, 1.5)
-    inputs = {each: torch.rand(2, *shape) for each, shape in exported.inputs.items()}
-    with torch.inference_mode():
-        wanted = getattr(net, exported.method)(*inputs.values()).numpy()
-    state = {key: tensor.detach().numpy() for key, tensor in net.state_dict().items()}
-    (found,) = Graph(name, state, Path("weights")).run(**{k: v.numpy() for k, v in inputs.items()})
-    np.testing.assert_allclose(found, wanted, atol=1e-3 * float(np.abs(wanted).max()))
+    with torch.no_grad():
+        for name, tensor in net.named_buffers():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5)
+            elif name.endswith("running_mean"):
+                tensor.uniform_(-0.1, 0.1)
+        for name, tensor in net.named_parameters():
+            if name.startswith("pool."):
+                tensor.uniform_(0.5, 1.5)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("architecture", "runtime"),
+    [
+        *((name, GraphEncoder) for name in sorted(EXPORTED) if name in ARCHITECTURES),
+        ("resnet18_3d", TorchEncoder),
+    ],
+)
+def test_a_graph_serves_where_there_is_one_whatever_the_side_and_torch_elsewhere(
+    architecture: str, runtime: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What serves is decided by the network that the card names, not by the side of its films."""
+    monkeypatch.setattr("leakscan.fingerprint.encoders.load.has_gpu", lambda: False)
+    opened: list[type] = []
+    for kind in (GraphEncoder, TorchEncoder):
+        monkeypatch.setattr(kind, "__init__", lambda self, *_: opened.append(type(self)))
+    card, folder = cards()["cxr-lite0"]
+    for side in (32, 192, 500):
+        load_encoder(replace(card, architecture=architecture, side=side), folder)
+    assert opened == [runtime] * 3
 
 
 def test_every_graph_that_ships_is_one_that_is_exported() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import faiss
 import numpy as np
 import numpy.typing as npt
@@ -112,3 +115,23 @@ def test_ties_at_the_limit_are_kept_in_the_order_of_their_numbers() -> None:
         hits = index.range_search(same, 0.5, 50)
         expected = [(query, found) for query in range(2) for found in range(40)][:50]
         assert sorted(zip(hits.query.tolist(), hits.found.tolist(), strict=True)) == expected
+
+
+def test_a_process_that_trained_first_searches_as_any_other() -> None:
+    """Training imports a part of FAISS that replaces the searches of its indexes."""
+    code = (
+        "import numpy as np\n"
+        "from leakscan.match.index.approximate import ApproximateIndex\n"
+        "from leakscan.match.index.exact import ExactIndex\n"
+        "rows = np.random.default_rng(0).standard_normal((500, 16)).astype(np.float32)\n"
+        "rows /= np.linalg.norm(rows, axis=1, keepdims=True)\n"
+        "def found(kind):\n"
+        "    index = kind(rows)\n"
+        "    near, hits = index.nearest(rows, 3), index.range_search(rows, 0.5, 10**6)\n"
+        "    return [(h.query.tolist(), h.found.tolist(), h.score.tolist(), h.reach) for h in (near, hits)]\n"
+        "plain = [found(kind) for kind in (ExactIndex, ApproximateIndex)]\n"
+        "import faiss.contrib.torch_utils\n"
+        "print(plain == [found(kind) for kind in (ExactIndex, ApproximateIndex)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
