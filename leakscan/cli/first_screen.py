@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from leakscan.counted import counted
-from leakscan.report.run_folder import RunFolder
 
 WIDTH = 80
 LINES = 25
@@ -148,6 +147,8 @@ def _next(summary: Mapping[str, Any], output: Path | None) -> list[str]:
         lines.append(f"Next   leakscan review {run}")
         if worst["copies"] + worst["other_pictures"]:
             lines.append(f"       leakscan exclude {run} --from {shlex.quote(worst['b'])}")
+    from leakscan.report.run_folder import RunFolder  # loads pyarrow, and errors should not wait for it
+
     lines.append(f"Page   {RunFolder(output).report}")
     return lines
 

@@ -10,7 +10,7 @@ import pytest
 
 from support.makers import fill
 
-SLOW = ("torch", "onnxruntime", "scipy", "cv2", "networkx", "leakscan.run.compare")
+SLOW = ("torch", "onnxruntime", "scipy", "cv2", "networkx", "pyarrow", "leakscan.run.compare")
 
 SCRIPT = f"""
 import sys
