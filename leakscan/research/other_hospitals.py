@@ -1,12 +1,12 @@
 """How weights do where machines differ: ``python -m leakscan.research.other_hospitals WEIGHTS --data DATA``.
 
-Three sets tell how far weights hold in other hospitals, and the first two may be looked at often:
+Three sets tell how far weights hold in other hospitals; the first two may be used often:
 
 * ``val`` of nih, as it is, and with every film shown as another hospital's machine would show it
   (:mod:`leakscan.training.films.machines`), with tones of films of other hospitals;
 * strangers among films of many other hospitals, each of another person: the score that they exceed at a false
   match rate of 1e-3, and how much of the altered ``val`` lies above it;
-* with ``--ieee8023``, films of hospitals that nobody trained on. Look seldom, and count it.
+* with ``--ieee8023``, films of hospitals that nobody trained on. Use it seldom, and count.
 
 Several files that are joined by ``+`` are averaged first. Prints one line of JSON for each.
 """
@@ -53,7 +53,7 @@ def other_hospitals(
         "efficientnet_lite0_placed"
     ),
     side: Annotated[int, typer.Option("--side", help="Side of the films in pixels.")] = 192,
-    ieee8023: Annotated[bool, typer.Option("--ieee8023", help="Look at ieee8023 as well.")] = False,
+    ieee8023: Annotated[bool, typer.Option("--ieee8023", help="Measure ieee8023 as well.")] = False,
 ) -> None:
     """Measure weights on films of other machines and hospitals, and print the figures as JSON.
 
