@@ -45,7 +45,7 @@ demo: $(VENV)/.installed
 	$(IN)/leakscan demo
 
 test: $(VENV)/.installed-dev
-	$(IN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(IN)/python -m pytest -n 3 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(IN)/ruff check .
