@@ -1,7 +1,8 @@
 """What ``duplicates`` finds of published repeats: ``python -m leakscan.research.listed_duplicates DATA``.
 
-The sets are ``busi`` (breast ultrasound) and ``slices`` (brain slices), each with ``truth_pairs.csv``. The lists
-know only pairs that correlate at 32 x 32, so what is found beyond them is counted and is not false by itself.
+The sets are ``busi`` (breast ultrasound) and ``slices`` (brain slices), each with ``truth_pairs.csv``. The
+lists know only pairs that correlate at 32 x 32. What is found beyond them is counted, and is not false by
+itself.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
-from leakscan.sources.formats.nifti.canonical import canonical, single_slice
+from leakscan.sources.formats.nifti.canonical import canonical, usable
 from leakscan.sources.formats.nifti.header import (
     Header,
     check_length,
@@ -25,7 +25,6 @@ from leakscan.sources.formats.nifti.header import (
     read_header,
     reasons,
 )
-from leakscan.sources.formats.nifti.labels import is_label_map
 from leakscan.types import DecodedImage, ImageRef
 
 Array = npt.NDArray[Any]
@@ -111,14 +110,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
         raise ImageError("unreadable", f"It has no frame {ref.frame + 1} any more.")
     stored = _voxels(header, ref.frame)
     stored, spacing, notes = canonical(stored, header.affine, header.mm_per_unit)
-    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
-        odd = ~np.isfinite(stored)
-        notes.append(f"{int(odd.sum())} voxels were not finite and count as 0.")
-        stored = np.where(odd, stored.dtype.type(0), stored)
-    if 1 in stored.shape:
-        stored, spacing = single_slice(stored, spacing)
-    if not options.labels and is_label_map(stored):
-        raise ImageError("ignored", "It is a label map; the setting labels includes label maps.")
+    stored, spacing = usable(stored, spacing, notes, options)
     values = _scaled(stored, header)
     return DecodedImage(np.ascontiguousarray(stored), values, spacing, tuple(notes))
 

@@ -8,6 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from nibabel import orientations
 
+from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
+from leakscan.sources.formats.nifti.labels import is_label_map
+
 Array = npt.NDArray[Any]
 
 
@@ -65,3 +69,35 @@ def single_slice(stored: Array, spacing: tuple[float, ...]) -> tuple[Array, tupl
     flat = np.take(stored, 0, axis=axis)[::-1, ::-1].T
     left = [s for i, s in enumerate(spacing) if i != axis]
     return flat, tuple(left[::-1])
+
+
+def usable(
+    stored: Array, spacing: tuple[float, ...], notes: list[str], options: DecodeOptions
+) -> tuple[Array, tuple[float, ...]]:
+    """A RAS+ array whose numbers are all finite, and one slice as the picture that it is.
+
+    Args:
+        stored: The voxels in RAS+ order.
+        spacing: The edges of a voxel in mm.
+        notes: Gets a sentence where voxels were not finite.
+        options: Whether label maps are images.
+
+    Raises:
+        ImageError: ``ignored`` for a label map.
+
+    Example:
+        >>> notes = []
+        >>> voxels = np.array([[[0.5, np.nan]], [[1.5, 2.5]]])
+        >>> picture, _ = usable(voxels, (1.0, 1.0, 1.0), notes, DecodeOptions())
+        >>> picture.shape, bool(np.isfinite(picture).all()), notes
+        ((2, 2), True, ['1 voxels were not finite and count as 0.'])
+    """
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        odd = ~np.isfinite(stored)
+        notes.append(f"{int(odd.sum())} voxels were not finite and count as 0.")
+        stored = np.where(odd, stored.dtype.type(0), stored)
+    if 1 in stored.shape:
+        stored, spacing = single_slice(stored, spacing)
+    if not options.labels and is_label_map(stored):
+        raise ImageError("ignored", "It is a label map; the setting labels includes label maps.")
+    return stored, spacing

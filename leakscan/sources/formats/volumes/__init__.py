@@ -13,8 +13,7 @@ import numpy as np
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
-from leakscan.sources.formats.nifti.canonical import canonical, single_slice
-from leakscan.sources.formats.nifti.labels import is_label_map
+from leakscan.sources.formats.nifti.canonical import canonical, usable
 from leakscan.sources.formats.volumes.reading import Volume, partners_of, read_volume, volume_shape
 from leakscan.types import DecodedImage, ImageRef
 
@@ -85,14 +84,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
 
 def _image(volume: Volume, options: DecodeOptions) -> DecodedImage:
     stored, spacing, notes = canonical(volume.stored, volume.affine)
-    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
-        odd = ~np.isfinite(stored)
-        notes.append(f"{int(odd.sum())} voxels were not finite and count as 0.")
-        stored = np.where(odd, stored.dtype.type(0), stored)
-    if 1 in stored.shape:
-        stored, spacing = single_slice(stored, spacing)
-    if not options.labels and is_label_map(stored):
-        raise ImageError("ignored", "It is a label map; the setting labels includes label maps.")
+    stored, spacing = usable(stored, spacing, notes, options)
     values = stored.astype(np.float32)
     if (volume.slope, volume.intercept) != (1.0, 0.0):
         values = (stored.astype(np.float64) * volume.slope + volume.intercept).astype(np.float32)
