@@ -34,8 +34,8 @@ def listed_duplicates(
     Example: python -m leakscan.research.listed_duplicates DATA
     """
     out = Output()
-    for name in _LISTS:
-        out.say(json.dumps({"set": name, **_found_of(data / name, _LISTS[name], check_seconds)}))
+    for name, columns in _LISTS.items():
+        out.say(json.dumps({"set": name, **_found_of(data / name, columns, check_seconds)}))
 
 
 def _found_of(folder: Path, columns: tuple[str, str], seconds: float) -> dict[str, object]:
