@@ -36,6 +36,8 @@ HINTS = {
     "merge_of_others": "Merge the shards of one dataset, made with one identity key (--key).",
     "merge_target": "Choose another -o.",
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
+    "no_named_column": "Check --columns.",
+    "no_path_column": "Rename the column that names the files to path, or name it: --columns path=NAME.",
     "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_verdicts": "Check --verdicts; leakscan review and leakscan verdicts add make such a file.",

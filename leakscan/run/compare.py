@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from leakscan.decide.pairs import Comparison, decide_pairs
 from leakscan.errors import OutputError, UsageError
-from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
+from leakscan.fingerprint.pipeline import STORES, Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.answer import answer
 from leakscan.report.html import render_html
@@ -404,7 +404,7 @@ def open_all(specs: Sequence[SourceSpec], names: Sequence[str], settings: Settin
     def images(spec: SourceSpec, name: str) -> ImageSource | Store:
         if spec.form == "store":
             return Store.open(spec.path)
-        return open_source(spec, reading, reading.exclude, rule, name)
+        return open_source(spec, reading, reading.exclude, rule, name, reading.columns)
 
     return [Opened(spec, name, images(spec, name)) for spec, name in zip(specs, names, strict=True)]
 
@@ -423,15 +423,18 @@ def load_datasets(opened: Sequence[Opened], context: RunContext) -> list[Dataset
             print(dataset.name, dataset.rows.num_rows)
     """
     context.sources.update((one.name, one.spec.resolved) for one in opened)
+    if context.settings.reading.columns and not any(one.spec.form == "manifest" for one in opened):
+        context.notices.append("The setting columns names columns of a manifest, and no source is one.")
     known = {
         i: dataset_from_store(one.images, one.name, context.models.encoders)
         for i, one in enumerate(opened)
         if isinstance(one.images, Store)
     }
-    stores = context.settings.limits.cache / "stores"
+    stores = context.settings.limits.cache / STORES
     for i, one in enumerate(opened):
         if not isinstance(one.images, Store):
             key = context.key.key_id
-            store = Store.create(stores / cache_name(one.spec, key), StoreInfo(one.name, key))
+            place = stores / cache_name(one.spec, key)
+            store = Store.create(place, StoreInfo(one.name, key), keep=one.spec.holds)
             known[i] = fingerprint_source(one.images, store, context)
     return [known[i] for i in range(len(opened))]

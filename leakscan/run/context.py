@@ -14,7 +14,7 @@ from leakscan.engines import start_engine
 from leakscan.fingerprint.spans import Span
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_encoders, load_models
-from leakscan.run.places import make_cache
+from leakscan.run.places import earlier_cache, key_place, make_cache
 from leakscan.settings import Settings
 from leakscan.sources.identity import IdentityKey
 from leakscan.types import Engine, Progress, Silent
@@ -131,10 +131,11 @@ class RunContext:
             progress=progress or Silent(),
             budget=TimeBudget(settings.limits.check_seconds),
             timings=timings,
+            notices=earlier_cache(settings),
         )
 
     @cached_property
     def key(self) -> IdentityKey:
-        """The project's identity key, made with the cache folder at first use."""
+        """The project's identity key, made, like the cache folder, at first use."""
         make_cache(self.settings.limits.cache)
-        return IdentityKey(self.settings.privacy.key or self.settings.limits.cache / "identity.key")
+        return IdentityKey(key_place(self.settings))

@@ -29,9 +29,8 @@ from leakscan.run.compare import (
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
 from leakscan.settings import ReadingSettings, Settings
-from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import decode
-from leakscan.sources.manifest import column_values
+from leakscan.sources.manifest import values_by_path
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import ImageRef, Progress
 
@@ -137,9 +136,7 @@ def _column(spec: SourceSpec, column: str | None, reading: ReadingSettings) -> M
             f"Name a manifest, or {FOLDER_LABELS} for the folder that an image lies in.",
             path=spec.raw,
         )
-    left_out = Exclusion(reading.exclude)
-    paths = column_values(spec.path, "path", left_out)
-    return dict(zip(paths, column_values(spec.path, column, left_out), strict=True))
+    return values_by_path(spec.path, column, reading.columns)
 
 
 class _Sharpness:
