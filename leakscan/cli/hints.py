@@ -64,6 +64,8 @@ HINTS = {
     "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
+    "several_without_verdicts": "Name one source, or --verdicts FILE.",
+    "too_few_verdicts": "leakscan review RUN, or declare subjects: --subjects, or subject_id in a manifest.",
     "too_few_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects.",
     "worker_killed": "Run it again with a smaller --workers.",
     "worker_killed_on_ray": "Run it again on workers with more memory; it goes on where it stopped.",

@@ -29,8 +29,9 @@ _PATHS = (
 """Names of the column of paths in tables of public data sets, without spaces and underscores."""
 _SUBJECTS = (
     "subjectid", "patientid", "subject", "patient", "participantid", "participant", "personid", "person",
-    "pid", "subjectkey", "subjectidentifier", "patientidentifier", "patientnumber", "patientno", "patnum", "ptid",
-    "casesubmitterid", "anonpatientid", "deidentifiedpatientid", "patientkey", "mrn", "empi", "empianon",
+    "pid", "subjectkey", "subjectidentifier", "patientidentifier", "patientnumber", "patientno",
+    "patnum", "ptid", "casesubmitterid", "anonpatientid", "deidentifiedpatientid", "patientkey",
+    "mrn", "empi", "empianon",
 )  # fmt: skip
 _SPLITS = ("split", "subset", "partition", "datasplit", "datasetsplit", "splitname")
 _LIKELY = {"subject_id": _SUBJECTS, "split": _SPLITS}
