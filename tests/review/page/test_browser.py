@@ -5,8 +5,6 @@ Needs Chromium (Debian: ``apt install chromium``) and Playwright, which drives i
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -17,23 +15,10 @@ import pytest
 
 from leakscan.review.page.server import ReviewServer
 from leakscan.review.verdicts import VerdictFile
+from support.browser import CHROMIUM, faults
 from support.review_page import Open
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
-
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """One browser for all tests of this file."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
-    with playwright.sync_playwright() as driver:
-        # Root, as in containers, has no sandbox to offer; the browser opens nothing but our own page.
-        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
 
 
 class Served:
@@ -225,9 +210,6 @@ def test_blind_pages_show_nothing_before_the_verdict(open_review: Open, chromium
 
 
 def test_everybody_can_read_it_narrow_and_wide_light_and_dark(open_review: Open, chromium: Any) -> None:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe is not installed (extra dev)"
-    )
     served = Served(open_review(), chromium, bypass_csp=True)  # axe is put into the page as a script
     page = served.page
     served.press("s")
@@ -243,9 +225,7 @@ def test_everybody_can_read_it_narrow_and_wide_light_and_dark(open_review: Open,
         for opened in ("", *dialogs):
             if opened:
                 page.click(opened)
-            found = axe.Axe().run(page).response["violations"]
-            wrong = [(v["id"], [node["target"] for node in v["nodes"]][:3]) for v in found]
-            assert wrong == [], (width, scheme, opened)
+            assert faults(page) == [], (width, scheme, opened)
             served.press("Escape")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
     served.close()
