@@ -202,6 +202,36 @@ class Settings(Section):
         return cls().with_choices(choices)
 
     @classmethod
+    def given(cls, settings: Any, choices: Mapping[str, Any], also: tuple[str, ...] = ()) -> Self:
+        """The settings that a Python caller gave, in one of the ways in which people give them.
+
+        Args:
+            settings: Settings, names and values of some, or ``None`` for the defaults.
+            choices: Single settings by name, over them.
+            also: Arguments of the called function, which a misspelt name may be meant for.
+
+        Raises:
+            UsageError: It is something else, a name is unknown or a value is not allowed.
+
+        Example:
+            >>> Settings.given({"workers": 2}, {"same_ids": True}).limits.workers
+            2
+        """
+        if settings is not None and not isinstance(settings, cls | Mapping):
+            raise UsageError(
+                f"Settings cannot be {type(settings).__name__}.",
+                "Give leakscan.Settings.of(...), or single settings by name.",
+            )
+        base = settings if isinstance(settings, cls) else cls().with_choices(dict(settings or {}))
+        if unknown := next((name for name in choices if name not in section_of()), None):
+            raise UsageError(
+                f"There is no setting or argument {unknown!r}.",
+                nearest(unknown, [*also, *section_of()], "Arguments and settings"),
+                code="no_setting",
+            )
+        return base.with_choices(choices)
+
+    @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
         """The settings of a TOML file with the sections of this class.
 

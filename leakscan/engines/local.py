@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import weakref
 from collections import deque
@@ -14,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -25,6 +27,7 @@ from leakscan.errors import LeakscanError
 T = TypeVar("T")
 R = TypeVar("R")
 
+_STARTS_ON_IMPORT = 86  # exit code of a worker whose script would start a run
 _FEW = 24  # items for which starting processes costs more than it saves
 
 NEEDED_BY_WORKERS = (
@@ -73,11 +76,7 @@ class LocalEngine:
             yield from map(function, iterator)
             return
         if getattr(multiprocessing.current_process(), "_inheriting", False):
-            raise LeakscanError(
-                "Worker processes import the script that started them, and this one starts a run on import.",
-                'Put the call below a line: if __name__ == "__main__":',
-                code="no_import_guard",
-            )
+            os._exit(_STARTS_ON_IMPORT)  # a worker that imports the script; who started it says why
         pool = self._started()
         pending: deque[Future[list[R]]] = deque()
         try:
@@ -90,6 +89,13 @@ class LocalEngine:
                 yield from pending.popleft().result()
         except BrokenProcessPool:
             self._pool = None
+            if _starts_on_import(pool):
+                raise LeakscanError(
+                    "Worker processes import the script that started them, and this one starts a run on "
+                    "import.",
+                    'Put the call below a line: if __name__ == "__main__":',
+                    code="no_import_guard",
+                ) from None
             raise LeakscanError(
                 "A worker process was killed, most likely for want of memory; what was finished is kept.",
                 "Run it again with fewer workers. In a script of your own, the call must stand "
@@ -106,6 +112,24 @@ class LocalEngine:
             self._pool = ProcessPoolExecutor(self.workers, _context(), initializer=_become_worker)
             weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
+
+
+def _starts_on_import(pool: ProcessPoolExecutor) -> bool:
+    """Whether workers ended because the script that they imported began a run of its own."""
+    workers = list((getattr(pool, "_processes", None) or {}).values())
+    for worker in workers:
+        worker.join(timeout=5)
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return any(worker.exitcode == _STARTS_ON_IMPORT for worker in workers) or (
+        not workers and main is not None and "__main__" not in _text(main)
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "__main__"
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -16,7 +16,6 @@ from leakscan.counted import counted
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.compare import (
-    Result,
     check_files,
     decide_and_report,
     free_folder,
@@ -25,6 +24,7 @@ from leakscan.run.compare import (
 )
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
+from leakscan.run.result import Result
 from leakscan.settings import Settings
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix
@@ -69,7 +69,8 @@ def audit(
         result = leakscan.audit("films.csv", split_column="fold")
         print(result.summary["audit"]["shared_subjects"])
     """
-    settings = (settings or Settings()).with_choices({**choices, "same_ids": True})
+    own = ("split_column", "output", "overwrite", "settings", "progress")
+    settings = Settings.given(settings, {**choices, "same_ids": True}, also=own)
     spec = SourceSpec.parse(source)
     left_out = Exclusion(settings.reading.exclude)
     splits, outside, notices = _split_sources(spec, split_column, left_out, settings.reading.columns)

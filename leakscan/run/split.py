@@ -75,13 +75,13 @@ def split(
         found, files = split("films.csv", "split", wishes=SplitWishes(stratify="diagnosis"))
         print(found.reached["test"]["share_of_images"], "asked:", found.reached["test"]["asked"])
     """
-    wishes = wishes or SplitWishes()
+    wishes, settings = wishes or SplitWishes(), Settings.given(settings, {})
     if RunFolder(Path(source)).is_complete:
         found = split_run(Path(source), wishes)
     else:
         parse_ratios(wishes.ratios)  # a wrong one is said before the search
         manifest = wishes.manifest or SourceSpec.parse(source).path
-        labels = _Labels(manifest, wishes.stratify, (settings or Settings()).reading.columns)
+        labels = _Labels(manifest, wishes.stratify, settings.reading.columns)
         result = duplicates(source, settings=settings, progress=progress).result
         found = _split(result.images.to_pylist(), result.pairs.to_pylist(), True, wishes, labels)
     table = found.table.drop_columns(["path", "dataset"]) if wishes.hashed else found.table

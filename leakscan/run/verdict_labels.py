@@ -30,8 +30,8 @@ class Labelled:
         dataset: The images; ``subject`` names the person, and is null where nobody said who it is.
         people: How many people are told apart.
         by_verdicts: How many of them only verdicts tell.
-        counts: ``same``, ``different`` (opinions that count), ``unclear`` (unsure or disputed, whose people are
-            left out), ``stale`` (about pictures that are not here).
+        counts: ``same``, ``different`` (opinions that count), ``unclear`` (unsure or disputed, whose people
+            are left out), ``stale`` (about pictures that are not here).
         warnings: What to know of the labels, in sentences.
     """
 
@@ -45,12 +45,12 @@ class Labelled:
 def labelled_by(datasets: Sequence[Dataset], verdicts: Sequence[Verdict]) -> Labelled:
     """Joins datasets to one, whose subjects are people.
 
-    Equal pixels, one declared subject, and ``same`` make one person. A picture without a subject is a person of
-    its own once somebody said ``same`` or ``different`` of it: whoever looks like it has then been judged.
+    Equal pixels, one declared subject, and ``same`` make one person. A picture without a subject is a person
+    of its own once somebody said ``same`` or ``different`` of it: whoever looks like it has then been judged.
     People of whom somebody was unsure, of whom people disagree, or who are one and two at once, are left out.
 
-    Pairs that were found by a search are more alike than those that were missed. Where enough declared subjects
-    have several pictures, a person keeps the pictures of one declared subject only, so that such pairs do not
+    Pairs that a search found are more alike than those that it missed. Where enough declared subjects have
+    several pictures, a person keeps the pictures of one declared subject only, so that such pairs do not
     make the missed share look small; else a warning says so.
 
     Args:

@@ -63,6 +63,11 @@ class SourceSpec:
         Raises:
             SourceError: The selection is not understood.
         """
+        if not isinstance(text, str | os.PathLike):
+            raise SourceError(
+                f"A source is a path, not {type(text).__name__} such as {str(text)[:40]!r}.",
+                "Give paths one by one: leakscan.compare(*paths).",
+            )
         raw = os.fspath(text)
         if is_url(raw):
             return cls(raw, Path(raw), (), raw)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leakscan.run.compare import Result, decide_and_report
+from leakscan.run.compare import decide_and_report
+from leakscan.run.result import Result
 from support.made_up_encoder import made_up_context
 from support.simulated_people import dataset, films, pairs_of, people
 
