@@ -97,6 +97,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         ("--hide-paths/--no-hide-paths",), bool, "Write no paths (they can identify people)."
     ),
     "max_pairs": SettingOption(("--max-pairs",), int, "Most candidate pairs for two sources."),
+    "slices": SettingOption(
+        ("--slices/--no-slices",), bool, "Seek pictures among the slices of the other source's volumes."
+    ),
     "check_seconds": SettingOption(
         ("--check-seconds", "--verify-seconds"),
         float,
