@@ -37,7 +37,7 @@ class SlicesSought:
     Attributes:
         pictures: Pictures without a fingerprint on the one side, where the other has volumes.
         volumes: Those volumes.
-        compared: Of these volumes, those whose slices were compared with the pictures.
+        compared: Those of them whose slices were compared with the pictures.
     """
 
     pictures: int = 0

@@ -47,10 +47,10 @@ class Cut:
     """One slice of a volume, as it was shown.
 
     Attributes:
-        axis: Across which axis it lies, 0 to 2.
+        axis: The axis across which it lies, 0 to 2.
         index: Its place along the axis.
-        window: Which of the windows it is shown in, -1 for none.
-        bits: In how many bits its hash differs from that of a picture.
+        window: The number of the window it is shown in, -1 for none.
+        bits: The number of bits in which its hash differs from that of a picture.
     """
 
     axis: int
@@ -65,8 +65,8 @@ class SliceTask:
 
     Attributes:
         volume: The volume.
-        pictures: Where the pixels of each picture are.
-        cuts: For each picture the slice that it resembles most.
+        pictures: The place of the pixels of each picture.
+        cuts: The slice that each picture resembles most.
     """
 
     volume: ImageRef
