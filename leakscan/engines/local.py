@@ -30,6 +30,7 @@ _FEW = 24  # items for which starting processes costs more than it saves
 NEEDED_BY_WORKERS = (
     "leakscan.fingerprint.prepare",
     "leakscan.decide.copies.copy_check",
+    "leakscan.decide.copies.volume_check",
     "leakscan.decide.persons.film_details",
 )
 """The modules that workers start with; none of them may load torch."""
