@@ -99,6 +99,17 @@ app = typer.Typer(
 )
 
 
+_EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "monai": "train",
+    "sklearn": "train",
+    "matplotlib": "train",
+    "pytorch_metric_learning": "train",
+}
+"""Packages that only some commands need, and the extra that brings them."""
+
+
 class Interrupted(LeakscanError):
     """Ctrl-C."""
 
@@ -146,6 +157,16 @@ def run(arguments: list[str]) -> int:
     except LeakscanError as e:
         _output(as_json).error(e.without_path() if "--hide-paths" in arguments else e)
         return e.exit_code
+    except ModuleNotFoundError as e:
+        extra = _EXTRAS.get((e.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        missing = LeakscanError(
+            f"This needs the package {e.name}, which is not installed.",
+            f'Install it: pip install "leakscan[cpu,{extra}]".',
+        )
+        _output(as_json).error(missing)
+        return missing.exit_code
     except typer.Exit as e:
         code = e.exit_code
     except _WrongUsage as e:

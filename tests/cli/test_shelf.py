@@ -59,3 +59,38 @@ def test_a_mistyped_command_is_told_its_neighbour(capsys: pytest.CaptureFixture[
 
     assert run(["compre", "A", "B"]) == 2
     assert "Did you mean 'compare'" in capsys.readouterr().err
+
+
+WITHOUT = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from leakscan.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def without_torch(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A command on a machine that has no torch, as ``pip install "leakscan[cpu]"`` leaves it."""
+    command = [sys.executable, "-c", WITHOUT, *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=200, cwd=cwd)
+
+
+def test_films_are_compared_without_torch(tmp_path: Path) -> None:
+    fill(tmp_path / "A", [1, 2])
+    fill(tmp_path / "B", [2, 3])
+    ran = without_torch("compare", "A", "B", cwd=tmp_path)
+    assert ran.returncode == 1, ran.stderr
+    assert "1 of 2 pictures" in ran.stdout
+
+
+def test_a_command_that_needs_torch_says_how_to_install_it(tmp_path: Path) -> None:
+    (tmp_path / "films.csv").write_text("path,subject_id\n")
+    fill(tmp_path / "A", [1, 2])
+    ran = without_torch("evaluate", "A", "-o", "e", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert 'pip install "leakscan[cpu,train]"' in ran.stderr
+    assert "Traceback" not in ran.stderr
