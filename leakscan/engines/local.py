@@ -26,10 +26,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _FEW = 24  # items for which starting processes costs more than it saves
+_FEW_LONG = 8  # of those that are handed out one by one, because each takes long
 
 NEEDED_BY_WORKERS = (
     "leakscan.fingerprint.prepare",
     "leakscan.decide.copies.copy_check",
+    "leakscan.decide.copies.volume_check",
     "leakscan.decide.persons.film_details",
 )
 """The modules that workers start with; none of them may load torch."""
@@ -67,8 +69,9 @@ class LocalEngine:
             LeakscanError: A worker process was killed, or the user's script lacks its import guard.
         """
         iterator = iter(items)
-        first = list(islice(iterator, _FEW))
-        if self.workers == 0 or len(first) < _FEW:
+        few = _FEW if chunk > 1 else _FEW_LONG
+        first = list(islice(iterator, few))
+        if self.workers == 0 or len(first) < few:
             yield from map(function, first)
             yield from map(function, iterator)
             return
