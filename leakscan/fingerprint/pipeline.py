@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 from blake3 import blake3
 
 from leakscan import tables
+from leakscan.engines.careful import Careful
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.load import DeferredEncoder, has_gpu, runs_in_workers
 from leakscan.fingerprint.keypoints import VERSION as KEYPOINTS_VERSION
 from leakscan.fingerprint.kinds import REFUSED, presumed_kind
-from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, prepare
+from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, given_up, prepare
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
@@ -208,7 +209,11 @@ class _RowMaker:
     def rows(self, refs: Sequence[ImageRef]) -> Iterator[dict[str, Any]]:
         kinds = [self._kind(ref) for ref in refs]
         readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
-        results = self._context.engine.map(partial(prepare, recipe=self._recipe(readable)), readable)
+        seconds = self._context.settings.reading.max_seconds
+        work = Careful(
+            partial(prepare, recipe=self._recipe(readable)), partial(given_up, seconds=seconds), seconds
+        )
+        results = self._context.engine.map(work, readable)
         block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
         waiting = 0
         try:

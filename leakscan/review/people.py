@@ -13,6 +13,7 @@ import pyarrow as pa
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from leakscan.harmless import cell
 from leakscan.review.judged_run import JudgedRun
 
 Unit = Literal["subject", "study", "image"]
@@ -106,7 +107,7 @@ class Owners:
 
 
 def to_csv(table: pa.Table) -> str:
-    """A table as the text of a CSV file; lists are joined by spaces.
+    """A table as the text of a CSV file; lists are joined by spaces, and no cell is a formula.
 
     Example:
         >>> print(to_csv(pa.table({"path": ["a, b.png"], "split": ["test"]})).strip())
@@ -120,5 +121,6 @@ def to_csv(table: pa.Table) -> str:
     writer = csv.DictWriter(out, table.column_names, lineterminator="\n")
     writer.writeheader()
     for row in table.to_pylist():
-        writer.writerow({n: " ".join(map(str, v)) if isinstance(v, list) else v for n, v in row.items()})
+        cells = {n: " ".join(map(str, v)) if isinstance(v, list) else v for n, v in row.items()}
+        writer.writerow({n: cell(v) if isinstance(v, str) else v for n, v in cells.items()})
     return out.getvalue()

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from leakscan import harmless
 from leakscan.errors import UsageError, reason
 from leakscan.review.verdicts import Verdict, newest_of_each
 
@@ -22,7 +23,6 @@ _MARKED = {"id": "v:", "subject_a": "s:", "subject_b": "s:", "key_id": "k:"}
 _LISTS = ("pictures_a", "pictures_b", "members")
 _NUMBERS = ("score", "p_value", "probability")
 _EVIDENCE = " | "
-_FORMULA = ("=", "+", "-", "@")
 _YES = ("true", "1", "yes", "wahr", "vrai", "verdadero", "vero", "waar")
 _NO = ("false", "0", "no", "", "falsch", "faux", "falso", "onwaar")
 _SEPARATORS = (",", ";", "\t")
@@ -46,7 +46,7 @@ def to_csv(verdicts: Sequence[Verdict], more: Sequence[Mapping[str, str]] | None
     writer = csv.DictWriter(out, [*extra, *COLUMNS], lineterminator="\n")
     writer.writeheader()
     for verdict, cells in zip(verdicts, more or [{}] * len(verdicts), strict=True):
-        writer.writerow({**cells, **_cells(verdict)})
+        writer.writerow({**{n: harmless.cell(c) for n, c in cells.items()}, **_cells(verdict)})
     return out.getvalue()
 
 
@@ -151,16 +151,14 @@ def _cells(verdict: Verdict) -> dict[str, str]:
     row["at"] = verdict.at.isoformat()
     row |= {name: mark + row[name] for name, mark in _MARKED.items() if row[name]}
     # A formula in a note would run in whatever opens the file.
-    return {
-        n: f"'{c}" if str(c).startswith(_FORMULA) and n not in _NUMBERS else str(c) for n, c in row.items()
-    }
+    return {n: str(c) if n in _NUMBERS else harmless.cell(str(c)) for n, c in row.items()}
 
 
 def _row(cells: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name in COLUMNS:
         cell = cells.get(name, "")
-        cell = cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+        cell = harmless.from_cell(cell)
         if not cell:
             continue
         if name in _MARKED:

@@ -17,6 +17,7 @@ from leakscan.decide.copies.picture_check import check_pictures
 from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture, glance, worth_a_check
 from leakscan.decide.copies.volume_check import check_volumes
 from leakscan.decide.copies.volume_features import VolumeFeatures, describe_volume
+from leakscan.engines.careful import Careful, Loss
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
@@ -198,10 +199,10 @@ class _Checks:
 
     def _each(
         self,
-        function: Callable[[FeaturePair], R],
+        function: Callable[[FeaturePair], R | None],
         window: Sequence[int],
         features: Mapping[str, Features | None],
-    ) -> Iterator[tuple[int, R]]:
+    ) -> Iterator[tuple[int, R | None]]:
         """A function of the features of every pair of a window, as far as the time reaches."""
 
         def pairs() -> Iterator[FeaturePair]:
@@ -211,7 +212,8 @@ class _Checks:
                 yield features[self._pairs[i].key_a], features[self._pairs[i].key_b]
 
         chunk = _CHUNK[self._pairs[window[0]].ndim] if window else 1
-        return zip(window, self._context.engine.map(function, pairs(), chunk), strict=False)
+        found = self._context.engine.map(Careful(function, _nothing), pairs(), chunk)
+        return zip(window, found, strict=False)
 
     def _described(
         self,
@@ -224,7 +226,7 @@ class _Checks:
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
         describe = partial(_describe, describer=describer, options=self._context.settings.reading)
-        described = self._context.engine.map(describe, missing.values())
+        described = self._context.engine.map(Careful(describe, _nothing), missing.values())
         return _renewed(known, needed, dict(zip(missing, described, strict=True)))
 
     def _take(self, i: int, check: CopyCheck) -> None:
@@ -294,6 +296,10 @@ def _describe(
         return describer(load_pixels(pixels, options))
     except (ImageError, OSError):
         return None
+
+
+def _nothing(item: object, why: Loss) -> None:
+    """What is found where a worker dies of a picture, or of two: they cannot be checked."""
 
 
 def _glance_at(image: DecodedImage) -> Features:
