@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 """What a terminal obeys instead of showing it, and what turns, hides or breaks the text around it."""
@@ -68,3 +72,26 @@ def from_cell(text: str) -> str:
     """
     marked = text.startswith("'") and text.lstrip("'").startswith(_FORMULA)
     return text[1:] if marked else text
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    r"""The text of a CSV file without formulas.
+
+    Args:
+        columns: The names of the columns, in order.
+        rows: What stands in each line, by column. Text is made harmless by :func:`cell`.
+
+    Example:
+        >>> csv_text(["path", "score"], [{"path": "=1", "score": -1}])
+        "path,score\n'=1,-1\n"
+    """
+    lines = [{name: cell(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
+    # The writer quotes no carriage return, but every reader ends a line there.
+    returns = any(isinstance(v, str) and "\r" in v for line in lines for v in line.values())
+    out = io.StringIO()
+    writer = csv.DictWriter(
+        out, columns, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    )
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue()

@@ -13,7 +13,7 @@ import pyarrow as pa
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from leakscan.harmless import cell
+from leakscan.harmless import csv_text
 from leakscan.review.judged_run import JudgedRun
 
 Unit = Literal["subject", "study", "image"]
@@ -114,13 +114,8 @@ def to_csv(table: pa.Table) -> str:
         path,split
         "a, b.png",test
     """
-    import csv
-    import io
-
-    out = io.StringIO()
-    writer = csv.DictWriter(out, table.column_names, lineterminator="\n")
-    writer.writeheader()
-    for row in table.to_pylist():
-        cells = {n: " ".join(map(str, v)) if isinstance(v, list) else v for n, v in row.items()}
-        writer.writerow({n: cell(v) if isinstance(v, str) else v for n, v in cells.items()})
-    return out.getvalue()
+    rows = table.to_pylist()
+    joined = (
+        {n: " ".join(map(str, v)) if isinstance(v, list) else v for n, v in row.items()} for row in rows
+    )
+    return csv_text(table.column_names, joined)

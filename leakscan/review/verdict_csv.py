@@ -42,12 +42,8 @@ def to_csv(verdicts: Sequence[Verdict], more: Sequence[Mapping[str, str]] | None
         ('by,verdict,scope,dataset_a,dat', True)
     """
     extra = list(more[0]) if more else []
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [*extra, *COLUMNS], lineterminator="\n")
-    writer.writeheader()
-    for verdict, cells in zip(verdicts, more or [{}] * len(verdicts), strict=True):
-        writer.writerow({**{n: harmless.cell(c) for n, c in cells.items()}, **_cells(verdict)})
-    return out.getvalue()
+    told = zip(verdicts, more or [{}] * len(verdicts), strict=True)
+    return harmless.csv_text([*extra, *COLUMNS], ({**cells, **_cells(verdict)} for verdict, cells in told))
 
 
 def from_csv(content: bytes, path: Path) -> list[Verdict]:
@@ -143,15 +139,14 @@ def _said(verdict: Verdict) -> dict[str, Any]:
     return {name: getattr(verdict, name) for name in ("by", "verdict", "scope", "note", "reason", "until")}
 
 
-def _cells(verdict: Verdict) -> dict[str, str]:
+def _cells(verdict: Verdict) -> dict[str, Any]:
     row = {name: "" if value is None else value for name, value in verdict.row().items()}
     for name in _LISTS:
         row[name] = " ".join(row[name])
     row["evidence"] = _EVIDENCE.join(verdict.evidence)
     row["at"] = verdict.at.isoformat()
     row |= {name: mark + row[name] for name, mark in _MARKED.items() if row[name]}
-    # A formula in a note would run in whatever opens the file.
-    return {n: str(c) if n in _NUMBERS else harmless.cell(str(c)) for n, c in row.items()}
+    return {n: c if n in _NUMBERS else str(c) for n, c in row.items()}
 
 
 def _row(cells: Mapping[str, str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ HOSTILE = [
     "one byte \x9b31m.png",
     "turned \u202egnp.exe.png",
     "wide\u2028line.png",
-    "=HYPERLINK(\"http:--evil\").png",
+    '=HYPERLINK("http:--evil").png',
     "+1+cmd.png",
     "-2+3.png",
     "@SUM(A1).png",
@@ -32,7 +32,7 @@ HOSTILE = [
     "'=quoted.png",
     "<img src=x onerror=alert(1)>.png",
     "<!--.png",
-    "\"><script>alert(1)<.png",
+    '"><script>alert(1)<.png',
     "{{7*7}}{%x%}.png",
     "[bold red]marked[-].png",
 ]
@@ -42,7 +42,7 @@ RAW = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A holds one picture under every hostile name, B the same ones under harmless names; run compares them."""
+    """A holds one picture under every hostile name, B the same ones under harmless names."""
     folder = tmp_path_factory.mktemp("hostile")
     for number, name in enumerate(HOSTILE):
         save(folder / "A" / name, scene(number))
@@ -97,7 +97,7 @@ def test_no_cell_of_a_list_is_a_formula_and_the_list_fits_all_the_same(
     rows += csv.reader((hostile / "map.csv").open(newline="", encoding="utf-8"))
     cells = [cell for row in rows[1:] for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
-    assert "'=HYPERLINK(\"http:--evil\").png" in cells
+    assert '\'=HYPERLINK("http:--evil").png' in cells
     # By their paths alone: a list without ids and hashes must still name every image.
     at = rows[0].index("path")
     with (hostile / "paths.csv").open("w", newline="", encoding="utf-8") as file:

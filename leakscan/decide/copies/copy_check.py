@@ -199,10 +199,10 @@ class _Checks:
 
     def _each(
         self,
-        function: Callable[[FeaturePair], R | None],
+        function: Callable[[FeaturePair], R],
         window: Sequence[int],
         features: Mapping[str, Features | None],
-    ) -> Iterator[tuple[int, R | None]]:
+    ) -> Iterator[tuple[int, R]]:
         """A function of the features of every pair of a window, as far as the time reaches."""
 
         def pairs() -> Iterator[FeaturePair]:
@@ -212,8 +212,7 @@ class _Checks:
                 yield features[self._pairs[i].key_a], features[self._pairs[i].key_b]
 
         chunk = _CHUNK[self._pairs[window[0]].ndim] if window else 1
-        found = self._context.engine.map(Careful(function, _nothing), pairs(), chunk)
-        return zip(window, found, strict=False)
+        return zip(window, self._context.engine.map(function, pairs(), chunk), strict=False)
 
     def _described(
         self,
@@ -299,7 +298,7 @@ def _describe(
 
 
 def _nothing(item: object, why: Loss) -> None:
-    """What is found where a worker dies of a picture, or of two: they cannot be checked."""
+    """What is known of an image of which a worker dies: it cannot be checked."""
 
 
 def _glance_at(image: DecodedImage) -> Features:
