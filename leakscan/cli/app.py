@@ -126,7 +126,7 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _stop_at_sigterm() -> None:
+def stop_at_sigterm() -> None:
     """Takes SIGTERM, which batch systems and service managers send, as Ctrl-C: what was finished is kept."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -158,7 +158,7 @@ def main() -> None:
         leakscan = "leakscan.cli.app:main"
     """
     keep_freed_memory()
-    _stop_at_sigterm()
+    stop_at_sigterm()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

@@ -23,7 +23,8 @@ from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_vol
 from leakscan.fingerprint.spans import Span, Stopwatch
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
-from leakscan.sources.left_out import DECODER_CRASHED, OVER_TIME
+from leakscan.sources.formats.bounds import over_time
+from leakscan.sources.left_out import DECODER_CRASHED
 from leakscan.types import DecodedImage, ImageRef, Kind, Status
 
 if TYPE_CHECKING:
@@ -160,13 +161,10 @@ def given_up(item: tuple[ImageRef, Kind], why: Loss, seconds: float) -> Prepared
         'Its decoder crashed, and again when it was read alone.'
     """
     if why == "died":
-        error, left_out = "Its decoder crashed, and again when it was read alone.", DECODER_CRASHED
-    else:
-        error = (
-            f"It takes longer to read than the limit of {seconds:g} seconds; raise max_seconds to read it."
-        )
-        left_out = OVER_TIME
-    return Prepared(status="unreadable", error=error, left_out=left_out, passing=True)
+        error = "Its decoder crashed, and again when it was read alone."
+        return Prepared(status="unreadable", error=error, left_out=DECODER_CRASHED, passing=True)
+    late = over_time(seconds)
+    return Prepared(status=late.status, error=late.sentence, left_out=late.left_out, passing=True)
 
 
 def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch) -> Prepared:

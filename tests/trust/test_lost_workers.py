@@ -62,7 +62,9 @@ def test_a_decoder_that_crashes_or_hangs_costs_its_file_and_is_named(tmp_path: P
     assert rows["7.png"]["error"].startswith("It takes longer to read than the limit of 2 seconds; raise")
     assert {row["status"] for path, row in rows.items() if path in ("3.png", "7.png")} == {"unreadable"}
     assert sum(row["status"] == "ok" for row in rows.values()) == 10
-    assert "1 file whose decoder crashed" in ran.stdout and "1 file over the time limit" in ran.stdout
+    assert rows["3.png"]["left_out"] == "file whose decoder crashed"
+    assert rows["7.png"]["left_out"] == "file over the time limit"
+    assert "2 files not read. First: 3.png: Its decoder crashed" in ran.stdout
 
 
 def test_in_the_calling_process_a_file_that_takes_too_long_is_given_up(
