@@ -132,11 +132,14 @@ class PrivacySettings(Section):
     Attributes:
         show_subjects: Whether declared subjects are written in clear.
         hide_paths: Whether paths are left out of every output.
+        dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same for
+            all images of a subject; or in ``clear``.
         key: The file of the identity key; by default it lies inside the cache.
     """
 
     show_subjects: bool = Field(default=False, strict=True)
     hide_paths: bool = Field(default=False, strict=True)
+    dates: Literal["no", "shifted", "clear"] = "no"
     key: AnyPath | None = None
 
 

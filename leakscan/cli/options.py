@@ -99,6 +99,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "hide_paths": SettingOption(
         ("--hide-paths/--no-hide-paths",), bool, "Write no paths (they can identify people)."
     ),
+    "dates": SettingOption(
+        ("--dates",), str, "Acquisition dates: no, shifted by secret days per subject, or clear."
+    ),
     "max_pairs": SettingOption(("--max-pairs",), int, "Most candidate pairs for two sources."),
     "check_seconds": SettingOption(
         ("--check-seconds", "--verify-seconds"),
