@@ -192,7 +192,7 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
 
 def _shared(c: Comparison) -> dict[str, Any] | None:
     """How many subjects two datasets share, over all encoders; ``None`` where nothing can be said."""
-    found = [t.shared for t in c.persons if t.shared is not None]
+    found = [t.shared for t in c.persons if t.shared is not None and not t.caution]
     if not found:
         return None
     return {
