@@ -16,7 +16,7 @@ from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.gather import gather
 from leakscan.decide.pairs import HASH_RADIUS, Comparison, _check, _Crossing, _written
 from leakscan.decide.persons.deciding import Met, Persons
-from leakscan.decide.persons.tests import LOOSE_FMR
+from leakscan.decide.persons.scores import LOOSE_FMR
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import Candidates, find_candidates

@@ -22,7 +22,8 @@ from leakscan.decide.gather import gather
 from leakscan.decide.persons.deciding import Met, Persons
 from leakscan.decide.persons.declared import Doubt, believed, disagreeing_names
 from leakscan.decide.persons.folds import compare_folds
-from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest
+from leakscan.decide.persons.scores import LOOSE_FMR
+from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import NONE_NEAR, Near, find_candidates, nearest_pictures

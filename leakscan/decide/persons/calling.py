@@ -8,9 +8,9 @@ import numpy.typing as npt
 from leakscan.decide.persons.discovery import groups_found
 from leakscan.decide.persons.evidence import PairEvidence
 from leakscan.decide.persons.probability import pair_probabilities, review_list
-from leakscan.decide.persons.scores import Scored
+from leakscan.decide.persons.scores import LOOSE_FMR, Scored
 from leakscan.decide.persons.shared import GenuineRates, SubjectPairs, estimate
-from leakscan.decide.persons.tests import LOOSE_FMR, Called, caution, few_people_rate, rate_spread
+from leakscan.decide.persons.tests import Called, caution, few_people_rate, rate_spread
 from leakscan.decide.table import PairTable
 
 _MOST_AT_FLOOR = 100  # pairs of the smallest p-value that there is are for review

@@ -28,9 +28,9 @@ from leakscan.decide.persons.families import Tested, check_promise, family_q
 from leakscan.decide.persons.own_copies import proven_one
 from leakscan.decide.persons.own_strangers import OwnStrangers, own_strangers
 from leakscan.decide.persons.repeats import genuine_of_run, repeated_pictures
-from leakscan.decide.persons.scores import DatasetPeople, Scored, score_pairs
+from leakscan.decide.persons.scores import LOOSE_FMR, DatasetPeople, Scored, score_pairs
 from leakscan.decide.persons.subjects import Subjects, subjects_of
-from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest, summed_up
+from leakscan.decide.persons.tests import PersonTest, summed_up
 from leakscan.decide.table import PairTable
 
 if TYPE_CHECKING:

@@ -17,8 +17,6 @@ from leakscan.decide.persons.evidence import PairEvidence
 from leakscan.decide.persons.scores import Scored
 from leakscan.decide.persons.shared import GenuineRates, SharedEstimate
 
-LOOSE_FMR = 1e-3
-"""Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
 FEW_PEOPLE_RATE = 1e-5
 """Where a calibration has too few people to decide, what goes to review is as rare as this, ..."""
 FEW_PEOPLE_FALSE = 0.1
