@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from leakscan import tables
 from leakscan.counted import counted
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
-from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.relation import Evidence
 from leakscan.report.verdict_words import with_verdicts
@@ -29,8 +29,8 @@ def with_evidence(found: pa.Table) -> pa.Table:
     """Rows of ``pairs.parquet``, of which the sentences are made here.
 
     Args:
-        found: Pairs as a :class:`~leakscan.decide.pairs.Comparison` has them: schema ``FOUND``. The tables
-            of several comparisons may be joined before.
+        found: Pairs as a :class:`~leakscan.decide.comparison.Comparison` has them: schema ``FOUND``. The
+            tables of several comparisons may be joined before.
 
     Returns:
         The same rows in the same order, schema ``tables.PAIRS``.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leakscan.decide.pairs import Comparison
+from leakscan.decide.comparison import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.sentences import comparison_words
 from leakscan.types import RELATIONS

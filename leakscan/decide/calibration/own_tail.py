@@ -25,6 +25,8 @@ LEAST_OWN = 100
 """Fewer declared subjects than these say too little about strangers."""
 BELOW_ALL = 30.0
 """How far below one of all pairs a rate goes that is fitted to pairs of the run alone."""
+MOST_FITTED = 5_000
+"""Pairs that level and slope are fitted to, the highest ones: scores of strangers bend further out."""
 _LEAST_EXCESSES = 20
 _COUNTED_SURE = 0.025  # of the time, so many strangers or more are counted where the fitted rate is right
 _KEPT = 10_000  # highest scores that are counted one by one
@@ -130,7 +132,7 @@ def fit_own_tail(own: OwnPairs) -> OwnTail | None:
     if own.subjects < LEAST_OWN or own.pairs <= 0 or len(own.u) < _LEAST_EXCESSES:
         return None
     order = np.argsort(-own.u, kind="stable")
-    wanted = max(_LEAST_EXCESSES, int(threshold_share(own.pairs) * own.pairs))
+    wanted = max(_LEAST_EXCESSES, min(MOST_FITTED, int(threshold_share(own.pairs) * own.pairs)))
     complete = int(np.count_nonzero(own.u >= own.complete))
     last = min(wanted, complete, len(order) - 1)
     if last < _LEAST_EXCESSES - 1:
