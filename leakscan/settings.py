@@ -62,12 +62,14 @@ class DecodeOptions(Section):
 
     Attributes:
         max_pixels: Images with more pixels or voxels than this are refused unread.
+        max_seconds: A file that takes longer to be read than this is given up.
         frames: Whether the first or all frames of 4D and multi-frame files are images.
         labels: Whether label maps are images; otherwise they are ``ignored``.
         arrays: What the arrays of NumPy files are: ``pictures``, ``volumes``, or ``no`` images.
     """
 
     max_pixels: int = Field(default=512_000_000, ge=1, strict=True)
+    max_seconds: float = Field(default=30.0, gt=0, strict=True, allow_inf_nan=False)
     frames: Literal["first", "all"] = "all"
     labels: bool = Field(default=False, strict=True)
     arrays: Literal["no", "pictures", "volumes"] = "no"
@@ -130,11 +132,14 @@ class PrivacySettings(Section):
     Attributes:
         show_subjects: Whether declared subjects are written in clear.
         hide_paths: Whether paths are left out of every output.
+        dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same
+            for all images of a subject; or in ``clear``.
         key: The file of the identity key; by default it lies inside the cache.
     """
 
     show_subjects: bool = Field(default=False, strict=True)
     hide_paths: bool = Field(default=False, strict=True)
+    dates: Literal["no", "shifted", "clear"] = "no"
     key: AnyPath | None = None
 
 

@@ -61,6 +61,8 @@ class RunTables:
             tables.from_rows(_subjects(rows, pairs), tables.SUBJECTS),
             tuple(comparisons),
         )
+        if privacy.dates == "no":  # a store of somebody else may hold some
+            found = replace(found, images=_with(found.images, "acquired", [None] * len(images)))
         if privacy.show_subjects:
             clear = {(d.name, image): s for d in datasets for image, s in d.subjects.items()}
             found = found._with_subjects(clear)

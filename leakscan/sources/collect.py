@@ -18,6 +18,7 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.archives import Member, inside, is_too_deep, members, packing_of
 from leakscan.sources.contents import head_of, is_inside, mark_of, sampled
 from leakscan.sources.formats import has_image_suffix, inspect, recognised
+from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import (
@@ -290,7 +291,8 @@ class Collector:
     def _keep_header(self, place: str, name: str, tags: Tags) -> None:
         from leakscan.sources.formats import dicom
 
-        header = dicom.read_header(Path(place))
+        with quiet(), limited(self._options):
+            header = dicom.read_header(Path(place))
         self._names.add(name)
         self._headers.append(header)
         if tags != Tags():

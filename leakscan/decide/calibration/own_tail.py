@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
 
+from leakscan.decide.calibration.distributions import chi_square_at
 from leakscan.decide.calibration.tail import threshold_share
 
 ALONE = 1_500
@@ -97,7 +97,7 @@ class OwnTail:
         rate = np.where(u < self.start, below, fitted)
         highest = np.array(self.highest)
         above = len(highest) - np.searchsorted(highest, u - 1e-9)
-        counted = stats.chi2.ppf(_COUNTED_SURE, 2 * np.maximum(above, 1)) / 2 / self.pairs
+        counted = chi_square_at(_COUNTED_SURE, 2 * np.maximum(above, 1)) / 2 / self.pairs
         rate = np.maximum(rate, np.where(above > 0, counted, 0.0))
         rate = np.maximum(rate, self.floor / BELOW_ALL if self.alone else stated)
         return np.where(np.isnan(stated), np.nan, np.minimum(rate, 1.0))
@@ -184,7 +184,9 @@ def truncated_mean_slope(mean: float, width: float) -> tuple[float, float]:
     elif mean <= mean_of(steepest):
         found = steepest
     else:
-        found = float(optimize.brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
+        from scipy.optimize import brentq  # most runs do not wait for it
+
+        found = float(brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
     return found, (mean_of(found * 1.01) - mean_of(found)) / (found * 0.01)
 
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -334,4 +333,6 @@ def _read(u: Floats, edges: tuple[Floats, Floats], ratio: Floats, strangers: _St
 def _minimum(
     loss: Callable[[Floats], float], begin: list[float], bounds: list[tuple[float, float]]
 ) -> Floats:
-    return np.asarray(optimize.minimize(loss, begin, method="L-BFGS-B", bounds=bounds).x, np.float64)
+    from scipy.optimize import minimize  # a command that decides nothing does not wait for it
+
+    return np.asarray(minimize(loss, begin, method="L-BFGS-B", bounds=bounds).x, np.float64)

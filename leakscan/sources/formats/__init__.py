@@ -16,6 +16,7 @@ from typing import Any
 
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import head_of
+from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES, SIGNATURES
 from leakscan.sources.formats.unread import UNREAD_SUFFIXES
 from leakscan.types import DecodedImage, ImageRef, Tags
@@ -165,7 +166,8 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     known = _known(format)
     if known is None or known.by_folder:
         raise ValueError(f"{format!r} files are not inspected one by one.")
-    frames: list[FrameInfo] = known.load().inspect(path, format, options)
+    with quiet(), limited(options):
+        frames: list[FrameInfo] = known.load().inspect(path, format, options)
     return frames
 
 
@@ -195,7 +197,8 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     known = _known(ref.format)
     if known is None:
         raise ValueError(f"There is no decoder for the format {ref.format!r}.")
-    image: DecodedImage = known.load().decode(ref, options)
+    with quiet():
+        image: DecodedImage = known.load().decode(ref, options)
     return image
 
 

@@ -143,7 +143,7 @@ def _picture(stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: lis
     if ref.format in _OF_FRAMES:
         if ref.frame >= frames:
             raise ImageError("unreadable", f"It has no frame {ref.frame + 1} any more.")
-        im.seek(ref.frame)
+        _seek(im, ref.frame, options)
     elif frames > 1:
         notes.append(f"It has {frames} frames; only the first is read.")
     encoding = str(im.tile[0].args) if im.tile else ""
@@ -158,6 +158,22 @@ def _picture(stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: lis
     else:
         pixels = without_palette(im, encoding)
     return turned(pixels, orientation(im))
+
+
+def _seek(im: ImageFile.ImageFile, frame: int, options: DecodeOptions) -> None:
+    """Goes to a frame, which may claim to be larger than the picture that it stands in."""
+    Image.MAX_IMAGE_PIXELS = (
+        options.max_pixels // 2
+    )  # Pillow raises at twice as many; strict_pillow puts it back
+    try:
+        im.seek(frame)
+        check_size(*im.size, options)
+        for tile in im.tile:
+            _, _, right, lower = tile[1] or (0, 0, 0, 0)
+            check_size(int(right), int(lower), options)
+    except Image.DecompressionBombError as error:
+        limit = f"more pixels than the limit of {options.max_pixels}; raise max_pixels to read it."
+        raise ImageError("unreadable", f"Its frame {frame + 1} has {limit}") from error
 
 
 def _deep_jpeg_2000(data: bytes) -> Array | None:
