@@ -107,7 +107,7 @@ def counted_share(hits: int, of: int) -> list[float]:
 def reliability(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Stated probabilities held against the share of true pairs, in bins of equal width.
 
-    Counted are leaks and pairs for review, every two subjects as the run knows them: where nobody is declared,
+    Counted are leaks and pairs for review, every two subjects as the run knows them: of undeclared ones
     every two pictures.
 
     Returns:
