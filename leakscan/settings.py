@@ -132,7 +132,7 @@ class PrivacySettings(Section):
     Attributes:
         show_subjects: Whether declared subjects are written in clear.
         hide_paths: Whether paths are left out of every output.
-        dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same for
+        dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, one for
             all images of a subject; or in ``clear``.
         key: The file of the identity key; by default it lies inside the cache.
     """

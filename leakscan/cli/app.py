@@ -28,6 +28,7 @@ from leakscan.cli.run_explain import explain_command
 from leakscan.cli.run_fingerprint import fingerprint_command
 from leakscan.cli.run_map import map_command
 from leakscan.cli.run_models import models_app
+from leakscan.cli.run_purge import purge_command
 from leakscan.cli.run_review import review_command
 from leakscan.cli.run_split import split_command
 from leakscan.cli.run_store import store_app
@@ -65,6 +66,7 @@ app.command("ci")(ci_command)
 app.command("evaluate")(evaluate_command)
 app.command("demo")(demo_command)
 app.command("train")(train_command)
+app.command("purge")(purge_command)
 app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
