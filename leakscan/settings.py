@@ -98,9 +98,11 @@ class SearchSettings(Section):
 
     Attributes:
         max_pairs: The most candidate pairs, and the most rows written, for two datasets.
+        slices: Whether pictures of one dataset are sought among the slices of another's volumes.
     """
 
     max_pairs: int = Field(default=1_000_000, ge=1, strict=True)
+    slices: bool = Field(default=True, strict=True)
 
 
 class DecidingSettings(Section):
@@ -132,8 +134,8 @@ class PrivacySettings(Section):
     Attributes:
         show_subjects: Whether declared subjects are written in clear.
         hide_paths: Whether paths are left out of every output.
-        dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, one for
-            all images of a subject; or in ``clear``.
+        dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same
+            for all images of a subject; or in ``clear``.
         key: The file of the identity key; by default it lies inside the cache.
     """
 

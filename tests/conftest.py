@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from support.browser import chromium  # noqa: F401 - a fixture for all
 from support.makers import Leakscan, NetworkRefused, Picture, Ran, fill
 
 settings.register_profile("leakscan", deadline=None)  # no test asserts a time
@@ -71,6 +72,7 @@ def loaded_once() -> Callable[..., Any]:
 def as_volumes_lie(monkeypatch: pytest.MonkeyPatch) -> None:
     """Made-up volumes fit no average brain, so every one would be encoded in four positions."""
     monkeypatch.setattr("leakscan.fingerprint.encoders.brain.brain_net._FLIPS", ())
+    monkeypatch.setattr("leakscan.fingerprint.encoders.brain.graph_brain._FLIPS", ())
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def purge_command(
     if files and not (dry_run or yes):
         if as_json or quiet or not sys.stdin.isatty():
             raise UsageError(
-                "Nothing was removed, because nobody could be asked.", "Add --yes, or --dry-run."
+                "Nobody could be asked, so nothing was removed.", "Add --yes, or --dry-run."
             )
         typer.confirm(f"Remove {counted(len(files), 'file')}?", abort=True)
     going = bool(files) and not dry_run

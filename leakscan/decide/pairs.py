@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from leakscan.decide.persons.deciding import Met, Persons
 from leakscan.decide.persons.declared import Doubt, believed, disagreeing_names
 from leakscan.decide.persons.folds import compare_folds
 from leakscan.decide.persons.tests import LOOSE_FMR, PersonTest
+from leakscan.decide.slices import SlicesSought, compare_slices
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import NONE_NEAR, Near, find_candidates, nearest_pictures
@@ -61,6 +62,7 @@ class Comparison:
         ids_unjoinable: Whether identifiers should count as proof, but were hashed with different keys.
         match_seconds: The time spent on the search.
         check_seconds: The time spent on copy checks, detail matches and decisions.
+        slices: How far the search for pictures among slices of volumes went.
     """
 
     a: str
@@ -81,6 +83,7 @@ class Comparison:
     ids_unjoinable: bool
     match_seconds: float
     check_seconds: float
+    slices: SlicesSought = field(default_factory=SlicesSought)
 
 
 @dataclass(kw_only=True)
@@ -98,6 +101,7 @@ class _Crossing:
     match_seconds: float
     ids_disagree: int = 0
     check_seconds: float = 0.0
+    slices: SlicesSought = field(default_factory=SlicesSought)
 
 
 def decide_pairs(
@@ -128,6 +132,8 @@ def decide_pairs(
     context.budget.start()
     _check(crossings, context)
     began = time.monotonic()
+    for crossing in crossings:
+        crossing.table, crossing.slices = compare_slices(crossing.pair, crossing.table, context)
     met = [Met(a=c.a, b=c.b, pair=c.pair, table=c.table) for c in crossings]
     tests = [of_encoder.decide(met) for of_encoder in persons]
     each = (time.monotonic() - began) / max(1, len(crossings))
@@ -172,6 +178,7 @@ def _written(
         ids_unjoinable=context.settings.deciding.same_ids and not pair.same_key,
         match_seconds=crossing.match_seconds,
         check_seconds=crossing.check_seconds + time.monotonic() - began,
+        slices=crossing.slices,
     )
 
 

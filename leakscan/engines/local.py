@@ -25,10 +25,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _FEW = 24  # items for which starting processes costs more than it saves
+_FEW_LONG = 8  # of those that are handed out one by one, because each takes long
 
 NEEDED_BY_WORKERS = (
     "leakscan.fingerprint.prepare",
     "leakscan.decide.copies.copy_check",
+    "leakscan.decide.copies.volume_check",
     "leakscan.decide.persons.film_details",
 )
 """The modules that workers start with; none of them may load torch."""
@@ -71,9 +73,10 @@ class LocalEngine:
                 import guard.
         """
         iterator = iter(items)
-        first = list(islice(iterator, _FEW))
+        few = _FEW if chunk > 1 else _FEW_LONG
+        first = list(islice(iterator, few))
         risky = isinstance(function, Careful) and self._asked_for and bool(first)
-        if self.workers == 0 or (len(first) < _FEW and not risky):
+        if self.workers == 0 or (len(first) < few and not risky):
             yield from map(function, first)
             yield from map(function, iterator)
             return

@@ -42,6 +42,7 @@ VERSION = "pipeline-2"
 _UIDS = ("study_uid", "series_uid", "sop_uid")
 _NO_TAGS = Tags()
 _GPU_BATCH = 64  # images that a GPU is given at once; a processor is given one
+_CHUNK = 8  # pictures that a worker is given at once
 _FLUSH_ROWS = 1024
 _FLUSH_SECONDS = 5.0
 
@@ -243,11 +244,13 @@ class _RowMaker:
     def rows(self, refs: Sequence[ImageRef]) -> Iterator[dict[str, Any]]:
         kinds = [self._kind(ref) for ref in refs]
         readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
+        # A volume takes a second: handed out one by one, so that rows come every second, too.
+        chunk = 1 if any(ref.ndim == 3 for ref, _ in readable) else _CHUNK
         seconds = self._context.settings.reading.max_seconds
         work = Careful(
             partial(prepare, recipe=self._recipe(readable)), partial(given_up, seconds=seconds), seconds
         )
-        results = self._context.engine.map(work, readable)
+        results = self._context.engine.map(work, readable, chunk)
         block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
         waiting = 0
         try:
@@ -291,7 +294,7 @@ class _RowMaker:
             encoders={
                 kind: str(self._encoders[kind].folder)
                 for kind in needed
-                if runs_in_workers(self._encoders[kind].card)
+                if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
             previews=self._previews,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ Interval = tuple[float, float, float]
 
 _ROWS_AT_ONCE = 1 << 16  # pairs whose sentences are Python texts at the same time
 _MANY_GENUINE = 0.015  # share of pairs of one person, above that of people with a picture or two
+_SLICE = re.compile(r"slice-([xyz])-(\d+)")
+_FROM = {"x": "left", "y": "back", "z": "feet"}
+"""From where slices across each axis are counted."""
 _MOST_NATS = 14.0  # a ratio of a million: more is not borne out by some thousand pairs
 
 
@@ -66,11 +70,20 @@ def _sentences(found: pa.Table) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), flat)
 
 
-_NUMBERS = ["correlation", "inliers", "p_value", *FOUND.names[FOUND.get_field_index("reasons") :]]
+_NUMBERS = [
+    "correlation",
+    "inliers",
+    "transform",
+    "p_value",
+    *FOUND.names[FOUND.get_field_index("reasons") :],
+]
 """The columns that sentences are made from."""
 
 _IN_OTHERS = (Evidence.PIXELS_NOT_AT_HAND, Evidence.NO_PROOF)
 """Reasons that only change the words of another."""
+
+_PROOF = int(Evidence.EQUAL_FILES | Evidence.EQUAL_PIXELS | Evidence.ALIGNED)
+"""Reasons beside which chance plays no part."""
 
 _PLAIN = {
     Evidence.EQUAL_FILES: "equal files (blake3)",
@@ -102,9 +115,13 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
         return list(zip(*(found[name].to_pylist() for name in names), strict=True))
 
     if reason is Evidence.ALIGNED:
-        return [_aligned(*values) for values in numbers("correlation", "overlap", "inliers")]
+        return [_aligned(*values) for values in numbers("correlation", "overlap", "inliers", "transform")]
     if reason is Evidence.SIMILARITY:
-        return [_similar(*values) for values in numbers("similarity", "p_value", "p_floor", "comparisons")]
+        proven = (reasons & _PROOF).astype(bool).tolist()
+        told = numbers("similarity", "p_value", "p_floor", "comparisons")
+        return [
+            _similar(*v) if not sure else _plainly_similar(v[0]) for v, sure in zip(told, proven, strict=True)
+        ]
     if reason is Evidence.DETAIL:
         return [_detail(*values) for values in numbers("detail_gain")]
     if reason is Evidence.FOLDS:
@@ -112,9 +129,17 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
     return [f"perceptual hashes differ in {int(bits)} of 63 bits" for (bits,) in numbers("bits")]
 
 
-def _aligned(correlation: float, overlap: float, inliers: int) -> str:
+def _aligned(correlation: float, overlap: float, inliers: int, transform: str | None) -> str:
     words = f"aligned correlation {correlation:.3f} on {overlap:.0%} of the picture"
-    return words + (f", {inliers} matched keypoints" if inliers else "")
+    words += f", {inliers} matched keypoints" if inliers else ""
+    if transform and (found := _SLICE.match(transform)):
+        return f"the picture is slice {found[2]} of the volume, counted from the {_FROM[found[1]]}; {words}"
+    return words
+
+
+def _plainly_similar(similarity: float) -> str:
+    """What fingerprints say of a copy: chance plays no part in it, so no rate is named."""
+    return f"fingerprint similarity {similarity:.3f}"
 
 
 def _similar(similarity: float, p_value: float, p_floor: float, comparisons: int) -> str:

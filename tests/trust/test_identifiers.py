@@ -1,4 +1,4 @@
-"""Forty identifiers are planted where hospitals have them; none comes out but in paths, and hidden, none at all."""
+"""Forty identifiers stand where hospitals have them; none comes out but in paths, and hidden, none at all."""
 
 from __future__ import annotations
 

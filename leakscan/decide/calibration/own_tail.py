@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from leakscan.decide.calibration.distributions import chi_square_at
 from leakscan.decide.calibration.tail import threshold_share
 
 ALONE = 1_500
@@ -93,7 +93,7 @@ class OwnTail:
         rate = np.where(u < self.start, below, fitted)
         highest = np.array(self.highest)
         above = len(highest) - np.searchsorted(highest, u - 1e-9)
-        counted = stats.chi2.ppf(_COUNTED_SURE, 2 * np.maximum(above, 1)) / 2 / self.pairs
+        counted = chi_square_at(_COUNTED_SURE, 2 * np.maximum(above, 1)) / 2 / self.pairs
         rate = np.maximum(rate, np.where(above > 0, counted, 0.0))
         if not self.alone:
             rate = np.maximum(rate, stated)

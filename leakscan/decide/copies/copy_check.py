@@ -15,8 +15,6 @@ from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.keypoint_vote import may_be_one
 from leakscan.decide.copies.picture_check import check_pictures
 from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture, glance, worth_a_check
-from leakscan.decide.copies.volume_check import check_volumes
-from leakscan.decide.copies.volume_features import VolumeFeatures, describe_volume
 from leakscan.engines.careful import Careful, Loss
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
@@ -24,15 +22,16 @@ from leakscan.sources.formats import decode
 from leakscan.types import DecodedImage, ImageRef
 
 if TYPE_CHECKING:
+    from leakscan.decide.copies.volume_features import VolumeFeatures
     from leakscan.run.context import RunContext
+
+    Features = PictureFeatures | VolumeFeatures
+    FeaturePair = tuple[Features | None, Features | None]
 
 R = TypeVar("R")
 
 Pixels = ImageRef | bytes
 """Where the pixels of an image come from: its files, or the preview of a store."""
-
-Features = PictureFeatures | VolumeFeatures
-FeaturePair = tuple[Features | None, Features | None]
 
 _WINDOW = {2: 1024, 3: 128}
 """Pairs that are checked together, by dimension: their features are in memory at once."""
@@ -308,6 +307,8 @@ def _glance_at(image: DecodedImage) -> Features:
 def _describe_in_full(image: DecodedImage) -> Features:
     if image.values.ndim == 2:
         return describe_picture(image.values)
+    from leakscan.decide.copies.volume_features import describe_volume  # films do not wait for it
+
     return describe_volume(image.values, image.spacing_mm)
 
 
@@ -326,6 +327,8 @@ def _check(pair: FeaturePair) -> CopyCheck | None:
     a, b = pair
     if isinstance(a, PictureFeatures) and isinstance(b, PictureFeatures):
         return check_pictures(a, b)
-    if isinstance(a, VolumeFeatures) and isinstance(b, VolumeFeatures):
-        return check_volumes(a, b)
-    return None
+    if a is None or b is None or isinstance(a, PictureFeatures) or isinstance(b, PictureFeatures):
+        return None
+    from leakscan.decide.copies.volume_check import check_volumes  # films do not wait for it
+
+    return check_volumes(a, b)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.normalise import CohortStatistics
@@ -185,7 +184,9 @@ def _slope(u: Floats) -> float:
         return flattest
     if mean <= mean_of(steepest):
         return 1.0
-    found = float(optimize.brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
+    from scipy.optimize import brentq  # most runs do not wait for it
+
+    found = float(brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
     off = np.where(inside, u - low - mean, 0.0)
     error = math.sqrt(float((off.sum(axis=1) ** 2).sum() + (off.sum(axis=0) ** 2).sum())) / n
     steps = (mean_of(found * 1.01) - mean_of(found)) / (found * 0.01)

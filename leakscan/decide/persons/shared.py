@@ -15,10 +15,17 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from leakscan.decide.calibration.distributions import (
+    binomial_above,
+    binomial_up_to,
+    none_drawn,
+    poisson_above,
+    poisson_at,
+    poisson_limit,
+)
 from leakscan.decide.persons.discovery import groups_found
 
 SURE = 1e-3
@@ -109,7 +116,7 @@ class GenuineRates:
         drawn = min(several, most)
         rows = pairs >= drawn
         # The chance that none of so many drawn pairs is a hit (hypergeometric).
-        missed = stats.hypergeom.pmf(0, pairs[rows], np.round(hits[rows]).astype(int), drawn)
+        missed = none_drawn(pairs[rows], np.round(hits[rows]), drawn)
         share = float((1.0 - missed).mean())
         # A share of all or none of some subjects is not known to be 1 or 0 (Agresti and Coull 1998).
         n = int(rows.sum())
@@ -218,8 +225,8 @@ def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trust
         level = compared.level(expected)
         false = level * compared.comparisons
         certain, found = compared.groups(level)
-        chance = stats.poisson.sf(found - 1, false * math.exp(_Z95 * spread))
-        sure |= trusted and found > 0 and chance <= SURE / len(_EXPECTED)
+        chance = poisson_above(found - 1, false * math.exp(_Z95 * spread))
+        sure |= trusted and found > 0 and float(chance) <= SURE / len(_EXPECTED)
     share, error = _share_found(compared, genuine, level)
     if math.isnan(share):  # nobody knows how true pairs come out
         share, error = 0.5, 0.25
@@ -270,13 +277,13 @@ def _ends(found: int, false: float, share: float) -> tuple[float, float]:
     1934).
     """
     by_chance = np.arange(int(false + 8.0 * math.sqrt(false) + 12.0))
-    chance = stats.poisson.pmf(by_chance, false)
+    chance = poisson_at(by_chance, false)
 
     def at_least(number: int) -> float:
-        return float(chance @ stats.binom.sf(found - by_chance - 1, number, share))
+        return float(chance @ binomial_above(found - by_chance - 1, number, share))
 
     def at_most(number: int) -> float:
-        return float(chance @ stats.binom.cdf(found - by_chance, number, share))
+        return float(chance @ binomial_up_to(found - by_chance, number, share))
 
     low = _first(lambda number: at_least(number) > 0.025)
     high = _first(lambda number: at_most(number) <= 0.025)
@@ -302,8 +309,8 @@ def _unnoticed(false: float, spread: float, share: float, high: float) -> int:
     20.
     """
     worst = false * math.exp(_Z95 * spread)
-    needed = int(stats.poisson.isf(SURE / len(_EXPECTED), worst)) + 1
-    noticed = _first(lambda number: stats.binom.sf(needed - 1, number, share) >= 0.95)
+    needed = poisson_limit(SURE / len(_EXPECTED), worst) + 1
+    noticed = _first(lambda number: float(binomial_above(needed - 1, number, share)) >= 0.95)
     return max(noticed, math.ceil(high) + 1)
 
 
