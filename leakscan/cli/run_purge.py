@@ -44,9 +44,7 @@ def purge_command(
         out.say(f"  and {len(files) - _SHOWN:,} more")
     if files and not (dry_run or yes):
         if as_json or quiet or not sys.stdin.isatty():
-            raise UsageError(
-                "Nobody could be asked, so nothing was removed.", "Add --yes, or --dry-run."
-            )
+            raise UsageError("Nobody could be asked, so nothing was removed.", "Add --yes, or --dry-run.")
         typer.confirm(f"Remove {counted(len(files), 'file')}?", abort=True)
     going = bool(files) and not dry_run
     removed = purge.carry_out() if going else []
