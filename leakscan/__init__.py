@@ -10,7 +10,6 @@ The public API is what the README uses::
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from leakscan.run.split import split
     from leakscan.settings import Settings
 
+    __version__: str
+
 __all__ = [
     "LeakscanError",
     "Result",
@@ -32,7 +33,6 @@ __all__ = [
     "duplicates",
     "split",
 ]
-__version__ = version("leakscan")
 
 _HOMES = {
     "audit": "leakscan.run.audit",
@@ -46,7 +46,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded at first use: `leakscan --help` should not wait for torch.
+    # Loaded at first use: `leakscan --help` should not wait for any of it.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        globals()[name] = found = version("leakscan")
+        return found
     if name not in _HOMES:
         raise AttributeError(f"module 'leakscan' has no attribute {name!r}")
     from importlib import import_module

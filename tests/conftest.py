@@ -72,6 +72,7 @@ def loaded_once() -> Callable[..., Any]:
 def as_volumes_lie(monkeypatch: pytest.MonkeyPatch) -> None:
     """Made-up volumes fit no average brain, so every one would be encoded in four positions."""
     monkeypatch.setattr("leakscan.fingerprint.encoders.brain.brain_net._FLIPS", ())
+    monkeypatch.setattr("leakscan.fingerprint.encoders.brain.graph_brain._FLIPS", ())
 
 
 @pytest.fixture

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from leakscan.cli.output import Output
-from leakscan.cli.run_audit import audit_command
-from leakscan.cli.run_bench import bench_app
-from leakscan.cli.run_calibrate import calibrate_command
-from leakscan.cli.run_ci import ci_command
-from leakscan.cli.run_compare import compare_command
-from leakscan.cli.run_demo import demo_command
-from leakscan.cli.run_diff import diff_command
-from leakscan.cli.run_duplicates import duplicates_command
-from leakscan.cli.run_evaluate import evaluate_command
-from leakscan.cli.run_exclude import exclude_command
-from leakscan.cli.run_explain import explain_command
-from leakscan.cli.run_fingerprint import fingerprint_command
-from leakscan.cli.run_map import map_command
-from leakscan.cli.run_models import models_app
-from leakscan.cli.run_review import review_command
-from leakscan.cli.run_split import split_command
-from leakscan.cli.run_store import store_app
-from leakscan.cli.run_train import train_command
-from leakscan.cli.run_verdicts import verdicts_app
-from leakscan.engines.allocator import keep_freed_memory
+from leakscan.cli.shelf import Entry, ShelvedGroup
 from leakscan.errors import LeakscanError
+from leakscan.harmless import one_line
+
+if TYPE_CHECKING:
+    from leakscan.cli.output import Output
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -39,32 +26,94 @@ BROKEN_PIPE = 141  # as shells report SIGPIPE
 # Typer bundles click or depends on it, by version; this base is in both.
 _WrongUsage: type[Exception] = typer.BadParameter.__bases__[0]
 
+
+class Commands(ShelvedGroup):
+    """Every command, with the first sentence of its help."""
+
+    entries: ClassVar[Mapping[str, Entry]] = {
+        "compare": Entry(
+            "run_compare:compare_command",
+            "Find images in each source that show a subject who is already in another.",
+        ),
+        "fingerprint": Entry(
+            "run_fingerprint:fingerprint_command",
+            "Build or update a fingerprint store that stands in for a dataset.",
+        ),
+        "audit": Entry(
+            "run_audit:audit_command", "Find subjects that stand in more than one split of a dataset."
+        ),
+        "duplicates": Entry(
+            "run_duplicates:duplicates_command",
+            "Find copies, altered copies and repeats of one person inside one source.",
+        ),
+        "calibrate": Entry(
+            "run_calibrate:calibrate_command",
+            "Fit the error rates of an encoder on your own images with declared subjects.",
+        ),
+        "exclude": Entry(
+            "run_exclude:exclude_command",
+            "List the images to drop from one dataset, as CSV and Parquet; nothing is deleted.",
+        ),
+        "review": Entry(
+            "run_review:review_command",
+            "Look at the pairs of a run and say what they are, on a page that only this machine can open.",
+        ),
+        "split": Entry("run_split:split_command", "Split a dataset so that nobody stands in two splits."),
+        "map": Entry(
+            "run_map:map_command",
+            "List the best match of every image of one dataset in another, as CSV and Parquet.",
+        ),
+        "diff": Entry(
+            "run_diff:diff_command",
+            "Say which pairs are new, gone, or decided otherwise; exit code 1 where a leak is new.",
+        ),
+        "explain": Entry(
+            "run_explain:explain_command", "Say where the numbers of one pair come from, step by step."
+        ),
+        "ci": Entry(
+            "run_ci:ci_command", "Write what a build server reads of a run, and end with its exit code."
+        ),
+        "evaluate": Entry(
+            "run_evaluate:evaluate_command",
+            "Measure how well encoders tell people apart, beside plain baselines.",
+        ),
+        "demo": Entry(
+            "run_demo:demo_command",
+            "Draw two small datasets with planted leaks, compare them, and show what was found.",
+        ),
+        "train": Entry(
+            "run_train:train_command",
+            "Train a fingerprint on your own chest films, or on volumes of the brain.",
+        ),
+        "purge": Entry(
+            "run_purge:purge_command", "Remove everything that was derived from images, and list it."
+        ),
+        "verdicts": Entry("run_verdicts:verdicts_app", "Keep, merge and edit what people said of pairs."),
+        "models": Entry("run_models:models_app", "List encoders, or add one."),
+        "bench": Entry("run_bench:bench_app", "Measure leakscan on your own films."),
+        "store": Entry("run_store:store_app", "Join fingerprint stores."),
+    }
+
+
 app = typer.Typer(
     name="leakscan",
+    cls=Commands,
     help="Which images in B show a subject who is already in A?",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-app.command("compare")(compare_command)
-app.command("fingerprint")(fingerprint_command)
-app.command("audit")(audit_command)
-app.command("duplicates")(duplicates_command)
-app.command("calibrate")(calibrate_command)
-app.command("exclude")(exclude_command)
-app.command("review")(review_command)
-app.command("split")(split_command)
-app.command("map")(map_command)
-app.command("diff")(diff_command)
-app.command("explain")(explain_command)
-app.command("ci")(ci_command)
-app.command("evaluate")(evaluate_command)
-app.command("demo")(demo_command)
-app.command("train")(train_command)
-app.add_typer(verdicts_app, name="verdicts")
-app.add_typer(models_app, name="models")
-app.add_typer(bench_app, name="bench")
-app.add_typer(store_app, name="store")
+
+
+_EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "monai": "train",
+    "sklearn": "train",
+    "matplotlib": "train",
+    "pytorch_metric_learning": "train",
+}
+"""Packages that only some commands need, and the extra that brings them."""
 
 
 class Interrupted(LeakscanError):
@@ -73,11 +122,18 @@ class Interrupted(LeakscanError):
     exit_code = INTERRUPTED
 
 
+def _output(as_json: bool = False) -> Output:
+    """Where to print; ``--help`` does not wait for it."""
+    from leakscan.cli.output import Output
+
+    return Output(as_json)
+
+
 def _version(asked: bool) -> None:
     if asked:
         import leakscan
 
-        Output().say(leakscan.__version__)
+        _output().say(leakscan.__version__)
         raise typer.Exit
 
 
@@ -105,20 +161,57 @@ def run(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="leakscan", standalone_mode=False)
     except LeakscanError as e:
-        Output(as_json).error(e.without_path() if "--hide-paths" in arguments else e)
+        from leakscan.cli.options import hides_paths
+
+        _output(as_json).error(e.without_path() if hides_paths(arguments) else e)
         return e.exit_code
+    except ModuleNotFoundError as e:
+        extra = _EXTRAS.get((e.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        missing = LeakscanError(
+            f"This needs the package {e.name}, which is not installed.",
+            f'Install it: pip install "leakscan[cpu,{extra}]".',
+        )
+        _output(as_json).error(missing)
+        return missing.exit_code
     except typer.Exit as e:
         code = e.exit_code
     except _WrongUsage as e:
+        e.message = one_line(e.message)  # type: ignore[attr-defined]
         e.show()  # type: ignore[attr-defined]
-        Output(as_json).data({"error": str(e), "hint": "leakscan --help", "exit_code": 2})
+        _output(as_json).data({"error": str(e), "hint": "leakscan --help", "exit_code": 2})
         return 2
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     # Typer turns Ctrl-C into this code by itself in some versions.
     if code == INTERRUPTED:
-        Output(as_json).error(Interrupted("Stopped.", "What was finished is kept; run it again to go on."))
+        _output(as_json).error(Interrupted("Stopped.", "What was finished is kept; run it again to go on."))
     return code if isinstance(code, int) else 0
+
+
+def stop_at_sigterm() -> None:
+    """Takes SIGTERM, which batch systems and service managers send, as Ctrl-C: what was finished is kept."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        at_ctrl_c = signal.getsignal(signal.SIGINT)
+        if not callable(at_ctrl_c):  # shells let what runs in the background ignore Ctrl-C, but not this
+            raise KeyboardInterrupt
+        at_ctrl_c(signal.SIGINT, frame)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
+
+
+def _told(error: BaseException | None, arguments: list[str]) -> str:
+    """The traceback of a bug; without the words of the error where paths are hidden: they may name some."""
+    from leakscan.cli.options import hides_paths
+
+    assert error is not None
+    lines = traceback.format_exception(error)
+    if hides_paths(arguments):
+        lines = [*traceback.format_tb(error.__traceback__), f"{type(error).__name__}: (words hidden)\n"]
+    return "".join(one_line(line) + "\n" for line in "".join(lines).splitlines())
 
 
 def main() -> None:
@@ -130,7 +223,10 @@ def main() -> None:
         [project.scripts]
         leakscan = "leakscan.cli.app:main"
     """
+    from leakscan.engines.allocator import keep_freed_memory
+
     keep_freed_memory()
+    stop_at_sigterm()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -140,6 +236,6 @@ def main() -> None:
         code = BROKEN_PIPE
     except Exception:
         # A bug. Python's own exit code would be 1, which here means a leak.
-        traceback.print_exc()
+        sys.stderr.write(_told(sys.exc_info()[1], sys.argv[1:]))
         code = BUG
     sys.exit(code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from leakscan.engines.local import LocalEngine
 from leakscan.types import Engine
 
 
@@ -29,4 +28,6 @@ def start_engine(
         from leakscan.engines.ray import RayEngine
 
         return RayEngine(address, workers)
+    from leakscan.engines.local import LocalEngine
+
     return LocalEngine(workers)

@@ -16,7 +16,7 @@ from leakscan.evaluation.brain_baselines import brain_baselines
 from leakscan.evaluation.labelled_images import VOLUMES, LabelledImage, PreparedImage, image_preparer
 from leakscan.evaluation.systems import Role, System, Vectors
 from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
-from leakscan.fingerprint.encoders.card import Card
+from leakscan.fingerprint.encoders.card import BRAIN_NET, Card
 from leakscan.fingerprint.encoders.encoder import Encoder
 from leakscan.fingerprint.encoders.imagenet import imagenet_weights
 from leakscan.fingerprint.encoders.load import load_encoder
@@ -268,8 +268,8 @@ def _imagenet(encoders: Sequence[Encoder]) -> list[System]:
 
 def _registered_brains(encoders: Sequence[Encoder]) -> list[System]:
     # Those of several encoders would differ little: the first one's alignment serves.
-    brain = next((encoder for encoder in encoders if isinstance(encoder, BrainEncoder)), None)
-    return [] if brain is None else brain_baselines(brain)
+    brain = next((encoder for encoder in encoders if encoder.card.architecture == BRAIN_NET), None)
+    return [] if brain is None else brain_baselines(BrainEncoder(brain.card, brain.folder))
 
 
 FILM_BASELINES: tuple[MakeBaselines, ...] = (_untrained, _imagenet, lambda encoders: [PHashSystem()])

@@ -178,7 +178,7 @@ def _encode_seconds(folders: Sequence[Path]) -> float:
         np.rint(canonical_radiograph(picture, card.side) * 255).astype(np.uint8)
         for picture in _pictures(folders)
     ]
-    if not runs_in_workers(card):
+    if not runs_in_workers(card, folder):
         encoder = load_encoder(card, folder)
         began = time.monotonic()
         encoder.encode(np.stack(films))

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from leakscan import tables
 from leakscan.sources.identity import IdentityKey, drop_placeholders, dropped_words, normalised
 from leakscan.types import ImageRef, Tags
+
+Dates = Literal["no", "shifted", "clear"]
 
 _UIDS = ("study_uid", "series_uid", "sop_uid")
 _NO_TAGS = Tags()
@@ -26,7 +28,8 @@ class Declared:
     """Writes what references declare into rows.
 
     Args:
-        key: What identifiers are hashed with.
+        key: What identifiers are hashed with, and dates shifted.
+        dates: What is kept of acquisition dates.
 
     Example:
         >>> from pathlib import Path
@@ -36,7 +39,7 @@ class Declared:
         ('a.png', 32, None)
     """
 
-    def __init__(self, key: IdentityKey) -> None:
+    def __init__(self, key: IdentityKey, dates: Dates = "no") -> None:
         known: dict[str, str | None] = {"": None}
 
         def hashed(text: str) -> str | None:
@@ -53,7 +56,7 @@ class Declared:
             "study_uid_hash": lambda ref: hashed(ref.tags.study_uid),
             "series_uid_hash": lambda ref: hashed(ref.tags.series_uid),
             "sop_uid_hash": lambda ref: hashed(ref.tags.sop_uid),
-            "acquired": lambda ref: ref.tags.acquired or None,
+            "acquired": lambda ref: dated(ref, key, dates),
             "split": lambda ref: ref.tags.split or None,
             "signature": lambda ref: ref.signature,
         }
@@ -68,6 +71,28 @@ class Declared:
             name: pa.array([of(ref) for ref in refs], tables.STORE.field(name).type)
             for name, of in self._columns.items()
         }
+
+
+def dated(ref: ImageRef, key: IdentityKey, dates: Dates) -> str | None:
+    """The acquisition date of an image as a row may hold it.
+
+    Args:
+        ref: The image.
+        key: What dates are shifted with.
+        dates: What the user chose.
+
+    Example:
+        >>> from pathlib import Path
+        >>> key, tags = IdentityKey(Path("identity.key")), Tags(acquired="2019-03-14")
+        >>> ref = ImageRef(image_id="1", path="a.dcm", format="dicom", files=(), tags=tags)
+        >>> dated(ref, key, "no"), dated(ref, key, "clear")
+        (None, '2019-03-14')
+    """
+    if dates == "no" or not ref.tags.acquired:
+        return None
+    if dates == "clear":
+        return ref.tags.acquired
+    return key.shifted(ref.tags.acquired, ref.tags.subject or ref.tags.study_uid) or None
 
 
 def with_clean_subjects(refs: list[ImageRef], name: str, notices: list[str]) -> list[ImageRef]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,8 +57,8 @@ class Dataset:
 
     name: str
     rows: pa.Table
-    refs: Mapping[str, ImageRef]
-    subjects: Mapping[str, str]
+    refs: Mapping[str, ImageRef] = field(repr=False)  # raw identifiers stay out of crash reports
+    subjects: Mapping[str, str] = field(repr=False)
     key_id: str
 
 
@@ -113,7 +113,8 @@ def fingerprint_source(
         previews,
         store is not None and store.info.nameless,
     )
-    work = _Work(source.name, context, way, Declared(context.key))
+    declared = Declared(context.key, context.settings.privacy.dates)
+    work = _Work(source.name, context, way, declared)
     current = work.rows_of(refs, store)
     return Dataset(
         source.name,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leakscan.engines.careful import Careful
 from leakscan.fingerprint.declared import Declared
 from leakscan.fingerprint.encoders.load import has_gpu, runs_in_workers
 from leakscan.fingerprint.kinds import Asked
-from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, prepare
+from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, given_up, prepare
 from leakscan.sources.contents import content_mark
 from leakscan.sources.left_out import left_out_as
 from leakscan.sources.nameless import ANOTHER
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
 _GPU_BATCH = 64  # images that a GPU is given at once; a processor is given one
+_CHUNK = 8  # pictures that a worker is given at once
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,13 @@ class RowMaker:
             wanted: Images that the scan found usable, and what is asked of each.
         """
         readable = [(ref, asked.kind) for ref, asked in wanted]
-        results = self._context.engine.map(partial(prepare, recipe=self._recipe(readable)), readable)
+        # A volume takes a second: handed out one by one, so that rows come every second, too.
+        chunk = 1 if any(ref.ndim == 3 for ref, _ in readable) else _CHUNK
+        seconds = self._context.settings.reading.max_seconds
+        work = Careful(
+            partial(prepare, recipe=self._recipe(readable)), partial(given_up, seconds=seconds), seconds
+        )
+        results = self._context.engine.map(work, readable, chunk)
         block: list[_Image] = []
         waiting = 0
         try:
@@ -119,7 +127,7 @@ class RowMaker:
             encoders={
                 kind: str(self._encoders[kind].folder)
                 for kind in needed
-                if runs_in_workers(self._encoders[kind].card)
+                if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
             previews=self._way.previews,
         )

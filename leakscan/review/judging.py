@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import networkx as nx
 import pyarrow as pa
 
 from leakscan import tables
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
-from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.review.verdicts import About, Opinion, Verdict, is_over, newest_of_each, opinions
 from leakscan.types import RELATIONS
@@ -233,6 +232,8 @@ class _Bench:
 
     def open_by_groups(self, rows: Sequence[_Row]) -> None:
         """Opens pairs called different whose two sides newer pictures link to one person by other leaks."""
+        import networkx as nx  # a run without verdicts does not wait for it
+
         graph: nx.Graph[Any] = nx.Graph()
         for row in rows:
             if row.decision == "leak":

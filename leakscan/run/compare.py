@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from leakscan.decide.pairs import Comparison, decide_pairs
+from leakscan.decide.comparison import Comparison
+from leakscan.decide.pairs import decide_pairs
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import STORES, Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo

@@ -15,23 +15,23 @@ from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.keypoint_vote import may_be_one
 from leakscan.decide.copies.picture_check import check_pictures
 from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture, glance, worth_a_check
-from leakscan.decide.copies.volume_check import check_volumes
-from leakscan.decide.copies.volume_features import VolumeFeatures, describe_volume
+from leakscan.engines.careful import Careful, Loss
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.types import DecodedImage, ImageRef
 
 if TYPE_CHECKING:
+    from leakscan.decide.copies.volume_features import VolumeFeatures
     from leakscan.run.context import RunContext
+
+    Features = PictureFeatures | VolumeFeatures
+    FeaturePair = tuple[Features | None, Features | None]
 
 R = TypeVar("R")
 
 Pixels = ImageRef | bytes
 """Where the pixels of an image come from: its files, or the preview of a store."""
-
-Features = PictureFeatures | VolumeFeatures
-FeaturePair = tuple[Features | None, Features | None]
 
 _WINDOW = {2: 1024, 3: 128}
 """Pairs that are checked together, by dimension: their features are in memory at once."""
@@ -224,7 +224,7 @@ class _Checks:
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
         describe = partial(_describe, describer=describer, options=self._context.settings.reading)
-        described = self._context.engine.map(describe, missing.values())
+        described = self._context.engine.map(Careful(describe, _nothing), missing.values())
         return _renewed(known, needed, dict(zip(missing, described, strict=True)))
 
     def _take(self, i: int, check: CopyCheck) -> None:
@@ -296,6 +296,10 @@ def _describe(
         return None
 
 
+def _nothing(item: object, why: Loss) -> None:
+    """What is known of an image of which a worker dies: it cannot be checked."""
+
+
 def _glance_at(image: DecodedImage) -> Features:
     return glance(image.values)
 
@@ -303,6 +307,8 @@ def _glance_at(image: DecodedImage) -> Features:
 def _describe_in_full(image: DecodedImage) -> Features:
     if image.values.ndim == 2:
         return describe_picture(image.values)
+    from leakscan.decide.copies.volume_features import describe_volume  # films do not wait for it
+
     return describe_volume(image.values, image.spacing_mm)
 
 
@@ -321,6 +327,8 @@ def _check(pair: FeaturePair) -> CopyCheck | None:
     a, b = pair
     if isinstance(a, PictureFeatures) and isinstance(b, PictureFeatures):
         return check_pictures(a, b)
-    if isinstance(a, VolumeFeatures) and isinstance(b, VolumeFeatures):
-        return check_volumes(a, b)
-    return None
+    if a is None or b is None or isinstance(a, PictureFeatures) or isinstance(b, PictureFeatures):
+        return None
+    from leakscan.decide.copies.volume_check import check_volumes  # films do not wait for it
+
+    return check_volumes(a, b)

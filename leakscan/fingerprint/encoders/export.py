@@ -27,7 +27,7 @@ _OPSET = 20
 _TRACED_SIDE = 160  # another than that of any network's own weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exported:
     """One graph: what it computes of a network.
 
@@ -37,6 +37,7 @@ class Exported:
         inputs: The names of its inputs, and the shape of each for one image.
         outputs: The names of its outputs.
         any_side: Whether the graph takes films of any side, not only of that in ``inputs``.
+        one: Whether it takes one image at a time.
     """
 
     network: Callable[[], nn.Module]
@@ -44,14 +45,15 @@ class Exported:
     inputs: dict[str, tuple[int, ...]]
     outputs: tuple[str, ...]
     any_side: bool = False
+    one: bool = False
 
 
 def _encoder(architecture: str) -> Exported:
     return Exported(
-        lambda: ARCHITECTURES[architecture](FINGERPRINT_DIM),
-        "features",
-        {"films": (1, SIDE, SIDE)},
-        ("features",),
+        network=lambda: ARCHITECTURES[architecture](FINGERPRINT_DIM),
+        method="features",
+        inputs={"films": (1, SIDE, SIDE)},
+        outputs=("features",),
         any_side=True,
     )
 
@@ -60,9 +62,15 @@ _DETAILS = (GRID * GRID, DETAIL_DIM)
 
 EXPORTED: dict[str, Exported] = {
     **{name: _encoder(name) for name in ARCHITECTURES if not name.endswith("_3d")},
-    "detail_describe": Exported(DetailNet, "describe", {"films": (1, SIDE, SIDE)}, ("details",)),
-    "detail_compare": Exported(DetailNet, "compare", {"a": _DETAILS, "b": _DETAILS}, ("logits",)),
-    "tissue_net": Exported(TissueNet, "forward", {"volumes": (1, *SHAPE)}, ("logits",)),
+    "detail_describe": Exported(
+        network=DetailNet, method="describe", inputs={"films": (1, SIDE, SIDE)}, outputs=("details",)
+    ),
+    "detail_compare": Exported(
+        network=DetailNet, method="compare", inputs={"a": _DETAILS, "b": _DETAILS}, outputs=("logits",)
+    ),
+    "tissue_net": Exported(
+        network=TissueNet, method="shares", inputs={"volumes": (1, *SHAPE)}, outputs=("shares",), one=True
+    ),
 }
 """Name of the graph -> what it computes."""
 
@@ -103,7 +111,7 @@ def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
     wanted = EXPORTED[name]
     net = wanted.network().eval()
     shapes = list(wanted.inputs.values())
-    free, free_films = {0: "n"}, {0: "n"}
+    free, free_films = ({}, {}) if wanted.one else ({0: "n"}, {0: "n"})
     if wanted.any_side:
         free_films |= {2: "height", 3: "width"}
         # Where the network asks for the side, a trace keeps the one branch that it took: with a side of its
@@ -113,7 +121,7 @@ def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
         warnings.simplefilter("ignore")  # shapes that a trace takes for constants are constants here
         torch.onnx.export(
             _Method(net, wanted.method),
-            tuple(torch.rand(2, *shape) for shape in shapes),
+            tuple(torch.rand(1 if wanted.one else 2, *shape) for shape in shapes),
             path := Path(folder) / "graph.onnx",
             dynamo=False,
             # Normalisations keep their tensors' names; ONNX Runtime folds them as it loads.

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
 
 from leakscan.engines.threads import threads_here
 from leakscan.errors import ModelError
@@ -39,6 +40,33 @@ def has_graph(network: str) -> bool:
         (True, False)
     """
     return (GRAPHS / f"{network}.onnx").is_file() and importlib.util.find_spec("onnxruntime") is not None
+
+
+def has_graph_of(network: str, weights: Path, prefix: str = "") -> bool:
+    """Whether :func:`has_graph`, and it is the graph of the network that a file holds, whose tensors fit.
+
+    Args:
+        network: The name of the graph.
+        weights: A file of safetensors; only its header is read.
+        prefix: What stands before the names of the network's tensors in the file.
+
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> card, folder = cards()["brain-folds"]
+        >>> has_graph_of("tissue_net", folder / card.weights, "tissues.")
+        True
+    """
+    if not has_graph(network):
+        return False
+    try:
+        with safe_open(weights, "numpy") as tensors:
+            there = set(tensors.keys())
+            return all(
+                f"{prefix}{name}" in there and tensors.get_slice(f"{prefix}{name}").get_shape() == shape
+                for name, shape in _tensors()[network].items()
+            )
+    except (OSError, SafetensorError):
+        return False
 
 
 def has_nvidia_driver() -> bool:

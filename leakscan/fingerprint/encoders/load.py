@@ -12,7 +12,7 @@ import numpy.typing as npt
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import BRAIN_NET, Card, read_card
 from leakscan.fingerprint.encoders.encoder import Encoded, Encoder, GraphEncoder
-from leakscan.fingerprint.encoders.graph import has_graph, has_nvidia_driver
+from leakscan.fingerprint.encoders.graph import has_graph, has_graph_of, has_nvidia_driver
 
 Loader = Callable[[Card, Path], Encoder]
 
@@ -39,8 +39,8 @@ def load_encoder(card: Card, folder: Path) -> Encoder:
         >>> load_encoder(card, folder).encode(films).fingerprints.shape
         (1, 128)
     """
-    if runs_in_workers(card):
-        return GraphEncoder(card, folder)
+    if runs_in_workers(card, folder):
+        return _graph_encoder(card, folder)
     try:
         if card.architecture == BRAIN_NET:
             from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
@@ -56,15 +56,31 @@ def load_encoder(card: Card, folder: Path) -> Encoder:
         ) from e
 
 
-def runs_in_workers(card: Card) -> bool:
+def runs_in_workers(card: Card, folder: Path) -> bool:
     """Whether an encoder runs in worker processes, each on a processor of its own, and not on a GPU.
+
+    The network of brains is too small a part of the work for a GPU.
+
+    Args:
+        card: The encoder's card.
+        folder: The folder of the card.
 
     Example:
         >>> from leakscan.fingerprint.encoders.registry import cards
-        >>> runs_in_workers(cards()["brain-folds"][0])
-        False
+        >>> runs_in_workers(*cards()["brain-folds"])
+        True
     """
+    if card.architecture == BRAIN_NET:
+        return has_graph_of("tissue_net", folder / card.weights, "tissues.")
     return has_graph(card.architecture) and not has_gpu()
+
+
+def _graph_encoder(card: Card, folder: Path, checked: bool = False) -> Encoder:
+    if card.architecture == BRAIN_NET:
+        from leakscan.fingerprint.encoders.brain.graph_brain import GraphBrainEncoder  # films do not wait
+
+        return GraphBrainEncoder(card, folder, checked)
+    return GraphEncoder(card, folder, checked)
 
 
 def has_gpu() -> bool:
@@ -157,5 +173,5 @@ def encoder_here(folder: str) -> Encoder:
         'cxr-lite0'
     """
     if folder not in _here:
-        _here[folder] = GraphEncoder(read_card(Path(folder)), Path(folder), checked=True)
+        _here[folder] = _graph_encoder(read_card(Path(folder)), Path(folder), checked=True)
     return _here[folder]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 VERSION = "volume-1"
 SHAPE = (80, 96, 80)
@@ -44,6 +43,8 @@ def canonical_volume(
         >>> canonical_volume(head, (2.0, 2.0, 2.0), SHAPE, STEP_MM).shape
         (80, 96, 80)
     """
+    from scipy import ndimage  # films do not wait for it
+
     volume = np.nan_to_num(values.astype(np.float32))
     known = len(spacing_mm) == 3 and all(s > 0 for s in spacing_mm)
     zoom = np.array(spacing_mm if known else (target_mm,) * 3) / target_mm
@@ -87,6 +88,8 @@ def head_centre(volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         >>> head_centre(scan).tolist()
         [5.0, 7.0, 9.0]
     """
+    from scipy import ndimage  # films do not wait for it
+
     occupied = volume > np.percentile(volume, 99.0) * _BACKGROUND
     if not occupied.any():
         return (np.array(volume.shape) - 1) / 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import getpass
-import json
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from leakscan.errors import StoreError, UsageError, reason
+from leakscan.errors import UsageError, reason
 from leakscan.report.run_folder import RunFolder
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.page.deck import Deck
@@ -89,7 +88,7 @@ class ReviewServer:
         from leakscan.review.page.guard import Door
 
         folder = RunFolder.open(run)
-        summary = _summary(folder)
+        summary = folder.read_summary()
         deck = Deck.of(folder)
         gold = gold_pairs(folder, deck, options.gold) if options.gold else []
         self.session = ReviewSession(
@@ -103,7 +102,7 @@ class ReviewServer:
         originals = Originals.of(folder, summary, options.moved)
         limits = settings.limits
         shelf = Shelf(limits.cache / "review", limits.pictures_mb << 20)
-        views = PageViews(originals, shelf, gold)
+        views = PageViews(originals, shelf, gold, _film_encoder(summary))
         self._socket = _listening(run, options.port)
         self.port: int = self._socket.getsockname()[1]
         self.door: Door = Door(self.port, say)
@@ -176,15 +175,11 @@ def _check_packages() -> None:
     del starlette, uvicorn
 
 
-def _summary(folder: RunFolder) -> dict[str, Any]:
-    try:
-        found = json.loads(folder.summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else "it is damaged"
-        raise StoreError(f"{{path}} cannot be read: {why}.", path=folder.summary) from error
-    if not isinstance(found, dict):
-        raise StoreError("{path} cannot be read: it is damaged.", path=folder.summary)
-    return found
+def _film_encoder(summary: Mapping[str, Any]) -> str | None:
+    """The name of the encoder of chest films that a run used."""
+    encoders = summary.get("encoders") or {}
+    known = [name for name, about in encoders.items() if (about or {}).get("kind") == "chest_radiograph"]
+    return known[0].partition("@")[0] if known else None
 
 
 def _account() -> str:
