@@ -314,6 +314,8 @@ def test_everybody_can_read_it_narrow_and_wide_light_and_dark(
     chromium: Any, tmp_path: Path, films: list[Picture]
 ) -> None:
     made, facts = three_sets(tmp_path, films)
+    far = made.row("a hospital of a very long name that nobody has shortened so far", "1.png", films[2])
+    made.pair(made.images[0]["image_id"], far, probability=0.05)
     tab = opened(chromium, tmp_path / "report.html", page_of(made, **facts), bypass_csp=True)
     for width, scheme in SIZES:
         tab.set_viewport_size({"width": width, "height": 850})
