@@ -6,6 +6,7 @@ import base64
 import io
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from leakscan.decide.copies.copy_check import Pixels, load_pixels
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, LeakscanError
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine
@@ -63,11 +64,13 @@ class Thumbnails:
         make = partial(_thumbnail, options=self.options, room=min(_MOST_BYTES, _BYTES // len(pixels)))
         found: dict[ImageKey, str] = {}
         until = time.monotonic() + _SECONDS
-        for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
-            if uri is not None:
-                found[key] = uri
-            if time.monotonic() > until:
-                break
+        # A worker that dies here must not cost the run its tables: the page says how many have no picture.
+        with suppress(LeakscanError):
+            for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
+                if uri is not None:
+                    found[key] = uri
+                if time.monotonic() > until:
+                    break
         return found
 
     def _pixels(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, Pixels]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from leakscan import tables
 from leakscan.engines import start_engine
+from leakscan.errors import LeakscanError
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report import html_pictures
 from leakscan.report.html import render_html
@@ -160,8 +162,6 @@ def test_many_leaks_leave_room_for_what_is_for_review(tmp_path: Path, films: lis
 
 
 def test_pictures_share_the_room_of_the_page(monkeypatch: pytest.MonkeyPatch, films: list[Picture]) -> None:
-    import cv2
-
     rows = [
         {"image_id": str(n), "preview": cv2.imencode(".png", f)[1].tobytes()} for n, f in enumerate(films)
     ]
@@ -176,6 +176,21 @@ def test_pictures_share_the_room_of_the_page(monkeypatch: pytest.MonkeyPatch, fi
     assert all(len(small[key]) < len(large[key]) for key in small)
     monkeypatch.setattr(html_pictures, "_SECONDS", -1.0)
     assert len(thumbnails.of(wanted)) == 1  # no time is left after the first
+
+
+def test_a_worker_that_dies_at_the_pictures_costs_only_pictures(films: list[Picture]) -> None:
+    class Dying:
+        workers = 1
+
+        def map(self, function: Any, items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
+            yield function(next(iter(items)))
+            raise LeakscanError("A worker process was killed.")
+
+    png = cv2.imencode(".png", films[0])[1].tobytes()
+    rows = [{"image_id": str(n), "preview": png} for n in range(3)]
+    dataset = Dataset("A", tables.from_rows(rows, tables.STORE), {}, {}, "")
+    found = Thumbnails([dataset], Settings().reading, Dying()).of([("A", str(n)) for n in range(3)])
+    assert set(found) == {("A", "0")}
 
 
 def test_distances_are_drawn_with_the_thresholds(tmp_path: Path, films: list[Picture]) -> None:
