@@ -68,8 +68,8 @@ def people_cards(found: RunTables, shown: pa.Table) -> list[Card]:
 
     Returns:
         Cards in the order of their strongest pair. Each has ``people`` (with ``dataset``, ``subject`` and
-        ``images``: ``n``, ``key``, ``name``, ``acquired``), ``pairs`` (``a`` and ``b`` are numbers of
-        images), ``title``, ``decision``, ``probability`` and ``notes``.
+        ``images``: ``n``, ``key``, ``pixels``, ``name``, ``acquired``), ``pairs`` (``a`` and ``b`` are
+        numbers of images), ``title``, ``decision``, ``probability`` and ``notes``.
 
     Example::
 
@@ -182,7 +182,13 @@ def _card(
 
 def _image(key: ImageKey, images: Mapping[ImageKey, Mapping[str, Any]], n: int) -> dict[str, Any]:
     row = images.get(key, {})
-    return {"n": n, "key": key, "name": row.get("path") or key[1][:16], "acquired": row.get("acquired")}
+    return {
+        "n": n,
+        "key": key,
+        "pixels": row.get("pixel_hash") or " ".join(key),
+        "name": row.get("path") or key[1][:16],
+        "acquired": row.get("acquired"),
+    }
 
 
 def _pair(row: Mapping[str, Any], numbers: Mapping[ImageKey, int], weakest: str | None) -> dict[str, Any]:

@@ -167,9 +167,10 @@ def test_pictures_share_the_room_of_the_page(monkeypatch: pytest.MonkeyPatch, fi
     ]
     dataset = Dataset("A", tables.from_rows([*rows, {"image_id": "gone"}], tables.STORE), {}, {}, "")
     thumbnails = Thumbnails([dataset], Settings().reading, start_engine(0))
-    wanted = [("A", row["image_id"]) for row in rows] + [("A", "gone"), ("B", "0")]
+    there = {("A", str(row["image_id"])): f"pixels {row['image_id']}" for row in rows}
+    wanted = {**there, ("A", "gone"): "gone", ("B", "0"): "pixels 0"}
     large = thumbnails.of(wanted)
-    assert set(large) == set(wanted[:-2])
+    assert set(large) == set(there)
     monkeypatch.setattr(html_pictures, "_BYTES", 1500 * len(rows))
     small = thumbnails.of(wanted)
     assert sum(map(len, small.values())) < 1500 * len(rows) * 4 / 3 + 100 * len(rows)
@@ -189,8 +190,27 @@ def test_a_worker_that_dies_at_the_pictures_costs_only_pictures(films: list[Pict
     png = cv2.imencode(".png", films[0])[1].tobytes()
     rows = [{"image_id": str(n), "preview": png} for n in range(3)]
     dataset = Dataset("A", tables.from_rows(rows, tables.STORE), {}, {}, "")
-    found = Thumbnails([dataset], Settings().reading, Dying()).of([("A", str(n)) for n in range(3)])
+    found = Thumbnails([dataset], Settings().reading, Dying()).of({("A", str(n)): str(n) for n in range(3)})
     assert set(found) == {("A", "0")}
+
+
+def test_equal_pictures_are_read_once(films: list[Picture]) -> None:
+    class Counting:
+        workers, read = 1, 0
+
+        def map(self, function: Any, items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
+            for item in items:
+                self.read += 1
+                yield function(item)
+
+    png = cv2.imencode(".png", films[0])[1].tobytes()
+    rows = [{"image_id": str(n), "preview": png} for n in range(3)]
+    dataset = Dataset("A", tables.from_rows(rows, tables.STORE), {}, {}, "")
+    engine = Counting()
+    wanted = {("A", "0"): "one", ("A", "1"): "other", ("A", "2"): "one"}
+    found = Thumbnails([dataset], Settings().reading, engine).of(wanted)
+    assert set(found) == set(wanted)
+    assert engine.read == 2
 
 
 def test_distances_are_drawn_with_the_thresholds(tmp_path: Path, films: list[Picture]) -> None:
