@@ -6,6 +6,7 @@ import base64
 import io
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from leakscan.decide.copies.copy_check import Pixels, load_pixels
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, LeakscanError
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine
@@ -45,29 +46,39 @@ class Thumbnails:
     options: DecodeOptions
     engine: Engine
 
-    def of(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, str]:
+    def of(self, wanted: Mapping[ImageKey, str]) -> dict[ImageKey, str]:
         """The pictures as data URIs, without those whose pixels are not at hand.
 
         The more there are, the smaller they become, so that the page stays small.
 
         Args:
-            wanted: The images, those first that must not be missing if time runs out.
+            wanted: What tells the pixels of each image apart, such as their hash, by image; those first that
+                must not be missing if time runs out. Of equal ones only one is read.
 
         Example::
 
-            Thumbnails(datasets, settings.reading, context.engine).of([("ward", image_id)])
+            Thumbnails(datasets, settings.reading, context.engine).of({("ward", image_id): pixel_hash})
         """
-        pixels = self.places(dict.fromkeys(wanted))
-        if not pixels:
+        at_hand = self.places(wanted)
+        if not at_hand:
             return {}
-        make = partial(_thumbnail, options=self.options, room=min(_MOST_BYTES, _BYTES // len(pixels)))
-        found: dict[ImageKey, str] = {}
+        pixels = {wanted[key]: place for key, place in reversed(at_hand.items())}
+        pixels = {name: pixels[name] for name in dict.fromkeys(wanted[key] for key in at_hand)}
+        found = self._made(pixels, min(_MOST_BYTES, _BYTES // len(at_hand)))
+        return {key: found[wanted[key]] for key in at_hand if wanted[key] in found}
+
+    def _made(self, pixels: Mapping[str, Pixels], room: int) -> dict[str, str]:
+        """Data URIs of at most so many bytes each, as many as there is time for."""
+        make = partial(_thumbnail, options=self.options, room=room)
+        found: dict[str, str] = {}
         until = time.monotonic() + _SECONDS
-        for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
-            if uri is not None:
-                found[key] = uri
-            if time.monotonic() > until:
-                break
+        # A worker that dies here must not cost the run its tables: the page says how many have no picture.
+        with suppress(LeakscanError):
+            for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
+                if uri is not None:
+                    found[key] = uri
+                if time.monotonic() > until:
+                    break
         return found
 
     def places(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, Pixels]:
