@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from support.browser import chromium  # noqa: F401 - a fixture for all
 from support.makers import Leakscan, NetworkRefused, Picture, Ran, fill
 
 settings.register_profile("leakscan", deadline=None)  # no test asserts a time

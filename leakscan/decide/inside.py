@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from leakscan.decide.calibration.calibration import score_at
 from leakscan.decide.columns import Columns, DatasetPair
+from leakscan.decide.copies.shared_keypoints import shared_inside, with_pairs
 from leakscan.decide.gather import gather
 from leakscan.decide.pairs import HASH_RADIUS, Comparison, _check, _Crossing, _written
 from leakscan.decide.persons.deciding import Met, Persons
@@ -53,7 +54,8 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
     context.progress.start(f"Matching {dataset.name}", 1)
     # Every picture finds itself, and every pair is found from both ends.
     found = find_candidates(side, side, loose, HASH_RADIUS, 2 * most + len(side))
-    table, _ = gather(pair, _once(found), most)
+    found = with_pairs(_once(found), shared_inside(columns.keypoint_side), len(side))
+    table, _ = gather(pair, found, most)
     table = _taken(table, np.flatnonzero(~table.equal | (side.counts[table.a] > 1)))
     crossing = _Crossing(
         a=0,

@@ -1,80 +1,70 @@
-"""One HTML page for a person: what was found, in words, with the pairs side by side.
+"""One HTML page for a person: the answer in words, and the people with their pairs, side by side.
 
-The page stands alone (pictures are inside) and loads nothing from anywhere.
+The page stands alone (pictures, style and script are inside) and loads nothing from anywhere. A policy in
+its head lets a browser run that one script and nothing else.
 """
 
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from importlib import resources
 from typing import Any
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, select_autoescape
-from PIL import Image
 
-from leakscan.errors import ImageError
 from leakscan.report.alike import words_by_comparison
+from leakscan.report.html_charts import histograms, overlap_map
+from leakscan.report.html_people import RELATION_WORDS, Card, people_cards, shown_pairs
+from leakscan.report.html_pictures import Thumbnails
 from leakscan.report.run_tables import RunTables
-from leakscan.settings import DecodeOptions
-from leakscan.sources.formats import decode
-from leakscan.types import ImageRef
-
-PAIRS_SHOWN = 100
-_REVIEWS_SHOWN = (
-    50  # of those, where there are as many for review: looking at them is what a reader has to do
-)
-_THUMB_SIDE = 240
-
-_RELATION_WORDS = {
-    "same_file": "the same file",
-    "same_pixels": "the same pixels in another file",
-    "same_image": "the same picture, altered",
-    "same_subject": "another picture of the same person",
-}
 
 
-def render_html(
-    found: RunTables,
-    summary: Mapping[str, Any],
-    refs: Mapping[str, Mapping[str, ImageRef]],
-    options: DecodeOptions,
-) -> str:
+def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbnails) -> str:
     """The page as text; the strongest leaks and pairs for review are shown with pictures.
 
     Args:
         found: The tables of the run.
         summary: What ``summary.json`` holds.
-        refs: Where the pixels of every image are, by dataset and image id.
-        options: The limits for reading them.
+        thumbnails: What makes the small pictures.
 
     Example::
 
         found = RunTables.of(datasets, comparisons, settings.privacy)
-        refs = {dataset.name: dataset.refs for dataset in datasets}
-        page = render_html(found, summarise(found, context), refs, settings.reading)
+        thumbnails = Thumbnails(datasets, settings.reading, context.engine)
+        page = render_html(found, summarise(found, context), thumbnails)
     """
     environment = Environment(
-        loader=PackageLoader("leakscan.report"), autoescape=select_autoescape(default=True), trim_blocks=True
+        loader=PackageLoader("leakscan.report"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    shown = _shown(found.pairs)
-    pairs = shown.to_pylist()
-    for pair in pairs:
-        pair["words"] = _RELATION_WORDS[pair["relation"]]
-        for side in ("a", "b"):
-            ref = refs.get(pair[f"dataset_{side}"], {}).get(pair[f"image_{side}"])
-            pair[f"picture_{side}"] = _thumbnail(ref, options)
+    shown = shown_pairs(found.pairs)
+    cards = people_cards(found, shown)
+    images = _images(cards)
+    pictures = thumbnails.of(image["key"] for image in images)
+    style, script = _part("report.css"), _part("report.js")
+    answer = summary.get("answer") or {}
     return environment.get_template("report.html.jinja").render(
         summary=summary,
+        answer=answer,
         comparisons=words_by_comparison(summary["comparisons"]),
-        pairs=pairs,
-        decisions={d: (_count(shown, d), _count(found.pairs, d)) for d in ("leak", "review")},
-        relation_words=_RELATION_WORDS,
+        cards=cards,
+        pictures=pictures,
+        without_picture=sum(image["key"] not in pictures for image in images),
+        decisions={d: (_count(shown, d), _count(found.pairs, d)) for d in ("leak", "review", "cleared")},
+        choices=_choices(cards),
+        relation_words=RELATION_WORDS,
+        charts=histograms(found, summary),
+        overlaps=overlap_map(answer.get("pairs_of_datasets", [])),
+        style=style,
+        script=script,
+        policy=_policy(style, script),
     )
 
 
@@ -82,37 +72,32 @@ def _count(pairs: pa.Table, decision: str) -> int:
     return int(pc.sum(pc.equal(pairs["decision"], decision)).as_py() or 0)
 
 
-def _shown(pairs: pa.Table) -> pa.Table:
-    """At most ``PAIRS_SHOWN`` pairs, the strongest of each decision, in the order of the table."""
-    leaks, reviews = (np.flatnonzero(pc.equal(pairs["decision"], d).to_numpy()) for d in ("leak", "review"))
-    kept = reviews[: max(_REVIEWS_SHOWN, PAIRS_SHOWN - len(leaks))]
-    return pairs.take(np.sort(np.concatenate([leaks[: PAIRS_SHOWN - len(kept)], kept])))
+def _images(cards: list[Card]) -> list[dict[str, Any]]:
+    return [image for card in cards for person in card["people"] for image in person["images"]]
 
 
-def _thumbnail(ref: ImageRef | None, options: DecodeOptions) -> str | None:
-    """A small JPEG as a data URI, ``None`` where the pixels are not at hand."""
-    if ref is None:
-        return None
-    try:
-        picture = _flat(decode(ref, options).values)
-    except (ImageError, OSError):
-        return None
-    scale = _THUMB_SIDE / max(picture.shape)
-    size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    low, high = np.percentile(small, (0.5, 99.5))
-    grey = np.clip((small - low) / max(float(high - low), 1e-12) * 255, 0, 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _choices(cards: list[Card]) -> dict[str, list[str]]:
+    """What the filters of the page offer, in the order in which it comes."""
+    pairs = [pair for card in cards for pair in card["pairs"]]
+    return {
+        "relation": [r for r in RELATION_WORDS if any(pair["relation"] == r for pair in pairs)],
+        "decision": [d for d in ("leak", "review", "cleared") if any(p["decision"] == d for p in pairs)],
+        "couple": sorted({pair["couple"] for pair in pairs}),
+    }
 
 
-def _flat(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A picture as it is; of a volume the middle axial and sagittal slices beside each other."""
-    if values.ndim == 2:
-        return values
-    x, _, z = (n // 2 for n in values.shape)
-    axial, sagittal = np.rot90(values[:, :, z]), np.rot90(values[x])
-    height = max(len(axial), len(sagittal))
-    padded = [np.pad(s, ((0, height - len(s)), (0, 0))) for s in (axial, sagittal)]
-    return np.concatenate(padded, axis=1).astype(np.float32)
+@cache
+def _part(name: str) -> str:
+    """The style or the script of the page."""
+    return (resources.files("leakscan.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """What a browser may load and run on the page: its own style, its own script, pictures that are in it."""
+    style_hash, script_hash = (
+        f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'" for text in (style, script)
+    )
+    return (
+        f"default-src 'none'; img-src data:; style-src {style_hash}; script-src {script_hash}; "
+        "base-uri 'none'; form-action 'none'"
+    )

@@ -72,6 +72,9 @@ _NUMBERS = ["correlation", "inliers", "p_value", *FOUND.names[FOUND.get_field_in
 _IN_OTHERS = (Evidence.PIXELS_NOT_AT_HAND, Evidence.NO_PROOF)
 """Reasons that only change the words of another."""
 
+_PROOF = int(Evidence.EQUAL_FILES | Evidence.EQUAL_PIXELS | Evidence.ALIGNED)
+"""Reasons beside which chance plays no part."""
+
 _PLAIN = {
     Evidence.EQUAL_FILES: "equal files (blake3)",
     Evidence.EQUAL_PIXELS: "equal pixels in another file",
@@ -104,7 +107,11 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
     if reason is Evidence.ALIGNED:
         return [_aligned(*values) for values in numbers("correlation", "overlap", "inliers")]
     if reason is Evidence.SIMILARITY:
-        return [_similar(*values) for values in numbers("similarity", "p_value", "p_floor", "comparisons")]
+        proven = (reasons & _PROOF).astype(bool).tolist()
+        told = numbers("similarity", "p_value", "p_floor", "comparisons")
+        return [
+            _similar(*v) if not sure else _plainly_similar(v[0]) for v, sure in zip(told, proven, strict=True)
+        ]
     if reason is Evidence.DETAIL:
         return [_detail(*values) for values in numbers("detail_gain")]
     if reason is Evidence.FOLDS:
@@ -115,6 +122,11 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
 def _aligned(correlation: float, overlap: float, inliers: int) -> str:
     words = f"aligned correlation {correlation:.3f} on {overlap:.0%} of the picture"
     return words + (f", {inliers} matched keypoints" if inliers else "")
+
+
+def _plainly_similar(similarity: float) -> str:
+    """What fingerprints say of a copy: chance plays no part in it, so no rate is named."""
+    return f"fingerprint similarity {similarity:.3f}"
 
 
 def _similar(similarity: float, p_value: float, p_floor: float, comparisons: int) -> str:

@@ -16,6 +16,7 @@ from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerpri
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.answer import answer
 from leakscan.report.html import render_html
+from leakscan.report.html_pictures import Thumbnails
 from leakscan.report.notebook import render_notebook
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
@@ -268,8 +269,8 @@ def reported(
     summary |= _whereabouts(context)
     if folder is not None:
         context.progress.start("Writing the report", None)
-        refs = {d.name: d.refs for d in datasets}
-        folder.write(found, summary, render_html(found, summary, refs, settings.reading))
+        thumbnails = Thumbnails(datasets, settings.reading, context.engine)
+        folder.write(found, summary, render_html(found, summary, thumbnails))
     context.progress.finish()
     return Result(
         images=found.images,

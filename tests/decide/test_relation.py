@@ -108,10 +108,10 @@ def _support(facts: Facts) -> list[str]:
         out.append("same StudyInstanceUID (or UID of the series or instance)")
     if facts.similarity is not None and facts.p_value is not None:
         most = "about or below " if facts.p_value <= facts.p_floor else ""
-        out.append(
-            f"fingerprint similarity {facts.similarity:.3f}: {most}{facts.p_value * COMPARISONS:.2g} false "
-            "pairs as good expected in 1,000 subject comparisons"
-        )
+        expected = f"{most}{facts.p_value * COMPARISONS:.2g}"
+        rate = f": {expected} false pairs as good expected in 1,000 subject comparisons"
+        copy = facts.same_file or facts.same_pixels or facts.check is SAME
+        out.append(f"fingerprint similarity {facts.similarity:.3f}" + ("" if copy else rate))
     if facts.detail_gain is not None:
         times = f"{math.exp(min(abs(facts.detail_gain), 14.0)):.2g}"
         likelier = "likelier" if facts.detail_gain >= 0 else "less likely"
@@ -270,12 +270,22 @@ def test_evidence_is_in_words() -> None:
     assert found.evidence == [
         "aligned correlation 0.970 on 90% of the picture, 200 matched keypoints",
         "same StudyInstanceUID (or UID of the series or instance)",
-        "fingerprint similarity 0.900: 0.01 false pairs as good expected in 1,000 subject comparisons",
+        "fingerprint similarity 0.900",
         "perceptual hashes differ in 3 of 63 bits",
     ]
 
 
+def test_a_copy_is_not_said_to_be_likely_by_chance() -> None:
+    for proof in ({"same_pixels": True}, {"check": SAME}):
+        found = answer(similarity=0.9, p_value=1e-2, bits=1, **proof)
+        assert found is not None
+        assert not any("false pairs" in words for words in found.evidence)
+    stranger = answer(similarity=0.9, p_value=1e-5, person="leak")
+    assert stranger is not None
+    assert any("0.01 false pairs as good expected" in words for words in stranger.evidence)
+
+
 def test_a_rate_at_the_floor_may_be_lower() -> None:
-    found = answer(same_pixels=True, similarity=1.0, p_value=1e-6, p_floor=1e-6)
+    found = answer(similarity=1.0, p_value=1e-6, p_floor=1e-6, person="leak")
     assert found is not None
     assert any("about or below 0.001 false pairs as good expected" in words for words in found.evidence)

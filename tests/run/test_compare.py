@@ -183,25 +183,14 @@ def test_the_page_loads_nothing_from_anywhere(
     save(tmp_path / "B" / "<script>alert(1)<&>.png", films[0])
     leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
     page = (tmp_path / "run" / "report.html").read_text()
-    assert page.count('<img src="data:image/jpeg;base64,') == 2
-    text = re.sub(r'"data:image/jpeg;base64,[^"]*"', '""', page)
-    assert not re.search(r"http|//|url\(|@import|<script|<link|<iframe", text)
+    assert page.count('<img src="data:image/webp;base64,') == 2
+    text = re.sub(r'"data:image/webp;base64,[^"]*"', '""', page)
+    policy = re.search('http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    assert policy
+    assert "default-src &#39;none&#39;; img-src data:;" in policy[1]
+    assert not re.search(r"http|//|url\(|@import|<link|<iframe", text.replace(policy[0], ""))
+    assert text.count("<script>") == 1
     assert "&lt;script&gt;" in text
-
-
-def test_many_leaks_leave_room_on_the_page_for_what_is_to_be_looked_at(
-    leakscan: Leakscan, tmp_path: Path, films: list[Picture]
-) -> None:
-    for name in ("A", "B"):
-        for i in range(11):
-            save(tmp_path / name / f"{i}.png", scene(1))
-    save(tmp_path / "A" / "film.png", films[0])
-    save(tmp_path / "B" / "film.jpg", films[0], quality=90)
-    leakscan("compare", "A", "B", "-o", "run", "--verify-seconds", "0", *NO_ENCODER)
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "99 of 121 called a leak, 1 of 1 for review" in page
-    assert page.count('class="pair"') == 100
-    assert "film.jpg" in page
 
 
 def test_the_page_and_the_terminal_say_that_no_subjects_were_compared(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
@@ -16,6 +17,7 @@ from PIL import Image
 from leakscan import tables
 from leakscan.fingerprint.hashing import pixel_hash
 from leakscan.report.run_folder import RunFolder
+from leakscan.synthetic.heads import draw_brain
 from support.makers import unit_vectors
 
 
@@ -141,4 +143,24 @@ def films_run(root: Path, films: Sequence[npt.NDArray[np.uint8]]) -> Path:
     made.group("g1", a1, a2, b1, b2)
     made.group("g2", dot, same)
     made.facts["comparisons"] = [{"a": "A", "b": "B", "subject_comparisons": {"made-up@1": 10_000}}]
+    return made.write()
+
+
+def volumes_run(root: Path) -> Path:
+    """Two datasets of one drawn head each, the second mirrored and moved in its file."""
+    made = MadeRun(root)
+    head = draw_brain(np.random.default_rng(0), (40, 48, 40), 4.0)
+    ids = []
+    for dataset, name, values in (
+        ("A", "one.nii.gz", head),
+        ("B", "two.nii.gz", np.roll(head[::-1], 2, axis=1)),
+    ):
+        place = root / dataset / name
+        place.parent.mkdir(parents=True)
+        voxels = np.ascontiguousarray(values.astype(np.int16))
+        image = nib.Nifti1Image(voxels, np.diag([4.0, 4.0, 4.0, 1.0]))  # type: ignore[no-untyped-call]
+        nib.save(image, place)  # type: ignore[no-untyped-call]
+        about = {"format": "nifti", "kind": "brain_mri", "spacing_mm": [4.0] * 3}
+        ids.append(made.row(dataset, name, voxels, **about))
+    made.pair(ids[0], ids[1], "same_image", "review", probability=0.6, p_value=1e-6)
     return made.write()

@@ -74,6 +74,36 @@ def shared_keypoints(sides: Sequence[KeypointSide]) -> dict[tuple[int, int], tup
     return found
 
 
+def shared_inside(side: KeypointSide) -> tuple[Ints, Ints] | None:
+    """Pairs of pictures of one dataset that share keypoints, at least one of them without a fingerprint.
+
+    Args:
+        side: The pictures of the dataset.
+
+    Returns:
+        The pictures ``(n,), (n,)``, the one that comes first on side A, each pair once; ``None`` where no
+        picture is without a fingerprint, or none has keypoints.
+
+    Example:
+        >>> shared_inside(KeypointSide([None, None], np.array([True, True]))) is None
+        True
+    """
+    places = np.array([picture for picture, raw in enumerate(side.keypoints) if raw], np.int64)
+    mute = side.mute[places]
+    if len(places) > _MOST:
+        places, mute = places[mute], mute[mute]
+    if not mute.any():
+        return None
+    known = [side.keypoints[picture] or b"" for picture in places.tolist()]
+    asking = np.flatnonzero(mute)
+    # Every picture finds itself as well.
+    hits = KeypointIndex(known).nearest([known[i] for i in asking.tolist()], _NEAREST + 1)
+    one, other = places[asking[hits.query]], places[hits.found]
+    rows = np.unique(np.column_stack([np.minimum(one, other), np.maximum(one, other)]), axis=0)
+    rows = rows[rows[:, 0] < rows[:, 1]]
+    return rows[:, 0], rows[:, 1]
+
+
 def with_pairs(found: Candidates, more: tuple[Ints, Ints] | None, width: int) -> Candidates:
     """Candidates and some further pairs, which come last and have neither a score nor bits.
 

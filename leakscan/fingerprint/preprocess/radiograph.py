@@ -36,15 +36,7 @@ def canonical_radiograph(pixels: npt.NDArray[np.generic], size: int) -> npt.NDAr
         >>> canonical_radiograph(film, 192).shape
         (192, 192)
     """
-    film = np.nan_to_num(pixels.astype(np.float32))
-    longest = max(film.shape)
-    if longest > _WORKING_SIDE:
-        film = _resize(film, _WORKING_SIDE / longest)
-    low, high = np.percentile(film, _PERCENTILES)
-    if high <= low:
-        low, high = float(film.min()), float(film.max())
-    film = np.clip((film - low) / max(high - low, 1e-6), 0.0, 1.0)
-    film = trim_frame(film)
+    film = trim_frame(_stretched(pixels))
     if is_negative(film):
         film = 1.0 - film
     film = _resize(film, size / max(film.shape))
@@ -52,6 +44,47 @@ def canonical_radiograph(pixels: npt.NDArray[np.generic], size: int) -> npt.NDAr
     top, left = (size - film.shape[0]) // 2, (size - film.shape[1]) // 2
     out[top : top + film.shape[0], left : left + film.shape[1]] = film
     return np.clip(out, 0.0, 1.0)
+
+
+def canonical_place(pixels: npt.NDArray[np.generic], size: int) -> npt.NDArray[np.float64]:
+    """Where the canonical array of a film lies in its file.
+
+    Args:
+        pixels: As :func:`canonical_radiograph` takes them.
+        size: The side of the canonical array in pixels.
+
+    Returns:
+        ``(2, 3)``: from x and y in the canonical array to x and y in the file, corners at 0.
+
+    Example:
+        >>> film = np.random.default_rng(0).random((384, 192))
+        >>> canonical_place(film, 192).tolist()  # half as large, centred on black
+        [[2.0, 0.0, -96.0], [0.0, 2.0, 0.0]]
+    """
+    film = _stretched(pixels)
+    rows, columns = (np.ptp(film, axis=axis) > _FLAT for axis in (1, 0))
+    inside = _inner(rows), _inner(columns)
+    kept = film[inside]
+    small = [max(1, round(side * size / max(kept.shape))) for side in kept.shape]
+    out = np.zeros((2, 3))
+    for axis, at in ((0, 1), (1, 0)):  # x runs along columns
+        scale = kept.shape[at] / small[at] * pixels.shape[at] / film.shape[at]
+        out[axis, axis] = scale
+        begins = inside[at].indices(film.shape[at])[0] * pixels.shape[at] / film.shape[at]
+        out[axis, 2] = begins - (size - small[at]) // 2 * scale
+    return out
+
+
+def _stretched(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """A film at working size, its grey levels stretched to 0..1."""
+    film = np.nan_to_num(pixels.astype(np.float32))
+    longest = max(film.shape)
+    if longest > _WORKING_SIDE:
+        film = _resize(film, _WORKING_SIDE / longest)
+    low, high = np.percentile(film, _PERCENTILES)
+    if high <= low:
+        low, high = float(film.min()), float(film.max())
+    return np.asarray(np.clip((film - low) / max(high - low, 1e-6), 0.0, 1.0), np.float32)
 
 
 def trim_frame(film: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -73,6 +73,8 @@ def review_app(parts: Parts) -> Guard:
         Route("/api/card/{card}", _answered(page.card)),
         Route("/api/film/{card}/{image}/{level}", _answered(page.film)),
         Route("/api/laid/{card}/{a}/{b}", _answered(page.laid)),
+        Route("/api/places/{card}/{a}/{b}", _answered(page.places)),
+        Route("/api/parts/{card}/{a}/{b}", _answered(page.parts)),
         Route("/api/volume/{card}/{image}", _answered(page.volume)),
         Route("/api/volume/{card}/{a}/{b}", _answered(page.laid_volume)),
         Route("/api/opened", _answered(page.opened), methods=["POST"]),
@@ -196,6 +198,22 @@ class _Page:
         card = self._card(request)
         a, b = self._couple(request, card)
         return JSONResponse(self._teller.laid(card, a, b, self._parts.views))
+
+    def places(self, request: Request, _: Any) -> Response:
+        """Places of two films that look alike in detail; a blind reviewer gets none before the verdict."""
+        card = self._card(request)
+        a, b = self._couple(request, card)
+        if self._session.hides(card):
+            return JSONResponse({"sought": False, "places": []})
+        return JSONResponse({"sought": True, "places": self._parts.views.places(a, b)})
+
+    def parts(self, request: Request, _: Any) -> Response:
+        """How well two volumes agree around each place; a blind reviewer gets it after the verdict."""
+        card = self._card(request)
+        a, b = self._couple(request, card)
+        if self._session.hides(card):
+            raise Refused("Where the two agree is hidden until your verdict.", 403)
+        return _packed(self._parts.views.parts(a, b))
 
     def volume(self, request: Request, _: Any) -> Response:
         """The grey levels of one volume."""

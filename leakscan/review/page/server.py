@@ -103,7 +103,7 @@ class ReviewServer:
         originals = Originals.of(folder, summary, options.moved)
         limits = settings.limits
         shelf = Shelf(limits.cache / "review", limits.pictures_mb << 20)
-        views = PageViews(originals, shelf, gold)
+        views = PageViews(originals, shelf, gold, _film_encoder(summary))
         self._socket = _listening(run, options.port)
         self.port: int = self._socket.getsockname()[1]
         self.door: Door = Door(self.port, say)
@@ -185,6 +185,13 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise StoreError("{path} cannot be read: it is damaged.", path=folder.summary)
     return found
+
+
+def _film_encoder(summary: Mapping[str, Any]) -> str | None:
+    """The name of the encoder of chest films that a run used."""
+    encoders = summary.get("encoders") or {}
+    known = [name for name, about in encoders.items() if (about or {}).get("kind") == "chest_radiograph"]
+    return known[0].partition("@")[0] if known else None
 
 
 def _account() -> str:

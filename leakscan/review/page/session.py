@@ -77,6 +77,7 @@ class ReviewSession:
         self._given: list[Verdict] = []
         self._stamp: tuple[int, int] | None = None
         self._verdicts: list[Verdict] = []
+        self._newest: dict[tuple[Any, str], Verdict] = {}
         self._about: dict[Any, list[Verdict]] = {}
         self._pair_of: dict[Any, str] = {}
         self._card_of: dict[Any, list[str]] = {}
@@ -100,11 +101,21 @@ class ReviewSession:
             stamp = self._stamp_now()
             if stamp == self._stamp:
                 return
-            self._verdicts = self.file.read()
+            known, self._verdicts = self._verdicts, self.file.read(self._verdicts)
             self._stamp, self._progress = stamp, None
+            # Of thousands only those that are new are taken in; a file that was replaced is taken in afresh.
+            if (
+                not known
+                or len(self._verdicts) < len(known)
+                or self._verdicts[len(known) - 1] is not known[-1]
+            ):
+                known, self._newest = [], {}
+            for key, verdict in newest_of_each(self._verdicts[len(known) :]).items():
+                if key not in self._newest or verdict.at >= self._newest[key].at:
+                    self._newest[key] = verdict
             today = datetime.now().astimezone().date()
             self._about = {}
-            for (about, _), verdict in newest_of_each(self._verdicts).items():
+            for (about, _), verdict in self._newest.items():
                 if verdict.verdict != "withdrawn" and not is_over(verdict, today):
                     self._about.setdefault(about, []).append(verdict)
 

@@ -8,12 +8,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture
+from leakscan.review.page.agreement_marks import FilmPlaces, agreeing_parts
 from leakscan.review.page.alignment import lay
 from leakscan.review.page.deck import ReviewCard, RunImage
 from leakscan.review.page.gold import GoldPair, altered
 from leakscan.review.page.originals import Missing, Originals
-from leakscan.review.page.pictures import Level, film_pixels, volume_thumb
+from leakscan.review.page.pictures import Level, film_pixels, pack, unpack, volume_thumb
 from leakscan.review.page.shelf import Shelf
 from leakscan.review.page.volumes import frame_pixels, laid_pixels
 from leakscan.types import DecodedImage
@@ -29,6 +32,7 @@ class PageViews:
         originals: Where the pixels are.
         shelf: Where what was rendered is kept.
         gold: Hidden pairs, whose altered images are made here.
+        encoder: The name of the encoder of chest films that the run used; ``None`` for the shipped one.
 
     Example::
 
@@ -36,8 +40,15 @@ class PageViews:
         views.film(image, "screen")
     """
 
-    def __init__(self, originals: Originals, shelf: Shelf, gold: Sequence[GoldPair] = ()) -> None:
+    def __init__(
+        self,
+        originals: Originals,
+        shelf: Shelf,
+        gold: Sequence[GoldPair] = (),
+        encoder: str | None = None,
+    ) -> None:
         self._originals, self._shelf = originals, shelf
+        self._places = FilmPlaces(encoder)
         self._made: Mapping[str, tuple[RunImage, str]] = {
             pair.card.images_b[0].key: pair.made_from for pair in gold if pair.made_from is not None
         }
@@ -80,6 +91,39 @@ class PageViews:
         name = f"{VERSION} laid {self._name(b)} on {self._name(a)} {transform}"
         found: dict[str, Any] = json.loads(self._shelf.get(name, lambda: self._lay(a, b, transform)))
         return found
+
+    def places(self, a: RunImage, b: RunImage) -> list[list[float]]:
+        """Places of two films that look alike, as :class:`FilmPlaces` gives them; none of other pictures.
+
+        Raises:
+            Missing: The pixels of one are not at hand, or one is a volume.
+        """
+        if {a.row["kind"], b.row["kind"]} != {"chest_radiograph"}:
+            return []
+
+        def make() -> bytes:
+            films = [self._pixels(image).values for image in (a, b)]
+            if any(film.ndim != 2 for film in films):
+                raise Missing("It is a volume.")
+            found = self._places(films[0], films[1])
+            return json.dumps([[round(float(v), 2) for v in place] for place in found]).encode()
+
+        name = f"{VERSION} places {self._name(a)} {self._name(b)} {self._places.name}"
+        found: list[list[float]] = json.loads(self._shelf.get(name, make))
+        return found
+
+    def parts(self, a: RunImage, b: RunImage) -> bytes:
+        """How well two volumes agree around each place of the first one's frame, packed.
+
+        Raises:
+            Missing: The pixels of one are not at hand, or it is no volume.
+        """
+
+        def make() -> bytes:
+            one, other = unpack(self.volume(a))[1], unpack(self.laid_volume(a, b))[1]
+            return pack(agreeing_parts(one.astype(np.float32), other.astype(np.float32)), {})
+
+        return self._shelf.get(f"{VERSION} parts {self._name(b)} on {self._name(a)}", make)
 
     def prepare(self, card: ReviewCard) -> None:
         """Renders what the page shows first of a card."""

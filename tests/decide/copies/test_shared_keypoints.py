@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -64,3 +65,17 @@ def test_pictures_are_found_by_either_end_and_never_in_their_own_dataset() -> No
 def test_no_pictures_find_nothing() -> None:
     assert len(KeypointIndex([]).nearest([], 3).query) == 0
     assert len(KeypointIndex([b""]).nearest([b""], 3).query) == 0
+
+
+@pytest.mark.parametrize("change", [framed, shifted])
+def test_duplicates_inside_one_source_are_found_by_keypoints_as_well(
+    leakscan: Leakscan, tmp_path: Path, change: Callable[[Picture], Picture]
+) -> None:
+    for seed in range(20):
+        Image.fromarray(scene(seed)).save(tmp_path / f"{seed:02d}.png")
+    Image.fromarray(change(scene(7))).save(tmp_path / "07-again.png")
+    ran = leakscan("duplicates", str(tmp_path), "-o", "run", "--workers", "0", *NO_ENCODER)
+    assert ran.code == 1, ran.err
+    (pair,) = rows_of(Path("run"), "pairs")
+    assert {pair["path_a"], pair["path_b"]} == {"07.png", "07-again.png"}
+    assert pair["relation"] == "same_image"

@@ -5,9 +5,6 @@ Needs Chromium (Debian: ``apt install chromium``) and Playwright, which drives i
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,66 +12,13 @@ from typing import Any
 
 import pytest
 
-from leakscan.review.page.server import ReviewServer
 from leakscan.review.verdicts import VerdictFile
+from support.browser import CHROMIUM, faults
 from support.review_page import Open
-
-CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+from support.review_run import volumes_run
+from support.served_page import Served
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """One browser for all tests of this file."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
-    with playwright.sync_playwright() as driver:
-        # Root, as in containers, has no sandbox to offer; the browser opens nothing but our own page.
-        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-class Served:
-    """A review that is served from a thread, and the page that looks at it."""
-
-    def __init__(self, server: ReviewServer, chromium: Any, **context: Any) -> None:
-        self.server = server
-        self.thread = threading.Thread(target=server.serve, daemon=True)
-        self.thread.start()
-        self.context = chromium.new_context(**{"viewport": {"width": 1400, "height": 900}, **context})
-        self.page = self.context.new_page()
-        self.trouble: list[str] = []
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.goto(server.link())
-        self.ready()
-
-    def ready(self) -> None:
-        """Waits for the first pictures."""
-        self.page.wait_for_selector("body[data-ready]")
-        self.page.wait_for_selector("#stage canvas")
-
-    def press(self, *keys: str) -> None:
-        """Presses keys one after the other."""
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def text(self, selector: str) -> str:
-        """The text of an element."""
-        found: str = self.page.inner_text(selector)
-        return found
-
-    def until(self, selector: str, words: str) -> None:
-        """Waits until an element holds some words."""
-        script = "([s, w]) => document.querySelector(s)?.innerText.includes(w)"
-        self.page.wait_for_function(script, arg=[selector, words], timeout=10_000)
-
-    def close(self) -> None:
-        """Ends the page and the server."""
-        self.context.close()
-        self.server.stop()
-        self.thread.join(10)
 
 
 @pytest.fixture
@@ -184,6 +128,60 @@ def test_the_two_lie_on_each_other_and_every_view_shows_it(served: Served) -> No
     served.until("#evidence", "the same pixels")
 
 
+def greenish(served: Served, canvas: int = 0) -> float:
+    """How much greener than red the pixels of a canvas are, on average."""
+    script = """n => { const c = document.querySelectorAll('#stage canvas')[n];
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        let sum = 0;
+        for (let i = 0; i < d.length; i += 4) sum += d[i + 1] - d[i];
+        return sum / (d.length / 4); }"""
+    served.page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    found: float = served.page.evaluate(script, canvas)
+    return found
+
+
+def test_volumes_lie_on_each_other_with_one_cursor_and_show_where_they_agree(
+    open_review: Open, chromium: Any, tmp_path: Path
+) -> None:
+    served = Served(open_review(volumes_run(tmp_path / "heads")), chromium)
+    served.until("#how", "Aligned")
+    assert served.page.evaluate("document.querySelectorAll('#stage canvas').length") == 6
+    for plane in range(3):
+        assert abs(lit(served, plane) - lit(served, plane + 3)) < 4  # mirrored in its file
+    before = served.text("#stage")
+    served.press("PageUp")
+    served.page.wait_for_function("t => document.querySelector('#stage').innerText !== t", arg=before)
+    assert served.text("#stage").count("axial") == 2
+    assert abs(greenish(served)) < 1
+    served.press("m")
+    served.until("#how", "Green: the local contrast of both agrees")
+    assert greenish(served) > 3
+    served.press("m")
+    assert abs(greenish(served)) < 1
+    box = served.page.locator("#stage canvas").first.bounding_box()
+    assert box
+    before = served.text("#stage")
+    served.page.mouse.click(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.4)
+    served.page.wait_for_function("t => document.querySelector('#stage').innerText !== t", arg=before)
+    left = lit(served, 0)
+    served.press("4")
+    assert lit(served, 0) < left / 3
+    served.press("2")
+    served.until("#stage", "left, axial")
+    served.page.wait_for_function("() => document.querySelector('#stage').innerText.includes('right, axial')")
+    served.press("1", "i")
+    assert lit(served, 0) != pytest.approx(left, abs=3)
+    assert served.trouble == []
+    served.close()
+
+
+def test_two_films_of_strangers_show_the_places_that_look_alike(served: Served) -> None:
+    served.press("m")
+    served.until("#how", "in detail")
+    served.press("m")
+    served.page.wait_for_function("() => !document.querySelector('#how').innerText.includes('in detail')")
+
+
 def test_nothing_is_lost_while_the_server_does_not_answer(served: Served, run: Path) -> None:
     served.context.set_offline(True)
     served.press("d")
@@ -225,9 +223,6 @@ def test_blind_pages_show_nothing_before_the_verdict(open_review: Open, chromium
 
 
 def test_everybody_can_read_it_narrow_and_wide_light_and_dark(open_review: Open, chromium: Any) -> None:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe is not installed (extra dev)"
-    )
     served = Served(open_review(), chromium, bypass_csp=True)  # axe is put into the page as a script
     page = served.page
     served.press("s")
@@ -243,9 +238,7 @@ def test_everybody_can_read_it_narrow_and_wide_light_and_dark(open_review: Open,
         for opened in ("", *dialogs):
             if opened:
                 page.click(opened)
-            found = axe.Axe().run(page).response["violations"]
-            wrong = [(v["id"], [node["target"] for node in v["nodes"]][:3]) for v in found]
-            assert wrong == [], (width, scheme, opened)
+            assert faults(page) == [], (width, scheme, opened)
             served.press("Escape")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
     served.close()

@@ -1,30 +1,24 @@
 // Two films: side by side, blinking, over each other or subtracted, on one zoom and one window.
-import { make } from "./dom.js";
-import { paint, Window } from "./tone.js";
+import { paint } from "./tone.js";
+import { Viewer } from "./viewer.js";
 
-const BLINK_MS = 700;
 const HUES = 137.508; // degrees: the golden angle keeps neighbours apart
 
-export class Films {
+export class Films extends Viewer {
   constructor(stage, onSharper) {
-    this.stage = stage;
+    super(stage, "films");
     this.onSharper = onSharper;
-    this.window = new Window();
     this.tones = { a: document.createElement("canvas"), b: document.createElement("canvas") };
     this.view = { zoom: 1, x: 0, y: 0 };
-    this.mode = "side";
-    this.negative = this.stored = this.points = false;
-    this.shown = "a";
-    this.frame = 0;
-    this.observer = new ResizeObserver(() => this.draw());
+    this.stored = false;
   }
 
   // a and b are what levels() gives; laid is the answer of /api/laid, null where there is none.
   show(a, b, laid) {
-    Object.assign(this, { a, b, laid, fresh: true });
-    this.window.reset();
-    this.fit();
-    this.build();
+    this.laid = laid;
+    this.places = [];
+    this.sought = false;
+    this.begin(a, b);
   }
 
   sharper(a, b) {
@@ -32,46 +26,9 @@ export class Films {
     this.draw();
   }
 
-  set(mode) {
-    this.mode = mode;
-    this.build();
-  }
-
-  build() {
-    this.stop();
-    this.observer.disconnect();
-    const two = this.mode === "side";
-    this.stage.className = "films";
-    this.stage.dataset.mode = this.mode;
-    this.panes = (two ? ["a", "b"] : ["both"]).map((name) => {
-      const canvas = make("canvas", { role: "img", "aria-label": LABELS[two ? name : this.mode] });
-      const tag = make("span", { class: "tag" });
-      const pane = make("div", { class: "pane" }, canvas, tag);
-      return { name, canvas, tag, pane };
-    });
-    this.stage.replaceChildren(...this.panes.map((p) => p.pane));
-    for (const { pane } of this.panes) this.observer.observe(pane);
-    if (this.mode === "blink" && !matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      this.timer = setInterval(() => this.flip(), BLINK_MS);
-    }
-    this.fresh = true;
-    this.draw();
-  }
-
-  stop() {
-    clearInterval(this.timer);
-    this.timer = null;
-  }
-
-  leave() {
-    this.stop();
-    this.observer.disconnect();
-    this.a = this.b = null;
-  }
-
-  flip() {
-    this.shown = this.shown === "a" ? "b" : "a";
-    this.draw();
+  makePanes() {
+    const names = this.mode === "side" ? ["a", "b"] : ["both"];
+    return names.map((name) => this.pane(name, LABELS[name === "both" ? this.mode : name]));
   }
 
   fit() {
@@ -110,17 +67,6 @@ export class Films {
     this.draw();
   }
 
-  tune(dx, dy) {
-    this.window.drag(dx, dy);
-    this.fresh = true;
-    this.draw();
-  }
-
-  draw() {
-    cancelAnimationFrame(this.frame);
-    this.frame = requestAnimationFrame(() => this.a && this.b && this.drawNow());
-  }
-
   tone(side) {
     const film = this[side];
     const [height, width] = film.shape;
@@ -153,17 +99,10 @@ export class Films {
   }
 
   drawPane({ name, canvas, tag }) {
+    const c = this.cleared(canvas);
+    if (!c) return;
     const ratio = devicePixelRatio || 1;
-    const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
-    if (!width || !height) return;
-    if (canvas.width !== width) canvas.width = width;
-    if (canvas.height !== height) canvas.height = height;
-    const c = canvas.getContext("2d");
-    c.setTransform(1, 0, 0, 1, 0, 0);
-    c.globalCompositeOperation = "source-over";
-    c.fillStyle = "#000";
-    c.fillRect(0, 0, width, height);
-    c.imageSmoothingQuality = "high";
+    const { width, height } = canvas;
     const scale = this.scale(canvas) * ratio;
     const home = () =>
       c.setTransform(scale, 0, 0, scale, width / 2 - this.view.x * scale, height / 2 - this.view.y * scale);
@@ -174,7 +113,7 @@ export class Films {
       difference: { both: () => this.pile(c, home, "difference") },
     };
     draws[this.mode][name]();
-    if (this.points && this.laid) this.marks(c, home, name, scale / ratio);
+    if (this.points) this.marks(c, home, name);
     tag.textContent = this.words(name);
   }
 
@@ -190,7 +129,8 @@ export class Films {
     c.drawImage(this.tones.a, 0, 0, width, height);
   }
 
-  right(c, home) {
+  // From here on the canvas takes pixels of the right film's file.
+  toRight(c, home) {
     home();
     const matrix = this.matrix();
     const [height, width] = this.b.native;
@@ -199,6 +139,11 @@ export class Films {
       const [ha, wa] = this.a.native;
       c.scale(wa / width, ha / height);
     }
+  }
+
+  right(c, home) {
+    this.toRight(c, home);
+    const [height, width] = this.b.native;
     c.drawImage(this.tones.b, 0, 0, width, height);
   }
 
@@ -229,21 +174,24 @@ export class Films {
     c.globalCompositeOperation = "source-over";
   }
 
-  marks(c, home, name, scale) {
+  // Keypoints that agree, or else places that look alike: rings of one colour belong together.
+  marks(c, home, name) {
     const right = name === "b" || (name === "both" && this.mode === "blink" && this.shown === "b");
-    this.laid.points.forEach(([xa, ya, xb, yb], i) => {
-      home();
-      if (right) {
-        c.transform(...this.matrix());
-      }
+    const keypoints = this.laid?.points || [];
+    const ratio = devicePixelRatio || 1;
+    const radius = (keypoints.length ? 5 : 9) * ratio;
+    const found = keypoints.length ? keypoints : this.places;
+    found.forEach(([xa, ya, xb, yb], i) => {
+      if (right) this.toRight(c, home);
+      else home();
       const [x, y] = right ? [xb, yb] : [xa, ya];
       const own = c.getTransform();
       const px = own.a * x + own.c * y + own.e;
       const py = own.b * x + own.d * y + own.f;
       c.setTransform(1, 0, 0, 1, 0, 0);
       c.beginPath();
-      c.arc(px, py, 5 * (devicePixelRatio || 1), 0, 2 * Math.PI);
-      c.lineWidth = 1.6 * (devicePixelRatio || 1);
+      c.arc(px, py, radius, 0, 2 * Math.PI);
+      c.lineWidth = 1.6 * ratio;
       c.strokeStyle = `hsl(${(i * HUES) % 360} 95% 62%)`;
       c.stroke();
     });

@@ -28,6 +28,9 @@ function fetched(address, how) {
 const film = (card, image, level) => fetched(`/api/film/${card}/${image}/${level}`, levels);
 // How well they agree is told once a blind reviewer has judged, so the answer is asked for again then.
 const laid = (card, a, b, hidden) => fetched(`/api/laid/${card}/${a}/${b}${hidden ? "?blind" : ""}`, get);
+// Where the two agree is asked for only when somebody wants to see it.
+const places = (card, a, b) => fetched(`/api/places/${card}/${a}/${b}`, get);
+const parts = (card, a, b) => fetched(`/api/parts/${card}/${a}/${b}`, levels);
 const volume = (card, ...images) => fetched(`/api/volume/${card}/${images.join("/")}`, levels);
 
 const films = new Films(stage, async (side) => {
@@ -296,7 +299,7 @@ async function look() {
       if (!fresh()) return;
       volumes.mode = state.mode;
       volumes.show(a, b);
-      byId("how").textContent = b.words;
+      showHow();
     } else {
       const [a, b, how] = await Promise.all([film(card.key, left.key, "screen"), film(card.key, right.key, "screen"), laid(card.key, left.key, right.key, card.hidden && !card.word).catch(() => null)]);
       if (!fresh()) return;
@@ -304,6 +307,7 @@ async function look() {
       films.show(a, b, how);
       showHow();
     }
+    findAgreement();
   } catch (error) {
     if (fresh()) gone(error instanceof Refusal ? error.message : GONE);
   } finally {
@@ -317,13 +321,34 @@ function gone(sentence) {
 }
 
 function showHow() {
+  const own = viewer();
+  const how = own === films ? films.laid : volumes.b;
+  if (!how || !own.a) return;
+  const words = own === films && films.stored ? "As stored: nothing is undone." : how.words;
+  byId("how").textContent = [words, own.points ? agreementWords() : ""].filter(Boolean).join(" ");
+}
+
+function agreementWords() {
   const how = films.laid;
-  if (!how) return;
-  let words = films.stored ? "As stored: nothing is undone." : how.words;
-  if (films.points && !how.hidden) {
-    words += how.agreeing ? " Rings of one colour belong together." : " No keypoints agree, as is usual for two different films, even of one person.";
-  }
-  byId("how").textContent = words;
+  if (state.card.hidden && !state.card.word) return "";
+  if (viewer() === volumes) return volumes.parts ? "Green: the local contrast of both agrees, the stronger the more." : "";
+  if (how?.agreeing) return "Rings of one colour belong together.";
+  const n = films.places.length;
+  if (n) return `Large rings of one colour: ${many(n, "place")} that look alike in detail. Films of strangers have a few such places.`;
+  return films.sought ? "No keypoints agree, and no places look alike in detail." : "";
+}
+
+// Where two films agree in no keypoint, the places that look alike; of volumes, the parts that agree.
+async function findAgreement() {
+  const [own, turn, { card, left, right }] = [viewer(), state.looking, state];
+  if (!own.points || !own.a || (card.hidden && !card.word)) return;
+  if (own === films && films.laid?.agreeing) return;
+  const found = await (own === films ? places : parts)(card.key, left.key, right.key).catch(() => null);
+  if (turn !== state.looking || !found) return;
+  if (own === films) Object.assign(films, { places: found.places, sought: found.sought });
+  else volumes.parts = found;
+  showHow();
+  own.draw();
 }
 
 function setMode(mode) {
@@ -333,11 +358,12 @@ function setMode(mode) {
 }
 
 function toggle(name) {
-  if (name === "negative") films.negative = volumes.negative = !films.negative;
-  else films[name] = !films[name];
+  films[name] = !films[name];
+  if (name !== "stored") volumes[name] = films[name];
   press(byId({ points: "agree", stored: "lie", negative: "negative" }[name]), films[name]);
   films.fresh = true;
   showHow();
+  if (name === "points") findAgreement();
   if (viewer().a) viewer().draw();
 }
 

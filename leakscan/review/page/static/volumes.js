@@ -1,6 +1,7 @@
 // Two volumes on one grid: three planes each, one cursor, one window.
 import { make } from "./dom.js";
-import { paint, Window } from "./tone.js";
+import { paint } from "./tone.js";
+import { Viewer } from "./viewer.js";
 
 // Axes are R, A, S. A plane says which axis runs to the right and down on the screen, both backwards as
 // radiologists look: the patient's right on the left, front or head up.
@@ -9,26 +10,21 @@ const PLANES = [
   { name: "coronal", across: 0, down: 2, through: 1, sides: ["R", "L", "S"] },
   { name: "sagittal", across: 1, down: 2, through: 0, sides: ["A", "P", "S"] },
 ];
-const BLINK_MS = 700;
+const AGREE = 0.5; // correlation of local contrast from which a place is tinted
+const TINT = [64, 220, 120];
 
-export class Volumes {
+export class Volumes extends Viewer {
   constructor(stage) {
-    this.stage = stage;
-    this.window = new Window();
-    this.mode = "side";
-    this.shown = "a";
-    this.negative = false;
+    super(stage, "volumes");
     this.magnified = 1;
     this.plane = 0;
     this.scratch = [document.createElement("canvas"), document.createElement("canvas")];
-    this.observer = new ResizeObserver(() => this.draw());
+    this.tinted = document.createElement("canvas");
   }
 
   show(a, b) {
-    Object.assign(this, { a, b });
-    this.window.reset();
-    this.fit();
-    this.build();
+    this.parts = null;
+    this.begin(a, b);
   }
 
   fit() {
@@ -36,54 +32,16 @@ export class Volumes {
     this.magnified = 1;
   }
 
-  set(mode) {
-    this.mode = mode;
-    this.build();
-  }
-
-  build() {
-    this.stop();
-    this.observer.disconnect();
-    this.stage.className = "volumes";
-    this.stage.dataset.mode = this.mode;
+  makePanes() {
     const rows = this.mode === "side" ? ["a", "b"] : ["both"];
-    this.panes = rows.flatMap((name, row) =>
+    return rows.flatMap((name, row) =>
       PLANES.map((plane, i) => {
-        const canvas = make("canvas", { role: "img", "aria-label": `${plane.name} plane, ${{ a: "left", b: "right" }[name] || this.mode}` });
-        const tag = make("span", { class: "tag" });
         const sides = ["l", "r", "t"].map((side, k) => make("span", { class: `side ${side}`, "aria-hidden": "true" }, plane.sides[k]));
-        const pane = make("div", { class: "pane" }, canvas, tag, ...sides);
-        pane.style.setProperty("--narrow", String(i * 2 + row));
-        return { name, plane, canvas, tag, pane };
+        const pane = this.pane(name, `${plane.name} plane, ${{ a: "left", b: "right" }[name] || this.mode}`, ...sides);
+        pane.box.style.setProperty("--narrow", String(i * 2 + row));
+        return { ...pane, plane };
       }),
     );
-    this.stage.replaceChildren(...this.panes.map((p) => p.pane));
-    for (const { pane } of this.panes) this.observer.observe(pane);
-    if (this.mode === "blink" && !matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      this.timer = setInterval(() => this.flip(), BLINK_MS);
-    }
-    this.draw();
-  }
-
-  stop() {
-    clearInterval(this.timer);
-    this.timer = null;
-  }
-
-  leave() {
-    this.stop();
-    this.observer.disconnect();
-    this.a = this.b = null;
-  }
-
-  flip() {
-    this.shown = this.shown === "a" ? "b" : "a";
-    this.draw();
-  }
-
-  tune(dx, dy) {
-    this.window.drag(dx, dy);
-    this.draw();
   }
 
   zoom(factor) {
@@ -134,9 +92,8 @@ export class Volumes {
     return { scale, left: canvas.clientWidth / 2 - x * scale, top: canvas.clientHeight / 2 - y * scale };
   }
 
-  draw() {
-    cancelAnimationFrame(this.frame);
-    this.frame = requestAnimationFrame(() => this.a && this.b && this.panes.forEach((pane) => this.drawPane(pane)));
+  drawNow() {
+    for (const pane of this.panes) this.drawPane(pane);
   }
 
   slice(canvas, volume, plane, tint = "grey") {
@@ -151,19 +108,11 @@ export class Volumes {
 
   drawPane(pane) {
     const { name, plane, canvas, tag } = pane;
+    const c = this.cleared(canvas);
+    if (!c) return;
     const ratio = devicePixelRatio || 1;
-    const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
-    if (!width || !height) return;
-    if (canvas.width !== width) canvas.width = width;
-    if (canvas.height !== height) canvas.height = height;
-    const c = canvas.getContext("2d");
-    c.globalCompositeOperation = "source-over";
-    c.setTransform(1, 0, 0, 1, 0, 0);
-    c.fillStyle = "#000";
-    c.fillRect(0, 0, width, height);
     const { scale, left, top } = this.place(pane);
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
-    c.imageSmoothingQuality = "high";
     const put = (volume, tint, how) => {
       const scratch = this.scratch[volume === this.a ? 0 : 1];
       this.slice(scratch, volume, plane, tint);
@@ -178,10 +127,31 @@ export class Volumes {
       put(this.b, over ? "right" : "grey", over ? "lighter" : "difference");
     }
     c.globalCompositeOperation = "source-over";
+    if (this.points && this.parts) this.tint(c, plane, scale, left, top);
     this.cross(c, canvas, plane, scale, left, top);
     const where = `${plane.name} ${this.cursor[plane.through] + 1}/${this.a.shape[plane.through]}`;
     const who = { a: "left", b: "right" }[name] || { blink: this.shown === "a" ? "left" : "right", overlay: "left orange, right blue", difference: "difference" }[this.mode];
     tag.textContent = `${who}, ${where}`;
+  }
+
+  // Green where the local contrast of both agrees. The parts have fewer steps than the volumes.
+  tint(c, plane, scale, left, top) {
+    const { shape, levels, low, per_level: step } = this.parts;
+    const strides = [shape[1] * shape[2], shape[2], 1];
+    const [wide, tall] = [shape[plane.across], shape[plane.down]];
+    const depth = this.a.shape[plane.through];
+    const at = Math.min(shape[plane.through] - 1, Math.floor((this.cursor[plane.through] * shape[plane.through]) / depth));
+    const image = new ImageData(wide, tall);
+    for (let i = 0; i < wide * tall; i++) {
+      const x = wide - 1 - (i % wide);
+      const y = tall - 1 - Math.floor(i / wide);
+      const agree = low + step * levels[at * strides[plane.through] + x * strides[plane.across] + y * strides[plane.down]];
+      image.data.set([...TINT, 140 * Math.min(1, Math.max(0, (agree - AGREE) / (1 - AGREE)))], 4 * i);
+    }
+    this.tinted.width = wide;
+    this.tinted.height = tall;
+    this.tinted.getContext("2d").putImageData(image, 0, 0);
+    c.drawImage(this.tinted, left, top, this.a.shape[plane.across] * scale, this.a.shape[plane.down] * scale);
   }
 
   cross(c, canvas, plane, scale, left, top) {

@@ -1,0 +1,128 @@
+"""The small pictures of the page, as data URIs that together stay below a number of bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from leakscan.decide.copies.copy_check import Pixels, load_pixels
+from leakscan.errors import ImageError
+from leakscan.fingerprint.pipeline import Dataset
+from leakscan.settings import DecodeOptions
+from leakscan.types import Engine
+
+ImageKey = tuple[str, str]
+"""A dataset and an image id."""
+
+_SIDE = 320  # pixels of the longest side, where there is room
+_LEAST_SIDE = 64
+_QUALITIES = (80, 65, 50)
+_BYTES = 5 << 20  # of all pictures together; base64 makes a third more of it
+_MOST_BYTES = 24 << 10  # of one picture
+_SECONDS = 90.0  # after which no further picture is read
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """What makes the small pictures of a run.
+
+    Attributes:
+        datasets: The datasets of the run, which know where pixels are.
+        options: The limits for reading them.
+        engine: What reads several at once.
+    """
+
+    datasets: Sequence[Dataset]
+    options: DecodeOptions
+    engine: Engine
+
+    def of(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, str]:
+        """The pictures as data URIs, without those whose pixels are not at hand.
+
+        The more there are, the smaller they become, so that the page stays small.
+
+        Args:
+            wanted: The images, those first that must not be missing if time runs out.
+
+        Example::
+
+            Thumbnails(datasets, settings.reading, context.engine).of([("ward", image_id)])
+        """
+        pixels = self._pixels(dict.fromkeys(wanted))
+        if not pixels:
+            return {}
+        make = partial(_thumbnail, options=self.options, room=min(_MOST_BYTES, _BYTES // len(pixels)))
+        found: dict[ImageKey, str] = {}
+        until = time.monotonic() + _SECONDS
+        for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
+            if uri is not None:
+                found[key] = uri
+            if time.monotonic() > until:
+                break
+        return found
+
+    def _pixels(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, Pixels]:
+        """Where the pixels of images are: files, or the previews of a store."""
+        refs = {dataset.name: dataset.refs for dataset in self.datasets}
+        found: dict[ImageKey, Pixels | None] = {(d, i): refs.get(d, {}).get(i) for d, i in wanted}
+        missing = {key for key, pixels in found.items() if pixels is None}
+        for dataset in self.datasets:
+            if any(name == dataset.name for name, _ in missing):
+                found |= _previews(dataset, {image for name, image in missing if name == dataset.name})
+        return {key: pixels for key, pixels in found.items() if pixels}
+
+
+def _previews(dataset: Dataset, wanted: set[str]) -> Mapping[ImageKey, bytes | None]:
+    rows = enumerate(dataset.rows["image_id"].to_pylist())
+    return {
+        (dataset.name, image): dataset.rows["preview"][row].as_py() for row, image in rows if image in wanted
+    }
+
+
+def _thumbnail(pixels: Pixels, options: DecodeOptions, room: int) -> str | None:
+    """A small picture as a data URI of at most ``room`` bytes before base64; ``None`` without pixels."""
+    try:
+        picture = _flat(load_pixels(pixels, options).values)
+    except (ImageError, OSError, ValueError):
+        return None
+    side = _SIDE
+    while True:
+        grey = _small(picture, side)
+        for quality in _QUALITIES:
+            buffer = io.BytesIO()
+            Image.fromarray(grey).save(buffer, "WEBP", quality=quality, method=2)
+            if buffer.tell() <= room:
+                break
+        if buffer.tell() <= room or side <= _LEAST_SIDE:
+            return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+        side = max(_LEAST_SIDE, round(side * 0.8))
+
+
+def _small(picture: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]:
+    """The picture with a longest side of so many pixels, its grey levels stretched to 0..255."""
+    scale = side / max(picture.shape)
+    size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    low, high = np.percentile(small, (0.5, 99.5))
+    grey = np.clip((small - low) / max(float(high - low), 1e-12) * 255, 0, 255)
+    return np.asarray(grey, np.uint8)
+
+
+def _flat(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A picture as it is; of a volume the middle axial and sagittal slices beside each other."""
+    if values.ndim == 2:
+        return values
+    x, _, z = (n // 2 for n in values.shape)
+    axial, sagittal = np.rot90(values[:, :, z]), np.rot90(values[x])
+    height = max(len(axial), len(sagittal))
+    padded = [np.pad(s, ((0, height - len(s)), (0, 0))) for s in (axial, sagittal)]
+    return np.concatenate(padded, axis=1).astype(np.float32)
