@@ -148,6 +148,8 @@ class LimitSettings(Section):
         pictures_mb: The most megabytes of rendered pictures that reviews keep in the cache; 0 keeps none.
         engine: What runs the workers: ``local``, this machine, or ``ray``, a cluster.
         address: Where the Ray cluster is; ``None`` for that of the environment, or one on this machine.
+        max_memory_mb: The most megabytes that all processes together may hold; ``None`` for no limit.
+        profile: A file for the timeline of the run, which Perfetto opens.
     """
 
     cache: AnyPath = Path(".leakscan")
@@ -156,6 +158,8 @@ class LimitSettings(Section):
     pictures_mb: int = Field(default=512, ge=0, strict=True)
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
+    max_memory_mb: int | None = Field(default=None, ge=1, strict=True)
+    profile: AnyPath | None = None
 
 
 class Settings(Section):

@@ -19,6 +19,7 @@ def compare_command(
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
     pairs: o.Pairs = False,
+    dry_run: o.DryRun = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -33,6 +34,9 @@ def compare_command(
     1 leak, 2 wrong usage or input, 3 could not vouch.
     """
     out = Output(as_json, quiet)
+    if dry_run:
+        o.told_beforehand(out, sources, settings)
+        raise typer.Exit
     from leakscan.run.compare import compare
 
     with out.progress() as progress:

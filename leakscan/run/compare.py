@@ -35,6 +35,7 @@ from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import ImageSource, Progress
+from leakscan.writable import check_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +145,10 @@ def compare(
     specs = [SourceSpec.parse(source) for source in sources]
     check_apart(specs, settings.reading.exclude)
     opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
+    from leakscan.run.estimate import announced  # which knows this module
+
     context = RunContext.open(settings, progress)
-    return decide_and_report(load_datasets(opened, context), context, folder)
+    return decide_and_report(load_datasets(announced(opened, context), context), context, folder)
 
 
 def free_folder(output: str | os.PathLike[str] | None, overwrite: bool) -> RunFolder | None:
@@ -272,6 +275,8 @@ def reported(
         thumbnails = Thumbnails(datasets, settings.reading, context.engine)
         folder.write(found, summary, render_html(found, summary, thumbnails))
     context.progress.finish()
+    if settings.limits.profile is not None and context.timeline is not None:
+        context.timeline.write(settings.limits.profile)
     return Result(
         images=found.images,
         fingerprints=found.fingerprints,
@@ -322,6 +327,8 @@ def check_files(settings: Settings) -> None:
     """
     known_verdicts(settings)
     known_lists(settings)
+    if settings.limits.profile is not None:
+        check_writable(settings.limits.profile)
     if settings.deciding.baseline is not None:
         RunFolder.open(settings.deciding.baseline)
 
