@@ -112,6 +112,8 @@ class DecidingSettings(Section):
             nothing is vouched for.
         baseline: The folder of an earlier run, whose leaks do not fail this one again.
         verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
+        against: The folder of an earlier run, whose datasets are compared with new ones, and not once more
+            with each other.
         fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
 
@@ -120,6 +122,7 @@ class DecidingSettings(Section):
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
     baseline: AnyPath | None = None
+    against: AnyPath | None = None
     verdicts: AnyPath | None = None
     fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 

@@ -10,6 +10,7 @@ from leakscan.cli.options import SETTING_OPTIONS
 from leakscan.errors import HIDDEN_PATH, LeakscanError
 
 HINTS = {
+    "against_hidden": "Name all datasets: leakscan compare A B C -o RUN",
     "audit_source": "leakscan audit FOLDER or films.csv",
     "bench_folder": "Name another folder with -o.",
     "cache_unwritable": "Choose another with --cache.",

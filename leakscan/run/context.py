@@ -94,6 +94,7 @@ class RunContext:
         patterns_met: The patterns to leave out that met something in a source.
         sources: What each dataset was made from, by its name; filled when sources are opened.
         timeline: What was done when, and how busy the processors were.
+        compared_before: The names of datasets that an earlier run compared with each other.
 
     Example::
 
@@ -112,6 +113,7 @@ class RunContext:
     patterns_met: set[str] = field(default_factory=set)
     sources: dict[str, str] = field(default_factory=dict)
     timeline: Timeline | None = None
+    compared_before: set[str] = field(default_factory=set)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:
