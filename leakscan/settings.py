@@ -62,12 +62,14 @@ class DecodeOptions(Section):
 
     Attributes:
         max_pixels: Images with more pixels or voxels than this are refused unread.
+        max_seconds: A file that takes longer to be read than this is given up.
         frames: Whether the first or all frames of 4D and multi-frame files are images.
         labels: Whether label maps are images; otherwise they are ``ignored``.
         arrays: What the arrays of NumPy files are: ``pictures``, ``volumes``, or ``no`` images.
     """
 
     max_pixels: int = Field(default=512_000_000, ge=1, strict=True)
+    max_seconds: float = Field(default=30.0, gt=0, strict=True, allow_inf_nan=False)
     frames: Literal["first", "all"] = "all"
     labels: bool = Field(default=False, strict=True)
     arrays: Literal["no", "pictures", "volumes"] = "no"
@@ -96,9 +98,11 @@ class SearchSettings(Section):
 
     Attributes:
         max_pairs: The most candidate pairs, and the most rows written, for two datasets.
+        slices: Whether pictures of one dataset are sought among the slices of another's volumes.
     """
 
     max_pairs: int = Field(default=1_000_000, ge=1, strict=True)
+    slices: bool = Field(default=True, strict=True)
 
 
 class DecidingSettings(Section):
@@ -133,11 +137,14 @@ class PrivacySettings(Section):
     Attributes:
         show_subjects: Whether declared subjects are written in clear.
         hide_paths: Whether paths are left out of every output.
+        dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same
+            for all images of a subject; or in ``clear``.
         key: The file of the identity key; by default it lies inside the cache.
     """
 
     show_subjects: bool = Field(default=False, strict=True)
     hide_paths: bool = Field(default=False, strict=True)
+    dates: Literal["no", "shifted", "clear"] = "no"
     key: AnyPath | None = None
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from leakscan.cli.shelf import Entry, ShelvedGroup
 from leakscan.errors import LeakscanError
+from leakscan.harmless import one_line
 
 if TYPE_CHECKING:
     from leakscan.cli.output import Output
@@ -81,6 +84,9 @@ class Commands(ShelvedGroup):
         "train": Entry(
             "run_train:train_command",
             "Train a fingerprint on your own chest films, or on volumes of the brain.",
+        ),
+        "purge": Entry(
+            "run_purge:purge_command", "Remove everything that was derived from images, and list it."
         ),
         "verdicts": Entry("run_verdicts:verdicts_app", "Keep, merge and edit what people said of pairs."),
         "models": Entry("run_models:models_app", "List encoders, or add one."),
@@ -155,7 +161,9 @@ def run(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="leakscan", standalone_mode=False)
     except LeakscanError as e:
-        _output(as_json).error(e.without_path() if "--hide-paths" in arguments else e)
+        from leakscan.cli.options import hides_paths
+
+        _output(as_json).error(e.without_path() if hides_paths(arguments) else e)
         return e.exit_code
     except ModuleNotFoundError as e:
         extra = _EXTRAS.get((e.name or "").partition(".")[0])
@@ -170,6 +178,7 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as e:
         code = e.exit_code
     except _WrongUsage as e:
+        e.message = one_line(e.message)  # type: ignore[attr-defined]
         e.show()  # type: ignore[attr-defined]
         _output(as_json).data({"error": str(e), "hint": "leakscan --help", "exit_code": 2})
         return 2
@@ -179,6 +188,30 @@ def run(arguments: list[str]) -> int:
     if code == INTERRUPTED:
         _output(as_json).error(Interrupted("Stopped.", "What was finished is kept; run it again to go on."))
     return code if isinstance(code, int) else 0
+
+
+def stop_at_sigterm() -> None:
+    """Takes SIGTERM, which batch systems and service managers send, as Ctrl-C: what was finished is kept."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        at_ctrl_c = signal.getsignal(signal.SIGINT)
+        if not callable(at_ctrl_c):  # shells let what runs in the background ignore Ctrl-C, but not this
+            raise KeyboardInterrupt
+        at_ctrl_c(signal.SIGINT, frame)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
+
+
+def _told(error: BaseException | None, arguments: list[str]) -> str:
+    """The traceback of a bug; without the words of the error where paths are hidden: they may name some."""
+    from leakscan.cli.options import hides_paths
+
+    assert error is not None
+    lines = traceback.format_exception(error)
+    if hides_paths(arguments):
+        lines = [*traceback.format_tb(error.__traceback__), f"{type(error).__name__}: (words hidden)\n"]
+    return "".join(one_line(line) + "\n" for line in "".join(lines).splitlines())
 
 
 def main() -> None:
@@ -193,6 +226,7 @@ def main() -> None:
     from leakscan.engines.allocator import keep_freed_memory
 
     keep_freed_memory()
+    stop_at_sigterm()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -202,6 +236,6 @@ def main() -> None:
         code = BROKEN_PIPE
     except Exception:
         # A bug. Python's own exit code would be 1, which here means a leak.
-        traceback.print_exc()
+        sys.stderr.write(_told(sys.exc_info()[1], sys.argv[1:]))
         code = BUG
     sys.exit(code)

@@ -93,6 +93,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "max_pixels": SettingOption(
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
     ),
+    "max_seconds": SettingOption(
+        ("--max-seconds",), float, "Give up files that take longer to be read than this."
+    ),
     "same_ids": SettingOption(
         ("--same-ids/--no-same-ids",), bool, "Identifiers mean the same in all sources: count as proof."
     ),
@@ -102,7 +105,13 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "hide_paths": SettingOption(
         ("--hide-paths/--no-hide-paths",), bool, "Write no paths (they can identify people)."
     ),
+    "dates": SettingOption(
+        ("--dates",), str, "Acquisition dates: no, shifted by secret days per subject, or clear."
+    ),
     "max_pairs": SettingOption(("--max-pairs",), int, "Most candidate pairs for two sources."),
+    "slices": SettingOption(
+        ("--slices/--no-slices",), bool, "Seek pictures among the slices of the other source's volumes."
+    ),
     "check_seconds": SettingOption(
         ("--check-seconds", "--verify-seconds"),
         float,
@@ -200,6 +209,24 @@ def _settings(chosen: dict[str, Any]) -> Settings:
     given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     base = Settings.read(Path(FILE)) if Path(FILE).is_file() else Settings()
     return base.with_choices(given)
+
+
+def hides_paths(arguments: Sequence[str]) -> bool:
+    """Whether an error may show paths is known before a command has its settings.
+
+    Args:
+        arguments: The words of the command line.
+
+    Example:
+        >>> hides_paths(["compare", "A", "B", "--hide-paths"]), hides_paths(["compare", "A", "B"])
+        (True, False)
+    """
+    if "--hide-paths" in arguments or "--no-hide-paths" in arguments:
+        return "--hide-paths" in arguments
+    try:
+        return Path(FILE).is_file() and Settings.read(Path(FILE)).privacy.hide_paths
+    except LeakscanError:
+        return False
 
 
 def _place(name: str) -> tuple[bool, int]:

@@ -29,6 +29,7 @@ from leakscan.cli.hints import worded
 from leakscan.cli.line_progress import LineProgress
 from leakscan.counted import counted
 from leakscan.errors import LeakscanError
+from leakscan.harmless import json_safe, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,26 +74,26 @@ class Output:
             return RichProgress(self._err, visible=False)
         if self._err.is_terminal:
             return RichProgress(self._err, visible=True)
-        return LineProgress(lambda line: self._err.print(line, markup=False))
+        return LineProgress(lambda line: self._err.print(one_line(line), markup=False))
 
     def say(self, text: str, markup: bool = False) -> None:
-        """A line for people; names in it are shown as they are unless ``markup`` says otherwise."""
+        """A line for people; brackets in it are shown as they are unless ``markup`` says otherwise."""
         if not self.as_json and not self.quiet:
-            self._out.print(text, markup=markup)
+            self._out.print(one_line(text), markup=markup)
 
     def data(self, value: Any) -> None:
         """A document for machines."""
         if self.as_json:
-            sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+            sys.stdout.write(json_safe(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
 
     def error(self, error: LeakscanError) -> None:
         """An error, with what to try next."""
         message, hint = worded(error)
         if self.as_json:
             self.data({"error": message, "hint": hint, "exit_code": error.exit_code})
-        self._err.print(f"[bold red]Error:[/] {escape(message)}")
+        self._err.print(f"[bold red]Error:[/] {escape(one_line(message))}")
         if hint:
-            self._err.print(f"[dim]{escape(hint)}[/]")
+            self._err.print(f"[dim]{escape(one_line(hint))}[/]")
 
     def table(self, title: str, columns: list[str], rows: list[list[str]], whole: str = "") -> None:
         """A table for people; the cells of the column ``whole`` stay on one line."""
@@ -102,7 +103,7 @@ class Output:
         for column in columns:
             table.add_column(column, overflow="fold", no_wrap=bool(whole) and column == whole)
         for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*(escape(one_line(cell)) for cell in row))
         self._out.print(table)
 
     def run(
@@ -194,7 +195,7 @@ class RichProgress:
         """See :class:`leakscan.types.Progress`."""
         self.finish()
         self._stage = stage
-        self._task = self._bars.add_task(escape(stage), total=total)
+        self._task = self._bars.add_task(escape(one_line(stage)), total=total)
 
     def advance(self, n: int = 1) -> None:
         """See :class:`leakscan.types.Progress`."""
@@ -204,7 +205,7 @@ class RichProgress:
     def note(self, text: str) -> None:
         """See :class:`leakscan.types.Progress`."""
         if self._task is not None:
-            self._bars.update(self._task, description=escape(f"{self._stage} {text}"))
+            self._bars.update(self._task, description=escape(one_line(f"{self._stage} {text}")))
 
     def tell(self, text: str) -> None:
         """See :class:`leakscan.types.Progress`."""

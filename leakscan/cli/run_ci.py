@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +32,7 @@ def ci_command(
 
     out = Output(as_json)
     folder = RunFolder.open(run)
-    summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+    summary = folder.read_summary()
     files = []
     if junit is not None:
         write_text(junit, ci_files.junit(summary))

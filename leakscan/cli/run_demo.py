@@ -48,7 +48,8 @@ def demo_command(
             settings=Settings.of(cache=output / "cache", same_ids=True, kind="other_2d"),
             progress=progress,
         )
-    out.say(f"Compared in {time.monotonic() - drawn:.0f} s.\n")
+    out.say(f"Compared in {time.monotonic() - drawn:.0f} s.")
+    out.say("")
     found = {(p["path_a"], p["path_b"]): p for p in result.pairs.to_pylist() if p["decision"] == "leak"}
     rows: list[list[str]] = []
     for pair in planted:

@@ -24,8 +24,6 @@ def explain_command(
 
     Example: leakscan explain run 0
     """
-    import json
-
     from leakscan import tables
     from leakscan.report.explain import explain, find_pair
     from leakscan.report.run_folder import RunFolder
@@ -34,7 +32,7 @@ def explain_command(
     folder = RunFolder.open(run)
     rows = folder.read(tables.PAIRS).to_pylist()
     number = find_pair(rows, tuple(pair))
-    row, summary = rows[number], json.loads(folder.summary.read_text("utf-8"))
+    row, summary = rows[number], folder.read_summary()
     steps = explain(row, summary)
     plain = (
         "dataset_a",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
+from leakscan.engines.portable import is_portable
+
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _ALL, _BLOCK, _PAD = 2**31 - 1, 2**30, 2**26  # bytes
@@ -23,7 +25,7 @@ def keep_freed_memory() -> None:
         keep_freed_memory()  # once, where a program starts
         leakscan.compare("hospital_a", "hospital_b")
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or is_portable():
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -7,11 +7,7 @@ import os
 import signal
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait
 from typing import TypeVar
@@ -19,6 +15,9 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 from leakscan.engines.allocator import keep_freed_memory
+from leakscan.engines.careful import Careful
+from leakscan.engines.pool import Pool, WorkerLost
+from leakscan.engines.portable import is_portable
 from leakscan.engines.threads import cores, use_threads
 from leakscan.errors import LeakscanError
 
@@ -41,8 +40,9 @@ class LocalEngine:
     """An :class:`leakscan.types.Engine` over worker processes.
 
     Results come in the order of the items, and a bounded number of items is in flight. A few items, fewer
-    than starting processes would pay for, are worked on in the calling process. Workers start with the first
-    work there is for them and stay for the next, with what they have loaded, as long as the engine lives.
+    than starting processes would pay for, are worked on in the calling process, unless the function may kill
+    its process and the caller asked for workers. Workers start when there is work for them and stay for the
+    next, with what they have loaded, as long as the engine lives.
 
     Args:
         workers: The number of worker processes; ``None`` for one per core, 0 to work in the calling process.
@@ -55,23 +55,28 @@ class LocalEngine:
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = cores() if workers is None else workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._asked_for = workers is not None
+        self._pool: Pool | None = None
 
     def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]:
         """Yields what the function makes of every item.
 
         Args:
-            function: The function. It can be pickled, and its exceptions come out here.
+            function: The function. It can be pickled, and its exceptions come out here. If it is
+                :class:`~leakscan.engines.careful.Careful`, an item that kills its worker, or takes too long,
+                costs that item only.
             items: The items. They can be pickled, and are taken as they are needed.
             chunk: How many items a worker gets at a time.
 
         Raises:
-            LeakscanError: A worker process was killed, or the user's script lacks its import guard.
+            LeakscanError: A worker process died of the same item twice, or the user's script lacks its
+                import guard.
         """
         iterator = iter(items)
         few = _FEW if chunk > 1 else _FEW_LONG
         first = list(islice(iterator, few))
-        if self.workers == 0 or len(first) < few:
+        risky = isinstance(function, Careful) and self._asked_for and bool(first)
+        if self.workers == 0 or (len(first) < few and not risky):
             yield from map(function, first)
             yield from map(function, iterator)
             return
@@ -81,33 +86,21 @@ class LocalEngine:
                 'Put the call below a line: if __name__ == "__main__":',
                 code="no_import_guard",
             )
-        pool = self._started()
-        pending: deque[Future[list[R]]] = deque()
         try:
-            chunks = _chunks(_chain(first, iterator), chunk)
-            for block in chunks:
-                pending.append(pool.submit(_run, function, block))
-                if len(pending) > 3 * self.workers:
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        except BrokenProcessPool:
-            self._pool = None
+            yield from self._started().run(function, _chunks(_chain(first, iterator), chunk))
+        except WorkerLost:
             raise LeakscanError(
                 "A worker process was killed, most likely for want of memory; what was finished is kept.",
                 "Run it again with fewer workers. In a script of your own, the call must stand "
                 'under if __name__ == "__main__".',
                 code="worker_killed",
             ) from None
-        finally:
-            for future in pending:
-                future.cancel()
 
-    def _started(self) -> ProcessPoolExecutor:
+    def _started(self) -> Pool:
         """The worker processes, which live as long as the engine."""
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, _context(), initializer=_become_worker)
-            weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+            self._pool = Pool(self.workers, _context(), _become_worker)
+            weakref.finalize(self, self._pool.close)
         return self._pool
 
 
@@ -115,8 +108,11 @@ def _context() -> multiprocessing.context.BaseContext:
     """Workers are forked from a server that has loaded what they need and runs no threads.
 
     Forking this process itself would copy the locks of OpenCV's, torch's and Arrow's threads in
-    whatever state they are, and deadlock.
+    whatever state they are, and deadlock. Where there is no such server (on Windows), every worker is a new
+    process.
     """
+    if is_portable() or "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(NEEDED_BY_WORKERS))
     return context
@@ -141,10 +137,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
-
-
-def _run(function: Callable[[T], R], block: list[T]) -> list[R]:
-    return list(map(partial(function), block))
 
 
 def _chain(first: list[T], rest: Iterator[T]) -> Iterator[T]:

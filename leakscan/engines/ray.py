@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
+from leakscan.engines.careful import Careful
 from leakscan.errors import LeakscanError
 
 T = TypeVar("T")
@@ -61,15 +62,15 @@ class RayEngine:
         ray = self._ray
         run = ray.remote(max_retries=_RETRIES, num_cpus=1)(_run)
         shared = ray.put(function)
-        pending: deque[Any] = deque()
+        pending: deque[tuple[Any, list[T]]] = deque()
         iterator = iter(items)
         try:
             while block := list(islice(iterator, chunk)):
-                pending.append(run.remote(shared, block))
+                pending.append((run.remote(shared, block), block))
                 if len(pending) >= _IN_FLIGHT * self.workers:
-                    yield from ray.get(pending.popleft())
+                    yield from self._found(*pending.popleft(), run, shared, function)
             while pending:
-                yield from ray.get(pending.popleft())
+                yield from self._found(*pending.popleft(), run, shared, function)
         except ray.exceptions.RayTaskError as e:
             raise (e.cause if isinstance(e.cause, BaseException) else e) from None
         except ray.exceptions.RayError as e:
@@ -80,8 +81,32 @@ class RayEngine:
                 code="worker_killed_on_ray",
             ) from e
         finally:
-            for block_ref in pending:
+            for block_ref, _ in pending:
                 ray.cancel(block_ref, force=False)
+
+    def _found(
+        self, block_ref: Any, block: list[T], run: Any, shared: Any, function: Callable[[T], R]
+    ) -> list[R]:
+        """The results of a block; of one that was lost again and again, item by item."""
+        ray = self._ray
+        try:
+            found: list[R] = ray.get(block_ref)
+            return found
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError:
+            if not isinstance(function, Careful):
+                raise
+        alone = [(item, run.options(max_retries=1).remote(shared, [item])) for item in block]
+        results: list[R] = []
+        for item, ref in alone:
+            try:
+                results += ray.get(ref)
+            except ray.exceptions.RayTaskError:
+                raise
+            except ray.exceptions.RayError:
+                results.append(function.lost(item, "died"))
+        return results
 
     def _connect(self, address: str | None, workers: int | None) -> None:
         """Joins the cluster, or starts one on this machine."""

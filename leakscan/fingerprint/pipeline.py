@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,15 +19,16 @@ import pyarrow.compute as pc
 from blake3 import blake3
 
 from leakscan import tables
+from leakscan.engines.careful import Careful
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.load import DeferredEncoder, has_gpu, runs_in_workers
 from leakscan.fingerprint.keypoints import VERSION as KEYPOINTS_VERSION
 from leakscan.fingerprint.kinds import REFUSED, presumed_kind
-from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, prepare
+from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, given_up, prepare
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
-from leakscan.sources.identity import drop_placeholders, dropped_words, normalised
+from leakscan.sources.identity import IdentityKey, drop_placeholders, dropped_words, normalised
 from leakscan.sources.left_out import left_out_as
 from leakscan.sources.nameless import ANOTHER
 from leakscan.types import ImageRef, ImageSource, Kind, Tags
@@ -60,8 +61,8 @@ class Dataset:
 
     name: str
     rows: pa.Table
-    refs: Mapping[str, ImageRef]
-    subjects: Mapping[str, str]
+    refs: Mapping[str, ImageRef] = field(repr=False)  # raw identifiers stay out of crash reports
+    subjects: Mapping[str, str] = field(repr=False)
     key_id: str
 
 
@@ -135,7 +136,10 @@ def fingerprint_source(
     table = pa.concat_tables([table, tables.from_rows(rows, tables.STORE)])
     position = {image_id: i for i, image_id in enumerate(table["image_id"].to_pylist())}
     current = table.take(pa.array([position[ref.image_id] for ref in refs], pa.int64()))
-    if store is not None and (rows or len(current) != len(known) or store.newest_way() != made):
+    current, dates_changed = _with_dates(current, refs, context)
+    if store is not None and (
+        dates_changed or rows or len(current) != len(known) or store.newest_way() != made
+    ):
         store.replace(current)
     return Dataset(
         source.name,
@@ -144,6 +148,37 @@ def fingerprint_source(
         {ref.image_id: ref.tags.subject for ref in refs if ref.tags.subject},
         context.key.key_id,
     )
+
+
+def dated(ref: ImageRef, key: IdentityKey, dates: Literal["no", "shifted", "clear"]) -> str | None:
+    """The acquisition date of an image as a row may hold it.
+
+    Args:
+        ref: The image.
+        key: What dates are shifted with.
+        dates: What the user chose.
+
+    Example:
+        >>> from pathlib import Path
+        >>> key, tags = IdentityKey(Path("identity.key")), Tags(acquired="2019-03-14")
+        >>> ref = ImageRef(image_id="1", path="a.dcm", format="dicom", files=(), tags=tags)
+        >>> dated(ref, key, "no"), dated(ref, key, "clear")
+        (None, '2019-03-14')
+    """
+    if dates == "no" or not ref.tags.acquired:
+        return None
+    if dates == "clear":
+        return ref.tags.acquired
+    return key.shifted(ref.tags.acquired, ref.tags.subject or ref.tags.study_uid) or None
+
+
+def _with_dates(table: pa.Table, refs: Sequence[ImageRef], context: RunContext) -> tuple[pa.Table, bool]:
+    """Rows with dates as this run wants them, whatever an earlier one wanted; and whether any changed."""
+    wanted = [dated(ref, context.key, context.settings.privacy.dates) for ref in refs]
+    if table["acquired"].to_pylist() == wanted:
+        return table, False
+    at = table.column_names.index("acquired")
+    return table.set_column(at, table.schema.field(at), pa.array(wanted, pa.string())), True
 
 
 def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, DeferredEncoder]) -> Dataset:
@@ -211,7 +246,11 @@ class _RowMaker:
         readable = [(ref, kind) for ref, (kind, _) in zip(refs, kinds, strict=True) if ref.status == "ok"]
         # A volume takes a second: handed out one by one, so that rows come every second, too.
         chunk = 1 if any(ref.ndim == 3 for ref, _ in readable) else _CHUNK
-        results = self._context.engine.map(partial(prepare, recipe=self._recipe(readable)), readable, chunk)
+        seconds = self._context.settings.reading.max_seconds
+        work = Careful(
+            partial(prepare, recipe=self._recipe(readable)), partial(given_up, seconds=seconds), seconds
+        )
+        results = self._context.engine.map(work, readable, chunk)
         block: list[tuple[ImageRef, Kind, bool, Prepared]] = []
         waiting = 0
         try:
@@ -306,7 +345,7 @@ class _RowMaker:
             "study_uid_hash": key.hash(tags.study_uid) if tags.study_uid else None,
             "series_uid_hash": key.hash(tags.series_uid) if tags.series_uid else None,
             "sop_uid_hash": key.hash(tags.sop_uid) if tags.sop_uid else None,
-            "acquired": tags.acquired or None,
+            "acquired": dated(ref, key, self._context.settings.privacy.dates),
             "status": prepared.status,
             "error": prepared.error or None,
             "error_path": prepared.error_path or None,

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.engines.careful import Loss, TookTooLong, time_limit
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.keypoints import find_keypoints
@@ -22,6 +23,8 @@ from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_vol
 from leakscan.fingerprint.spans import Span, Stopwatch
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
+from leakscan.sources.formats.bounds import over_time
+from leakscan.sources.left_out import DECODER_CRASHED
 from leakscan.types import DecodedImage, ImageRef, Kind, Status
 
 if TYPE_CHECKING:
@@ -122,10 +125,13 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
     ref, kind = item
     watch = Stopwatch()
     try:
-        with watch.stage("decode"):
-            digest = file_hash(ref.files)
-            image = decode(ref, recipe.options)
-        made = _prepared(image, kind, recipe, watch)
+        with time_limit(recipe.options.max_seconds):
+            with watch.stage("decode"):
+                digest = file_hash(ref.files)
+                image = decode(ref, recipe.options)
+            made = _prepared(image, kind, recipe, watch)
+    except TookTooLong:
+        return given_up(item, "took_too_long", recipe.options.max_seconds)
     except ImageError as e:
         return Prepared(status=e.status, error=e.sentence, error_path=e.path, left_out=e.left_out)
     except OSError as e:
@@ -139,6 +145,26 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
             passing=True,
         )
     return replace(made, file_hash=digest, spans=watch.spans)
+
+
+def given_up(item: tuple[ImageRef, Kind], why: Loss, seconds: float) -> Prepared:
+    """What stands for an image whose reading never came to an end.
+
+    Args:
+        item: The image.
+        why: Whether its worker died, or it took too long.
+        seconds: How long it might take.
+
+    Example:
+        >>> ref = ImageRef(image_id="1", path="a.png", format="png", files=("a.png",))
+        >>> given_up((ref, "other_2d"), "died", 30.0).error
+        'Its decoder crashed, and again when it was read alone.'
+    """
+    if why == "died":
+        error = "Its decoder crashed, and again when it was read alone."
+        return Prepared(status="unreadable", error=error, left_out=DECODER_CRASHED, passing=True)
+    late = over_time(seconds)
+    return Prepared(status=late.status, error=late.sentence, left_out=late.left_out, passing=True)
 
 
 def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch) -> Prepared:

@@ -14,11 +14,24 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from leakscan import tables
-from leakscan.errors import OutputError, StoreError
+from leakscan.errors import OutputError, StoreError, reason
 from leakscan.writable import check_writable, written_whole
 
 if TYPE_CHECKING:
     from leakscan.report.run_tables import RunTables
+
+
+class _Summary(dict[str, Any]):
+    """A summary that says so where it lacks something: it is damaged, or of another version."""
+
+    def __init__(self, found: Mapping[str, Any], path: Path) -> None:
+        super().__init__(found)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise StoreError(
+            f"{{path}} does not say {key}: it is damaged, or another version made it.", path=self._path
+        )
 
 
 class RunFolder:
@@ -31,6 +44,9 @@ class RunFolder:
         >>> RunFolder(Path("run")).report.as_posix()
         'run/report.html'
     """
+
+    MADE = ("*.parquet", "summary.json", "report.html", "*.csv", "*.ipynb", "*.part")
+    """Patterns of what jobs put into a run folder: tables, pages, and the lists that are made of them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,6 +97,21 @@ class RunFolder:
             StoreError: The file is damaged or of another version.
         """
         return tables.read(self.table(tables.name_of(schema)), schema)
+
+    def read_summary(self) -> dict[str, Any]:
+        """What ``summary.json`` holds; a key that it lacks is an error in a sentence, too.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        try:
+            found = json.loads(self.summary.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            why = reason(error) if isinstance(error, OSError) else "it is damaged"
+            raise StoreError(f"{{path}} cannot be read: {why}.", path=self.summary) from error
+        if not isinstance(found, dict):
+            raise StoreError("{path} cannot be read: it is damaged.", path=self.summary)
+        return _Summary(found, self.summary)
 
     def check_free(self, overwrite: bool) -> None:
         """Refuses a folder that cannot be written, before any work is done. Touches nothing.

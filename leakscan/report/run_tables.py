@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan import tables
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
 from leakscan.decide.groups import Link, link_subjects
-from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.sentences import with_evidence
 from leakscan.settings import PrivacySettings
@@ -61,6 +61,8 @@ class RunTables:
             tables.from_rows(_subjects(rows, pairs), tables.SUBJECTS),
             tuple(comparisons),
         )
+        if privacy.dates == "no":  # a store of somebody else may hold some
+            found = replace(found, images=_with(found.images, "acquired", [None] * len(images)))
         if privacy.show_subjects:
             clear = {(d.name, image): s for d in datasets for image, s in d.subjects.items()}
             found = found._with_subjects(clear)

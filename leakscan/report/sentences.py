@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ import pyarrow as pa
 
 from leakscan import tables
 from leakscan.counted import counted
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
-from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.relation import Evidence
 from leakscan.report.verdict_words import with_verdicts
@@ -22,6 +23,9 @@ Interval = tuple[float, float, float]
 
 _ROWS_AT_ONCE = 1 << 16  # pairs whose sentences are Python texts at the same time
 _MANY_GENUINE = 0.015  # share of pairs of one person, above that of people with a picture or two
+_SLICE = re.compile(r"slice-([xyz])-(\d+)")
+_FROM = {"x": "left", "y": "back", "z": "feet"}
+"""From where slices across each axis are counted."""
 _MOST_NATS = 14.0  # a ratio of a million: more is not borne out by some thousand pairs
 
 
@@ -29,8 +33,8 @@ def with_evidence(found: pa.Table) -> pa.Table:
     """Rows of ``pairs.parquet``, of which the sentences are made here.
 
     Args:
-        found: Pairs as a :class:`~leakscan.decide.pairs.Comparison` has them: schema ``FOUND``. The tables
-            of several comparisons may be joined before.
+        found: Pairs as a :class:`~leakscan.decide.comparison.Comparison` has them: schema ``FOUND``. The
+            tables of several comparisons may be joined before.
 
     Returns:
         The same rows in the same order, schema ``tables.PAIRS``.
@@ -66,7 +70,13 @@ def _sentences(found: pa.Table) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), flat)
 
 
-_NUMBERS = ["correlation", "inliers", "p_value", *FOUND.names[FOUND.get_field_index("reasons") :]]
+_NUMBERS = [
+    "correlation",
+    "inliers",
+    "transform",
+    "p_value",
+    *FOUND.names[FOUND.get_field_index("reasons") :],
+]
 """The columns that sentences are made from."""
 
 _IN_OTHERS = (Evidence.PIXELS_NOT_AT_HAND, Evidence.NO_PROOF)
@@ -105,7 +115,7 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
         return list(zip(*(found[name].to_pylist() for name in names), strict=True))
 
     if reason is Evidence.ALIGNED:
-        return [_aligned(*values) for values in numbers("correlation", "overlap", "inliers")]
+        return [_aligned(*values) for values in numbers("correlation", "overlap", "inliers", "transform")]
     if reason is Evidence.SIMILARITY:
         proven = (reasons & _PROOF).astype(bool).tolist()
         told = numbers("similarity", "p_value", "p_floor", "comparisons")
@@ -119,9 +129,12 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
     return [f"perceptual hashes differ in {int(bits)} of 63 bits" for (bits,) in numbers("bits")]
 
 
-def _aligned(correlation: float, overlap: float, inliers: int) -> str:
+def _aligned(correlation: float, overlap: float, inliers: int, transform: str | None) -> str:
     words = f"aligned correlation {correlation:.3f} on {overlap:.0%} of the picture"
-    return words + (f", {inliers} matched keypoints" if inliers else "")
+    words += f", {inliers} matched keypoints" if inliers else ""
+    if transform and (found := _SLICE.match(transform)):
+        return f"the picture is slice {found[2]} of the volume, counted from the {_FROM[found[1]]}; {words}"
+    return words
 
 
 def _plainly_similar(similarity: float) -> str:
@@ -335,11 +348,7 @@ def _person_words(test: PersonTest) -> list[str]:
             "it, as far as scans that a generator made of few people tell."
         )
         return words
-    words.append(
-        f"The review list ends where fewer than one of a hundred such pairs is expected to be true: at a "
-        f"p-value of {test.review_p:.1g}, where {_count(test.review_false)} false pairs are expected; "
-        f"{_missed(test, test.missed_review)}."
-    )
+    words.append(_review_words(test))
     if test.details_due:
         left = test.details_due - test.details_matched
         words.append(
@@ -355,6 +364,21 @@ def _person_words(test: PersonTest) -> list[str]:
         parts = [f"{share:.0%} of the first {k:,}" for k, share in test.first_false.items()]
         words.append(f"Expected false pairs in the review list, best first: {', '.join(parts)}.")
     return words
+
+
+def _review_words(test: PersonTest) -> str:
+    """Where the review list ends, and how many of its pairs are expected to be true."""
+    ends = "fewer than one true pair is expected among the next hundred"
+    if not test.reviewed:
+        return f"Nothing is for review: {ends}; {_missed(test, test.missed_review)}."
+    holds = f"{counted(test.reviewed, 'pair')} of subjects"
+    true = round(test.review_true)
+    if not test.caution:
+        holds += f", of which about {true:,} {'is' if true == 1 else 'are'} expected to be true"
+    return (
+        f"The review list holds {holds}, and ends where {ends}: at a p-value of {test.review_p:.1g}, where "
+        f"strangers alone make {_count(test.review_false)} pairs; {_missed(test, test.missed_review)}."
+    )
 
 
 def _missed(test: PersonTest, share: Interval) -> str:

@@ -17,8 +17,8 @@ from scipy.special import pdtrc
 from leakscan import tables
 from leakscan.counted import counted
 from leakscan.decide.calibration.calibration import Calibration
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.groups import contradictions
-from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.report.left_out import left_out_facts, left_out_words, notices
 from leakscan.report.run_tables import RunTables
@@ -75,7 +75,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
         "fail_on": deciding.fail_on,
         "exit_code": code,
         "reasons": reasons,
-        "warnings": notices(datasets, reasons) + _of_persons(found.comparisons, reasons),
+        "warnings": notices(datasets, reasons, comparisons) + _of_persons(found.comparisons, reasons),
         "timings": {
             "scan_s": round(timings.scan, 3),
             "prepare_s": round(timings.prepare, 3),
@@ -143,6 +143,11 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "candidates": c.candidates,
         "verified": c.checked,
         "unverified": c.unchecked,
+        "slices": {
+            "pictures": c.slices.pictures,
+            "volumes": c.slices.volumes,
+            "compared_volumes": c.slices.compared,
+        },
         "cut_by_max_pairs": c.cut,
         "cut_score": c.cut_score,
         "identifiers_unjoinable": c.ids_unjoinable,
@@ -193,7 +198,7 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
 
 def _shared(c: Comparison) -> dict[str, Any] | None:
     """How many subjects two datasets share, over all encoders; ``None`` where nothing can be said."""
-    found = [t.shared for t in c.persons if t.shared is not None]
+    found = [t.shared for t in c.persons if t.shared is not None and not t.caution]
     if not found:
         return None
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leakscan import tables
-from leakscan.errors import UsageError
+from leakscan.errors import StoreError, UsageError
 from leakscan.report.run_folder import RunFolder
 from leakscan.review.verdicts import Scope, Verdict, Word
 from leakscan.types import RELATIONS
@@ -40,6 +39,22 @@ class Said:
     reason: str = ""
     until: dt.date | None = None
     blind: bool = False
+
+
+class _Images(dict[tuple[str, str], dict[str, Any]]):
+    """The images of a run, which says so where its tables do not belong together."""
+
+    def __init__(self, path: Path, rows: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+        super().__init__(rows)
+        self._path = path
+
+    def __missing__(self, key: tuple[str, str]) -> dict[str, Any]:
+        raise StoreError(
+            "The tables of {path} do not belong together: pairs.parquet names an image that images.parquet "
+            "does not hold.",
+            "Make the run again.",
+            path=self._path,
+        )
 
 
 class JudgedRun:
@@ -75,14 +90,13 @@ class JudgedRun:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What ``summary.json`` holds."""
-        found: dict[str, Any] = json.loads(self.folder.summary.read_text(encoding="utf-8"))
-        return found
+        return self.folder.read_summary()
 
     @cached_property
     def images(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The row of ``images.parquet`` of every image, by dataset and image id."""
         rows = self.folder.read(tables.IMAGES).to_pylist()
-        return {(row["dataset"], row["image_id"]): row for row in rows}
+        return _Images(self.folder.path, {(row["dataset"], row["image_id"]): row for row in rows})
 
     @cached_property
     def person_pairs(self) -> dict[tuple[Person, Person], list[int]]:

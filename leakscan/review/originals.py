@@ -54,6 +54,8 @@ def originals(run: Path, of: str | None = None, to: str | None = None) -> pa.Tab
     for name in (of, to):
         if name is not None and name not in names:
             raise UsageError(f"The run has no dataset {name!r}; it has: {', '.join(sorted(names))}.")
+    if not set(names) - {to}:
+        raise UsageError("The run holds no images whose originals could be asked for.")
     of = of if of is not None else next(name for name in reversed(names) if name != to)
     if of == to:
         raise UsageError(f"{of} cannot be mapped to itself.")

@@ -13,6 +13,7 @@ import pyarrow as pa
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from leakscan.harmless import csv_text
 from leakscan.review.judged_run import JudgedRun
 
 Unit = Literal["subject", "study", "image"]
@@ -106,19 +107,15 @@ class Owners:
 
 
 def to_csv(table: pa.Table) -> str:
-    """A table as the text of a CSV file; lists are joined by spaces.
+    """A table as the text of a CSV file; lists are joined by spaces, and no cell is a formula.
 
     Example:
         >>> print(to_csv(pa.table({"path": ["a, b.png"], "split": ["test"]})).strip())
         path,split
         "a, b.png",test
     """
-    import csv
-    import io
-
-    out = io.StringIO()
-    writer = csv.DictWriter(out, table.column_names, lineterminator="\n")
-    writer.writeheader()
-    for row in table.to_pylist():
-        writer.writerow({n: " ".join(map(str, v)) if isinstance(v, list) else v for n, v in row.items()})
-    return out.getvalue()
+    rows = table.to_pylist()
+    joined = (
+        {n: " ".join(map(str, v)) if isinstance(v, list) else v for n, v in row.items()} for row in rows
+    )
+    return csv_text(table.column_names, joined)

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from leakscan import harmless
 from leakscan.errors import UsageError, reason
 from leakscan.review.verdicts import Verdict, newest_of_each
 
@@ -22,7 +23,6 @@ _MARKED = {"id": "v:", "subject_a": "s:", "subject_b": "s:", "key_id": "k:"}
 _LISTS = ("pictures_a", "pictures_b", "members")
 _NUMBERS = ("score", "p_value", "probability")
 _EVIDENCE = " | "
-_FORMULA = ("=", "+", "-", "@")
 _YES = ("true", "1", "yes", "wahr", "vrai", "verdadero", "vero", "waar")
 _NO = ("false", "0", "no", "", "falsch", "faux", "falso", "onwaar")
 _SEPARATORS = (",", ";", "\t")
@@ -42,12 +42,8 @@ def to_csv(verdicts: Sequence[Verdict], more: Sequence[Mapping[str, str]] | None
         ('by,verdict,scope,dataset_a,dat', True)
     """
     extra = list(more[0]) if more else []
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [*extra, *COLUMNS], lineterminator="\n")
-    writer.writeheader()
-    for verdict, cells in zip(verdicts, more or [{}] * len(verdicts), strict=True):
-        writer.writerow({**cells, **_cells(verdict)})
-    return out.getvalue()
+    told = zip(verdicts, more or [{}] * len(verdicts), strict=True)
+    return harmless.csv_text([*extra, *COLUMNS], ({**cells, **_cells(verdict)} for verdict, cells in told))
 
 
 def from_csv(content: bytes, path: Path) -> list[Verdict]:
@@ -143,24 +139,21 @@ def _said(verdict: Verdict) -> dict[str, Any]:
     return {name: getattr(verdict, name) for name in ("by", "verdict", "scope", "note", "reason", "until")}
 
 
-def _cells(verdict: Verdict) -> dict[str, str]:
+def _cells(verdict: Verdict) -> dict[str, Any]:
     row = {name: "" if value is None else value for name, value in verdict.row().items()}
     for name in _LISTS:
         row[name] = " ".join(row[name])
     row["evidence"] = _EVIDENCE.join(verdict.evidence)
     row["at"] = verdict.at.isoformat()
     row |= {name: mark + row[name] for name, mark in _MARKED.items() if row[name]}
-    # A formula in a note would run in whatever opens the file.
-    return {
-        n: f"'{c}" if str(c).startswith(_FORMULA) and n not in _NUMBERS else str(c) for n, c in row.items()
-    }
+    return {n: c if n in _NUMBERS else str(c) for n, c in row.items()}
 
 
 def _row(cells: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name in COLUMNS:
         cell = cells.get(name, "")
-        cell = cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+        cell = harmless.from_cell(cell)
         if not cell:
             continue
         if name in _MARKED:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from leakscan import tables
 from leakscan.errors import UsageError, reason
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.harmless import from_cell
 from leakscan.sources.exclusion import Exclusion
 
 _ON_LIST = "It is on the list of what to leave out."
@@ -172,10 +173,11 @@ def _without(dataset: Dataset, why: dict[int, str]) -> Dataset:
 
 
 def _csv_rows(path: Path) -> list[dict[str, str]]:
-    text = path.read_text(encoding="utf-8-sig")
+    text = path.read_bytes().decode("utf-8-sig")  # with the ends of lines as they are: names may hold some
     header = text.partition("\n")[0]
     separator = max((",", ";", "\t"), key=header.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     return [
-        {(n or "").strip().lower(): v or "" for n, v in row.items() if isinstance(v, str)} for row in rows
+        {(n or "").strip().lower(): from_cell(v or "") for n, v in row.items() if isinstance(v, str)}
+        for row in rows
     ]

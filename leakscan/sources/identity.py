@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import os
 import secrets
@@ -19,6 +20,7 @@ from leakscan.errors import OutputError, StoreError, reason
 _KEY_BYTES = 32
 _HASH_BYTES = 16
 _MANY_IMAGES = 20
+_MOST_DAYS = 3652  # ten years
 _WORDS = """
     anon anonym anonymous anonymize anonymized anonymise anonymised anonymouspatient patientanonymous
     anonpatient unknown unk unspecified undefined none null nil na nan notavailable notapplicable
@@ -116,6 +118,39 @@ class IdentityKey:
         """
         spelt = f"name|{text}".encode("utf-8", "surrogatepass")
         return blake3(spelt, key=self._key).hexdigest(length=_HASH_BYTES)
+
+    def shifted(self, date: str, subject: str) -> str:
+        """A date moved by a secret number of days, the same for every date of a subject.
+
+        Args:
+            date: The date as ``YYYY-MM-DD``; what is none becomes empty.
+            subject: Whose date it is; without a subject the date becomes empty, for it could not be moved
+                together with others.
+
+        Returns:
+            A date up to ten years earlier or later, or an empty text.
+
+        Raises:
+            StoreError: The key file cannot be used.
+            OutputError: The key file cannot be made.
+
+        Example:
+            >>> key = IdentityKey(Path("identity.key"))
+            >>> one, other = (dt.date.fromisoformat(key.shifted(f"2019-03-{n}", "P7")) for n in (14, 21))
+            >>> (other - one).days, key.shifted("2019-03-14", "")
+            (7, '')
+        """
+        try:
+            day = dt.date.fromisoformat(date)
+        except ValueError:
+            return ""
+        if not normalised(subject):
+            return ""
+        days = int(self.name(f"days|{normalised(subject)}")[:12], 16) % (2 * _MOST_DAYS + 1) - _MOST_DAYS
+        try:
+            return (day + dt.timedelta(days)).isoformat()
+        except OverflowError:
+            return ""
 
     def _made(self) -> bytes:
         """Writes a new key beside its place and links it in, so that one of several processes wins."""

@@ -19,6 +19,8 @@ ARCHIVE = "archive"
 VIDEO = "video"
 EMPTY = "empty file"
 NO_PERMISSION = "file that could not be opened"
+DECODER_CRASHED = "file whose decoder crashed"
+OVER_TIME = "file over the time limit"
 
 _SEVERAL = {
     LINK_OUTSIDE: "links that leave the folder",
@@ -32,11 +34,14 @@ _SEVERAL = {
     VIDEO: "videos",
     EMPTY: "empty files",
     NO_PERMISSION: "files that could not be opened",
+    DECODER_CRASHED: "files whose decoders crashed",
+    OVER_TIME: "files over the time limit",
 }
 _NAMES = {
     "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "webp": "WebP", "bmp": "BMP", "dicom": "DICOM",
     "nifti": "NIfTI", "gif": "GIF", "jpeg2000": "JPEG 2000", "jpegxl": "JPEG XL", "apng": "PNG",
-    "pnm": "PGM or PPM", "minc": "MINC", "npy": "NumPy array", "npz": "NumPy archive",
+    "pnm": "PGM or PPM", "minc": "MINC", "metaimage": "MetaImage", "parrec": "PAR/REC",
+    "npy": "NumPy array", "npz": "NumPy archive",
 }  # fmt: skip
 _KINDS_NAMED = 6
 

@@ -8,6 +8,8 @@ from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 
+from leakscan.harmless import from_cell
+
 
 class ListedFiles:
     r"""The files below a folder, by whatever a table calls them.
@@ -46,7 +48,8 @@ class ListedFiles:
         except ValueError:
             return exact, ""
         note = f"The manifest spells its path otherwise: {listed}."
-        for text in dict.fromkeys((listed.strip(), listed.strip().replace("\\", "/"))):
+        plain = listed.strip(), from_cell(listed.strip()), listed.strip().replace("\\", "/")
+        for text in dict.fromkeys(plain):
             path = Path(os.path.normpath(self._root / text))
             if os.path.lexists(path):
                 return path, note

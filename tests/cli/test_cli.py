@@ -115,12 +115,13 @@ linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks i
 # Being stopped
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_says_so_in_a_sentence_and_the_next_run_goes_on(
-    leakscan: Leakscan, tmp_path: Path, many: Path
+    leakscan: Leakscan, tmp_path: Path, many: Path, how: signal.Signals
 ) -> None:
     slow = Slow(tmp_path, "fingerprint", "A", "-o", "a.fps", "--workers", "1", *NO_ENCODER)
     slow.wait_for(lambda: slow.done() >= 100, "100 images")
-    slow.process.send_signal(signal.SIGINT)
+    slow.process.send_signal(how)
     code, _, err = slow.end()
     assert code == 130
     assert "Stopped." in err
@@ -156,19 +157,18 @@ def test_kill_9_loses_no_image_that_was_stored_and_leaves_no_process(
 
 
 @linux
-def test_a_killed_worker_is_said_and_the_next_run_goes_on(
+def test_a_worker_that_is_killed_once_loses_nothing_and_the_run_goes_on(
     leakscan: Leakscan, tmp_path: Path, many: Path
 ) -> None:
     slow = Slow(tmp_path, "fingerprint", "A", "-o", "a.fps", "--workers", "1", *NO_ENCODER)
     slow.wait_for(lambda: slow.done() >= 100, "100 images")
     os.kill(slow.descendants()[-1], signal.SIGKILL)
     code, _, err = slow.end()
-    assert code == 2
-    assert "worker process was killed" in err
+    assert code == 0, err
     assert "Traceback" not in err
     again = leakscan("fingerprint", "A", "-o", "a.fps", "--json", *NO_ENCODER)
     assert again.json["images"] == 160
-    assert again.json["images_read"] <= 160 - 64
+    assert again.json["images_read"] == 0
 
 
 def interrupted_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:

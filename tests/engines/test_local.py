@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 from leakscan.engines import start_engine
+from leakscan.engines.careful import Careful
 from leakscan.engines.local import NEEDED_BY_WORKERS, LocalEngine
 from leakscan.engines.threads import cores
 from leakscan.errors import ImageError, LeakscanError
@@ -94,6 +97,74 @@ def test_a_worker_that_dies_is_an_error_in_words() -> None:
     with pytest.raises(LeakscanError, match="killed") as caught:
         list(LocalEngine(1).map(dies, range(60)))
     assert caught.value.code == "worker_killed"
+
+
+def dies_by_signal(n: int) -> int:
+    if n in (3, 30, 31, 59):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return n
+
+
+def dies_once(path: Path) -> str:
+    if path.name == "30" and not path.exists():
+        path.touch()
+        os._exit(9)
+    return path.name
+
+
+def stays(n: int) -> int:
+    if n == 7:
+        time.sleep(600)
+    return n
+
+
+def named(n: int, why: str) -> Any:
+    return n, why
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_item_that_kills_its_worker_twice_costs_that_item_only(workers: int) -> None:
+    found = list(LocalEngine(workers).map(Careful(dies_by_signal, named), range(60)))
+    assert found == [(n, "died") if n in (3, 30, 31, 59) else n for n in range(60)]
+
+
+def test_an_item_whose_worker_is_killed_once_loses_nothing(tmp_path: Path) -> None:
+    paths = [tmp_path / str(n) for n in range(60)]
+    assert list(LocalEngine(2).map(dies_once, paths)) == [path.name for path in paths]
+
+
+def test_a_few_risky_items_are_worked_elsewhere_where_workers_are_asked_for() -> None:
+    assert list(LocalEngine(1).map(Careful(dies_by_signal, named), range(5))) == [0, 1, 2, (3, "died"), 4]
+
+
+def test_an_item_that_does_not_come_to_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leakscan.engines.pool._GRACE_SECONDS", 0.2)
+    found = list(LocalEngine(2).map(Careful(stays, named, seconds=0.5), range(40)))
+    assert found == [(n, "took_too_long") if n == 7 else n for n in range(40)]
+
+
+def test_what_was_stopped_early_does_not_reach_the_next_work() -> None:
+    engine = LocalEngine(2)
+    first = engine.map(square, range(1000))
+    assert [next(first) for _ in range(3)] == [0, 1, 4]
+    first.close()  # type: ignore[attr-defined]
+    assert list(engine.map(whose, range(40), chunk=1))
+    assert list(engine.map(square, range(100))) == [n * n for n in range(100)]
+
+
+def large(n: int) -> bytes:
+    return bytes(3_000_000 + n)
+
+
+def test_large_items_and_results_block_nobody() -> None:
+    items = [bytes(2_000_000)] * 30
+    assert list(LocalEngine(2).map(len, items, chunk=2)) == [2_000_000] * 30
+    assert [len(found) for found in LocalEngine(2).map(large, range(30), chunk=2)][-1] == 3_000_029
+
+
+def test_without_what_only_linux_has_workers_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAKSCAN_PORTABLE", "1")
+    assert list(LocalEngine(1).map(square, range(40))) == [n * n for n in range(40)]
 
 
 def test_workers_do_not_fight_over_the_cores() -> None:

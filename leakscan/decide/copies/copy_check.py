@@ -15,6 +15,7 @@ from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.keypoint_vote import may_be_one
 from leakscan.decide.copies.picture_check import check_pictures
 from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture, glance, worth_a_check
+from leakscan.engines.careful import Careful, Loss
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
@@ -223,7 +224,7 @@ class _Checks:
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
         describe = partial(_describe, describer=describer, options=self._context.settings.reading)
-        described = self._context.engine.map(describe, missing.values())
+        described = self._context.engine.map(Careful(describe, _nothing), missing.values())
         return _renewed(known, needed, dict(zip(missing, described, strict=True)))
 
     def _take(self, i: int, check: CopyCheck) -> None:
@@ -293,6 +294,10 @@ def _describe(
         return describer(load_pixels(pixels, options))
     except (ImageError, OSError):
         return None
+
+
+def _nothing(item: object, why: Loss) -> None:
+    """What is known of an image of which a worker dies: it cannot be checked."""
 
 
 def _glance_at(image: DecodedImage) -> Features:

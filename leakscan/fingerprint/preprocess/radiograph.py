@@ -50,7 +50,7 @@ def canonical_place(pixels: npt.NDArray[np.generic], size: int) -> npt.NDArray[n
     """Where the canonical array of a film lies in its file.
 
     Args:
-        pixels: As :func:`canonical_radiograph` takes them.
+        pixels: The film, as :func:`canonical_radiograph` takes it.
         size: The side of the canonical array in pixels.
 
     Returns:

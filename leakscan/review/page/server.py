@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import getpass
-import json
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from leakscan.errors import StoreError, UsageError, reason
+from leakscan.errors import UsageError, reason
 from leakscan.report.run_folder import RunFolder
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.page.deck import Deck
@@ -89,7 +88,7 @@ class ReviewServer:
         from leakscan.review.page.guard import Door
 
         folder = RunFolder.open(run)
-        summary = _summary(folder)
+        summary = folder.read_summary()
         deck = Deck.of(folder)
         gold = gold_pairs(folder, deck, options.gold) if options.gold else []
         self.session = ReviewSession(
@@ -174,17 +173,6 @@ def _check_packages() -> None:
             code="no_review_packages",
         ) from error
     del starlette, uvicorn
-
-
-def _summary(folder: RunFolder) -> dict[str, Any]:
-    try:
-        found = json.loads(folder.summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else "it is damaged"
-        raise StoreError(f"{{path}} cannot be read: {why}.", path=folder.summary) from error
-    if not isinstance(found, dict):
-        raise StoreError("{path} cannot be read: it is damaged.", path=folder.summary)
-    return found
 
 
 def _film_encoder(summary: Mapping[str, Any]) -> str | None:

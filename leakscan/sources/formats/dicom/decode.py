@@ -78,7 +78,9 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
 def _check_size(pixels: int, options: DecodeOptions) -> None:
     if pixels > options.max_pixels:
         raise ImageError(
-            "unreadable", f"It has {pixels:,} pixels, more than the limit of {options.max_pixels:,}."
+            "unreadable",
+            f"It has {pixels:,} pixels, more than the limit of {options.max_pixels:,}; "
+            "raise max_pixels to read it.",
         )
 
 

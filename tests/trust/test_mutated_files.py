@@ -1,0 +1,154 @@
+"""Damaged files of every kind are read or refused in a sentence; what once did harm does none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leakscan.cli.app import run
+from leakscan.errors import ImageError, StoreError
+from leakscan.research.good_files import good_files
+from leakscan.research.mutated_files import _READERS, Mutant, mutants, read_all, read_mutant
+from leakscan.run.models import Models
+from leakscan.settings import DecodeOptions
+from leakscan.sources.formats import decode
+from leakscan.types import ImageRef
+from support.makers import NO_ENCODER, Leakscan, rows_of
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, bytes]:
+    return good_files()
+
+
+def test_five_hundred_damaged_files_crash_nothing_and_every_answer_is_a_sentence(
+    good: dict[str, bytes],
+) -> None:
+    chosen = list(mutants(500, 28, good))
+    answers = read_all(chosen, workers=2)
+    faults = [f"{m.number} {m.name}: {a.said}" for m, a in zip(chosen, answers, strict=True) if a.fault]
+    assert not faults, "\n".join(faults)
+    assert {answer.said for answer in answers} == {"read", "refused"}
+
+
+def test_every_good_file_is_read(good: dict[str, bytes]) -> None:
+    """Else nothing would be tested of what lies behind the first check."""
+    unread = {"weights.safetensors", "model.zip"}  # their digests belong to other weights
+    said = {name: read_mutant(Mutant(0, name, data, ())).said for name, data in good.items()}
+    assert {name for name, word in said.items() if word != "read"} <= unread
+
+
+def test_a_reader_that_misbehaves_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def misbehaves(path: Path) -> None:
+        raise KeyError("exit_code")
+
+    monkeypatch.setitem(_READERS, "summary.json", misbehaves)
+    assert read_mutant(Mutant(0, "summary.json", b"{}", ())).fault
+
+
+def test_a_folder_of_damaged_files_gives_a_row_for_each(
+    good: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
+    images = {name: data for name, data in good.items() if name not in (*_READERS, "films.csv")}
+    names = []
+    for mutant in mutants(120, 3, images):
+        folder = tmp_path / "A" / f"{mutant.number:03d}"
+        folder.mkdir(parents=True)
+        (folder / mutant.name).write_bytes(mutant.data)
+        names.append(f"{mutant.number:03d}")
+    (tmp_path / "B").mkdir()
+    (tmp_path / "B" / "film.png").write_bytes(good["film.png"])
+    limits = ("--max-unread", "1", "--max-pixels", "4000000", "--workers", "0")
+    assert run(["compare", "A", "B", "-o", "run", *limits, *NO_ENCODER]) in (0, 1, 3)
+    rows = [row for row in rows_of(tmp_path / "run", "images") if row["dataset"] == "A"]
+    assert {row["path"].split("/")[0] for row in rows} == set(names)
+    assert all(row["status"] in ("ok", "blank") or row["error"].endswith((".", ")")) for row in rows)
+    assert capfd.readouterr().err == ""  # what libraries say of damaged files stays off the terminal
+
+
+# Faults that were found by mutated files
+
+
+def test_a_frame_larger_than_its_picture_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    """Seed 1, file 144: a frame of a GIF of 40 x 40 claims 60,000 x 60,000 pixels and took 3.8 GB."""
+    frames = [Image.fromarray(np.full((40, 40), n, np.uint8)) for n in (0, 200)]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"\x2c")
+    data[at + 5 : at + 9] = b"\x60\xea\x60\xea"
+    path.write_bytes(data)
+    ref = ImageRef(image_id="1", path="a.gif", format="gif", files=(str(path),), frame=1)
+    with pytest.raises(ImageError, match="limit"):
+        decode(ref, DecodeOptions(max_pixels=1_000_000))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\xff\xfe", b"[]", b"null", b'"x"', b"[" * 100_000, b"{}", b'{"exit_code": 0'],
+)
+@pytest.mark.parametrize(
+    "command", [("exclude", "run", "--from", "A"), ("ci", "run"), ("explain", "run", "0"), ("split", "run")]
+)
+def test_a_damaged_summary_is_said_in_a_sentence(
+    tmp_path: Path, leakscan: Leakscan, content: bytes, command: tuple[str, ...]
+) -> None:
+    """Found in every 67th mutant: each command that reads a run ended in a traceback."""
+    from leakscan import tables
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    pair = {"image_a": "1", "image_b": "2", "dataset_a": "A", "dataset_b": "B", "relation": "same_file"}
+    tables.write(tables.from_rows([pair], tables.PAIRS), folder / "pairs.parquet")
+    images = [{"image_id": "1", "dataset": "A"}, {"image_id": "2", "dataset": "B"}]
+    tables.write(tables.from_rows(images, tables.IMAGES), folder / "images.parquet")
+    for schema in (tables.SUBJECTS, tables.FINGERPRINTS):
+        tables.write(schema.empty_table(), folder / f"{tables.name_of(schema)}.parquet")
+    (folder / "summary.json").write_bytes(content)
+    ran = leakscan(*command)
+    assert "Traceback" not in ran.err
+    if content != b"{}":
+        assert ran.code == 2 and "damaged" in ran.error
+
+
+def test_a_summary_that_lacks_something_says_what(tmp_path: Path) -> None:
+    from leakscan.report.run_folder import RunFolder
+
+    (tmp_path / "summary.json").write_text(json.dumps({"datasets": {}}))
+    summary = RunFolder(tmp_path).read_summary()
+    assert summary.get("exit_code") is None
+    with pytest.raises(StoreError, match="does not say exit_code"):
+        summary["exit_code"]
+
+
+def test_a_run_without_images_has_no_originals(tmp_path: Path, leakscan: Leakscan) -> None:
+    from leakscan import tables
+
+    for schema in (tables.IMAGES, tables.PAIRS, tables.SUBJECTS, tables.FINGERPRINTS):
+        tables.write(schema.empty_table(), tmp_path / f"{tables.name_of(schema)}.parquet")
+    (tmp_path / "summary.json").write_text("{}")
+    ran = leakscan("map", ".")
+    assert ran.code == 2 and "no images" in ran.error
+
+
+def test_tables_of_different_runs_are_said_to_be_so(tmp_path: Path, leakscan: Leakscan) -> None:
+    from leakscan import tables
+
+    pair = {"image_a": "1", "image_b": "2", "dataset_a": "A", "dataset_b": "B", "relation": "same_file"}
+    tables.write(tables.from_rows([{**pair, "decision": "leak"}], tables.PAIRS), tmp_path / "pairs.parquet")
+    for schema in (tables.IMAGES, tables.SUBJECTS, tables.FINGERPRINTS):
+        tables.write(schema.empty_table(), tmp_path / f"{tables.name_of(schema)}.parquet")
+    (tmp_path / "summary.json").write_text("{}")
+    ran = leakscan("verdicts", "add", ".", "same", "--image", "A/1", "--image", "B/2")
+    assert ran.code == 2 and "Traceback" not in ran.err
+    ran = leakscan("exclude", ".", "--from", "A")
+    assert ran.code == 2 and "Traceback" not in ran.err
