@@ -34,6 +34,7 @@ def duplicates_command(
     ] = False,
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
+    dry_run: o.DryRun = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -49,6 +50,9 @@ def duplicates_command(
     from leakscan.run.duplicates import DuplicateChoices, as_data, duplicates
 
     out = Output(as_json, quiet)
+    if dry_run:
+        o.told_beforehand(out, [source], settings)
+        raise typer.Exit
     choices = DuplicateChoices(keep=keep, labels=labels, across_folders=across_folders)
     with out.progress() as progress:
         found = duplicates(
