@@ -98,9 +98,11 @@ class SearchSettings(Section):
 
     Attributes:
         max_pairs: The most candidate pairs, and the most rows written, for two datasets.
+        slices: Whether pictures of one dataset are sought among the slices of another's volumes.
     """
 
     max_pairs: int = Field(default=1_000_000, ge=1, strict=True)
+    slices: bool = Field(default=True, strict=True)
 
 
 class DecidingSettings(Section):

@@ -7,7 +7,7 @@ from then on is a row of a table (``leakscan.tables``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:  # `leakscan --help` does not wait for it
@@ -56,6 +56,20 @@ class Tags:
     acquired: str = ""
     kind: str = ""
     split: str = ""
+
+    def over(self, header: Tags) -> Tags:
+        """What a header says, with the subject, kind and split of these tags where they name one.
+
+        Example:
+            >>> Tags(subject="P1").over(Tags(subject="ANON", modality="CR"))
+            Tags(modality='CR', ..., subject='P1', ...)
+        """
+        return replace(
+            header,
+            subject=self.subject or header.subject,
+            kind=self.kind or header.kind,
+            split=self.split or header.split,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,6 +103,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         ("--dates",), str, "Acquisition dates: no, shifted by secret days per subject, or clear."
     ),
     "max_pairs": SettingOption(("--max-pairs",), int, "Most candidate pairs for two sources."),
+    "slices": SettingOption(
+        ("--slices/--no-slices",), bool, "Seek pictures among the slices of the other source's volumes."
+    ),
     "check_seconds": SettingOption(
         ("--check-seconds", "--verify-seconds"),
         float,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from leakscan.decide.persons.declared import Doubt
 from leakscan.decide.persons.tests import PersonTest
+from leakscan.decide.slices import SlicesSought
 from leakscan.match.index import Reach
 
 
@@ -37,6 +38,7 @@ class Comparison:
         ids_unjoinable: Whether identifiers should count as proof, but were hashed with different keys.
         match_seconds: The time spent on the search.
         check_seconds: The time spent on copy checks, detail matches and decisions.
+        slices: How far the search for pictures among slices of volumes went.
     """
 
     a: str
@@ -57,3 +59,4 @@ class Comparison:
     ids_unjoinable: bool
     match_seconds: float
     check_seconds: float
+    slices: SlicesSought = field(default_factory=SlicesSought)

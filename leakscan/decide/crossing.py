@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from leakscan.decide.copies.copy_check import PixelPair, check_copies
 from leakscan.decide.found import Decided
 from leakscan.decide.persons.folds import compare_folds
 from leakscan.decide.persons.tests import PersonTest
+from leakscan.decide.slices import SlicesSought
 from leakscan.decide.table import PairTable
 from leakscan.match.index import Reach
 
@@ -40,6 +41,7 @@ class Crossing:
         match_seconds: The time spent on the search.
         ids_disagree: How many identifiers were to count as proof, and name different people in the two.
         check_seconds: The time spent on copy checks and decisions.
+        slices: How far the search for pictures among slices of volumes went.
     """
 
     a: int
@@ -53,6 +55,7 @@ class Crossing:
     match_seconds: float
     ids_disagree: int = 0
     check_seconds: float = 0.0
+    slices: SlicesSought = field(default_factory=SlicesSought)
 
 
 def check_crossings(crossings: Sequence[Crossing], context: RunContext) -> None:
@@ -170,6 +173,7 @@ def written(
         ids_unjoinable=context.settings.deciding.same_ids and not pair.same_key,
         match_seconds=crossing.match_seconds,
         check_seconds=crossing.check_seconds + time.monotonic() - began,
+        slices=crossing.slices,
     )
 
 

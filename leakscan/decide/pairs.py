@@ -16,6 +16,7 @@ from leakscan.decide.gather import gather
 from leakscan.decide.persons.deciding import Met, Persons
 from leakscan.decide.persons.declared import believed, disagreeing_names
 from leakscan.decide.persons.scores import LOOSE_FMR
+from leakscan.decide.slices import compare_slices
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import NONE_NEAR, Near, find_candidates, nearest_pictures
 from leakscan.match.index import EXACT_COMPARISONS
@@ -56,6 +57,8 @@ def decide_pairs(
     context.budget.start()
     check_crossings(crossings, context)
     began = time.monotonic()
+    for crossing in crossings:
+        crossing.table, crossing.slices = compare_slices(crossing.pair, crossing.table, context)
     met = [Met(a=c.a, b=c.b, pair=c.pair, table=c.table) for c in crossings]
     tests = [of_encoder.decide(met) for of_encoder in persons]
     each = (time.monotonic() - began) / max(1, len(crossings))

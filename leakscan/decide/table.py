@@ -105,6 +105,36 @@ class PairTable:
             self.inliers[row], self.transform[row] = found.inliers, number
         self.transforms[:] = numbers
 
+    def extended(self, a: Ints, b: Ints) -> PairTable:
+        """The table with more pairs at its end, of which nothing is known but that they deserve a copy check.
+
+        Args:
+            a: ``(k,)`` pictures of A.
+            b: ``(k,)`` pictures of B.
+
+        Example:
+            >>> none, no = np.full(1, np.nan, np.float32), np.zeros(1, bool)
+            >>> table = PairTable(a=np.array([0]), b=np.array([1]), score=none, bits=none,
+            ...                   equal=no, declared=no, to_check=np.array([0]))
+            >>> len(table.extended(np.array([3]), np.array([4])))
+            2
+        """
+        n, k = len(self), len(a)
+        unknown, no = np.full(k, np.nan, np.float32), np.zeros(k, np.bool_)
+        table = PairTable(
+            a=np.concatenate([self.a, a]),
+            b=np.concatenate([self.b, b]),
+            score=np.concatenate([self.score, unknown]),
+            bits=np.concatenate([self.bits, unknown]),
+            equal=np.concatenate([self.equal, no]),
+            declared=np.concatenate([self.declared, no]),
+            to_check=np.concatenate([self.to_check, np.arange(n, n + k)]),
+        )
+        table.transforms[:] = self.transforms
+        for name in ("checked", "same_image", "correlation", "overlap", "inliers", "transform"):
+            getattr(table, name)[:n] = getattr(self, name)
+        return table
+
     @property
     def settled(self) -> Bools:
         """``(n,)`` whether the two are proved to be one picture."""

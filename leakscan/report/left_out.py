@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import permutations
 from typing import Any
 
 import pyarrow as pa
@@ -63,12 +62,17 @@ def left_out_words(dataset: Mapping[str, Any]) -> str:
     return f"{files} of {dataset['name']} that {was} not compared: {kinds_in_words(kinds)}."
 
 
-def notices(datasets: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> list[str]:
+def notices(
+    datasets: Sequence[Mapping[str, Any]],
+    reasons: Sequence[str],
+    comparisons: Sequence[Mapping[str, Any]] = (),
+) -> list[str]:
     """What a reader of the answer must know of files that were not compared in full.
 
     Args:
         datasets: ``datasets`` of ``summary.json``.
         reasons: The reasons of the exit code, which may have said it already.
+        comparisons: ``comparisons`` of ``summary.json``.
 
     Example:
         >>> notices([{"name": "A", "left_out": {"video": 1}, "only_first_frame": 2, "kinds": {}}], [])
@@ -86,18 +90,17 @@ def notices(datasets: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> li
                 f"{counted(more, 'file')} of {dataset['name']} {holds} more frames than the first, which "
                 "were not compared."
             )
-    return found + _slices_not_sought(datasets)
+    return found + [words for comparison in comparisons if (words := _slices_not_sought(comparison))]
 
 
-def _slices_not_sought(datasets: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where one dataset holds pictures and another volumes that they may be slices of."""
-    found = []
-    for pictures, volumes in permutations(datasets, 2):
-        flat = pictures["kinds"].get("other_2d", 0)
-        deep = sum(n for kind, n in volumes["kinds"].items() if kind in ("brain_mri", "other_3d"))
-        if flat and deep:
-            found.append(
-                f"Whether the {counted(flat, 'picture')} of {pictures['name']} that are no chest films are "
-                f"slices of the {counted(deep, 'volume')} of {volumes['name']} was not looked for."
-            )
-    return found
+def _slices_not_sought(comparison: Mapping[str, Any]) -> str:
+    """Where one dataset holds volumes whose slices were not compared with pictures of the other."""
+    sought = comparison["slices"]
+    missed = sought["volumes"] - sought["compared_volumes"]
+    if not missed:
+        return ""
+    return (
+        f"{missed:,} of {counted(sought['volumes'], 'volume')} in {comparison['a']} and {comparison['b']} "
+        f"{'was' if missed == 1 else 'were'} not searched for slices that are pictures of the other: the "
+        "search was not wanted, the images were not at hand, or the time was up."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ Interval = tuple[float, float, float]
 
 _ROWS_AT_ONCE = 1 << 16  # pairs whose sentences are Python texts at the same time
 _MANY_GENUINE = 0.015  # share of pairs of one person, above that of people with a picture or two
+_SLICE = re.compile(r"slice-([xyz])-(\d+)")
+_FROM = {"x": "left", "y": "back", "z": "feet"}
+"""From where slices across each axis are counted."""
 _MOST_NATS = 14.0  # a ratio of a million: more is not borne out by some thousand pairs
 
 
@@ -66,7 +70,13 @@ def _sentences(found: pa.Table) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), flat)
 
 
-_NUMBERS = ["correlation", "inliers", "p_value", *FOUND.names[FOUND.get_field_index("reasons") :]]
+_NUMBERS = [
+    "correlation",
+    "inliers",
+    "transform",
+    "p_value",
+    *FOUND.names[FOUND.get_field_index("reasons") :],
+]
 """The columns that sentences are made from."""
 
 _IN_OTHERS = (Evidence.PIXELS_NOT_AT_HAND, Evidence.NO_PROOF)
@@ -105,7 +115,7 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
         return list(zip(*(found[name].to_pylist() for name in names), strict=True))
 
     if reason is Evidence.ALIGNED:
-        return [_aligned(*values) for values in numbers("correlation", "overlap", "inliers")]
+        return [_aligned(*values) for values in numbers("correlation", "overlap", "inliers", "transform")]
     if reason is Evidence.SIMILARITY:
         proven = (reasons & _PROOF).astype(bool).tolist()
         told = numbers("similarity", "p_value", "p_floor", "comparisons")
@@ -119,9 +129,12 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
     return [f"perceptual hashes differ in {int(bits)} of 63 bits" for (bits,) in numbers("bits")]
 
 
-def _aligned(correlation: float, overlap: float, inliers: int) -> str:
+def _aligned(correlation: float, overlap: float, inliers: int, transform: str | None) -> str:
     words = f"aligned correlation {correlation:.3f} on {overlap:.0%} of the picture"
-    return words + (f", {inliers} matched keypoints" if inliers else "")
+    words += f", {inliers} matched keypoints" if inliers else ""
+    if transform and (found := _SLICE.match(transform)):
+        return f"the picture is slice {found[2]} of the volume, counted from the {_FROM[found[1]]}; {words}"
+    return words
 
 
 def _plainly_similar(similarity: float) -> str:

@@ -75,7 +75,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
         "fail_on": deciding.fail_on,
         "exit_code": code,
         "reasons": reasons,
-        "warnings": notices(datasets, reasons) + _of_persons(found.comparisons, reasons),
+        "warnings": notices(datasets, reasons, comparisons) + _of_persons(found.comparisons, reasons),
         "timings": {
             "scan_s": round(timings.scan, 3),
             "prepare_s": round(timings.prepare, 3),
@@ -142,6 +142,11 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "candidates": c.candidates,
         "verified": c.checked,
         "unverified": c.unchecked,
+        "slices": {
+            "pictures": c.slices.pictures,
+            "volumes": c.slices.volumes,
+            "compared_volumes": c.slices.compared,
+        },
         "cut_by_max_pairs": c.cut,
         "cut_score": c.cut_score,
         "identifiers_unjoinable": c.ids_unjoinable,

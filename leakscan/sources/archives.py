@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from leakscan.errors import ImageError
 from leakscan.sources.contents import STEP
 from leakscan.sources.unpacking import FAULTS, LOCK, Packing, compression_of, container
+from leakscan.types import Status
 
 _DEPTH = 4
 _NO_ARCHIVES = (
@@ -25,7 +26,7 @@ _NO_ARCHIVES = (
 """Endings of zip files that are documents, programs or models: surely no images of a dataset."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Member:
     """A file in an archive.
 
@@ -35,6 +36,7 @@ class Member:
         size: Its size in bytes as the archive states it, -1 where it states none.
         problem: Why it cannot be read, or empty.
         link_to: The member that it is a link to, or empty.
+        status: The status of its row where it has a problem; ``ok`` where its name decides.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Member:
     size: int = -1
     problem: str = ""
     link_to: str = ""
+    status: Status = "ok"
 
 
 def packing_of(head: bytes, name: str) -> Packing:
@@ -56,13 +59,20 @@ def packing_of(head: bytes, name: str) -> Packing:
         ('zip', '')
     """
     lower = name.lower()
-    if head[:4] in (b"PK\3\4", b"PK\5\6"):
-        return "" if lower.endswith(_NO_ARCHIVES) else "zip"
+    # What unpacks itself, and what a mailer put words before, ends as a zip file; its name must say so.
+    if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK00") or lower.endswith(".zip"):
+        return "" if lower.endswith(_NO_ARCHIVES) or not head else "zip"
     if head[257:262] == b"ustar" or (lower.endswith(".tar") and _is_old_tar(head)):
         return "tar"
-    if head[:4] == b"PAR1":
-        return "parquet"
+    if head[:4] == b"PAR1" or _is_arrow(head, lower):
+        return "table"
     return "compressed" if compression_of(head) else ""
+
+
+def _is_arrow(head: bytes, lower: str) -> bool:
+    """Arrow's files have a magic; its streams begin with a mark that other files may have too."""
+    named = lower.endswith((".arrow", ".arrows", ".feather", ".ipc"))
+    return head[:6] == b"ARROW1" or (named and head[:4] == b"\xff\xff\xff\xff")
 
 
 def _is_old_tar(head: bytes) -> bool:
@@ -138,7 +148,9 @@ def _zip_members(place: str, archive: zipfile.ZipFile) -> Iterator[Member]:
         elif info.compress_type not in (0, 8, 12, 14):
             problem = f"Its compression in the zip file (method {info.compress_type}) is not read; unpack it."
         name = info.filename.replace("\\", "/")
-        yield Member(name, f"{place}{STEP}{name}{STEP}z{number}", info.file_size, problem)
+        yield Member(
+            name=name, place=f"{place}{STEP}{name}{STEP}z{number}", size=info.file_size, problem=problem
+        )
 
 
 def _tar_members(place: str, archive: tarfile.TarFile) -> Iterator[Member]:
@@ -158,7 +170,13 @@ def _tar_members(place: str, archive: tarfile.TarFile) -> Iterator[Member]:
             continue  # devices and pipes
         link = info.linkname if info.issym() or info.islnk() else ""
         where = f"t{info.offset_data}+{info.size}"
-        yield Member(info.name, f"{place}{STEP}{info.name}{STEP}{where}", info.size, problem, link)
+        yield Member(
+            name=info.name,
+            place=f"{place}{STEP}{info.name}{STEP}{where}",
+            size=info.size,
+            problem=problem,
+            link_to=link,
+        )
 
 
 def sibling(place: str, name: str) -> str | None:

@@ -14,13 +14,14 @@ from typing import Literal
 from leakscan.errors import ImageError, SourceError, reason
 from leakscan.settings import DecodeOptions
 from leakscan.sources.archives import packing_of
-from leakscan.sources.collect import Collector, posix_name
+from leakscan.sources.collect import Collector
 from leakscan.sources.contents import head_of
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix, pair_header, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import LINK_BROKEN, LINK_LOOP, LINK_OUTSIDE, NOT_FETCHED
+from leakscan.sources.names import posix_name
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageRef, Progress, Status, Tags
 
@@ -321,7 +322,7 @@ def _is_second_half(path: Path) -> bool:
 def _image_file(path: Path) -> Path:
     header = pair_header(path)
     head = head_of(path, HEAD_BYTES)
-    known = any(recognised(head)) or packing_of(head, path.name) or unread_kind(path.name, head)
+    known = any(recognised(head, path.name)) or packing_of(head, path.name) or unread_kind(path.name, head)
     if header is None and not known and not has_image_suffix(path.name):
         raise SourceError(
             "{path} is neither a folder, a manifest nor an image.",

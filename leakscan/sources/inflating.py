@@ -26,7 +26,7 @@ class Inflating(io.RawIOBase):
 
     Args:
         open_raw: Opens the compressed bytes.
-        compression: ``gzip``, ``bzip2``, ``xz`` or ``zstd``.
+        compression: ``gzip``, ``bzip2``, ``xz``, ``zstd`` or ``lz4``.
 
     Raises:
         ImageError: It swells beyond reason.
@@ -139,4 +139,4 @@ def _inflater(raw: BinaryIO, compression: str) -> Any:
         return lzma.LZMAFile(raw)
     import pyarrow as pa
 
-    return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+    return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), compression)

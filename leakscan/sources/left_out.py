@@ -40,7 +40,8 @@ _SEVERAL = {
 _NAMES = {
     "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "webp": "WebP", "bmp": "BMP", "dicom": "DICOM",
     "nifti": "NIfTI", "gif": "GIF", "jpeg2000": "JPEG 2000", "jpegxl": "JPEG XL", "apng": "PNG",
-    "pnm": "PGM or PPM", "minc": "MINC", "npy": "NumPy array", "npz": "NumPy archive",
+    "pnm": "PGM or PPM", "minc": "MINC", "metaimage": "MetaImage", "parrec": "PAR/REC",
+    "npy": "NumPy array", "npz": "NumPy archive",
 }  # fmt: skip
 _KINDS_NAMED = 6
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from leakscan.errors import SourceError, reason
 from leakscan.settings import DecodeOptions
-from leakscan.sources.collect import Collector, posix_name
+from leakscan.sources.collect import Collector
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
 from leakscan.sources.left_out import LINK_OUTSIDE, ROW_MISSING, ROW_OUTSIDE
@@ -24,6 +24,7 @@ from leakscan.sources.manifest_table import (
     read_table,
     remarks,
 )
+from leakscan.sources.names import posix_name
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import KINDS, ImageRef, Progress, Tags

@@ -224,7 +224,7 @@ def is_a_list_of_pictures(path: Path) -> bool:
     if path.suffix.lower() != ".parquet":
         return False
     from leakscan.errors import ImageError
-    from leakscan.sources.parquet_images import image_columns
+    from leakscan.sources.table_images import image_columns
 
     try:
         fields = pq.ParquetFile(path).schema_arrow

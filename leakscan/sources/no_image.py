@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from leakscan.errors import ImageError
-from leakscan.sources.contents import beside
+from leakscan.sources.contents import beside, is_inside
 from leakscan.sources.formats import has_image_suffix
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import ARCHIVE, EMPTY, NOT_FETCHED
 from leakscan.types import Status
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
+ARCHIVE_SUFFIXES = (
+    ".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lz4", ".tar.lzma", ".tbz2",
+    ".tbz", ".txz", ".tzst", ".tlz",
+)  # fmt: skip
 """The endings of names that promise an archive."""
 
 _NOT_FETCHED = "It is a {} pointer; the image was not fetched ({})."
 _POINTERS = {
     b"version https://git-lfs.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
+    b"version https://hawser.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
     b"annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
     b"git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
 }
@@ -26,6 +31,9 @@ _HEADERS = {
     ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".raw.gz": (".nhdr",),
 }  # fmt: skip
 """The endings of files that hold voxels, and of the headers that speak of them."""
+_TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".xml", ".txt")
+_IN_BASE64 = (b"iVBORw0KGgo", b"/9j/4AAQ", b"/9j/2wB", b"SUkqAA", b"UklGR", b"R0lGODlh")
+"""How PNG, JPEG, TIFF, WebP and GIF begin in base64."""
 _VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
 
 
@@ -53,8 +61,16 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
     if pointer := _pointer(head):
         status: Status = "unreadable" if promised or "." not in name.rpartition("/")[2] else "ignored"
         return ImageError(status, pointer, left_out=NOT_FETCHED)
+    if name.lower().endswith(".dvc") and (missing := _missing_of_dvc(head, place)):
+        error = f"It is a DVC pointer, and {missing} was not fetched (dvc pull)."
+        return ImageError("unreadable", error, left_out=NOT_FETCHED)
     if kind := unread_kind(name, head):
         return ImageError("unsupported", kind.sentence, left_out=kind.name)
+    if compressed := _unread_compression(name):
+        return ImageError("unsupported", compressed, left_out="file compressed in a way that is not read")
+    if name.lower().endswith(_TEXTS) and any(mark in head for mark in _IN_BASE64):
+        error = "It is a text that holds images in base64, which are not read here; save them as files."
+        return ImageError("unsupported", error, left_out="text with images in base64")
     if name.lower().endswith(_VOXEL_SUFFIXES):
         error = "It may hold voxels, but no header that is read lies beside it."
         return ImageError("unreadable", error, left_out="voxel file without its header")
@@ -65,6 +81,25 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
         error = "Its name promises an archive, but its content is none."
         return ImageError("unreadable", error, left_out=ARCHIVE)
     return ImageError("ignored", "It is no image.")
+
+
+def _missing_of_dvc(head: bytes, place: str) -> str:
+    """The file or folder that a pointer of DVC speaks of, where it does not lie beside it, else empty."""
+    found = re.search(rb"^[\s-]*path:\s*(.+?)\s*$", head, re.MULTILINE)
+    if found is None or b"md5" not in head or is_inside(place):
+        return ""
+    name = found[1].decode("utf-8", "replace").strip("'\"")
+    return "" if Path(place).parent.joinpath(name).exists() else name
+
+
+def _unread_compression(name: str) -> str:
+    """What to say of a file that is compressed in a way that is not read, empty for all others."""
+    stem, _, ending = name.rpartition(".")
+    if ending.lower() not in ("z", "br", "zz", "lzo", "sz", "lz", "rz", "lrz"):
+        return ""
+    if not (has_image_suffix(stem) or stem.lower().endswith(ARCHIVE_SUFFIXES)):
+        return ""
+    return f"Its compression (.{ending}) is not read here; unpack it, or pack it with gzip or zstd."
 
 
 def _header_beside(place: str, name: str) -> str | None:
@@ -81,5 +116,5 @@ def _header_beside(place: str, name: str) -> str | None:
 
 def _pointer(head: bytes) -> str:
     """What to say of a small file that stands for one that was not fetched, empty for all others."""
-    opening = head[:300].replace(b"\\", b"/").lstrip(b"./")
+    opening = head[:300].removeprefix(b"\xef\xbb\xbf").replace(b"\\", b"/").lstrip(b"./")
     return next((words for mark, words in _POINTERS.items() if opening.startswith(mark)), "")

@@ -18,7 +18,7 @@ from leakscan.errors import ImageError
 from leakscan.sources.contents import REMOTE, STEP, outer_file, outer_mark
 from leakscan.sources.inflating import Inflating
 
-Packing = Literal["", "zip", "tar", "compressed", "parquet"]
+Packing = Literal["", "zip", "tar", "compressed", "table"]
 
 MOST_BYTES = 1 << 30
 """The most that one member may hold to be read."""
@@ -27,7 +27,10 @@ _SUSPECT_BYTES = 1 << 28
 _SUSPECT_RATIO = 200
 _OPEN_AT_ONCE = 4
 _KEPT_BYTES = 1 << 27
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4", b"\x5d\0\0": "xz",
+}  # fmt: skip
 FAULTS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, OSError,
     ValueError, NotImplementedError, RuntimeError, KeyError,
@@ -41,7 +44,9 @@ _kept: dict[str, bytes] = {}
 
 
 def compression_of(head: bytes) -> str:
-    """How a file is compressed as a whole: ``gzip``, ``bzip2``, ``xz``, ``zstd``, or empty.
+    """How a file is compressed as a whole: ``gzip``, ``bzip2``, ``xz``, ``zstd``, ``lz4``, or empty.
+
+    The forerunner of xz, lzma, is read as xz.
 
     Example:
         >>> compression_of(gzip.compress(b"voxels"))
@@ -120,7 +125,7 @@ def _read(place: str, size: int, whole: bool) -> bytes:
 
             return remote_bytes(step, size)
         if step[0] == "p":
-            from leakscan.sources.parquet_images import image_bytes
+            from leakscan.sources.table_images import image_bytes
 
             return image_bytes(outer, step, size)
         archive = container(outer, "zip")

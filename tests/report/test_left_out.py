@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from leakscan.run.models import Models
 from support.makers import NO_ENCODER, Leakscan, fill, rows_of, save, scene
 
 NOT_COMPARED = "that look like images were not compared"
@@ -106,22 +105,6 @@ def test_frames_that_were_not_asked_for_are_said(leakscan: Leakscan, tmp_path: P
     assert ran.json["warnings"] == ["1 file of A holds more frames than the first, which were not compared."]
     everything = leakscan("compare", "A", "B", *NO_ENCODER, "--frames", "all", "--json")
     assert everything.json["warnings"] == []
-
-
-def test_slices_beside_volumes_are_said_not_to_be_looked_for(
-    leakscan: Leakscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
-    import nibabel as nib
-    import numpy as np
-
-    (tmp_path / "A").mkdir()
-    voxels = np.stack([scene(i) for i in range(40)], axis=2).astype(np.int16)
-    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "A" / "v.nii")
-    save(tmp_path / "B" / "slice.png", scene(7))
-    ran = leakscan("compare", "A", "B", "--json", *NO_ENCODER)
-    (said,) = [w for w in ran.json["warnings"] if "slices" in w]
-    assert "1 picture of B" in said and "1 volume of A" in said and "not looked for" in said
 
 
 def test_a_source_of_blank_pictures_is_not_called_unreadable(leakscan: Leakscan, tmp_path: Path) -> None:

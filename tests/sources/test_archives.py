@@ -49,6 +49,7 @@ def test_members_are_files_of_the_source_and_equal_plain_ones(tmp_path: Path) ->
         "plain.png": "ok",
         "z.zip/ward/a.png": "ok",
         "z.zip/notes.txt": "ignored",
+        "z.zip/.b.png": "unsupported",
     }
     assert file_hash(rows["z.zip/ward/a.png"].files) == file_hash(rows["plain.png"].files)
     np.testing.assert_array_equal(decode(rows["z.zip/ward/a.png"], OPTIONS).stored, scene(1))
@@ -193,7 +194,7 @@ def test_archives_in_archives_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write(tmp_path / "x.zip", data)
     status = [r.status for r in scan(tmp_path).values()]
     assert status.count("ok") == 4 and status.count("unsupported") == 1
-    monkeypatch.setattr("leakscan.sources.collect._MOST_ARCHIVES", 3)
+    monkeypatch.setattr("leakscan.sources.packed._MOST_ARCHIVES", 3)
     many = {f"{i}.zip": zipped(a=png(scene(i))) for i in range(5)}
     write(tmp_path / "x.zip", zipped(**many))
     status = [r.status for r in scan(tmp_path).values()]
@@ -213,7 +214,7 @@ def test_a_row_group_that_does_not_fit_is_a_sentence(tmp_path: Path, monkeypatch
     write(tmp_path / "t.parquet", hugging_face(scene(1)))
     (fine,) = scan(tmp_path).values()
     assert fine.status == "ok"
-    monkeypatch.setattr("leakscan.sources.parquet_images._MOST_BYTES", 100)
+    monkeypatch.setattr("leakscan.sources.table_images._MOST_BYTES", 100)
     rows = list(scan(tmp_path).values())
     assert all(r.status != "ok" for r in rows) and any("row group" in r.error for r in rows)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from leakscan.run.models import Models
-from support.makers import save, scene
-from support.odd_files import ODD_FILES, OddFile
+from support.makers import save
+from support.odd_files import ODD_FILES, OddFile, texture
 
 SEEDS = {odd.name: 100 + i for i, odd in enumerate(ODD_FILES)}
 
@@ -22,8 +22,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     root = tmp_path_factory.mktemp("odd")
     for odd in ODD_FILES:
         if not odd.needs or importlib.util.find_spec(odd.needs):
-            odd.write(root / "A" / odd.name, scene(SEEDS[odd.name]))
-        save(root / "B" / f"{odd.name}.png", scene(SEEDS[odd.name]))
+            odd.write(root / "A" / odd.name, texture(SEEDS[odd.name]))
+        save(root / "B" / f"{odd.name}.png", texture(SEEDS[odd.name]))
     settings = leakscan.Settings.of(workers=0, kind="other_2d", cache=root / "cache")
     with pytest.MonkeyPatch.context() as without_encoders:  # what a file holds is asked, not whom it shows
         without_encoders.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))

@@ -5,12 +5,15 @@ Each maker writes one odd file for a scene into a folder; a plain PNG of the sam
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,7 @@ import pydicom
 from PIL import Image
 
 from support import dicom_maker
-from support.makers import Picture, save, scene
+from support.makers import Picture, save
 
 Maker = Callable[[Path, Picture], None]
 
@@ -43,6 +46,12 @@ class OddFile:
     write: Maker
     relations: tuple[str, ...] = ("same_pixels",)
     needs: str = ""
+
+
+def texture(seed: int, side: int = 72) -> Picture:
+    """A picture like no other with so much in it that strangers are told apart at once."""
+    coarse = np.random.default_rng([26, seed]).integers(0, 256, (side // 4, side // 4), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def png(pixels: Picture, **how: object) -> bytes:
@@ -130,6 +139,59 @@ def hugging_face(pixels: Picture) -> bytes:
     return stream.getvalue()
 
 
+def lz4(data: bytes) -> bytes:
+    """Bytes as a frame of LZ4."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "lz4") as packed:
+        packed.write(data)
+    return bytes(sink.getvalue())
+
+
+def as_text(data: bytes) -> str:
+    """Bytes in base64."""
+    return base64.b64encode(data).decode()
+
+
+def parquet(**columns: object) -> bytes:
+    """A Parquet table of columns by name."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream, row_group_size=4)
+    return stream.getvalue()
+
+
+def arrow_stream(pixels: Picture) -> bytes:
+    """An Arrow stream, as the datasets library saves to disk."""
+    table = pa.table({"image": [{"bytes": png(pixels, compress_level=2), "path": "film.png"}]})
+    stream = io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    return stream.getvalue()
+
+
+def behind_nothing(pixels: Picture) -> bytes:
+    """A table whose first rows hold no picture."""
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    film = {"bytes": png(pixels), "path": None}
+    return parquet(image=pa.array([None] * 9 + [film], kind))
+
+
+def _png_behind_a_text(folder: Path, pixels: Picture) -> None:
+    """An animation that says so only after a long text; the film is its second frame."""
+    _later_frame("a.png")(folder, pixels)
+    raw = (folder / "a.png").read_bytes()
+    body = b"tEXtComment\0" + b"x" * 5000
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (folder / "a.png").write_bytes(raw[:33] + chunk + raw[33:])
+
+
+def _long_mha(folder: Path, pixels: Picture) -> None:
+    """A MetaImage with many keys before those that matter."""
+    _slice_as("a.mha", "sitk")(folder, pixels)
+    raw = (folder / "a.mha").read_bytes()
+    notes = b"".join(b"Note%d = %s\n" % (i, b"y" * 200) for i in range(20))
+    (folder / "a.mha").write_bytes(raw.replace(b"NDims", notes + b"NDims", 1))
+
+
 def _tiff(name: str, **how: object) -> Maker:
     def write(folder: Path, pixels: Picture) -> None:
         import tifffile
@@ -144,7 +206,7 @@ def _later_page(folder: Path, pixels: Picture) -> None:
     """A stack whose later pages have no directories; the film is the third."""
     import tifffile
 
-    others = [scene(int(pixels[0, 0]) + 1000 * k, len(pixels)) for k in range(2, 5)]
+    others = [texture(int(pixels[0, 0]) + 1000 * k, len(pixels)) for k in range(2, 5)]
     folder.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(
         folder / "stack.tif",
@@ -159,7 +221,7 @@ def _later_frame(name: str, **how: object) -> Maker:
 
     def write(folder: Path, pixels: Picture) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        other = Image.fromarray(scene(int(pixels[0, 0]) + 1000, len(pixels)))
+        other = Image.fromarray(texture(int(pixels[0, 0]) + 1000, len(pixels)))
         other.save(folder / name, save_all=True, append_images=[Image.fromarray(pixels)], **how)
 
     return write
@@ -207,6 +269,27 @@ def text_pgm(pixels: Picture) -> bytes:
     return f"P2\n# a film\n{width} {height}\n255\n".encode() + b" ".join(b"%d" % v for v in pixels.flat)
 
 
+def noted_pgm(pixels: Picture) -> bytes:
+    """A grey map whose comments are longer than what is read of a file to know it."""
+    height, width = pixels.shape
+    return (
+        b"P5\n" + b"# written by a scanner\n" * 200 + f"{width} {height}\n255\n".encode() + pixels.tobytes()
+    )
+
+
+def float_map(pixels: Picture) -> bytes:
+    """A map of floats, from the last row to the first."""
+    height, width = pixels.shape
+    return f"Pf\n{width} {height}\n-1.0\n".encode() + pixels[::-1].astype("<f4").tobytes()
+
+
+def any_map(pixels: Picture) -> bytes:
+    """A map whose header names its fields."""
+    height, width = pixels.shape
+    head = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n"
+    return head.encode() + pixels.tobytes()
+
+
 def deep_pgm(pixels: Picture) -> bytes:
     """A grey map of 12 bits."""
     height, width = pixels.shape
@@ -232,6 +315,20 @@ ODD_FILES: tuple[OddFile, ...] = (
     OddFile("pgm", _pillow("a.pgm")),
     OddFile("text pgm", _bytes("a.pgm", text_pgm)),
     OddFile("12-bit pgm", _bytes("a.pgm", deep_pgm)),
+    OddFile("pgm with long comments", _bytes("a.pgm", noted_pgm)),
+    OddFile("map of floats", _bytes("a.pfm", float_map)),
+    OddFile("pam", _bytes("a.pam", any_map)),
+    OddFile("pcx", _pillow("a.pcx")),
+    OddFile("sgi", _pillow("a.sgi")),
+    OddFile("tga", _pillow("a.tga")),
+    OddFile("qoi", lambda f, p: save(f / "a.qoi", np.stack([p] * 3, -1)) and None),
+    OddFile("bitmap without a file header", _pillow("a.dib")),
+    OddFile("jpeg-ls", _by("imagecodecs", "a.jls", lambda m, p: m.jpegls_encode(p)), needs="imagecodecs"),  # type: ignore[attr-defined]
+    OddFile(
+        "jpeg of 12 bits",
+        _by("imagecodecs", "a.jpg", lambda m, p: m.ljpeg_encode(p.astype(np.uint16) * 16, bitspersample=12)),  # type: ignore[attr-defined]
+        needs="imagecodecs",
+    ),
     OddFile("ppm", lambda f, p: save(f / "a.ppm", np.stack([p] * 3, -1)) and None),
     OddFile("avif", _pillow("a.avif", quality=100), ALTERED),
     OddFile("heic", _by("pillow_heif", "a.heic", _heic), ALTERED, "pillow_heif"),
@@ -243,17 +340,23 @@ ODD_FILES: tuple[OddFile, ...] = (
     OddFile("tiff in jpeg 2000", _tiff("a.tif", compression="jpeg2000"), needs="tifffile"),
     OddFile("tiff in lerc", _tiff("a.tif", compression="lerc"), needs="tifffile"),
     OddFile("tiff in jpeg xl", _tiff("a.tif", compression="jpegxl"), needs="tifffile"),
+    OddFile("big-endian big tiff", _tiff("a.tif", bigtiff=True, byteorder=">"), needs="tifffile"),
     OddFile("page without a directory", _later_page),
     OddFile("second frame of an animated webp", _later_frame("a.webp", lossless=True)),
     OddFile("second frame of an animated png", _later_frame("a.png")),
     OddFile("second frame of a gif", _later_frame("a.gif")),
+    OddFile("animated png behind a long text", _png_behind_a_text),
     OddFile("drawing in the alpha channel", _in_alpha),
     OddFile("mgz", _slice_as("a.mgz", "mgh")),
     OddFile("mha", _slice_as("a.mha", "sitk"), needs="SimpleITK"),
     OddFile("mhd with raw", _slice_as("a.mhd", "sitk"), needs="SimpleITK"),
+    OddFile("mha with a long header", _long_mha, needs="SimpleITK"),
+    OddFile("gipl", _slice_as("a.gipl", "sitk"), ALTERED, needs="SimpleITK"),
+    OddFile("vtk", _slice_as("a.vtk", "sitk"), ALTERED, needs="SimpleITK"),
     OddFile("nrrd", _slice_as("a.nrrd", "sitk"), needs="SimpleITK"),
     OddFile("nhdr with raw", _slice_as("a.nhdr", "sitk"), needs="SimpleITK"),
     OddFile("png in a zip", _bytes("a.zip", lambda p: zipped(**{"in/a.png": png(p)})), EITHER),
+    OddFile("zip behind a greeting", _bytes("a.zip", lambda p: b"hello\n" * 500 + zipped(a=png(p))), EITHER),
     OddFile("png in a tar", _bytes("a.tar", lambda p: tarred(**{"in/a.png": png(p)})), EITHER),
     OddFile("png in a tar.gz", _bytes("a.tar.gz", lambda p: tarred("w:gz", **{"a.png": png(p)})), EITHER),
     OddFile("png in a tar.xz", _bytes("a.txz", lambda p: tarred("w:xz", **{"a.png": png(p)})), EITHER),
@@ -269,7 +372,20 @@ ODD_FILES: tuple[OddFile, ...] = (
         _bytes("a.tar.zst", lambda p: pa.compress(tarred(a=png(p)), codec="zstd", asbytes=True)),
         EITHER,
     ),
+    OddFile("png.lzma", _bytes("a.png.lzma", lambda p: lzma.compress(png(p), format=lzma.FORMAT_ALONE))),
+    OddFile("png.lz4", _bytes("a.png.lz4", lambda p: lz4(png(p)))),
     OddFile("picture column of a table", _bytes("a.parquet", hugging_face)),
+    OddFile("arrow stream", _bytes("a.arrow", arrow_stream)),
+    OddFile(
+        "list of pictures in a table", _bytes("a.parquet", lambda p: parquet(i=[[{"bytes": png(p)}]])), EITHER
+    ),
+    OddFile(
+        "picture deep in a table", _bytes("a.parquet", lambda p: parquet(i=[{"x": {"y": png(p)}}])), EITHER
+    ),
+    OddFile(
+        "picture as text in a table", _bytes("a.parquet", lambda p: parquet(i=[as_text(png(p))])), EITHER
+    ),
+    OddFile("picture behind empty rows", _bytes("a.parquet", behind_nothing), EITHER),
     OddFile(
         "tar.gz in a zip",
         _bytes("a.zip", lambda p: zipped(**{"t.tar.gz": tarred("w:gz", **{"a.png": png(p)})})),

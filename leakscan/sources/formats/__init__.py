@@ -31,12 +31,14 @@ class FrameInfo:
         ndim: 2 for a picture, 3 for a volume.
         tags: What the header declares.
         notes: What a curator should know, in sentences.
+        format: The format, where the file tells more than its first bytes do.
     """
 
     frame: int = 0
     ndim: int = 2
     tags: Tags = field(default_factory=Tags)
     notes: tuple[str, ...] = ()
+    format: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class FileFormat:
         opens: Tells from a file's first bytes (2,048 at most) whether it is of this format.
         module: The module with ``inspect`` and ``decode``. It is loaded when the first such file is read.
         by_folder: Whether images are put together from a folder's files, so that there is no ``inspect``.
+        by_name: Whether the first bytes are too weak a sign alone, so that the name must promise it too.
     """
 
     name: str
@@ -56,6 +59,7 @@ class FileFormat:
     opens: Callable[[bytes], bool]
     module: str
     by_folder: bool = False
+    by_name: bool = False
 
     def load(self) -> Any:
         """The module that reads this format."""
@@ -78,7 +82,7 @@ def _suffixes(formats: tuple[FileFormat, ...]) -> tuple[str, ...]:
 
 
 def recognise(path: Path) -> str:
-    """The format of a file, by its first bytes and never by its name.
+    """The format of a file, by its first bytes.
 
     Args:
         path: A regular file.
@@ -96,10 +100,10 @@ def recognise(path: Path) -> str:
         >>> recognise(Path("misnamed.dcm"))
         'png'
     """
-    return next(recognised(head_of(path, HEAD_BYTES)), "")
+    return next(recognised(head_of(path, HEAD_BYTES), path.name), "")
 
 
-def recognised(head: bytes) -> Iterator[str]:
+def recognised(head: bytes, name: str) -> Iterator[str]:
     r"""The formats that a file's first bytes allow, the likeliest first.
 
     Most files are of one format. A DICOM file may begin like a TIFF, because its first 128 bytes are
@@ -107,12 +111,18 @@ def recognised(head: bytes) -> Iterator[str]:
 
     Args:
         head: The first bytes of the file, 2,048 where it has as many.
+        name: The name of the file. It counts for the few formats only whose first bytes say too little.
 
     Example:
-        >>> list(recognised(b"II*\0".ljust(128, b"\0") + b"DICM"))
+        >>> list(recognised(b"II*\0".ljust(128, b"\0") + b"DICM", "film"))
         ['dicom', 'tiff']
     """
-    return (known.name for known in FORMATS if known.opens(head))
+    lower = name.lower()
+    return (
+        known.name
+        for known in FORMATS
+        if known.opens(head) and (not known.by_name or lower.endswith(known.suffixes))
+    )
 
 
 def pair_header(path: Path) -> Path | None:
@@ -221,7 +231,7 @@ FORMATS: tuple[FileFormat, ...] = (
     FileFormat(name="png", suffixes=(".png",), opens=SIGNATURES["png"], module=_RASTER),
     FileFormat(
         name="jpeg",
-        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".jls"),
         opens=SIGNATURES["jpeg"],
         module=_RASTER,
     ),
@@ -249,17 +259,28 @@ FORMATS: tuple[FileFormat, ...] = (
         module=_RASTER,
     ),
     FileFormat(
-        name="pnm", suffixes=(".pgm", ".ppm", ".pbm", ".pnm"), opens=SIGNATURES["pnm"], module=_RASTER
+        name="pnm",
+        suffixes=(".pgm", ".ppm", ".pbm", ".pnm", ".pam", ".pfm"),
+        opens=SIGNATURES["pnm"],
+        module=_RASTER,
     ),
+    FileFormat(name="qoi", suffixes=(".qoi",), opens=SIGNATURES["qoi"], module=_RASTER),
+    FileFormat(name="sgi", suffixes=(".sgi",), opens=SIGNATURES["sgi"], module=_RASTER),
+    FileFormat(name="pcx", suffixes=(".pcx",), opens=SIGNATURES["pcx"], module=_RASTER),
+    FileFormat(name="dds", suffixes=(".dds",), opens=SIGNATURES["dds"], module=_RASTER),
+    FileFormat(name="tga", suffixes=(".tga",), opens=SIGNATURES["tga"], module=_RASTER, by_name=True),
     FileFormat(name="mgh", suffixes=(".mgh", ".mgz"), opens=SIGNATURES["mgh"], module=_VOLUMES),
     FileFormat(name="minc", suffixes=(".mnc", ".mnc.gz"), opens=SIGNATURES["minc"], module=_VOLUMES),
     FileFormat(name="nrrd", suffixes=(".nrrd", ".nhdr"), opens=SIGNATURES["nrrd"], module=_VOLUMES),
     FileFormat(name="metaimage", suffixes=(".mha", ".mhd"), opens=SIGNATURES["metaimage"], module=_VOLUMES),
+    FileFormat(name="vtk", suffixes=(".vtk",), opens=SIGNATURES["vtk"], module=_VOLUMES),
+    FileFormat(name="gipl", suffixes=(".gipl", ".gipl.gz"), opens=SIGNATURES["gipl"], module=_VOLUMES),
     FileFormat(name="afni", suffixes=(".head",), opens=SIGNATURES["afni"], module=_VOLUMES),
     FileFormat(name="parrec", suffixes=(".par",), opens=SIGNATURES["parrec"], module=_VOLUMES),
     FileFormat(name="ecat", suffixes=(".v",), opens=SIGNATURES["ecat"], module=_VOLUMES),
     FileFormat(name="npy", suffixes=(".npy",), opens=SIGNATURES["npy"], module=_ARRAYS),
-    FileFormat(name="npz", suffixes=(".npz",), opens=SIGNATURES["npz"], module=_ARRAYS),
+    # Any archive whose first file is an array begins so.
+    FileFormat(name="npz", suffixes=(".npz",), opens=SIGNATURES["npz"], module=_ARRAYS, by_name=True),
     FileFormat(
         name="nifti", suffixes=(".nii", ".nii.gz"), opens=SIGNATURES["nifti"], module=f"{__name__}.nifti"
     ),

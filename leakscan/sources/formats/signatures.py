@@ -11,6 +11,7 @@ HEAD_BYTES = 2048
 """How much of a file tells its format."""
 
 _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_BMP_DEPTHS = (b"\x01", b"\x04", b"\x08", b"\x18", b"\x20")
 _MGH_TYPES = frozenset({0, 1, 3, 4, 10})
 _ANALYZE_DATATYPES = frozenset({1, 2, 4, 8, 16, 32, 64, 128})
 _DICOM_VRS = frozenset(
@@ -30,6 +31,8 @@ def _is_webp(head: bytes) -> bool:
 
 
 def _is_bmp(head: bytes) -> bool:
+    if head[:4] == (40).to_bytes(4, "little") and head[12:14] == b"\1\0" and head[14:15] in _BMP_DEPTHS:
+        return True  # without the header of a file, as .dib files have it
     return head[:2] == b"BM" and len(head) > 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
 
 
@@ -51,6 +54,9 @@ def _is_minc(head: bytes) -> bool:
 
 
 def _is_metaimage(head: bytes) -> bool:
+    """Its keys may be many and long; ITK writes first that the object is an image."""
+    if re.match(rb"ObjectType\s*=\s*Image\s", head):
+        return True
     return head.startswith((b"ObjectType", b"NDims", b"Comment")) and b"ElementType" in head
 
 
@@ -68,7 +74,13 @@ def _is_npz(head: bytes) -> bool:
     return head.startswith(b"PK\3\4") and head[30 : 30 + length].endswith(b".npy")
 
 
-_PNM = re.compile(rb"P[1-6](?:\s+|\s*#[^\n]*\n)+\d+(?:\s+|\s*#[^\n]*\n)+\d+\s")
+_PNM = re.compile(
+    rb"P[1-6](?:\s+|\s*#[^\n]*\n)+\d+(?:\s+|\s*#[^\n]*\n)+\d+\s"
+    rb"|P[fF]\s+\d+\s+\d+\s+-?\d"
+    rb"|P7\n(?:#[^\n]*\n|(?:WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE)\b[^\n]*\n)"
+    rb"|P[1-6](?:\s*#[^\n]*\n)*\s*#[^\n]*\Z"  # a comment that goes on beyond the first bytes
+    rb"|P[1-6](?:\s*#[^\n]*\n){8,}"
+)
 
 
 def _is_pnm(head: bytes) -> bool:
@@ -76,8 +88,43 @@ def _is_pnm(head: bytes) -> bool:
 
 
 def _is_animated_png(head: bytes) -> bool:
-    """The chunk that makes a PNG an animation comes before its pixels."""
-    return head.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in head.partition(b"IDAT")[0]
+    """The chunk that makes a PNG an animation comes before its pixels.
+
+    Long texts and colour profiles may stand before both; then only the file itself tells, and its reader
+    counts the frames.
+    """
+    before, pixels, _ = head.partition(b"IDAT")
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and (b"acTL" in before or not pixels)
+
+
+def _is_pcx(head: bytes) -> bool:
+    """ZSoft's PCX: version, run lengths, bits, four corners, and a byte that must be zero."""
+    if len(head) < 128 or head[0] != 10 or head[1] not in (0, 2, 3, 4, 5) or head[2] != 1:
+        return False
+    left, top, right, bottom = struct.unpack_from("<4H", head, 4)
+    return head[3] in (1, 2, 4, 8) and left <= right and top <= bottom and head[64] == 0
+
+
+def _is_sgi(head: bytes) -> bool:
+    return head[:2] == b"\x01\xda" and head[2:3] in (b"\0", b"\1") and head[3:4] in (b"\1", b"\2")
+
+
+def _is_tga(head: bytes) -> bool:
+    """Truevision's TGA has no magic; its name must promise it as well."""
+    if len(head) < 19 or head[1] > 1 or head[2] not in (1, 2, 3, 9, 10, 11):
+        return False
+    return head[16] in (8, 15, 16, 24, 32) and head[12:14] != b"\0\0" != head[14:16]
+
+
+def _is_vtk(head: bytes) -> bool:
+    """A legacy VTK file that holds an image; others hold meshes."""
+    return head.startswith(b"# vtk DataFile") and b"STRUCTURED_POINTS" in head[:600].upper()
+
+
+def _is_gipl(head: bytes) -> bool:
+    """The magic number stands at the end of the header of 256 bytes."""
+    head = _unzipped(head) if head[:2] == b"\x1f\x8b" else head
+    return head[252:256] in (b"\x2a\xe3\x89\xb8", b"\xef\xff\xe9\xb0")
 
 
 def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
@@ -175,12 +222,19 @@ SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "heic": _has_brand(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1"),
     "jpegxl": _starts_with(b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"),
     "pnm": _is_pnm,
+    "pcx": _is_pcx,
+    "sgi": _is_sgi,
+    "qoi": _starts_with(b"qoif"),
+    "dds": _starts_with(b"DDS \x7c\0\0\0"),
+    "tga": _is_tga,
     "mgh": _is_mgh,
     "minc": _is_minc,
     "nrrd": _starts_with(b"NRRD000"),
     "metaimage": _is_metaimage,
     "afni": _is_afni,
     "parrec": _is_parrec,
+    "vtk": _is_vtk,
+    "gipl": _is_gipl,
     "ecat": _starts_with(b"MATRIX7"),
     "npy": _starts_with(b"\x93NUMPY"),
     "npz": _is_npz,

@@ -29,8 +29,8 @@ class UnreadKind:
     @property
     def sentence(self) -> str:
         """What a row says of such a file."""
-        article = "an" if self.name[0] in "AEHLMNRX" and self.name[:2].isupper() else "a"
-        article = "an" if self.name[0] in "aeio" else article
+        spelt = self.name[:2].isupper() and self.name[0] in "AEFHILMNRSX"
+        article = "an" if spelt or self.name[0] in "aeioAEIO" else "a"
         return f"It is {article} {self.name}, which is not read here; {self.advice}."
 
 
@@ -43,14 +43,33 @@ def _box(*brands: bytes) -> Callable[[bytes], bool]:
     return lambda head: head[4:8] == b"ftyp" and head[8:12] in brands
 
 
+def _is_transport_stream(head: bytes) -> bool:
+    """Packets of 188 bytes that begin with one byte (ISO/IEC 13818-1); of 192 on cameras' discs."""
+    return len(head) > 600 and (head[0:565:188] == b"GGGG" or head[4:581:192] == b"GGGG")
+
+
+def _is_tfrecord(head: bytes) -> bool:
+    """A length, its checksum, and an example: a field of features, and in it entries with names."""
+    length = int.from_bytes(head[:8], "little")
+    return 16 < length < 1 << 31 and head[12:13] == b"\n" and b"\n" in head[14:20] and b"\x12" in head[20:120]
+
+
+def _is_hdf5(head: bytes) -> bool:
+    """At the start, or after a block of the user's own whose length is a power of two."""
+    return any(head[at : at + 8] == b"\x89HDF\r\n\x1a\n" for at in (0, 512, 1024))
+
+
 _SAVE_IMAGES = "save its images as PNG, TIFF or NIfTI"
 _TO_NIFTI = "convert it to NIfTI"
 _UNPACK = "unpack it, or pack it as zip or tar"
 _FRAMES = "save its frames as images"
+_UNPICKLE = "save its arrays as PNG, TIFF or NumPy files"
 _SLIDE = "export the regions that matter as TIFF or PNG"
 
 UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("7z archive", _UNPACK, (".7z",), _starts(b"7z\xbc\xaf\x27\x1c")),
+    UnreadKind("cpio archive", _UNPACK, (".cpio",), _starts(b"070701", b"070702", b"070707")),
+    UnreadKind("disc image", _UNPACK, (".iso", ".dmg", ".vhd", ".vhdx", ".squashfs")),
     UnreadKind("RAR archive", _UNPACK, (".rar",), _starts(b"Rar!\x1a\x07")),
     UnreadKind("AVI video", _FRAMES, (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI "),
     UnreadKind("Matroska video", _FRAMES, (".mkv", ".webm"), _starts(b"\x1a\x45\xdf\xa3")),
@@ -62,10 +81,17 @@ UNREAD: tuple[UnreadKind, ...] = (
             b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"qt  ", b"dash"
         ),
     ),
+    UnreadKind("Canon raw photograph", _SAVE_IMAGES, (".cr3",), _box(b"crx ")),
+    UnreadKind("MP4 video", _FRAMES, (".3gp", ".3g2", ".f4v"), lambda h: h[4:8] == b"ftyp"),
+    UnreadKind("QuickTime video", _FRAMES, (".qt",), lambda h: h[4:8] in (b"moov", b"mdat", b"wide")),
     UnreadKind("MPEG video", _FRAMES, (".mpg", ".mpeg"), _starts(b"\0\0\1\xba", b"\0\0\1\xb3")),
     UnreadKind("Windows Media video", _FRAMES, (".wmv",), _starts(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
+    UnreadKind("MPEG video", _FRAMES, (".m2ts", ".mts", ".vob"), _is_transport_stream),
+    UnreadKind("Ogg video", _FRAMES, (".ogv", ".ogm"), lambda h: h[:4] == b"OggS" and b"theora" in h[:64]),
+    UnreadKind("Flash video", _FRAMES, (".flv",), _starts(b"FLV\1")),
+    UnreadKind("raw video", _FRAMES, (".y4m",), _starts(b"YUV4MPEG2")),
+    UnreadKind("DV video", _FRAMES, (".dv",)),
     UnreadKind("Photoshop document", _SAVE_IMAGES, (".psd", ".psb"), _starts(b"8BPS\0")),
-    UnreadKind("Canon raw photograph", _SAVE_IMAGES, (".cr3",), _box(b"crx ")),
     UnreadKind("OpenEXR picture", _SAVE_IMAGES, (".exr",), _starts(b"\x76\x2f\x31\x01")),
     UnreadKind("Radiance picture", _SAVE_IMAGES, (".hdr",), _starts(b"#?RADIANCE", b"#?RGBE")),
     UnreadKind("JPEG XR picture", _SAVE_IMAGES, (".jxr", ".wdp", ".hdp"), _starts(b"II\xbc\x01")),
@@ -73,9 +99,14 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("DjVu document", _SAVE_IMAGES, (".djvu", ".djv"), _starts(b"AT&TFORM")),
     UnreadKind("FITS image", _SAVE_IMAGES, (".fits", ".fit", ".fts"), _starts(b"SIMPLE  =")),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), _starts(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
-    UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _starts(b"\x89HDF\r\n\x1a\n")),
-    UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords")),
-    UnreadKind("Arrow file", "write it as Parquet", (".arrow",)),
+    UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",)),
+    UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _is_hdf5),
+    UnreadKind("TensorFlow record file", _SAVE_IMAGES, (), _is_tfrecord),
+    UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords", ".tfrec")),
+    UnreadKind("Feather file of version 1", "write it as Parquet", (".feather",), _starts(b"FEA1")),
+    UnreadKind("Python pickle", _UNPICKLE, (".pkl", ".pickle", ".joblib", ".pkl.gz", ".pickle.gz")),
+    UnreadKind("PyTorch file", _UNPICKLE, (".pt", ".pth")),
+    UnreadKind("Blosc file", _UNPICKLE, (".b2nd", ".blosc2", ".b2frame")),
     UnreadKind("LMDB database", _SAVE_IMAGES, (".mdb", ".lmdb"), lambda h: h[16:20] == b"\xde\xc0\xef\xbe"),
     UnreadKind("Zeiss slide", _SLIDE, (".czi",), _starts(b"ZISRAWFILE")),
     UnreadKind("Nikon microscope file", _SLIDE, (".nd2",), _starts(b"\xda\xce\xbe\n")),
@@ -83,8 +114,9 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("Olympus slide", _SLIDE, (".vsi", ".ets", ".oib", ".oif")),
     UnreadKind("MIRAX slide", _SLIDE, (".mrxs",)),
     UnreadKind("Imaris file", _SLIDE, (".ims",)),
-    UnreadKind("ITK GIPL volume", _TO_NIFTI, (".gipl", ".gipl.gz")),
     UnreadKind("VTK image", _TO_NIFTI, (".vti",)),
+    UnreadKind("MRC volume", _TO_NIFTI, (".mrc", ".mrcs")),
+    UnreadKind("MRtrix volume", _TO_NIFTI, (".mif", ".mif.gz", ".mih"), _starts(b"mrtrix image")),
     UnreadKind("BrainVoyager volume", _TO_NIFTI, (".vmr", ".v16")),
     UnreadKind("Interfile volume", _TO_NIFTI, (".hv", ".h33", ".i33"), _starts(b"!INTERFILE")),
 )

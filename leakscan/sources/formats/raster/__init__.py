@@ -7,6 +7,7 @@ pillow-heif read the rest: 16-bit colour, which Pillow would reduce to 8 bits, a
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.raster.jpeg_kinds import decode_rare_jpeg, rare_jpeg
 from leakscan.sources.formats.raster.jpeg_xl import decode_jpeg_xl
 from leakscan.sources.formats.raster.pixels import (
     Array,
@@ -38,7 +40,7 @@ from leakscan.types import DecodedImage, ImageRef
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Luminance of red, green and blue, ITU-R BT.601."""
 
-_PILLOW_NAMES = {"jpeg2000": "JPEG2000", "apng": "PNG", "heic": "HEIF"}
+_PILLOW_NAMES = {"jpeg2000": ["JPEG2000"], "apng": ["PNG"], "heic": ["HEIF"], "bmp": ["BMP", "DIB"]}
 _OF_FRAMES = frozenset({"apng", "gif", "webp", "avif", "heic"})
 
 
@@ -63,7 +65,9 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     if format in _OF_FRAMES:
         with reasons(), open_place(path) as stream, strict_pillow():
             count = getattr(_opened(stream, format), "n_frames", 1)
-        return _frames(list(range(count)), "frames", [], options)
+        frames = _frames(list(range(count)), "frames", [], options)
+        # A PNG with a long text before its pixels looks as if it might be animated.
+        return [replace(f, format="png") for f in frames] if (format, count) == ("apng", 1) else frames
     if format != "tiff":
         return [FrameInfo()]
     with reasons(), open_place(path) as stream:
@@ -109,7 +113,9 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
         if ref.format == "tiff":
             stored = decode_page(stream, ref.frame, options)
         elif ref.format == "jpegxl":
-            stored = decode_jpeg_xl(stream.read(), options)
+            stored = decode_jpeg_xl(stream.read(), options, notes)
+        elif ref.format == "jpeg" and (kind := rare_jpeg(stream)):
+            stored = decode_rare_jpeg(stream.read(), kind, options)
         elif ref.format == "pnm":
             stored = decode_pnm(stream.read(), options)
         else:
@@ -133,7 +139,7 @@ def _opened(stream: BinaryIO, format: str) -> ImageFile.ImageFile:
             missing = "It is HEIC, which needs the package pillow-heif: pip install 'leakscan[formats]'."
             raise ImageError("unsupported", missing, left_out="HEIC") from error
         pillow_heif.register_heif_opener()
-    return Image.open(stream, formats=[_PILLOW_NAMES.get(format, format.upper())])
+    return Image.open(stream, formats=_PILLOW_NAMES.get(format, [format.upper()]))
 
 
 def _picture(stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: list[str]) -> Array:

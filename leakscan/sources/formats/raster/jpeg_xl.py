@@ -11,18 +11,19 @@ from leakscan.sources.formats.raster.pixels import Array, blended, check_size
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
 
-def decode_jpeg_xl(data: bytes, options: DecodeOptions) -> Array:
+def decode_jpeg_xl(data: bytes, options: DecodeOptions, notes: list[str]) -> Array:
     """Decodes a picture; alpha is composited on black.
 
     Args:
         data: The file.
         options: ``max_pixels`` is checked before anything is decoded.
+        notes: Gets a sentence where it is an animation, of which the first frame is read.
 
     Raises:
         ImageError: ``unsupported`` without imagecodecs, ``unreadable`` if damaged or too large.
 
     Example:
-        ``decode_jpeg_xl(Path("film.jxl").read_bytes(), DecodeOptions()).shape``
+        ``decode_jpeg_xl(Path("film.jxl").read_bytes(), DecodeOptions(), []).shape``
     """
     width, height = _size(data)
     check_size(width, height, options)
@@ -33,6 +34,7 @@ def decode_jpeg_xl(data: bytes, options: DecodeOptions) -> Array:
         raise ImageError("unsupported", missing, left_out="JPEG XL") from error
     pixels: Array = imagecodecs.jpegxl_decode(data)
     if pixels.ndim == 4 or (pixels.ndim == 3 and pixels.shape[2] > 4):
+        notes.append(f"It has {len(pixels)} frames; only the first is read.")
         pixels = pixels[0]  # the frames of an animation come first
     return blended(pixels)
 

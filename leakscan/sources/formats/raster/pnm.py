@@ -10,7 +10,7 @@ from PIL import Image
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
-from leakscan.sources.formats.raster.pixels import Array, check_size
+from leakscan.sources.formats.raster.pixels import Array, blended, check_size
 
 _TOKEN = re.compile(rb"(?:\s|#[^\n]*\n)*(\d+)")
 
@@ -30,6 +30,10 @@ def decode_pnm(data: bytes, options: DecodeOptions) -> Array:
         [[7, 4095]]
     """
     kind = data[:2]
+    if kind in (b"Pf", b"PF"):
+        return _floats(data, options)
+    if kind == b"P7":
+        return _any_map(data, options)
     at, numbers = 2, []
     for _ in range(2 if kind in (b"P1", b"P4") else 3):
         found = _TOKEN.match(data, at)
@@ -46,15 +50,47 @@ def decode_pnm(data: bytes, options: DecodeOptions) -> Array:
     if not 0 < top < 65536:
         raise ImageError("unreadable", "Its header is damaged.")
     shape = (height, width, 3) if kind in (b"P3", b"P6") else (height, width)
-    count = int(np.prod(shape))
     if kind in (b"P2", b"P3"):
+        count = int(np.prod(shape))
         # Comments may stand anywhere between the numbers.
         words = re.sub(rb"#[^\n]*", b"", data[at:]).split(maxsplit=count)
         values = np.array(words[:count], np.int64)
-    else:
-        deep = np.dtype(">u2") if top > 255 else np.dtype("u1")
-        raw = data[at + 1 : at + 1 + count * deep.itemsize]
-        values = np.frombuffer(raw[: len(raw) // deep.itemsize * deep.itemsize], deep)
-    if len(values) < count:
+        if len(values) < count:
+            raise ImageError("unreadable", "It is truncated or damaged.")
+        return values.reshape(shape).astype(np.uint16 if top > 255 else np.uint8)
+    return _samples(data, at + 1, shape, ">u2" if top > 255 else "u1")
+
+
+def _samples(data: bytes, at: int, shape: tuple[int, ...], dtype: str) -> Array:
+    """The numbers that follow a header, in the machine's own byte order."""
+    kind = np.dtype(dtype)
+    count = int(np.prod(shape))
+    if len(data) < at + count * kind.itemsize:
         raise ImageError("unreadable", "It is truncated or damaged.")
-    return values.reshape(shape).astype(np.uint16 if top > 255 else np.uint8)
+    values: Array = np.frombuffer(data, kind, count, at).reshape(shape).astype(kind.newbyteorder("="))
+    return values
+
+
+def _floats(data: bytes, options: DecodeOptions) -> Array:
+    """A map of floats (netpbm's pfm(5)): the rows run upwards, a negative scale says little-endian."""
+    found = re.match(rb"P[fF]\s+(\d{1,9})\s+(\d{1,9})\s+(-?[\d.eE+]+)\s", data)
+    if found is None:
+        raise ImageError("unreadable", "Its header is damaged.")
+    width, height = int(found[1]), int(found[2])
+    check_size(width, height, options)
+    shape = (height, width, 3) if data[:2] == b"PF" else (height, width)
+    return _samples(data, found.end(), shape, "<f4" if found[3].startswith(b"-") else ">f4")[::-1]
+
+
+def _any_map(data: bytes, options: DecodeOptions) -> Array:
+    """A map of one to four channels (netpbm's pam(5)); the second or fourth is alpha."""
+    head, end, _ = data.partition(b"ENDHDR\n")
+    fields = dict(re.findall(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d{1,9})\s*$", head, re.MULTILINE))
+    if not end or len(fields) < 4:
+        raise ImageError("unreadable", "Its header is damaged.")
+    width, height, depth, top = (int(fields[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    check_size(width, height, options)
+    if depth not in (1, 2, 3, 4) or not 0 < top < 65536:
+        raise ImageError("unsupported", f"It has {depth} channels, which are not read.")
+    shape = (height, width, depth) if depth > 1 else (height, width)
+    return blended(_samples(data, len(head) + len(end), shape, ">u2" if top > 255 else "u1"))

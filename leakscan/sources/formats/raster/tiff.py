@@ -103,7 +103,7 @@ def _shown(pixels: Array, page: Page) -> Array:
 def _tiff_by_opencv(stream: BinaryIO, frame: int, page: Page) -> Array:
     readable = page.sample_format in (1, 2, 3) and page.bits in (8, 16, 32, 64) and page.samples in (1, 3, 4)
     odd = not readable or (page.sample_format == 3 and page.bits == 16) or page.photometric > 2
-    if odd or page.orientation != 1:
+    if odd or page.orientation != 1 or (page.planar and page.samples > 1):
         return _by_tifffile(stream, frame, page)
     pixels = by_opencv(stream.read(), frame)
     if pixels.ndim == 3 and pixels.shape[2] == 4 and page.extra == 0:

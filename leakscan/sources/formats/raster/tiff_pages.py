@@ -30,6 +30,7 @@ class Page:
         extra: What a fourth sample is; 0 for unknown.
         subfile: Tag 254: whether it is a smaller copy or a mask.
         compression: Tag 259.
+        planar: Whether every colour lies in a plane of its own.
         start: Where its pixels begin, if they follow those of an earlier page without a directory of their
             own; else 0.
         order: The byte order of the file, ``<`` or ``>``.
@@ -45,6 +46,7 @@ class Page:
     extra: int
     subfile: int
     compression: int = 1
+    planar: bool = False
     start: int = 0
     order: str = "<"
 
@@ -82,7 +84,12 @@ def pages_of(stream: BinaryIO) -> list[Page]:
     head = stream.read(8)
     if 43 in (int.from_bytes(head[2:4], "little"), int.from_bytes(head[2:4], "big")):
         head += stream.read(8)  # BigTIFF
-    directory = ImageFileDirectory_v2(head)
+    # Pillow takes the big-endian kind of BigTIFF for a TIFF.
+    mistaken = head[:4] == b"MM\0+"
+    directory = ImageFileDirectory_v2(head[:8] if mistaken else head)
+    if mistaken:
+        directory._bigtiff = True
+        directory.next = int.from_bytes(head[8:16])
     order = "<" if head[:2] == b"II" else ">"
     pages: list[Page] = []
     followers: list[Page] = []
@@ -119,6 +126,7 @@ def _page(tags: ImageFileDirectory_v2, order: str) -> Page:
         extra=first(338, 0),
         subfile=first(254, 0),
         compression=first(259, 1),
+        planar=first(284, 1) == 2,
         order=order,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -21,23 +22,27 @@ from leakscan.sources.formats.raster.pixels import reasons
 
 Array = npt.NDArray[Any]
 
-_BY_SIMPLEITK = frozenset({"nrrd", "metaimage"})
-_NAMES = {"nrrd": "NRRD", "metaimage": "MetaImage", "minc": "MINC"}
+_BY_SIMPLEITK = frozenset({"nrrd", "metaimage", "gipl", "vtk"})
+_NAMES = {"nrrd": "NRRD", "metaimage": "MetaImage", "minc": "MINC", "gipl": "GIPL", "vtk": "a VTK image"}
 _PARTNERS = {
     "afni": (".BRIK", ".BRIK.gz", ".brik", ".brik.gz"),
     "parrec": (".REC", ".rec"),
 }
 _KNOWN_BY = {
-    "mgh": (".mgh", ".mgz", ".mgh.gz"),
+    "mgh": (".mgh", ".mgz"),
     "minc": (".mnc", ".mnc.gz"),
     "nrrd": (".nrrd", ".nhdr"),
     "metaimage": (".mha", ".mhd"),
+    "gipl": (".gipl", ".gipl.gz"),
+    "vtk": (".vtk",),
     "afni": (".head",),
     "parrec": (".par",),
     "ecat": (".v",),
 }
 """The endings by which nibabel and SimpleITK know a format."""
 _MOST_HEADER = 1 << 16
+_NRRD_ENCODINGS = frozenset({"raw", "gzip", "gz", "ascii", "txt", "text", "hex"})
+"""What SimpleITK decodes of NRRD's encodings; it is built without bzip2."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,8 @@ def _reader(file: Path, format: str) -> Any:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     reader.LoadPrivateTagsOff()
+    if format == "nrrd" and (encoding := _encoding(file)) not in _NRRD_ENCODINGS:
+        raise ImageError("unsupported", f"Its encoding ({encoding}) is not read; write it as raw or gzip.")
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -150,6 +157,12 @@ def _reader(file: Path, format: str) -> Any:
     if reader.GetNumberOfComponents() != 1:
         raise ImageError("unsupported", "Its voxels are colours or vectors, which are not read.")
     return reader
+
+
+def _encoding(file: Path) -> str:
+    """How a NRRD file packs its voxels (its field ``encoding``)."""
+    found = re.search(rb"^encoding:\s*(\S+)", head_of(file, _MOST_HEADER), re.MULTILINE | re.IGNORECASE)
+    return found[1].decode("ascii", "replace").lower() if found else "raw"
 
 
 def _by_simpleitk(file: Path, format: str, frame: int) -> Volume:
@@ -215,7 +228,8 @@ def _on_disk(path: Path, format: str) -> Iterator[Path]:
 def _ending(format: str, data: bytes) -> str:
     ending = _KNOWN_BY[format][0]
     zipped = data[:2] == b"\x1f\x8b"
-    return {".mgh": ".mgz", ".mnc": ".mnc.gz"}.get(ending, ending) if zipped else ending
+    zipped_endings = {".mgh": ".mgz", ".mnc": ".mnc.gz", ".gipl": ".gipl.gz"}
+    return zipped_endings.get(ending, ending) if zipped else ending
 
 
 def partners_of(path: Path, format: str) -> tuple[Path, ...]:

@@ -1,0 +1,206 @@
+"""Is a picture a slice of a volume? Hashes of all slices find it, and the copy check of pictures decides.
+
+A volume is cut along its three axes. Slices of CT are hashed in the windows in which they are usually saved;
+others as they are. What is near to a picture by its hash is checked like any two pictures, and so are the
+slices beside it, because neighbours resemble each other: the one that agrees best is the one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
+from leakscan.decide.copies.copy_check import Pixels, load_pixels
+from leakscan.decide.copies.picture_check import check_pictures
+from leakscan.decide.copies.picture_features import describe_picture, glance, worth_a_check
+from leakscan.errors import ImageError
+from leakscan.fingerprint.hashing import hamming, is_blank, perceptual_hashes
+from leakscan.settings import DecodeOptions
+from leakscan.types import ImageRef
+
+Floats = npt.NDArray[np.float32]
+
+AXES = "xyz"
+"""From left to right, from back to front, and from the feet up."""
+
+NEAR_BITS = 18
+"""The most bits in which the hashes of a picture and of the slice that it is may differ: grey levels that
+were windowed otherwise than here, and borders that were cut off, cost up to so many."""
+
+_LEAST_SIDE = 32  # px, below which a slice is no picture
+_HASHED_SIDE = 96
+_HOPELESS = 0.4  # correlation of a slice, below which those beside it are not checked
+_BESIDE = 2  # slices on either side that are checked as well
+_AIR = -200.0  # Hounsfield units; what goes below is CT
+_WINDOWS = ((-600.0, 1500.0), (40.0, 400.0), (40.0, 90.0), (500.0, 2000.0))
+"""Centre and width for lungs, soft tissue, brain and bone; what most programs offer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One slice of a volume, as it was shown.
+
+    Attributes:
+        axis: The axis across which it lies, 0 to 2.
+        index: Its place along the axis.
+        window: The number of the window it is shown in, -1 for none.
+        bits: The number of bits in which its hash differs from that of a picture.
+    """
+
+    axis: int
+    index: int
+    window: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class SliceTask:
+    """One volume, and the pictures that may be slices of it.
+
+    Attributes:
+        volume: The volume.
+        pictures: The place of the pixels of each picture.
+        cuts: The slice that each picture resembles most.
+    """
+
+    volume: ImageRef
+    pictures: tuple[Pixels, ...]
+    cuts: tuple[Cut, ...]
+
+
+def nearest_cuts(
+    volume: ImageRef, pictures: npt.NDArray[np.uint64], options: DecodeOptions
+) -> list[tuple[int, Cut]]:
+    """For every picture that is near to a slice of a volume: its number, and the nearest slice.
+
+    Args:
+        volume: The volume.
+        pictures: ``(n, 8)`` the hashes of the pictures in all orientations.
+        options: The limits and choices for reading files.
+
+    Example:
+        ``nearest_cuts(volume, side.phash, DecodeOptions())``
+    """
+    try:
+        values = load_pixels(volume, options).values
+    except (ImageError, OSError):
+        return []
+    if values.ndim != 3:
+        return []
+    places, hashes = [], []
+    for axis, index, window, shown in _cuts(values):
+        hashes.append(perceptual_hashes(shown)[0])
+        places.append((axis, index, window))
+    if not places:
+        return []
+    known = np.array(hashes, np.uint64)
+    found = []
+    for number, variants in enumerate(pictures):
+        bits = hamming(variants[:, None], known[None]).min(axis=0)
+        best = int(bits.argmin())
+        if bits[best] <= NEAR_BITS:
+            found.append((number, Cut(*places[best], int(bits[best]))))
+    return found
+
+
+def check_slices(task: SliceTask, options: DecodeOptions) -> list[CopyCheck | None]:
+    """Checks pictures against the slices of one volume that they resemble.
+
+    Args:
+        task: The volume, the pictures, and where to look.
+        options: The limits and choices for reading files.
+
+    Returns:
+        What each check came to; the first word of its ``transform`` names the slice. ``None`` where the
+        pixels of one cannot be read.
+
+    Example:
+        ``check_slices(SliceTask(volume, (picture,), (cut,)), DecodeOptions())``
+    """
+    try:
+        values = load_pixels(task.volume, options).values
+    except (ImageError, OSError):
+        return [None] * len(task.pictures)
+    return [
+        _checked(pixels, cut, values, options) for pixels, cut in zip(task.pictures, task.cuts, strict=True)
+    ]
+
+
+def _checked(pixels: Pixels, cut: Cut, values: Floats, options: DecodeOptions) -> CopyCheck | None:
+    try:
+        picture = load_pixels(pixels, options).values
+    except (ImageError, OSError):
+        return None
+    nearest = _shown(_cut(values, cut.axis, cut.index), cut.window)
+    if not worth_a_check(glance(picture), glance(nearest)):
+        return NOT_ALIGNED
+    features = describe_picture(picture)
+    best = NOT_ALIGNED
+    for index in _outwards(cut.index, values.shape[cut.axis]):
+        one = describe_picture(_shown(_cut(values, cut.axis, index), cut.window))
+        check = _named(check_pictures(features, one), cut.axis, index)
+        if _strength(check) > _strength(best):
+            best = check
+        if index == cut.index and not check.correlation >= _HOPELESS:
+            break
+    return best
+
+
+def _strength(check: CopyCheck) -> tuple[bool, float]:
+    return check.same_image, -1.0 if math.isnan(check.correlation) else check.correlation
+
+
+def _outwards(index: int, count: int) -> Iterator[int]:
+    """A place and those beside it, as far as there are some."""
+    for step in sorted(range(-_BESIDE, _BESIDE + 1), key=abs):
+        if 0 <= index + step < count:
+            yield index + step
+
+
+def _named(check: CopyCheck, axis: int, index: int) -> CopyCheck:
+    words = f"slice-{AXES[axis]}-{index + 1}"
+    return replace(check, transform=f"{words}+{check.transform}" if check.transform else words)
+
+
+def _cuts(values: Floats) -> Iterator[tuple[int, int, int, Floats]]:
+    """The slices of a volume across all axes in all windows, small, but for those with nothing in them."""
+    windows = _windows_of(values)
+    for axis in range(3):
+        if min(n for other, n in enumerate(values.shape) if other != axis) < _LEAST_SIDE:
+            continue
+        for index in range(values.shape[axis]):
+            small = _small(_cut(values, axis, index))
+            for window in windows:
+                shown = _shown(small, window)
+                if not is_blank(shown):
+                    yield axis, index, window, shown
+
+
+def _windows_of(values: Floats) -> Sequence[int]:
+    """The windows in which a volume is usually shown: those of CT, or none."""
+    return range(-1, len(_WINDOWS)) if float(values.min()) <= _AIR else (-1,)
+
+
+def _cut(values: Floats, axis: int, index: int) -> Floats:
+    return np.ascontiguousarray(values.take(index, axis))
+
+
+def _small(picture: Floats) -> Floats:
+    scale = _HASHED_SIDE / max(picture.shape)
+    if scale >= 1:
+        return picture
+    height, width = (max(1, round(n * scale)) for n in picture.shape)
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _shown(picture: Floats, window: int) -> Floats:
+    if window < 0:
+        return picture
+    centre, width = _WINDOWS[window]
+    return np.clip(picture, centre - width / 2, centre + width / 2)

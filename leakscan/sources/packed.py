@@ -1,0 +1,182 @@
+"""Files that hold files: what a source gathers from archives, compressed files and tables of pictures."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from leakscan.errors import ImageError
+from leakscan.sources.archives import Member, inside, is_too_deep, members, packing_of
+from leakscan.sources.contents import head_of, is_inside
+from leakscan.sources.formats import has_image_suffix, recognised
+from leakscan.sources.formats.signatures import HEAD_BYTES
+from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE
+from leakscan.sources.names import posix_name
+from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
+from leakscan.sources.unpacking import Packing
+from leakscan.types import ImageRef, Status, Tags
+
+HIDDEN_SENTENCE = "It is hidden: a name that begins with a dot. Rename it, or leave it out by a pattern."
+
+_COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma")
+_MOST_ARCHIVES = 1_000
+
+
+class Gathers(Protocol):
+    """What takes the files that were found in others: a :class:`~leakscan.sources.collect.Collector`."""
+
+    def gather(self, place: str, name: str, tags: Tags, head: bytes, mark: str) -> Iterator[ImageRef]:
+        """The images of one file."""
+        ...
+
+    def problem(
+        self, name: str, status: Status, error: str, error_path: str = "", left_out: str = ""
+    ) -> ImageRef:
+        """The row of something that is no usable image."""
+        ...
+
+
+class PackedFiles:
+    """Opens what packs files and hands every file in it to the collector.
+
+    Args:
+        collector: Where the files go.
+        left_out: Whether the name of a file in an archive is one that the user leaves out.
+        declared: What a name in an archive declares, beside what is declared of the archive.
+    """
+
+    def __init__(
+        self, collector: Gathers, left_out: Callable[[str], bool], declared: Callable[[str], Tags]
+    ) -> None:
+        self._collector = collector
+        self._left_out = left_out
+        self._declared = declared
+        self._archives = 0
+
+    def compressed(self, place: str, name: str, tags: Tags, head: bytes, mark: str) -> Iterator[ImageRef]:
+        """What a file holds that is compressed as a whole.
+
+        Args:
+            place: Where its bytes are.
+            name: Its name in the source.
+            tags: What is declared of it.
+            head: Its first bytes.
+            mark: What changes with it.
+
+        Raises:
+            ImageError: It is damaged, or lies too deep in others.
+        """
+        within = inside(place)
+        try:
+            content = head_of(within, HEAD_BYTES)
+        except ImageError:
+            if has_image_suffix(name) or name.lower().endswith((*ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
+                raise
+            yield self._row(name, why_no_image(name, head, place))
+            return
+        stem = name.rpartition(".")[0] or name
+        if any(recognised(content, stem)) or packing_of(content, stem):
+            if is_too_deep(place):
+                error = "It is a compressed file deep in other compressed files; unpack the outer one."
+                raise ImageError("unsupported", error)
+            yield from self._collector.gather(within, name, tags, content, f"{mark}-g")
+        elif has_image_suffix(stem) and content:
+            error = "Its name promises an image, but what is compressed in it is none."
+            yield self._collector.problem(name, "unreadable", error)
+        else:
+            known = content if unread_kind(stem, content) else head
+            yield self._row(name, why_no_image(name, known, place))
+
+    def archive(self, place: str, name: str, tags: Tags, packing: Packing, mark: str) -> Iterator[ImageRef]:
+        """What lies in an archive or a table of pictures, file by file.
+
+        Args:
+            place: Where its bytes are.
+            name: Its name in the source.
+            tags: What is declared of it, and so of all that it holds.
+            packing: What it is.
+            mark: What changes with it.
+
+        Raises:
+            ImageError: It is damaged, or one of too many archives in archives.
+        """
+        self._archives += is_inside(place)
+        if self._archives > _MOST_ARCHIVES:
+            error = f"It lies among more than {_MOST_ARCHIVES:,} archives in archives; unpack the outer one."
+            raise ImageError("unsupported", error)
+        names: set[str] = set()
+        links: list[tuple[str, Member]] = []
+        for member, said in _members(place, packing):
+            names.add(member.name)
+            shown = posix_name(f"{name}/{member.name}")
+            parts = member.name.split("/")
+            if "__MACOSX" in parts or self._left_out(shown):
+                continue
+            if member.name.startswith("/") or ".." in parts or "\0" in member.name:
+                error = "Its name leads out of the archive, so it is not read."
+                kind = "archive member that leads out of it"
+                yield self._collector.problem(shown, "unsupported", error, left_out=kind)
+            elif any(p.startswith(".") and p != "." for p in parts):
+                if has_image_suffix(shown) and not parts[-1].startswith("._"):
+                    yield self._collector.problem(shown, "unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
+            elif member.link_to:
+                links.append((shown, member))
+            else:
+                own = tags.over(said.over(self._declared(shown)))
+                yield from self._member(member, shown, own, names, mark)
+        for shown, member in links:
+            yield self._link(shown, member, names)
+
+    def _member(
+        self, member: Member, shown: str, tags: Tags, names: set[str], mark: str
+    ) -> Iterator[ImageRef]:
+        """The images of one file in an archive."""
+        if member.problem:
+            named: Status = "unsupported" if has_image_suffix(shown) or "." not in shown else "ignored"
+            status = named if member.status == "ok" else member.status
+            yield self._collector.problem(shown, status, member.problem, left_out=ARCHIVE)
+            return
+        lower = member.name.lower()
+        if lower.endswith((".img", ".img.gz")) and _stem(member.name) in {
+            _stem(n) for n in names if n.lower().endswith((".hdr", ".hdr.gz"))
+        }:
+            return
+        try:
+            head = head_of(member.place, HEAD_BYTES) if member.size else b""
+        except (ImageError, OSError) as error:
+            status = error.status if isinstance(error, ImageError) else "unreadable"
+            sentence = error.sentence if isinstance(error, ImageError) else f"It cannot be read: {error}."
+            yield self._collector.problem(shown, status, sentence, left_out=ARCHIVE)
+            return
+        step = member.place.rpartition(chr(0))[2]
+        yield from self._collector.gather(member.place, shown, tags, head, f"{mark}-{step}")
+
+    def _link(self, shown: str, member: Member, names: set[str]) -> ImageRef:
+        """The row of a link in an archive: its file is read where it lies, if the archive holds it."""
+        folder = member.name.rpartition("/")[0]
+        if {member.link_to, posixpath.normpath(posixpath.join(folder, member.link_to))} & names:
+            error = "It is a link in an archive, and what it leads to is read where it lies."
+            return self._collector.problem(shown, "ignored", error)
+        may_be = has_image_suffix(shown) or has_image_suffix(member.link_to)
+        error = "It is a link in an archive to a file that the archive does not hold."
+        status: Status = "unsupported" if may_be else "ignored"
+        return self._collector.problem(shown, status, error, left_out=LINK_OUTSIDE)
+
+    def _row(self, name: str, why: ImageError) -> ImageRef:
+        return self._collector.problem(name, why.status, why.sentence, why.path, why.left_out)
+
+
+def _members(place: str, packing: Packing) -> Iterator[tuple[Member, Tags]]:
+    if packing == "table":
+        from leakscan.sources.table_images import row_members
+
+        yield from row_members(place)
+    else:
+        yield from ((member, Tags()) for member in members(place, packing))
+
+
+def _stem(name: str) -> str:
+    lower = name.lower().removesuffix(".gz")
+    return lower.rpartition(".")[0]
