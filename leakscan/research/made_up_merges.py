@@ -128,9 +128,7 @@ def figures(merge: MadeUpMerge, result: Result) -> dict[str, Any]:
     }
 
 
-def reachable(
-    a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], shared: int, false_share: float
-) -> int:
+def reachable(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], shared: int, false_share: float) -> int:
     """How many shared people the best threshold on the similarity finds: more than any honest decision could.
 
     Args:
