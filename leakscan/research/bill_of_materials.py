@@ -123,7 +123,7 @@ def bill(packages: dict[str, Distribution], version: str) -> dict[str, Any]:
 
 def _component(name: str, package: Distribution) -> dict[str, Any]:
     purl = f"pkg:pypi/{name}@{public(package.version)}"
-    about = package.metadata
+    about: Any = package.metadata
     licence = about.get("License-Expression") or about.get("License") or _by_classifier(about)
     out = {
         "type": "library",
