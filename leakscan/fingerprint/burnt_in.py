@@ -1,7 +1,7 @@
 """Finds text that was burnt into a picture, by its edges, so that it can be covered where pictures are shown.
 
-Letters are strokes: thin, as sharp as the pixels allow, of one tone, and in rows. Anatomy is blurred by the beam and
-the detector, so that hardly any of its edges goes from dark to light within a pixel.
+Letters are strokes: thin, as sharp as the pixels allow, of one tone, and in rows. Anatomy is blurred by the
+beam and the detector, so that hardly any of its edges goes from dark to light within a pixel.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 _STEPS = ((0.22, 1), (0.09, 3))
-"""Of the range of tones, across the edge of a stroke; and how many more letters must stand on its row then."""
+"""Of the range of tones, across the edge of a stroke; and how many more letters must stand on its row."""
 
 _STROKE_SHARE = 1 / 45  # the widest stroke, of the longer side
 _LEAST_HEIGHT = 5  # pixels of a letter
-_MOST_HEIGHT_SHARE = 1 / 7  # of the longer side
+_MOST_HEIGHT_SHARE = 1 / 11  # of the longer side
 _SHARP, _SHARPER = 0.5, 0.8  # the share of the outline of a letter that is an edge within two pixels
 _MOST_LETTERS = 3000
-_PAD = 0.35  # around letters, of their height
+_PAD = 0.2  # around letters, of their height
 
 Mask = npt.NDArray[np.bool_]
 
@@ -78,9 +78,7 @@ def covered(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return out
 
 
-def _letters(
-    grey: npt.NDArray[np.uint8], least_step: float, others: int
-) -> list[tuple[int, int, int, int]]:
+def _letters(grey: npt.NDArray[np.uint8], least_step: float, others: int) -> list[tuple[int, int, int, int]]:
     """Boxes of light strokes that look like letters: left, top, width, height."""
     longer = max(grey.shape)
     stroke = max(3, round(longer * _STROKE_SHARE) | 1)
@@ -106,12 +104,15 @@ def _letters(
     most = longer * (_MOST_HEIGHT_SHARE / 2 if faint else _MOST_HEIGHT_SHARE * np.where(width > height, 3, 1))
     larger = np.maximum(height, width)
     fits = (larger >= _LEAST_HEIGHT) & (larger <= most) & (area >= 6)
-    fits &= (crisp >= (_SHARPER if faint else _SHARP) * np.maximum(total, 1)) & (height <= longer / 9)
+    fits &= (crisp >= (_SHARPER if faint else _SHARP) * np.maximum(total, 1)) & (
+        height <= longer * _MOST_HEIGHT_SHARE
+    )
     fits &= (left > 0) & (top > 0) & (left + width < grey.shape[1]) & (top + height < grey.shape[0])
     at = np.flatnonzero(fits)
     if len(at) > _MOST_LETTERS:  # noise, or a woven ground: nothing there is text
         return []
-    return [(int(left[k]), int(top[k]), int(width[k]), int(height[k])) for k in at[_in_rows(stats[at], others)]]
+    at = at[_in_rows(stats[at], others)]
+    return [(int(left[k]), int(top[k]), int(width[k]), int(height[k])) for k in at]
 
 
 def _in_rows(boxes: npt.NDArray[np.int32], others: int) -> Mask:

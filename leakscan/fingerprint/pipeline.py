@@ -66,9 +66,16 @@ class Dataset:
     key_id: str
 
 
-def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], previews: bool = False) -> str:
+def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], previews: str = "") -> str:
     """Names everything that decides a row, so that rows made in another way are not reused."""
-    chosen = (reading.max_pixels, reading.frames, reading.labels, reading.arrays, previews, reading.kind)
+    chosen = (
+        reading.max_pixels,
+        reading.frames,
+        reading.labels,
+        reading.arrays,
+        previews or False,
+        reading.kind,
+    )
     parts = [VERSION, KEYPOINTS_VERSION, "|".join(map(str, chosen))]
     parts += [
         f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
@@ -111,7 +118,8 @@ def fingerprint_source(
     if shard is not None:  # only now: which identifiers are placeholders depends on all images
         refs = shard.taken(refs)
     timings.scan += time.monotonic() - began
-    made = _way(context.settings.reading, context.models.encoders, previews)
+    kept = ("masked" if context.settings.privacy.mask else "plain") if previews else ""
+    made = _way(context.settings.reading, context.models.encoders, kept)
     known, table = _known_rows(store, made)
     fresh = [ref for ref in refs if known.get(ref.image_id, (None, 0))[0] != _row_signature(ref)]
     progress.start(f"Reading {source.name}", len(fresh))
@@ -297,6 +305,7 @@ class _RowMaker:
                 if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
             previews=self._previews,
+            masked=self._context.settings.privacy.mask,
         )
 
     def _kind(self, ref: ImageRef) -> tuple[Kind, bool]:

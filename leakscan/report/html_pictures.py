@@ -16,6 +16,7 @@ from PIL import Image
 
 from leakscan.decide.copies.copy_check import Pixels, load_pixels
 from leakscan.errors import ImageError
+from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine
@@ -39,11 +40,13 @@ class Thumbnails:
         datasets: The datasets of the run, which know where pixels are.
         options: The limits for reading them.
         engine: What reads several at once.
+        masked: Whether text that is burnt into pictures is covered.
     """
 
     datasets: Sequence[Dataset]
     options: DecodeOptions
     engine: Engine
+    masked: bool = True
 
     def of(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, str]:
         """The pictures as data URIs, without those whose pixels are not at hand.
@@ -60,7 +63,8 @@ class Thumbnails:
         pixels = self._pixels(dict.fromkeys(wanted))
         if not pixels:
             return {}
-        make = partial(_thumbnail, options=self.options, room=min(_MOST_BYTES, _BYTES // len(pixels)))
+        room = min(_MOST_BYTES, _BYTES // len(pixels))
+        make = partial(_thumbnail, options=self.options, room=room, masked=self.masked)
         found: dict[ImageKey, str] = {}
         until = time.monotonic() + _SECONDS
         for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
@@ -88,11 +92,12 @@ def _previews(dataset: Dataset, wanted: set[str]) -> Mapping[ImageKey, bytes | N
     }
 
 
-def _thumbnail(pixels: Pixels, options: DecodeOptions, room: int) -> str | None:
+def _thumbnail(pixels: Pixels, options: DecodeOptions, room: int, masked: bool) -> str | None:
     """A small picture as a data URI of at most ``room`` bytes before base64; ``None`` without pixels."""
     try:
         decoded = load_pixels(pixels, options)
-        picture = _flat(decoded.values, decoded.spacing_mm)
+        values = covered(decoded.values) if masked and decoded.values.ndim == 2 else decoded.values
+        picture = _flat(values, decoded.spacing_mm)
     except (ImageError, OSError, ValueError):
         return None
     side = _SIDE

@@ -1,7 +1,7 @@
 """Measures how well burnt-in text is found: on drawn films with drawn text, of which every pixel is known.
 
-``python -m leakscan.research.burnt_in_text --films 200`` prints the share of ink that is covered, and how much of
-what is covered is no text.
+``python -m leakscan.research.burnt_in_text --films 200`` prints the share of ink that is covered, and how
+much of what is covered is no text.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Lettered:
 
 
 def letter(film: npt.NDArray[np.uint8], random: np.random.Generator) -> Lettered:
-    """Burns one to four lines of text into a film, in two kinds of letters, light or dark, with or without a box.
+    """Burns one to four lines of text into a film: two kinds of letters, light or dark, some in a box.
 
     Args:
         film: ``(height, width)``.
@@ -59,7 +59,8 @@ def letter(film: npt.NDArray[np.uint8], random: np.random.Generator) -> Lettered
         text = "".join(random.choice(_LETTERS, int(random.integers(2, 16))))
         strokes = _strokes(text, size, bool(random.integers(2)))
         strokes = strokes[:, : width - 4]
-        top, left = (int(random.integers(2, max(3, n - m - 2))) for n, m in zip(film.shape, strokes.shape, strict=True))
+        room = zip(film.shape, strokes.shape, strict=True)
+        top, left = (int(random.integers(2, max(3, most - own - 2))) for most, own in room)
         place = slice(top, top + strokes.shape[0]), slice(left, left + strokes.shape[1])
         strokes = strokes[: out[place].shape[0]]
         if near[place].any():
@@ -72,7 +73,8 @@ def letter(film: npt.NDArray[np.uint8], random: np.random.Generator) -> Lettered
         # Ink that nobody can see is none: white letters on a white ground.
         ink[place] |= (strokes > 0.5) & (np.abs(tone - part) > 80)
         pad = size // 2
-        near[max(0, top - pad) : top + strokes.shape[0] + pad, max(0, left - pad) : left + strokes.shape[1] + pad] = True
+        lower, right = top + strokes.shape[0] + pad, left + strokes.shape[1] + pad
+        near[max(0, top - pad) : lower, max(0, left - pad) : right] = True
     return Lettered(out, ink, near)
 
 
@@ -85,9 +87,10 @@ def _strokes(text: str, size: int, outlined: bool) -> npt.NDArray[np.float32]:
         ImageDraw.Draw(sheet).text((2, 2), text, fill=255, font=font)
         return np.asarray(sheet, np.float32) / 255
     scale = size / 22
-    (width, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, round(scale * 2)))
+    face, thick = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(scale * 2))
+    (width, high), below = cv2.getTextSize(text, face, scale, thick)
     drawn = np.zeros((high + below + 4, width + 4), np.uint8)
-    cv2.putText(drawn, text, (2, high + 2), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, max(1, round(scale * 2)), cv2.LINE_AA)
+    cv2.putText(drawn, text, (2, high + 2), face, scale, 255, thick, cv2.LINE_AA)
     return drawn.astype(np.float32) / 255
 
 

@@ -30,7 +30,7 @@ from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
-from leakscan.settings import Settings
+from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
@@ -268,9 +268,11 @@ def reported(
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
     summary |= _whereabouts(context)
+    if folder is not None and not settings.privacy.mask:
+        summary["warnings"].append(UNMASKED)
     if folder is not None:
         context.progress.start("Writing the report", None)
-        thumbnails = Thumbnails(datasets, settings.reading, context.engine)
+        thumbnails = Thumbnails(datasets, settings.reading, context.engine, settings.privacy.mask)
         folder.write(found, summary, render_html(found, summary, thumbnails))
     context.progress.finish()
     return Result(
