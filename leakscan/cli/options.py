@@ -108,6 +108,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "hide_paths": SettingOption(
         ("--hide-paths/--no-hide-paths",), bool, "Write no paths (they can identify people)."
     ),
+    "mask": SettingOption(
+        ("--mask/--no-mask",), bool, "Cover burnt-in text in the pictures of reports and previews."
+    ),
     "dates": SettingOption(
         ("--dates",), str, "Acquisition dates: no, shifted by secret days per subject, or clear."
     ),

@@ -71,7 +71,7 @@ class Store:
 
         Args:
             folder: The folder of the store.
-            keep: See :meth:`create`.
+            keep: Whether rows that are new stay in memory, as for :meth:`create`.
 
         Raises:
             StoreError: There is none, or it is damaged.
