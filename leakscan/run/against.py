@@ -12,7 +12,7 @@ from leakscan.sources.spec import SourceSpec
 
 
 @dataclass(frozen=True)
-class Compared:
+class EarlierRun:
     """The datasets of an earlier run.
 
     Attributes:
@@ -26,7 +26,7 @@ class Compared:
     specs: tuple[SourceSpec, ...]
 
     @classmethod
-    def read(cls, run: Path) -> Compared:
+    def read(cls, run: Path) -> EarlierRun:
         """The datasets of a run folder.
 
         Args:
@@ -38,7 +38,7 @@ class Compared:
 
         Example::
 
-            Compared.read(Path("run")).names  # ('hospital_a', 'hospital_b')
+            EarlierRun.read(Path("run")).names  # ('hospital_a', 'hospital_b')
         """
         folder = RunFolder.open(run)
         try:
@@ -63,7 +63,7 @@ class Compared:
             names: The names that the new ones would have.
 
         Example:
-            >>> Compared(Path("run"), ("a",), ()).name_all(("a", "b"))
+            >>> EarlierRun(Path("run"), ("a",), ()).name_all(("a", "b"))
             ['a', 'a (2)', 'b']
         """
         out = list(self.names)

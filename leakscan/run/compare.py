@@ -22,7 +22,7 @@ from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
 from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
-from leakscan.run.against import Compared
+from leakscan.run.against import EarlierRun
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
@@ -81,7 +81,7 @@ def compare(
     check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
     names = dataset_names(specs, settings.privacy.hide_paths)
-    earlier = None if before is None else Compared.read(before)
+    earlier = None if before is None else EarlierRun.read(before)
     if earlier is not None:
         names, specs = earlier.name_all(tuple(names)), [*earlier.specs, *specs]
         dataset_names(specs, settings.privacy.hide_paths)  # refuses what the run has already
@@ -94,7 +94,7 @@ def compare(
     return decide_and_report(load_datasets(announced(opened, context), context), context, folder)
 
 
-def _told_before(earlier: Compared, settings: Settings) -> str:
+def _told_before(earlier: EarlierRun, settings: Settings) -> str:
     where = "an earlier run" if settings.privacy.hide_paths else str(earlier.run)
     one, *more = earlier.names
     what = f"{', '.join([one, *more[:-1]])} and {more[-1]} were" if more else f"{one} was"

@@ -45,7 +45,7 @@ _DIGITS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class RunEstimate:
     """What a run will take.
 
     Attributes:
@@ -94,7 +94,7 @@ def estimate(
     settings: Settings | None = None,
     progress: Progress | None = None,
     **choices: Any,
-) -> Estimate:
+) -> RunEstimate:
     """Estimates a run and writes nothing.
 
     Args:
@@ -124,7 +124,7 @@ def announced(opened: Sequence[Opened], context: RunContext) -> list[Opened]:
 
     Args:
         opened: The sources of the run.
-        context: The run, whose progress is told the sentence.
+        context: The run; its progress receives the sentence.
 
     Returns:
         The sources for the run, which need not be scanned again.
@@ -143,7 +143,7 @@ def announced(opened: Sequence[Opened], context: RunContext) -> list[Opened]:
     return scanned
 
 
-def foretold(opened: Sequence[Opened], context: RunContext) -> tuple[Estimate, list[Opened]]:
+def foretold(opened: Sequence[Opened], context: RunContext) -> tuple[RunEstimate, list[Opened]]:
     """Scans sources, reads a sample of them, and estimates the run.
 
     Args:
@@ -171,7 +171,7 @@ def foretold(opened: Sequence[Opened], context: RunContext) -> tuple[Estimate, l
     images = sum(sizes)
     row = size if sample else _ROW_BYTES + 2_300.0
     return (
-        Estimate(
+        RunEstimate(
             images=images,
             to_read=len(fresh),
             volumes=volumes,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leakscan.run.against import Compared
+from leakscan.run.against import EarlierRun
 from support.makers import Leakscan, fill, rows_of
 
 
@@ -68,4 +68,4 @@ def test_a_run_that_hides_its_paths_cannot_be_gone_back_to(run: Leakscan) -> Non
 
 
 def test_names_of_the_run_stay() -> None:
-    assert Compared(Path("run"), ("a", "b"), ()).name_all(("b", "c")) == ["a", "b", "b (2)", "c"]
+    assert EarlierRun(Path("run"), ("a", "b"), ()).name_all(("b", "c")) == ["a", "b", "b (2)", "c"]
