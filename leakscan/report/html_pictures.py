@@ -60,7 +60,7 @@ class Thumbnails:
 
             Thumbnails(datasets, settings.reading, context.engine).of([("ward", image_id)])
         """
-        pixels = self._pixels(dict.fromkeys(wanted))
+        pixels = self.places(dict.fromkeys(wanted))
         if not pixels:
             return {}
         room = min(_MOST_BYTES, _BYTES // len(pixels))
@@ -74,8 +74,12 @@ class Thumbnails:
                 break
         return found
 
-    def _pixels(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, Pixels]:
-        """Where the pixels of images are: files, or the previews of a store."""
+    def places(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, Pixels]:
+        """Where the pixels of images are: files, or the previews of a store.
+
+        Args:
+            wanted: The images; those without pixels are left out.
+        """
         refs = {dataset.name: dataset.refs for dataset in self.datasets}
         found: dict[ImageKey, Pixels | None] = {(d, i): refs.get(d, {}).get(i) for d, i in wanted}
         missing = {key for key, pixels in found.items() if pixels is None}
@@ -83,6 +87,21 @@ class Thumbnails:
             if any(name == dataset.name for name, _ in missing):
                 found |= _previews(dataset, {image for name, image in missing if name == dataset.name})
         return {key: pixels for key, pixels in found.items() if pixels}
+
+
+def thumbnails_of(pixels: Mapping[ImageKey, Pixels], options: DecodeOptions) -> dict[ImageKey, str]:
+    """Small pictures of a few images as data URIs, made here and now.
+
+    Args:
+        pixels: Where the pixels are.
+        options: The limits for reading them.
+
+    Example:
+        >>> thumbnails_of({}, DecodeOptions())
+        {}
+    """
+    made = {key: _thumbnail(place, options, _MOST_BYTES) for key, place in pixels.items()}
+    return {key: uri for key, uri in made.items() if uri is not None}
 
 
 def _previews(dataset: Dataset, wanted: set[str]) -> Mapping[ImageKey, bytes | None]:

@@ -14,10 +14,11 @@ from leakscan.engines import start_engine
 from leakscan.fingerprint.spans import Span
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_encoders, load_models
-from leakscan.run.places import make_cache
+from leakscan.run.notebook_progress import usual_progress
+from leakscan.run.places import earlier_cache, key_place, make_cache
 from leakscan.settings import Settings
 from leakscan.sources.identity import IdentityKey
-from leakscan.types import Engine, Progress, Silent
+from leakscan.types import Engine, Progress
 
 
 class TimeBudget:
@@ -128,13 +129,14 @@ class RunContext:
             engine=start_engine(limits.workers, limits.engine, limits.address),
             models=load_models(preferred, own) if decides else Models(load_encoders(preferred), {}, {}),
             memory=PairMemory(settings.limits.cache / "pairs.sqlite3"),
-            progress=progress or Silent(),
+            progress=progress or usual_progress(),
             budget=TimeBudget(settings.limits.check_seconds),
             timings=timings,
+            notices=earlier_cache(settings),
         )
 
     @cached_property
     def key(self) -> IdentityKey:
-        """The project's identity key, made with the cache folder at first use."""
+        """The project's identity key, made, like the cache folder, at first use."""
         make_cache(self.settings.limits.cache)
-        return IdentityKey(self.settings.privacy.key or self.settings.limits.cache / "identity.key")
+        return IdentityKey(key_place(self.settings))

@@ -18,7 +18,6 @@ from leakscan.fingerprint.pipeline import Dataset
 from leakscan.review.duplicate_groups import GroupRules, counts, duplicate_groups, folder_labels
 from leakscan.review.lists import write_list
 from leakscan.run.compare import (
-    Result,
     check_files,
     free_folder,
     left_out_of,
@@ -28,10 +27,10 @@ from leakscan.run.compare import (
 )
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
+from leakscan.run.result import Result
 from leakscan.settings import ReadingSettings, Settings
-from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import decode
-from leakscan.sources.manifest import column_values
+from leakscan.sources.manifest import values_by_path
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import ImageRef, Progress
 
@@ -99,7 +98,7 @@ def duplicates(
         found = duplicates("films.csv", choices=DuplicateChoices(keep="largest", labels="diagnosis"))
         found.groups.to_pandas().query("conflict")
     """
-    settings, choices = settings or Settings(), choices or DuplicateChoices()
+    settings, choices = Settings.given(settings, {}), choices or DuplicateChoices()
     folder = free_folder(output, overwrite)
     check_files(settings)
     spec = SourceSpec.parse(source)
@@ -137,9 +136,7 @@ def _column(spec: SourceSpec, column: str | None, reading: ReadingSettings) -> M
             f"Name a manifest, or {FOLDER_LABELS} for the folder that an image lies in.",
             path=spec.raw,
         )
-    left_out = Exclusion(reading.exclude)
-    paths = column_values(spec.path, "path", left_out)
-    return dict(zip(paths, column_values(spec.path, column, left_out), strict=True))
+    return values_by_path(spec.path, column, reading.columns)
 
 
 class _Sharpness:
