@@ -85,6 +85,9 @@ class Commands(ShelvedGroup):
             "run_train:train_command",
             "Train a fingerprint on your own chest films, or on volumes of the brain.",
         ),
+        "purge": Entry(
+            "run_purge:purge_command", "Remove everything that was derived from images, and list it."
+        ),
         "verdicts": Entry("run_verdicts:verdicts_app", "Keep, merge and edit what people said of pairs."),
         "models": Entry("run_models:models_app", "List encoders, or add one."),
         "bench": Entry("run_bench:bench_app", "Measure leakscan on your own films."),

@@ -13,11 +13,14 @@ import pyarrow as pa
 
 from leakscan.decide.calibration.calibration import score_at
 from leakscan.decide.columns import Columns, DatasetPair
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.copies.shared_keypoints import shared_inside, with_pairs
+from leakscan.decide.crossing import Crossing, check_crossings, written
 from leakscan.decide.gather import gather
-from leakscan.decide.pairs import HASH_RADIUS, Comparison, _check, _Crossing, _written
+from leakscan.decide.pairs import HASH_RADIUS
 from leakscan.decide.persons.deciding import Met, Persons
-from leakscan.decide.persons.tests import LOOSE_FMR
+from leakscan.decide.persons.declared import Doubt, believed
+from leakscan.decide.persons.scores import LOOSE_FMR
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.candidates import Candidates, find_candidates
@@ -46,7 +49,9 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
         ``comparison = decide_inside(films, RunContext.open(Settings()))``
     """
     began = time.monotonic()
-    columns = Columns(dataset, distinct_pictures(dataset.rows))
+    # An identifier that names no person would keep the pictures of strangers from being compared.
+    calibrations = context.models.calibrations.values()
+    columns = Columns(dataset, *believed(distinct_pictures(dataset.rows), calibrations))
     pair = DatasetPair(columns, columns, ids_are_proof=False)
     side = columns.side
     loose = {name: score_at(card.impostors, LOOSE_FMR) for name, card in context.models.cards.items()}
@@ -57,7 +62,7 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
     found = with_pairs(_once(found), shared_inside(columns.keypoint_side), len(side))
     table, _ = gather(pair, found, most)
     table = _taken(table, np.flatnonzero(~table.equal | (side.counts[table.a] > 1)))
-    crossing = _Crossing(
+    crossing = Crossing(
         a=0,
         b=1,
         pair=pair,
@@ -69,18 +74,18 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
         match_seconds=time.monotonic() - began,
     )
     context.budget.start()
-    _check([crossing], context)
+    check_crossings([crossing], context)
     crossing.table = _taken(table, np.flatnonzero(table.settled | ~_one_declared(side.subjects, table)))
     # The dataset meets itself; its people and machines are the same on both sides.
     met = [Met(a=0, b=1, pair=pair, table=crossing.table)]
     tests = [
-        Persons(calibration, [columns, columns], context, True).decide(met)
-        for calibration in context.models.calibrations.values()
+        Persons(calibration, [columns, columns], context, True).decide(met) for calibration in calibrations
     ]
-    comparison = _written(crossing, tests, context)
+    comparison = written(crossing, tests, context)
     # How many people two datasets share means nothing of one.
     persons = [replace(test, shared=None) for test in comparison.persons]
-    return replace(comparison, pairs=_each_once(comparison.pairs, dataset), persons=persons)
+    pairs = _each_once(comparison.pairs, dataset)
+    return replace(comparison, pairs=pairs, persons=persons, doubts=(columns.doubt, Doubt()))
 
 
 def _once(found: Candidates) -> Candidates:

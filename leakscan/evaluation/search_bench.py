@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 from leakscan import tables
 from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration.file import read_calibration
-from leakscan.decide.pairs import Comparison, decide_pairs
+from leakscan.decide.comparison import Comparison
+from leakscan.decide.pairs import decide_pairs
 from leakscan.decide.relation import ALIKE_BITS
 from leakscan.evaluation.pairs_bench import BareContext, BareModels, peak_bytes
 from leakscan.fingerprint.encoders.card import Card

@@ -91,7 +91,8 @@ def _previews(dataset: Dataset, wanted: set[str]) -> Mapping[ImageKey, bytes | N
 def _thumbnail(pixels: Pixels, options: DecodeOptions, room: int) -> str | None:
     """A small picture as a data URI of at most ``room`` bytes before base64; ``None`` without pixels."""
     try:
-        picture = _flat(load_pixels(pixels, options).values)
+        decoded = load_pixels(pixels, options)
+        picture = _flat(decoded.values, decoded.spacing_mm)
     except (ImageError, OSError, ValueError):
         return None
     side = _SIDE
@@ -117,12 +118,22 @@ def _small(picture: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]
     return np.asarray(grey, np.uint8)
 
 
-def _flat(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A picture as it is; of a volume the middle axial and sagittal slices beside each other."""
+def _flat(values: npt.NDArray[np.float32], spacing_mm: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """A picture as it is; of a volume the middle axial and sagittal slices, in proportion."""
     if values.ndim == 2:
         return values
+    while values.ndim > 3:
+        values = values[..., 0]
+    steps = spacing_mm[:3] if len(spacing_mm) >= 3 and min(spacing_mm[:3]) > 0 else (1.0, 1.0, 1.0)
+    least = min(steps)
     x, _, z = (n // 2 for n in values.shape)
-    axial, sagittal = np.rot90(values[:, :, z]), np.rot90(values[x])
-    height = max(len(axial), len(sagittal))
-    padded = [np.pad(s, ((0, height - len(s)), (0, 0))) for s in (axial, sagittal)]
-    return np.concatenate(padded, axis=1).astype(np.float32)
+    planes = []
+    for plane, (across, down) in ((values[:, :, z], (0, 1)), (values[x], (1, 2))):
+        turned = np.ascontiguousarray(np.rot90(plane), np.float32)
+        size = (round(turned.shape[1] * steps[across] / least), round(turned.shape[0] * steps[down] / least))
+        scale = min(1.0, 2 * _SIDE / max(size))
+        size = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        planes.append(cv2.resize(turned, size, interpolation=cv2.INTER_AREA))
+    height = max(len(plane) for plane in planes)
+    padded = [np.pad(plane, ((0, height - len(plane)), (0, 0))) for plane in planes]
+    return np.asarray(np.concatenate(padded, axis=1), np.float32)

@@ -45,6 +45,9 @@ class RunFolder:
         'run/report.html'
     """
 
+    MADE = ("*.parquet", "summary.json", "report.html", "*.csv", "*.ipynb", "*.part")
+    """Patterns of what jobs put into a run folder: tables, pages, and the lists that are made of them."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan import tables
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
 from leakscan.decide.groups import Link, link_subjects
-from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.sentences import with_evidence
 from leakscan.settings import PrivacySettings

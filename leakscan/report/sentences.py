@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from leakscan import tables
 from leakscan.counted import counted
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
-from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.relation import Evidence
 from leakscan.report.verdict_words import with_verdicts
@@ -33,8 +33,8 @@ def with_evidence(found: pa.Table) -> pa.Table:
     """Rows of ``pairs.parquet``, of which the sentences are made here.
 
     Args:
-        found: Pairs as a :class:`~leakscan.decide.pairs.Comparison` has them: schema ``FOUND``. The tables
-            of several comparisons may be joined before.
+        found: Pairs as a :class:`~leakscan.decide.comparison.Comparison` has them: schema ``FOUND``. The
+            tables of several comparisons may be joined before.
 
     Returns:
         The same rows in the same order, schema ``tables.PAIRS``.
@@ -348,11 +348,7 @@ def _person_words(test: PersonTest) -> list[str]:
             "it, as far as scans that a generator made of few people tell."
         )
         return words
-    words.append(
-        f"The review list ends where fewer than one of a hundred such pairs is expected to be true: at a "
-        f"p-value of {test.review_p:.1g}, where {_count(test.review_false)} false pairs are expected; "
-        f"{_missed(test, test.missed_review)}."
-    )
+    words.append(_review_words(test))
     if test.details_due:
         left = test.details_due - test.details_matched
         words.append(
@@ -368,6 +364,21 @@ def _person_words(test: PersonTest) -> list[str]:
         parts = [f"{share:.0%} of the first {k:,}" for k, share in test.first_false.items()]
         words.append(f"Expected false pairs in the review list, best first: {', '.join(parts)}.")
     return words
+
+
+def _review_words(test: PersonTest) -> str:
+    """Where the review list ends, and how many of its pairs are expected to be true."""
+    ends = "fewer than one true pair is expected among the next hundred"
+    if not test.reviewed:
+        return f"Nothing is for review: {ends}; {_missed(test, test.missed_review)}."
+    holds = f"{counted(test.reviewed, 'pair')} of subjects"
+    true = round(test.review_true)
+    if not test.caution:
+        holds += f", of which about {true:,} {'is' if true == 1 else 'are'} expected to be true"
+    return (
+        f"The review list holds {holds}, and ends where {ends}: at a p-value of {test.review_p:.1g}, where "
+        f"strangers alone make {_count(test.review_false)} pairs; {_missed(test, test.missed_review)}."
+    )
 
 
 def _missed(test: PersonTest, share: Interval) -> str:

@@ -17,8 +17,8 @@ from scipy.special import pdtrc
 from leakscan import tables
 from leakscan.counted import counted
 from leakscan.decide.calibration.calibration import Calibration
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.groups import contradictions
-from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.report.left_out import left_out_facts, left_out_words, notices
 from leakscan.report.run_tables import RunTables
@@ -197,7 +197,7 @@ def _thresholds(test: PersonTest) -> dict[str, Any]:
 
 def _shared(c: Comparison) -> dict[str, Any] | None:
     """How many subjects two datasets share, over all encoders; ``None`` where nothing can be said."""
-    found = [t.shared for t in c.persons if t.shared is not None]
+    found = [t.shared for t in c.persons if t.shared is not None and not t.caution]
     if not found:
         return None
     return {

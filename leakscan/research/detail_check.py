@@ -24,7 +24,7 @@ from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.persons.bulk import LocationScale
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.decide.persons.nearest import match_nearest
-from leakscan.decide.persons.tests import LOOSE_FMR
+from leakscan.decide.persons.scores import LOOSE_FMR
 from leakscan.engines import start_engine
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher

@@ -51,6 +51,8 @@ class Outcome:
         leaks: Distinct pairs (person of A, person of B, stated probability) called leaks because they look
             like one person; the probability is ``None`` where none was stated.
         review: The same of pairs that wait for review and are no leak.
+        stated: The stated probability of every two subjects as the run knows them (undeclared: two pictures)
+            that are no copies, and whether they are one person.
         copies_found: The people whose copies were called leaks.
         exit_code: The exit code of the run.
         estimate: The stated number of shared subjects with its interval, ``None`` where none was stated.
@@ -66,6 +68,7 @@ class Outcome:
     copied: list[int]
     leaks: list[tuple[int, int, float | None]]
     review: list[tuple[int, int, float | None]]
+    stated: list[tuple[float, bool]]
     copies_found: list[int]
     exit_code: int
     estimate: tuple[float, float, float] | None
@@ -79,7 +82,7 @@ class Outcome:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Outcome:
         """The outcome that :meth:`as_row` made a row of."""
-        pairs = {name: [tuple(pair) for pair in row[name]] for name in ("leaks", "review")}
+        pairs = {name: [tuple(pair) for pair in row[name]] for name in ("leaks", "review", "stated")}
         triple = None if row["estimate"] is None else tuple(row["estimate"])
         sides = {name: tuple(row[name]) for name in ("subjects", "films")}
         return cls(**{**row, **pairs, **sides, "estimate": triple})
@@ -239,12 +242,16 @@ class MergeLab:
         own, other = codes[dealt.a], codes[dealt.b]
         leaks: dict[tuple[int, int], float | None] = {}
         review: dict[tuple[int, int], float | None] = {}
+        stated: dict[tuple[Any, Any], tuple[float, bool]] = {}
         copies: set[int] = set()
         for row in _listed(result.pairs):
             pair = int(own[int(row["image_a"][1:])]), int(other[int(row["image_b"][1:])])
             if row["relation"] == "same_subject":
                 listed = leaks if row["decision"] == "leak" else review
                 listed[pair] = _larger(listed.get(pair), row.get("probability"))
+                if row.get("probability") is not None:
+                    two = pair if kind.declared else (row["image_a"], row["image_b"])
+                    stated[two] = float(row["probability"]), pair[0] == pair[1]
             elif row["decision"] == "leak":
                 copies.add(pair[1])
         comparison = result.summary["comparisons"][0]
@@ -258,6 +265,7 @@ class MergeLab:
             copied=np.unique(own[dealt.copied[:, 0]]).tolist(),
             leaks=[(*pair, known) for pair, known in leaks.items()],
             review=[(*pair, known) for pair, known in review.items() if pair not in leaks],
+            stated=list(stated.values()),
             copies_found=sorted(copies),
             exit_code=result.exit_code,
             estimate=shared_estimate(comparison),

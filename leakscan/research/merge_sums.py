@@ -107,7 +107,8 @@ def counted_share(hits: int, of: int) -> list[float]:
 def reliability(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Stated probabilities held against the share of true pairs, in bins of equal width.
 
-    A pair of subjects counts once a merge, with the largest probability that any of its pairs of films has.
+    Counted are leaks and pairs for review, every two subjects as the run knows them: of undeclared ones
+    every two pictures.
 
     Returns:
         A row for every bin that holds a pair.
@@ -116,9 +117,9 @@ def reliability(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
         [row for row in reliability(outcomes) if row["pairs"] >= 50 and abs(row["off"]) > 0.1]
     """
-    listed = [pair for o in outcomes for pair in (*o.leaks, *o.review) if pair[2] is not None]
-    stated = np.array([float(pair[2] or 0.0) for pair in listed])
-    true = np.array([pair[0] == pair[1] for pair in listed], np.float64)
+    listed = [pair for o in outcomes for pair in o.stated]
+    stated = np.array([probability for probability, _ in listed])
+    true = np.array([same for _, same in listed], np.float64)
     at = np.minimum((stated * BINS).astype(int), BINS - 1)
     rows = []
     for number in np.unique(at).tolist():

@@ -22,7 +22,7 @@ from leakscan.decide.calibration.impostors import ImpostorSample, impostor_pairs
 from leakscan.decide.calibration.normalise import TOP, CohortStatistics, cohort_statistics, normalise, soften
 from leakscan.decide.calibration.tail import Tail, fit_tail
 from leakscan.decide.persons.bulk import LocationScale, bulk_map
-from leakscan.decide.persons.discovery import best_of_units, q_values, share_false_among_first, unit_p_value
+from leakscan.decide.persons.discovery import best_of_units, q_values, unit_p_value
 from leakscan.research.command import DataArgument, EncoderOption, run_command
 from leakscan.research.film_splits import COHORT, Split, load_cohort, load_splits, measured_encoder, short
 
@@ -220,7 +220,6 @@ def _cost(tail: Tail, candidates: int = 10**6, units: int = 10**5, gallery: int 
     start = time.perf_counter()
     p = tail.p_value(scores)
     q = q_values(unit_p_value(best_of_units(p, unit, units), gallery))
-    share_false_among_first(np.sort(p), units * gallery)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {

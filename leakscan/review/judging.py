@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan import tables
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
-from leakscan.decide.pairs import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.review.verdicts import About, Opinion, Verdict, is_over, newest_of_each, opinions
 from leakscan.types import RELATIONS

@@ -144,7 +144,9 @@ def _fitted(
 ) -> Calibration:
     """A calibration of the pictures ``at``, with the detail match of the encoder where pixels are at hand."""
     side, names, encoder = columns.side, columns.side.subjects, before.encoder
-    subjects = np.array([str(names[i]) for i in at.tolist()])
+    # In the order of the images: that of keyed hashes would be another one with every key.
+    first = {name: number for number, name in enumerate(dict.fromkeys(names[i] for i in at.tolist()))}
+    subjects = np.array([f"{first[names[i]]:09d}" for i in at.tolist()])
     match, matcher = None, context.models.matchers.get(encoder)
     pixels = [columns.pixels(picture) for picture in at.tolist()]
     if matcher is not None and any(where is not None for where in pixels):

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from leakscan.decide.pairs import Comparison, decide_pairs
+from leakscan.decide.comparison import Comparison
+from leakscan.decide.pairs import decide_pairs
 from leakscan.errors import OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leakscan.decide.inside import decide_inside
 from leakscan.run.compare import Result, decide_and_report
-from support.made_up_encoder import made_up_context
+from support.made_up_encoder import made_up_context, rows_of
 from support.simulated_people import dataset, films, pairs_of, people
 
 TRUE = {(f"a{i}", f"b{i}") for i in range(20)}
@@ -143,3 +144,18 @@ def test_two_datasets_of_one_patient_each(names: tuple[str | None, str | None], 
     assert result.exit_code == (3 if same else 0)
     assert "cannot be said" in said(result)
     assert not same or "look at them" in said(result)
+
+
+def test_one_identifier_on_everything_hides_no_repeats_inside_a_source() -> None:
+    """Pictures of one believed subject are no news; those of an identifier that names nobody are compared."""
+    some = people(31, 230)
+    prints = np.concatenate([films(32, some), films(33, some[:20])])
+    wrong = decide_inside(dataset("a", prints, ["unknown"] * 250), made_up_context())
+    right = decide_inside(
+        dataset("a", prints, [f"s{i if i < 230 else i - 230}" for i in range(250)]), made_up_context()
+    )
+    repeats = {(f"a{i}", f"a{i + 230}") for i in range(20)}
+    assert wrong.doubts[0].most and not wrong.doubts[1].identifiers
+    assert repeats <= pairs_of(rows_of(wrong), "leak")
+    assert not right.doubts[0].identifiers
+    assert not repeats & pairs_of(rows_of(right), "leak")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leakscan.decide.pairs import Comparison
+from leakscan.decide.comparison import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.sentences import comparison_words
 from leakscan.types import RELATIONS
@@ -63,7 +63,8 @@ def test_one_repeated_person_is_a_leak_where_strangers_are_known_well_and_first_
         found = decided([a, b], made_up_context(MadeUpModels(calibration(known))))
         first = rows_of(found)[0]
         assert (first["path_a"], first["decision"]) == ("a219-0.png", decision)
-        assert first["probability"] > 0.5
+        # A pair at the end of what is known of strangers may be one of the few expected there.
+        assert (first["probability"] > 0.5) == (decision == "leak")
         assert (found.persons[0].leak_p is None) == (decision == "review")
 
 

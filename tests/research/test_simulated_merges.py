@@ -44,6 +44,7 @@ def outcome(**parts: object) -> Outcome:
         "copied": [],
         "leaks": [(0, 0, 0.99), (1, 1, 0.95), (2, 3, 0.91), (4, 1, None)],
         "review": [(2, 2, 0.35)],
+        "stated": [(0.99, True), (0.95, True), (0.91, False), (0.35, True)],
         "copies_found": [],
         "exit_code": 1,
         "estimate": (4.0, 2.0, 6.0),
@@ -148,7 +149,7 @@ def test_an_estimate_covers_where_its_interval_holds_the_shared_and_the_copied()
 def test_the_tables_have_a_row_for_every_kind_and_say_where_nothing_is_stated() -> None:
     kinds = {
         "one": summed_up([outcome()], 6),
-        "two": summed_up([outcome(estimate=None, leaks=[], review=[])], 6),
+        "two": summed_up([outcome(estimate=None, leaks=[], review=[], stated=[])], 6),
     }
     lines = as_markdown(kinds).splitlines()
     assert len({line.count("|") for line in lines}) == 1

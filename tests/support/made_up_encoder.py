@@ -10,7 +10,8 @@ import numpy as np
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
-from leakscan.decide.pairs import Comparison, decide_pairs
+from leakscan.decide.comparison import Comparison
+from leakscan.decide.pairs import decide_pairs
 from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.decide.persons.folds import FoldEncoder
 from leakscan.engines import start_engine

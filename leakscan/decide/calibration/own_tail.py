@@ -23,6 +23,10 @@ ALONE = 1_500
 the calibration's counts."""
 LEAST_OWN = 100
 """Fewer declared subjects than these say too little about strangers."""
+BELOW_ALL = 30.0
+"""How far below one of all pairs a rate goes that is fitted to pairs of the run alone."""
+MOST_FITTED = 5_000
+"""Pairs that level and slope are fitted to, the highest ones: scores of strangers bend further out."""
 _LEAST_EXCESSES = 20
 _COUNTED_SURE = 0.025  # of the time, so many strangers or more are counted where the fitted rate is right
 _KEPT = 10_000  # highest scores that are counted one by one
@@ -95,8 +99,7 @@ class OwnTail:
         above = len(highest) - np.searchsorted(highest, u - 1e-9)
         counted = chi_square_at(_COUNTED_SURE, 2 * np.maximum(above, 1)) / 2 / self.pairs
         rate = np.maximum(rate, np.where(above > 0, counted, 0.0))
-        if not self.alone:
-            rate = np.maximum(rate, stated)
+        rate = np.maximum(rate, self.floor / BELOW_ALL if self.alone else stated)
         return np.where(np.isnan(stated), np.nan, np.minimum(rate, 1.0))
 
     def spread(self, p: float) -> float:
@@ -129,7 +132,7 @@ def fit_own_tail(own: OwnPairs) -> OwnTail | None:
     if own.subjects < LEAST_OWN or own.pairs <= 0 or len(own.u) < _LEAST_EXCESSES:
         return None
     order = np.argsort(-own.u, kind="stable")
-    wanted = max(_LEAST_EXCESSES, int(threshold_share(own.pairs) * own.pairs))
+    wanted = max(_LEAST_EXCESSES, min(MOST_FITTED, int(threshold_share(own.pairs) * own.pairs)))
     complete = int(np.count_nonzero(own.u >= own.complete))
     last = min(wanted, complete, len(order) - 1)
     if last < _LEAST_EXCESSES - 1:
@@ -141,8 +144,8 @@ def fit_own_tail(own: OwnPairs) -> OwnTail | None:
     if not mean > 0:
         return None
     ends = own.first[chosen], own.second[chosen]
-    spread = _clustered(excess - mean, *ends) / (len(chosen) * mean)
-    level = _clustered(np.ones(len(chosen)), *ends, own.subjects) / len(chosen)
+    spread = clustered_error(excess - mean, *ends) / (len(chosen) * mean)
+    level = clustered_error(np.ones(len(chosen)), *ends, own.subjects) / len(chosen)
     return OwnTail(
         pairs=own.pairs,
         subjects=own.subjects,
@@ -156,10 +159,50 @@ def fit_own_tail(own: OwnPairs) -> OwnTail | None:
     )
 
 
-def _clustered(values: Floats, first: Ints, second: Ints, subjects: int | None = None) -> float:
+def truncated_mean_slope(mean: float, width: float) -> tuple[float, float]:
+    """The slope of an exponential distribution that is seen up to ``width`` only, by the mean that is seen.
+
+    Args:
+        mean: The mean of what is seen, above 0.
+        width: Where it ends.
+
+    Returns:
+        The slope, between 0.2 and 20, and how much the mean rises with it there.
+
+    Example:
+        >>> slope, rise = truncated_mean_slope(0.9, width=4.0)
+        >>> round(slope, 2), round(rise, 2)
+        (0.96, 0.72)
+    """
+
+    def mean_of(slope: float) -> float:
+        return slope - width / math.expm1(width / slope)
+
+    steepest, flattest = 0.2, 20.0
+    if mean >= mean_of(flattest):
+        found = flattest
+    elif mean <= mean_of(steepest):
+        found = steepest
+    else:
+        from scipy.optimize import brentq  # most runs do not wait for it
+
+        found = float(brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
+    return found, (mean_of(found * 1.01) - mean_of(found)) / (found * 0.01)
+
+
+def clustered_error(values: Floats, first: Ints, second: Ints, subjects: int | None = None) -> float:
     """The standard error of a sum over pairs, whose terms depend on each other by their subjects.
 
-    With ``subjects``, that of a count: what a subject contributes is held against the mean of all of them.
+    Args:
+        values: ``(n,)`` the term of each pair.
+        first: ``(n,)`` one subject of each.
+        second: ``(n,)`` the other, numbered on.
+        subjects: How many subjects there are, where the sum is a count: what a subject contributes is then
+            held against the mean of all of them.
+
+    Example:
+        >>> round(clustered_error(np.ones(4), np.array([0, 0, 0, 0]), np.array([1, 2, 3, 4])), 2)
+        4.0
     """
     _, ends = np.unique(np.concatenate([first, second]), return_inverse=True)
     each = np.bincount(ends, np.concatenate([values, values]))

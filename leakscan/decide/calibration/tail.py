@@ -30,6 +30,7 @@ LEAST_SUBJECTS = 40
 _FORMAT = 1
 _CAREFUL = 0.9  # of the bootstrap draws state no higher rate than what is stated beyond the floor
 _GRID = 96  # tabulated points below the threshold, and beyond the floor
+_DEEPEST = 500.0  # the end of the scale of depth
 _FIT_DRAWS = 199  # of the goodness of fit
 _QUANTILES = 40  # points of the Q-Q plot
 _BLOCK = 2**14  # scores whose replicates are computed at once
@@ -115,6 +116,18 @@ class Tail:
             scores, careful = self._careful
             rate[beyond] = np.exp(np.interp(at[beyond], scores, careful))
         return np.where(np.isnan(at), np.nan, rate)
+
+    def depth(self, score: npt.ArrayLike) -> Floats:
+        """``-log`` of the rate, from the floor on falling as it does there: a scale and no rate.
+
+        Strangers of a run are read on it (:mod:`leakscan.decide.calibration.own_tail`), and how they fall off
+        on it is their own. Beyond the floor it is exponential, which bends neither way.
+        """
+        at = np.asarray(score, np.float64)
+        start = self.score_at(self.floor)
+        steep = 1.0 / max(self.scale + self.shape * (start - self.threshold), 1e-3 * self.scale)
+        below = -np.log(self.p_value(np.minimum(at, start)))
+        return np.asarray(np.minimum(below + np.maximum(at - start, 0.0) * steep, _DEEPEST), np.float64)
 
     @cached_property
     def _careful(self) -> tuple[Floats, Floats]:

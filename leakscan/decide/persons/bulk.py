@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.normalise import CohortStatistics
+from leakscan.decide.calibration.own_tail import truncated_mean_slope
 from leakscan.decide.calibration.tail import Tail
 from leakscan.decide.persons.subjects import Subjects, template_scores
 
@@ -176,20 +177,11 @@ def _slope(u: Floats) -> float:
     excess = np.where(inside, u - low, 0.0)
     width, mean = high - low, float(excess.sum()) / n
 
-    def mean_of(slope: float) -> float:
-        return slope - width / math.expm1(width / slope)
-
-    steepest, flattest = 0.2, 20.0
-    if mean >= mean_of(flattest):
-        return flattest
-    if mean <= mean_of(steepest):
+    found, steps = truncated_mean_slope(mean, width)
+    if found <= 1.0:
         return 1.0
-    from scipy.optimize import brentq  # most runs do not wait for it
-
-    found = float(brentq(lambda slope: mean_of(slope) - mean, steepest, flattest))
     off = np.where(inside, u - low - mean, 0.0)
     error = math.sqrt(float((off.sum(axis=1) ** 2).sum() + (off.sum(axis=0) ** 2).sum())) / n
-    steps = (mean_of(found * 1.01) - mean_of(found)) / (found * 0.01)
     return found if found - 2.0 * error / steps > 1.0 else 1.0
 
 

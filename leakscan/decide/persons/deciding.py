@@ -14,6 +14,7 @@ import numpy.typing as npt
 from leakscan.decide.calibration.calibration import Calibration, score_at
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.persons.bulk import LocationScale, pooled_bulk, run_bulk
+from leakscan.decide.persons.calling import call, keep
 from leakscan.decide.persons.detail_matches import (
     DetailMatching,
     FilmSide,
@@ -22,25 +23,14 @@ from leakscan.decide.persons.detail_matches import (
     match_candidates,
     match_own,
 )
-from leakscan.decide.persons.discovery import groups_found
-from leakscan.decide.persons.evidence import OwnSide, PairEvidence, evidence_of
+from leakscan.decide.persons.evidence import OwnSide, evidence_of
 from leakscan.decide.persons.families import Tested, check_promise, family_q
 from leakscan.decide.persons.own_copies import proven_one
 from leakscan.decide.persons.own_strangers import OwnStrangers, own_strangers
 from leakscan.decide.persons.repeats import genuine_of_run, repeated_pictures
-from leakscan.decide.persons.scores import DatasetPeople, Scored, score_pairs
-from leakscan.decide.persons.shared import GenuineRates, SubjectPairs, estimate, true_share
+from leakscan.decide.persons.scores import LOOSE_FMR, DatasetPeople, Scored, score_pairs
 from leakscan.decide.persons.subjects import Subjects, subjects_of
-from leakscan.decide.persons.tests import (
-    LEAST_TRUE,
-    LOOSE_FMR,
-    Called,
-    PersonTest,
-    caution,
-    few_people_rate,
-    rate_spread,
-    summed_up,
-)
+from leakscan.decide.persons.tests import PersonTest, summed_up
 from leakscan.decide.table import PairTable
 
 if TYPE_CHECKING:
@@ -162,55 +152,12 @@ class Persons:
             genuine = genuine_of_run(
                 one, seen.rates, [self._people[n] for n in ends], [self._repeats[n] for n in ends]
             )
-            called = self._called(two, one, seen, q_values, genuine)
+            called = call(one, seen, q_values, genuine, self._context.settings.deciding.fdr)
+            keep(called, one, seen, q_values, two.table)
             if len(met) == 1:
                 check_promise(pairs, called.leak, (len(one.a), len(one.b)), called.fdr)
             out[two.a, two.b] = summed_up(one, seen, called)
         return out
-
-    def _called(self, two: Met, one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates) -> Called:
-        """Decides about the pairs of two datasets, and fills in the table."""
-        table, calibration, p = two.table, self.calibration, seen.p
-        fdr = self._context.settings.deciding.fdr
-        careful = caution(one) != ""
-        compared = _compared(one, seen)
-        level = compared.level(1.0)
-        shared = estimate(compared, genuine, rate_spread(level, one, seen), trusted=not careful)
-        most = shared.high - shared.certain if calibration.decides else np.inf
-        probability = true_share(compared, genuine, most).of(p)
-        leak = (q <= fdr) & ~one.settled & (not careful)
-        if calibration.decides:
-            likely = p[(probability >= LEAST_TRUE) & ~one.settled]
-            review_p = float(np.clip(likely.max(initial=0.0), seen.rates.least, LOOSE_FMR))
-            review_score = calibration.tail.score_at(review_p)
-            review = (p <= review_p) & (probability >= LEAST_TRUE)
-        else:
-            review_p = calibration.tail.floor
-            review_score = calibration.tail.score_beyond(few_people_rate(one.comparisons))
-            review = one.score >= review_score
-        review &= ~leak & ~one.settled
-        at = one.at
-        table.person_score[at] = one.picture
-        table.p_value[at], table.q_value[at], table.probability[at] = p, q, probability
-        # The other pictures of two subjects whom a copy links show one person as well.
-        linked = one.settled & ~table.settled[at]
-        table.probability[at[linked]] = 1.0
-        table.person_leak[at], table.person_review[at] = leak | linked, review
-        if calibration.joint is not None:
-            alone = calibration.joint.llr(one.score, np.full(len(p), np.nan))
-            both = calibration.joint.llr(one.score, seen.detail)
-            table.detail_gain[at] = np.where(np.isfinite(seen.detail) & ~one.settled, both - alone, np.nan)
-        return Called(
-            leak=leak,
-            review=review,
-            review_p=review_p,
-            review_score=review_score,
-            shared=shared if calibration.decides else None,
-            named=_named(one, leak | one.settled),
-            genuine=genuine,
-            reach=LOOSE_FMR,
-            fdr=fdr,
-        )
 
     def _matched(self, met: Sequence[Met], scored: Sequence[Scored]) -> dict[int, OwnSide]:
         """Own strangers of every dataset with declared subjects, and all detail matches."""
@@ -267,30 +214,3 @@ class Persons:
         """The own strangers that stand for those of two datasets."""
         numbers = own if self._one else (two.a, two.b)
         return [own[number] for number in numbers if number in own]
-
-
-def _named(one: Scored, linked: npt.NDArray[np.bool_]) -> int:
-    """How many groups of subjects the linked pairs make."""
-    a, b = one.code_a[linked], one.code_b[linked]
-    return int(groups_found(np.full(len(a), 0.5), a, b, [1.0])[0])
-
-
-def _compared(one: Scored, seen: PairEvidence) -> SubjectPairs:
-    """What the estimate needs, one entry for each two subjects that no copy settles."""
-    codes = one.pair_of_subjects
-    open_ = np.flatnonzero(~np.isin(codes, codes[one.settled]))
-    order = open_[np.lexsort((seen.p[open_], codes[open_]))]
-    first = np.ones(len(order), np.bool_)
-    first[1:] = np.diff(codes[order]) != 0
-    rows = order[first]
-    return SubjectPairs(
-        p=seen.p[rows],
-        a=one.code_a[rows],
-        b=one.code_b[rows],
-        settled_a=one.code_a[one.settled],
-        settled_b=one.code_b[one.settled],
-        pictures_a=one.a.pictures,
-        pictures_b=one.b.pictures,
-        least=seen.rates.least,
-        reach=LOOSE_FMR,
-    )

@@ -122,21 +122,17 @@ def groups_found(p: npt.ArrayLike, unit_a: npt.ArrayLike, unit_b: npt.ArrayLike,
 
 
 def share_false_among_first(
-    ranked_p: npt.ArrayLike, comparisons: int, firsts: Sequence[int] = (10, 100, 1000)
+    probability: npt.ArrayLike, firsts: Sequence[int] = (10, 100, 1000)
 ) -> dict[int, float]:
-    """Expected share of false pairs among the first ``k`` of the review list, at most 1.
-
-    Cautious: all comparisons count as impostors, and the list as if it were cut at the p-value of its
-    ``k``-th pair.
+    """Expected share of false pairs among the first ``k`` of a list.
 
     Args:
-        ranked_p: ``(n,)`` p-values of the list, ascending.
-        comparisons: How many pairs were compared in the run.
+        probability: ``(n,)`` the probability of each pair of the list, in its order.
         firsts: The values of ``k``; those longer than the list are left out.
 
     Example:
-        >>> share_false_among_first([1e-6, 1e-4, 1e-3], comparisons=1_000, firsts=(1, 2))
-        {1: 0.001, 2: 0.05}
+        >>> share_false_among_first([0.9, 0.8, 0.4], firsts=(1, 2, 10))
+        {1: 0.1, 2: 0.15}
     """
-    ranked = np.asarray(ranked_p, np.float64)
-    return {k: min(1.0, float(comparisons * ranked[k - 1]) / k) for k in firsts if 0 < k <= len(ranked)}
+    upto = np.cumsum(np.asarray(probability, np.float64))
+    return {k: round(1.0 - float(upto[k - 1]) / k, 9) for k in firsts if 0 < k <= len(upto)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ from leakscan.decide.calibration.own_tail import OwnPairs, OwnTail, fit_own_tail
 from leakscan.decide.calibration.tail import Tail
 from leakscan.decide.persons.bulk import LocationScale
 from leakscan.decide.persons.detail_matches import OwnMatches, chosen_for_details
+from leakscan.decide.persons.met_strangers import ALONE, MetPairs, MetTail, fit_met_tail
 from leakscan.decide.persons.own_strangers import OwnStrangers
-from leakscan.decide.persons.scores import Scored
+from leakscan.decide.persons.scores import LOOSE_FMR, Scored
 from leakscan.decide.persons.subjects import Subjects
 
 _MOST_MATCHED = 0.98
@@ -74,6 +76,8 @@ class Rates:
         joint: The run's own rate by score and detail match, ``None`` likewise.
         bulk: How this run's scores lie against the calibration's; where nobody is declared, it tells whether
             strangers fall off more slowly here.
+        met: The rate of strangers by the pairs of the two datasets themselves; where nobody is declared, and
+            the datasets are large or their strangers fall off more slowly.
     """
 
     calibration: Calibration
@@ -82,6 +86,7 @@ class Rates:
     score: OwnTail | None
     joint: OwnTail | None
     bulk: LocationScale | None
+    met: MetTail | None = None
 
     def p_value(self, score: Floats, detail: Floats) -> Floats:
         """The rate at which strangers come out as alike.
@@ -94,23 +99,43 @@ class Rates:
             score: ``(n,)`` scores as the calibration's lie.
             detail: ``(n,)`` detail matches less the shift, NaN where there is none.
         """
+        if self.score is None and self.met is not None:
+            rate = self.met.rate(self.depth(score, detail))
+            return rate if self.met.alone else np.maximum(rate, self._shared(score, detail))
+        p = self._shared(score, detail)
+        if self.score is None and self.bulk is not None and self.bulk.slope > 1.0:
+            stated = self.calibration.tail.p_value(score)
+            p = np.minimum(1.0, p * self.bulk.slowed(stated) / stated)
+        return p
+
+    def _shared(self, score: Floats, detail: Floats) -> Floats:
+        """The rate by the calibration and own strangers, both ways together."""
         calibration = self.calibration
         matched = np.isfinite(detail)
-        stated = calibration.tail.p_value(score)
-        slower = np.ones(len(stated))
-        if self.score is not None:
-            p = self.score.p_value(stated)
-        else:
-            p = stated if self.bulk is None else self.bulk.slowed(stated)
-            slower = p / stated
+        p = _rate(self.score, calibration.tail, score)
         if self.share <= 0 or calibration.joint is None or calibration.joint_tail is None:
             return p
-        joint = calibration.joint_tail.p_value(calibration.joint.llr(score[matched], detail[matched]))
-        if self.joint is not None:
-            joint = self.joint.p_value(joint)
+        ratio = calibration.joint.llr(score[matched], detail[matched])
         p = np.where(matched, 1.0, p / (1.0 - self.share))
-        p[matched] = joint * slower[matched] / self.share
+        p[matched] = _rate(self.joint, calibration.joint_tail, ratio) / self.share
         return np.minimum(p, 1.0)
+
+    def depth(self, score: Floats, detail: Floats) -> Floats:
+        """Minus the logarithm of the calibration's rate, as a scale beyond what it can vouch for.
+
+        Args:
+            score: ``(n,)`` scores as the calibration's lie.
+            detail: ``(n,)`` detail matches less the shift, NaN where there is none.
+        """
+        calibration = self.calibration
+        u = calibration.tail.depth(score)
+        if self.share <= 0 or calibration.joint is None or calibration.joint_tail is None:
+            return u
+        matched = np.isfinite(detail)
+        u = u + math.log(1.0 - self.share)
+        ratio = calibration.joint.llr(score[matched], detail[matched])
+        u[matched] = calibration.joint_tail.depth(ratio) + math.log(self.share)
+        return np.asarray(np.maximum(u, 0.0), np.float64)
 
     @property
     def tail(self) -> Tail:
@@ -126,7 +151,9 @@ class Rates:
         return float(self.p_value(np.full(2, np.inf), np.array([np.nan, np.inf])).min())
 
     def spread(self, p: float) -> float:
-        """The standard error of the logarithm of a p-value, by the run's own strangers; NaN without them."""
+        """The standard error of the logarithm of a p-value, by strangers of this run; NaN without them."""
+        if self.score is None and self.met is not None:
+            return self.met.spread(p)
         own = (self.joint if self.share > 0 else self.score) or self.score
         return float("nan") if own is None else own.spread(p)
 
@@ -162,8 +189,36 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
         joint=_own_joint(one, own, shift) if share > 0 else None,
         bulk=one.bulk,
     )
+    rates = replace(rates, met=_met(one, rates, detail))
     return PairEvidence(
         p=rates.p_value(one.score, detail), detail=detail, due=due, matched=matched, rates=rates
+    )
+
+
+def _rate(own: OwnTail | None, tail: Tail, score: Floats) -> Floats:
+    """The rate of scores or ratios by a tail of the calibration and by own strangers."""
+    if own is None:
+        return tail.p_value(score)
+    return own.p_value(np.exp(-tail.depth(score)) if own.alone else tail.p_value(score))
+
+
+def _met(one: Scored, rates: Rates, detail: Floats) -> MetTail | None:
+    """The rate of strangers by the pairs of the two datasets themselves, where it has a say."""
+    slower = one.bulk is not None and one.bulk.slope > 1.0
+    if rates.score is not None or not (slower or min(len(one.a), len(one.b)) >= ALONE):
+        return None
+    codes = one.pair_of_subjects
+    rows = np.flatnonzero(~np.isin(codes, codes[one.settled]))
+    _, first = np.unique(codes[rows], return_index=True)
+    rows = rows[first]
+    return fit_met_tail(
+        MetPairs(
+            u=rates.depth(one.score[rows], detail[rows]),
+            a=one.code_a[rows],
+            b=one.code_b[rows],
+            subjects=(len(one.a), len(one.b)),
+            reach=LOOSE_FMR,
+        )
     )
 
 
@@ -210,8 +265,8 @@ def _own_score(one: Scored, own: list[OwnSide]) -> OwnTail | None:
     """The run's own rate by the score alone."""
     calibration, parts = one.calibration, []
     for side in own:
-        u = -np.log(calibration.tail.p_value(one.mapped(side.own.score)))
-        complete = -np.log(calibration.tail.p_value(one.mapped(np.array([side.own.complete]))))[0]
+        u = calibration.tail.depth(one.mapped(side.own.score))
+        complete = calibration.tail.depth(one.mapped(np.array([side.own.complete])))[0]
         parts.append((side.own, np.arange(len(u)), u, float(complete)))
     return _fitted(parts)
 
@@ -229,7 +284,7 @@ def _own_joint(one: Scored, own: list[OwnSide], shift: DetailShift) -> OwnTail |
         rows = side.matches.rows[seen]
         found = side.matches.found[seen] - shift.of(side.matches.choices[seen])
         ratio = calibration.joint.llr(one.mapped(side.own.score[rows]), found)
-        u = -np.log(calibration.joint_tail.p_value(ratio))
+        u = calibration.joint_tail.depth(ratio)
         # Strangers were chosen by their scores: among those whose details match badly, many were not chosen.
         parts.append((side.own, rows, u, float(np.median(u))))
     return _fitted(parts)

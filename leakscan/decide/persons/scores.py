@@ -13,6 +13,9 @@ from leakscan.decide.persons.subjects import Pictures, Subjects, paired_scores, 
 from leakscan.decide.table import PairTable
 from leakscan.match.pictures import Side
 
+LOOSE_FMR = 1e-3
+"""Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

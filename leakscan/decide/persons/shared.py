@@ -1,6 +1,6 @@
-"""How many subjects two datasets share, and how likely each pair is one of them.
+"""How many subjects two datasets share.
 
-Both come from what was found beyond what strangers explain. A level of the p-value is set by the size of the
+It comes from what was found beyond what strangers explain. A level of the p-value is set by the size of the
 comparison alone. Up to it, so many false pairs are expected, and so large a share of true ones is found.
 What is found beyond the expected, divided by that share, is the number of shared subjects. Copies are
 certain and counted as such.
@@ -35,13 +35,6 @@ LEAST_OWNERS = 20
 _EXPECTED = (0.1, 1.0)  # false pairs at the levels; at the last the number is estimated
 _LARGEST_P = 1e-3
 _MOST_PAIRS = 10  # pairs of pictures of two subjects that still add to the share found
-_BIN = 0.7  # width of the bins of -log p
-_ROUNDS = 200  # of the maximum of likelihood
-_PRIOR_NUMBER = 0.01  # true pairs and their share that are added, so that the number is never 0
-_PRIOR_FALSE = 200.0  # strangers that are added as expected, so that a few do not count for much
-_PENALTY = np.array([0.0, 2.0])  # pairs that an even part must explain before it counts
-_UNSEEN_PAIRS = 1.5  # times as many pairs of pictures of a found subject as are found
-_MOST_OFF = 3.0  # times that strangers may be more or fewer: not all of them were candidates
 _LINK_P = 1e-4
 """Pairs up to this p-value tell that two groups found are one person, whose films are not all alike."""
 _Z95 = 1.96
@@ -312,74 +305,3 @@ def _unnoticed(false: float, spread: float, share: float, high: float) -> int:
     needed = poisson_limit(SURE / len(_EXPECTED), worst) + 1
     noticed = _first(lambda number: float(binomial_above(needed - 1, number, share)) >= 0.95)
     return max(noticed, math.ceil(high) + 1)
-
-
-@dataclass(frozen=True)
-class TrueShare:
-    """The share of true pairs among pairs as good as one, by its p-value.
-
-    Attributes:
-        edges: Ascending edges of the bins of ``-log p``.
-        share: ``(bins,)`` the share in each bin, never falling.
-    """
-
-    edges: Floats
-    share: Floats
-
-    def of(self, p: npt.ArrayLike) -> Floats:
-        """The probability of pairs with these p-values; NaN stays NaN."""
-        u = -np.log(np.asarray(p, np.float64))
-        middle = (self.edges[:-1] + self.edges[1:]) / 2.0
-        odds = np.log(self.share) - np.log1p(-self.share)
-        shown = np.interp(u, middle, odds)
-        return np.asarray(np.where(np.isnan(u), np.nan, 1.0 / (1.0 + np.exp(-shown))), np.float64)
-
-
-def true_share(compared: SubjectPairs, genuine: GenuineRates, most: float = math.inf) -> TrueShare:
-    """The local share of true pairs of subjects, by a mixture of two groups.
-
-    The pairs of every height are strangers, as many as p-values say, or true, spread as genuine pairs are.
-    Their number is the only unknown; it is that of largest likelihood.
-
-    Args:
-        compared: The pairs of the two datasets.
-        genuine: How true pairs come out.
-        most: The most subjects that the two share, by the upper end of the estimate.
-
-    Example::
-
-        true_share(compared, genuine).of([1e-7, 1e-4])  # such as 0.98 and 0.1
-    """
-    top = max(-math.log(compared.least), 1.0)
-    bottom = min(-math.log(_LARGEST_P), top / 2)
-    edges = np.append(np.arange(bottom, top - _BIN / 2, _BIN), top + _BIN)
-    u = -np.log(compared.p)
-    counted = np.histogram(np.clip(u, -np.inf, top), edges)[0].astype(np.float64)
-    false = compared.comparisons * -np.diff(np.append(np.exp(-edges[:-1]), 0.0))
-    even = np.full(len(false), 1.0 / len(false))
-    true = np.stack([genuine.density(edges) if len(genuine.p) else even, even])
-    spread, level = np.full(2, max(1.0, float(counted.sum()) / 2.0)), 1.0
-    for _ in range(_ROUNDS):  # expectation and maximisation (Dempster, Laird and Rubin 1977)
-        parts = spread[:, None] * true
-        known = parts / (parts.sum(axis=0) + level * false)
-        found = (counted * known).sum(axis=1)
-        spread = np.maximum(found - _PENALTY, 0.0) + _PRIOR_NUMBER
-        level = float((counted * (1.0 - known.sum(axis=0))).sum() + _PRIOR_FALSE) / float(
-            false.sum() + _PRIOR_FALSE
-        )
-        level = min(max(level, 1.0 / _MOST_OFF), _MOST_OFF)
-    model = (spread[:, None] * true).sum(axis=0)
-    several = compared.several(compared.level(1.0), len(compared.p) + 1)
-    # Pairs of pictures for every subject: those found, and where there are several, others that are less
-    # alike.
-    each = float(several.mean()) if len(several) else 1.0
-    allowed = most * (each if each <= 1.0 else _UNSEEN_PAIRS * each)
-    for _ in range(_ROUNDS):
-        # What strangers make beyond their p-values is no true pair: not more of them than subjects are
-        # shared.
-        total = float((counted * model / (model + level * false)).sum())
-        if total <= allowed * 1.01:
-            break
-        model *= max(allowed, 1e-3) / total
-    share = np.maximum.accumulate(model / (model + level * false))
-    return TrueShare(edges, np.clip(share, 1e-9, 1.0 - 1e-9))

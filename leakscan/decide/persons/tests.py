@@ -17,10 +17,6 @@ from leakscan.decide.persons.evidence import PairEvidence
 from leakscan.decide.persons.scores import Scored
 from leakscan.decide.persons.shared import GenuineRates, SharedEstimate
 
-LOOSE_FMR = 1e-3
-"""Pairs of fingerprints nearer than this share of impostor pairs are candidates; others are strangers."""
-LEAST_TRUE = 0.01
-"""The review list ends where fewer than one of a hundred such pairs is expected to be true."""
 FEW_PEOPLE_RATE = 1e-5
 """Where a calibration has too few people to decide, what goes to review is as rare as this, ..."""
 FEW_PEOPLE_FALSE = 0.1
@@ -43,7 +39,7 @@ class PersonTest:
         fdr: The share of false ones among the leaks that was promised.
         leak_p: The p-value up to which pairs are leaks, ``None`` where none is.
         leak_score: The normalised score that alone has the p-value ``leak_p``.
-        review_p: The p-value up to which pairs are for review.
+        review_p: The p-value up to which pairs are for review that hang on no better one.
         review_score: The normalised score that alone has the p-value ``review_p``; higher, where the
             calibration has too few people to decide.
         floor: The smallest p-value that a pair could have.
@@ -53,6 +49,8 @@ class PersonTest:
         missed_review: Share of the repeated subjects below ``review_p``, with its 95 % interval.
         own_missed: Whether these shares were measured on repeated subjects of this run.
         first_false: The expected share of false pairs in a beginning of the review list, by its length.
+        reviewed: How many pairs of subjects are for review.
+        review_true: How many of them are expected to be true.
         bulk: How this run's own scores lie against the calibration's impostors.
         own: How this run's own strangers come out, ``None`` where too few subjects are declared.
         shared: How many subjects the two share, ``None`` where nothing can be said.
@@ -80,6 +78,8 @@ class PersonTest:
     missed_review: Interval
     own_missed: bool
     first_false: Mapping[int, float]
+    reviewed: int
+    review_true: float
     bulk: LocationScale | None
     own: OwnTail | None
     shared: SharedEstimate | None
@@ -98,7 +98,10 @@ class Called:
     Attributes:
         leak: ``(m,)`` which are leaks.
         review: ``(m,)`` which are for review.
-        review_p: The p-value up to which pairs are for review.
+        probability: ``(m,)`` how likely each is one person.
+        ranked: The probabilities of the pairs of subjects that are for review, best first; none where the
+            calibration has too few people.
+        review_p: The p-value up to which pairs are for review that hang on no better one.
         review_score: The score from which on they are, where the calibration has too few people.
         shared: How many subjects the two share.
         named: How many of them the leaks name.
@@ -109,6 +112,8 @@ class Called:
 
     leak: Bools
     review: Bools
+    probability: Floats
+    ranked: Floats
     review_p: float
     review_score: float
     shared: SharedEstimate | None
@@ -156,7 +161,9 @@ def summed_up(one: Scored, evidence: PairEvidence, called: Called) -> PersonTest
         missed=None if leak_p is None else _missed(leak_p, called.genuine),
         missed_review=missed_review,
         own_missed=called.genuine.own,
-        first_false={} if few_people else share_false_among_first(np.sort(p[called.review]), n),
+        first_false=share_false_among_first(called.ranked),
+        reviewed=len(called.ranked),
+        review_true=float(called.ranked.sum()),
         bulk=one.bulk,
         own=evidence.rates.score,
         shared=called.shared,

@@ -21,9 +21,9 @@ from leakscan.decide.calibration.fit_detail import match_impostors
 from leakscan.decide.calibration.impostors import impostor_pairs
 from leakscan.decide.calibration.tail import fit_tail
 from leakscan.decide.columns import Columns, DatasetPair
+from leakscan.decide.comparison import Comparison
 from leakscan.decide.copies import CopyCheck
 from leakscan.decide.copies.copy_check import PixelPair, load_pixels
-from leakscan.decide.pairs import Comparison
 from leakscan.decide.persons.detail_matches import FilmSide, detail_match_of, due
 from leakscan.decide.persons.film_details import FilmDetails
 from leakscan.decide.persons.scores import DatasetPeople, score_pairs
@@ -174,7 +174,7 @@ def test_a_run_takes_off_what_its_own_strangers_match_better(
     people: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every detail match of these datasets finds 3 more."""
-    monkeypatch.setattr("leakscan.decide.pairs.check_copies", lambda tasks, *_: [None] * len(tasks))
+    monkeypatch.setattr("leakscan.decide.crossing.check_copies", lambda tasks, *_: [None] * len(tasks))
 
     class Elsewhere:
         digest, side, more = "elsewhere", 32, 0.0

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from leakscan.decide.pairs import Comparison
+from leakscan.decide.comparison import Comparison
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.settings import DecodeOptions
 from leakscan.sources.open import open_source

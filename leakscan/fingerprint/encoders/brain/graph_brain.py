@@ -37,7 +37,7 @@ _FOLDS_COUNT = 16.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class PlacedArrays:
     """One volume in the place of the average brain.
 
     Attributes:
@@ -106,7 +106,7 @@ class GraphBrainEncoder:
         accepted = (quality >= self.card.gate_threshold) & (quality > -1.0)
         return Encoded(prints, accepted, quality)
 
-    def placed(self, canonical: npt.NDArray[np.uint8]) -> Placed:
+    def placed(self, canonical: npt.NDArray[np.uint8]) -> PlacedArrays:
         """What :meth:`agreement` needs of one canonical volume ``SHAPE``."""
         grey = canonical.astype(np.float32) / np.float32(255)
         found = self._placed(grey)
@@ -117,7 +117,7 @@ class GraphBrainEncoder:
                     return turned
         return found
 
-    def agreement(self, one: Placed, other: Placed) -> float:
+    def agreement(self, one: PlacedArrays, other: PlacedArrays) -> float:
         """How well the folds of two volumes agree once they are aligned to each other, -1..1.
 
         Only places that both scans show count.
@@ -130,7 +130,7 @@ class GraphBrainEncoder:
         b = net.lines(net.edges_of(there)) * shared
         return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-8)
 
-    def _placed(self, grey: Floats) -> Placed:
+    def _placed(self, grey: Floats) -> PlacedArrays:
         net, average = self._net, self._net.average
         (shares,) = self._graph.run(volumes=np.ascontiguousarray(grey)[None, None])
         maps = shares[0]
@@ -140,7 +140,7 @@ class GraphBrainEncoder:
             pose = pose @ average.settled(net.edges_of(there), _seen(there))
         placed = resample(maps, pose, MAP_MM)
         there = resample(grey[None], pose, STEP_MM)[0]
-        return Placed(
+        return PlacedArrays(
             volume=grey,
             pose=pose,
             edges=net.edges_of(there),
@@ -184,7 +184,7 @@ class _Metric:
         own = beyond_average(edges[:, self.average.inside].ravel(), self._mean_edges)
         return np.asarray(own - (self._overlook @ own) @ self._overlook, np.float32)
 
-    def project(self, placed: Placed) -> Floats:
+    def project(self, placed: PlacedArrays) -> Floats:
         """The fingerprint ``(dim,)`` of length 1."""
         left = _unit(self._axes @ (placed.tissues - self._mean_tissues))
         # Sums of random signs in random bins, as :class:`.brain_net.BrainNet` explains.

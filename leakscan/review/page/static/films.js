@@ -174,13 +174,16 @@ export class Films extends Viewer {
     c.globalCompositeOperation = "source-over";
   }
 
-  // Keypoints that agree, or else places that look alike: rings of one colour belong together.
+  // Keypoints that agree (small), and places that look alike: rings of one colour belong together.
   marks(c, home, name) {
     const right = name === "b" || (name === "both" && this.mode === "blink" && this.shown === "b");
-    const keypoints = this.laid?.points || [];
+    this.rings(c, home, right, this.laid?.points || [], 5);
+    this.rings(c, home, right, this.places, 10);
+  }
+
+  rings(c, home, right, found, size) {
     const ratio = devicePixelRatio || 1;
-    const radius = (keypoints.length ? 5 : 9) * ratio;
-    const found = keypoints.length ? keypoints : this.places;
+    const radius = size * ratio;
     found.forEach(([xa, ya, xb, yb], i) => {
       if (right) this.toRight(c, home);
       else home();

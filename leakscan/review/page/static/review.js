@@ -9,6 +9,7 @@ import { Volumes } from "./volumes.js";
 
 const KEPT = 24; // pictures that stay in memory
 const AHEAD = 8;
+const ENOUGH = 30; // keypoints that agree, from which places add nothing
 const stage = byId("stage");
 const state = { card: null, left: null, right: null, mode: "side", drag: "window", run: null };
 
@@ -332,17 +333,17 @@ function agreementWords() {
   const how = films.laid;
   if (state.card.hidden && !state.card.word) return "";
   if (viewer() === volumes) return volumes.parts ? "Green: the local contrast of both agrees, the stronger the more." : "";
-  if (how?.agreeing) return "Rings of one colour belong together.";
   const n = films.places.length;
-  if (n) return `Large rings of one colour: ${many(n, "place")} that look alike in detail. Films of strangers have a few such places.`;
+  if (n) return `Large rings: ${many(n, "place")} that look alike in detail; films of strangers have a few. Rings of one colour belong together.`;
+  if (how?.agreeing) return "Rings of one colour belong together.";
   return films.sought ? "No keypoints agree, and no places look alike in detail." : "";
 }
 
-// Where two films agree in no keypoint, the places that look alike; of volumes, the parts that agree.
+// Where two films agree in few keypoints, the places that look alike; of volumes, the parts that agree.
 async function findAgreement() {
   const [own, turn, { card, left, right }] = [viewer(), state.looking, state];
   if (!own.points || !own.a || (card.hidden && !card.word)) return;
-  if (own === films && films.laid?.agreeing) return;
+  if (own === films && films.laid?.agreeing >= ENOUGH) return; // a copy, whose keypoints say it all
   const found = await (own === films ? places : parts)(card.key, left.key, right.key).catch(() => null);
   if (turn !== state.looking || !found) return;
   if (own === films) Object.assign(films, { places: found.places, sought: found.sought });
