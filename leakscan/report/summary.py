@@ -85,6 +85,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
             "total_s": round(time.monotonic() - timings.began, 3),
             "worked_s": {stage: round(spent, 3) for stage, spent in timings.worked.items()},
             "images_read": timings.images_read,
+            "busy": None if context.timeline is None else context.timeline.busy(),
         },
     }
 
