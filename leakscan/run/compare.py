@@ -22,18 +22,20 @@ from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
 from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
+from leakscan.run.against import EarlierRun
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.run.result import Result
-from leakscan.settings import Settings
+from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import ImageSource, Progress
+from leakscan.writable import check_writable
 
 
 def compare(
@@ -47,7 +49,8 @@ def compare(
     """Finds the images in each source that show a subject who is already in another.
 
     Args:
-        sources: Two or more directories, manifests, or fingerprint stores.
+        sources: Two or more directories, manifests, or fingerprint stores; with the setting ``against`` one
+            is enough, which is compared with the datasets of an earlier run.
         output: The run folder to write, or ``None`` to write nothing but the cache.
         overwrite: Whether ``output`` may exist.
         settings: The choices; the defaults suit most runs.
@@ -62,10 +65,13 @@ def compare(
         result = leakscan.compare("hospital_a", "hospital_b", same_ids=True)
         print(result.exit_code, result.pairs.num_rows)
     """
+    from leakscan.run.estimate import announced  # which knows this module
+
     settings = Settings.given(settings, choices, also=("output", "overwrite", "settings", "progress"))
     if len(sources) == 1 and not isinstance(sources[0], str | os.PathLike):
         SourceSpec.parse(sources[0])  # a list of paths, say: it tells how they are given
-    if len(sources) < 2:
+    before = settings.deciding.against
+    if len(sources) < (2 if before is None else 1):
         raise UsageError(
             "A comparison needs two sources.",
             "For leaks inside one dataset, call leakscan.audit.",
@@ -74,10 +80,25 @@ def compare(
     folder = free_folder(output, overwrite)
     check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
+    names = dataset_names(specs, settings.privacy.hide_paths)
+    earlier = None if before is None else EarlierRun.read(before)
+    if earlier is not None:
+        names, specs = earlier.name_all(tuple(names)), [*earlier.specs, *specs]
+        dataset_names(specs, settings.privacy.hide_paths)  # refuses what the run has already
     check_apart(specs, settings.reading.exclude)
-    opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
+    opened = open_all(specs, names, settings)
     context = RunContext.open(settings, progress)
-    return decide_and_report(load_datasets(opened, context), context, folder)
+    if earlier is not None:
+        context.compared_before.update(earlier.names)
+        context.notices.append(_told_before(earlier, settings))
+    return decide_and_report(load_datasets(announced(opened, context), context), context, folder)
+
+
+def _told_before(earlier: EarlierRun, settings: Settings) -> str:
+    where = "an earlier run" if settings.privacy.hide_paths else str(earlier.run)
+    one, *more = earlier.names
+    what = f"{', '.join([one, *more[:-1]])} and {more[-1]} were" if more else f"{one} was"
+    return f"{what} compared with each other in {where}, and not again here."
 
 
 def free_folder(output: str | os.PathLike[str] | None, overwrite: bool) -> RunFolder | None:
@@ -199,11 +220,15 @@ def reported(
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
     summary |= _whereabouts(context)
-    thumbnails = Thumbnails(datasets, settings.reading, context.engine)
+    if folder is not None and not settings.privacy.mask:
+        summary["warnings"].append(UNMASKED)
+    thumbnails = Thumbnails(datasets, settings.reading, context.engine, settings.privacy.mask)
     if folder is not None:
         context.progress.start("Writing the report", None)
         folder.write(found, summary, render_html(found, summary, thumbnails))
     context.progress.finish()
+    if settings.limits.profile is not None and context.timeline is not None:
+        context.timeline.write(settings.limits.profile)
     return Result(
         images=found.images,
         fingerprints=found.fingerprints,
@@ -255,6 +280,8 @@ def check_files(settings: Settings) -> None:
     """
     known_verdicts(settings)
     known_lists(settings)
+    if settings.limits.profile is not None:
+        check_writable(settings.limits.profile)
     if settings.deciding.baseline is not None:
         RunFolder.open(settings.deciding.baseline)
 
