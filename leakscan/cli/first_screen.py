@@ -47,7 +47,6 @@ def first_screen(summary: Mapping[str, Any], output: Path | None) -> list[str]:
 
 def _of_two(pair: Mapping[str, Any]) -> list[str]:
     """The table of two datasets."""
-    possible = "please look" if not pair["copies"] + pair["other_pictures"] else "expect mostly strangers"
     false = pair["expected_false"]
     rows = [
         ("same picture, proven", f"{pair['copies']:,}", "drop or move"),
@@ -57,7 +56,7 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
             "drop or move"
             + (f" (~{false:.2g} false)" if false is not None and pair["other_pictures"] else ""),
         ),
-        ("possible, please look", f"{pair['possible']:,}", possible if pair["possible"] else ""),
+        ("possible, please look", f"{pair['possible']:,}", _of_possible(pair)),
     ]
     if pair["accepted"]:
         rows.append(("wanted overlap, accepted", f"{pair['accepted']:,}", "nothing"))
@@ -79,6 +78,17 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
         ]
         lines.append(_cut(f"Drop whole people from {drops[0]}, or from {drops[1]}"))
     return lines
+
+
+def _of_possible(pair: Mapping[str, Any]) -> str:
+    """How many of the possible people to expect to be shared."""
+    if not pair["possible"]:
+        return ""
+    if pair["expected_true"] is None:
+        return "nobody knows how many are shared"
+    if pair["expected_true"] < pair["possible"] / 20:
+        return "expect mostly strangers"
+    return f"expect about {max(1, round(pair['expected_true']))} of them to be shared"
 
 
 def _of_many(pairs: list[Mapping[str, Any]]) -> list[str]:

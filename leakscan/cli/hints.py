@@ -39,6 +39,8 @@ HINTS = {
     "merge_of_others": "Merge the shards of one dataset, made with one identity key (--key).",
     "merge_target": "Choose another -o.",
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
+    "no_named_column": "Check --columns.",
+    "no_path_column": "Rename the column that names the files to path, or name it: --columns path=NAME.",
     "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_verdicts": "Check --verdicts; leakscan review and leakscan verdicts add make such a file.",
@@ -65,6 +67,8 @@ HINTS = {
     "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
+    "several_without_verdicts": "Name one source, or --verdicts FILE.",
+    "too_few_verdicts": "leakscan review RUN, or declare subjects: --subjects, or subject_id in a manifest.",
     "too_few_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects.",
     "worker_killed": "Run it again with a smaller --workers.",
     "worker_killed_on_ray": "Run it again on workers with more memory; it goes on where it stopped.",

@@ -64,9 +64,9 @@ class SettingOption:
 
 SETTING_OPTIONS: dict[str, SettingOption] = {
     "cache": SettingOption(
-        ("--cache",), Path, "Folder for fingerprint stores and the identity key.", "LEAKSCAN_CACHE"
+        ("--cache",), Path, "Folder for fingerprints and the memory of pairs.", "LEAKSCAN_CACHE"
     ),
-    "key": SettingOption(("--key",), Path, "Identity key file; without it CACHE/identity.key."),
+    "key": SettingOption(("--key",), Path, "Identity key file; without it that of --cache, or your own."),
     "kind": SettingOption(("--kind",), str, f"What images are where tags leave it open: {', '.join(KINDS)}."),
     "encoder": SettingOption(("--encoder",), str, "Name of the encoder to use (leakscan models list)."),
     "calibration": SettingOption(
@@ -74,6 +74,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     ),
     "subjects": SettingOption(
         ("--subjects",), str, "How paths name subjects: bids, chestxray14, chexpert or regex:PATTERN."
+    ),
+    "columns": SettingOption(
+        ("--columns",), str, "What a manifest calls its columns: path=filename,subject_id=patient_id."
     ),
     "exclude": SettingOption(
         ("--exclude",),
@@ -256,8 +259,10 @@ def _parameter(name: str, option: SettingOption) -> inspect.Parameter:
 def _default(name: str) -> str:
     """The default of a setting as the help text shows it; nothing where none needs to be shown."""
     value = getattr(getattr(Settings(), section_of()[name]), name)
-    if value is None or value is False or value == ():
+    if value is None or value is False or value in ((), {}):
         return ""
+    if isinstance(value, Path) and value.is_relative_to(Path.home()):
+        return f"~/{value.relative_to(Path.home())}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -67,7 +67,10 @@ def duplicates_command(
     relations = ", ".join(f"{n:,} {relation}" for relation, n in told["relations"].items())
     if relations:
         out.say(f"They are: {relations}.")
-    for key, words in (("conflicting", "with different labels"), ("chained", "that chain unlike pictures")):
+    for key, words in (
+        ("conflicting", "with different labels"),
+        ("chained", "in which some are linked only by way of others (check their ends)"),
+    ):
         if told[key]:
             out.say(f"{counted(told[key], 'group')} {words}.")
     for words in summary["reasons"] + summary["warnings"]:

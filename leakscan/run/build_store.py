@@ -63,7 +63,7 @@ def build_store(
         print(told["fingerprints"], "of", told["images"], "images have a fingerprint")
         leakscan.compare("hospital_a.fps", "hospital_b")  # needs the images of hospital_b alone
     """
-    settings = settings or Settings()
+    settings = Settings.given(settings, {})
     part = None if shard is None else Shard.parse(shard)
     spec = SourceSpec.parse(source)
     name = dataset_names([spec])[0]

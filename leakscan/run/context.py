@@ -16,11 +16,12 @@ from leakscan.engines.threads import cores
 from leakscan.fingerprint.spans import Span
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_encoders, load_models
-from leakscan.run.places import make_cache
+from leakscan.run.notebook_progress import usual_progress
+from leakscan.run.places import earlier_cache, key_place, make_cache
 from leakscan.run.timeline import Timeline
 from leakscan.settings import Settings
 from leakscan.sources.identity import IdentityKey
-from leakscan.types import Engine, Progress, Silent
+from leakscan.types import Engine, Progress
 
 
 class TimeBudget:
@@ -137,7 +138,7 @@ class RunContext:
             limits = settings.limits
         watch = None if limits.max_memory_mb is None else MemoryWatch(limits.max_memory_mb)
         engine = start_engine(limits.workers, limits.engine, limits.address)
-        timeline = Timeline(engine, progress or Silent(), watch)
+        timeline = Timeline(engine, progress or usual_progress(), watch)
         preferred, own = settings.reading.encoder, settings.deciding.calibration
         return cls(
             settings=settings,
@@ -147,11 +148,12 @@ class RunContext:
             progress=timeline.progress,
             budget=TimeBudget(settings.limits.check_seconds),
             timings=timings,
+            notices=earlier_cache(settings),
             timeline=timeline,
         )
 
     @cached_property
     def key(self) -> IdentityKey:
-        """The project's identity key, made with the cache folder at first use."""
+        """The project's identity key, made, like the cache folder, at first use."""
         make_cache(self.settings.limits.cache)
-        return IdentityKey(self.settings.privacy.key or self.settings.limits.cache / "identity.key")
+        return IdentityKey(key_place(self.settings))
