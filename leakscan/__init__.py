@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leakscan.errors import LeakscanError
     from leakscan.run.audit import audit
-    from leakscan.run.compare import Result, compare
+    from leakscan.run.compare import compare
     from leakscan.run.duplicates import duplicates
+    from leakscan.run.result import Result
     from leakscan.run.split import split
     from leakscan.settings import Settings
 
@@ -38,7 +39,7 @@ _HOMES = {
     "compare": "leakscan.run.compare",
     "duplicates": "leakscan.run.duplicates",
     "split": "leakscan.run.split",
-    "Result": "leakscan.run.compare",
+    "Result": "leakscan.run.result",
     "Settings": "leakscan.settings",
     "LeakscanError": "leakscan.errors",
 }

@@ -49,6 +49,8 @@ class LeakscanError(Exception):
         self.code, self.facts = code, facts
         self.path = None if path is None else os.fspath(path)
         super().__init__(self.message)
+        if self.hint:
+            self.add_note(self.hint)  # a script or notebook that does not catch it shows the hint as well
 
     @property
     def message(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -22,6 +22,47 @@ _KINDS = {
     Path: "a path",
     tuple: "a list",
 }
+
+
+NAMED_COLUMNS = ("path", "subject_id", "split", "kind")
+"""What a column of a manifest may be named as."""
+
+
+def named_columns(value: Any) -> dict[str, str]:
+    """Which column of a manifest is which, from ``path=filename,kind=modality``, a list, or a mapping.
+
+    Args:
+        value: What the user gave.
+
+    Raises:
+        UsageError: It is not of this form, or names what no manifest has.
+
+    Example:
+        >>> named_columns("path=Image Index, subject_id=Patient ID")
+        {'path': 'Image Index', 'subject_id': 'Patient ID'}
+    """
+    if isinstance(value, Mapping):
+        pairs = [(str(ours), str(theirs)) for ours, theirs in value.items()]
+    else:
+        texts = [value] if isinstance(value, str) else list(value)
+        parts = [part for text in texts for part in str(text).split(",") if part.strip()]
+        if unclear := next((part for part in parts if "=" not in part), None):
+            raise UsageError(
+                f"The setting columns holds {unclear.strip()!r}, which names no column.",
+                "Write path=filename,subject_id=patient_id: what it is, then what the manifest calls it.",
+            )
+        pairs = [(ours, theirs) for ours, _, theirs in (part.partition("=") for part in parts)]
+    found = {ours.strip(): theirs.strip() for ours, theirs in pairs}
+    for ours, theirs in found.items():
+        if ours not in NAMED_COLUMNS:
+            swapped = f" Write {theirs}={ours}." if theirs in NAMED_COLUMNS else ""
+            raise UsageError(
+                f"The setting columns names {ours!r}, which no manifest is asked for.",
+                (swapped or nearest(ours, NAMED_COLUMNS, "Columns")).strip(),
+            )
+        if not theirs:
+            raise UsageError(f"The setting columns does not say which column is {ours}.")
+    return found
 
 
 def nearest(name: str, known: Iterable[str], what: str = "Settings") -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from leakscan.errors import UsageError
-from leakscan.setting_words import nearest, no_setting, wanted
+from leakscan.setting_words import named_columns, nearest, no_setting, wanted
 from leakscan.types import Kind
 
 
@@ -31,9 +31,25 @@ FILE = "leakscan.toml"
 """The name of the file that holds the settings of a project."""
 
 
+def user_cache() -> Path:
+    """The cache of this user: ``$LEAKSCAN_CACHE``, else the XDG cache folder, the same from everywhere.
+
+    Example:
+        >>> user_cache() == Path(os.environ["LEAKSCAN_CACHE"])
+        True
+    """
+    if given := os.environ.get("LEAKSCAN_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakscan"
+
+
 FailOn = Literal["same_file", "same_pixels", "same_image", "same_subject", "review", "none"]
 FAIL_ON: tuple[FailOn, ...] = get_args(FailOn)
 """The weakest relation that fails a run; ``review`` is stricter than all, ``none`` only reports."""
+
+
+UNMASKED = "Text that is burnt into pictures is not covered in them; it may name people."
+"""What is said where a user wants pictures as they are."""
 
 
 class Section(BaseModel):
@@ -82,6 +98,8 @@ class ReadingSettings(DecodeOptions):
         kind: What images are, where their tags leave it open.
         encoder: The name of an encoder that goes before others of its kind.
         subjects: How paths name subjects: ``bids``, ``chestxray14``, ``chexpert`` or ``regex:PATTERN``.
+        columns: What a manifest calls its columns ``path``, ``subject_id``, ``split`` and ``kind``, where it
+            calls them otherwise: a mapping, or ``path=filename,subject_id=patient_id``.
         exclude: Patterns of relative paths to leave out.
         exclude_list: Lists of images to leave out, as ``exclude`` writes them.
     """
@@ -89,6 +107,7 @@ class ReadingSettings(DecodeOptions):
     kind: Kind | None = None
     encoder: str | None = None
     subjects: str | None = None
+    columns: Annotated[dict[str, str], BeforeValidator(named_columns)] = {}
     exclude: tuple[str, ...] = ()
     exclude_list: tuple[Path, ...] = ()
 
@@ -116,6 +135,8 @@ class DecidingSettings(Section):
             nothing is vouched for.
         baseline: The folder of an earlier run, whose leaks do not fail this one again.
         verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
+        against: The folder of an earlier run, whose datasets are compared with new ones, and not once more
+            with each other.
         fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
 
@@ -124,6 +145,7 @@ class DecidingSettings(Section):
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
     baseline: AnyPath | None = None
+    against: AnyPath | None = None
     verdicts: AnyPath | None = None
     fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 
@@ -136,12 +158,15 @@ class PrivacySettings(Section):
         hide_paths: Whether paths are left out of every output.
         dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same
             for all images of a subject; or in ``clear``.
-        key: The file of the identity key; by default it lies inside the cache.
+        mask: Whether text that is burnt into pictures is covered in reports and previews.
+        key: The file of the identity key; by default it lies inside the cache that ``cache`` names, else in
+            the user's data folder, where no tool that empties caches finds it.
     """
 
     show_subjects: bool = Field(default=False, strict=True)
     hide_paths: bool = Field(default=False, strict=True)
     dates: Literal["no", "shifted", "clear"] = "no"
+    mask: bool = Field(default=True, strict=True)
     key: AnyPath | None = None
 
 
@@ -149,20 +174,24 @@ class LimitSettings(Section):
     """What a run may use.
 
     Attributes:
-        cache: The folder for fingerprint stores, the memory of pairs and the identity key.
+        cache: The folder for fingerprint stores and the memory of pairs; by default the user's cache folder.
         check_seconds: The wall time for copy checks and detail matches, of all datasets together.
         workers: Worker processes; ``None`` for one per core, 0 to work in the calling process.
         pictures_mb: The most megabytes of rendered pictures that reviews keep in the cache; 0 keeps none.
         engine: What runs the workers: ``local``, this machine, or ``ray``, a cluster.
         address: Where the Ray cluster is; ``None`` for that of the environment, or one on this machine.
+        max_memory_mb: The most megabytes that all processes together may hold; ``None`` for no limit.
+        profile: A file for the timeline of the run, which Perfetto opens.
     """
 
-    cache: AnyPath = Path(".leakscan")
+    cache: AnyPath = Field(default_factory=user_cache)
     check_seconds: float = Field(default=600.0, ge=0, strict=True, allow_inf_nan=False)
     workers: int | None = Field(default=None, ge=0, strict=True)
     pictures_mb: int = Field(default=512, ge=0, strict=True)
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
+    max_memory_mb: int | None = Field(default=None, ge=1, strict=True)
+    profile: AnyPath | None = None
 
 
 class Settings(Section):
@@ -178,7 +207,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     deciding: DecidingSettings = DecidingSettings()
     privacy: PrivacySettings = PrivacySettings()
-    limits: LimitSettings = LimitSettings()
+    limits: LimitSettings = Field(default_factory=LimitSettings)
 
     @classmethod
     def of(cls, **choices: Any) -> Self:
@@ -191,6 +220,36 @@ class Settings(Section):
             UsageError: A name is unknown or a value is not allowed.
         """
         return cls().with_choices(choices)
+
+    @classmethod
+    def given(cls, settings: Any, choices: Mapping[str, Any], also: tuple[str, ...] = ()) -> Self:
+        """The settings that a Python caller gave, in one of the ways in which people give them.
+
+        Args:
+            settings: Settings, names and values of some, or ``None`` for the defaults.
+            choices: Single settings by name, over them.
+            also: Arguments of the called function, which a misspelt name may be meant for.
+
+        Raises:
+            UsageError: It is something else, a name is unknown or a value is not allowed.
+
+        Example:
+            >>> Settings.given({"workers": 2}, {"same_ids": True}).limits.workers
+            2
+        """
+        if settings is not None and not isinstance(settings, cls | Mapping):
+            raise UsageError(
+                f"Settings cannot be {type(settings).__name__}.",
+                "Give leakscan.Settings.of(...), or single settings by name.",
+            )
+        base = settings if isinstance(settings, cls) else cls().with_choices(dict(settings or {}))
+        if unknown := next((name for name in choices if name not in section_of()), None):
+            raise UsageError(
+                f"There is no setting or argument {unknown!r}.",
+                nearest(unknown, [*also, *section_of()], "Arguments and settings"),
+                code="no_setting",
+            )
+        return base.with_choices(choices)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:

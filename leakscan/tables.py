@@ -80,6 +80,12 @@ STORE = table_schema(
         ("preview", pa.binary()),
         ("keypoints", pa.binary()),  # of a picture, see leakscan.fingerprint.keypoints
         ("error_path", pa.string()),  # what ``{path}`` in ``error`` stands for
+        ("content", pa.string()),  # the same for files that may be copies of each other
+        ("read_notes", pa.list_(pa.string())),  # those of ``notes`` that decoding made
+        ("encoded_by", pa.string()),  # the encoder that was shown the image, whatever came of it
+        ("gate", pa.bool_()),  # whether its gate took the image
+        ("spare_fingerprint", pa.list_(pa.float16())),  # a fingerprint that this dataset does not use
+        ("spare_quality", pa.float32()),
     ],
 )
 PAIRS = table_schema(

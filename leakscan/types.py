@@ -81,7 +81,10 @@ class ImageRef:
         path: The path relative to the source's root, posix, NFC; of a series the folder its files share.
         format: The name of the format (``leakscan.sources.formats.FORMATS``), such as ``png``, or ``""``.
         files: The absolute paths of the file or, for a series, of its slices in order.
-        signature: A text that changes when the size or modification time of any of the files does.
+        signature: A text that changes when the size, the modification time, the inode, or the first or last
+            4 kB of any of the files do.
+        content: What of the signature depends on content alone; empty where the signature is the mark of one
+            file, which holds it (:func:`leakscan.sources.contents.content_mark`).
         frame: The page, time point or frame inside the file.
         ndim: 2 for a picture, 3 for a volume.
         tags: What is declared about it.
@@ -98,6 +101,7 @@ class ImageRef:
     format: str
     files: tuple[str, ...]
     signature: str = ""
+    content: str = ""
     frame: int = 0
     ndim: int = 2
     tags: Tags = field(default_factory=Tags)
@@ -133,7 +137,8 @@ class Progress(Protocol):
 
     ``start(stage, total)`` opens a stage (``total`` ``None`` when unknown), ``advance(n)`` moves
     it, ``note(text)`` puts a few words beside its name (the loss, say) in place of the last, and
-    the next ``start`` or ``finish()`` closes it. Calls come from one thread.
+    the next ``start`` or ``finish()`` closes it. ``tell(text)`` says a sentence that stays. Calls come from
+    one thread.
     """
 
     def start(self, stage: str, total: int | None) -> None: ...
@@ -141,6 +146,8 @@ class Progress(Protocol):
     def advance(self, n: int = 1) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def tell(self, text: str) -> None: ...
 
     def finish(self) -> None: ...
 
@@ -153,6 +160,8 @@ class Silent:
     def advance(self, n: int = 1) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def tell(self, text: str) -> None: ...
 
     def finish(self) -> None: ...
 

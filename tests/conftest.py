@@ -46,8 +46,8 @@ def no_network() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the user's settings nor the models they added reach a test."""
-    monkeypatch.delenv("LEAKSCAN_CACHE", raising=False)
+    """Neither the user's settings and cache nor the models they added reach a test."""
+    monkeypatch.setenv("LEAKSCAN_CACHE", ".leakscan")  # in the folder of the test
     monkeypatch.setenv("LEAKSCAN_MODELS", str(tmp_path_factory.getbasetemp() / "no-models"))
     monkeypatch.setenv("COLUMNS", "200")
 

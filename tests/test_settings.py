@@ -88,8 +88,9 @@ def test_a_typo_in_a_file_is_named_with_the_file(tmp_path: Path, text: str, word
 
 
 def test_the_command_line_goes_over_the_file_and_the_file_over_the_defaults(
-    tmp_path: Path, leakscan: Leakscan
+    tmp_path: Path, leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("LEAKSCAN_CACHE")
     fill(tmp_path / "A", range(3))
     fill(tmp_path / "B", range(2, 5))
     (tmp_path / "leakscan.toml").write_text('[deciding]\nfail_on = "none"\n[limits]\ncache = "kept"\n')

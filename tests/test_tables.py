@@ -90,6 +90,12 @@ STORE = [
     ("preview", "binary"),
     ("keypoints", "binary"),
     ("error_path", "string"),
+    ("content", "string"),
+    ("read_notes", "list<item: string>"),
+    ("encoded_by", "string"),
+    ("gate", "bool"),
+    ("spare_fingerprint", "list<item: halffloat>"),
+    ("spare_quality", "float"),
 ]
 VERDICTS = [
     ("id", "string"),

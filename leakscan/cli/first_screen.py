@@ -31,7 +31,8 @@ def first_screen(summary: Mapping[str, Any], output: Path | None) -> list[str]:
     told = summary["answer"]
     code = summary["exit_code"]
     word = "REPORTED ONLY" if summary["fail_on"] == "none" else _WORDS[code]
-    lines = _wrapped(f"{word}: {told['headline']}", f"exit {code}")
+    headline = "" if told["headline"] == "No leak was found" and code == 0 else f": {told['headline']}"
+    lines = _wrapped(word + headline, f"exit {code}")
     pairs = told["pairs_of_datasets"]
     lines += ["", *(_of_two(pairs[0]) if len(pairs) == 1 else _of_many(pairs))]
     not_judged = [_doubtful(name, images) for name, images in told["not_judged"].items()]
@@ -47,7 +48,6 @@ def first_screen(summary: Mapping[str, Any], output: Path | None) -> list[str]:
 
 def _of_two(pair: Mapping[str, Any]) -> list[str]:
     """The table of two datasets."""
-    possible = "please look" if not pair["copies"] + pair["other_pictures"] else "expect mostly strangers"
     false = pair["expected_false"]
     rows = [
         ("same picture, proven", f"{pair['copies']:,}", "drop or move"),
@@ -57,7 +57,7 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
             "drop or move"
             + (f" (~{false:.2g} false)" if false is not None and pair["other_pictures"] else ""),
         ),
-        ("possible, please look", f"{pair['possible']:,}", possible if pair["possible"] else ""),
+        ("possible, please look", f"{pair['possible']:,}", _of_possible(pair)),
     ]
     if pair["accepted"]:
         rows.append(("wanted overlap, accepted", f"{pair['accepted']:,}", "nothing"))
@@ -81,6 +81,17 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _of_possible(pair: Mapping[str, Any]) -> str:
+    """How many of the possible people to expect to be shared."""
+    if not pair["possible"]:
+        return ""
+    if pair["expected_true"] is None:
+        return "nobody knows how many are shared"
+    if pair["expected_true"] < pair["possible"] / 20:
+        return "expect mostly strangers"
+    return f"expect about {max(1, round(pair['expected_true']))} of them to be shared"
+
+
 def _of_many(pairs: list[Mapping[str, Any]]) -> list[str]:
     """One line for every two datasets, worst first."""
     lines = [f"{'':46}{'copies':>8}{'persons':>9}{'possible':>9}"]
@@ -99,7 +110,7 @@ def _unlisted(pair: Mapping[str, Any]) -> str:
         return f"est. {e['estimate']:.0f} shared in all ({e['low']:.0f} to {e['high']:.0f})"
     if pair["missed_share"] is not None:
         return f"est. {pair['missed_share']:.0%} of shared people"
-    return "persons were not compared"
+    return "this run cannot tell" if pair["subject_comparisons"] else "persons were not compared"
 
 
 def _share(told: Mapping[str, int]) -> str:

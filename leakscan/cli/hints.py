@@ -10,6 +10,7 @@ from leakscan.cli.options import SETTING_OPTIONS
 from leakscan.errors import HIDDEN_PATH, LeakscanError
 
 HINTS = {
+    "against_hidden": "Name all datasets: leakscan compare A B C -o RUN",
     "audit_source": "leakscan audit FOLDER or films.csv",
     "bench_folder": "Name another folder with -o.",
     "cache_unwritable": "Choose another with --cache.",
@@ -27,6 +28,8 @@ HINTS = {
     "key_unwritable": "Name another place with --key.",
     "list_is_folder": "-o {inside}",
     "manifest_empty": "Rows that --exclude names do not count.",
+    "memory_limit": "Raise --max-memory, or lower --workers; the run goes on where it stopped.",
+    "memory_too_small": "Raise --max-memory.",
     "memory_unwritable": "Make room on the disk, or choose another cache with --cache.",
     "no_cluster": "Name its head node with --address, such as head-node:6379, or start one: "
     "ray start --head.",
@@ -36,6 +39,8 @@ HINTS = {
     "merge_of_others": "Merge the shards of one dataset, made with one identity key (--key).",
     "merge_target": "Choose another -o.",
     "no_run_folder": "Make one: leakscan compare A B -o RUN",
+    "no_named_column": "Check --columns.",
+    "no_path_column": "Rename the column that names the files to path, or name it: --columns path=NAME.",
     "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_verdicts": "Check --verdicts; leakscan review and leakscan verdicts add make such a file.",
@@ -62,6 +67,8 @@ HINTS = {
     "store_of_another_key": "Use the key it was made with (--key), or write a new store.",
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
+    "several_without_verdicts": "Name one source, or --verdicts FILE.",
+    "too_few_verdicts": "leakscan review RUN, or declare subjects: --subjects, or subject_id in a manifest.",
     "too_few_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects.",
     "worker_killed": "Run it again with a smaller --workers.",
     "worker_killed_on_ray": "Run it again on workers with more memory; it goes on where it stopped.",

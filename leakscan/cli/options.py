@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -27,6 +27,9 @@ OutputDir = Annotated[
 ]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Also print the ten strongest pairs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run folder that exists.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what the run would take, from 32 of the images, and stop.")
+]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.", min=0)]
 Exclude = Annotated[
     list[str] | None,
@@ -35,6 +38,9 @@ Exclude = Annotated[
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", help="Refuse images with more pixels or voxels than this.", min=1)
 ]
+
+if TYPE_CHECKING:
+    from leakscan.cli.output import Output
 
 S = TypeVar("S", bound=str)
 
@@ -58,9 +64,9 @@ class SettingOption:
 
 SETTING_OPTIONS: dict[str, SettingOption] = {
     "cache": SettingOption(
-        ("--cache",), Path, "Folder for fingerprint stores and the identity key.", "LEAKSCAN_CACHE"
+        ("--cache",), Path, "Folder for fingerprints and the memory of pairs.", "LEAKSCAN_CACHE"
     ),
-    "key": SettingOption(("--key",), Path, "Identity key file; without it CACHE/identity.key."),
+    "key": SettingOption(("--key",), Path, "Identity key file; without it that of --cache, or your own."),
     "kind": SettingOption(("--kind",), str, f"What images are where tags leave it open: {', '.join(KINDS)}."),
     "encoder": SettingOption(("--encoder",), str, "Name of the encoder to use (leakscan models list)."),
     "calibration": SettingOption(
@@ -68,6 +74,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     ),
     "subjects": SettingOption(
         ("--subjects",), str, "How paths name subjects: bids, chestxray14, chexpert or regex:PATTERN."
+    ),
+    "columns": SettingOption(
+        ("--columns",), str, "What a manifest calls its columns: path=filename,subject_id=patient_id."
     ),
     "exclude": SettingOption(
         ("--exclude",),
@@ -99,6 +108,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "hide_paths": SettingOption(
         ("--hide-paths/--no-hide-paths",), bool, "Write no paths (they can identify people)."
     ),
+    "mask": SettingOption(
+        ("--mask/--no-mask",), bool, "Cover burnt-in text in the pictures of reports and previews."
+    ),
     "dates": SettingOption(
         ("--dates",), str, "Acquisition dates: no, shifted by secret days per subject, or clear."
     ),
@@ -123,6 +135,12 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
     "pictures_mb": SettingOption(
         ("--pictures-mb",), int, "Most megabytes of rendered pictures that reviews keep in the cache."
+    ),
+    "max_memory_mb": SettingOption(
+        ("--max-memory",), int, "Most MB of all processes together: fewer workers, else an end in time."
+    ),
+    "profile": SettingOption(
+        ("--profile",), Path, "File for a timeline of the run, such as run.trace.json, for ui.perfetto.dev."
     ),
     "engine": SettingOption(("--engine",), str, "What runs the workers: local or ray, a Ray cluster."),
     "address": SettingOption(
@@ -244,8 +262,10 @@ def _parameter(name: str, option: SettingOption) -> inspect.Parameter:
 def _default(name: str) -> str:
     """The default of a setting as the help text shows it; nothing where none needs to be shown."""
     value = getattr(getattr(Settings(), section_of()[name]), name)
-    if value is None or value is False or value == ():
+    if value is None or value is False or value in ((), {}):
         return ""
+    if isinstance(value, Path) and value.is_relative_to(Path.home()):
+        return f"~/{value.relative_to(Path.home())}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -275,3 +295,28 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         name: p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=types[name])
         for name, p in inspect.signature(function).parameters.items()
     }
+
+
+def told_beforehand(out: Output, sources: Sequence[str], settings: Settings) -> None:
+    """What ``--dry-run`` does: prints an estimate in place of the run.
+
+    Args:
+        out: Where to print.
+        sources: The sources of the run.
+        settings: Its settings.
+
+    Raises:
+        LeakscanError: What the run itself would raise before its first image.
+
+    Example::
+
+        if dry_run:
+            told_beforehand(out, sources, settings)
+            raise typer.Exit
+    """
+    from leakscan.run.estimate import estimate
+
+    with out.progress() as progress:
+        found = estimate(*sources, settings=settings, progress=progress)
+    out.data(found.as_data())
+    out.say(found.sentence)

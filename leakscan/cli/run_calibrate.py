@@ -14,11 +14,12 @@ from leakscan.settings import Settings
 
 @o.with_settings(
     "same_ids", "show_subjects", "hide_paths", "max_pairs", "check_seconds", "fail_on", "max_unread",
-    "calibration", "fdr", "pictures_mb",
+    "calibration", "fdr", "pictures_mb", "baseline",
 )  # fmt: skip
 def calibrate_command(
-    source: Annotated[
-        str, typer.Argument(help="A folder, manifest or store whose images have declared subjects.")
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="A folder, manifest or store with declared subjects; with --verdicts several."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write, e.g. mine.calibration.safetensors.")
@@ -35,6 +36,9 @@ def calibrate_command(
 
     Example: leakscan calibrate films.csv -o mine.calibration.safetensors --plots plots
 
+    With --verdicts what people said of pairs counts as well:
+    leakscan calibrate A B --verdicts verdicts.parquet -o mine.calibration.safetensors
+
     Use it with: leakscan compare A B --calibration mine.calibration.safetensors
 
     It tells which similarity strangers of your hospital reach, and how many pictures of one
@@ -45,12 +49,18 @@ def calibrate_command(
     from leakscan.run.calibrate import calibrate
 
     with out.progress() as progress:
-        result = calibrate(source, output, settings=settings, plots=plots, progress=progress)
+        result = calibrate(sources, output, settings=settings, plots=plots, progress=progress)
     out.data(result)
     out.say(
         f"{result['subjects']:,} subjects, {result['impostor_pairs']:,} impostor pairs, "
         f"{result['genuine_pairs']:,} genuine pairs; p-values down to {result['smallest_p_value']:.1g}."
     )
+    if labels := result["verdicts"]:
+        out.say(
+            f"Verdicts: {labels['same']:,} same and {labels['different']:,} different count, "
+            f"{labels['unclear']:,} unsure or disputed, {labels['stale']:,} about pictures that are not "
+            f"here; {labels['people_by_verdicts']:,} people are known by verdicts alone."
+        )
     rows = [
         [
             f"{level['stated_fmr']:.0e}",

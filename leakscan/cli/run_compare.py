@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,11 +15,19 @@ from leakscan.settings import Settings
 @o.with_settings("pictures_mb")
 def compare_command(
     sources: Annotated[
-        list[str], typer.Argument(help="Two or more folders, manifests or fingerprint stores.")
+        list[str],
+        typer.Argument(help="Two or more folders, manifests or fingerprint stores; one with --against."),
     ],
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
     pairs: o.Pairs = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", help="Run folder: compare its datasets with the sources, not with each other again."
+        ),
+    ] = None,
+    dry_run: o.DryRun = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -33,8 +42,13 @@ def compare_command(
     1 leak, 2 wrong usage or input, 3 could not vouch.
     """
     out = Output(as_json, quiet)
+    if dry_run:
+        o.told_beforehand(out, sources, settings)
+        raise typer.Exit
     from leakscan.run.compare import compare
 
+    if against is not None:
+        settings = settings.with_choices({"against": against})
     with out.progress() as progress:
         result = compare(*sources, output=output, overwrite=overwrite, settings=settings, progress=progress)
     out.run(result.summary, result.pairs, output, pairs)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from leakscan.cli import options as o
+from leakscan.cli.next_steps import not_applied
 from leakscan.cli.output import Output
 from leakscan.counted import counted
 
@@ -82,6 +83,8 @@ def exclude_command(
             "files": [str(p) for p in paths],
         }
     )
+    if words := not_applied(run):
+        out.say(words)
     whom = f"from {dataset}" if dataset is not None else "in all"
     people = counted(found.people, "person", "people")
     if not paths:

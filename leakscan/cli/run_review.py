@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from leakscan.cli import options as o
+from leakscan.cli.next_steps import not_applied
 from leakscan.cli.output import Output
 from leakscan.counted import counted
 from leakscan.errors import UsageError
@@ -82,6 +83,8 @@ def review_command(
     if browser:
         webbrowser.open(link)
     server.serve()
+    if not settings.privacy.hide_paths:
+        say(not_applied(run))
 
 
 def _moved(text: str) -> tuple[str, str]:

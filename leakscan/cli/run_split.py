@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from leakscan.cli import options as o
+from leakscan.cli.next_steps import not_applied
 from leakscan.cli.output import Output
 from leakscan.counted import counted
 from leakscan.settings import Settings
@@ -86,6 +87,8 @@ def split_command(
         ]
         for name, told in found.reached.items()
     ]
+    if words := not_applied(Path(source)):
+        out.say(words)
     out.table("", ["split", "asked", "images", "people", "label farthest off"], rows)
     out.say(f"The largest difference from what was asked is {found.off:.1%}.")
     if found.moved:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from leakscan.cli import options as o
+from leakscan.cli.next_steps import apply_command
 from leakscan.cli.output import Output
 from leakscan.counted import counted
 
@@ -64,9 +65,12 @@ def add_command(
     pair: Annotated[
         bool, typer.Option("--pair", help="With two images: these two, not all of their subjects.")
     ] = False,
-    file: Annotated[Path, typer.Option("--file", help="File of verdicts to add to.")] = Path(
-        "verdicts.parquet"
-    ),
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", help="File to add to; default: that of the run's review, or verdicts.parquet."
+        ),
+    ] = None,
     by: Annotated[str, typer.Option("--by", help="Your name; default: the login name.")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why the overlap is wanted.")] = "",
     note: Annotated[str, typer.Option("--note", help="A remark.")] = "",
@@ -86,10 +90,15 @@ def add_command(
     out = Output(as_json, quiet)
     word = o.one_of("A verdict", verdict, WORDS)
     said = Said(by=by or getpass.getuser(), verdict=word, note=note, reason=reason, until=_day(until))
-    given = JudgedRun.open(run).named(said, image or [], datasets, pair)
+    judged = JudgedRun.open(run)
+    given = judged.named(said, image or [], datasets, pair)
+    if file is None:
+        reviewed = run / "verdicts.parquet"
+        file = reviewed if reviewed.is_file() else Path("verdicts.parquet")
     VerdictFile(file).append([given])
     out.data({"id": given.id, "scope": given.scope, "file": str(file)})
-    out.say(f"{given.by}: {given.verdict}, scope {given.scope}. Use it with: --verdicts {file}")
+    out.say(f"{given.by}: {given.verdict}, scope {given.scope}. It is in {file}; with it:")
+    out.say(apply_command(run, judged.summary, file))
 
 
 @verdicts_app.command("merge")

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from leakscan.engines.allocator import keep_freed_memory
 from leakscan.engines.careful import Careful
-from leakscan.engines.pool import Pool, WorkerLost
+from leakscan.engines.pool import STARTS_ON_IMPORT, Pool, StartsOnImport, WorkerLost
 from leakscan.engines.portable import is_portable
 from leakscan.engines.threads import cores, use_threads
 from leakscan.errors import LeakscanError
@@ -81,13 +81,15 @@ class LocalEngine:
             yield from map(function, iterator)
             return
         if getattr(multiprocessing.current_process(), "_inheriting", False):
+            os._exit(STARTS_ON_IMPORT)  # a worker that imports the script; who started it says why
+        try:
+            yield from self._started().run(function, _chunks(_chain(first, iterator), chunk))
+        except StartsOnImport:
             raise LeakscanError(
                 "Worker processes import the script that started them, and this one starts a run on import.",
                 'Put the call below a line: if __name__ == "__main__":',
                 code="no_import_guard",
-            )
-        try:
-            yield from self._started().run(function, _chunks(_chain(first, iterator), chunk))
+            ) from None
         except WorkerLost:
             raise LeakscanError(
                 "A worker process was killed, most likely for want of memory; what was finished is kept.",

@@ -29,6 +29,14 @@ _NOT_BEGUN = -1
 _MOST_DEATHS = 3  # of workers that had not begun: something else kills them
 
 
+STARTS_ON_IMPORT = 86
+"""The exit code of a worker that imports the user's script, which would start a run of its own."""
+
+
+class StartsOnImport(Exception):
+    """Workers cannot start, because the script that they import starts a run."""
+
+
 class WorkerLost(Exception):
     """Workers die again and again, and nobody said what stands for an item that kills one."""
 
@@ -256,6 +264,8 @@ class _Job:
         worker.take_rest()
         at, tasks = worker.at, worker.tasks
         self._pool.drop(worker)
+        if worker.process.exitcode == STARTS_ON_IMPORT:
+            raise StartsOnImport
         guilty = tasks.pop(at[0], None) if at is not None else None
         if guilty is None and tasks:
             first = next(iter(tasks.values()))

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from leakscan.types import KINDS, ImageRef, Kind, Tags
+
+if TYPE_CHECKING:
+    from leakscan.fingerprint.encoders.card import Card
 
 _PROJECTION = {"CR", "DX", "DR", "RF", "XR"}
 _FRONTAL = {"PA", "AP", "AP SUPINE", "AP ERECT", "PA ERECT", "AP AXIAL"}
@@ -60,3 +67,51 @@ def presumed_kind(ref: ImageRef, asked: Kind | None) -> tuple[Kind, bool]:
     if asked is not None and asked.endswith(("3d", "mri")) == (ref.ndim == 3):
         return asked, False
     return ("chest_radiograph", True) if ref.ndim == 2 else ("brain_mri", True)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one run wants to know of an image.
+
+    Attributes:
+        kind: What it is taken for.
+        gated: Whether the encoder's gate still has to agree.
+        encoder: The encoder that serves the kind; empty where there is none.
+        by: The encoder and the threshold of its gate; empty where there is none.
+    """
+
+    kind: Kind
+    gated: bool
+    encoder: str = ""
+    by: str = ""
+
+    @classmethod
+    def of(cls, ref: ImageRef, asked: Kind | None, cards: Mapping[Kind, Card]) -> Asked:
+        """What is asked of an image; a guess that no encoder here can confirm is none.
+
+        Args:
+            ref: The image.
+            asked: The setting ``kind``.
+            cards: The encoders at hand, by the kind that they serve.
+
+        Example:
+            >>> untagged = ImageRef(image_id="1", path="a.png", format="png", files=("/a.png",))
+            >>> Asked.of(untagged, None, cards={}).kind
+            'other_2d'
+        """
+        kind, gated = presumed_kind(ref, asked)
+        if kind in cards:
+            card = cards[kind]
+            return cls(kind, gated, card.encoder, f"{card.encoder}>{card.gate_threshold}")
+        return cls(REFUSED[kind], False) if gated else cls(kind, gated)
+
+    def takes(self, gate: bool | None) -> bool:
+        """Whether a fingerprint counts, by what the gate said; ``None`` where there is no fingerprint."""
+        return bool(self.by) and gate is not None and (gate or not self.gated)
+
+    def kind_of(self, status: str, gate: bool | None) -> Kind | None:
+        """What the image is in the tables, ``None`` where it could not be read."""
+        if status not in ("ok", "blank"):
+            return None
+        refused = status == "blank" or (bool(self.by) and gate is not None and not self.takes(gate))
+        return REFUSED.get(self.kind, self.kind) if refused else self.kind

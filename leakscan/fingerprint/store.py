@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,18 @@ class Store:
         ['a.png']
     """
 
-    def __init__(self, folder: Path, info: StoreInfo) -> None:
+    def __init__(self, folder: Path, info: StoreInfo, keep: Callable[[str], bool] | None = None) -> None:
         self.folder = folder
         self.info = info
+        self._keep = keep
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
+    def open(cls, folder: Path, keep: Callable[[str], bool] | None = None) -> Store:
         """Opens a store that exists.
+
+        Args:
+            folder: The folder of the store.
+            keep: Whether an image that a scan does not meet keeps its row, as for :meth:`create`.
 
         Raises:
             StoreError: There is none, or it is damaged.
@@ -79,7 +84,7 @@ class Store:
                     path=folder,
                 )
             part, nameless = raw.get("shard", ""), raw.get("nameless", False)
-            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"], part, nameless))
+            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"], part, nameless), keep)
         except FileNotFoundError:
             raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None
         except (OSError, ValueError, KeyError, TypeError) as e:
@@ -88,15 +93,21 @@ class Store:
             ) from e
 
     @classmethod
-    def create(cls, folder: Path, info: StoreInfo) -> Store:
+    def create(cls, folder: Path, info: StoreInfo, keep: Callable[[str], bool] | None = None) -> Store:
         """Opens a store, making it first where there is none.
+
+        Args:
+            folder: The folder of the store.
+            info: What its ``store.json`` is to say.
+            keep: Whether an image that a scan does not meet keeps its row, by its path. A cache keeps those
+                of files that are still there. By default none does: the store is the dataset.
 
         Raises:
             StoreError: The folder holds something else, or a store of another key.
             OutputError: The folder cannot be made.
         """
         if _is_store(folder):
-            store = cls.open(folder)
+            store = cls.open(folder, keep)
             if store.info.key_id != info.key_id:
                 raise StoreError(
                     f"The store {{path}} was made with the identity key {store.info.key_id}, "
@@ -137,7 +148,7 @@ class Store:
             part.replace(folder / STORE_FILE)
         except OSError as e:
             raise OutputError(f"The store {{path}} cannot be made: {e.strerror or e}.", path=folder) from e
-        return cls(folder, info)
+        return cls(folder, info, keep)
 
     def parts(self) -> Iterator[pa.Table]:
         """The shards one after the other, the oldest first; tables of schema ``tables.STORE``.
@@ -178,7 +189,11 @@ class Store:
         shards = self._shards()
         if not shards:
             return None
-        way: str | None = tables.read(shards[-1], tables.STORE)["prepared_with"][-1].as_py()
+        try:
+            names = tables.read_parquet(shards[-1], ["prepared_with"])["prepared_with"]
+        except (OSError, pa.ArrowException):
+            names = tables.read(shards[-1], tables.STORE)["prepared_with"]  # says what is wrong with it
+        way: str | None = names[-1].as_py() if len(names) else None
         return way
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -197,6 +212,27 @@ class Store:
         """
         if len(table):
             tables.write(table, self._next_shard())
+
+    def update(self, current: pa.Table, stored: pa.Table) -> None:
+        """Makes the store hold the rows of a scan, unless it does so already.
+
+        Images that the scan did not meet are dropped, but for those that the store is to keep.
+
+        Args:
+            current: The rows of all images that the scan met, of one way.
+            stored: What :meth:`load` gave of that way, before rows were appended.
+        """
+        if self._keep is not None and len(stored):
+            met = pc.is_in(stored["image_id"], current["image_id"].combine_chunks())
+            others = stored.filter(pc.invert(met))
+            known = pc.is_valid(others["file_hash"]).to_pylist()
+            paths = others["path"].to_pylist()
+            kept = [read and self._keep(path) for read, path in zip(known, paths, strict=True)]
+            current = pa.concat_tables([current, others.filter(pa.array(kept, pa.bool_()))])
+        if not len(current):
+            return
+        if not current.equals(stored) or self.newest_way() != current["prepared_with"][0].as_py():
+            self.replace(current)
 
     def replace(self, table: pa.Table) -> None:
         """Makes one shard of the rows made in this way, dropping images that are gone.

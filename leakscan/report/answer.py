@@ -29,10 +29,12 @@ def answer(found: RunTables, summary: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``headline`` (a sentence); ``pairs_of_datasets``, worst first: ``a``, ``b``, ``people`` ("shared" and
         "of" for each side), ``images`` likewise, ``copies``, ``other_pictures``, ``possible`` (people of the
-        side with fewer), ``accepted``, ``expected_false`` (among ``other_pictures``, or null), ``estimate``
+        side with fewer), ``expected_true`` (how many of these are shared by their probabilities, or null),
+        ``accepted``, ``expected_false`` (among ``other_pictures``, or null), ``estimate``
         (with ``low`` and ``high``, how many people are shared in all, or null), ``missed_share`` (or null),
-        ``drop`` (people and images of each side); ``not_judged`` (dataset to images that no encoder could
-        judge as persons); ``not_done`` (sentences: what was not compared, not checked, or cut).
+        ``subject_comparisons``, ``drop`` (people and images of each side); ``not_judged`` (dataset to images
+        that no encoder could judge as persons); ``not_done`` (sentences: what was not compared, not checked,
+        or cut).
 
     Example::
 
@@ -90,7 +92,16 @@ class _PeopleOf:
         for person in self._images:
             self._declared[person[0]] += person[1].startswith("subject ")
         self._rows: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        names = ["dataset_a", "dataset_b", "image_a", "image_b", "relation", "decision", "verdict"]
+        names = [
+            "dataset_a",
+            "dataset_b",
+            "image_a",
+            "image_b",
+            "relation",
+            "decision",
+            "verdict",
+            "probability",
+        ]
         for row in found.pairs.select(names).to_pylist():
             self._rows[row["dataset_a"], row["dataset_b"]].append(row)
 
@@ -98,7 +109,7 @@ class _PeopleOf:
         """The answer for two datasets."""
         a, b = comparison["a"], comparison["b"]
         best: dict[str, dict[Person, str]] = {"a": {}, "b": {}}
-        possible: dict[str, set[Person]] = {"a": set(), "b": set()}
+        possible: dict[str, dict[Person, float | None]] = {"a": {}, "b": {}}
         accepted: set[tuple[Person, Person]] = set()
         images: dict[str, set[str]] = {"a": set(), "b": set()}
         for row in self._rows[a, b]:
@@ -109,7 +120,8 @@ class _PeopleOf:
                 continue
             for side, person in ends.items():
                 if row["decision"] == "review":
-                    possible[side].add(person)
+                    known = (possible[side].get(person), row["probability"])
+                    possible[side][person] = max((p for p in known if p is not None), default=None)
                     continue
                 images[side].add(row[f"image_{side}"])
                 before = best[side].get(person, RELATIONS[-1])
@@ -117,7 +129,8 @@ class _PeopleOf:
         shared = {side: len(best[side]) for side in ("a", "b")}
         side = min(("a", "b"), key=lambda s: shared[s])
         copies = sum(relation in _COPIES for relation in best[side].values())
-        waiting = {s: len(possible[s] - set(best[s])) for s in ("a", "b")}
+        waiting = {s: [p for person, p in possible[s].items() if person not in best[s]] for s in possible}
+        fewest = min(waiting.values(), key=len)
         return {
             "a": a,
             "b": b,
@@ -126,11 +139,13 @@ class _PeopleOf:
             "images": {s: {"shared": len(images[s]), "of": self._all(n)} for s, n in (("a", a), ("b", b))},
             "copies": copies,
             "other_pictures": shared[side] - copies,
-            "possible": min(waiting.values()),
+            "possible": len(fewest),
+            "expected_true": None if None in fewest else round(sum(p or 0.0 for p in fewest), 1),
             "accepted": len(accepted),
             "expected_false": _summed(comparison, "leak_expected_false"),
             "estimate": _estimate(comparison),
             "missed_share": _missed(comparison),
+            "subject_comparisons": sum(comparison["subject_comparisons"].values()),
             "drop": {
                 s: {"people": shared[s], "images": sum(self._images[p] for p in best[s])} for s in ("a", "b")
             },
@@ -181,7 +196,8 @@ def _estimate(comparison: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _missed(comparison: Mapping[str, Any]) -> float | None:
-    known = [
-        t["leak_missed_share"][0] for t in comparison["thresholds"].values() if t.get("leak_missed_share")
+    shares = [
+        t.get("leak_missed_share") or t.get("review_missed_share") for t in comparison["thresholds"].values()
     ]
+    known = [share[0] for share in shares if share]
     return max((m for m in known if m is not None), default=None)

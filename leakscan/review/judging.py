@@ -141,10 +141,10 @@ class _People:
         self.images: dict[str, list[tuple[str, int]]] = defaultdict(list)
         self._picture: dict[tuple[str, str], str] = {}
         for d in datasets:
-            ids, hashes = d.rows["image_id"].to_pylist(), d.rows["pixel_hash"].to_pylist()
-            for row, (name, pixels) in enumerate(zip(ids, hashes, strict=True)):
+            columns = (d.rows[name].to_pylist() for name in ("image_id", "pixel_hash", "status"))
+            for row, (name, pixels, status) in enumerate(zip(*columns, strict=True)):
                 self._picture[d.name, name] = pixels or ""
-                if pixels:
+                if pixels and status == "ok":  # what a list leaves out is on neither side
                     self.images[pixels].append((d.name, row))
 
     def rows(self, number: int, comparison: Comparison) -> Iterator[_Row]:

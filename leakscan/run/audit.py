@@ -7,7 +7,7 @@ were copied into two splits) is joined across the line that is being examined.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from leakscan.counted import counted
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.compare import (
-    Result,
     check_files,
     decide_and_report,
     free_folder,
@@ -25,6 +24,7 @@ from leakscan.run.compare import (
 )
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
+from leakscan.run.result import Result
 from leakscan.settings import Settings
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix
@@ -69,10 +69,11 @@ def audit(
         result = leakscan.audit("films.csv", split_column="fold")
         print(result.summary["audit"]["shared_subjects"])
     """
-    settings = (settings or Settings()).with_choices({**choices, "same_ids": True})
+    own = ("split_column", "output", "overwrite", "settings", "progress")
+    settings = Settings.given(settings, {**choices, "same_ids": True}, also=own)
     spec = SourceSpec.parse(source)
     left_out = Exclusion(settings.reading.exclude)
-    splits, outside, notices = _split_sources(spec, split_column, left_out)
+    splits, outside, notices = _split_sources(spec, split_column, left_out, settings.reading.columns)
     folder = free_folder(output, overwrite)
     check_files(settings)
     name = dataset_names([spec])[0]
@@ -85,7 +86,7 @@ def audit(
 
 
 def _split_sources(
-    source: SourceSpec, split_column: str, left_out: Exclusion
+    source: SourceSpec, split_column: str, left_out: Exclusion, columns: Mapping[str, str]
 ) -> tuple[dict[str, SourceSpec], list[str], list[str]]:
     """The splits of a dataset as sources of their own.
 
@@ -93,6 +94,7 @@ def _split_sources(
         source: A directory or manifest.
         split_column: The manifest column that names the split.
         left_out: The paths that do not count; a split of a manifest with no other rows is none.
+        columns: What the manifest calls its columns.
 
     Returns:
         The source of every split by its name, what stands outside every split, and what to tell the user.
@@ -103,7 +105,7 @@ def _split_sources(
     """
     notices: list[str] = []
     if source.form == "manifest" and not source.filters:
-        values = column_values(source.path, split_column, left_out)
+        values = column_values(source.path, split_column, left_out, columns)
         spellings: dict[str, list[str]] = {}
         for value in sorted(set(values)):
             spellings.setdefault(same_value(value), []).append(value)

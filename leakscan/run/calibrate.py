@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.counted import counted
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import is_calibration, write_calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
+from leakscan.decide.calibration.tail import LEAST_SUBJECTS
 from leakscan.decide.columns import Columns
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.match.pictures import distinct_pictures
 from leakscan.report.calibration_plots import calibration_plots, require_matplotlib
-from leakscan.run.compare import left_out_of, load_datasets, open_all
+from leakscan.run.compare import known_verdicts, left_out_of, load_datasets, open_all
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
+from leakscan.run.verdict_labels import Labelled, labelled_by
 from leakscan.settings import Settings
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
@@ -33,29 +37,30 @@ LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
 
 
 def calibrate(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
     settings: Settings | None = None,
     plots: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Writes a calibration of an encoder on one source.
+    """Writes a calibration of an encoder on images whose subjects are known.
 
     Args:
-        source: A directory, manifest, or store whose images have declared subjects.
+        source: A directory, manifest, or store whose images have declared subjects, or several of them.
         output: The file to write.
-        settings: The choices; ``encoder`` chooses between several.
+        settings: The choices; ``encoder`` chooses between several. The pairs in the file ``verdicts`` are
+            labels beside the declared subjects (:mod:`leakscan.run.verdict_labels`).
         plots: A folder for pictures of the fit, or ``None``.
         progress: Receives how far the work is.
 
     Returns:
-        What was found: counts, and at several levels the false match rate that the encoder's own
-        calibration states beside the one counted here.
+        What was found: counts (of ``verdicts`` too, or ``None``), and at several levels the false match rate
+        that the encoder's own calibration states beside the one counted here.
 
     Raises:
         OutputError: ``output`` exists and is no calibration, or cannot be written.
-        UsageError: Too few subjects are declared.
+        UsageError: Too few people are known, by declarations and verdicts.
         ModelError: No encoder with a calibration serves these images.
         LeakscanError: Anything that :func:`leakscan.compare` raises.
 
@@ -66,16 +71,27 @@ def calibrate(
             print(level["stated_fmr"], "stated,", level["counted_fmr"], "counted")
         leakscan.compare("a", "b", settings=Settings.of(calibration="ours.safetensors"))
     """
-    settings = (settings or Settings()).with_choices({"calibration": None})
+    settings = Settings.given(settings, {"calibration": None})
     plots = None if plots is None else Path(plots)
     _check_places(Path(output), plots)
-    spec = SourceSpec.parse(source)
-    (name,) = dataset_names([spec])
-    opened = open_all([spec], [name], settings)
+    sources = [source] if isinstance(source, str | os.PathLike) else list(source)
+    specs = [SourceSpec.parse(one) for one in sources]
+    verdicts = known_verdicts(settings)
+    if len(specs) != 1 and verdicts is None:
+        raise UsageError(
+            "Without verdicts nothing tells who is one person across several sources.",
+            "Name one source, or a file of verdicts on pairs of these.",
+            code="several_without_verdicts",
+        )
+    opened = open_all(specs, dataset_names(specs), settings)
     context = RunContext.open(settings, progress)
-    (dataset,), left_out = left_out_of(load_datasets(opened, context), context)
+    datasets, left_out = left_out_of(load_datasets(opened, context), context)
+    labels = None if verdicts is None else labelled_by(datasets, verdicts)
+    dataset = datasets[0] if labels is None else labels.dataset
     columns = Columns(dataset, distinct_pictures(dataset.rows))
-    encoder, at = _labelled(columns, source, context)
+    encoder, at = _labelled(columns, sources[0], context)
+    if labels is not None:
+        _check_enough(columns, at, labels)
     context.progress.start("Fitting the impostor tail", None)
     before = context.models.calibrations[encoder]
     fitted = _fitted(columns, at, before, context)
@@ -93,9 +109,24 @@ def calibrate(
         "smallest_p_value": fitted.tail.floor,
         "second_look": fitted.matches_details,
         "levels": _held_against(before, fitted),
-        "warnings": [*context.notices, *left_out.warnings],
+        "verdicts": None if labels is None else {**labels.counts, "people_by_verdicts": labels.by_verdicts},
+        "warnings": [*context.notices, *left_out.warnings, *(labels.warnings if labels else ())],
         "file": str(output),
     }
+
+
+def _check_enough(columns: Columns, at: npt.NDArray[np.int64], labels: Labelled) -> None:
+    """Refuses, with a number, where verdicts and declarations tell too few people apart."""
+    people = len({columns.side.subjects[i] for i in at.tolist()})
+    if people < LEAST_SUBJECTS:
+        used = labels.counts["same"] + labels.counts["different"]
+        raise UsageError(
+            f"{counted(used, 'verdict')} and what is declared tell {counted(people, 'person', 'people')} "
+            f"with usable images apart, and a calibration needs {LEAST_SUBJECTS}: at least "
+            f"{math.ceil((LEAST_SUBJECTS - people) / 2)} more verdicts, on people who have none yet.",
+            "Review more pairs, or declare subjects.",
+            code="too_few_verdicts",
+        )
 
 
 def _check_places(output: Path, plots: Path | None) -> None:

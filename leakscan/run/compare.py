@@ -8,103 +8,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.pairs import decide_pairs
 from leakscan.errors import OutputError, UsageError
-from leakscan.fingerprint.pipeline import Dataset, dataset_from_store, fingerprint_source
+from leakscan.fingerprint.pipeline import STORES, Dataset, dataset_from_store, fingerprint_source
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.answer import answer
 from leakscan.report.html import render_html
 from leakscan.report.html_pictures import Thumbnails
-from leakscan.report.notebook import render_notebook
+from leakscan.report.notebook import FirstPictures
 from leakscan.report.run_folder import RunFolder
 from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
 from leakscan.review.judging import judge
-from leakscan.review.lists import Policy, exclusions
 from leakscan.review.verdicts import Verdict, VerdictFile
+from leakscan.run.against import EarlierRun
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.places import cache_name, check_apart, dataset_names
-from leakscan.settings import Settings
+from leakscan.run.result import Result
+from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import ImageSource, Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a run found; the tables are those of the run folder.
-
-    Attributes:
-        images: One row per image of every dataset.
-        fingerprints: One row per image; null where it has no fingerprint.
-        pairs: The pairs that are leaks or for review, strongest first.
-        subjects: Images that leaks link to one subject.
-        summary: What ``summary.json`` holds.
-        exit_code: 0 no leak, 1 leak, 3 could not vouch.
-        folder: The run folder, ``None`` where none was written.
-    """
-
-    images: pa.Table
-    fingerprints: pa.Table
-    pairs: pa.Table
-    subjects: pa.Table
-    summary: dict[str, Any]
-    exit_code: int
-    folder: Path | None = None
-
-    def __repr__(self) -> str:
-        """The answer, not the tables."""
-        told = self.summary["answer"]["headline"]
-        where = f", folder={str(self.folder)!r}" if self.folder is not None else ""
-        return f"<Result exit_code={self.exit_code}: {told}; {self.pairs.num_rows:,} pairs{where}>"
-
-    def _repr_html_(self) -> str:
-        """The answer and the first pairs, for a notebook."""
-        return render_notebook(
-            self.summary, self.pairs, None if self.folder is None else RunFolder(self.folder)
-        )
-
-    def exclude(self, dataset: str | None = None, **policy: Any) -> pa.Table:
-        """The images to drop; see :func:`leakscan.review.lists.exclusions`.
-
-        Args:
-            dataset: The dataset to drop from; ``None`` chooses for each person the one that loses least.
-            policy: More fields of :class:`leakscan.review.lists.Policy`.
-
-        Raises:
-            UsageError: The run wrote no folder, or has no such dataset.
-        """
-        return exclusions(self._written(), Policy(dataset=dataset, **policy)).drop
-
-    def split(self, ratios: str = "80/10/10", **wishes: Any) -> pa.Table:
-        """A split that nobody crosses; see :func:`leakscan.run.split.split`, which writes one.
-
-        Args:
-            ratios: Shares such as ``80/10/10`` or ``train=70/test=30``.
-            wishes: More fields of :class:`leakscan.run.split.SplitWishes`.
-
-        Raises:
-            UsageError: The run wrote no folder, or the wishes do not fit.
-        """
-        from leakscan.run.split import SplitWishes, split_run
-
-        return split_run(self._written(), SplitWishes(ratios=ratios, **wishes)).table
-
-    def _written(self) -> Path:
-        if self.folder is None:
-            raise UsageError(
-                "This run wrote no folder, so lists cannot be made of it.",
-                'Name one: leakscan.compare(..., output="run").',
-            )
-        return self.folder
+from leakscan.writable import check_writable
 
 
 def compare(
@@ -118,7 +49,8 @@ def compare(
     """Finds the images in each source that show a subject who is already in another.
 
     Args:
-        sources: Two or more directories, manifests, or fingerprint stores.
+        sources: Two or more directories, manifests, or fingerprint stores; with the setting ``against`` one
+            is enough, which is compared with the datasets of an earlier run.
         output: The run folder to write, or ``None`` to write nothing but the cache.
         overwrite: Whether ``output`` may exist.
         settings: The choices; the defaults suit most runs.
@@ -133,8 +65,13 @@ def compare(
         result = leakscan.compare("hospital_a", "hospital_b", same_ids=True)
         print(result.exit_code, result.pairs.num_rows)
     """
-    settings = (settings or Settings()).with_choices(choices)
-    if len(sources) < 2:
+    from leakscan.run.estimate import announced  # which knows this module
+
+    settings = Settings.given(settings, choices, also=("output", "overwrite", "settings", "progress"))
+    if len(sources) == 1 and not isinstance(sources[0], str | os.PathLike):
+        SourceSpec.parse(sources[0])  # a list of paths, say: it tells how they are given
+    before = settings.deciding.against
+    if len(sources) < (2 if before is None else 1):
         raise UsageError(
             "A comparison needs two sources.",
             "For leaks inside one dataset, call leakscan.audit.",
@@ -143,10 +80,25 @@ def compare(
     folder = free_folder(output, overwrite)
     check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
+    names = dataset_names(specs, settings.privacy.hide_paths)
+    earlier = None if before is None else EarlierRun.read(before)
+    if earlier is not None:
+        names, specs = earlier.name_all(tuple(names)), [*earlier.specs, *specs]
+        dataset_names(specs, settings.privacy.hide_paths)  # refuses what the run has already
     check_apart(specs, settings.reading.exclude)
-    opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
+    opened = open_all(specs, names, settings)
     context = RunContext.open(settings, progress)
-    return decide_and_report(load_datasets(opened, context), context, folder)
+    if earlier is not None:
+        context.compared_before.update(earlier.names)
+        context.notices.append(_told_before(earlier, settings))
+    return decide_and_report(load_datasets(announced(opened, context), context), context, folder)
+
+
+def _told_before(earlier: EarlierRun, settings: Settings) -> str:
+    where = "an earlier run" if settings.privacy.hide_paths else str(earlier.run)
+    one, *more = earlier.names
+    what = f"{', '.join([one, *more[:-1]])} and {more[-1]} were" if more else f"{one} was"
+    return f"{what} compared with each other in {where}, and not again here."
 
 
 def free_folder(output: str | os.PathLike[str] | None, overwrite: bool) -> RunFolder | None:
@@ -268,11 +220,15 @@ def reported(
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
     summary |= _whereabouts(context)
+    if folder is not None and not settings.privacy.mask:
+        summary["warnings"].append(UNMASKED)
+    thumbnails = Thumbnails(datasets, settings.reading, context.engine, settings.privacy.mask)
     if folder is not None:
         context.progress.start("Writing the report", None)
-        thumbnails = Thumbnails(datasets, settings.reading, context.engine)
         folder.write(found, summary, render_html(found, summary, thumbnails))
     context.progress.finish()
+    if settings.limits.profile is not None and context.timeline is not None:
+        context.timeline.write(settings.limits.profile)
     return Result(
         images=found.images,
         fingerprints=found.fingerprints,
@@ -281,6 +237,7 @@ def reported(
         summary=summary,
         exit_code=summary["exit_code"],
         folder=None if folder is None else folder.path,
+        pictures=None if settings.privacy.hide_paths else FirstPictures.of(found.pairs, thumbnails),
     )
 
 
@@ -323,6 +280,8 @@ def check_files(settings: Settings) -> None:
     """
     known_verdicts(settings)
     known_lists(settings)
+    if settings.limits.profile is not None:
+        check_writable(settings.limits.profile)
     if settings.deciding.baseline is not None:
         RunFolder.open(settings.deciding.baseline)
 
@@ -406,7 +365,7 @@ def open_all(specs: Sequence[SourceSpec], names: Sequence[str], settings: Settin
     def images(spec: SourceSpec, name: str) -> ImageSource | Store:
         if spec.form == "store":
             return Store.open(spec.path)
-        return open_source(spec, reading, reading.exclude, rule, name)
+        return open_source(spec, reading, reading.exclude, rule, name, reading.columns)
 
     return [Opened(spec, name, images(spec, name)) for spec, name in zip(specs, names, strict=True)]
 
@@ -425,15 +384,18 @@ def load_datasets(opened: Sequence[Opened], context: RunContext) -> list[Dataset
             print(dataset.name, dataset.rows.num_rows)
     """
     context.sources.update((one.name, one.spec.resolved) for one in opened)
+    if context.settings.reading.columns and not any(one.spec.form == "manifest" for one in opened):
+        context.notices.append("The setting columns names columns of a manifest, and no source is one.")
     known = {
         i: dataset_from_store(one.images, one.name, context.models.encoders)
         for i, one in enumerate(opened)
         if isinstance(one.images, Store)
     }
-    stores = context.settings.limits.cache / "stores"
+    stores = context.settings.limits.cache / STORES
     for i, one in enumerate(opened):
         if not isinstance(one.images, Store):
             key = context.key.key_id
-            store = Store.create(stores / cache_name(one.spec, key), StoreInfo(one.name, key))
+            place = stores / cache_name(one.spec, key)
+            store = Store.create(place, StoreInfo(one.name, key), keep=one.spec.holds)
             known[i] = fingerprint_source(one.images, store, context)
     return [known[i] for i in range(len(opened))]

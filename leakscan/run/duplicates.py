@@ -12,13 +12,20 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from leakscan.counted import counted
 from leakscan.decide.inside import decide_inside
 from leakscan.errors import ImageError, UsageError
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.review.duplicate_groups import GroupRules, counts, duplicate_groups, folder_labels
+from leakscan.review.duplicate_groups import (
+    GroupRules,
+    check_rule,
+    counts,
+    duplicate_groups,
+    folder_labels,
+    unfit_groups,
+)
 from leakscan.review.lists import write_list
 from leakscan.run.compare import (
-    Result,
     check_files,
     free_folder,
     left_out_of,
@@ -28,10 +35,10 @@ from leakscan.run.compare import (
 )
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
+from leakscan.run.result import Result
 from leakscan.settings import ReadingSettings, Settings
-from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import decode
-from leakscan.sources.manifest import column_values
+from leakscan.sources.manifest import values_by_path
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import ImageRef, Progress
 
@@ -99,7 +106,7 @@ def duplicates(
         found = duplicates("films.csv", choices=DuplicateChoices(keep="largest", labels="diagnosis"))
         found.groups.to_pandas().query("conflict")
     """
-    settings, choices = settings or Settings(), choices or DuplicateChoices()
+    settings, choices = Settings.given(settings, {}), choices or DuplicateChoices()
     folder = free_folder(output, overwrite)
     check_files(settings)
     spec = SourceSpec.parse(source)
@@ -108,6 +115,7 @@ def duplicates(
     context = RunContext.open(settings, progress)
     (dataset,), left_out = left_out_of(load_datasets(opened, context), context)
     rows = dataset.rows.select(["image_id", "path", "shape", "format"]).to_pylist()
+    check_rule(rows, choices.keep)
     rules = GroupRules(
         keep=choices.keep,
         labels=folder_labels(rows) if choices.labels == FOLDER_LABELS else labels,
@@ -119,10 +127,15 @@ def duplicates(
     hidden = settings.privacy.hide_paths
     images = [{**row, "dataset": dataset.name} for row in rows]
     groups = duplicate_groups(images, result.pairs.to_pylist(), rules)
+    warnings = result.summary["warnings"]
+    if unfit := unfit_groups(groups, choices.keep):
+        pattern = "the pattern" if hidden else repr(choices.keep)
+        why = f"In {counted(unfit, 'group')} no path fits {pattern}, so the first by path is kept."
+        warnings = [*warnings, why]
     if hidden:
         at = groups.column_names.index("path")
         groups = groups.set_column(at, groups.schema.field("path"), pa.nulls(len(groups), pa.string()))
-    summary = {**result.summary, "duplicates": counts(groups)}
+    summary = {**result.summary, "duplicates": counts(groups), "warnings": warnings}
     files = write_list(groups, folder.path / "duplicates") if folder is not None else []
     return Duplicates(replace(result, summary=summary), groups, files)
 
@@ -137,9 +150,7 @@ def _column(spec: SourceSpec, column: str | None, reading: ReadingSettings) -> M
             f"Name a manifest, or {FOLDER_LABELS} for the folder that an image lies in.",
             path=spec.raw,
         )
-    left_out = Exclusion(reading.exclude)
-    paths = column_values(spec.path, "path", left_out)
-    return dict(zip(paths, column_values(spec.path, column, left_out), strict=True))
+    return values_by_path(spec.path, column, reading.columns)
 
 
 class _Sharpness:

@@ -9,6 +9,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from leakscan.errors import OutputError, UsageError
+from leakscan.settings import Settings, user_cache
 from leakscan.sources.spec import SourceSpec
 
 
@@ -89,6 +90,50 @@ def cache_name(spec: SourceSpec, key_id: str) -> str:
     """
     stem = "".join(c if c.isalnum() else "-" for c in spec.stem)[:40]
     return f"{stem}-{blake3(os.fsencode(f'{key_id}|{spec.resolved}')).hexdigest()[:12]}.fps"
+
+
+def key_place(settings: Settings) -> Path:
+    """Where the identity key lies: where the user says, else in the cache that the user names.
+
+    In the user's own cache folder it would not be safe from tools that empty caches, and no hash of an
+    identifier could be joined with earlier ones. So it lies in the user's data folder then.
+
+    Example:
+        >>> key_place(Settings.of(cache="project/cache")).as_posix()
+        'project/cache/identity.key'
+    """
+    if settings.privacy.key is not None:
+        return settings.privacy.key
+    if is_own_cache(settings.limits.cache):
+        data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        return Path(data) / "leakscan" / "identity.key"
+    return settings.limits.cache / "identity.key"
+
+
+def is_own_cache(cache: Path) -> bool:
+    """Whether a cache is that of the user, which nobody has to name.
+
+    Example:
+        >>> is_own_cache(Path(".leakscan"))
+        False
+    """
+    return cache == user_cache() and not os.environ.get("LEAKSCAN_CACHE")
+
+
+def earlier_cache(settings: Settings) -> list[str]:
+    """What to say where the cache of an earlier version lies in the current folder, and is used no more.
+
+    Example:
+        >>> earlier_cache(Settings())
+        []
+    """
+    old = Path(".leakscan")
+    if not is_own_cache(settings.limits.cache) or not (old / "stores").is_dir():
+        return []
+    return [
+        "The folder .leakscan is the cache of an earlier version and is used no more: images are read once "
+        "into the cache of the user. Delete it, unless stores were made with the identity key in it."
+    ]
 
 
 def make_cache(folder: Path) -> None:

@@ -15,7 +15,7 @@ from leakscan.review.people import Owners
 from leakscan.review.splits import SplitChoices, Splits, parse_ratios, split_people
 from leakscan.run.duplicates import duplicates
 from leakscan.settings import Settings
-from leakscan.sources.manifest import column_values
+from leakscan.sources.manifest import values_by_path
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
 
@@ -75,13 +75,13 @@ def split(
         found, files = split("films.csv", "split", wishes=SplitWishes(stratify="diagnosis"))
         print(found.reached["test"]["share_of_images"], "asked:", found.reached["test"]["asked"])
     """
-    wishes = wishes or SplitWishes()
+    wishes, settings = wishes or SplitWishes(), Settings.given(settings, {})
     if RunFolder(Path(source)).is_complete:
         found = split_run(Path(source), wishes)
     else:
         parse_ratios(wishes.ratios)  # a wrong one is said before the search
         manifest = wishes.manifest or SourceSpec.parse(source).path
-        labels = _Labels(manifest, wishes.stratify)
+        labels = _Labels(manifest, wishes.stratify, settings.reading.columns)
         result = duplicates(source, settings=settings, progress=progress).result
         found = _split(result.images.to_pylist(), result.pairs.to_pylist(), True, wishes, labels)
     table = found.table.drop_columns(["path", "dataset"]) if wishes.hashed else found.table
@@ -143,7 +143,9 @@ def _split(
 class _Labels:
     """What tells the label of a row of ``images.parquet``."""
 
-    def __init__(self, manifest: Path | None, column: str | None) -> None:
+    def __init__(
+        self, manifest: Path | None, column: str | None, columns: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = column == "folder"
         self._known: Mapping[str, str] = {}
         if column is None or self._folder:
@@ -154,7 +156,7 @@ class _Labels:
                 "Name a manifest, or stratify by folder.",
                 code="no_label_manifest",
             )
-        self._known = dict(zip(column_values(manifest, "path"), column_values(manifest, column), strict=True))
+        self._known = values_by_path(manifest, column, columns)
 
     def __call__(self, row: Mapping[str, Any]) -> str:
         path = row["path"] or ""

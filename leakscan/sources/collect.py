@@ -13,7 +13,7 @@ from blake3 import blake3
 from leakscan.errors import ImageError, reason
 from leakscan.settings import DecodeOptions
 from leakscan.sources.archives import packing_of
-from leakscan.sources.contents import head_of, mark_of, sampled
+from leakscan.sources.contents import content_mark, head_of, mark_of, sampled
 from leakscan.sources.formats import has_image_suffix, inspect, recognised
 from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES
@@ -200,13 +200,15 @@ class Collector:
         path = Path(place)
         frames = inspect(path, format, self._options)
         files = _files_of(path, format)
+        signature, content = (mark, "") if len(files) == 1 else _signature(files)
         for frame in frames:
             yield ImageRef(
                 image_id=self._identity(name, frame.frame),
                 path=name,
                 format=frame.format or format,
                 files=files,
-                signature=mark if len(files) == 1 else _signature(files),
+                signature=signature,
+                content=content,
                 frame=frame.frame,
                 ndim=frame.ndim,
                 tags=tags.over(frame.tags),
@@ -254,5 +256,7 @@ def _files_of(path: Path, format: str) -> tuple[str, ...]:
     return (str(path),)
 
 
-def _signature(files: tuple[str, ...]) -> str:
-    return blake3("\n".join(map(mark_of, files)).encode()).hexdigest()
+def _signature(files: tuple[str, ...]) -> tuple[str, str]:
+    """The signature of an image that lies in several files, and what of it depends on content alone."""
+    marks = [mark_of(file) for file in files]
+    return blake3("\n".join(marks).encode()).hexdigest(), content_mark(marks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +15,7 @@ from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
 from leakscan.sources.left_out import LINK_OUTSIDE, ROW_MISSING, ROW_OUTSIDE
 from leakscan.sources.listed_files import ListedFiles
-from leakscan.sources.manifest_table import (
-    Columns,
-    column_named,
-    listed,
-    path_column,
-    plain,
-    read_table,
-    remarks,
-)
+from leakscan.sources.manifest_table import Columns, Manifest, column_named, listed
 from leakscan.sources.names import posix_name
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
@@ -36,8 +28,10 @@ class ManifestSource:
     r"""The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
 
     A manifest is ``.csv`` or ``.tsv`` (UTF-8, with a header line, separated by commas, semicolons, tabs or
-    bars) or ``.parquet``. Its column ``path`` is relative to its folder; ``split`` and ``kind`` are
-    optional. A path that is spelt otherwise than on disk is found, and its row says so.
+    bars) or ``.parquet``. Its column ``path`` is relative to its folder; ``subject_id``, ``split`` and
+    ``kind`` are optional. Columns may have other names, see
+    :class:`~leakscan.sources.manifest_table.Manifest`. A path that is spelt otherwise than on disk is found,
+    and its row says so.
 
     Attributes:
         notices: What a user should know of the table, in sentences.
@@ -49,7 +43,7 @@ class ManifestSource:
         options: The limits and choices for reading headers.
         exclude: Patterns of paths to leave out, as in a :class:`~leakscan.sources.directory.DirectorySource`.
         subjects: The rule by which paths name subjects, where the column is absent or empty.
-        subjects_column: The column that declares subjects; it may be absent if it has its usual name.
+        columns: What the manifest calls its columns, where it calls them otherwise.
 
     Raises:
         SourceError: The table cannot be read, lacks a column, or has no row that the filters ask for.
@@ -71,28 +65,24 @@ class ManifestSource:
         options: DecodeOptions,
         exclude: Sequence[str] = (),
         subjects: SubjectRule | None = None,
-        subjects_column: str = "subject_id",
+        columns: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._options = options
-        self._subjects_column = subjects_column
         self._subjects = subjects
         path = spec.path
         self._root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would rename linked roots
-        table = read_table(path)
-        self._paths = path_column(table, path)
-        self.notices = remarks(table, [subjects_column, "split", "kind"])
-        if plain(self._paths) != "path":
-            self.notices.append(f"The column {self._paths!r} of the manifest is taken for the paths.")
-        needed = [*dict(spec.filters)] + ([subjects_column] if subjects_column != "subject_id" else [])
-        for column in needed:
+        manifest = Manifest.read(path, columns)
+        table = manifest.table
+        self.notices = list(manifest.notices)
+        for column in dict(spec.filters):
             if column_named(table, column) is None:
                 raise SourceError(
                     f"The manifest {{path}} has no column {column!r}.",
                     f"It has {listed(list(table))}.",
                     path=path,
                 )
-        rows: Sequence[int] = range(len(table[self._paths]))
+        rows: Sequence[int] = range(len(table["path"]))
         for column, value in spec.filters:
             values = table[column_named(table, column) or column]
             rows_left = [i for i in rows if same_value(values[i]) == same_value(value)]
@@ -105,7 +95,7 @@ class ManifestSource:
             rows = rows_left
         left_out = Exclusion(exclude)
         self.patterns_met = left_out.met
-        rows = [i for i in rows if not left_out.covers(posix_name(table[self._paths][i].replace("\\", "/")))]
+        rows = [i for i in rows if not left_out.covers(posix_name(table["path"][i].replace("\\", "/")))]
         if not rows:
             raise SourceError(
                 "The manifest {path} lists no images.",
@@ -138,8 +128,8 @@ class ManifestSource:
             known = column_named(table, column)
             return table[known][i].strip() if known is not None else ""
 
-        path = table[self._paths][i]
-        subject = cell(self._subjects_column)
+        path = table["path"][i]
+        subject = cell("subject_id")
         if not subject and self._subjects is not None:
             subject = self._subjects.subject(path)
         return path, Tags(subject=subject, kind=cell("kind"), split=cell("split"))
@@ -172,13 +162,16 @@ class ManifestSource:
             yield collector.problem(name, "unreadable", f"It cannot be read: {why}.")
 
 
-def column_values(path: Path, column: str, left_out: Exclusion | None = None) -> list[str]:
+def column_values(
+    path: Path, column: str, left_out: Exclusion | None = None, named: Mapping[str, str] | None = None
+) -> list[str]:
     r"""One column of a manifest as text, empty where it is null.
 
     Args:
         path: The manifest.
         column: The name of the column.
         left_out: The paths whose rows do not count.
+        named: What the manifest calls its columns, where it calls them otherwise.
 
     Raises:
         SourceError: The table cannot be read or has no such column.
@@ -188,18 +181,52 @@ def column_values(path: Path, column: str, left_out: Exclusion | None = None) ->
         >>> column_values(Path("films.csv"), "split")
         ['train', '']
     """
-    table = read_table(path)
+    table = Manifest.read(path, named).table
     known = column_named(table, column)
     if known is None:
         raise SourceError(
             f"The manifest {{path}} has no column {column!r}.", f"It has {listed(list(table))}.", path=path
         )
-    paths = table[path_column(table, path)]
     return [
         value.strip()
-        for path, value in zip(paths, table[known], strict=True)
+        for path, value in zip(table["path"], table[known], strict=True)
         if left_out is None or not left_out.covers(posix_name(path.replace("\\", "/")))
     ]
+
+
+def values_by_path(path: Path, column: str, named: Mapping[str, str] | None = None) -> dict[str, str]:
+    r"""One column of a manifest, by the path that its images have in the tables.
+
+    A folder whose files all have one value has it too, because a series of slices goes by its folder.
+
+    Args:
+        path: The manifest.
+        column: The name of the column.
+        named: What the manifest calls its columns, where it calls them otherwise.
+
+    Raises:
+        SourceError: The table cannot be read or has no such column.
+
+    Example:
+        >>> Path("ward").mkdir()
+        >>> Path("ward/a.png").touch()
+        >>> _ = Path("films.csv").write_text("path,label\n./ward/A.png,cyst\n")
+        >>> values_by_path(Path("films.csv"), "label")
+        {'ward/a.png': 'cyst', 'ward': 'cyst'}
+    """
+    root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would rename linked roots
+    files = ListedFiles(root)
+    paths = column_values(path, "path", None, named)
+    values = column_values(path, column, None, named)
+    found: dict[str, str] = {}
+    folders: dict[str, set[str]] = {}
+    for listed_path, value in zip(paths, values, strict=True):
+        place = pair_header(files.find(listed_path)[0]) or files.find(listed_path)[0]
+        name = posix_name(os.path.relpath(place, root))
+        found.setdefault(name, value)
+        folders.setdefault(name.rpartition("/")[0], set()).add(value)
+    alike = {folder: min(several) for folder, several in folders.items() if folder and len(several) == 1}
+    return found | {folder: value for folder, value in alike.items() if folder not in found}
 
 
 def same_value(value: str) -> str:

@@ -6,7 +6,8 @@ import codecs
 import csv
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leakscan.errors import SourceError, reason
+from leakscan.setting_words import NAMED_COLUMNS
 
 Columns = dict[str, Sequence[str]]
 
@@ -26,15 +28,14 @@ _PATHS = (
 )  # fmt: skip
 """Names of the column of paths in tables of public data sets, without spaces and underscores."""
 _SUBJECTS = (
-    "subject",
-    "subjectid",
-    "patient",
-    "patientid",
-    "participantid",
-    "participant",
-    "person",
-    "personid",
-)
+    "subjectid", "patientid", "subject", "patient", "participantid", "participant", "personid", "person",
+    "pid", "subjectkey", "subjectidentifier", "patientidentifier", "patientnumber", "patientno",
+    "patnum", "ptid", "casesubmitterid", "anonpatientid", "deidentifiedpatientid", "patientkey",
+    "mrn", "empi", "empianon",
+)  # fmt: skip
+_SPLITS = ("split", "subset", "partition", "datasplit", "datasetsplit", "splitname")
+_LIKELY = {"subject_id": _SUBJECTS, "split": _SPLITS}
+_WORDS = {"path": "paths", "subject_id": "subjects", "split": "splits", "kind": "kinds"}
 
 
 def read_table(path: Path) -> Columns:
@@ -56,6 +57,86 @@ def read_table(path: Path) -> Columns:
         raise SourceError("The manifest {path} is not UTF-8 text.", "Save it as UTF-8.", path=path) from error
     except (csv.Error, pa.ArrowException) as error:
         raise SourceError(f"The manifest {{path}} is damaged: {error}.", path=path) from error
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The table of a manifest, whose columns have the names that leakscan knows.
+
+    Attributes:
+        table: Columns of text. Beside those of the file it has ``path``, and ``subject_id``, ``split`` and
+            ``kind`` where it declares them under whatever name.
+        notices: What was taken for what, and which column may be misspelt, in sentences.
+    """
+
+    table: Columns
+    notices: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path, named: Mapping[str, str] | None = None) -> Manifest:
+        r"""Reads a manifest and finds its columns: as the user names them, else by their usual names.
+
+        Args:
+            path: The file.
+            named: What the manifest calls its columns, as the setting ``columns`` says.
+
+        Raises:
+            SourceError: There is no such table, it is damaged, or no column names the images.
+
+        Example:
+            >>> _ = Path("nih.csv").write_text("Image Index,Patient ID\n00000013_005.png,13\n")
+            >>> manifest = Manifest.read(Path("nih.csv"))
+            >>> manifest.table["subject_id"], manifest.notices[1]
+            (['13'], "The column 'Patient ID' of nih.csv is taken for the subjects.")
+        """
+        found = dict(read_table(path))
+        original = list(found)
+        notices: list[str] = []
+        for ours, theirs in (named or {}).items():
+            known = column_named(found, theirs)
+            if known is not None:
+                found[ours] = found[known]
+            elif column_named(found, ours) is not None and ours != "path":
+                # Of several manifests, each has columns of its own.
+                notices.append(f"{path.name} has no column {theirs!r}; its own column {ours} is taken.")
+            elif ours not in found:
+                raise SourceError(
+                    f"The manifest {{path}} has no column {theirs!r}, which was named as {ours}.",
+                    f"It has {listed(original)}.",
+                    code="no_named_column",
+                    path=path,
+                )
+        if "path" not in found:
+            column = path_column(found, path)
+            found["path"] = found[column]
+            if plain(column) != "path":
+                notices.append(f"The column {column!r} of {path.name} is taken for the paths.")
+        for ours in ("subject_id", "split", "kind"):
+            if column_named(found, ours) is None:
+                notices += _recognise(found, ours, path.name)
+        return cls(found, tuple(notices))
+
+
+def _recognise(table: dict[str, Sequence[str]], ours: str, manifest: str) -> list[str]:
+    """Takes the one column that is called as such columns often are, and says so, or what may be misspelt."""
+    names = {plain(name): name for name in reversed(list(table))}
+    likely = [names[name] for name in _LIKELY.get(ours, ()) if name in names]
+    if len({tuple(table[name]) for name in likely}) == 1:
+        table[ours] = table[likely[0]]
+        return [f"The column {likely[0]!r} of {manifest} is taken for the {_WORDS[ours]}."]
+    if likely:
+        return [
+            f"{manifest} has no column {ours}, and several that may be it: {listed(likely)}. None is taken; "
+            f"name one with the setting columns ({ours}={likely[0]})."
+        ]
+    known = [plain(ours), *_LIKELY.get(ours, ())]
+    free = [name for name in names if names[name].strip().casefold() not in NAMED_COLUMNS]
+    near = [name for name in free if difflib.get_close_matches(name, known, n=1, cutoff=0.8)]
+    return [
+        f"{manifest} has no column {ours}, but {names[name]!r}: if it declares {_WORDS[ours]}, rename it, or "
+        f"name it with the setting columns ({ours}={names[name]})."
+        for name in near[:1]
+    ]
 
 
 def plain(name: str) -> str:
@@ -94,13 +175,15 @@ def path_column(table: Columns, path: Path) -> str:
         return found[0]
     if not found:
         raise SourceError(
-            "The manifest {path} has no column 'path'.",
-            f"It has {listed(list(table))}. Rename the column that names the files to path.",
+            f"The manifest {{path}} has no column 'path'; it has {listed(list(table))}.",
+            "Rename the column that names the files to path, or name it with the setting columns.",
+            code="no_path_column",
             path=path,
         )
     raise SourceError(
-        "The manifest {path} has no column 'path', and several that may be it.",
-        f"Rename the one that names the files to path: {listed(found)}.",
+        f"The manifest {{path}} has no column 'path', and several that may be it: {listed(found)}.",
+        "Rename the one that names the files to path, or name it with the setting columns.",
+        code="no_path_column",
         path=path,
     )
 
@@ -116,32 +199,6 @@ def column_named(table: Columns, name: str) -> str | None:
         return name
     wanted = name.strip().casefold()
     return next((c for c in table if c.strip().casefold() == wanted), None)
-
-
-def remarks(table: Columns, wanted: Sequence[str]) -> list[str]:
-    """What to say of columns that are absent while one of nearly their name is there.
-
-    Args:
-        table: The columns.
-        wanted: The names that a manifest may have.
-
-    Example:
-        >>> remarks({"path": [], "Patient ID": []}, ["subject_id", "split"])  # doctest: +ELLIPSIS
-        ["The manifest has no column subject_id, but 'Patient ID': rename it to declare subjects by it."]
-    """
-    found = []
-    free = [c for c in table if c.strip().casefold() not in wanted]
-    for name in wanted:
-        if column_named(table, name) is not None:
-            continue
-        near = difflib.get_close_matches(plain(name), list(map(plain, free)), n=1, cutoff=0.8)
-        other = [c for c in free if plain(c) in near or (name == "subject_id" and plain(c) in _SUBJECTS)]
-        if other:
-            what = {"subject_id": "subjects", "split": "splits"}.get(name, f"a {name}")
-            found.append(
-                f"The manifest has no column {name}, but {other[0]!r}: rename it to declare {what} by it."
-            )
-    return found
 
 
 def listed(values: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from leakscan.sources.contents import content_mark
 from leakscan.sources.identity import IdentityKey
 from leakscan.types import ImageRef, ImageSource, Progress
 
@@ -60,6 +61,7 @@ class NamelessSource:
                 image_id=self._key.name(ref.image_id),
                 path=shown,
                 signature=self._key.name(ref.signature),
+                content=ref.content or content_mark([ref.signature]),
                 tags=replace(ref.tags, acquired="", split=""),
                 error=ref.error.replace("{path}", ANOTHER) if ref.error_path else ref.error,
                 error_path="",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from leakscan.settings import DecodeOptions
 from leakscan.sources.directory import DirectorySource
@@ -21,6 +21,7 @@ def open_source(
     exclude: Sequence[str] = (),
     subjects: SubjectRule | None = None,
     name: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> ImageSource:
     """Opens a folder, a manifest or a single image; fingerprint stores are opened by their own room.
 
@@ -32,6 +33,7 @@ def open_source(
         exclude: Patterns of relative paths to leave out; see :class:`~leakscan.sources.exclusion.Exclusion`.
         subjects: The rule by which paths name subjects, if the user gave one.
         name: The name of the dataset; by default that of the folder or file.
+        columns: What manifests call their columns, where they call them otherwise.
 
     Raises:
         SourceError: There is nothing of the kind; the hint names what is spelt much alike.
@@ -54,6 +56,6 @@ def open_source(
     if spec.form == "manifest":
         base = path.stem if path.stem.lower() != "manifest" else path.resolve().parent.name
         called = name or "-".join([base, *(value for _, value in spec.filters)])
-        return ManifestSource(spec, called, options, exclude, subjects)
+        return ManifestSource(spec, called, options, exclude, subjects, columns)
     called = name or path.resolve().name or str(path)
     return DirectorySource(path, called, options, exclude, subjects, spec.boundary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,6 +63,11 @@ class SourceSpec:
         Raises:
             SourceError: The selection is not understood.
         """
+        if not isinstance(text, str | os.PathLike):
+            raise SourceError(
+                f"A source is a path, not {type(text).__name__} such as {str(text)[:40]!r}.",
+                "Give paths one by one: leakscan.compare(*paths).",
+            )
         raw = os.fspath(text)
         if is_url(raw):
             return cls(raw, Path(raw), (), raw)
@@ -99,6 +105,27 @@ class SourceSpec:
     def stem(self) -> str:
         """The name of the folder or file without a selection of rows."""
         return Path(self.resolved.partition("?")[0]).name
+
+    def holds(self, path: str) -> bool:
+        """Whether a file of the source is still there, by its path in the tables; of a URL nobody knows.
+
+        Args:
+            path: The path relative to the source, of a file, of one in an archive, or of a folder of slices.
+
+        Example:
+            >>> Path("ward").mkdir()
+            >>> Path("ward/film.png").touch()
+            >>> SourceSpec.parse("ward").holds("film.png"), SourceSpec.parse("ward").holds("gone.png")
+            (True, False)
+        """
+        if is_url(self.raw):
+            return True
+        root = self.path if self.path.is_dir() else self.path.parent
+        for form in ("NFC", "NFD"):
+            place = root / unicodedata.normalize(form, path)
+            if os.path.lexists(place) or any(above.is_file() for above in place.parents):
+                return True
+        return False
 
     def with_filter(self, column: str, value: str) -> SourceSpec:
         """The rows of this manifest that have a value in a column, as a source of its own.

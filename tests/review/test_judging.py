@@ -183,6 +183,28 @@ def test_same_makes_a_leak_whether_the_run_finds_the_pair_or_not(leakscan: Leaks
     assert len(rows_of(two / "run", "subjects")) == 2
 
 
+def test_same_is_no_leak_where_a_list_leaves_one_side_out(leakscan: Leakscan, two: Path) -> None:
+    compare(leakscan)
+    give(two, "same")
+    give(two, "same", "2.png")
+    assert compare(leakscan, "--verdicts", "v.parquet").code == 1
+    leakscan("exclude", "run", "--from", "b.csv")
+    checked = compare(leakscan, "--verdicts", "v.parquet", "--exclude-list", "run/exclude-b.csv")
+    assert checked.json["answer"]["pairs_of_datasets"][0]["copies"] == 0
+    assert checked.code == 3, "no leak, though too few people to tell others"
+
+
+def test_lists_and_splits_say_that_verdicts_are_not_counted_yet(leakscan: Leakscan, two: Path) -> None:
+    compare(leakscan)
+    ran = leakscan("verdicts", "add", "run", "wanted", "--image", "a.csv/1.png")
+    command = "leakscan compare A/a.csv B/b.csv --verdicts verdicts.parquet -o run --overwrite"
+    assert command in ran.out
+    assert command in leakscan("exclude", "run", "--from", "b.csv").out
+    assert command in leakscan("split", "run", "--ratios", "50/50").out
+    leakscan(*command.split()[1:], *NO_ENCODER)
+    assert "not count" not in leakscan("exclude", "run", "--from", "b.csv").out
+
+
 def test_an_accepted_subject_may_have_more_pictures_but_no_stronger_relation(
     leakscan: Leakscan, two: Path
 ) -> None:

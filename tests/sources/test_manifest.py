@@ -169,13 +169,19 @@ def test_quotes_inside_names_are_doubled_as_csv_has_it(folder: Path) -> None:
 
 
 def test_another_column_or_a_rule_can_name_the_subject(folder: Path) -> None:
-    source = ManifestSource(SourceSpec.parse(folder / "films.csv"), "m", OPTIONS, subjects_column="site")
+    source = ManifestSource(
+        SourceSpec.parse(folder / "films.csv"), "m", OPTIONS, columns={"subject_id": "site"}
+    )
     assert [r.tags.subject for r in source.scan(Silent())] == ["a", "a", "b", "b"]
     rule = parse_subject_rule("regex:images/([0-9])")
     refs = scan(folder / "films.csv", subjects=rule)
     assert [r.tags.subject for r in refs] == ["007", "8", "2", "9"], "the column goes before the rule"
-    with pytest.raises(SourceError, match="no column 'patient'"):
-        ManifestSource(SourceSpec.parse(folder / "films.csv"), "m", OPTIONS, subjects_column="patient")
+    absent = ManifestSource(
+        SourceSpec.parse(folder / "films.csv"), "m", OPTIONS, columns={"subject_id": "who"}
+    )
+    assert any("no column 'who'" in notice for notice in absent.notices)
+    with pytest.raises(SourceError, match="no column 'dose'"):
+        ManifestSource(SourceSpec.parse(folder / "films.csv?site=a"), "m", OPTIONS, columns={"path": "dose"})
 
 
 def test_excluded_rows_are_left_out(folder: Path) -> None:

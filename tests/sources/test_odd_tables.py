@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leakscan.errors import SourceError
-from leakscan.settings import DecodeOptions
+from leakscan.errors import SourceError, UsageError
+from leakscan.settings import DecodeOptions, Settings
 from leakscan.sources.manifest import ManifestSource
+from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import ImageRef, Silent
 from support.makers import NO_ENCODER, Leakscan, save, scene
+
+OPTIONS = DecodeOptions()
 
 
 def read(path: Path) -> tuple[list[ImageRef], list[str]]:
@@ -77,15 +81,79 @@ def test_a_table_without_a_column_of_paths_says_what_to_rename(folder: Path) -> 
     (folder / "films.csv").write_text("where,subject_id\nWard/b.png,P1\n")
     with pytest.raises(SourceError) as caught:
         read(folder / "films.csv")
-    assert "Rename" in caught.value.hint and "where" in caught.value.hint
+    assert "Rename" in caught.value.hint and "where" in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["Patient ID", "subjectid", "subject_idd", "patient"])
+@pytest.mark.parametrize(
+    "name", ["Patient ID", "subjectid", "PATIENT_ID", "patient", "participant_id", "MRN"]
+)
+def test_a_column_with_a_usual_name_is_taken_and_said(folder: Path, name: str) -> None:
+    (folder / "films.csv").write_text(f"filename,{name},Subset\nWard/b.png,P1,test\n")
+    (ref,), notices = read(folder / "films.csv")
+    assert (ref.path, ref.tags.subject, ref.tags.split) == ("Ward/b.png", "P1", "test")
+    assert [n.split("'")[1] for n in notices] == ["filename", name, "Subset"]
+
+
+@pytest.mark.parametrize("name", ["subject_idd", "pateint_id", "patiens_id", "Subjct ID"])
 def test_a_misspelt_column_is_remarked_on(folder: Path, name: str) -> None:
     (folder / "films.csv").write_text(f"path,{name}\nWard/b.png,P1\n")
     (ref,), notices = read(folder / "films.csv")
     assert ref.tags.subject == "", "nothing is guessed"
     assert any(repr(name) in n and "subject_id" in n for n in notices)
+
+
+def test_of_two_columns_that_may_name_subjects_none_is_taken_unless_they_agree(folder: Path) -> None:
+    (folder / "films.csv").write_text("path,patient_id,participant\nWard/b.png,P1,Q1\n")
+    (ref,), notices = read(folder / "films.csv")
+    assert ref.tags.subject == "" and "several that may be it: patient_id, participant" in notices[0]
+    (folder / "films.csv").write_text("path,patient_id,participant\nWard/b.png,P1,P1\n")
+    (ref,), _ = read(folder / "films.csv")
+    assert ref.tags.subject == "P1"
+
+
+NAMED = ["path=where,subject_id=who,split=half", {"path": "where", "subject_id": "who", "split": "half"}]
+
+
+@pytest.mark.parametrize("named", [*NAMED, ["path=where", " subject_id = WHO ,split=half"]])
+def test_columns_are_what_the_user_says(folder: Path, named: Any) -> None:
+    (folder / "films.csv").write_text("where,subject_id,who,half\nWard/b.png,no,P1,test\n")
+    columns = Settings.of(columns=named).reading.columns
+    (ref,) = open_source(str(folder / "films.csv"), OPTIONS, columns=columns).scan(Silent())
+    assert (ref.path, ref.tags.subject, ref.tags.split) == ("Ward/b.png", "P1", "test")
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("subject=who", "Did you mean subject_id?"),
+        ("who=subject_id", "Write subject_id=who."),
+        ("who", "names no column"),
+        ("path=", "does not say which"),
+    ],
+)
+def test_a_wrong_naming_of_columns_says_how_it_is_written(named: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings.of(columns=named)
+    assert says in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_columns_are_named_on_the_command_line_and_in_the_settings_file(
+    folder: Path, leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    save(folder / "Ward" / "c.png", scene(2), compress_level=1)
+    (folder / "films.csv").write_text("where,who,half\nWard/b.png,P1,x\nWard/c.png,P1,y\n")
+    named = "path=where,subject_id=who,split=half"
+    ran = leakscan("audit", "films.csv", "--columns", named, "--json", *NO_ENCODER)
+    assert ran.json["audit"]["shared_subjects"] == 1
+    (folder / "leakscan.toml").write_text(
+        '[reading.columns]\npath = "where"\nsubject_id = "who"\nsplit = "half"\n'
+    )
+    assert leakscan("audit", "films.csv", "--json", *NO_ENCODER).json["audit"]["shared_subjects"] == 1
+    wrong = leakscan("audit", "films.csv", "--columns", "path=were", *NO_ENCODER)
+    assert wrong.code == 2 and "no column 'were'" in wrong.error and "--columns" in wrong.error
+    folders = leakscan("compare", "Ward", "Ward/b.png", "--exclude", "b.png", "--json", *NO_ENCODER)
+    assert any("no source is one" in words for words in folders.json["warnings"])
 
 
 def test_a_number_and_a_text_are_one_subject(tmp_path: Path, leakscan: Leakscan) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from blake3 import blake3
 
 from leakscan.settings import DecodeOptions
-from leakscan.sources.contents import shown
+from leakscan.sources.contents import content_mark, shown
 from leakscan.sources.formats.dicom.counted import counted_series
 from leakscan.sources.formats.dicom.header import DicomHeader
 from leakscan.sources.formats.dicom.planes import KEYS, Plane, Stack, normal, stacks
@@ -209,6 +209,7 @@ def _ref(
         format="dicom",
         files=tuple(h.path for h in members),
         signature=marks[0] if len(marks) == 1 else _hash(marks),
+        content="" if len(marks) == 1 else content_mark(marks),
         frame=frame,
         ndim=ndim,
         tags=members[0].tags,
