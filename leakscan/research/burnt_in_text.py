@@ -95,7 +95,7 @@ def _strokes(text: str, size: int, outlined: bool) -> npt.NDArray[np.float32]:
 
 
 def measure(films: int, seed: int) -> tuple[float, float, float]:
-    """The share of ink that is covered, of what is covered that is no text, and of bare films that is covered.
+    """The share of ink that is covered, of what is covered that is no text, and of bare films covered.
 
     Args:
         films: How many films are drawn.
