@@ -90,7 +90,7 @@ class Thumbnails:
 
 
 def thumbnails_of(pixels: Mapping[ImageKey, Pixels], options: DecodeOptions) -> dict[ImageKey, str]:
-    """Small pictures of a few images as data URIs, made here and now.
+    """Small pictures of a few images as data URIs, made here and now, with burnt-in text covered.
 
     Args:
         pixels: Where the pixels are.
@@ -100,7 +100,7 @@ def thumbnails_of(pixels: Mapping[ImageKey, Pixels], options: DecodeOptions) -> 
         >>> thumbnails_of({}, DecodeOptions())
         {}
     """
-    made = {key: _thumbnail(place, options, _MOST_BYTES) for key, place in pixels.items()}
+    made = {key: _thumbnail(place, options, _MOST_BYTES, masked=True) for key, place in pixels.items()}
     return {key: uri for key, uri in made.items() if uri is not None}
 
 
