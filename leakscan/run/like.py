@@ -122,7 +122,7 @@ def differences(before: Path, after: Mapping[str, Any]) -> list[str]:
         )
     now = {one["name"]: one for one in after["datasets"]}
     for then in old["datasets"]:
-        images = now.get(then["name"], {}).get("images")
-        if images != then["images"]:
-            out.append(f"{then['name']}: {then['images']} images before, {images} now.")
+        images = now.get(then["name"], {}).get("status", {}).get("ok", 0)
+        if images != then["status"]["ok"]:
+            out.append(f"{then['name']}: {then['status']['ok']} images before, {images} now.")
     return out
