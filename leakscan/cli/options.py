@@ -242,7 +242,10 @@ def _place(name: str) -> tuple[bool, int]:
 
 def _sources(given: dict[str, Any]) -> list[str]:
     """The sources among the arguments of a command."""
-    return [*given.get("sources", ()), *([source] if isinstance(source := given.get("source"), str) else [])]
+    return [
+        *(given.get("sources") or ()),
+        *([source] if isinstance(source := given.get("source"), str) else []),
+    ]
 
 
 def _parameter(name: str, option: SettingOption) -> inspect.Parameter:
