@@ -68,9 +68,9 @@ def compare(
     from leakscan.run.estimate import announced  # which knows this module
 
     settings = Settings.given(settings, choices, also=("output", "overwrite", "settings", "progress"))
+    before = settings.deciding.against
     if len(sources) == 1 and not isinstance(sources[0], str | os.PathLike):
         SourceSpec.parse(sources[0])  # a list of paths, say: it tells how they are given
-    before = settings.deciding.against
     if len(sources) < (2 if before is None else 1):
         raise UsageError(
             "A comparison needs two sources.",
