@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_LEAK, EXIT_CANNOT_VOUCH = 0, 1, 3
 _ANSWERED = 3  # comparisons, up to which the first line says how many subjects each shares
 _BY_CHANCE = 1e-3  # how often a run without a leak may wait for review by chance
+_HANGING = 20  # pairs that hang together count as one at least
 _LIKELY = 0.5  # probability of a pair that nobody should pass over where the run is too small to decide
 _WHO = ["relation", "probability", "subject_a", "subject_b", "image_a", "image_b"]
 
@@ -264,9 +265,10 @@ def _open(c: Comparison, comparisons: int) -> list[str]:
     if c.ids_disagree or any(doubt.most for doubt in c.doubts):
         reasons += doubt_words(c)
     waiting = c.pairs.filter(pc.equal(c.pairs["decision"], "review")).select(_WHO).to_pylist()
-    # Many images of the same two subjects are one pair of subjects, as the expectation counts, and what hangs
-    # on a pair is no other chance.
-    reviews = _groups({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
+    # Many images of the same two subjects are one pair of subjects, as the expectation counts. What hangs on
+    # a pair is hardly another chance, unless it is very much.
+    pairs = {_two_subjects(r) for r in waiting if r["relation"] == "same_subject"}
+    reviews = max(_groups(pairs), len(pairs) // _HANGING)
     if copies := sum(r["relation"] != "same_subject" for r in waiting):
         # Chance does not make pictures look like copies: one that was not checked is no false match.
         reasons.append(

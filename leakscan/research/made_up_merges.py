@@ -140,7 +140,7 @@ def reachable(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], shared: in
 
     Example:
         >>> one = np.eye(3, dtype=np.float32)
-        >>> reachable(one, one, shared=2, false_share=0.015)
+        >>> reachable(one[:2], one, shared=2, false_share=0.015)
         2
     """
     if not shared:
