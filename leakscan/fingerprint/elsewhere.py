@@ -105,10 +105,18 @@ class Elsewhere:
         for shard in shards:
             rows, at = self._likely(shard, contents)
             answers = Answers(rows, self._previews)
+            # Of rows that agree in everything, one will do: of three thousand equal files, say.
+            seen: set[tuple[_Key, str, str | None]] = set()
             for n, row in enumerate(rows.select(_COLUMNS).to_pylist()):
-                for i in places.get((row["content"], row["frame"], row["format"]), ()):
+                key = (row["content"], row["frame"], row["format"])
+                same = (key, row["file_hash"], row["encoded_by"])
+                if key not in places or same in seen or answers.lacks(n):
+                    continue
+                seen.add(same)
+                candidate = _Candidate(shard, int(at[n]), row["file_hash"])
+                for i in places[key]:
                     if answers.hold(n, wanted[i][1]):
-                        found.setdefault(i, []).append(_Candidate(shard, int(at[n]), row["file_hash"]))
+                        found.setdefault(i, []).append(candidate)
         return found
 
     def _likely(self, shard: Path, contents: pa.Array) -> tuple[pa.Table, npt.NDArray[np.intp]]:

@@ -64,6 +64,10 @@ class Answers:
             film = pc.is_valid(table["keypoints"]).to_numpy(zero_copy_only=False)
             self._lacks = film & pc.is_null(table["preview"]).to_numpy(zero_copy_only=False)
 
+    def lacks(self, place: int) -> bool:
+        """Whether a film has no preview and needs one."""
+        return bool(self._lacks[place])
+
     def hold(self, place: int, asked: Asked) -> bool:
         """Whether a row needs no reading to say what is asked."""
         if self._status[place] != "ok":

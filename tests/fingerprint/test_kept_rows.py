@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leakscan.fingerprint import elsewhere
 from leakscan.fingerprint.store import Store
 from leakscan.sources.identity import IdentityKey
 from support.makers import NO_ENCODER, Leakscan, Picture, fill, rows_of, save, scene
+
+FOUND = elsewhere._Candidate
 
 
 def images_read(leakscan: Leakscan, *arguments: str) -> int:
@@ -223,6 +226,20 @@ def test_a_damaged_store_of_another_source_stops_nobody(leakscan: Leakscan, name
     (named / "A").rename(named / "C")
     fill(named / "D", [8])
     assert images_read(leakscan, "C", "D", *NO_ENCODER) == 1
+
+
+def test_many_equal_files_are_recognised_without_comparing_each_with_each(
+    leakscan: Leakscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(elsewhere, "_Candidate", lambda *told: made.append(told) or FOUND(*told))
+    content = save(tmp_path / "A" / "0.png", scene(1)).read_bytes()
+    for name in ("A", "B"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        for i in range(60):
+            (tmp_path / name / f"{i}.png").write_bytes(content)
+    assert images_read(leakscan, "A", "B", *NO_ENCODER) == 60
+    assert len(made) == 1
 
 
 def test_the_same_file_in_two_datasets_is_read_once(leakscan: Leakscan, tmp_path: Path) -> None:
