@@ -48,6 +48,10 @@ FAIL_ON: tuple[FailOn, ...] = get_args(FailOn)
 """The weakest relation that fails a run; ``review`` is stricter than all, ``none`` only reports."""
 
 
+UNMASKED = "Text that is burnt into pictures is not covered in them; it may name people."
+"""What is said where a user wants pictures as they are."""
+
+
 class Section(BaseModel):
     """A part of the settings: frozen, and strict about names.
 
@@ -154,6 +158,7 @@ class PrivacySettings(Section):
         hide_paths: Whether paths are left out of every output.
         dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same
             for all images of a subject; or in ``clear``.
+        mask: Whether text that is burnt into pictures is covered in reports and previews.
         key: The file of the identity key; by default it lies inside the cache that ``cache`` names, else in
             the user's data folder, where no tool that empties caches finds it.
     """
@@ -161,6 +166,7 @@ class PrivacySettings(Section):
     show_subjects: bool = Field(default=False, strict=True)
     hide_paths: bool = Field(default=False, strict=True)
     dates: Literal["no", "shifted", "clear"] = "no"
+    mask: bool = Field(default=True, strict=True)
     key: AnyPath | None = None
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from leakscan.engines.careful import Loss, TookTooLong, time_limit
 from leakscan.errors import ImageError
+from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.keypoints import find_keypoints
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
@@ -42,12 +43,14 @@ class Recipe:
         sides: The side of the canonical array in pixels, for every kind that has an encoder.
         encoders: The folders of the encoders that run in workers, by the kind that they serve.
         previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
+        masked: Whether text that is burnt into a picture is covered in it.
     """
 
     options: DecodeOptions
     sides: Mapping[Kind, int]
     encoders: Mapping[Kind, str] = field(default_factory=dict)
     previews: bool = False
+    masked: bool = True
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch)
         keypoints=keypoints,
         canonical=canonical if encoding is None else None,
         encoding=encoding,
-        preview=_preview(image.values) if recipe.previews and image.values.ndim == 2 else None,
+        preview=_preview(image.values, recipe.masked) if recipe.previews and image.values.ndim == 2 else None,
     )
 
 
@@ -234,7 +237,8 @@ def _canonical(image: DecodedImage, kind: Kind, sides: Mapping[Kind, int]) -> np
     return np.rint(array * 255).astype(np.uint8)
 
 
-def _preview(values: npt.NDArray[np.float32]) -> bytes:
+def _preview(values: npt.NDArray[np.float32], masked: bool) -> bytes:
+    values = covered(values) if masked else values
     scale = min(1.0, PREVIEW_SIDE / max(values.shape))
     size = tuple(max(1, round(n * scale)) for n in values.shape[::-1])
     small = cv2.resize(values, size, interpolation=cv2.INTER_AREA) if scale < 1 else values

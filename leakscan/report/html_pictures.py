@@ -17,6 +17,7 @@ from PIL import Image
 
 from leakscan.decide.copies.copy_check import Pixels, load_pixels
 from leakscan.errors import ImageError, LeakscanError
+from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine
@@ -40,11 +41,13 @@ class Thumbnails:
         datasets: The datasets of the run, which know where pixels are.
         options: The limits for reading them.
         engine: What reads several at once.
+        masked: Whether text that is burnt into pictures is covered.
     """
 
     datasets: Sequence[Dataset]
     options: DecodeOptions
     engine: Engine
+    masked: bool = True
 
     def of(self, wanted: Mapping[ImageKey, str]) -> dict[ImageKey, str]:
         """The pictures as data URIs, without those whose pixels are not at hand.
@@ -69,7 +72,7 @@ class Thumbnails:
 
     def _made(self, pixels: Mapping[str, Pixels], room: int) -> dict[str, str]:
         """Data URIs of at most so many bytes each, as many as there is time for."""
-        make = partial(_thumbnail, options=self.options, room=room)
+        make = partial(_thumbnail, options=self.options, room=room, masked=self.masked)
         found: dict[str, str] = {}
         until = time.monotonic() + _SECONDS
         # A worker that dies here must not cost the run its tables: the page says how many have no picture.
@@ -96,18 +99,21 @@ class Thumbnails:
         return {key: pixels for key, pixels in found.items() if pixels}
 
 
-def thumbnails_of(pixels: Mapping[ImageKey, Pixels], options: DecodeOptions) -> dict[ImageKey, str]:
+def thumbnails_of(
+    pixels: Mapping[ImageKey, Pixels], options: DecodeOptions, masked: bool = True
+) -> dict[ImageKey, str]:
     """Small pictures of a few images as data URIs, made here and now.
 
     Args:
         pixels: Where the pixels are.
         options: The limits for reading them.
+        masked: Whether text that is burnt into pictures is covered.
 
     Example:
         >>> thumbnails_of({}, DecodeOptions())
         {}
     """
-    made = {key: _thumbnail(place, options, _MOST_BYTES) for key, place in pixels.items()}
+    made = {key: _thumbnail(place, options, _MOST_BYTES, masked) for key, place in pixels.items()}
     return {key: uri for key, uri in made.items() if uri is not None}
 
 
@@ -118,11 +124,12 @@ def _previews(dataset: Dataset, wanted: set[str]) -> Mapping[ImageKey, bytes | N
     }
 
 
-def _thumbnail(pixels: Pixels, options: DecodeOptions, room: int) -> str | None:
+def _thumbnail(pixels: Pixels, options: DecodeOptions, room: int, masked: bool) -> str | None:
     """A small picture as a data URI of at most ``room`` bytes before base64; ``None`` without pixels."""
     try:
         decoded = load_pixels(pixels, options)
-        picture = _flat(decoded.values, decoded.spacing_mm)
+        values = covered(decoded.values) if masked and decoded.values.ndim == 2 else decoded.values
+        picture = _flat(values, decoded.spacing_mm)
     except (ImageError, OSError, ValueError):
         return None
     side = _SIDE

@@ -57,7 +57,7 @@ def needed(extras: Sequence[str], root: str = "leakscan") -> dict[str, Distribut
 
 
 def _requirements(package: Distribution) -> list[str]:
-    """What a package asks for; leakscan itself as its checkout says, which may be newer than what is installed."""
+    """What a package asks for; leakscan itself as its checkout says, which may be newer."""
     file = Path(__file__).parents[2] / "pyproject.toml"
     if normal(package.metadata["Name"]) != "leakscan" or not file.is_file():
         return list(package.requires or ())
@@ -123,7 +123,7 @@ def bill(packages: dict[str, Distribution], version: str) -> dict[str, Any]:
 
 def _component(name: str, package: Distribution) -> dict[str, Any]:
     purl = f"pkg:pypi/{name}@{public(package.version)}"
-    about = package.metadata
+    about: Any = package.metadata
     licence = about.get("License-Expression") or about.get("License") or _by_classifier(about)
     out = {
         "type": "library",

@@ -20,7 +20,7 @@ from leakscan.review.people import to_csv
 from leakscan.run.compare import idle_patterns, open_all
 from leakscan.run.context import RunContext
 from leakscan.run.places import dataset_names
-from leakscan.settings import Settings
+from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.nameless import NamelessSource
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
@@ -83,6 +83,8 @@ def build_store(
     names = None if nameless is None else _write_names(Path(store), dataset.rows, nameless.paths)
     context.progress.finish()
     warnings = [*context.notices, *idle_patterns(context)]
+    if previews and not settings.privacy.mask:
+        warnings.append(UNMASKED)
     status = Counter(dataset.rows["status"].to_pylist())
     errors = row_errors(dataset.rows, settings.privacy.hide_paths)
     columns = dataset.rows["path"].to_pylist(), dataset.rows["status"].to_pylist(), errors

@@ -27,9 +27,10 @@ from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
+from leakscan.run.like import made_with
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.run.result import Result
-from leakscan.settings import Settings
+from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
@@ -220,7 +221,10 @@ def reported(
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
     summary |= _whereabouts(context)
-    thumbnails = Thumbnails(datasets, settings.reading, context.engine)
+    summary["made_with"] = made_with(settings)
+    if folder is not None and not settings.privacy.mask:
+        summary["warnings"].append(UNMASKED)
+    thumbnails = Thumbnails(datasets, settings.reading, context.engine, settings.privacy.mask)
     if folder is not None:
         context.progress.start("Writing the report", None)
         folder.write(found, summary, render_html(found, summary, thumbnails))

@@ -58,7 +58,8 @@ def test_a_table_in_another_dress_is_read(folder: Path, table: str, encoding: st
 
 
 def test_letters_composed_otherwise_are_found(folder: Path) -> None:
-    (folder / "films.tsv").write_text("path\n" + unicodedata.normalize("NFC", "Ward/Röntgen 1.png") + "\n")
+    composed = unicodedata.normalize("NFC", "Ward/Röntgen 1.png")
+    (folder / "films.tsv").write_text(f"path\n{composed}\n", encoding="utf-8")
     (ref,), _ = read(folder / "films.tsv")
     assert ref.status == "ok"
 
