@@ -242,6 +242,7 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     name = name_of(schema)
     try:
         table = read_parquet(path)
+        table.validate(full=True)  # text that is no Unicode would fail far from here
     except (OSError, pa.ArrowException) as e:
         raise StoreError(
             f"{{path}} cannot be read as a {name} table: it is damaged, or no Parquet file.",

@@ -25,7 +25,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only; t
 OutputDir = Annotated[
     Path | None, typer.Option("--output", "-o", help="Run folder to write: tables, summary, report.html.")
 ]
-Pairs = Annotated[bool, typer.Option("--pairs", help="Also print the ten strongest pairs.")]
+Pairs = Annotated[bool, typer.Option("--pairs", help="Also print the ten strongest pairs; with --json all.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run folder that exists.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what the run would take, from 32 of the images, and stop.")
@@ -242,7 +242,10 @@ def _place(name: str) -> tuple[bool, int]:
 
 def _sources(given: dict[str, Any]) -> list[str]:
     """The sources among the arguments of a command."""
-    return [*given.get("sources", ()), *([source] if isinstance(source := given.get("source"), str) else [])]
+    return [
+        *(given.get("sources") or ()),
+        *([source] if isinstance(source := given.get("source"), str) else []),
+    ]
 
 
 def _parameter(name: str, option: SettingOption) -> inspect.Parameter:

@@ -111,8 +111,10 @@ class Output:
     ) -> None:
         """What a comparison found: the answer, and the strongest pairs only where they are asked for."""
         shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist() if show_pairs else []
-        more = {"pairs": [_plain(p) for p in shown]} if show_pairs else {}
-        self.data({**summary, **more, "report": str(output) if output else None})
+        if self.as_json:
+            listed = pairs if show_pairs else pairs.slice(0, STRONGEST_SHOWN)
+            more = {"n_pairs": len(pairs), "pairs": [_plain(p) for p in listed.to_pylist()]}
+            self.data({**summary, **more, "report": str(output) if output else None})
         if self.as_json or self.quiet:
             return
         first, *rest = first_screen(summary, output)

@@ -58,6 +58,7 @@ def shared_out(limit_mb: int, workers: int) -> MemoryShares:
         >>> shared_out(200, workers=2)
         Traceback (most recent call last):
         leakscan.errors.UsageError: 200 MB of memory are less than a run needs, which is 600 MB.
+        Allow more.
     """
     least = _LIBRARIES_MB + _MAIN_MB
     if limit_mb < least:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from leakscan.engines.careful import Careful, Loss
 from leakscan.types import Engine
 
 T = TypeVar("T")
@@ -61,7 +62,11 @@ class TimedEngine:
 
     def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]:
         """See :class:`leakscan.types.Engine`."""
-        for result, process, began, seconds in self._engine.map(partial(_timed, function), items, chunk):
+        timed: Callable[[T], _Timed[R]] = partial(_timed, function)
+        if isinstance(function, Careful):
+            lost = partial(_lost, function.lost)
+            timed = Careful(partial(_timed, function.function), lost, function.seconds)
+        for result, process, began, seconds in self._engine.map(timed, items, chunk):
             self._note(process, began, seconds)
             yield result
 
@@ -79,7 +84,14 @@ class TimedEngine:
 _CLOSE_SECONDS = 0.002
 
 
-def _timed(function: Callable[[T], R], item: T) -> tuple[R, int, float, float]:
+_Timed = tuple[R, int, float, float]
+
+
+def _lost(lost: Callable[[T, Loss], R], item: T, why: Loss) -> _Timed[R]:
+    return lost(item, why), os.getpid(), time.monotonic(), 0.0
+
+
+def _timed(function: Callable[[T], R], item: T) -> _Timed[R]:
     began = time.monotonic()
     result = function(item)
     return result, os.getpid(), began, time.monotonic() - began

@@ -111,7 +111,7 @@ def _letters(grey: npt.NDArray[np.uint8], least_step: float, others: int) -> lis
     at = np.flatnonzero(fits)
     if len(at) > _MOST_LETTERS:  # noise, or a woven ground: nothing there is text
         return []
-    at = at[_in_rows(stats[at], others)]
+    at = at[_in_rows(np.asarray(stats[at], np.int32), others)]
     return [(int(left[k]), int(top[k]), int(width[k]), int(height[k])) for k in at]
 
 
@@ -131,4 +131,4 @@ def _in_rows(boxes: npt.NDArray[np.int32], others: int) -> Mask:
         linked |= (linked.astype(np.float32) @ near.astype(np.float32)) > 0
     np.fill_diagonal(linked, False)
     wide = (width >= 2.5 * height) & (others == 1)  # letters that touch are one box
-    return (linked.sum(1) >= others) | wide
+    return np.asarray((linked.sum(1) >= others) | wide)

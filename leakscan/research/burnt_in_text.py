@@ -85,17 +85,17 @@ def _strokes(text: str, size: int, outlined: bool) -> npt.NDArray[np.float32]:
         box = font.getbbox(text)
         sheet = Image.new("L", (int(box[2]) + 4, int(box[3]) + 4))
         ImageDraw.Draw(sheet).text((2, 2), text, fill=255, font=font)
-        return np.asarray(sheet, np.float32) / 255
+        return np.asarray(np.asarray(sheet) / 255, np.float32)
     scale = size / 22
     face, thick = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(scale * 2))
     (width, high), below = cv2.getTextSize(text, face, scale, thick)
     drawn = np.zeros((high + below + 4, width + 4), np.uint8)
     cv2.putText(drawn, text, (2, high + 2), face, scale, 255, thick, cv2.LINE_AA)
-    return drawn.astype(np.float32) / 255
+    return np.asarray(drawn / 255, np.float32)
 
 
 def measure(films: int, seed: int) -> tuple[float, float, float]:
-    """The share of ink that is covered, of what is covered that is no text, and of bare films that is covered.
+    """The share of ink that is covered, of what is covered that is no text, and of bare films covered.
 
     Args:
         films: How many films are drawn.

@@ -295,6 +295,7 @@ def _child(work: Callable[[], int]) -> None:
     """The life of one job: as a console script would run it."""
     from leakscan.cli.app import stop_at_sigterm
 
+    os.environ["LEAKSCAN_CACHE"] = ".leakscan"  # one of its own, which every attempt begins without
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     stop_at_sigterm()

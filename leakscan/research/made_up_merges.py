@@ -36,7 +36,7 @@ from leakscan.settings import Settings
 
 _CACHE = Path("~/.cache/leakscan-measure")
 _ROWS = 1_000  # compared with everybody at once
-_SEARCHED_WHOLE = 20_000  # people a side up to which every pair is looked at
+_SEARCHED_WHOLE = 20_000  # people a side up to which every pair is searched
 _FALSE = 0.015  # the share of false ones that the best threshold may make
 _SOURCES = ("nih/manifest.csv?split=val", "nih/manifest.csv?split=calibration")
 

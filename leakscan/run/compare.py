@@ -27,6 +27,7 @@ from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
+from leakscan.run.like import made_with
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.run.result import Result
 from leakscan.settings import UNMASKED, Settings
@@ -68,9 +69,9 @@ def compare(
     from leakscan.run.estimate import announced  # which knows this module
 
     settings = Settings.given(settings, choices, also=("output", "overwrite", "settings", "progress"))
+    before = settings.deciding.against
     if len(sources) == 1 and not isinstance(sources[0], str | os.PathLike):
         SourceSpec.parse(sources[0])  # a list of paths, say: it tells how they are given
-    before = settings.deciding.against
     if len(sources) < (2 if before is None else 1):
         raise UsageError(
             "A comparison needs two sources.",
@@ -220,6 +221,7 @@ def reported(
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]
     summary |= _whereabouts(context)
+    summary["made_with"] = made_with(settings)
     if folder is not None and not settings.privacy.mask:
         summary["warnings"].append(UNMASKED)
     thumbnails = Thumbnails(datasets, settings.reading, context.engine, settings.privacy.mask)

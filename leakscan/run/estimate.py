@@ -17,6 +17,7 @@ from leakscan.counted import counted
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.load import runs_in_workers
 from leakscan.fingerprint.kinds import presumed_kind
+from leakscan.fingerprint.pipeline import STORES
 from leakscan.fingerprint.prepare import Prepared, Recipe, prepare
 from leakscan.fingerprint.store import Store
 from leakscan.match.index import EXACT_COMPARISONS
@@ -110,7 +111,7 @@ def estimate(
 
         print(estimate("hospital_a", "hospital_b").sentence)
     """
-    settings = (settings or Settings()).with_choices(choices)
+    settings = Settings.given(settings, choices, also=("settings", "progress"))
     check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
     check_apart(specs, settings.reading.exclude)
@@ -237,7 +238,7 @@ def _unread(one: Opened, context: RunContext) -> list[ImageRef]:
     if not cache.is_dir():
         return _refs(one)
     try:
-        store = Store.open(cache / "stores" / cache_name(one.spec, context.key.key_id))
+        store = Store.open(cache / STORES / cache_name(one.spec, context.key.key_id))
         known = set(pa.chunked_array([part["image_id"] for part in store.parts()], pa.string()).to_pylist())
     except StoreError:
         return _refs(one)

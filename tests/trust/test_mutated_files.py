@@ -152,3 +152,18 @@ def test_tables_of_different_runs_are_said_to_be_so(tmp_path: Path, leakscan: Le
     assert ran.code == 2 and "Traceback" not in ran.err
     ran = leakscan("exclude", ".", "--from", "A")
     assert ran.code == 2 and "Traceback" not in ran.err
+
+
+def test_a_store_with_text_that_is_no_unicode_is_damaged(tmp_path: Path) -> None:
+    """Seed 7, file 394: the error came only where the text was wanted, as a traceback."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from leakscan import tables
+
+    path = tmp_path / "subjects.parquet"
+    row = tables.from_rows([{"group": "g1", "subject": "P7"}], tables.SUBJECTS)
+    broken = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
+    pq.write_table(row.set_column(2, row.schema.field(2), broken), path)
+    with pytest.raises(StoreError, match="damaged"):
+        tables.read(path, tables.SUBJECTS)

@@ -30,7 +30,8 @@ def edge_tensors(volume: Floats, inside: npt.NDArray[np.bool_]) -> Floats:
     Example:
         >>> ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None, None], (8, 8, 8))
         >>> inside = np.ones((4, 4, 4), bool)
-        >>> edge_tensors(ramp, inside)[:, 1, 1, 1].round(2).tolist()  # changes along the first axis
+        >>> lines = edge_tensors(ramp, inside)[:, 1, 1, 1]
+        >>> [round(float(entry), 2) for entry in lines]  # it changes along the first axis
         [0.92, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     voxels = inside.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)

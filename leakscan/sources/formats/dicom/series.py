@@ -125,8 +125,9 @@ def _in_a_row(planes: Sequence[Plane]) -> bool:
 def _pictures(header: DicomHeader, root: Path, options: DecodeOptions, note: str = "") -> list[ImageRef]:
     path = _relative(header.path, root)
     count = header.frames if options.frames == "all" else 1
-    notes = [f"It holds {header.frames} frames; only the first is read."] if count < header.frames else []
-    notes += [note] if note else []
+    notes: tuple[str, ...] = (note,) if note else ()
+    if count < header.frames:
+        notes = (f"It holds {header.frames} frames; only the first is read.", *notes)
     return [
         _ref([header], _hash([path]) + _suffix(frame), path, frame=frame, notes=notes)
         for frame in range(count)
