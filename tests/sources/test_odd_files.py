@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import locale
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     """One run over a folder of all kinds against one of plain copies: the pairs, by the kind in A."""
     import leakscan
 
-    root = tmp_path_factory.mktemp("odd")
+    root, encoding = tmp_path_factory.mktemp("odd"), locale.getencoding()
     for odd in ODD_FILES:
         if not odd.needs or importlib.util.find_spec(odd.needs):
             odd.write(root / "A" / odd.name, texture(SEEDS[odd.name]))
@@ -31,6 +32,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     found: dict[str, list[dict[str, Any]]] = {odd.name: [] for odd in ODD_FILES}
     for pair in result.pairs.to_pylist():
         found[pair["path_a"].partition("/")[0]].append(pair)
+    assert locale.getencoding() == encoding, "a reader changed the locale of the process"
     assert not result.summary["datasets"][0]["left_out"], result.summary["datasets"][0]["unread"]
     return found
 

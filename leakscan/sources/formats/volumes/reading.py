@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import re
 import tempfile
@@ -72,7 +73,7 @@ def volume_shape(path: Path, format: str) -> tuple[int, ...]:
         >>> volume_shape(Path("head.mgz"), "mgh")
         (5, 6, 4)
     """
-    with reasons(), _on_disk(path, format) as file:
+    with reasons(), _own_locale(), _on_disk(path, format) as file:
         if format in _BY_SIMPLEITK:
             reader = _reader(file, format)
             return tuple(int(n) for n in reader.GetSize())
@@ -95,7 +96,7 @@ def read_volume(path: Path, format: str, frame: int) -> Volume:
         >>> read_volume(Path("head.mgz"), "mgh", 0).stored.shape
         (5, 6, 4)
     """
-    with reasons(), _on_disk(path, format) as file:
+    with reasons(), _own_locale(), _on_disk(path, format) as file:
         if format in _BY_SIMPLEITK:
             return _by_simpleitk(file, format, frame)
         image = _loaded(file, format)
@@ -196,6 +197,17 @@ def _needed(package: str, format: str) -> Any:
         name = _NAMES.get(format, format.upper())
         sentence = f"It is {name}, which needs the package {package}: pip install 'leakscan[formats]'."
         raise ImageError("unsupported", sentence, left_out=name) from error
+
+
+@contextmanager
+def _own_locale() -> Iterator[None]:
+    """Puts the locale back: a reader of SimpleITK sets that of C for the whole process."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        if locale.setlocale(locale.LC_ALL) != before:
+            locale.setlocale(locale.LC_ALL, before)
 
 
 @contextmanager
