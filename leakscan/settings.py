@@ -135,6 +135,8 @@ class DecidingSettings(Section):
             nothing is vouched for.
         baseline: The folder of an earlier run, whose leaks do not fail this one again.
         verdicts: A file of verdicts that clear pairs, accept overlaps, and make leaks.
+        against: The folder of an earlier run, whose datasets are compared with new ones, and not once more
+            with each other.
         fdr: The share of false ones that is allowed among the pairs of persons called leaks.
     """
 
@@ -143,6 +145,7 @@ class DecidingSettings(Section):
     fail_on: FailOn = "same_subject"
     max_unread: float = Field(default=0.01, ge=0, le=1, strict=True)
     baseline: AnyPath | None = None
+    against: AnyPath | None = None
     verdicts: AnyPath | None = None
     fdr: float = Field(default=0.01, gt=0, lt=1, strict=True)
 
@@ -177,6 +180,8 @@ class LimitSettings(Section):
         pictures_mb: The most megabytes of rendered pictures that reviews keep in the cache; 0 keeps none.
         engine: What runs the workers: ``local``, this machine, or ``ray``, a cluster.
         address: Where the Ray cluster is; ``None`` for that of the environment, or one on this machine.
+        max_memory_mb: The most megabytes that all processes together may hold; ``None`` for no limit.
+        profile: A file for the timeline of the run, which Perfetto opens.
     """
 
     cache: AnyPath = Field(default_factory=user_cache)
@@ -185,6 +190,8 @@ class LimitSettings(Section):
     pictures_mb: int = Field(default=512, ge=0, strict=True)
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
+    max_memory_mb: int | None = Field(default=None, ge=1, strict=True)
+    profile: AnyPath | None = None
 
 
 class Settings(Section):

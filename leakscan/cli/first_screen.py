@@ -31,7 +31,8 @@ def first_screen(summary: Mapping[str, Any], output: Path | None) -> list[str]:
     told = summary["answer"]
     code = summary["exit_code"]
     word = "REPORTED ONLY" if summary["fail_on"] == "none" else _WORDS[code]
-    lines = _wrapped(f"{word}: {told['headline']}", f"exit {code}")
+    headline = "" if told["headline"] == "No leak was found" and code == 0 else f": {told['headline']}"
+    lines = _wrapped(word + headline, f"exit {code}")
     pairs = told["pairs_of_datasets"]
     lines += ["", *(_of_two(pairs[0]) if len(pairs) == 1 else _of_many(pairs))]
     not_judged = [_doubtful(name, images) for name, images in told["not_judged"].items()]
@@ -109,7 +110,7 @@ def _unlisted(pair: Mapping[str, Any]) -> str:
         return f"est. {e['estimate']:.0f} shared in all ({e['low']:.0f} to {e['high']:.0f})"
     if pair["missed_share"] is not None:
         return f"est. {pair['missed_share']:.0%} of shared people"
-    return "persons were not compared"
+    return "this run cannot tell" if pair["subject_comparisons"] else "persons were not compared"
 
 
 def _share(told: Mapping[str, int]) -> str:

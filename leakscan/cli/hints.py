@@ -10,6 +10,7 @@ from leakscan.cli.options import SETTING_OPTIONS
 from leakscan.errors import HIDDEN_PATH, LeakscanError
 
 HINTS = {
+    "against_hidden": "Name all datasets: leakscan compare A B C -o RUN",
     "audit_source": "leakscan audit FOLDER or films.csv",
     "bench_folder": "Name another folder with -o.",
     "cache_unwritable": "Choose another with --cache.",
@@ -27,6 +28,8 @@ HINTS = {
     "key_unwritable": "Name another place with --key.",
     "list_is_folder": "-o {inside}",
     "manifest_empty": "Rows that --exclude names do not count.",
+    "memory_limit": "Raise --max-memory, or lower --workers; the run goes on where it stopped.",
+    "memory_too_small": "Raise --max-memory.",
     "memory_unwritable": "Make room on the disk, or choose another cache with --cache.",
     "no_cluster": "Name its head node with --address, such as head-node:6379, or start one: "
     "ray start --head.",

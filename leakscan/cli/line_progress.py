@@ -63,6 +63,10 @@ class LineProgress:
         """See :class:`leakscan.types.Progress`."""
         self._note = f" {text}"
 
+    def tell(self, text: str) -> None:
+        """See :class:`leakscan.types.Progress`."""
+        self._say(text)
+
     def finish(self) -> None:
         """See :class:`leakscan.types.Progress`."""
         self._stage = ""

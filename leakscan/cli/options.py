@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -27,6 +27,9 @@ OutputDir = Annotated[
 ]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Also print the ten strongest pairs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run folder that exists.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what the run would take, from 32 of the images, and stop.")
+]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.", min=0)]
 Exclude = Annotated[
     list[str] | None,
@@ -35,6 +38,9 @@ Exclude = Annotated[
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", help="Refuse images with more pixels or voxels than this.", min=1)
 ]
+
+if TYPE_CHECKING:
+    from leakscan.cli.output import Output
 
 S = TypeVar("S", bound=str)
 
@@ -129,6 +135,12 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "workers": SettingOption(("--workers",), int, "Processes; without it one per core."),
     "pictures_mb": SettingOption(
         ("--pictures-mb",), int, "Most megabytes of rendered pictures that reviews keep in the cache."
+    ),
+    "max_memory_mb": SettingOption(
+        ("--max-memory",), int, "Most MB of all processes together: fewer workers, else an end in time."
+    ),
+    "profile": SettingOption(
+        ("--profile",), Path, "File for a timeline of the run, such as run.trace.json, for ui.perfetto.dev."
     ),
     "engine": SettingOption(("--engine",), str, "What runs the workers: local or ray, a Ray cluster."),
     "address": SettingOption(
@@ -230,7 +242,10 @@ def _place(name: str) -> tuple[bool, int]:
 
 def _sources(given: dict[str, Any]) -> list[str]:
     """The sources among the arguments of a command."""
-    return [*(given.get("sources") or ()), *([source] if isinstance(source := given.get("source"), str) else [])]
+    return [
+        *(given.get("sources") or ()),
+        *([source] if isinstance(source := given.get("source"), str) else []),
+    ]
 
 
 def _parameter(name: str, option: SettingOption) -> inspect.Parameter:
@@ -283,3 +298,28 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         name: p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=types[name])
         for name, p in inspect.signature(function).parameters.items()
     }
+
+
+def told_beforehand(out: Output, sources: Sequence[str], settings: Settings) -> None:
+    """What ``--dry-run`` does: prints an estimate in place of the run.
+
+    Args:
+        out: Where to print.
+        sources: The sources of the run.
+        settings: Its settings.
+
+    Raises:
+        LeakscanError: What the run itself would raise before its first image.
+
+    Example::
+
+        if dry_run:
+            told_beforehand(out, sources, settings)
+            raise typer.Exit
+    """
+    from leakscan.run.estimate import estimate
+
+    with out.progress() as progress:
+        found = estimate(*sources, settings=settings, progress=progress)
+    out.data(found.as_data())
+    out.say(found.sentence)

@@ -207,6 +207,11 @@ class RichProgress:
         if self._task is not None:
             self._bars.update(self._task, description=escape(one_line(f"{self._stage} {text}")))
 
+    def tell(self, text: str) -> None:
+        """See :class:`leakscan.types.Progress`."""
+        if not self._bars.disable:
+            self._bars.console.print(text, markup=False)
+
     def finish(self) -> None:
         """See :class:`leakscan.types.Progress`."""
         if self._task is not None:

@@ -20,6 +20,7 @@ def audit_command(
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
     pairs: o.Pairs = False,
+    dry_run: o.DryRun = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -32,6 +33,9 @@ def audit_command(
     Splits are the top folders named train, val, valid or test, or a column of a manifest.
     """
     out = Output(as_json, quiet)
+    if dry_run:
+        o.told_beforehand(out, [source], settings)
+        raise typer.Exit
     from leakscan.run.audit import audit
 
     with out.progress() as progress:

@@ -34,6 +34,7 @@ def duplicates_command(
     ] = False,
     output: o.OutputDir = None,
     overwrite: o.Overwrite = False,
+    dry_run: o.DryRun = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -49,6 +50,9 @@ def duplicates_command(
     from leakscan.run.duplicates import DuplicateChoices, as_data, duplicates
 
     out = Output(as_json, quiet)
+    if dry_run:
+        o.told_beforehand(out, [source], settings)
+        raise typer.Exit
     choices = DuplicateChoices(keep=keep, labels=labels, across_folders=across_folders)
     with out.progress() as progress:
         found = duplicates(
@@ -63,7 +67,10 @@ def duplicates_command(
     relations = ", ".join(f"{n:,} {relation}" for relation, n in told["relations"].items())
     if relations:
         out.say(f"They are: {relations}.")
-    for key, words in (("conflicting", "with different labels"), ("chained", "that chain unlike pictures")):
+    for key, words in (
+        ("conflicting", "with different labels"),
+        ("chained", "in which some are linked only by way of others (check their ends)"),
+    ):
         if told[key]:
             out.say(f"{counted(told[key], 'group')} {words}.")
     for words in summary["reasons"] + summary["warnings"]:

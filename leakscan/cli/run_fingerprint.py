@@ -30,6 +30,7 @@ def fingerprint_command(
         str | None,
         typer.Option("--shard", help="Fingerprint one of several parts of the source, such as 3/64."),
     ] = None,
+    dry_run: o.DryRun = False,
     *,
     settings: Settings,
     as_json: o.Json = False,
@@ -45,6 +46,9 @@ def fingerprint_command(
     puts keyed names in place of paths and leaves out dates; OUTPUT.names.csv tells you what they stand for.
     """
     out = Output(as_json, quiet)
+    if dry_run:
+        o.told_beforehand(out, [source], settings)
+        raise typer.Exit
     from leakscan.run.build_store import build_store
 
     with out.progress() as progress:

@@ -76,7 +76,11 @@ def _found(
     near = nearest_pictures([c.side for c in columns]) if nearest_of_all else {}
     cards = {name: score_at(card.impostors, LOOSE_FMR) for name, card in context.models.cards.items()}
     most = context.settings.search.max_pairs
-    numbers = list(combinations(range(len(columns)), 2))
+    numbers = [
+        (i, j)
+        for i, j in combinations(range(len(columns)), 2)
+        if not {columns[i].dataset.name, columns[j].dataset.name} <= context.compared_before
+    ]
     context.progress.start("Matching " + " with ".join(c.dataset.name for c in columns[:2]), len(numbers))
     shared = shared_keypoints([c.keypoint_side for c in columns])
     out = []

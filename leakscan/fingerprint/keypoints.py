@@ -20,6 +20,8 @@ SIDE = 160
 """Pixels of the longest side of the picture that they are found in."""
 MOST = 120
 """Keypoints of a picture at most."""
+FEW_LEVELS = 4
+"""Grey levels up to which a picture is little more than its steps."""
 
 _FOUND = 400  # keypoints to choose from
 _WINDOW = 6.0  # side of what a descriptor sees, in sizes of its keypoint: 12 sigma, as SIFT's
@@ -96,12 +98,16 @@ def find_keypoints(values: npt.NDArray[np.float32]) -> Keypoints:
     Args:
         values: ``(height, width)`` in any range; values that are not finite count as 0.
 
+    Returns:
+        None where the picture has a few grey levels only: the edges of its steps are nowhere in the picture
+        that it was made from, so its keypoints would say that the two are strangers.
+
     Example:
         >>> len(find_keypoints(np.zeros((100, 80), np.float32)))
         0
     """
     picture, blank = working_picture(values, SIDE)
-    if blank:
+    if blank or level_shares(values):
         return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.bool_))
     even = np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(picture), np.uint8)
     found = _sift(_FOUND).detect(even, None)
@@ -116,6 +122,25 @@ def find_keypoints(values: npt.NDArray[np.float32]) -> Keypoints:
         np.asarray(np.deg2rad(table[:, 3]), np.float32),
     )
     return Keypoints(places.points, _described(even, places))
+
+
+def level_shares(values: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """The share of pixels up to each grey level but the last, where a picture has 2 to 4 levels; else none.
+
+    Args:
+        values: ``(height, width)`` in any range.
+
+    Example:
+        >>> level_shares(np.array([[0, 0, 0, 7]], np.float32)), level_shares(np.zeros((2, 2), np.float32))
+        ((0.75,), ())
+    """
+    flat = values.ravel()
+    if len(np.unique(flat[:: max(1, len(flat) // 2048)])) > FEW_LEVELS:
+        return ()
+    levels, counts = np.unique(flat, return_counts=True)
+    if not 1 < len(levels) <= FEW_LEVELS:
+        return ()
+    return tuple((np.cumsum(counts)[:-1] / len(flat)).tolist())
 
 
 def working_picture(values: npt.NDArray[np.float32], side: int) -> tuple[Picture, bool]:

@@ -62,13 +62,14 @@ class Dataset:
     key_id: str
 
 
-def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], previews: str = "") -> str:
+def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], bare: bool = False) -> str:
     """Names what decides a row beside the image itself, so that rows made in another way are not reused.
 
     What images are taken for, who their subjects are, and which of them are left out is no part of it.
+    ``bare`` previews, in which burnt-in text is not covered, serve nobody who wants it covered.
     """
-    read = (reading.max_pixels, reading.frames, reading.labels, reading.arrays)
-    chosen = (VERSION, KEYPOINTS_VERSION, *read, *([previews] if previews else []))
+    options = (reading.max_pixels, reading.frames, reading.labels, reading.arrays)
+    chosen = (VERSION, KEYPOINTS_VERSION, *options, *(("bare",) if bare else ()))
     cards = [
         f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
         for kind, encoder in sorted(encoders.items())
@@ -109,11 +110,12 @@ def fingerprint_source(
     refs = _scanned(source, context)
     if shard is not None:  # only now: which identifiers are placeholders depends on all images
         refs = shard.taken(refs)
-    shown = ("masked" if context.settings.privacy.mask else "plain") if previews else ""
+    masked = context.settings.privacy.mask
     way = Way(
-        _way(context.settings.reading, context.models.encoders, shown),
-        previews,
-        store is not None and store.info.nameless,
+        name=_way(context.settings.reading, context.models.encoders, bare=previews and not masked),
+        previews=previews,
+        masked=masked,
+        nameless=store is not None and store.info.nameless,
     )
     declared = Declared(context.key, context.settings.privacy.dates)
     work = _Work(source.name, context, way, declared)

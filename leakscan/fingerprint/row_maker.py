@@ -34,11 +34,13 @@ class Way:
     Attributes:
         name: What ``prepared_with`` says of them.
         previews: Whether to keep a 512 px picture of every film.
+        masked: Whether text that is burnt into it is covered.
         nameless: Whether no sentence may name a file, and no note is kept.
     """
 
     name: str
     previews: bool = False
+    masked: bool = True
     nameless: bool = False
 
 
@@ -130,7 +132,7 @@ class RowMaker:
                 if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
             previews=self._way.previews,
-            masked=self._context.settings.privacy.mask,
+            masked=self._way.masked,
         )
 
     def _encode(self, block: list[_Image]) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ class Store:
 
         Args:
             folder: The folder of the store.
-            keep: See :meth:`create`.
+            keep: Whether an image that a scan does not meet keeps its row, as for :meth:`create`.
 
         Raises:
             StoreError: There is none, or it is damaged.

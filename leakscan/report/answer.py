@@ -32,8 +32,9 @@ def answer(found: RunTables, summary: Mapping[str, Any]) -> dict[str, Any]:
         side with fewer), ``expected_true`` (how many of these are shared by their probabilities, or null),
         ``accepted``, ``expected_false`` (among ``other_pictures``, or null), ``estimate``
         (with ``low`` and ``high``, how many people are shared in all, or null), ``missed_share`` (or null),
-        ``drop`` (people and images of each side); ``not_judged`` (dataset to images that no encoder could
-        judge as persons); ``not_done`` (sentences: what was not compared, not checked, or cut).
+        ``subject_comparisons``, ``drop`` (people and images of each side); ``not_judged`` (dataset to images
+        that no encoder could judge as persons); ``not_done`` (sentences: what was not compared, not checked,
+        or cut).
 
     Example::
 
@@ -144,6 +145,7 @@ class _PeopleOf:
             "expected_false": _summed(comparison, "leak_expected_false"),
             "estimate": _estimate(comparison),
             "missed_share": _missed(comparison),
+            "subject_comparisons": sum(comparison["subject_comparisons"].values()),
             "drop": {
                 s: {"people": shared[s], "images": sum(self._images[p] for p in best[s])} for s in ("a", "b")
             },
@@ -194,7 +196,8 @@ def _estimate(comparison: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _missed(comparison: Mapping[str, Any]) -> float | None:
-    known = [
-        t["leak_missed_share"][0] for t in comparison["thresholds"].values() if t.get("leak_missed_share")
+    shares = [
+        t.get("leak_missed_share") or t.get("review_missed_share") for t in comparison["thresholds"].values()
     ]
+    known = [share[0] for share in shares if share]
     return max((m for m in known if m is not None), default=None)

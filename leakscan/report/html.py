@@ -47,7 +47,7 @@ def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbn
     shown = shown_pairs(found.pairs)
     cards = people_cards(found, shown)
     images = _images(cards)
-    pictures = thumbnails.of(image["key"] for image in images)
+    pictures = thumbnails.of({image["key"]: image["pixels"] for image in images})
     style, script = _part("report.css"), _part("report.js")
     answer = summary.get("answer") or {}
     return environment.get_template("report.html.jinja").render(

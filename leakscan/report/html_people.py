@@ -68,8 +68,8 @@ def people_cards(found: RunTables, shown: pa.Table) -> list[Card]:
 
     Returns:
         Cards in the order of their strongest pair. Each has ``people`` (with ``dataset``, ``subject`` and
-        ``images``: ``n``, ``key``, ``name``, ``acquired``), ``pairs`` (``a`` and ``b`` are numbers of
-        images), ``title``, ``decision``, ``probability`` and ``notes``.
+        ``images``: ``n``, ``key``, ``pixels``, ``name``, ``acquired``), ``pairs`` (``a`` and ``b`` are
+        numbers of images), ``title``, ``decision``, ``probability`` and ``notes``.
 
     Example::
 
@@ -79,7 +79,7 @@ def people_cards(found: RunTables, shown: pa.Table) -> list[Card]:
     rows = shown.to_pylist()
     ends = {(row[f"dataset_{s}"], row[f"image_{s}"]) for row in rows for s in ("a", "b")}
     images = _images(found.images, ends)
-    groups = _groups(found.subjects)
+    groups = _groups(found.subjects, images.values())
     of_card: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         of_card[_card_of(row, images, groups)].append(row)
@@ -105,10 +105,23 @@ def _ends(row: Mapping[str, Any]) -> tuple[ImageKey, ImageKey]:
     return (row["dataset_a"], row["image_a"]), (row["dataset_b"], row["image_b"])
 
 
-def _groups(subjects: pa.Table) -> dict[ImageKey | Person, Mapping[str, Any]]:
-    """The group of every image that leaks link, and of every declared subject of such an image."""
+def _groups(
+    subjects: pa.Table, images: Iterable[Mapping[str, Any]]
+) -> dict[ImageKey | Person, Mapping[str, Any]]:
+    """The group of every one of the images that leaks link, and of its declared subject.
+
+    A run may link a million images of which few are shown, so only those become Python objects.
+    """
+    ids, names = set(), set()
+    for image in images:
+        ids.add(image["image_id"])
+        names.add(image["subject"])
+    wanted = pc.or_(
+        pc.is_in(subjects["image_id"], pa.array(sorted(ids), pa.string())),
+        pc.is_in(subjects["subject"], pa.array(sorted(names - {None}), pa.string())),
+    )
     found: dict[ImageKey | Person, Mapping[str, Any]] = {}
-    for row in subjects.to_pylist():
+    for row in subjects.filter(wanted).to_pylist():
         found[row["dataset"], row["image_id"]] = row
         if row["subject"]:
             found[row["dataset"], f"subject {row['subject']}"] = row
@@ -169,7 +182,13 @@ def _card(
 
 def _image(key: ImageKey, images: Mapping[ImageKey, Mapping[str, Any]], n: int) -> dict[str, Any]:
     row = images.get(key, {})
-    return {"n": n, "key": key, "name": row.get("path") or key[1][:16], "acquired": row.get("acquired")}
+    return {
+        "n": n,
+        "key": key,
+        "pixels": row.get("pixel_hash") or " ".join(key),
+        "name": row.get("path") or key[1][:16],
+        "acquired": row.get("acquired"),
+    }
 
 
 def _pair(row: Mapping[str, Any], numbers: Mapping[ImageKey, int], weakest: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import base64
 import io
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from leakscan.decide.copies.copy_check import Pixels, load_pixels
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, LeakscanError
 from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.settings import DecodeOptions
@@ -48,30 +49,39 @@ class Thumbnails:
     engine: Engine
     masked: bool = True
 
-    def of(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, str]:
+    def of(self, wanted: Mapping[ImageKey, str]) -> dict[ImageKey, str]:
         """The pictures as data URIs, without those whose pixels are not at hand.
 
         The more there are, the smaller they become, so that the page stays small.
 
         Args:
-            wanted: The images, those first that must not be missing if time runs out.
+            wanted: What tells the pixels of each image apart, such as their hash, by image; those first that
+                must not be missing if time runs out. Of equal ones only one is read.
 
         Example::
 
-            Thumbnails(datasets, settings.reading, context.engine).of([("ward", image_id)])
+            Thumbnails(datasets, settings.reading, context.engine).of({("ward", image_id): pixel_hash})
         """
-        pixels = self.places(dict.fromkeys(wanted))
-        if not pixels:
+        at_hand = self.places(wanted)
+        if not at_hand:
             return {}
-        room = min(_MOST_BYTES, _BYTES // len(pixels))
+        pixels = {wanted[key]: place for key, place in reversed(at_hand.items())}
+        pixels = {name: pixels[name] for name in dict.fromkeys(wanted[key] for key in at_hand)}
+        found = self._made(pixels, min(_MOST_BYTES, _BYTES // len(at_hand)))
+        return {key: found[wanted[key]] for key in at_hand if wanted[key] in found}
+
+    def _made(self, pixels: Mapping[str, Pixels], room: int) -> dict[str, str]:
+        """Data URIs of at most so many bytes each, as many as there is time for."""
         make = partial(_thumbnail, options=self.options, room=room, masked=self.masked)
-        found: dict[ImageKey, str] = {}
+        found: dict[str, str] = {}
         until = time.monotonic() + _SECONDS
-        for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
-            if uri is not None:
-                found[key] = uri
-            if time.monotonic() > until:
-                break
+        # A worker that dies here must not cost the run its tables: the page says how many have no picture.
+        with suppress(LeakscanError):
+            for key, uri in zip(pixels, self.engine.map(make, pixels.values()), strict=False):
+                if uri is not None:
+                    found[key] = uri
+                if time.monotonic() > until:
+                    break
         return found
 
     def places(self, wanted: Iterable[ImageKey]) -> dict[ImageKey, Pixels]:
@@ -89,18 +99,21 @@ class Thumbnails:
         return {key: pixels for key, pixels in found.items() if pixels}
 
 
-def thumbnails_of(pixels: Mapping[ImageKey, Pixels], options: DecodeOptions) -> dict[ImageKey, str]:
-    """Small pictures of a few images as data URIs, made here and now, with burnt-in text covered.
+def thumbnails_of(
+    pixels: Mapping[ImageKey, Pixels], options: DecodeOptions, masked: bool = True
+) -> dict[ImageKey, str]:
+    """Small pictures of a few images as data URIs, made here and now.
 
     Args:
         pixels: Where the pixels are.
         options: The limits for reading them.
+        masked: Whether text that is burnt into pictures is covered.
 
     Example:
         >>> thumbnails_of({}, DecodeOptions())
         {}
     """
-    made = {key: _thumbnail(place, options, _MOST_BYTES, masked=True) for key, place in pixels.items()}
+    made = {key: _thumbnail(place, options, _MOST_BYTES, masked) for key, place in pixels.items()}
     return {key: uri for key, uri in made.items() if uri is not None}
 
 

@@ -26,10 +26,12 @@ class FirstPictures:
     Attributes:
         pixels: Where the pixels of the images are.
         options: The limits for reading them.
+        masked: Whether text that is burnt into them is covered.
     """
 
     pixels: Mapping[ImageKey, Pixels]
     options: DecodeOptions
+    masked: bool = True
 
     @classmethod
     def of(cls, pairs: pa.Table, thumbnails: Thumbnails) -> FirstPictures:
@@ -45,11 +47,11 @@ class FirstPictures:
         """
         first = pairs.slice(0, _SHOWN).to_pylist()
         keys = [(p[f"dataset_{side}"], p[f"image_{side}"]) for p in first for side in _SIDES]
-        return cls(thumbnails.places(keys), thumbnails.options)
+        return cls(thumbnails.places(keys), thumbnails.options, thumbnails.masked)
 
     def made(self) -> dict[ImageKey, str]:
         """The pictures as data URIs, without those whose pixels are gone."""
-        return thumbnails_of(self.pixels, self.options)
+        return thumbnails_of(self.pixels, self.options, self.masked)
 
 
 def render_notebook(

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,7 @@ def summarise(found: RunTables, context: RunContext) -> dict[str, Any]:
             "total_s": round(time.monotonic() - timings.began, 3),
             "worked_s": {stage: round(spent, 3) for stage, spent in timings.worked.items()},
             "images_read": timings.images_read,
+            "busy": None if context.timeline is None else context.timeline.busy(),
         },
     }
 
@@ -263,8 +264,9 @@ def _open(c: Comparison, comparisons: int) -> list[str]:
     if c.ids_disagree or any(doubt.most for doubt in c.doubts):
         reasons += doubt_words(c)
     waiting = c.pairs.filter(pc.equal(c.pairs["decision"], "review")).select(_WHO).to_pylist()
-    # Many images of the same two subjects are one pair of subjects, as the expectation counts.
-    reviews = len({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
+    # Many images of the same two subjects are one pair of subjects, as the expectation counts, and what hangs
+    # on a pair is no other chance.
+    reviews = _groups({_two_subjects(r) for r in waiting if r["relation"] == "same_subject"})
     if copies := sum(r["relation"] != "same_subject" for r in waiting):
         # Chance does not make pictures look like copies: one that was not checked is no false match.
         reasons.append(
@@ -302,6 +304,21 @@ def _cleared(c: Comparison) -> int:
     names = ("subject_a", "subject_b", "image_a", "image_b")
     rows = c.pairs.filter(pc.equal(c.pairs["decision"], "cleared")).select(names).to_pylist()
     return len({_two_subjects(row) for row in rows})
+
+
+def _groups(pairs: Iterable[tuple[str, str]]) -> int:
+    """How many groups hang together by pairs of an end in A and an end in B."""
+    above: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def top(end: tuple[str, str]) -> tuple[str, str]:
+        while (up := above.setdefault(end, end)) != end:
+            above[end] = above[up]
+            end = up
+        return end
+
+    for a, b in pairs:
+        above[top(("a", a))] = top(("b", b))
+    return sum(end == up for end, up in above.items())
 
 
 def _two_subjects(pair: Mapping[str, Any]) -> tuple[str, str]:

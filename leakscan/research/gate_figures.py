@@ -1,7 +1,7 @@
-"""What the gate of the shipped chest encoder refuses: ``python -m leakscan.research.gate_figures DATA``.
+"""What the shipped gate of chest films keeps and refuses: ``python -m leakscan.research.gate_figures DATA``.
 
-Prints the shares of pictures that are no frontal film which the gate refuses, as JSON. ``leakscan evaluate``
-measures everything else.
+Prints the shares of frontal films that it keeps, and of other pictures that it refuses, as JSON.
+``leakscan evaluate`` measures everything else.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.research.command import run_command
+from leakscan.research.fit_gate import canonical, films_of
+from leakscan.research.intensive_care import intensive_care
 from leakscan.training.films.pack import pack_manifest
 from leakscan.training.shipping.figures import encode_pack
 from leakscan.training.shipping.gate import brain_slices
 
 _CROPS = 8  # of every photograph
+_FILMS = 400  # of every set at most
 
 
 def gate_figures(
@@ -34,7 +37,7 @@ def gate_figures(
         Path | None, typer.Option("--photographs", help="Folder of photographs the gate should refuse.")
     ] = None,
 ) -> None:
-    """Print the share of other pictures that the gate of the chest encoder refuses, as JSON.
+    """Print the shares of films that the gate of the chest encoder keeps, and of others that it refuses.
 
     Example: python -m leakscan.research.gate_figures DATA --photographs PHOTOS
     """
@@ -42,7 +45,26 @@ def gate_figures(
     if entry is None:
         raise ModelError("There is no encoder for chest radiographs.", "leakscan models list")
     refused = _refused_by_gate(data, TorchEncoder(*entry), photos)
-    Output(as_json=True).data({"encoder": entry[0].encoder, "refused_by_gate": refused})
+    kept = _kept_by_gate(data, TorchEncoder(*entry))
+    Output(as_json=True).data({"encoder": entry[0].encoder, "kept": kept, "refused_by_gate": refused})
+
+
+def _kept_by_gate(data: Path, encoder: Encoder) -> dict[str, Any]:
+    """The share of frontal films that the gate keeps: as they are, and made to look like intensive care."""
+    sets = {"nih val": ("nih", "val"), "nih test": ("nih", "test"), "kermany test": ("kermany", "test")}
+    sets |= {name: (name, "") for name in ("other_hospitals", "ieee8023")}
+    out = {}
+    for title, (name, split) in sets.items():
+        films = films_of(data, name, split, _FILMS, seed=1)
+        rng = np.random.default_rng(1)
+        looks = {
+            title: films,
+            f"{title}, as from intensive care": [intensive_care(film, rng) for film in films],
+        }
+        for words, own in looks.items():
+            accepted = encode_pack(encoder, canonical(own, encoder.card.side))[1]
+            out[words] = {"pictures": len(own), "share": round(float(accepted.mean()), 4)}
+    return out
 
 
 def _refused_by_gate(data: Path, encoder: Encoder, photos: Path | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Films made to look as if they came from intensive care: white lungs, lines, tilted collimation, little contrast."""
+"""Films made to look like those of intensive care: white lungs, lines, tilted fields, little contrast."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def intensive_care(
 ) -> Floats:
     """A frontal film as a portable machine might have taken it of somebody very ill.
 
-    Lungs turn white in one or both halves, by patches or as a whole. Three to nine tubes, lines and wires cross the
-    film. The patient lies askew, and the collimation is a tilted rectangle on black or white. Contrast is low.
+    Lungs turn white in one or both halves, by patches or as a whole. Tubes, lines and wires cross the film.
+    The patient lies askew, and the collimation is a tilted rectangle on black or white. Contrast is low.
 
     Args:
         values: ``(height, width)`` the film, bright for dense tissue, in any range.
@@ -61,7 +61,7 @@ def _whitened(film: Floats, rng: np.random.Generator, severity: float) -> Floats
 
 
 def _crossed(film: Floats, rng: np.random.Generator, severity: float) -> Floats:
-    """Tubes and wires: smooth curves through a few points, some with a disc at the end, as electrodes have."""
+    """Tubes and wires: smooth curves, some with a disc at the end, as electrodes have."""
     height, width = film.shape
     drawn = np.zeros_like(film)
     side = max(height, width)

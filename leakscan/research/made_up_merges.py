@@ -35,6 +35,9 @@ from leakscan.run.result import Result
 from leakscan.settings import Settings
 
 _CACHE = Path("~/.cache/leakscan-measure")
+_ROWS = 1_000  # compared with everybody at once
+_SEARCHED_WHOLE = 20_000  # people a side up to which every pair is looked at
+_FALSE = 0.015  # the share of false ones that the best threshold may make
 _SOURCES = ("nih/manifest.csv?split=val", "nih/manifest.csv?split=calibration")
 
 
@@ -126,6 +129,39 @@ def figures(merge: MadeUpMerge, result: Result) -> dict[str, Any]:
     }
 
 
+def reachable(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], shared: int, false_share: float) -> int:
+    """How many shared people the best threshold on the similarity finds: more than any honest decision could.
+
+    Args:
+        a: ``(n, d)`` fingerprints of one side.
+        b: ``(m, d)`` those of the other; the first ``shared`` rows of both are the same people.
+        shared: How many people stand on both sides.
+        false_share: The share of false ones among those found that is allowed.
+
+    Example:
+        >>> one = np.eye(3, dtype=np.float32)
+        >>> reachable(one, one, shared=2, false_share=0.015)
+        2
+    """
+    if not shared:
+        return 0
+    highest = [np.full(1, -2.0)]
+    for start in range(0, len(a), _ROWS):
+        cosine = a[start : start + _ROWS] @ b.T
+        rows = np.arange(start, min(start + _ROWS, shared))
+        cosine[rows - start, rows] = -2.0
+        flat = cosine.ravel()
+        highest.append(np.partition(flat, -min(shared, len(flat)))[-min(shared, len(flat)) :])
+    strangers = np.sort(np.concatenate(highest))[::-1]
+    same = np.sort((a[:shared] * b[:shared]).sum(axis=1))
+    best = 0
+    for false, at in enumerate(strangers[: shared + 1].tolist()):
+        found = shared - int(np.searchsorted(same, at, "right"))
+        if false <= false_share * (found + false):
+            best = max(best, found)
+    return best
+
+
 def _statistics(films: LabelledFilms) -> tuple[PrintStatistics, dict[str, Any]]:
     """What is drawn from, and how its scores lie beside real ones."""
     stored = films.rows["fingerprint"].combine_chunks()
@@ -176,8 +212,10 @@ def _measured(
     began = time.monotonic()
     fresh = replace(context, memory=KnownPairs(None, {}, None, None), budget=TimeBudget(1e9))
     result = decide_and_report(sides, fresh, None)
+    most = reachable(a, b, merge.shared, _FALSE) if merge.subjects <= _SEARCHED_WHOLE else None
     return {
         **figures(merge, result),
+        "at_most_by_any_threshold": most,
         "seconds": short(time.monotonic() - began),
         "peak_gib": short(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20),
     }

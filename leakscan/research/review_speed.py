@@ -61,9 +61,9 @@ def made_up_run(root: Path, pairs: int) -> Path:
     Returns:
         The run folder.
 
-    Example:
-        >>> made_up_run(Path(), 60).name
-        'run'
+    Example::
+
+        made_up_run(Path("many"), 10_000)  # Path("many/run")
     """
     rng = np.random.default_rng(0)
     hashes = [_draw(root / "A" / f"{n}.png", rng) for n in range(_DRAWN)]

@@ -1,4 +1,4 @@
-"""What becomes of the sample files that pydicom and nibabel ship: each is read, or named with a reason.
+"""What becomes of the sample files that other packages ship: each is read, or named with a reason.
 
 ``python -m leakscan.research.sample_files`` prints the table of docs/formats.md; a test compares the two.
 """
@@ -52,6 +52,23 @@ def outcomes(package: str) -> Counter[tuple[str, str, str]]:
         name = ref.format or Path(ref.path).suffix.lower().lstrip(".") or "(none)"
         found[name, status, re.sub(r"[0-9][0-9,]*", "N", error.replace("{path}", "..."))] += 1
     return found
+
+
+def ships_images(package: str) -> bool:
+    """Whether a package, as it is installed, holds any file that is or looks like an image.
+
+    Args:
+        package: The name by which it is imported.
+
+    Example::
+
+        ships_images("PIL")  # False: pillow's samples lie in its repository only
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return False
+    source = DirectorySource(Path(spec.origin).parent, package, DecodeOptions(frames="first"))
+    return any(ref.status != "ignored" for ref in source.scan(Silent()))
 
 
 def table() -> str:

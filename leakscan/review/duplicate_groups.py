@@ -68,12 +68,10 @@ def duplicate_groups(
         pairs: Rows of ``pairs.parquet``; only leaks link.
         rules: What to make of the groups.
 
-    Raises:
-        UsageError: The pattern of paths to keep fits no image of any group.
-
     Returns:
         One row per image of a group, schema ``DUPLICATES``. ``conflict``: the labels of the group differ.
-        ``chained``: two images of the group are linked only by way of others, so they may be unlike.
+        ``chained``: two images of the group are linked only by way of others, so they may be unlike. Where
+        a pattern of paths fits no image of a group, the first by path is kept.
 
     Example:
         >>> images = [{"dataset": "A", "image_id": i, "path": f"{i}.png", "shape": [9, 9]} for i in "xyz"]
@@ -90,13 +88,6 @@ def duplicate_groups(
             graph.add_edge(pair["image_a"], pair["image_b"], pair=pair)
     found = [sorted(part, key=lambda i: _path(row_of[i])) for part in nx.connected_components(graph)]
     found.sort(key=lambda group: (-len(group), _path(row_of[group[0]])))
-    if rules.keep not in KEEP_RULES and found:
-        paths = [_path(row_of[i]) for group in found for i in group]
-        if not any(fnmatch.fnmatch(path, rules.keep) for path in paths):
-            raise UsageError(
-                f"The pattern to keep, {rules.keep!r}, fits no image of any group.",
-                f"A rule is one of {', '.join(KEEP_RULES)}, or a pattern such as originals/*.",
-            )
     rows: list[dict[str, Any]] = []
     for group in found:
         folders = {str(PurePosixPath(_path(row_of[i])).parent) for i in group}
@@ -128,6 +119,47 @@ def duplicate_groups(
                 }
             )
     return tables.from_rows(rows, DUPLICATES)
+
+
+def check_rule(images: Sequence[Mapping[str, Any]], keep: str) -> None:
+    """Refuses a pattern of paths to keep that fits no image at all, before anything slow is done.
+
+    Args:
+        images: Rows of ``images.parquet``.
+        keep: A rule of ``KEEP_RULES``, or a pattern of paths.
+
+    Raises:
+        UsageError: It is a pattern and fits no image.
+
+    Example:
+        >>> check_rule([{"path": "originals/1.png", "image_id": "x"}], "originals/*")
+        >>> check_rule([{"path": "originals/1.png", "image_id": "x"}], "larges")
+        Traceback (most recent call last):
+        leakscan.errors.UsageError: The pattern to keep, 'larges', fits no image.
+    """
+    if keep in KEEP_RULES or not images or any(fnmatch.fnmatch(_path(row), keep) for row in images):
+        return
+    raise UsageError(
+        f"The pattern to keep, {keep!r}, fits no image.",
+        f"A rule is one of {', '.join(KEEP_RULES)}, or a pattern such as originals/*.",
+    )
+
+
+def unfit_groups(table: pa.Table, keep: str) -> int:
+    """How many groups have no image that a pattern of paths fits, so that the first by path is kept.
+
+    Args:
+        table: What :func:`duplicate_groups` made.
+        keep: A rule of ``KEEP_RULES``, or a pattern of paths.
+
+    Example:
+        >>> unfit_groups(DUPLICATES.empty_table(), "originals/*")
+        0
+    """
+    if keep in KEEP_RULES:
+        return 0
+    kept = table.filter(table["keep"]).to_pylist()
+    return sum(not fnmatch.fnmatch(_path(row), keep) for row in kept)
 
 
 def folder_labels(images: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from leakscan.report.run_tables import RunTables
 from leakscan.report.summary import summarise
 from leakscan.review.judging import judge
 from leakscan.review.verdicts import Verdict, VerdictFile
+from leakscan.run.against import EarlierRun
 from leakscan.run.audit_facts import AuditFacts
 from leakscan.run.baseline import held_against
 from leakscan.run.context import RunContext
@@ -35,6 +36,7 @@ from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import ImageSource, Progress
+from leakscan.writable import check_writable
 
 
 def compare(
@@ -48,7 +50,8 @@ def compare(
     """Finds the images in each source that show a subject who is already in another.
 
     Args:
-        sources: Two or more directories, manifests, or fingerprint stores.
+        sources: Two or more directories, manifests, or fingerprint stores; with the setting ``against`` one
+            is enough, which is compared with the datasets of an earlier run.
         output: The run folder to write, or ``None`` to write nothing but the cache.
         overwrite: Whether ``output`` may exist.
         settings: The choices; the defaults suit most runs.
@@ -63,10 +66,13 @@ def compare(
         result = leakscan.compare("hospital_a", "hospital_b", same_ids=True)
         print(result.exit_code, result.pairs.num_rows)
     """
+    from leakscan.run.estimate import announced  # which knows this module
+
     settings = Settings.given(settings, choices, also=("output", "overwrite", "settings", "progress"))
     if len(sources) == 1 and not isinstance(sources[0], str | os.PathLike):
         SourceSpec.parse(sources[0])  # a list of paths, say: it tells how they are given
-    if len(sources) < 2:
+    before = settings.deciding.against
+    if len(sources) < (2 if before is None else 1):
         raise UsageError(
             "A comparison needs two sources.",
             "For leaks inside one dataset, call leakscan.audit.",
@@ -75,10 +81,25 @@ def compare(
     folder = free_folder(output, overwrite)
     check_files(settings)
     specs = [SourceSpec.parse(source) for source in sources]
+    names = dataset_names(specs, settings.privacy.hide_paths)
+    earlier = None if before is None else EarlierRun.read(before)
+    if earlier is not None:
+        names, specs = earlier.name_all(tuple(names)), [*earlier.specs, *specs]
+        dataset_names(specs, settings.privacy.hide_paths)  # refuses what the run has already
     check_apart(specs, settings.reading.exclude)
-    opened = open_all(specs, dataset_names(specs, settings.privacy.hide_paths), settings)
+    opened = open_all(specs, names, settings)
     context = RunContext.open(settings, progress)
-    return decide_and_report(load_datasets(opened, context), context, folder)
+    if earlier is not None:
+        context.compared_before.update(earlier.names)
+        context.notices.append(_told_before(earlier, settings))
+    return decide_and_report(load_datasets(announced(opened, context), context), context, folder)
+
+
+def _told_before(earlier: EarlierRun, settings: Settings) -> str:
+    where = "an earlier run" if settings.privacy.hide_paths else str(earlier.run)
+    one, *more = earlier.names
+    what = f"{', '.join([one, *more[:-1]])} and {more[-1]} were" if more else f"{one} was"
+    return f"{what} compared with each other in {where}, and not again here."
 
 
 def free_folder(output: str | os.PathLike[str] | None, overwrite: bool) -> RunFolder | None:
@@ -208,6 +229,8 @@ def reported(
         context.progress.start("Writing the report", None)
         folder.write(found, summary, render_html(found, summary, thumbnails))
     context.progress.finish()
+    if settings.limits.profile is not None and context.timeline is not None:
+        context.timeline.write(settings.limits.profile)
     return Result(
         images=found.images,
         fingerprints=found.fingerprints,
@@ -259,6 +282,8 @@ def check_files(settings: Settings) -> None:
     """
     known_verdicts(settings)
     known_lists(settings)
+    if settings.limits.profile is not None:
+        check_writable(settings.limits.profile)
     if settings.deciding.baseline is not None:
         RunFolder.open(settings.deciding.baseline)
 

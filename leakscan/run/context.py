@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from leakscan.engines import start_engine
+from leakscan.engines.memory import MemoryWatch, shared_out
+from leakscan.engines.threads import cores
 from leakscan.fingerprint.spans import Span
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_encoders, load_models
 from leakscan.run.notebook_progress import usual_progress
 from leakscan.run.places import earlier_cache, key_place, make_cache
+from leakscan.run.timeline import Timeline
 from leakscan.settings import Settings
 from leakscan.sources.identity import IdentityKey
 from leakscan.types import Engine, Progress
@@ -91,6 +94,8 @@ class RunContext:
         notices: What a user should know of the sources, in sentences; the summary has them as warnings.
         patterns_met: The patterns to leave out that met something in a source.
         sources: What each dataset was made from, by its name; filled when sources are opened.
+        timeline: What was done when, and how busy the processors were.
+        compared_before: The names of datasets that an earlier run compared with each other.
 
     Example::
 
@@ -108,6 +113,8 @@ class RunContext:
     notices: list[str] = field(default_factory=list)
     patterns_met: set[str] = field(default_factory=set)
     sources: dict[str, str] = field(default_factory=dict)
+    timeline: Timeline | None = None
+    compared_before: set[str] = field(default_factory=set)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:
@@ -123,16 +130,26 @@ class RunContext:
         """
         timings = Timings()
         limits = settings.limits
+        if limits.max_memory_mb is not None:
+            wanted = cores() if limits.workers is None else limits.workers
+            shares = shared_out(limits.max_memory_mb, wanted)
+            pixels = min(settings.reading.max_pixels, shares.max_pixels)
+            settings = settings.with_choices({"max_pixels": pixels, "workers": shares.workers})
+            limits = settings.limits
+        watch = None if limits.max_memory_mb is None else MemoryWatch(limits.max_memory_mb)
+        engine = start_engine(limits.workers, limits.engine, limits.address)
+        timeline = Timeline(engine, progress or usual_progress(), watch)
         preferred, own = settings.reading.encoder, settings.deciding.calibration
         return cls(
             settings=settings,
-            engine=start_engine(limits.workers, limits.engine, limits.address),
+            engine=timeline.engine,
             models=load_models(preferred, own) if decides else Models(load_encoders(preferred), {}, {}),
             memory=PairMemory(settings.limits.cache / "pairs.sqlite3"),
-            progress=progress or usual_progress(),
+            progress=timeline.progress,
             budget=TimeBudget(settings.limits.check_seconds),
             timings=timings,
             notices=earlier_cache(settings),
+            timeline=timeline,
         )
 
     @cached_property

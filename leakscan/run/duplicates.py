@@ -12,10 +12,18 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from leakscan.counted import counted
 from leakscan.decide.inside import decide_inside
 from leakscan.errors import ImageError, UsageError
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.review.duplicate_groups import GroupRules, counts, duplicate_groups, folder_labels
+from leakscan.review.duplicate_groups import (
+    GroupRules,
+    check_rule,
+    counts,
+    duplicate_groups,
+    folder_labels,
+    unfit_groups,
+)
 from leakscan.review.lists import write_list
 from leakscan.run.compare import (
     check_files,
@@ -107,6 +115,7 @@ def duplicates(
     context = RunContext.open(settings, progress)
     (dataset,), left_out = left_out_of(load_datasets(opened, context), context)
     rows = dataset.rows.select(["image_id", "path", "shape", "format"]).to_pylist()
+    check_rule(rows, choices.keep)
     rules = GroupRules(
         keep=choices.keep,
         labels=folder_labels(rows) if choices.labels == FOLDER_LABELS else labels,
@@ -118,10 +127,15 @@ def duplicates(
     hidden = settings.privacy.hide_paths
     images = [{**row, "dataset": dataset.name} for row in rows]
     groups = duplicate_groups(images, result.pairs.to_pylist(), rules)
+    warnings = result.summary["warnings"]
+    if unfit := unfit_groups(groups, choices.keep):
+        pattern = "the pattern" if hidden else repr(choices.keep)
+        why = f"In {counted(unfit, 'group')} no path fits {pattern}, so the first by path is kept."
+        warnings = [*warnings, why]
     if hidden:
         at = groups.column_names.index("path")
         groups = groups.set_column(at, groups.schema.field("path"), pa.nulls(len(groups), pa.string()))
-    summary = {**result.summary, "duplicates": counts(groups)}
+    summary = {**result.summary, "duplicates": counts(groups), "warnings": warnings}
     files = write_list(groups, folder.path / "duplicates") if folder is not None else []
     return Duplicates(replace(result, summary=summary), groups, files)
 

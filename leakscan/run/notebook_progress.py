@@ -48,6 +48,7 @@ class NotebookProgress:
         self._show, self._made = show, made
         self._handle: Any = None
         self._stage, self._note = "", ""
+        self._told: list[str] = []
         self._total: int | None = None
         self._done = 0
         self._drawn = 0.0
@@ -67,6 +68,11 @@ class NotebookProgress:
         self._note = text
         self._draw()
 
+    def tell(self, text: str) -> None:
+        """See :class:`leakscan.types.Progress`."""
+        self._told.append(text)
+        self._draw(now=True)
+
     def finish(self) -> None:
         """See :class:`leakscan.types.Progress`."""
         if self._handle is not None:
@@ -82,6 +88,7 @@ class NotebookProgress:
         self._put(f"<progress{place}></progress> {escape(f'{self._stage}{count} {self._note}'.strip())}")
 
     def _put(self, text: str) -> None:
+        text += "".join(f"<div>{escape(sentence)}</div>" for sentence in self._told)
         if self._handle is None:
             self._handle = self._show(text)
         else:

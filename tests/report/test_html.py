@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from leakscan import tables
 from leakscan.engines import start_engine
+from leakscan.errors import LeakscanError
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report import html_pictures
 from leakscan.report.html import render_html
@@ -160,22 +162,55 @@ def test_many_leaks_leave_room_for_what_is_for_review(tmp_path: Path, films: lis
 
 
 def test_pictures_share_the_room_of_the_page(monkeypatch: pytest.MonkeyPatch, films: list[Picture]) -> None:
-    import cv2
-
     rows = [
         {"image_id": str(n), "preview": cv2.imencode(".png", f)[1].tobytes()} for n, f in enumerate(films)
     ]
     dataset = Dataset("A", tables.from_rows([*rows, {"image_id": "gone"}], tables.STORE), {}, {}, "")
     thumbnails = Thumbnails([dataset], Settings().reading, start_engine(0))
-    wanted = [("A", row["image_id"]) for row in rows] + [("A", "gone"), ("B", "0")]
+    there = {("A", str(row["image_id"])): f"pixels {row['image_id']}" for row in rows}
+    wanted = {**there, ("A", "gone"): "gone", ("B", "0"): "pixels 0"}
     large = thumbnails.of(wanted)
-    assert set(large) == set(wanted[:-2])
+    assert set(large) == set(there)
     monkeypatch.setattr(html_pictures, "_BYTES", 1500 * len(rows))
     small = thumbnails.of(wanted)
     assert sum(map(len, small.values())) < 1500 * len(rows) * 4 / 3 + 100 * len(rows)
     assert all(len(small[key]) < len(large[key]) for key in small)
     monkeypatch.setattr(html_pictures, "_SECONDS", -1.0)
     assert len(thumbnails.of(wanted)) == 1  # no time is left after the first
+
+
+def test_a_worker_that_dies_at_the_pictures_costs_only_pictures(films: list[Picture]) -> None:
+    class Dying:
+        workers = 1
+
+        def map(self, function: Any, items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
+            yield function(next(iter(items)))
+            raise LeakscanError("A worker process was killed.")
+
+    png = cv2.imencode(".png", films[0])[1].tobytes()
+    rows = [{"image_id": str(n), "preview": png} for n in range(3)]
+    dataset = Dataset("A", tables.from_rows(rows, tables.STORE), {}, {}, "")
+    found = Thumbnails([dataset], Settings().reading, Dying()).of({("A", str(n)): str(n) for n in range(3)})
+    assert set(found) == {("A", "0")}
+
+
+def test_equal_pictures_are_read_once(films: list[Picture]) -> None:
+    class Counting:
+        workers, read = 1, 0
+
+        def map(self, function: Any, items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
+            for item in items:
+                self.read += 1
+                yield function(item)
+
+    png = cv2.imencode(".png", films[0])[1].tobytes()
+    rows = [{"image_id": str(n), "preview": png} for n in range(3)]
+    dataset = Dataset("A", tables.from_rows(rows, tables.STORE), {}, {}, "")
+    engine = Counting()
+    wanted = {("A", "0"): "one", ("A", "1"): "other", ("A", "2"): "one"}
+    found = Thumbnails([dataset], Settings().reading, engine).of(wanted)
+    assert set(found) == set(wanted)
+    assert engine.read == 2
 
 
 def test_distances_are_drawn_with_the_thresholds(tmp_path: Path, films: list[Picture]) -> None:
@@ -314,6 +349,8 @@ def test_everybody_can_read_it_narrow_and_wide_light_and_dark(
     chromium: Any, tmp_path: Path, films: list[Picture]
 ) -> None:
     made, facts = three_sets(tmp_path, films)
+    far = made.row("a hospital of a very long name that nobody has shortened so far", "1.png", films[2])
+    made.pair(made.images[0]["image_id"], far, probability=0.05)
     tab = opened(chromium, tmp_path / "report.html", page_of(made, **facts), bypass_csp=True)
     for width, scheme in SIZES:
         tab.set_viewport_size({"width": width, "height": 850})

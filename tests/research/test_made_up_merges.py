@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leakscan.research.made_up_merges import MadeUpMerge, figures, side_of
+from leakscan.research.made_up_merges import MadeUpMerge, figures, reachable, side_of
 from leakscan.research.made_up_prints import GENUINE, LEVELS, PrintStatistics, real_scores
 from leakscan.run.compare import decide_and_report
 from support.made_up_encoder import ENCODER, made_up_context
@@ -75,3 +75,15 @@ def test_the_run_decides_about_them_and_false_leaks_are_counted() -> None:
     assert found["exit_code"] == 1
     nobody = figures(MadeUpMerge(subjects=300, shared=0, declared=True), result)
     assert nobody["false"] == nobody["called"] == found["called"]
+
+
+def test_no_threshold_finds_more_than_what_lies_above_the_strangers() -> None:
+    """One pair of strangers is more alike than two of the four shared people."""
+    a = np.eye(6, dtype=np.float32)
+    b = np.eye(6, dtype=np.float32)
+    b[2:4] = 0.5 * np.eye(6)[2:4] + np.sqrt(0.75) * np.eye(6)[5]
+    b[4] = 0.6 * np.eye(6)[5] + 0.8 * np.eye(6)[4]
+    b[5] = 0.7 * np.eye(6)[4] + np.sqrt(0.51) * np.eye(6)[5]
+    assert reachable(a, b, shared=4, false_share=0.0) == 2
+    assert reachable(a, b, shared=4, false_share=0.7) == 4
+    assert reachable(a, b, shared=0, false_share=0.0) == 0

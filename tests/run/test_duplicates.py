@@ -69,9 +69,13 @@ def test_other_rules_keep_other_images(leakscan: Leakscan, ward: Path) -> None:
     assert kept("malignant/*") == {"malignant/1.png", "benign/2.png"}
     assert kept("*/copy.png") == {"benign/1.png", "benign/copy.png"}
     assert len(kept("sharpest")) == 2
-    ran = leakscan("duplicates", "ward", "--keep", "blurred", "--workers", "0", *NO_ENCODER)
+    ran = leakscan("duplicates", "ward", "--keep", "blurred", "-o", "no", "--workers", "0", *NO_ENCODER)
     assert ran.code == 2
     assert "blurred" in ran.error
+    assert not Path("no").exists()
+    ran, rows = found(leakscan, "--keep", "*/mirror.png")  # fits an image of the one group, not of the other
+    assert {r["path"] for r in rows if r["keep"] == "True"} == {"malignant/mirror.png", "benign/2.png"}
+    assert ran.json["warnings"] == ["In 1 group no path fits '*/mirror.png', so the first by path is kept."]
 
 
 def test_the_sharpest_is_the_one_that_was_not_smoothed(
@@ -115,5 +119,5 @@ def test_a_source_without_duplicates_has_no_groups(leakscan: Leakscan, tmp_path:
     fill(tmp_path / "ward", [1, 2, 3])
     ran, rows = found(leakscan)
     assert (rows, ran.json["duplicates"]["groups"]) == ([], 0)
-    ran, rows = found(leakscan, "--keep", "originals/*")
+    ran, rows = found(leakscan, "--keep", "1.*")
     assert rows == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leakscan.research.sample_files import outcomes
+from leakscan.research.sample_files import outcomes, ships_images
 
 DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
 ROW = re.compile(r"^\| (\w+) ([\w.]+) \| `(.+)` \| (\d+) \| `(\w+)` \| (.*) \|$", re.MULTILINE)
@@ -26,3 +26,10 @@ def test_the_table_of_the_docs_is_what_becomes_of_the_files(package: str) -> Non
     if not find_spec("h5py") or not find_spec("imagecodecs"):
         pytest.skip("The table needs the extra formats.")
     assert {(r[2], r[4], r[5].strip()): int(r[3]) for r in stated} == dict(found)
+
+
+@pytest.mark.parametrize("package", ["PIL", "tifffile"])
+def test_other_packages_ship_no_samples(package: str) -> None:
+    if not find_spec(package):
+        pytest.skip(f"{package} is not installed.")
+    assert not ships_images(package)

@@ -28,6 +28,7 @@ aligned at all. Above 0.84 of correlation, and above 64 px below 2.0 of motion, 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,6 +40,7 @@ from leakscan.decide.copies.picture_features import (
     PictureFeatures,
     Proposal,
     describe_picture,
+    posterised,
     propose,
 )
 from leakscan.decide.copies.transform import coverage, inverse, nearest_turn, words
@@ -55,6 +57,11 @@ _FINE_PX = 100
 _DIRECT_CORRELATION = 0.9
 _DIRECT_MOTION = 2.0
 _LEAST_OVERLAP = 0.5  # of the smaller picture
+# Two patches of one slide share less. Then more must agree, and nothing may move.
+_PARTIAL_OVERLAP = 0.28
+_PARTIAL_INLIERS = 30
+_PARTIAL_CORRELATION = 0.95
+_PARTIAL_MOTION = 1.5
 _MOST_STRETCH = 2.6  # a film squashed to half its height is at 2, one squeezed into a square at 1.3
 _MOST_SCALE = 5.0
 _FEW_KEYPOINTS = 80  # fewer in either picture: try without them as well
@@ -79,8 +86,23 @@ def check_pictures(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
     if a.blank or b.blank:
         return NOT_ALIGNED
     if b.key < a.key:
-        return _best(b, a).swapped()
-    return _best(a, b)
+        return _checked(b, a).swapped()
+    return _checked(a, b)
+
+
+def _checked(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
+    """The two as they are; and where only one has a few grey levels, the other brought down to as few."""
+    best = _best(a, b)
+    if best.same_image or bool(a.shares) == bool(b.shares):
+        return best
+    shares = a.shares or b.shares
+    turned = tuple(1.0 - share for share in reversed(shares))
+    for some in dict.fromkeys((shares, turned)):
+        found = _best(posterised(a, some), b) if b.shares else _best(a, posterised(b, some))
+        if found.same_image:
+            words = found.transform.split("+") if found.transform else []
+            return replace(found, transform="+".join(dict.fromkeys([*words, "grey"])))
+    return best
 
 
 def _best(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
@@ -110,7 +132,8 @@ def _judge(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> CopyCh
     covered = coverage(_shape(a), _shape(b), a_to_b)
     scale = math.sqrt(abs(float(np.linalg.det(a_to_b)))) * _native(b) / _native(a)
     return CopyCheck(
-        same_image=_same(found, proposal.inliers) and max(covered) >= _LEAST_OVERLAP,
+        same_image=_same(found, proposal.inliers)
+        and (max(covered) >= _LEAST_OVERLAP or _surely_same(found, proposal.inliers)),
         correlation=found.correlation,
         inliers=proposal.inliers,
         transform=words(a_to_b, covered, scale, proposal.inverted, found.grey_correlation),
@@ -130,6 +153,16 @@ def _same(found: Agreement, inliers: int) -> bool:
     return found.correlation >= _ALTERED_CORRELATION and median <= _ALTERED_MOTION
 
 
+def _surely_same(found: Agreement, inliers: int) -> bool:
+    """Whether so much agrees that less than half of the smaller picture will do."""
+    median, _ = found.motion
+    return (
+        inliers >= _PARTIAL_INLIERS
+        and found.correlation >= _PARTIAL_CORRELATION
+        and median <= _PARTIAL_MOTION
+    )
+
+
 def _plausible(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> bool:
     linear = proposal.matrix[:, :2]
     size = math.sqrt(abs(float(np.linalg.det(linear))))
@@ -137,7 +170,7 @@ def _plausible(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> bo
     if not 1 / _MOST_SCALE < size < _MOST_SCALE or stretch > _MOST_STRETCH:
         return False
     b_to_a = np.vstack([proposal.matrix, [0.0, 0.0, 1.0]])
-    return max(coverage(_shape(b), _shape(a), b_to_a)) >= _LEAST_OVERLAP
+    return max(coverage(_shape(b), _shape(a), b_to_a)) >= _PARTIAL_OVERLAP
 
 
 def _shape(features: PictureFeatures) -> tuple[int, int]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.fingerprint.keypoints import sift, working_picture
+from leakscan.fingerprint.keypoints import level_shares, sift, working_picture
 
 SIDE = 320  # px, longest side: the weakest listed copy has 95 inliers here, 59 at 256, 66 at 384
 KEYPOINTS = 600
@@ -44,6 +44,7 @@ class PictureFeatures:
         descriptors: ``(n, 128)`` uint8: the SIFT descriptors of the keypoints.
         native_px: The longest side of the picture before it was brought to ``SIDE``.
         blank: Whether there is nothing to see: no grey level stands out from another.
+        shares: The share of pixels up to each grey level but the last, where it had a few levels only.
         key: A digest of ``picture``. It gives a pair its one order.
     """
 
@@ -53,6 +54,7 @@ class PictureFeatures:
     native_px: int
     blank: bool
     key: bytes
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,25 @@ def describe_picture(
         native_px=max(values.shape),
         blank=blank,
         key=key,
+        shares=level_shares(values),
     )
+
+
+def posterised(features: PictureFeatures, shares: tuple[float, ...]) -> PictureFeatures:
+    """A picture brought down to a few grey levels, as another was.
+
+    Args:
+        features: The picture.
+        shares: The share of its pixels up to each level but the last.
+
+    Example:
+        >>> ramp = describe_picture(np.arange(4096, dtype=np.float32).reshape(64, 64))
+        >>> np.unique(posterised(ramp, (0.5,)).picture).tolist()[::len(ramp.picture)]
+        [0]
+    """
+    levels = np.searchsorted(np.quantile(features.picture, shares), features.picture, side="left")
+    steps = np.rint(levels * (255.0 / len(shares))).astype(np.float32)
+    return replace(describe_picture(steps), native_px=features.native_px)
 
 
 def glance(values: npt.NDArray[np.float32]) -> PictureFeatures:
@@ -110,7 +130,7 @@ def glance(values: npt.NDArray[np.float32]) -> PictureFeatures:
 def worth_a_check(a: PictureFeatures, b: PictureFeatures) -> bool:
     """Whether two pictures may be one acquisition, by their features at a glance.
 
-    It says yes as well where a picture has too few keypoints to tell.
+    It says yes as well where a picture has too few keypoints to tell, or has a few grey levels only.
 
     Example:
         >>> films = np.random.default_rng(0).random((2, 24, 24), np.float32)
@@ -119,7 +139,7 @@ def worth_a_check(a: PictureFeatures, b: PictureFeatures) -> bool:
         >>> worth_a_check(one, mirrored), worth_a_check(one, another)
         (True, False)
     """
-    if min(len(a.points), len(b.points)) < _GLANCE_FEW:
+    if min(len(a.points), len(b.points)) < _GLANCE_FEW or bool(a.shares) != bool(b.shares):
         return True
     for similarity in _similarities(a.descriptors, b.descriptors):
         i, j = _matches(similarity)

@@ -12,7 +12,10 @@ from scipy import fft, ndimage
 from leakscan.decide.copies.volume_features import Floats, Matrix, VolumeFeatures
 
 _TRIED = 4  # orientations
+_TRYING_STEPS = 4
+_REFINED = 3  # of what was tried
 _COARSE_STEPS = 12
+_STRANGERS = 0.75  # correlation on the grid of 8 mm; half of the strangers have less, copies 0.9 and more
 _PROBING_STEPS = 4
 _FINE_STEPS = 25
 _STILL = 0.01  # voxels: a step that moves nothing further ends the refinement
@@ -30,10 +33,12 @@ class VolumeFit:
     Attributes:
         matrix: ``(4, 4)``: the affine map from voxels of a's grid to voxels of b's.
         correlation: The correlation of the contrasts on the joint mask, -1..1.
+        strangers: Whether the coarse grid already told the two apart, so that nothing finer was tried.
     """
 
     matrix: Matrix
     correlation: float
+    strangers: bool = False
 
 
 def orientations(a: VolumeFeatures, b: VolumeFeatures) -> list[tuple[float, Matrix]]:
@@ -87,8 +92,12 @@ def align_volumes(a: VolumeFeatures, b: VolumeFeatures, likely: list[tuple[float
     half = np.diag([0.5, 0.5, 0.5, 1.0])
     double = np.diag([2.0, 2.0, 2.0, 1.0])
     coarse_a = _Template.of(a.broad, np.abs(a.broad) > 0)
-    coarse = [coarse_a.fit(b.broad, half @ start @ double, _COARSE_STEPS) for start in starts]
+    tried_out = [coarse_a.fit(b.broad, half @ start @ double, _TRYING_STEPS) for start in starts]
+    likeliest = sorted(tried_out, key=lambda fit: -fit.correlation)[:_REFINED]
+    coarse = [coarse_a.fit(b.broad, fit.matrix, _COARSE_STEPS) for fit in likeliest]
     coarse.sort(key=lambda fit: -fit.correlation)
+    if coarse[0].correlation < _STRANGERS:
+        return VolumeFit(double @ coarse[0].matrix @ half, coarse[0].correlation, strangers=True)
     fine_a = _Template.of(a.contrast, a.mask)
     # The likelier two show within a few steps which of them is right; only that one goes all the way.
     probed = [

@@ -141,6 +141,8 @@ def _compared(a: VolumeFeatures, b: VolumeFeatures) -> _Compared | None:
     if correlation < _LEAST_THUMB:
         return None
     fit = align_volumes(a, b, likely)
+    if fit.strangers:
+        return _Compared(fit, -1.0)
     scales = np.linalg.svd(fit.matrix[:3, :3])[1]
     if not 1 / _MOST_SCALE < scales[2] <= scales[0] < _MOST_SCALE:
         return None

@@ -33,7 +33,7 @@ _LEAST_SEEN = 0.25  # of the strangers expected, fewer of which mean that pairs 
 _LEVEL, _MOST_CAREFUL = 0.7, -1.1  # spread and lower end of the log of strangers seen over strangers stated
 _SLOWER, _SLOWEST = 0.15, 0.6  # spread and upper end of how much more slowly strangers fall off
 _UNFOUND = 1.0  # spread of the log of true pairs below the level over those that the estimate leaves
-_LEVEL_TOUCHING = 0.5  # spread of the log of strangers at found subjects over those elsewhere
+_LEVEL_TOUCHING = 1.0  # spread of the log of strangers at found subjects over those elsewhere
 _PENALTY, _PENALTY_TOUCHING = 0.5, 2.0  # pairs that true ones must explain before they count
 _PRIOR = 0.01  # true pairs that are added, so that the number is never 0
 _ROUNDS = 300
@@ -313,7 +313,7 @@ def _touching(u: Floats, bins: _Bins, strangers: _Strangers, pairs: int) -> Floa
         return float((mean - seen * np.log(mean)).sum()) + float((x[0] / _LEVEL_TOUCHING) ** 2) / 2.0 + few
 
     begin = [0.0, max(0.05, seen[below].sum() / 4.0), max(0.05, seen[~below].sum() / 2.0)]
-    best = _minimum(loss, begin, [(-1.5, 1.5), (_PRIOR, 1e9), (_PRIOR, 1e9)])
+    best = _minimum(loss, begin, [(-2.5, 2.5), (_PRIOR, 1e9), (_PRIOR, 1e9)])
     ratio = (true(best) + 1e-12) / (math.exp(best[0]) * expected)
     return _read(u, (bins.low, bins.high), ratio, strangers)
 

@@ -63,6 +63,8 @@ class Card:
         weights: The name of the file with the weights, beside the card.
         digest: The first 12 hex digits of blake3 over weights and preprocessing.
         gate_threshold: Images whose gate logit is below it are not of ``kind``.
+        gate: A gate in place of the one in the weights: its ``weight``, a list, and ``bias``. It judges by
+            the same features and changes no fingerprint, so the digest does not depend on it.
         golden: Inputs as base64 PNG, and their fingerprints.
         impostors: The scores of the calibration's impostor pairs.
         measured: Figures for readers, each with the data it was measured on.
@@ -80,6 +82,7 @@ class Card:
     golden: tuple[Mapping[str, Any], ...]
     impostors: ImpostorScores
     measured: Mapping[str, Any] = field(default_factory=dict)
+    gate: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def encoder(self) -> str:

@@ -94,8 +94,20 @@ class GraphEncoder:
         """See :class:`Encoder`."""
         return joined([self._encode(film) for film in canonical])
 
+    def features(self, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """The numbers of one film that the fingerprint and the gate are made from.
+
+        Args:
+            film: ``(side, side)`` the canonical film.
+
+        Returns:
+            ``(1, f)`` float32.
+        """
+        (found,) = self._graph.run(films=film[None, None].astype(np.float32) / np.float32(255))
+        return np.asarray(found, np.float32)
+
     def _encode(self, film: npt.NDArray[np.uint8]) -> Encoded:
-        (features,) = self._graph.run(films=film[None, None].astype(np.float32) / np.float32(255))
+        features = self.features(film)
         assert self._head is not None and self._bias is not None
         # Summed row by row: a product of matrices may round otherwise on another number of threads.
         raw = (self._head * features[0]).sum(axis=1) + self._bias
@@ -155,7 +167,8 @@ def read_weights(card: Card, folder: Path, preprocessing: str) -> Tensors:
         )
     if not card.golden:
         raise ModelError(f"The card of {card.name} holds no golden fingerprints to check it by.")
-    return dict(state)
+    gate = {f"gate.{name}": np.asarray(value, np.float32) for name, value in card.gate.items()}
+    return {**state, **gate}
 
 
 def check_golden(encoder: Encoder) -> None:

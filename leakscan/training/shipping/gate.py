@@ -22,6 +22,7 @@ from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 Films = npt.NDArray[np.uint8]
 
 _KEEP = 0.99  # of the validation films pass the gate
+_SPECKLE_SIDES = (60, 150)  # px of 192, of what is shown with speckle
 _REGULARISATION = 1e-3  # scikit-learn's C: strong, because the negatives are not the real ones
 
 
@@ -105,6 +106,33 @@ def brain_slices(folders: Sequence[Path], split: str, side: int, per_volume: int
                 piece = np.rot90(volume.take(at, axis))
                 if np.ptp(piece) > 0:
                     out.append(np.rint(canonical_radiograph(piece, side) * 255).astype(np.uint8))
+    return np.stack(out)
+
+
+def speckled(films: Films, seed: int = 0) -> Films:
+    """Details with the speckle of ultrasound, stretched as such pictures are.
+
+    Args:
+        films: ``(n, side, side)`` canonical pictures of anything.
+        seed: The seed of the draws.
+
+    Example:
+        >>> films = np.random.default_rng(0).integers(0, 256, (2, 192, 192), dtype=np.uint8)
+        >>> speckled(films).shape
+        (2, 192, 192)
+    """
+    rng = np.random.default_rng(seed)
+    out = []
+    for film in films:
+        side = len(film)
+        size = int(rng.integers(*_SPECKLE_SIDES) * side / 192)
+        top, left = rng.integers(0, side - size, 2)
+        piece = film[top : top + size, left : left + size].astype(np.float32)
+        grain = cv2.GaussianBlur(
+            rng.rayleigh(0.8, piece.shape).astype(np.float32), (0, 0), rng.uniform(0.6, 2.0)
+        )
+        shown = cv2.resize(np.clip(piece * grain, 0, 255), (int(side * rng.uniform(0.8, 1.6)), side))
+        out.append(np.rint(canonical_radiograph(np.asarray(shown), side) * 255).astype(np.uint8))
     return np.stack(out)
 
 

@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from leakscan.decide.copies.keypoint_vote import may_be_one
 from leakscan.decide.copies.picture_check import PictureFeatures, check_pictures, describe_picture
+from leakscan.fingerprint.keypoints import find_keypoints
 from support.drawn_subjects import Floats, film, second_film
 
 
@@ -209,6 +211,49 @@ def test_features_are_small_plain_arrays_that_cross_processes() -> None:
     features = drawn(1)
     sent = pickle.loads(pickle.dumps(features))
     assert check_pictures(sent, features).same_image
-    plain = (np.ndarray, int, bool, bytes)
+    plain = (np.ndarray, int, bool, bytes, tuple)
     assert all(isinstance(getattr(features, field.name), plain) for field in fields(features))
     assert len(pickle.dumps(features)) < 300_000
+
+
+def in_levels(picture: Floats, levels: int) -> Floats:
+    low, high = np.percentile(picture, (0.5, 99.5))
+    return np.floor(np.clip((picture - low) / (high - low), 0, 0.999) * levels).astype(np.float32)
+
+
+@pytest.mark.parametrize("levels", [8, 4, 2])
+def test_a_copy_of_few_grey_levels_is_the_same_image(levels: int) -> None:
+    few = in_levels(film(3), levels)
+    assert check_pictures(drawn(3), describe_picture(few)).same_image
+    assert check_pictures(describe_picture(few[:, ::-1].copy()), drawn(3)).same_image
+    assert may_be_one(find_keypoints(few).to_bytes(), find_keypoints(film(3)).to_bytes())
+
+
+@pytest.mark.parametrize("levels", [4, 2])
+def test_other_films_of_few_grey_levels_stay_strangers(levels: int) -> None:
+    for other in (second_film(3), film(4), film(5)):
+        assert not check_pictures(drawn(3), describe_picture(in_levels(other, levels))).same_image
+
+
+def mosaic(seed: int) -> Floats:
+    """A texture of several scales, as a slide has."""
+    rng = np.random.default_rng([9, seed])
+    scales = ((12, 1.0), (40, 0.7), (110, 0.5))
+    return sum(
+        weight * cv2.resize(rng.random((n, n), np.float32), (640, 640), interpolation=cv2.INTER_CUBIC)
+        for n, weight in scales
+    )
+
+
+@pytest.mark.parametrize("share", [0.5, 0.4])
+def test_two_patches_of_one_slide_that_share_less_are_the_same_image(share: float) -> None:
+    whole = mosaic(1)
+    side = int(640 / (2 - share))
+    left, right = describe_picture(whole[:, :side]), describe_picture(whole[:, -side:])
+    assert check_pictures(left, right).same_image
+    assert not check_pictures(left, describe_picture(mosaic(2)[:, -side:])).same_image
+
+
+def test_a_quarter_of_a_picture_is_the_same_image() -> None:
+    whole = mosaic(3)
+    assert check_pictures(describe_picture(whole), describe_picture(whole[160:480, 160:480])).same_image

@@ -1,6 +1,7 @@
 // The page: which card is shown, what a key does, and what was said of it.
 import { byId, fill, make, many, press } from "./dom.js";
 import { Films } from "./films.js";
+import { handleStage } from "./hands.js";
 import { get, levels, newId, Outbox, post, Refusal } from "./net.js";
 import * as panel from "./panel.js";
 import { Queue } from "./queue.js";
@@ -382,56 +383,7 @@ function reset() {
   own.draw();
 }
 
-// ---- mouse and fingers on the stage
-
-const fingers = new Map();
-stage.addEventListener("pointerdown", (event) => {
-  if (!event.target.matches("canvas")) return;
-  stage.setPointerCapture(event.pointerId);
-  fingers.set(event.pointerId, { x: event.clientX, y: event.clientY, canvas: event.target, button: event.button, shift: event.shiftKey, moved: 0 });
-});
-stage.addEventListener("pointermove", (event) => {
-  const finger = fingers.get(event.pointerId);
-  if (!finger) return;
-  const [dx, dy] = [event.clientX - finger.x, event.clientY - finger.y];
-  const others = [...fingers.values()].filter((other) => other !== finger);
-  if (others.length === 1) {
-    const span = (x, y) => Math.hypot(x - others[0].x, y - others[0].y) || 1;
-    viewer().zoom(span(event.clientX, event.clientY) / span(finger.x, finger.y), null);
-    if (viewer() === films) films.pan(dx / 2, dy / 2);
-  } else if (viewer().a) {
-    const pans = finger.shift || finger.button === 2 || finger.button === 1 || state.drag === "pan";
-    finger.moved += Math.abs(dx) + Math.abs(dy);
-    if (viewer() === volumes && pans) pointAt(event, finger.canvas);
-    else if (pans) films.pan(dx, dy);
-    else viewer().tune(dx, dy);
-  }
-  Object.assign(finger, { x: event.clientX, y: event.clientY });
-});
-for (const name of ["pointerup", "pointercancel"]) {
-  stage.addEventListener(name, (event) => {
-    const finger = fingers.get(event.pointerId);
-    fingers.delete(event.pointerId);
-    if (finger && finger.moved < 4 && viewer() === volumes && volumes.a) pointAt(event, finger.canvas);
-  });
-}
-function pointAt(event, canvas) {
-  const box = canvas.getBoundingClientRect();
-  volumes.point(canvas, event.clientX - box.left, event.clientY - box.top);
-}
-stage.addEventListener("contextmenu", (event) => event.preventDefault());
-stage.addEventListener("dblclick", reset);
-stage.addEventListener("wheel", (event) => {
-  if (!event.target.matches("canvas") || !viewer().a) return;
-  event.preventDefault();
-  if (viewer() === volumes && !event.ctrlKey) {
-    const pane = volumes.paneAt(event.target);
-    if (pane) volumes.move(pane.plane.through, -Math.sign(event.deltaY));
-    return;
-  }
-  const box = event.target.getBoundingClientRect();
-  viewer().zoom(Math.exp(-event.deltaY * 0.0015), { canvas: event.target, x: event.clientX - box.left, y: event.clientY - box.top });
-}, { passive: false });
+handleStage({ stage, viewer, films, volumes, reset, drag: () => state.drag });
 
 // ---- keys
 

@@ -9,7 +9,7 @@ a faithful NIfTI copy of it give the same ``stored`` array.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -119,6 +119,9 @@ def _series(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     first, last = _header(ref.files[0]), _header(ref.files[-1])
     _check_size(first.rows * first.columns * len(ref.files), options)
     start, end = first.plane, last.plane
+    counted = first.lost and last.lost
+    if counted:
+        start, end = first.counted_plane(0), last.counted_plane(len(ref.files) - 1)
     if start is None or end is None:
         raise ImageError("unreadable", "The files have changed since they were scanned.")
     volume = _Volume(start, end, len(ref.files))
@@ -132,7 +135,8 @@ def _series(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
                 volume.put(k, file, 0, 1)
         except ImageError as error:
             raise ImageError(error.status, f"Slice {{path}}: {error.sentence}", path.name) from error
-    return volume.image()
+    image = volume.image()
+    return replace(image, spacing_mm=()) if counted else image  # how far slices lie apart is lost too
 
 
 def _header(name: str) -> DicomHeader:

@@ -15,7 +15,16 @@ from leakscan.errors import ImageError
 from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
 from leakscan.sources.formats.dicom.open_file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
-from leakscan.sources.formats.dicom.planes import KEYS, Cosines, Pair, Plane, Triple, stacks, unit_cosines
+from leakscan.sources.formats.dicom.planes import (
+    KEYS,
+    Cosines,
+    Pair,
+    Plane,
+    Triple,
+    normal,
+    stacks,
+    unit_cosines,
+)
 from leakscan.sources.formats.dicom.values import calendar_date, integer, numbers, tag_of, text, texts
 from leakscan.types import Tags
 
@@ -43,6 +52,8 @@ _NAMES = (
 _TAG = {name: tag_of(name) for name in _NAMES}
 _KEY_TAGS = tuple(tag_of(name) for name in KEYS)
 _WANTED = [*_TAG.values(), *_KEY_TAGS, SHARED, PER_FRAME]
+_SLICES = frozenset(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("2", "4", "128"))
+"""The classes of CT, MR and PET slices, one a file."""
 _META_CLASS = 0x00020002
 _T = TypeVar("_T")
 
@@ -109,6 +120,30 @@ class DicomHeader:
             uid=self.sop_uid,
             orientation=self.orientation,
             position=self.position,
+            grid=(self.rows, self.columns),
+            spacing=self.spacing,
+            keys=self.keys,
+            number=self.number,
+        )
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is a slice by its class and says nowhere where it lies."""
+        single = self.frames == 1 and self.grey and not self.projection
+        return single and self.sop_class in _SLICES and not self.position
+
+    def counted_plane(self, place: int) -> Plane:
+        """Where a slice that lost its place would lie if slices were counted in steps of 1 mm.
+
+        Args:
+            place: The number of slices before it.
+        """
+        orientation: Cosines = self.orientation or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+        x, y, z = (float(c) * place for c in normal(orientation))
+        return Plane(
+            uid=self.sop_uid,
+            orientation=orientation,
+            position=(x, y, z),
             grid=(self.rows, self.columns),
             spacing=self.spacing,
             keys=self.keys,

@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import content_mark, shown
+from leakscan.sources.formats.dicom.counted import counted_series
 from leakscan.sources.formats.dicom.header import DicomHeader
 from leakscan.sources.formats.dicom.planes import KEYS, Plane, Stack, normal, stacks
 from leakscan.types import ImageRef
@@ -31,6 +32,7 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
       of one study and folder that each name a series of their own are one if they stand in a row),
       then by orientation, grid and spacing, then by what distinguishes slices at one position. Their
       id is the hash of their SOPInstanceUIDs, so it survives a move of the files.
+    - Slices that lost their positions are put in the order of their InstanceNumbers, or of their names.
     - An enhanced multi-frame object is split into volumes in the same way; ``frame`` numbers them.
 
     Args:
@@ -55,6 +57,7 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
     top = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow symlinks
     series: dict[tuple[str, ...], list[tuple[DicomHeader, Plane]]] = defaultdict(list)
     found: list[ImageRef] = []
+    lost: list[DicomHeader] = []
     for header in sorted(headers, key=lambda h: (h.sop_uid, h.path)):
         plane = header.plane
         if plane is not None:
@@ -62,10 +65,21 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
             series[header.subject, header.study_uid, header.series_uid, folder].append((header, plane))
         elif header.stacks:
             found.extend(_enhanced(header, top, options))
+        elif header.lost:
+            lost.append(header)
         else:
             found.extend(_pictures(header, top, options))
     for members in _rejoined(series):
         found.extend(_volumes([h for h, _ in members], [p for _, p in members], top, options))
+    for headers_of_one, note in counted_series(lost):
+        if len(headers_of_one) == 1:
+            found.extend(_pictures(headers_of_one[0], top, options, note))
+        else:
+            uids = [header.sop_uid for header in headers_of_one]
+            paths = [_relative(header.path, top) for header in headers_of_one]
+            identity = sorted(uids) if all(uids) and len(set(uids)) == len(uids) else sorted(paths)
+            shared = _shared_folder(paths)
+            found.append(_ref(headers_of_one, _hash(identity), shared, ndim=3, notes=[note]))
     found.sort(key=lambda ref: (ref.path, ref.files[0], ref.frame))
     return _with_unique_ids(found)
 
@@ -108,10 +122,11 @@ def _in_a_row(planes: Sequence[Plane]) -> bool:
     return bool((np.abs(counts - np.rint(counts)) < 0.1).all() and counts.max() < 4)
 
 
-def _pictures(header: DicomHeader, root: Path, options: DecodeOptions) -> list[ImageRef]:
+def _pictures(header: DicomHeader, root: Path, options: DecodeOptions, note: str = "") -> list[ImageRef]:
     path = _relative(header.path, root)
     count = header.frames if options.frames == "all" else 1
     notes = (f"It holds {header.frames} frames; only the first is read.",) if count < header.frames else ()
+    notes += (note,) if note else ()
     return [
         _ref([header], _hash([path]) + _suffix(frame), path, frame=frame, notes=notes)
         for frame in range(count)

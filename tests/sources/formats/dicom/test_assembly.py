@@ -17,6 +17,7 @@ from pydicom import uid
 
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import mark_of
+from leakscan.sources.formats import decode
 from leakscan.sources.formats.dicom import assemble, read_header
 from leakscan.sources.formats.dicom.planes import KEYS, Plane, stacks
 from leakscan.types import ImageRef
@@ -256,3 +257,56 @@ def test_single_slices_that_do_not_stand_in_a_row_stay_apart(tmp_path: Path, cha
         target.parent.mkdir(exist_ok=True)
         ds.save_as(target)
     assert len(images(tmp_path)) == 4
+
+
+def without(path: Path, *elements: str) -> pydicom.Dataset:
+    """Takes elements out of a file."""
+    ds = pydicom.dcmread(path)
+    for name in elements:
+        del ds[name]
+    ds.save_as(path)
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (("ImagePositionPatient",), "InstanceNumbers"),
+        (("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"), "InstanceNumbers"),
+        (("ImagePositionPatient", "InstanceNumber"), "names"),
+    ],
+)
+def test_slices_that_lost_their_places_are_one_volume_with_a_note(
+    tmp_path: Path, lost: tuple[str, ...], said: str
+) -> None:
+    paths = series(tmp_path, count=12)
+    (whole,) = images(tmp_path)
+    voxels = decode(whole, ALL)
+    for k, path in enumerate(paths):
+        without(path, *lost)
+        path.rename(tmp_path / f"im{k + 1}")  # im2 comes before im10
+    (volume,) = images(tmp_path)
+    assert (volume.ndim, len(volume.files)) == (3, 12)
+    assert said in " ".join(volume.notes)
+    found = decode(volume, ALL)
+    same = [np.array_equal(found.stored[:, :, ::turn], voxels.stored) for turn in (1, -1)]
+    assert any(same) and found.spacing_mm == ()
+
+
+def test_lost_slices_that_each_name_a_series_of_their_own_are_one_volume(tmp_path: Path) -> None:
+    for path in series(tmp_path, count=5):
+        ds = without(path, "ImagePositionPatient")
+        ds.SeriesInstanceUID = uid.generate_uid()
+        ds.save_as(path)
+    (volume,) = images(tmp_path)
+    assert len(volume.files) == 5
+
+
+def test_lost_slices_that_nothing_puts_in_order_are_pictures_and_say_so(tmp_path: Path) -> None:
+    for k, path in enumerate(series(tmp_path, count=6)):
+        ds = without(path, "ImagePositionPatient")
+        ds.InstanceNumber = k // 2
+        ds.save_as(path)
+    found = images(tmp_path)
+    assert len(found) == 6
+    assert all("kept as a picture" in " ".join(ref.notes) for ref in found)
