@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leakscan.cli import options as o
 from leakscan.cli.output import Output
+from leakscan.counted import counted
 from leakscan.errors import UsageError
 from leakscan.settings import Settings
+
+if TYPE_CHECKING:
+    from leakscan.run.result import Result
 
 
 @o.with_settings("pictures_mb")
@@ -28,9 +32,7 @@ def compare_command(
             "--against", help="Run folder: compare its datasets with the sources, not with each other again."
         ),
     ] = None,
-    like: Annotated[
-        Path | None, typer.Option("--like", help="Run folder: compare its sources again as it did.")
-    ] = None,
+    like: Annotated[Path | None, typer.Option("--like", help="Run folder to make again.")] = None,
     dry_run: o.DryRun = False,
     *,
     settings: Settings,
@@ -46,33 +48,42 @@ def compare_command(
     1 leak, 2 wrong usage or input, 3 could not vouch.
     """
     out = Output(as_json, quiet)
-    from leakscan.review.difference import difference
-    from leakscan.run.compare import compare
-    from leakscan.run.like import as_before, differences
-
     given = list(sources or ())
     if like is not None:
-        if given:
+        from leakscan.run.like import as_before
+
+        if given or against is not None:
             raise UsageError("With --like the sources are those of the run.", "Name no source.")
         given, settings = as_before(like, settings)
-    if against is not None:
-        settings = settings.with_choices({"against": against})
     if dry_run:
         o.told_beforehand(out, given, settings)
         raise typer.Exit
+    from leakscan.run.compare import compare
+
+    if against is not None:
+        settings = settings.with_choices({"against": against})
     with out.progress() as progress:
         result = compare(*given, output=output, overwrite=overwrite, settings=settings, progress=progress)
-    if like is not None:
-        changed = differences(like, result.summary)
-        result.summary["unlike"] = changed
+    unlike = None if like is None else _unlike(like, result, output)
+    if unlike is not None:
+        result.summary["unlike"] = unlike
     out.run(result.summary, result.pairs, output, pairs)
-    if like is not None:
-        for sentence in changed:
-            out.say(sentence)
-        if output is not None:
-            found = difference(like, output)
-            out.say(
-                f"Pairs: {found.new_leaks:,} new leaks, {found.gone_leaks:,} gone, {len(found.table):,} "
-                f"differences, {found.same:,} the same."
-            )
+    for sentence in unlike or ():
+        out.say(sentence)
     raise typer.Exit(result.exit_code)
+
+
+def _unlike(like: Path, result: Result, output: Path | None) -> list[str]:
+    """How a run differs from the one that it was to be like, in sentences."""
+    from leakscan.review.difference import difference
+    from leakscan.run.like import differences
+
+    said = differences(like, result.summary)
+    if output is None:
+        return said
+    found = difference(like, output)
+    new, gone = counted(found.new_leaks, "new leak"), f"{found.gone_leaks:,} gone"
+    return [
+        *said,
+        f"Pairs: {new}, {gone}; {counted(len(found.table), 'difference')}, {found.same:,} the same.",
+    ]

@@ -34,6 +34,7 @@ _MAY_NAME = (
     "against",
     "verdicts",
     "encoder",
+    "against",
 )
 """Settings whose values may be paths, or may name people."""
 
@@ -97,7 +98,7 @@ def as_before(run: Path, settings: Settings) -> tuple[list[str], Settings]:
 
 
 def differences(before: Path, after: Mapping[str, Any]) -> list[str]:
-    """How what a run was made with differs from an earlier one, in sentences.
+    r"""How what a run was made with differs from an earlier one, in sentences.
 
     Args:
         before: The folder of the earlier run.
@@ -105,7 +106,7 @@ def differences(before: Path, after: Mapping[str, Any]) -> list[str]:
 
     Example::
 
-        print(*differences(Path("run"), result.summary), sep="\\n")
+        print(*differences(Path("run"), result.summary), sep="\n")
     """
     old = RunFolder.open(before).read_summary()
     out = []

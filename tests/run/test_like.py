@@ -23,7 +23,7 @@ def test_a_run_is_made_again_and_what_differs_is_said(
     fill(tmp_path / "A", [6])
     changed = leakscan("compare", "--like", "run", "-o", "third")
     assert "numpy: 0.1 before" in changed.out and "A: 4 images before, 5 now." in changed.out
-    assert "1 new leaks" in changed.out
+    assert "1 new leak" in changed.out
 
 
 def test_what_cannot_be_made_again_is_said(two_folders: object, tmp_path: Path, leakscan: Leakscan) -> None:
