@@ -31,7 +31,6 @@ _MAY_NAME = (
     "columns",
     "calibration",
     "baseline",
-    "against",
     "verdicts",
     "encoder",
     "against",
