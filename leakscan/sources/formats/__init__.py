@@ -52,6 +52,7 @@ class FileFormat:
         module: The module with ``inspect`` and ``decode``. It is loaded when the first such file is read.
         by_folder: Whether images are put together from a folder's files, so that there is no ``inspect``.
         by_name: Whether the first bytes are too weak a sign alone, so that the name must promise it too.
+        single: Whether a file is one picture, so that nothing is opened to find out what it holds.
     """
 
     name: str
@@ -60,6 +61,7 @@ class FileFormat:
     module: str
     by_folder: bool = False
     by_name: bool = False
+    single: bool = False
 
     def load(self) -> Any:
         """The module that reads this format."""
@@ -176,6 +178,8 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     known = _known(format)
     if known is None or known.by_folder:
         raise ValueError(f"{format!r} files are not inspected one by one.")
+    if known.single:
+        return [FrameInfo()]
     with quiet(), limited(options):
         frames: list[FrameInfo] = known.load().inspect(path, format, options)
     return frames
@@ -228,12 +232,13 @@ FORMATS: tuple[FileFormat, ...] = (
         by_folder=True,
     ),
     FileFormat(name="apng", suffixes=(".apng",), opens=SIGNATURES["apng"], module=_RASTER),
-    FileFormat(name="png", suffixes=(".png",), opens=SIGNATURES["png"], module=_RASTER),
+    FileFormat(name="png", suffixes=(".png",), opens=SIGNATURES["png"], module=_RASTER, single=True),
     FileFormat(
         name="jpeg",
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".jls"),
         opens=SIGNATURES["jpeg"],
         module=_RASTER,
+        single=True,
     ),
     FileFormat(name="tiff", suffixes=(".tif", ".tiff"), opens=SIGNATURES["tiff"], module=_RASTER),
     FileFormat(name="webp", suffixes=(".webp",), opens=SIGNATURES["webp"], module=_RASTER),
