@@ -90,7 +90,7 @@ def _flattened(film: Floats, rng: np.random.Generator, severity: float) -> Float
         cv2.GaussianBlur(film, (0, 0), max(film.shape) * rng.uniform(0.001, 0.001 + 0.005 * severity))
     )
     curve = np.float32(2.0 ** rng.uniform(-0.8 * severity, 0.8 * severity))
-    flat = blurred**curve * np.float32(rng.uniform(1 - 0.5 * severity, 1.0))
+    flat: Floats = blurred**curve * np.float32(rng.uniform(1 - 0.5 * severity, 1.0))
     noise = rng.normal(0, rng.uniform(0.003, 0.005 + 0.03 * severity), film.shape)
     return np.asarray(np.clip(flat + noise, 0, 1), np.float32)
 
