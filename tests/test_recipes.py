@@ -88,6 +88,7 @@ def write_encoder(folder: Path, side: int = 32, dim: int = 8) -> Path:
         gate_threshold=0.0,
         golden=({"png": base64.b64encode(png.getvalue()).decode(), "fingerprint": print_[0].tolist()},),
         measured={},
+        gate={},
     )
     (folder / card.weights).write_bytes(weights)
     write_card(card, folder)

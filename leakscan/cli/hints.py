@@ -68,6 +68,7 @@ HINTS = {
     "store_of_another_encoder": "Fingerprint the dataset again with the same leakscan, or add that encoder: "
     "leakscan models add.",
     "several_without_verdicts": "Name one source, or --verdicts FILE.",
+    "no_verdict_fits": "Name the sources whose pairs were reviewed; verdicts know pictures by their pixels.",
     "too_few_verdicts": "leakscan review RUN, or declare subjects: --subjects, or subject_id in a manifest.",
     "too_few_subjects": "Name a manifest with subject_id, or how paths name subjects with --subjects.",
     "worker_killed": "Run it again with a smaller --workers.",

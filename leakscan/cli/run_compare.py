@@ -28,9 +28,7 @@ def compare_command(
     pairs: o.Pairs = False,
     against: Annotated[
         Path | None,
-        typer.Option(
-            "--against", help="Run folder: compare its datasets with the sources, not with each other again."
-        ),
+        typer.Option("--against", help="Run folder to whose datasets to add."),
     ] = None,
     like: Annotated[Path | None, typer.Option("--like", help="Run folder to make again.")] = None,
     dry_run: o.DryRun = False,

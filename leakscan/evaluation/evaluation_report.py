@@ -86,6 +86,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
         >>> check_folder(Path("notes"), overwrite=True)
         Traceback (most recent call last):
         leakscan.errors.OutputError: notes holds no evaluation, so it is not overwritten.
+        Choose another folder.
     """
     check_writable(folder)
     if not folder.exists():

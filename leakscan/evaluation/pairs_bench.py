@@ -233,6 +233,7 @@ class BareContext:
         memory: Nothing has been seen before.
         progress: Nobody hears how far it is.
         budget: All the time there is.
+        compared_before: No datasets were compared before.
 
     Example::
 
@@ -245,6 +246,7 @@ class BareContext:
     memory: Forgetful = field(default_factory=Forgetful)
     progress: Progress = field(default_factory=Silent)
     budget: Unlimited = field(default_factory=Unlimited)
+    compared_before: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, loosest: float, pairs: int) -> BareContext:

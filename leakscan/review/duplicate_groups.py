@@ -136,6 +136,7 @@ def check_rule(images: Sequence[Mapping[str, Any]], keep: str) -> None:
         >>> check_rule([{"path": "originals/1.png", "image_id": "x"}], "larges")
         Traceback (most recent call last):
         leakscan.errors.UsageError: The pattern to keep, 'larges', fits no image.
+        A rule is one of first, largest, sharpest, dicom, or a pattern such as originals/*.
     """
     if keep in KEEP_RULES or not images or any(fnmatch.fnmatch(_path(row), keep) for row in images):
         return

@@ -28,6 +28,7 @@ def check_there(sources: Iterable[str | os.PathLike[str]]) -> None:
         >>> check_there(["ward", "wart"])
         Traceback (most recent call last):
         leakscan.errors.SourceError: wart does not exist.
+        Did you mean ward?
     """
     for spec in map(SourceSpec.parse, sources):
         if not is_url(spec.raw) and not os.path.lexists(spec.path):

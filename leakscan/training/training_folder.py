@@ -44,6 +44,7 @@ def claim(folder: Path, config: TrainingSettings, about: Mapping[str, Any]) -> N
         Traceback (most recent call last):
         ...
         leakscan.errors.UsageError: run was begun with other settings: anchors was 16 and is now 32.
+        Go on with those it was begun with, or choose another run folder.
     """
     file = folder / CONFIG
     if file.is_file():

@@ -281,17 +281,17 @@ import functools, sys
 import slowly
 import leakscan.run.context as context
 from leakscan.decide.copies import copy_check
-from leakscan.engines.local import LocalEngine
+from leakscan.engines.timed import TimedEngine
 from leakscan.run.models import Models
 
-real = LocalEngine.map
+real = TimedEngine.map
 
 def slow(self, function, items, chunk=8):
     if getattr(function, "__module__", "") == copy_check.__name__:
         function = functools.partial(slowly.call, function, {log!r}, {stage!r})
     return real(self, function, items, chunk)
 
-LocalEngine.map = slow
+TimedEngine.map = slow
 context.load_models = lambda *_: Models({{}}, {{}}, {{}})  # they take seconds, and no film here needs them
 copy_check._KEEP_SECONDS = {keep_seconds}
 copy_check._CHUNK = {{2: 4, 3: 1}}
@@ -371,6 +371,8 @@ class Totals:
     def advance(self, n: int = 1) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def tell(self, text: str) -> None: ...
 
     def finish(self) -> None: ...
 

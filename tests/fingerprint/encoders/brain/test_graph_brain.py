@@ -12,7 +12,7 @@ import torch
 
 from leakscan.fingerprint.encoders.brain import brain_space, edges
 from leakscan.fingerprint.encoders.brain.brain_encoder import BrainEncoder
-from leakscan.fingerprint.encoders.brain.graph_brain import GraphBrainEncoder, Placed
+from leakscan.fingerprint.encoders.brain.graph_brain import GraphBrainEncoder, PlacedArrays
 from leakscan.fingerprint.encoders.brain.lines import edge_tensors
 from leakscan.fingerprint.encoders.brain.placing import AverageBrain, resample, settle
 from leakscan.fingerprint.encoders.load import load_encoder, runs_in_workers
@@ -61,11 +61,11 @@ def test_only_a_head_is_tried_in_other_positions(
     upright = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
     seen = []
 
-    def placed(grey: npt.NDArray[np.float32]) -> Placed:
+    def placed(grey: npt.NDArray[np.float32]) -> PlacedArrays:
         seen.append(grey)
         fit = fits[0] if np.array_equal(np.rint(grey * 255), upright) else fits[1]
         none = np.empty(0, np.float32)
-        return Placed(volume=grey, pose=np.eye(4), edges=none, seen=none, tissues=none, fit=fit)
+        return PlacedArrays(volume=grey, pose=np.eye(4), edges=none, seen=none, tissues=none, fit=fit)
 
     encoder = object.__new__(GraphBrainEncoder)
     encoder._placed = placed  # type: ignore[method-assign]
