@@ -22,14 +22,10 @@ from leakscan.types import KINDS
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only; the exit code tells.")]
-OutputDir = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Run folder to write: tables, summary, report.html.")
-]
+OutputDir = Annotated[Path | None, typer.Option("--output", "-o", help="Run folder to write.")]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Also print the ten strongest pairs; with --json all.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run folder that exists.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what the run would take, from 32 of the images, and stop.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the run would take, and stop.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.", min=0)]
 Exclude = Annotated[
     list[str] | None,

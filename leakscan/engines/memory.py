@@ -15,6 +15,7 @@ _WORKER_MB = 350  # what a worker needs for pictures of up to some 30 megapixels
 _MOST_MAIN = 0.6  # share of the limit that the main process may take, beside workers
 _BYTES_A_PIXEL = 16  # while an image is decoded, hashed and reduced
 _WATCH_SECONDS = 0.5
+_OWN_MB = 300  # what leakscan itself may hold before a run begins
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def shared_out(limit_mb: int, workers: int) -> MemoryShares:
 class MemoryWatch:
     """Watches what this process and its workers hold together, and stops the run where that is too much.
 
-    A thread measures twice a second. Whoever drives the run asks :meth:`check` now and then.
+    A thread measures twice a second. Whoever drives the run asks :meth:`check` now and then. What the calling
+    process held before, beyond what leakscan takes by itself, is not the run's.
 
     Args:
         limit_mb: The most memory of all processes together.
@@ -91,6 +93,7 @@ class MemoryWatch:
 
     def __init__(self, limit_mb: int) -> None:
         self._limit, self._most = limit_mb, 0.0
+        self._before = max(0.0, _held_mb() - _OWN_MB)
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="memory", daemon=True).start()
 
@@ -113,15 +116,18 @@ class MemoryWatch:
         self._ended.set()
 
     def _watch(self) -> None:
-        me = psutil.Process()
         while not self._ended.wait(_WATCH_SECONDS):
-            held = 0
             try:
-                for process in (me, *me.children(recursive=True)):
-                    held += held_bytes(process)
+                held = _held_mb()
             except psutil.Error:  # a worker ended in between
                 continue
-            self._most = max(self._most, held / 1e6)
+            self._most = max(self._most, held - self._before)
+
+
+def _held_mb() -> float:
+    """What this process and those that it started hold."""
+    me = psutil.Process()
+    return sum(held_bytes(process) for process in (me, *me.children(recursive=True))) / 1e6
 
 
 def held_bytes(process: psutil.Process) -> int:

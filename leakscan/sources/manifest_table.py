@@ -96,10 +96,10 @@ class Manifest:
             known = column_named(found, theirs)
             if known is not None:
                 found[ours] = found[known]
-            elif column_named(found, ours) is not None and ours != "path":
+            elif column_named(found, ours) is not None:
                 # Of several manifests, each has columns of its own.
                 notices.append(f"{path.name} has no column {theirs!r}; its own column {ours} is taken.")
-            elif ours not in found:
+            else:
                 raise SourceError(
                     f"The manifest {{path}} has no column {theirs!r}, which was named as {ours}.",
                     f"It has {listed(original)}.",
