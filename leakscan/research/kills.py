@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Annotated
 
@@ -286,12 +287,15 @@ def _one_attempt(job: Job, seconds: float, random: np.random.Generator, tally: T
 
 
 def _started(job: Job) -> multiprocessing.process.BaseProcess:
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(job.work,))
+    fork = multiprocessing.get_context("fork")
+    ready = fork.Event()
+    child = fork.Process(target=_child, args=(job.work, ready))
     child.start()
+    ready.wait(30)  # before that it is no job yet, and a signal meets what Python does at a start
     return child
 
 
-def _child(work: Callable[[], int]) -> None:
+def _child(work: Callable[[], int], ready: Event) -> None:
     """The life of one job: as a console script would run it."""
     from leakscan.cli.app import stop_at_sigterm
 
@@ -300,6 +304,7 @@ def _child(work: Callable[[], int]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     stop_at_sigterm()
     try:
+        ready.set()
         code = work()
     except KeyboardInterrupt:
         code = 130
