@@ -99,7 +99,8 @@ def _collimated(film: Floats, rng: np.random.Generator, severity: float) -> Floa
     height, width = film.shape
     ground = float(rng.choice([0.0, 0.0, 1.0]))
     tilt = severity * rng.uniform(-_MOST_TILT, _MOST_TILT)
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), tilt, 1 + severity * rng.uniform(-0.15, 0.1))
+    zoom = 1 + severity * rng.uniform(-0.15, 0.1)
+    turn = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), tilt, zoom), np.float64)
     turn[:, 2] += severity * rng.uniform(-0.06, 0.06, 2) * (width, height)
     tilted = cv2.warpAffine(film, turn, (width, height), borderValue=ground)
     if rng.random() < 0.6:
