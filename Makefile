@@ -1,6 +1,6 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 and pip:
 #   make demo   the main job on two small datasets that the demo itself draws
-#   make test   the whole test suite
+#   make test   the test suite; TESTS="-m slow" for the slowest tests, which run every night
 # PYTHON= names another interpreter, VENV= another place, EXTRA=cpu|gpu the faiss to install,
 # TESTS= further arguments of pytest.
 
@@ -35,7 +35,7 @@ endef
 
 help:
 	@echo "make demo    draw two small datasets with planted leaks and compare them"
-	@echo "make test    run the whole test suite"
+	@echo "make test    run the test suite, without the slowest tests"
 	@echo "make lint    ruff check, ruff format --check, mypy --strict, the order of imports"
 	@echo "make docs    build the documentation into site/"
 	@echo "make format  let ruff mend what it can"

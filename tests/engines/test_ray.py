@@ -76,6 +76,7 @@ def test_an_exception_of_the_function_comes_out(cluster: str) -> None:
         list(RayEngine().map(refused, range(30)))
 
 
+@pytest.mark.slow
 def test_a_run_on_the_cluster_finds_what_a_local_run_finds(
     cluster: str, leakscan: Leakscan, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def model(models: Path, monkeypatch: pytest.MonkeyPatch, as_volumes_lie: None) -
     monkeypatch.setenv("LEAKSCAN_MODELS", str(models))
 
 
+@pytest.mark.slow
 def test_volumes_are_measured_by_contrast_beside_their_baselines(
     leakscan: Leakscan, scans: Path, model: None
 ) -> None:

@@ -12,6 +12,7 @@ from leakscan.evaluation.measured_run import measure_process
 from support.makers import Leakscan, Picture
 
 
+@pytest.mark.slow
 def test_the_encoder_alone_and_tools_that_are_not_installed_stand_beside_the_run(
     leakscan: Leakscan, tmp_path: Path, films: list[Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [list(KINDS)[:4], list(KINDS)[4:]])
 def test_one_copy_of_every_kind_is_found_and_no_stranger(
     heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[str]

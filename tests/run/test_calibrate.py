@@ -84,6 +84,7 @@ def test_a_calibration_that_is_none_is_named(leakscan: Leakscan, films: Path, tm
     assert "mine.safetensors is no calibration" in ran.error
 
 
+@pytest.mark.slow
 def test_datasets_that_are_copies_of_each_other_are_settled_by_hashes(
     leakscan: Leakscan, films: Path, tmp_path: Path
 ) -> None:

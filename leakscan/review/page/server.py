@@ -103,6 +103,7 @@ class ReviewServer:
         limits = settings.limits
         shelf = Shelf(limits.cache / "review", limits.pictures_mb << 20)
         views = PageViews(originals, shelf, gold, _film_encoder(summary))
+        self._ahead = Ahead(views)
         self._socket = _listening(run, options.port)
         self.port: int = self._socket.getsockname()[1]
         self.door: Door = Door(self.port, say)
@@ -110,7 +111,7 @@ class ReviewServer:
             Parts(
                 session=self.session,
                 views=views,
-                ahead=Ahead(views),
+                ahead=self._ahead,
                 originals=originals,
                 teller=Teller(self.session, summary, settings.privacy.hide_paths),
                 door=self.door,
@@ -139,6 +140,7 @@ class ReviewServer:
         self._server = uvicorn.Server(config)
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a review
             self._server.run(sockets=[self._socket])
+        self._ahead.end()
 
     def stop(self) -> None:
         """Ends :meth:`serve` from another thread."""

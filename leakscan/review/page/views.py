@@ -175,6 +175,9 @@ class PageViews:
         return describe_picture(values), (values.shape[0], values.shape[1])
 
 
+_LAST_PICTURE_SECONDS = 10.0  # a picture takes far less, but reading may hang on a network share
+
+
 class Ahead:
     """A thread that renders what the reviewer will ask for next.
 
@@ -191,6 +194,7 @@ class Ahead:
         self._views = views
         self._lock = threading.Lock()
         self._wanted: list[ReviewCard] = []
+        self._ended = False
         self._bell: queue.Queue[None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="pictures ahead", daemon=True)
         self._thread.start()
@@ -201,8 +205,18 @@ class Ahead:
             self._wanted = list(cards)
         self._bell.put(None)
 
+    def end(self) -> None:
+        """Ends the thread once the picture in hand is rendered.
+
+        A process that ends while another thread runs native code may be aborted.
+        """
+        with self._lock:
+            self._ended, self._wanted = True, []
+        self._bell.put(None)
+        self._thread.join(_LAST_PICTURE_SECONDS)
+
     def _work(self) -> None:
-        while True:
+        while not self._ended:
             self._bell.get()
             while (card := self._next()) is not None:
                 try:

@@ -102,6 +102,7 @@ def test_the_stated_rate_is_the_true_one_down_to_the_floor(law: str) -> None:
     assert 0.1 < marginal(law).sf(tail.score_at(tail.floor)) / tail.floor < 10
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_rate_as_often_as_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """60 samples of 150 subjects with strong effects; fewer than 50 of 57 expected would be no chance."""
     monkeypatch.setattr(module, "_FIT_DRAWS", 1)  # The goodness of fit is not in any interval.

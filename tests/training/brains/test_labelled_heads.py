@@ -111,6 +111,7 @@ def test_figures_of_rescans_follow_the_scores() -> None:
     assert rescanned(chance)["P@1"][0] < 0.2
 
 
+@pytest.mark.slow
 def test_registered_grey_levels_are_nearest_to_the_same_head_moved() -> None:
     """The baseline without training, on heads that lie elsewhere: shifted, turned, or both."""
     drawn = [draw_brain(np.random.default_rng([4, i]), spacing_mm=STEP_MM) for i in range(3)]

@@ -45,6 +45,7 @@ def in_few_views(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(average_brain, "_ROUNDS", 1)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_network_that_makes_fingerprints_and_is_not_made_twice(
     leakscan: Leakscan, heads: Path, tmp_path: Path, in_few_views: None, as_volumes_lie: None
 ) -> None:

@@ -94,6 +94,7 @@ def taught(folder: Path, steps: int, trunk_rate: float = 0.0, progress: Progress
     return net
 
 
+@pytest.mark.slow
 def test_teaching_tells_people_apart_that_it_has_not_seen(tmp_path: Path) -> None:
     net = taught(tmp_path / "run", 60).eval()
     films, _ = people(9, 8)

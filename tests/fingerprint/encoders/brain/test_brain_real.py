@@ -17,6 +17,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_a_head_back_to_front_or_upside_down_has_the_fingerprint_of_one_that_is_not() -> None:
     entry = card_for("brain_mri")
     assert entry is not None
