@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.copies.copy_check import PixelPair, Pixels, load_pixels
+from leakscan.decide.copies.copy_check import PixelPair
+from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.errors import ImageError
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.settings import DecodeOptions

@@ -9,6 +9,7 @@ sensitive hashing: Indyk and Motwani, STOC 1998).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ _AT_ONCE = 64  # pictures that are searched for together
 
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.int32]
 
 
 class KeypointIndex:
@@ -49,10 +51,11 @@ class KeypointIndex:
         owner = np.repeat(np.arange(len(pictures), dtype=np.int32), [len(bits) for bits in described])
         bits = np.concatenate(described) if described else np.zeros((0, 128), np.bool_)
         self._tables = []
-        for chosen in _choices():
-            words = _words(bits[:, chosen])
-            order = np.argsort(words, kind="stable")
-            self._tables.append((words[order], owner[order]))
+        for words in _words(bits, np.arange(128)).T:
+            # Where the pictures with each word begin, and the pictures.
+            starts = np.zeros((1 << _WORD_BITS) + 1, np.int64)
+            np.cumsum(np.bincount(words, minlength=1 << _WORD_BITS), out=starts[1:])
+            self._tables.append((starts, owner[np.argsort(words, kind="stable")]))
 
     def nearest(self, pictures: Sequence[bytes], k: int) -> Hits:
         """The pictures that share most words with each of some others, mirrors and negatives included.
@@ -89,7 +92,7 @@ class KeypointIndex:
             base = (owner * len(VARIANTS) + variant) * self._pictures
             shared += [
                 np.repeat(base, lengths) + owners
-                for lengths, owners in (self._lookup(bits[:, order], n) for n in range(_WORDS))
+                for lengths, owners in map(self._lookup, self._tables, _words(bits, order).T)
             ]
         keys, counts = np.unique(np.concatenate(shared), return_counts=True)
         keys, counts = keys[counts >= _LEAST], counts[counts >= _LEAST]
@@ -103,24 +106,31 @@ class KeypointIndex:
         rank = np.arange(len(query)) - np.searchsorted(query, query)
         return query[rank < k], found[rank < k], counts[rank < k]
 
-    def _lookup(self, bits: Bits, number: int) -> tuple[Ints, Ints]:
+    @staticmethod
+    def _lookup(
+        table: tuple[Ints, npt.NDArray[np.int32]], wanted: npt.NDArray[np.int32]
+    ) -> tuple[Ints, Ints]:
         """How many pictures have each word, and which; a word that many have counts for nothing."""
-        words, owners = self._tables[number]
-        wanted = _words(bits[:, _choices()[number]])
-        first = np.searchsorted(words, wanted, "left")
-        lengths = np.searchsorted(words, wanted, "right") - first
+        starts, owners = table
+        first = starts[wanted]
+        lengths = starts[wanted + 1] - first
         lengths[lengths > _COMMON] = 0
         ends = np.cumsum(lengths)
-        at = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-        return lengths, owners[np.repeat(first, lengths) + at].astype(np.int64)
+        at = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths - first, lengths)
+        return lengths, owners[at].astype(np.int64)
 
 
-def _choices() -> npt.NDArray[np.intp]:
-    """Which bits make each word, ``(_WORDS, _WORD_BITS)``: the same in every run."""
+@lru_cache(maxsize=1)
+def _weights() -> npt.NDArray[np.float32]:
+    """What each bit adds to each word, ``(128, _WORDS)``: the same in every run."""
     chance = np.random.default_rng(20)
-    return np.stack([chance.permutation(128)[:_WORD_BITS] for _ in range(_WORDS)])
+    weights = np.zeros((128, _WORDS), np.float32)
+    for word in range(_WORDS):
+        weights[chance.permutation(128)[:_WORD_BITS], word] = 1 << np.arange(_WORD_BITS)
+    return weights
 
 
-def _words(bits: Bits) -> npt.NDArray[np.int32]:
-    powers = (1 << np.arange(_WORD_BITS, dtype=np.int32)).astype(np.int32)
-    return np.asarray((bits.astype(np.int32) * powers).sum(axis=1), np.int32)
+def _words(bits: Bits, order: npt.NDArray[np.intp]) -> Words:
+    """The words of keypoints whose bits stand in another order, ``(n, _WORDS)``."""
+    places = np.argsort(order)  # so the weights are put in order, not the bits of many keypoints
+    return np.asarray(bits.astype(np.float32) @ _weights()[places], np.int32)  # exact: below 2^24

@@ -23,7 +23,8 @@ from leakscan.decide.calibration.tail import fit_tail
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.copies import CopyCheck
-from leakscan.decide.copies.copy_check import PixelPair, load_pixels
+from leakscan.decide.copies.copy_check import PixelPair
+from leakscan.decide.copies.describing import load_pixels
 from leakscan.decide.persons.detail_matches import FilmSide, detail_match_of, due
 from leakscan.decide.persons.film_details import FilmDetails
 from leakscan.decide.persons.scores import DatasetPeople, score_pairs
