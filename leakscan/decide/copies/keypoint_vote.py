@@ -8,10 +8,12 @@ films most alike by fingerprint fewer than 7. The 120 listed copies of two publi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.fingerprint.keypoints import SIDE, VARIANTS, Keypoints
+from leakscan.fingerprint.keypoints import MOST, SIDE, VARIANTS, Keypoints
 
 AGREEING = 7
 """Keypoints that agree, from which two pictures may be one."""
@@ -25,6 +27,7 @@ _TIGHT = 2.5 / 160 * SIDE  # px by which the affine map of those may
 _APART = 15.0 / 160 * SIDE  # px between two matches that a similarity is taken from
 _TRIED = 300  # similarities
 _MOST_SCALE = 5.0
+_STEADY = 1e-6 * np.eye(3)
 _LEAST = 4  # matches without which there is no affine map worth the name
 
 
@@ -38,15 +41,16 @@ def may_be_one(a: bytes, b: bytes) -> bool:
         True
     """
     one, other = Keypoints.from_bytes(a), Keypoints.from_bytes(b)
-    return min(len(one), len(other)) < FEW or agreeing(one, other) >= AGREEING
+    return min(len(one), len(other)) < FEW or agreeing(one, other, AGREEING) >= AGREEING
 
 
-def agreeing(a: Keypoints, b: Keypoints) -> int:
+def agreeing(a: Keypoints, b: Keypoints, enough: int | None = None) -> int:
     """How many matched keypoints of two pictures agree on one affine map, mirrors and negatives included.
 
     Args:
         a: The keypoints of the one picture.
         b: Those of the other.
+        enough: A number that is enough: more are not counted, and where there are fewer, it may say 0.
 
     Example:
         >>> import cv2
@@ -58,32 +62,38 @@ def agreeing(a: Keypoints, b: Keypoints) -> int:
     """
     if not len(a) or not len(b):
         return 0
-    nearest, kept = _matches(a, b)
+    wanted = max(_LEAST, enough or 0)
     best = 0
-    for variant in np.argsort(-kept.sum(axis=1), kind="stable").tolist():
-        chosen = kept[variant]
-        if chosen.sum() < _LEAST or chosen.sum() <= best:
+    for _, variant, pairs in sorted(_matches(a, b, wanted), key=lambda found: -found[0]):
+        if len(pairs) <= best or best >= (enough or MOST):
             break
-        there = b.points[nearest[variant][chosen]]
+        there = b.points[pairs[:, 1]]
         if variant % 2:
             there = there * np.array([-1, 1], np.float32)
-        best = max(best, _agree(a.points[chosen], there))
+        best = max(best, _agree(a.points[pairs[:, 0]], there))
     return best
 
 
-def _matches(a: Keypoints, b: Keypoints) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """For every variant of b and keypoint of a: its nearest in b, and whether the match is to be trusted."""
-    left = a.bits.astype(np.float32) * 2 - 1
-    right = b.bits[:, VARIANTS].astype(np.float32).transpose(1, 0, 2).reshape(-1, 128) * 2 - 1
-    # 128 less twice the number of bits that differ.
-    alike = (left @ right.T).reshape(len(a), 4, len(b)).transpose(1, 0, 2).copy()
-    number, rows = np.arange(4)[:, None], np.arange(len(a))
-    nearest, back = alike.argmax(axis=2), alike.argmax(axis=1)
-    first = alike[number, rows, nearest]
-    alike[number, rows, nearest] = -128.0
-    second = alike.max(axis=2)
-    mutual = np.take_along_axis(back, nearest, axis=1) == rows
-    return nearest, mutual & (first >= 128 - 2 * _FARTHEST) & (128 - first < _RATIO * (128 - second))
+def _matches(a: Keypoints, b: Keypoints, wanted: int) -> Iterator[tuple[int, int, npt.NDArray[np.intp]]]:
+    """The matches to be trusted, of every variant of b that has so many.
+
+    Yields:
+        Their number, the variant, and the keypoints of a and b ``(n, 2)``.
+    """
+    left, right = (k.bits.astype(np.float32) * 2 - 1 for k in (a, b))
+    for variant, order in enumerate(VARIANTS):
+        alike = left @ right[:, order].T  # 128 less twice the number of bits that differ
+        rows = np.flatnonzero(alike.max(axis=1) >= 128 - 2 * _FARTHEST)
+        if len(rows) < wanted:
+            continue
+        own, number = alike[rows], np.arange(len(rows))
+        nearest = own.argmax(axis=1)
+        mutual = alike.argmax(axis=0)[nearest] == rows
+        first = own[number, nearest]
+        own[number, nearest] = -128.0
+        trusted = mutual & (128 - first < _RATIO * (128 - own.max(axis=1)))
+        if np.count_nonzero(trusted) >= wanted:
+            yield int(trusted.sum()), variant, np.stack([rows[trusted], nearest[trusted]], axis=1)
 
 
 def _agree(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> int:
@@ -110,7 +120,8 @@ def _agree(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> int:
         if inside.sum() < _LEAST:
             return 0
         own = there[inside]
-        matrix = np.linalg.pinv(own.T @ own) @ (own.T @ a[inside])
+        # A little on the diagonal, for matches that lie on one line.
+        matrix = np.linalg.solve(own.T @ own + _STEADY, own.T @ a[inside])
         inside = np.hypot(*(there @ matrix - a).T) < _TIGHT
     # Keypoints with two directions count once.
     return len(np.unique(np.rint(a[inside]), axis=0))
