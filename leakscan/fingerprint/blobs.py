@@ -8,6 +8,7 @@ third of the time of OpenCV's detector.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -86,17 +87,15 @@ class _Space:
         for number in range(_SIZES + 2):
             step = _SMALLEST * ratio**number * (ratio**2 - 1) ** 0.5
             gaussians.append(_blurred(gaussians[-1], step))
-        layers = [cv2.subtract(b, a) for a, b in zip(gaussians, gaussians[1:], strict=False)]
+        layers = [cv2.subtract(b, a) for a, b in pairwise(gaussians)]
         height, width = base.shape
         for number in range(1, len(layers) - 1):
             finer, here, coarser = layers[number - 1 : number + 2]
             top = cv2.dilate(cv2.max(cv2.max(finer, coarser), here), _AROUND)
             bottom = cv2.erode(cv2.min(cv2.min(finer, coarser), here), _AROUND)
-            bright = cv2.min(cv2.compare(here, top, cv2.CMP_GE), cv2.compare(here, _CONTRAST / 2, cv2.CMP_GT))
-            dark = cv2.min(
-                cv2.compare(here, bottom, cv2.CMP_LE), cv2.compare(here, -_CONTRAST / 2, cv2.CMP_LT)
-            )
-            at = np.flatnonzero(cv2.max(bright, dark))
+            bright = (here >= top) & (here > _CONTRAST / 2)
+            dark = (here <= bottom) & (here < -_CONTRAST / 2)
+            at = np.flatnonzero(bright | dark)
             start = self._length + number * height * width
             self._found.append(at + start)
             self._facts.append((len(at), octave, number, start, width, height))

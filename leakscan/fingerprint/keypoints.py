@@ -275,7 +275,8 @@ def _directions(slopes: _Slopes, blobs: Blobs) -> tuple[npt.NDArray[np.intp], Fl
     size, angle = cv2.cartToPolar(found[..., 0], found[..., 1])
     bins = np.minimum((angle * np.float32(_DIRECTIONS / (2 * np.pi))).astype(np.intp), _DIRECTIONS - 1)
     bins += np.arange(n)[:, None] * _DIRECTIONS
-    how = np.bincount(bins.ravel(), (size * _NEAR.weights).ravel(), n * _DIRECTIONS).reshape(n, -1)
+    counts = np.bincount(bins.ravel(), (size * _NEAR.weights).ravel(), n * _DIRECTIONS)
+    how = np.asarray(counts, np.float64).reshape(n, -1)
     for _ in range(3):
         how = (np.roll(how, 1, axis=1) + np.roll(how, -1, axis=1) + 2 * how) / 4
     before, after = np.roll(how, 1, axis=1), np.roll(how, -1, axis=1)
