@@ -1,4 +1,4 @@
-"""The first results of a long run: which images lie in another dataset as the same files, before any is read."""
+"""The first results of a long run: which images are the same files in two datasets, before any is read."""
 
 from __future__ import annotations
 
