@@ -54,12 +54,11 @@ def copies_so_far(
             reached += 1
             progress.advance()
         if same:
-            least, late = (
-                ("", "") if reached == len(alike) else ("at least ", f" (so far as {SECONDS:.0f} s reach)")
-            )
+            late = f" (so far as {SECONDS:.0f} s reach)" if reached < len(alike) else ""
+            many = f"{'at least ' if late else ''}{counted(same, 'image')}"
             said.append(
-                f"Copies so far: {least}{counted(same, 'image')} of {b} {'is' if same == 1 else 'are'} in {a} as "
-                f"the same file{late}. Other copies, and people, are searched for once the images are read."
+                f"Copies so far: {many} of {b} {'is' if same == 1 else 'are'} in {a} as the same file{late}. "
+                "Other copies, and people, are searched for once the images are read."
             )
     return said
 
