@@ -116,7 +116,8 @@ class RemoteSource:
             what = type(error).__name__  # whose words may hold paths
             if _is_refusal(error):
                 raise SourceError(
-                    f"{{path}} cannot be read: there is no permission, or no credentials were found ({what}).",
+                    f"{{path}} cannot be read: there is no permission, or no credentials were found "
+                    f"({what}).",
                     "Set the credentials as its storage wants them (for S3 AWS_ACCESS_KEY_ID and "
                     "AWS_SECRET_ACCESS_KEY, or a profile).",
                     path=url,
