@@ -31,6 +31,7 @@ _LEVELS = 4  # pictures of half the size each, for samples that lie far apart
 _CELLS, _EACH = 4, 8  # cells along a side of the picture, and keypoints of each at most
 _PERCENTILES = (0.005, 0.995)
 _BYTES = 2 + 16  # of a keypoint: its place, and a bit for each number of its descriptor
+_MARK = b"\2"  # that begins the keypoints of a picture: those of other versions are of other places
 
 _ROUND = 9.0  # side of what gives a blob its direction, in its sizes
 _DIRECTIONS = 36  # that are told apart for that
@@ -69,26 +70,29 @@ class Keypoints:
         return len(self.points)
 
     def to_bytes(self) -> bytes:
-        """18 bytes a keypoint; places are rounded to pixels.
+        """A byte for the version and 18 bytes a keypoint, whose place is rounded to pixels; none for none.
 
         Example:
             >>> film = np.random.default_rng(0).random((24, 24), np.float32)
             >>> found = find_keypoints(cv2.resize(film, (160, 160), interpolation=cv2.INTER_CUBIC))
-            >>> len(found.to_bytes()) == 18 * len(found) > 0
+            >>> len(found.to_bytes()) == 1 + 18 * len(found) > 1
             True
         """
+        if not len(self):
+            return b""
         places = np.clip(np.rint(self.points), 0, 255).astype(np.uint8)
-        return np.hstack([places, np.packbits(self.bits, axis=1)]).tobytes()
+        return _MARK + np.hstack([places, np.packbits(self.bits, axis=1)]).tobytes()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Keypoints:
-        """What :meth:`to_bytes` wrote.
+        """What :meth:`to_bytes` wrote; no keypoints where another version of it did, which say nothing here.
 
         Example:
-            >>> len(Keypoints.from_bytes(b""))
-            0
+            >>> len(Keypoints.from_bytes(b"")), len(Keypoints.from_bytes(bytes(36)))
+            (0, 0)
         """
-        rows = np.frombuffer(raw, np.uint8).reshape(-1, _BYTES)
+        known = raw[:1] == _MARK and len(raw) % _BYTES == 1
+        rows = np.frombuffer(raw[1:] if known else b"", np.uint8).reshape(-1, _BYTES)
         return cls(rows[:, :2].astype(np.float32), np.unpackbits(rows[:, 2:], axis=1).view(np.bool_))
 
 
