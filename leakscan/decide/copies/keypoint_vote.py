@@ -10,6 +10,7 @@ Of 5,330 pairs of films most alike by fingerprint 187 had 7 or more: 96 of 100 a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -102,10 +103,7 @@ def _agree(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> int:
 
     Every two matches propose a similarity. The matches near the best of these propose an affine map, twice.
     """
-    first, second = np.triu_indices(len(a), 1)
-    if len(first) > _TRIED:
-        some = np.linspace(0, len(first) - 1, _TRIED).astype(np.intp)
-        first, second = first[some], second[some]
+    first, second = _tried(len(a))
     za, zb = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1]
     da, db = za[first] - za[second], zb[first] - zb[second]
     la, lb = np.abs(da), np.abs(db)
@@ -125,4 +123,12 @@ def _agree(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> int:
         matrix = np.linalg.solve(own.T @ own + _STEADY, own.T @ a[inside])
         inside = np.hypot(*(there @ matrix - a).T) < _TIGHT
     # Keypoints with two directions count once.
-    return len(np.unique(np.rint(a[inside]), axis=0))
+    return len(set(np.rint(za[inside]).tolist()))
+
+
+@lru_cache(maxsize=256)
+def _tried(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Every two of so many matches, or some of them, evenly spread."""
+    first, second = np.triu_indices(n, 1)
+    some = np.linspace(0, len(first) - 1, min(len(first), _TRIED)).astype(np.intp)
+    return first[some], second[some]
