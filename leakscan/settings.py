@@ -159,6 +159,8 @@ class PrivacySettings(Section):
         dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same
             for all images of a subject; or in ``clear``.
         mask: Whether text that is burnt into pictures is covered in reports and previews.
+        project_key: The file of a secret under which fingerprints and hashes are put, so that only stores of
+            the same project can be joined.
         key: The file of the identity key; by default it lies inside the cache that ``cache`` names, else in
             the user's data folder, where no tool that empties caches finds it.
     """
@@ -167,6 +169,7 @@ class PrivacySettings(Section):
     hide_paths: bool = Field(default=False, strict=True)
     dates: Literal["no", "shifted", "clear"] = "no"
     mask: bool = Field(default=True, strict=True)
+    project_key: AnyPath | None = None
     key: AnyPath | None = None
 
 

@@ -53,6 +53,7 @@ class Dataset:
         refs: Where the pixels of every image are, by image id; empty when only a store is at hand.
         subjects: Declared subjects in clear, by image id; written only where the user asks for it.
         key_id: The name of the key that its identifiers are hashed with.
+        project_key_id: The name of the project key that its rows stand under; empty without one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Dataset:
     refs: Mapping[str, ImageRef] = field(repr=False)  # raw identifiers stay out of crash reports
     subjects: Mapping[str, str] = field(repr=False)
     key_id: str
+    project_key_id: str = ""
 
 
 def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], bare: bool = False) -> str:
@@ -260,4 +262,4 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Deferred
             code="store_of_another_encoder",
             path=store.folder,
         )
-    return Dataset(name, rows, {}, {}, store.info.key_id)
+    return Dataset(name, rows, {}, {}, store.info.key_id, store.info.project_key_id)
