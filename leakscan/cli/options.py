@@ -100,6 +100,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "max_seconds": SettingOption(
         ("--max-seconds",), float, "Give up files that take longer to be read than this."
     ),
+    "max_file_mb": SettingOption(
+        ("--max-file-mb",), int, "Give up files that take more MB in a worker (and 1,000 times their size)."
+    ),
     "same_ids": SettingOption(
         ("--same-ids/--no-same-ids",), bool, "Identifiers mean the same in all sources: count as proof."
     ),

@@ -101,12 +101,8 @@ def brought_under(dataset: Dataset, key: ProjectKey | None) -> Dataset:
     """
     if key is None or dataset.project_key_id:
         return dataset
-    return replace(
-        dataset,
-        rows=key.keyed(dataset.rows),
-        key_id=key.renamed(dataset.key_id),
-        project_key_id=key.key_id,
-    )
+    own = f"{key.renamed(dataset.key_id)}+{key.key_id}"
+    return replace(dataset, rows=key.keyed(dataset.rows), key_id=own)
 
 
 def turned_cohorts(calibrations: Mapping[str, Calibration], key: ProjectKey | None) -> dict[str, Calibration]:
