@@ -108,8 +108,8 @@ def _is_found(a: Floats, b: Floats) -> bool:
 def strangers_called(films: list[Floats], most: int) -> dict[str, object]:
     """How many pairs of different pictures are called copies once one is squashed to half its size.
 
-    The pairs are those that share most by their keypoints. What is called a copy without any change is a repeat
-    in the set, and left out: the question is what the allowance of stretch adds.
+    The pairs are those that share most by their keypoints. What is called a copy without any change is a
+    repeat in the set, and left out: the question is what the allowance of stretch adds.
 
     Args:
         films: Pictures of different subjects, as far as that is known.
@@ -173,7 +173,7 @@ def slices_found(data: Path, volumes: int, rng: np.random.Generator) -> dict[str
 
 def _saved(path: Path, number: int) -> Iterator[tuple[str, Floats]]:
     """Slices of a volume as people save them, and what a finding must call them."""
-    voxels = np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj, np.float32)  # type: ignore[attr-defined]
+    voxels = np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj, np.float32)  # type: ignore[no-untyped-call]
     voxels = voxels if voxels.ndim == 3 else voxels[..., 0]
     grey = np.clip(voxels / max(float(np.percentile(voxels, 99.7)), 1e-6) * 255, 0, 255)
     for axis, part in ((a, f) for a in range(3) for f in (0.42, 0.55)):

@@ -249,7 +249,7 @@ def _csv(path: Path) -> Columns:
 def _header_line(stream: TextIO) -> tuple[int, str]:
     """Where the line with the names of the columns begins, and the line.
 
-    Empty lines, comments, and the line by which a spreadsheet is told the separator may stand before it.
+    Empty lines, comments, and the line that names the separator for a spreadsheet may stand before it.
     """
     while True:
         at, line = stream.tell(), stream.readline()
