@@ -124,7 +124,9 @@ class Elsewhere:
         columns = _COLUMNS + (["keypoints", "preview"] if self._previews else [])
         try:
             table = tables.read_parquet(shard, columns)
-        except (OSError, pa.ArrowException):  # of an earlier version, or replaced by another run
+        except (OSError, pa.ArrowException):  # damaged, or replaced by another run
+            table = tables.STORE.empty_table()
+        if not set(columns) <= set(table.column_names):  # of an earlier version, whose rows say less
             table = tables.STORE.empty_table().select(columns)
         likely = pc.and_(
             pc.is_in(table["content"], contents), pc.starts_with(table["prepared_with"], self._decoding)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from leakscan.fingerprint import elsewhere
@@ -226,6 +227,14 @@ def test_a_damaged_store_of_another_source_stops_nobody(leakscan: Leakscan, name
     (named / "A").rename(named / "C")
     fill(named / "D", [8])
     assert images_read(leakscan, "C", "D", *NO_ENCODER) == 1
+
+
+def test_a_store_of_an_earlier_version_stops_nobody(leakscan: Leakscan, named: Path) -> None:
+    assert images_read(leakscan, "A", "B", *NO_ENCODER) == 8
+    for shard in (named / ".leakscan/stores").glob("*.fps/shards/*.parquet"):
+        pq.write_table(pq.read_table(shard).drop_columns(["content"]), shard)
+    copied(named)
+    assert images_read(leakscan, "elsewhere", "B", *NO_ENCODER) == 4
 
 
 def test_many_equal_files_are_recognised_without_comparing_each_with_each(
