@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from leakscan.decide.copies.copy_check import Pixels
+from leakscan.decide.copies.describing import Pixels
 from leakscan.decide.copies.shared_keypoints import KeypointSide
 from leakscan.decide.persons.declared import Doubt
 from leakscan.fingerprint.pipeline import Dataset

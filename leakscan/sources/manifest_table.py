@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from leakscan.errors import SourceError, reason
 from leakscan.setting_words import NAMED_COLUMNS
+from leakscan.tables import open_parquet
 
 Columns = dict[str, Sequence[str]]
 
@@ -262,7 +262,7 @@ def _header_line(stream: TextIO) -> tuple[int, str]:
 
 
 def _parquet(path: Path) -> Columns:
-    file = pq.ParquetFile(path)
+    file = open_parquet(path)
     names = [f.name for f in file.schema_arrow]
     _check_columns(names, path)
     flat = [f.name for f in file.schema_arrow if not pa.types.is_nested(f.type)]
@@ -310,7 +310,7 @@ def is_a_list_of_pictures(path: Path) -> bool:
     from leakscan.sources.table_images import image_columns
 
     try:
-        fields = pq.ParquetFile(path).schema_arrow
+        fields = open_parquet(path).schema_arrow
         texts = {plain(f.name) for f in fields if not pa.types.is_nested(f.type)}
         pictures = image_columns(str(path))
     except (OSError, pa.ArrowException, ImageError):

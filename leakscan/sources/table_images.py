@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from leakscan.errors import ImageError
 from leakscan.sources.archives import Member, packing_of
@@ -24,6 +23,7 @@ from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.unpacking import compression_of, stamp
+from leakscan.tables import open_parquet
 from leakscan.types import Status, Tags
 
 _MOST_BYTES = 1 << 30
@@ -63,7 +63,7 @@ class _Table(Protocol):
 
 class _Parquet:
     def __init__(self, source: Any) -> None:
-        self._file = pq.ParquetFile(source)
+        self._file = open_parquet(source)
         self.schema, self.groups = self._file.schema_arrow, self._file.num_row_groups
 
     def rows(self, group: int) -> int:
@@ -75,7 +75,7 @@ class _Parquet:
         return sum(c.total_uncompressed_size for c in each if c.path_in_schema.split(".")[0] == column)
 
     def column(self, group: int, column: str) -> Any:
-        return self._file.read_row_group(group, columns=[column]).column(0)
+        return _whole(self._file.read_row_group(group, columns=[column]).column(0))
 
 
 class _Arrow:
@@ -93,10 +93,23 @@ class _Arrow:
         return int(self._batches[group].num_rows)
 
     def size(self, group: int, column: str) -> int:
-        return int(self._batches[group].column(column).nbytes)
+        return int(self._batches[group].column(column).get_total_buffer_size())
 
     def column(self, group: int, column: str) -> Any:
-        return self._batches[group].column(column)
+        return _whole(self._batches[group].column(column))
+
+
+def _whole(cells: Any) -> Any:
+    """Cells that may be read: Arrow follows offsets as they stand, and a wrong one ends the process.
+
+    Raises:
+        ImageError: The offsets or texts of the column are damaged.
+    """
+    try:
+        cells.validate(full=True)
+    except pa.ArrowException as error:
+        raise ImageError("unreadable", "It is a table that is cut short or damaged.") from error
+    return cells
 
 
 def image_columns(place: str) -> list[str]:
@@ -109,6 +122,7 @@ def image_columns(place: str) -> list[str]:
 
     Example:
         >>> import io
+        >>> import pyarrow.parquet as pq
         >>> from PIL import Image
         >>> Image.new("L", (8, 8)).save(film := io.BytesIO(), "PNG")
         >>> pq.write_table(pa.table({"image": [film.getvalue()], "label": [3]}), "films.parquet")
@@ -126,6 +140,7 @@ def why_no_pictures(place: str) -> ImageError:
         ImageError: The table is damaged.
 
     Example:
+        >>> import pyarrow.parquet as pq
         >>> pq.write_table(pa.table({"pixels": [[[0.5] * 28] * 28]}), "digits.parquet")
         >>> why_no_pictures("digits.parquet").status
         'unsupported'

@@ -34,9 +34,11 @@ import numpy as np
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.direct import propose_directly, propose_whole
+from leakscan.decide.copies.keypoint_vote import voted
 from leakscan.decide.copies.picture_alignment import Agreement, measure_agreement
 from leakscan.decide.copies.picture_features import (
     MIN_INLIERS,
+    SIDE,
     PictureFeatures,
     Proposal,
     describe_picture,
@@ -44,6 +46,8 @@ from leakscan.decide.copies.picture_features import (
     propose,
 )
 from leakscan.decide.copies.transform import coverage, inverse, nearest_turn, words
+from leakscan.fingerprint.keypoints import SIDE as KEYPOINT_SIDE
+from leakscan.fingerprint.keypoints import Keypoints
 
 __all__ = ["STRETCHED", "PictureFeatures", "check_pictures", "describe_picture", "stretch_between"]
 
@@ -91,6 +95,34 @@ def check_pictures(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
     if b.key < a.key:
         return _checked(b, a).swapped()
     return _checked(a, b)
+
+
+def check_as_voted(a: PictureFeatures, b: PictureFeatures, kept: tuple[bytes, bytes]) -> CopyCheck:
+    """Does what :func:`check_pictures` does, aligned by the keypoints that were kept of both pictures.
+
+    It finds most copies without a description of either picture. What it does not find may be one.
+
+    Args:
+        a: The first picture; its keypoints are not used.
+        b: The second picture.
+        kept: The keypoints of both, as a store keeps them.
+
+    Example:
+        >>> blank = describe_picture(np.zeros((64, 64), np.float32), keypoints=0)
+        >>> check_as_voted(blank, blank, (b"", b"")).same_image
+        False
+    """
+    if b.key < a.key:
+        return check_as_voted(b, a, (kept[1], kept[0])).swapped()
+    vote = voted(Keypoints.from_bytes(kept[0]), Keypoints.from_bytes(kept[1]))
+    if vote.matrix is None or a.blank or b.blank:
+        return NOT_ALIGNED
+    # From pixels of the pictures that keypoints are found in to those of working pictures.
+    larger = SIDE / KEYPOINT_SIDE
+    middle = (larger - 1) / 2
+    linear, shift = vote.matrix[:, :2], vote.matrix[:, 2] * larger
+    matrix = np.column_stack([linear, shift + middle - linear @ np.array([middle, middle])])
+    return _judge(a, b, Proposal(matrix, vote.agreeing, vote.inverted))
 
 
 def _checked(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.decide.copies.copy_check import Pixels, load_pixels
+from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.decide.copies.picture_check import STRETCHED, check_pictures, stretch_between
 from leakscan.decide.copies.picture_features import describe_picture, glance, worth_a_check
 from leakscan.errors import ImageError
