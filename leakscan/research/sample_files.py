@@ -17,8 +17,8 @@ from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode
 from leakscan.types import Silent
 
-_FOLDERS = {"pydicom": "data/test_files", "nibabel": "tests/data"}
-_PROGRAMS = (".py", ".pyc", ".m", ".md", ".rst", ".txt", ".json")
+_FOLDERS = {"pydicom": "data", "nibabel": "."}
+_PROGRAMS = (".py", ".pyc", ".pyi", ".m", ".md", ".rst", ".txt", ".json", ".typed", ".toml", ".so")
 
 
 def outcomes(package: str) -> Counter[tuple[str, str, str]]:

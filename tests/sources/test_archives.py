@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import file_hash
@@ -24,8 +25,10 @@ from leakscan.sources.directory import DirectorySource
 from leakscan.sources.formats import decode
 from leakscan.types import ImageRef, Silent
 from support import dicom_maker
+from support.dicom_maker import CT
 from support.makers import save, scene
-from support.odd_files import dicom, hugging_face, png, tarred, zipped
+from support.odd_files import dicom, hugging_face, parquet, png, tarred, zipped
+from support.rare_files import by_pillow
 
 OPTIONS = DecodeOptions()
 
@@ -245,8 +248,36 @@ def test_what_is_compressed_over_and_over_is_a_row(tmp_path: Path, times: int, s
 
 # Random nesting
 
+
+def lost_series() -> bytes:
+    """Five slices of one series that say nowhere where they lie, in a tar."""
+    slices = {}
+    for k in range(5):
+        names = {"Modality": "CT", "SeriesInstanceUID": "1.2.3", "InstanceNumber": k + 1}
+        slices[f"{k}.dcm"] = dicom(scene(10 + k), SOPClassUID=CT, SOPInstanceUID=f"1.2.3.{k}", **names)
+    return tarred(**slices)
+
+
+def shard() -> bytes:
+    """One sample of a WebDataset shard."""
+    return tarred(**{"0.png": png(scene(5)), "0.json": b"{}", "0.cls": b"1"})
+
+
+def two_in_a_jpeg() -> bytes:
+    return by_pillow(scene(6), "MPO", save_all=True, append_images=[Image.fromarray(scene(7))])
+
+
+HOLDS_OTHERS = ("parquet", "map", "series", "shard")
 LEAVES = st.sampled_from(
     [
+        ("series", lost_series),
+        ("shard", shard),
+        (
+            "twice",
+            lambda: by_pillow(scene(6), "MPO", save_all=True, append_images=[Image.fromarray(scene(7))]),
+        ),
+        ("squashed", lambda: dicom(scene(8), PixelSpacing=["2", "1"])),
+        ("map", lambda: parquet(i=pa.array([[("a", png(scene(9)))]], pa.map_(pa.string(), pa.binary())))),
         ("png", lambda: png(scene(1))),
         ("dcm", lambda: dicom(scene(2), b"II*\0")),
         ("parquet", lambda: hugging_face(scene(3))),
@@ -269,6 +300,7 @@ def wrapped(kind: str, name: str, data: bytes) -> tuple[str, bytes]:
     return f"{name}.zst", pa.compress(data, codec="zstd", asbytes=True)
 
 
+@example(leaf=("series", lost_series), layers=["gz", "zip"], plain_name=False)
 @example(leaf=("png", lambda: png(scene(1))), layers=["tar.gz", "tar.gz", "zip", "zip"], plain_name=False)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(leaf=LEAVES, layers=st.lists(WRAPPERS, max_size=5), plain_name=st.booleans())
@@ -294,10 +326,12 @@ def test_however_kinds_are_nested_every_file_is_a_row(
     for row in rows.values():
         assert row.status == "ok" or row.error.endswith(".")
         if row.status == "ok" and kind != "cut":
-            assert decode(row, OPTIONS).values.shape == (48, 48)
+            shape = decode(row, OPTIONS).values.shape
+            assert shape == {"series": (48, 48, 5), "squashed": (96, 48)}.get(kind, (48, 48))
         elif row.status == "ok":
             with pytest.raises(ImageError):
                 decode(row, OPTIONS)
     read = [r for r in rows.values() if r.status == "ok"]
-    if kind in ("png", "dcm", "parquet") and archives_deep + (kind == "parquet") <= 4 and len(layers) < 5:
-        assert len(read) == 1, {p: (r.status, r.error) for p, r in rows.items()}
+    deep = archives_deep + (kind in HOLDS_OTHERS)
+    if kind not in ("txt", "cut", "zero", "noise") and deep <= 4 and len(layers) < 5:
+        assert len(read) == (2 if kind == "twice" else 1), {p: (r.status, r.error) for p, r in rows.items()}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pyarrow as pa
 from PIL import Image
@@ -112,6 +113,16 @@ def _picture_below_a_preview(folder: Path, pixels: Picture) -> None:
         file.write(pixels)
 
 
+def _nifti_from_zero(folder: Path, pixels: Picture) -> None:
+    """A single file whose header states that its voxels begin where it begins itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    voxels = np.ascontiguousarray(pixels.T[::-1, ::-1, None]).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / "a.nii")
+    data = bytearray((folder / "a.nii").read_bytes())
+    data[108:112] = bytes(4)
+    (folder / "a.nii").write_bytes(data)
+
+
 def sun_raster(pixels: Picture) -> bytes:
     """A raster file of Sun's, without colours."""
     height, width = pixels.shape
@@ -193,6 +204,7 @@ RARE_FILES: tuple[OddFile, ...] = (
     OddFile("second frame of jpeg xl", _by("imagecodecs", "a.jxl", _two_in_jpeg_xl), needs="imagecodecs"),
     OddFile("second of two maps", _bytes("a.pgm", two_maps)),
     OddFile("picture below its preview", _picture_below_a_preview),
+    OddFile("nifti whose voxels begin at 0", _nifti_from_zero),
     OddFile("sun raster", _bytes("a.ras", sun_raster)),
     OddFile("second picture of a dcx", _bytes("a.dcx", two_pcx)),
     OddFile("photoshop", _bytes("a.psd", photoshop)),

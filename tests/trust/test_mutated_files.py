@@ -71,7 +71,7 @@ def test_a_folder_of_damaged_files_gives_a_row_for_each(
         names.append(f"{mutant.number:03d}")
     (tmp_path / "B").mkdir()
     (tmp_path / "B" / "film.png").write_bytes(good["film.png"])
-    limits = ("--max-unread", "1", "--max-pixels", "4000000", "--workers", "0")
+    limits = ("--max-unread", "1", "--max-pixels", "4000000", "--workers", "0", "-q")  # no progress
     assert run(["compare", "A", "B", "-o", "run", *limits, *NO_ENCODER]) in (0, 1, 3)
     rows = [row for row in rows_of(tmp_path / "run", "images") if row["dataset"] == "A"]
     assert {row["path"].split("/")[0] for row in rows} == set(names)

@@ -115,7 +115,9 @@ def _layouts(path: Path, format: str, options: DecodeOptions) -> list[_Layout]:
             left_out="NumPy array",
         )
     found = []
-    for name, shape, dtype in headers:
+    for name, stored, dtype in headers:
+        one_channel = len(stored) > 2 and stored[-1] == 1
+        shape = stored[:-1] if one_channel else stored
         colour = options.arrays == "pictures" and len(shape) > 2 and shape[-1] in (3, 4)
         axes = 3 if options.arrays == "volumes" or colour else 2
         if len(shape) < axes:

@@ -21,6 +21,8 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import beside, open_place, shown
 
 _HEADER_BYTES = 540
+_LEAST_OFFSET = {b"n+1": 352, b"n+2": 544}
+"""Where voxels begin at the earliest behind the header of a single file; some writers state 0."""
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 """xyzt_units, low three bits: metres, millimetres, micrometres (nifti1.h)."""
 
@@ -106,9 +108,10 @@ def _needed(parsed: Any, data: Path) -> Header:
     slope, intercept = (parsed.get_slope_inter() if parsed.has_data_slope else (None, None))[:2]
     codes = [int(parsed[c]) for c in ("qform_code", "sform_code") if c in parsed.keys()]  # noqa: SIM118
     units = int(parsed["xyzt_units"]) & 7 if "xyzt_units" in parsed.keys() else 2  # noqa: SIM118
+    magic = parsed["magic"].tobytes()[:3] if "magic" in parsed.keys() else b""  # noqa: SIM118
     return Header(
         data=data,
-        offset=int(parsed.get_data_offset()),
+        offset=max(int(parsed.get_data_offset()), _LEAST_OFFSET.get(magic, 0)),
         shape=shape[:3],
         frames=int(np.prod(shape[3:], dtype=object)) if len(shape) > 3 else 1,
         dtype=dtype,
