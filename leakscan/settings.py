@@ -79,6 +79,8 @@ class DecodeOptions(Section):
     Attributes:
         max_pixels: Images with more pixels or voxels than this are refused unread.
         max_seconds: A file that takes longer to be read than this is given up.
+        max_file_mb: A file that takes more megabytes to be read in a worker than this, and than a thousand
+            times its size, is given up; on Linux.
         frames: Whether the first or all frames of 4D and multi-frame files are images.
         labels: Whether label maps are images; otherwise they are ``ignored``.
         arrays: What the arrays of NumPy files are: ``pictures``, ``volumes``, or ``no`` images.
@@ -86,6 +88,7 @@ class DecodeOptions(Section):
 
     max_pixels: int = Field(default=512_000_000, ge=1, strict=True)
     max_seconds: float = Field(default=30.0, gt=0, strict=True, allow_inf_nan=False)
+    max_file_mb: int = Field(default=1_000, ge=1, strict=True)
     frames: Literal["first", "all"] = "all"
     labels: bool = Field(default=False, strict=True)
     arrays: Literal["no", "pictures", "volumes"] = "no"
@@ -159,6 +162,8 @@ class PrivacySettings(Section):
         dates: Whether acquisition dates are kept: ``no``; ``shifted`` by a secret number of days, the same
             for all images of a subject; or in ``clear``.
         mask: Whether text that is burnt into pictures is covered in reports and previews.
+        project_key: The file of a secret under which fingerprints and hashes are put, so that only stores of
+            the same project can be joined.
         key: The file of the identity key; by default it lies inside the cache that ``cache`` names, else in
             the user's data folder, where no tool that empties caches finds it.
     """
@@ -167,6 +172,7 @@ class PrivacySettings(Section):
     hide_paths: bool = Field(default=False, strict=True)
     dates: Literal["no", "shifted", "clear"] = "no"
     mask: bool = Field(default=True, strict=True)
+    project_key: AnyPath | None = None
     key: AnyPath | None = None
 
 

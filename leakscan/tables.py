@@ -222,7 +222,28 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         [{'subject': 'P7'}]
     """
     with path.open("rb") as stream:
-        return pq.ParquetFile(stream).read(columns=columns)
+        return open_parquet(stream).read(columns=columns)
+
+
+def open_parquet(source: Any) -> pq.ParquetFile:
+    """Opens a Parquet file, of which a stranger may have made the names of the columns.
+
+    Args:
+        source: A path or a stream.
+
+    Raises:
+        OSError: The file cannot be read.
+        pyarrow.ArrowException: It is damaged, or the name of a column is no text.
+
+    Example:
+        >>> write(from_rows([{"group": "g1"}], SUBJECTS), Path("subjects.parquet"))
+        >>> open_parquet("subjects.parquet").schema_arrow.names[0]
+        'group'
+    """
+    try:
+        return pq.ParquetFile(source)
+    except UnicodeDecodeError as e:
+        raise pa.ArrowInvalid(f"The name of a column is no text ({e}).") from e
 
 
 def read(path: Path, schema: pa.Schema) -> pa.Table:

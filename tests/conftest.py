@@ -93,7 +93,8 @@ def leakscan(
 
     def call(command: str, *arguments: object) -> Ran:
         given = [command, *map(str, arguments)]
-        if command in ("compare", "audit", "fingerprint") and "--workers" not in given:
+        reads = ("compare", "audit", "fingerprint", "duplicates", "calibrate")
+        if command in reads and "--workers" not in given:
             given += ["--workers", "0"]
         capsys.readouterr()
         code = run(given)

@@ -63,6 +63,11 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         ("--cache",), Path, "Folder for fingerprints and the memory of pairs.", "LEAKSCAN_CACHE"
     ),
     "key": SettingOption(("--key",), Path, "Identity key file; without it that of --cache, or your own."),
+    "project_key": SettingOption(
+        ("--project-key",),
+        Path,
+        "Secret file: fingerprints and hashes stand under it, and only its stores join.",
+    ),
     "kind": SettingOption(("--kind",), str, f"What images are where tags leave it open: {', '.join(KINDS)}."),
     "encoder": SettingOption(("--encoder",), str, "Name of the encoder to use (leakscan models list)."),
     "calibration": SettingOption(
@@ -94,6 +99,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     ),
     "max_seconds": SettingOption(
         ("--max-seconds",), float, "Give up files that take longer to be read than this."
+    ),
+    "max_file_mb": SettingOption(
+        ("--max-file-mb",), int, "Give up files that take more MB in a worker (and 1,000 times their size)."
     ),
     "same_ids": SettingOption(
         ("--same-ids/--no-same-ids",), bool, "Identifiers mean the same in all sources: count as proof."

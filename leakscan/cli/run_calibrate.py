@@ -14,7 +14,7 @@ from leakscan.settings import Settings
 
 @o.with_settings(
     "same_ids", "show_subjects", "hide_paths", "max_pairs", "check_seconds", "fail_on", "max_unread",
-    "calibration", "fdr", "pictures_mb", "baseline",
+    "calibration", "fdr", "pictures_mb", "baseline", "project_key",
 )  # fmt: skip
 def calibrate_command(
     sources: Annotated[

@@ -68,6 +68,13 @@ class Columns:
         """``(rows,)`` whether the keypoints of each image were kept."""
         return np.asarray(self.dataset.rows["keypoints"].is_valid(), np.bool_)
 
+    def shapes(self, pictures: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Height and width of some pictures, as they are stored; of volumes the first two lengths."""
+        shapes = self.taken("shape", self.side.rows[np.array(pictures, np.int64)]).to_pylist()
+        return {
+            p: (shape[0], shape[1]) for p, shape in zip(pictures, shapes, strict=True) if len(shape or ()) > 1
+        }
+
     def keypoints(self, picture: int) -> bytes | None:
         """The keypoints of a picture, ``None`` where none were kept."""
         found: bytes | None = self.dataset.rows["keypoints"][int(self.side.rows[picture])].as_py()

@@ -32,6 +32,7 @@ NEEDED_BY_WORKERS = (
     "leakscan.decide.copies.copy_check",
     "leakscan.decide.copies.volume_check",
     "leakscan.decide.persons.film_details",
+    "scipy.fft",
 )
 """The modules that workers start with; none of them may load torch."""
 
@@ -41,7 +42,7 @@ class LocalEngine:
 
     Results come in the order of the items, and a bounded number of items is in flight. A few items, fewer
     than starting processes would pay for, are worked on in the calling process, unless the function may kill
-    its process and the caller asked for workers. Workers start when there is work for them and stay for the
+    its process. Workers start when there is work for them and stay for the
     next, with what they have loaded, as long as the engine lives.
 
     Args:
@@ -72,19 +73,22 @@ class LocalEngine:
             LeakscanError: A worker process died of the same item twice, or the user's script lacks its
                 import guard.
         """
+        if self.workers and getattr(multiprocessing.current_process(), "_inheriting", False):
+            os._exit(STARTS_ON_IMPORT)  # a worker that imports the script; who started it says why
         iterator = iter(items)
         few = _FEW if chunk > 1 else _FEW_LONG
         first = list(islice(iterator, few))
-        risky = isinstance(function, Careful) and self._asked_for and bool(first)
-        if self.workers == 0 or (len(first) < few and not risky):
+        are_few = len(first) < few
+        if self.workers == 0 or not first or (are_few and not isinstance(function, Careful)):
             yield from map(function, first)
             yield from map(function, iterator)
             return
-        if getattr(multiprocessing.current_process(), "_inheriting", False):
-            os._exit(STARTS_ON_IMPORT)  # a worker that imports the script; who started it says why
         try:
             yield from self._started().run(function, _chunks(_chain(first, iterator), chunk))
         except StartsOnImport:
+            if are_few and not self._asked_for:  # a short script without its guard: as it was without workers
+                yield from map(function, first)
+                return
             raise LeakscanError(
                 "Worker processes import the script that started them, and this one starts a run on import.",
                 'Put the call below a line: if __name__ == "__main__":',

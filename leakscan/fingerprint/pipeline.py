@@ -33,7 +33,7 @@ from leakscan.types import ImageRef, ImageSource, Kind
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
-VERSION = "pipeline-3"
+VERSION = "pipeline-4"
 """Changes whenever a row would come out differently; rows made otherwise are made again."""
 
 STORES = "stores"
@@ -52,7 +52,8 @@ class Dataset:
         rows: One row per image, in the order of the scan; the schema is ``tables.STORE``.
         refs: Where the pixels of every image are, by image id; empty when only a store is at hand.
         subjects: Declared subjects in clear, by image id; written only where the user asks for it.
-        key_id: The name of the key that its identifiers are hashed with.
+        key_id: The name of the key that its identifiers are hashed with; where its rows stand under a project
+            key, a ``+`` and the name of that.
     """
 
     name: str
@@ -60,6 +61,11 @@ class Dataset:
     refs: Mapping[str, ImageRef] = field(repr=False)  # raw identifiers stay out of crash reports
     subjects: Mapping[str, str] = field(repr=False)
     key_id: str
+
+    @property
+    def project_key_id(self) -> str:
+        """The name of the project key that its rows stand under; empty without one."""
+        return self.key_id.partition("+")[2]
 
 
 def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], bare: bool = False) -> str:
@@ -70,10 +76,7 @@ def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], bar
     """
     options = (reading.max_pixels, reading.frames, reading.labels, reading.arrays)
     chosen = (VERSION, KEYPOINTS_VERSION, *options, *(("bare",) if bare else ()))
-    cards = [
-        f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
-        for kind, encoder in sorted(encoders.items())
-    ]
+    cards = [f"{kind}={encoder.card.judged_by}" for kind, encoder in sorted(encoders.items())]
     parts = ("|".join(map(str, chosen)), "|".join(cards))
     return way_name(*(blake3(part.encode()).hexdigest() for part in parts))
 
@@ -260,4 +263,5 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Deferred
             code="store_of_another_encoder",
             path=store.folder,
         )
-    return Dataset(name, rows, {}, {}, store.info.key_id)
+    own, project = store.info.key_id, store.info.project_key_id
+    return Dataset(name, rows, {}, {}, f"{own}+{project}" if project else own)

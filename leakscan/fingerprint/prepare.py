@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.engines.careful import Loss, TookTooLong, time_limit
+from leakscan.engines.file_memory import memory_limit, wants_memory
 from leakscan.errors import ImageError
 from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
@@ -23,8 +24,9 @@ from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume
 from leakscan.fingerprint.spans import Span, Stopwatch
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import outer_file
 from leakscan.sources.formats import decode
-from leakscan.sources.formats.bounds import over_time
+from leakscan.sources.formats.bounds import over_memory, over_time
 from leakscan.sources.left_out import DECODER_CRASHED
 from leakscan.types import DecodedImage, ImageRef, Kind, Status
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from leakscan.fingerprint.encoders.encoder import Encoded
 
 PREVIEW_SIDE = 512
+
+_TIMES_ITS_SIZE = 1_000
+"""What no image is compressed by: a small file that wants more memory is damaged, or made to harm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +136,7 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
         with time_limit(recipe.options.max_seconds):
             with watch.stage("decode"):
                 digest = file_hash(ref.files)
-                image = decode(ref, recipe.options)
+                image = _decoded(ref, recipe.options)
             made = _prepared(image, kind, recipe, watch)
     except TookTooLong:
         return given_up(item, "took_too_long", recipe.options.max_seconds)
@@ -148,6 +153,31 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
             passing=True,
         )
     return replace(made, file_hash=digest, spans=watch.spans)
+
+
+def _decoded(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
+    """The pixels of an image, in no more memory than a file of its size may take.
+
+    Raises:
+        ImageError: It cannot be used, or wants more.
+    """
+    size = sum(_size(file) for file in ref.files)
+    megabytes = max(options.max_file_mb, size * _TIMES_ITS_SIZE // 1_000_000)
+    with memory_limit(megabytes * 1_000_000) as is_held:
+        try:
+            return decode(ref, options)
+        except (ImageError, MemoryError) as error:
+            if is_held and wants_memory(error):
+                raise over_memory(megabytes) from None
+            raise
+
+
+def _size(place: str) -> int:
+    """The bytes of a file, or of the archive that it lies in."""
+    try:
+        return outer_file(place).stat().st_size
+    except OSError:
+        return 0
 
 
 def given_up(item: tuple[ImageRef, Kind], why: Loss, seconds: float) -> Prepared:

@@ -22,6 +22,8 @@ from leakscan.errors import OutputError, StoreError, reason
 from leakscan.sources.spec import STORE_FILE
 
 FORMAT = 1
+KEYED_FORMAT = 2
+"""That of a store under a project key: a leakscan that knows no such keys must not compare it."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,19 @@ class StoreInfo:
         key_id: The id of the key that hashed the identifiers; empty if there were none to hash.
         shard: The part of the dataset that the store holds, such as ``3/64``; empty if it holds all of it.
         nameless: Whether keyed names stand in place of paths, and no dates or notes are kept.
+        project_key_id: The name of the project key that its rows stand under; empty without one.
     """
 
     dataset: str
     key_id: str
     shard: str = ""
     nameless: bool = False
+    project_key_id: str = ""
+
+    @property
+    def format(self) -> int:
+        """The version of the store."""
+        return KEYED_FORMAT if self.project_key_id else FORMAT
 
 
 def _is_store(path: Path) -> bool:
@@ -78,13 +87,20 @@ class Store:
         """
         try:
             raw = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
-            if raw["format"] != FORMAT:
+            if raw["format"] not in (FORMAT, KEYED_FORMAT):
                 raise StoreError(
-                    f"The store {{path}} has format {raw['format']}; this leakscan reads format {FORMAT}.",
+                    f"The store {{path}} has format {raw['format']}; this leakscan reads formats {FORMAT} "
+                    f"and {KEYED_FORMAT}.",
                     path=folder,
                 )
-            part, nameless = raw.get("shard", ""), raw.get("nameless", False)
-            return cls(folder, StoreInfo(raw["dataset"], raw["key_id"], part, nameless), keep)
+            info = StoreInfo(
+                raw["dataset"],
+                raw["key_id"],
+                raw.get("shard", ""),
+                raw.get("nameless", False),
+                raw["project_key_id"] if raw["format"] == KEYED_FORMAT else "",
+            )
+            return cls(folder, info, keep)
         except FileNotFoundError:
             raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None
         except (OSError, ValueError, KeyError, TypeError) as e:
@@ -108,6 +124,17 @@ class Store:
         """
         if _is_store(folder):
             store = cls.open(folder, keep)
+            if store.info.project_key_id != info.project_key_id:
+                own, wanted = (
+                    f"the project key {name}" if name else "no project key"
+                    for name in (store.info.project_key_id, info.project_key_id)
+                )
+                raise StoreError(
+                    f"The store {{path}} was made with {own}, and this run has {wanted}.",
+                    "Use the key it was made with (the setting project_key), or write a new store.",
+                    code="store_of_another_project",
+                    path=folder,
+                )
             if store.info.key_id != info.key_id:
                 raise StoreError(
                     f"The store {{path}} was made with the identity key {store.info.key_id}, "
@@ -143,7 +170,7 @@ class Store:
             (folder / "shards").mkdir(parents=True, exist_ok=True)
             part = folder / f"{STORE_FILE}.part"
             part.write_text(
-                json.dumps({"format": FORMAT, **info.__dict__}, indent=1) + "\n", encoding="utf-8"
+                json.dumps({"format": info.format, **info.__dict__}, indent=1) + "\n", encoding="utf-8"
             )
             part.replace(folder / STORE_FILE)
         except OSError as e:

@@ -33,6 +33,7 @@ from pydicom.encaps import encapsulate
 from leakscan import tables
 from leakscan.fingerprint.encoders.registry import cards
 from leakscan.fingerprint.store import Store, StoreInfo
+from leakscan.research.rare_files import rare_packs, rare_rasters, rare_volumes
 from leakscan.review.verdicts import Verdict, VerdictFile
 
 Pixels = npt.NDArray[np.uint8]
@@ -127,6 +128,12 @@ def _dicom(folder: Path) -> Iterator[tuple[str, bytes]]:
     ds.PixelData, ds.file_meta.TransferSyntaxUID = encapsulate([stream.getvalue()]), uid.JPEGBaseline8Bit
     ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
     yield "jpeg.dcm", _saved(ds)
+    for number in range(3):
+        where = {"ImagePositionPatient": [0, 0, 3 * number], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+        slice_ = _film(deep + np.uint16(number), Modality="MR", InstanceNumber=number + 1, **where)
+        slice_.SOPClassUID, slice_.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", f"1.2.3.9.{number}"
+        slice_.PixelSpacing = [1, 1]
+        yield f"series~{number}.dcm", _saved(slice_)
     (folder / "plain").write_bytes(_saved(_film(deep, BitsStored=12, HighBit=11)))
     for key, name in _GDCM_SYNTAXES.items():
         with contextlib.suppress(ImportError):
@@ -183,6 +190,7 @@ def _rasters(folder: Path) -> Iterator[tuple[str, bytes]]:
         with contextlib.suppress(Exception):  # Pillow was built without its library
             picture.save(folder / name, **options)
             yield name, (folder / name).read_bytes()
+    yield from rare_rasters(scene(), folder)
     with contextlib.suppress(ImportError):
         import pillow_heif
 
@@ -232,6 +240,7 @@ def _volumes(folder: Path) -> Iterator[tuple[str, bytes]]:
                 attributes = file.create_dataset(f"minc-2.0/dimensions/{axis}space", data=0).attrs
                 attributes["length"], attributes["start"], attributes["step"] = length, 0.0, 1.0
         yield "head.mnc", (folder / "head.mnc").read_bytes()
+    yield from rare_volumes(voxels, folder)
     stream = io.BytesIO()
     np.save(stream, voxels)
     yield "head.npy", stream.getvalue()
@@ -259,6 +268,7 @@ def _packed(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "film.png.zst", pa.compress(film, codec="zstd", asbytes=True)
     pq.write_table(pa.table({"image": [{"bytes": film, "path": "film.png"}], "label": [1]}), folder / "t")
     yield "films.parquet", (folder / "t").read_bytes()
+    yield from rare_packs(film, folder)
 
 
 def _house(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -296,6 +306,8 @@ def _house(folder: Path) -> Iterator[tuple[str, bytes]]:
     tables.write(tables.from_rows([pair], tables.PAIRS), folder / "pairs.parquet")
     yield "pairs.parquet", (folder / "pairs.parquet").read_bytes()
     yield "summary.json", json.dumps({"format": 1, "datasets": {}, "exit_code": 0}).encode()
+    yield "project.key", bytes(range(32))
+    yield "identity.key", bytes(range(32))
     yield "pairs.sqlite3", _memory(folder / "pairs.sqlite3")
 
 

@@ -26,7 +26,6 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,36 +35,11 @@ from safetensors import safe_open
 from leakscan.cli.output import Output
 from leakscan.errors import LeakscanError
 from leakscan.research.command import run_command
+from leakscan.research.killed_jobs import FILMS, JOBS, PEOPLE, Job, draw_inputs
 from leakscan.research.same_tables import compare_tables
-from leakscan.review.verdicts import Verdict, VerdictFile
-from leakscan.synthetic.films import draw_film
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _MOST_IN_A_ROW = 4
-_VERDICTS = 40
-_FILMS = 16  # of A
-_PEOPLE = 60  # of the list; a calibration needs as many
-_LEFT_ASIDE = ("prepared_with", "signature")
-"""Columns of a store that hold the times of files."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something that is killed.
-
-    Attributes:
-        name: What it is called.
-        work: Does it, in the current folder; it returns the exit code.
-        made: Folders and files of its own, which a new attempt begins without.
-        tables: Finds its tables, by name.
-        ends_well: The exit codes of an undisturbed run.
-    """
-
-    name: str
-    work: Callable[[], int]
-    made: tuple[str, ...]
-    tables: Callable[[], Mapping[str, pa.Table]]
-    ends_well: tuple[int, ...] = (0,)
 
 
 @dataclass
@@ -83,144 +57,6 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def draw_inputs(folder: Path, seed: int, people: int = _PEOPLE) -> None:
-    """Two folders of small films with shared people, and a list of films of declared people with its folder.
-
-    Args:
-        folder: Where to draw them.
-        seed: The seed of all draws.
-        people: How many people the list declares.
-
-    Example::
-
-        draw_inputs(Path("inputs"), seed=0)  # inputs/A, inputs/B, inputs/C, inputs/films.csv
-    """
-    for name in ("A", "B", "C"):
-        (folder / name).mkdir(parents=True)
-    lines = ["path,subject_id,split"]
-    for number in range(people):
-        film = draw_film(np.random.default_rng([seed, number]), height=96)
-        small, other = cv2.resize(film, (72, 72)), cv2.resize(film[2:, 3:], (64, 64))
-        if number < _FILMS:
-            cv2.imwrite(str(folder / "A" / f"{number:02d}.png"), small)
-            cv2.imwrite(str(folder / "B" / f"other{number:02d}.png"), 255 - other if number % 2 else other)
-            if number % 3 == 0:
-                cv2.imwrite(str(folder / "B" / f"{number:02d}.png"), np.ascontiguousarray(small[:, ::-1]))
-        split = ("train", "train", "val", "calibration")[number % 4]
-        for visit, picture in enumerate((small, other)[: 2 if number < _FILMS else 1]):
-            cv2.imwrite(str(folder / "C" / f"{number}-{visit}.png"), picture)
-            lines.append(f"C/{number}-{visit}.png,p{number},{split}")
-    (folder / "films.csv").write_text("\n".join(lines) + "\n")
-    (folder / "identity.key").write_bytes(bytes(range(32)))
-    (folder / "A" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-
-
-def _command(*words: str) -> Callable[[], int]:
-    def work() -> int:
-        from leakscan.cli.app import run
-
-        return run([*words])
-
-    return work
-
-
-def _tables_in(folder: str) -> Callable[[], Mapping[str, pa.Table]]:
-    return lambda: {path.name: pq.read_table(path) for path in sorted(Path(folder).glob("*.parquet"))}
-
-
-def _store() -> Mapping[str, pa.Table]:
-    from leakscan.fingerprint.store import Store
-
-    rows = Store.open(Path("a.fps")).load().drop_columns(list(_LEFT_ASIDE))
-    return {"store": rows.sort_by("image_id")}
-
-
-def _calibration() -> Mapping[str, pa.Table]:
-    with safe_open("own.safetensors", "np") as file:
-        return {name: pa.table({"n": np.ravel(file.get_tensor(name))}) for name in sorted(file.keys())}
-
-
-def _weights() -> Mapping[str, pa.Table]:
-    with safe_open("trained/last.safetensors", "np") as file:
-        return {name: pa.table({"n": np.ravel(file.get_tensor(name))}) for name in sorted(file.keys())}
-
-
-def _give_verdicts() -> int:
-    """Gives verdicts one by one and notes each on paper once it is said to be on disk."""
-    file, paper = VerdictFile(Path("verdicts.parquet")), Path("paper")
-    known = {v.id for v in file.read()} if file.path.exists() else set()
-    with paper.open("a") as noted:
-        for number in range(_VERDICTS):
-            name = f"{number:032d}"
-            if name not in known:
-                pictures = (f"a{number}",), (f"b{number}",)
-                file.append([_verdict(name, *pictures)])
-            noted.write(f"{name}\n")
-            noted.flush()
-            os.fsync(noted.fileno())
-    return 0
-
-
-def _verdict(name: str, a: tuple[str, ...], b: tuple[str, ...]) -> Verdict:
-    return Verdict(by="ann", verdict="same", scope="pair", pictures_a=a, pictures_b=b, id=name)
-
-
-def _verdicts() -> Mapping[str, pa.Table]:
-    said = VerdictFile(Path("verdicts.parquet")).read()
-    noted = Path("paper").read_text().split()
-    if lost := set(noted) - {verdict.id for verdict in said}:
-        raise LeakscanError(f"Verdicts that were said to be on disk are lost: {sorted(lost)}.")
-    return {"verdicts": pa.table({"id": sorted(verdict.id for verdict in said)})}
-
-
-_KEY = ("--key", "../identity.key")  # a key of its own would name people otherwise in every attempt
-_PICTURES = (*_KEY, "--kind", "other_2d", "--workers")
-_TINY = ("--backbone", "resnet18", "--side", "32", "--pairs", "3", "--threads", "1", "--device", "cpu")
-
-JOBS: tuple[Job, ...] = (
-    Job(
-        "compare",
-        _command("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"),
-        ("run", ".leakscan"),
-        _tables_in("run"),
-        (1,),
-    ),
-    Job(
-        "compare with workers",
-        _command("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"),
-        ("run", ".leakscan"),
-        _tables_in("run"),
-        (1,),
-    ),
-    Job(
-        "fingerprint",
-        _command("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
-        ("a.fps", ".leakscan"),
-        _store,
-    ),
-    Job(
-        "duplicates",
-        _command("duplicates", "../B", "-o", "twice", "--overwrite", *_PICTURES, "0"),
-        ("twice", ".leakscan"),
-        _tables_in("twice"),
-        (0, 1, 3),
-    ),
-    Job("verdicts", _give_verdicts, ("verdicts.parquet", "verdicts.parquet.lock", "paper"), _verdicts),
-    Job(
-        "calibrate",
-        _command("calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY),
-        ("own.safetensors", ".leakscan"),
-        _calibration,
-    ),
-    Job(
-        "train",
-        _command("train", "../films.csv", "-o", "trained", "--steps", "6", "--workers", "0", *_TINY),
-        ("trained", ".leakscan"),
-        _weights,
-    ),
-)
-
-
 def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tally:
     """Kills jobs until there were so many kills, and holds what they make against undisturbed runs.
 
@@ -235,7 +71,7 @@ def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tall
         print(kill_often(JOBS[:1], 5, 0, Path("kills")).faults)
     """
     with_list = any(job.name in ("calibrate", "train") for job in jobs)
-    draw_inputs(folder, seed, _PEOPLE if with_list else _FILMS)
+    draw_inputs(folder, seed, PEOPLE if with_list else FILMS)
     tally, random = Tally(), np.random.default_rng(seed)
     expected, seconds = {}, {}
     for job in jobs:

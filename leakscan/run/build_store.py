@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from leakscan.errors import UsageError
-from leakscan.fingerprint.pipeline import fingerprint_source
+from leakscan.fingerprint.pipeline import STORES, fingerprint_source
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.run_tables import row_errors
@@ -19,12 +20,13 @@ from leakscan.report.summary import EXIT_CANNOT_VOUCH, EXIT_OK
 from leakscan.review.people import to_csv
 from leakscan.run.compare import idle_patterns, open_all
 from leakscan.run.context import RunContext
-from leakscan.run.places import dataset_names
+from leakscan.run.places import cache_name, dataset_names
+from leakscan.run.project_keys import keyed_info, keyed_rows, nameless_place
 from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.nameless import NamelessSource
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
-from leakscan.writable import written_whole
+from leakscan.writable import check_writable, written_whole
 
 
 def build_store(
@@ -67,10 +69,17 @@ def build_store(
     part = None if shard is None else Shard.parse(shard)
     spec = SourceSpec.parse(source)
     name = dataset_names([spec])[0]
+    check_writable(Path(store))
     (opened,) = open_all([spec], [name], settings)
     if isinstance(opened.images, Store):
         raise UsageError("{path} is a fingerprint store already.", "Name a folder or manifest.", path=source)
     context = RunContext.open(settings, progress, decides=False)
+    if previews and context.project_key is not None:
+        raise UsageError(
+            "Previews show the images themselves, which no project key hides.",
+            "Leave out the previews, or the project key.",
+            code="keyed_previews",
+        )
     nameless = NamelessSource(opened.images, context.key) if settings.privacy.hide_paths else None
     info = StoreInfo(
         name if nameless is None else nameless.alias,
@@ -78,21 +87,33 @@ def build_store(
         str(part or ""),
         nameless is not None,
     )
-    kept = Store.create(Path(store), info)
-    dataset = fingerprint_source(nameless or opened.images, kept, context, previews, part)
-    names = None if nameless is None else _write_names(Path(store), dataset.rows, nameless.paths)
+    images, secret = nameless or opened.images, context.project_key
+    if secret is None:
+        kept = Store.create(Path(store), info)
+        rows = fingerprint_source(images, kept, context, previews, part).rows
+        paths = {} if nameless is None else nameless.paths
+    else:
+        kept = Store.create(Path(store), keyed_info(info, secret))
+        # The rows themselves stay in the cache, so that nothing is read twice; what is given away is keyed.
+        place = context.settings.limits.cache / STORES / cache_name(spec, context.key.key_id)
+        place = place if nameless is None else nameless_place(place)
+        behind = Store.create(place, replace(info, shard=""), keep=spec.holds)
+        rows = keyed_rows(fingerprint_source(images, behind, context, shard=part).rows, info.nameless, secret)
+        kept.update(rows, kept.load(rows["prepared_with"][0].as_py() if len(rows) else None))
+        paths = {} if nameless is None else {secret.renamed(new): old for new, old in nameless.paths.items()}
+    names = None if nameless is None else _write_names(Path(store), rows, paths)
     context.progress.finish()
     warnings = [*context.notices, *idle_patterns(context)]
     if previews and not settings.privacy.mask:
         warnings.append(UNMASKED)
-    status = Counter(dataset.rows["status"].to_pylist())
-    errors = row_errors(dataset.rows, settings.privacy.hide_paths)
-    columns = dataset.rows["path"].to_pylist(), dataset.rows["status"].to_pylist(), errors
+    status = Counter(rows["status"].to_pylist())
+    errors = row_errors(rows, settings.privacy.hide_paths)
+    columns = rows["path"].to_pylist(), rows["status"].to_pylist(), errors
     unread = ((path, error) for path, state, error in zip(*columns, strict=True) if state == "unreadable")
     return {
         "store": str(store),
         "images": status["ok"] + status["blank"],
-        "fingerprints": sum(e is not None for e in dataset.rows["encoder"].to_pylist()),
+        "fingerprints": sum(e is not None for e in rows["encoder"].to_pylist()),
         "images_read": context.timings.images_read,
         "unreadable": status["unreadable"],
         "first_unreadable": next(

@@ -71,7 +71,7 @@ def calibrate(
             print(level["stated_fmr"], "stated,", level["counted_fmr"], "counted")
         leakscan.compare("a", "b", settings=Settings.of(calibration="ours.safetensors"))
     """
-    settings = Settings.given(settings, {"calibration": None})
+    settings = Settings.given(settings, {"calibration": None, "project_key": None})
     plots = None if plots is None else Path(plots)
     _check_places(Path(output), plots)
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)

@@ -29,6 +29,7 @@ from leakscan.run.context import RunContext
 from leakscan.run.left_out import ListedImages, Omitted, leave_out
 from leakscan.run.like import made_with
 from leakscan.run.places import cache_name, check_apart, dataset_names
+from leakscan.run.project_keys import brought_under, check_cohorts, check_joinable
 from leakscan.run.result import Result
 from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.exclusion import Exclusion
@@ -208,6 +209,7 @@ def reported(
     summary = summarise(found, context)
     summary["identity"] = {
         "key_ids": {d.name: d.key_id for d in datasets},
+        "project_key_ids": {d.name: d.project_key_id for d in datasets},
         "subjects_in_clear": settings.privacy.show_subjects,
         "same_ids": settings.deciding.same_ids,
     }
@@ -385,6 +387,7 @@ def load_datasets(opened: Sequence[Opened], context: RunContext) -> list[Dataset
         for dataset in load_datasets(open_all(specs, dataset_names(specs), settings), context):
             print(dataset.name, dataset.rows.num_rows)
     """
+    check_joinable(opened, context.project_key)
     context.sources.update((one.name, one.spec.resolved) for one in opened)
     if context.settings.reading.columns and not any(one.spec.form == "manifest" for one in opened):
         context.notices.append("The setting columns names columns of a manifest, and no source is one.")
@@ -400,4 +403,6 @@ def load_datasets(opened: Sequence[Opened], context: RunContext) -> list[Dataset
             place = stores / cache_name(one.spec, key)
             store = Store.create(place, StoreInfo(one.name, key), keep=one.spec.holds)
             known[i] = fingerprint_source(one.images, store, context)
-    return [known[i] for i in range(len(opened))]
+    datasets = [brought_under(known[i], context.project_key) for i in range(len(opened))]
+    check_cohorts(datasets, context.models.calibrations, context.project_key)
+    return datasets

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from leakscan.engines import start_engine
 from leakscan.engines.memory import MemoryWatch, shared_out
 from leakscan.engines.threads import cores
+from leakscan.fingerprint.project_key import ProjectKey
 from leakscan.fingerprint.spans import Span
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models, load_encoders, load_models
 from leakscan.run.notebook_progress import usual_progress
 from leakscan.run.places import earlier_cache, key_place, make_cache
+from leakscan.run.project_keys import project_key, turned_cohorts
 from leakscan.run.timeline import Timeline
 from leakscan.settings import Settings
 from leakscan.sources.identity import IdentityKey
@@ -96,6 +98,7 @@ class RunContext:
         sources: What each dataset was made from, by its name; filled when sources are opened.
         timeline: What was done when, and how busy the processors were.
         compared_before: The names of datasets that an earlier run compared with each other.
+        project_key: The secret under which fingerprints and hashes are put; ``None`` for none.
 
     Example::
 
@@ -115,6 +118,7 @@ class RunContext:
     sources: dict[str, str] = field(default_factory=dict)
     timeline: Timeline | None = None
     compared_before: set[str] = field(default_factory=set)
+    project_key: ProjectKey | None = None
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:
@@ -140,16 +144,19 @@ class RunContext:
         engine = start_engine(limits.workers, limits.engine, limits.address)
         timeline = Timeline(engine, progress or usual_progress(), watch)
         preferred, own = settings.reading.encoder, settings.deciding.calibration
+        secret = project_key(settings)
+        models = load_models(preferred, own) if decides else Models(load_encoders(preferred), {}, {})
         return cls(
             settings=settings,
             engine=timeline.engine,
-            models=load_models(preferred, own) if decides else Models(load_encoders(preferred), {}, {}),
+            models=replace(models, calibrations=turned_cohorts(models.calibrations, secret)),
             memory=PairMemory(settings.limits.cache / "pairs.sqlite3"),
             progress=timeline.progress,
             budget=TimeBudget(settings.limits.check_seconds),
             timings=timings,
             notices=earlier_cache(settings),
             timeline=timeline,
+            project_key=secret,
         )
 
     @cached_property

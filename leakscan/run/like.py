@@ -22,7 +22,17 @@ _PACKAGES = (
     "pillow",
     "pydicom",
 )
-_OWN = ("cache", "key", "workers", "pictures_mb", "engine", "address", "max_memory_mb", "profile")
+_OWN = (
+    "cache",
+    "key",
+    "project_key",
+    "workers",
+    "pictures_mb",
+    "engine",
+    "address",
+    "max_memory_mb",
+    "profile",
+)
 """Settings of a machine: they change no answer, and a later run has its own."""
 _MAY_NAME = (
     "subjects",

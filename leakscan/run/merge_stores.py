@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,10 @@ def _common(stores: Sequence[Store]) -> StoreInfo:
     """What the merged store says of itself."""
     first = stores[0]
     for store in stores:
-        if store.info.dataset != first.info.dataset or store.info.key_id != first.info.key_id:
-            what = "dataset" if store.info.dataset != first.info.dataset else "identity key"
+        own, other = store.info, first.info
+        kinds = {"dataset": "dataset", "identity key": "key_id", "project key": "project_key_id"}
+        what = next((n for n, key in kinds.items() if getattr(own, key) != getattr(other, key)), None)
+        if what is not None:
             raise StoreError(
                 f"The stores {{path}} and {{first}} do not belong together: each has another {what}.",
                 "Merge the shards of one dataset, made with one identity key (the setting key).",
@@ -82,7 +85,7 @@ def _common(stores: Sequence[Store]) -> StoreInfo:
             )
     shards = [Shard.parse(store.info.shard) for store in stores if store.info.shard]
     if not shards:
-        return StoreInfo(first.info.dataset, first.info.key_id, nameless=first.info.nameless)
+        return replace(first.info, shard="")
     numbers = {shard.number for shard in shards}
     if len(shards) < len(stores) or len({shard.of for shard in shards}) > 1 or len(numbers) < len(shards):
         raise StoreError(
@@ -99,7 +102,7 @@ def _common(stores: Sequence[Store]) -> StoreInfo:
             "Fingerprint them, and merge again: what is there stays.",
             code="shards_missing",
         )
-    return StoreInfo(first.info.dataset, first.info.key_id, nameless=first.info.nameless)
+    return replace(first.info, shard="")
 
 
 def _way(store: Store) -> str | None:

@@ -21,6 +21,7 @@ EMPTY = "empty file"
 NO_PERMISSION = "file that could not be opened"
 DECODER_CRASHED = "file whose decoder crashed"
 OVER_TIME = "file over the time limit"
+OVER_MEMORY = "file over the memory limit"
 
 _SEVERAL = {
     LINK_OUTSIDE: "links that leave the folder",
@@ -36,11 +37,13 @@ _SEVERAL = {
     NO_PERMISSION: "files that could not be opened",
     DECODER_CRASHED: "files whose decoders crashed",
     OVER_TIME: "files over the time limit",
+    OVER_MEMORY: "files over the memory limit",
 }
 _NAMES = {
     "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "webp": "WebP", "bmp": "BMP", "dicom": "DICOM",
     "nifti": "NIfTI", "gif": "GIF", "jpeg2000": "JPEG 2000", "jpegxl": "JPEG XL", "apng": "PNG",
     "pnm": "PGM or PPM", "minc": "MINC", "metaimage": "MetaImage", "parrec": "PAR/REC",
+    "mpo": "JPEG", "psd": "Photoshop document", "sun": "Sun raster",
     "npy": "NumPy array", "npz": "NumPy archive",
 }  # fmt: skip
 _KINDS_NAMED = 6

@@ -133,8 +133,30 @@ def test_an_item_whose_worker_is_killed_once_loses_nothing(tmp_path: Path) -> No
     assert list(LocalEngine(2).map(dies_once, paths)) == [path.name for path in paths]
 
 
-def test_a_few_risky_items_are_worked_elsewhere_where_workers_are_asked_for() -> None:
-    assert list(LocalEngine(1).map(Careful(dies_by_signal, named), range(5))) == [0, 1, 2, (3, "died"), 4]
+@pytest.mark.parametrize("workers", [None, 1])
+def test_a_few_risky_items_are_worked_elsewhere(workers: int | None) -> None:
+    found = list(LocalEngine(workers).map(Careful(dies_by_signal, named), range(5)))
+    assert found == [0, 1, 2, (3, "died"), 4]
+
+
+def test_a_short_script_without_its_guard_works_on_a_few_items_itself(tmp_path: Path) -> None:
+    """Many items need workers, and workers need the guard; for a few a script must not be turned away."""
+    script = """
+from leakscan.engines.careful import Careful
+from leakscan.engines.local import LocalEngine
+print(list(LocalEngine(%s).map(Careful(abs, None), [-1, 2])))
+"""
+    for workers, said in (("", "[1, 2]"), ("1", "__main__")):
+        (tmp_path / "run_it.py").write_text(script % workers)
+        ran = subprocess.run(
+            [sys.executable, "run_it.py"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert said in ran.stdout + ran.stderr
 
 
 def test_an_item_that_does_not_come_to_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +212,7 @@ class Spy(LocalEngine):
 class _Matcher:
     """Finds nothing."""
 
-    digest, side = "none", 32
+    digest, side, for_workers = "none", 32, None
 
     def describe(self, canonical: Any) -> Any:
         return canonical

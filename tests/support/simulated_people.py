@@ -35,7 +35,7 @@ def films(seed: int, persons: Floats, apart: float = APART) -> Floats:
     return unit(persons + apart * unit(np.random.default_rng((18, seed)).normal(size=persons.shape)))
 
 
-def alike(seed: int, persons: Floats, cosine: float) -> Floats:
+def alike(seed: int, persons: Floats, cosine: float | Floats) -> Floats:
     """Strangers who are exactly so alike to these persons."""
     other = np.random.default_rng((19, seed)).normal(size=persons.shape)
     other = unit(other - (other * persons).sum(axis=1, keepdims=True) * persons)

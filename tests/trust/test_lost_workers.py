@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import leakscan
+from leakscan.engines.careful import Careful
 from leakscan.fingerprint import prepare
 from leakscan.fingerprint.prepare import Recipe
 from leakscan.settings import DecodeOptions
@@ -65,6 +67,32 @@ def test_a_decoder_that_crashes_or_hangs_costs_its_file_and_is_named(tmp_path: P
     assert rows["3.png"]["left_out"] == "file whose decoder crashed"
     assert rows["7.png"]["left_out"] == "file over the time limit"
     assert "2 files not read. First: 3.png: Its decoder crashed" in ran.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux holds a process to it")
+def test_a_small_file_that_takes_much_memory_is_named_with_the_limit(tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from leakscan.engines import start_engine
+    from leakscan.types import Kind
+
+    wide = np.zeros((9_000, 9_000), np.uint8)
+    wide[::300] = 9  # 81 megapixels in some kilobytes
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    fill(tmp_path, [1])
+    items: list[tuple[ImageRef, Kind]] = [
+        (ImageRef(image_id=n, path=n, format="png", files=(str(tmp_path / n),)), "other_2d")
+        for n in ("1.png", "wide.png", "1.png")
+    ]
+    for megabytes, status in ((150, "unreadable"), (1_000, "ok")):
+        recipe = Recipe(options=DecodeOptions(max_file_mb=megabytes), sides={})
+        work = Careful(partial(prepare.prepare, recipe=recipe), partial(prepare.given_up, seconds=9.0))
+        found = list(start_engine(1).map(work, items))
+        assert [one.status for one in found] == ["ok", status, "ok"]
+        if status == "unreadable":
+            assert found[1].error.startswith("It takes more memory to read than the limit of ")
+            assert (found[1].left_out, found[1].passing) == ("file over the memory limit", False)
 
 
 def test_in_the_calling_process_a_file_that_takes_too_long_is_given_up(

@@ -31,6 +31,9 @@ _WINDOW = {2: 1024, 3: 128}
 _CHUNK = {2: 16, 3: 1}
 """Pairs that a worker gets at a time: a fraction of a second's work, which is what a kill may lose."""
 
+NEAR_BITS = 10
+"""The most bits of 64 in which the hashes of a whole picture and of its stretched copy differ."""
+
 _VOTES = 64
 """Votes that a worker gets at a time: some 50 ms."""
 
@@ -55,6 +58,8 @@ class PixelPair:
         keypoints_a: The keypoints of the first image as a store keeps them; ``None`` where it has none.
         keypoints_b: Those of the second image.
         ndim: The number of dimensions of both: 2 or 3.
+        stretched: Whether the one may be the other stretched: then keypoints, which do not survive that, say
+            nothing against it.
     """
 
     key_a: str
@@ -66,6 +71,7 @@ class PixelPair:
     keypoints_a: bytes | None = None
     keypoints_b: bytes | None = None
     ndim: int
+    stretched: bool = False
 
     @property
     def pictures(self) -> tuple[str, str]:
@@ -80,7 +86,7 @@ class PixelPair:
     @property
     def can_vote(self) -> bool:
         """Whether the keypoints of both are known."""
-        return self.keypoints_a is not None and self.keypoints_b is not None
+        return self.keypoints_a is not None and self.keypoints_b is not None and not self.stretched
 
 
 def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCheck | None]:
@@ -201,7 +207,7 @@ class _Checks:
         """The pairs of a window that a glance does not tell apart."""
         worth = []
         for i, alike in self._each(_alike_at_a_glance, window, glances):
-            if alike:
+            if alike or (alike is not None and self._pairs[i].stretched):
                 worth.append(i)
             elif alike is not None:
                 self._take(i, NOT_ALIGNED)

@@ -1,9 +1,10 @@
 """Do the keypoints of two pictures agree on how one lies on the other? It stands before every copy check.
 
 Strangers who are most alike have few keypoints in common that also lie alike; a copy has many, however it was
-cropped, turned, mirrored, inverted or framed. Measured on 14 films in 17 alterations (the sizes and kinds of
-``tests/decide/copies/test_keypoint_vote.py``), the weakest copy had 8 that agree, and 99 of 100 pairs of the
-films most alike by fingerprint fewer than 7. The 120 listed copies of two public sets have 15 and more.
+cropped, turned, mirrored, inverted or framed. Of 70 films of ChestX-ray14 in eleven alterations (those of
+``tests/decide/copies/test_keypoint_vote.py``, JPEG at quality 15, stretched by 1.3, turned by 15 degrees) the
+weakest copy had 7 that agree, half of any kind 23 and more; of crops by 0.45 three of 70 had fewer than 7.
+Of 5,330 pairs of films most alike by fingerprint 187 had 7 or more: 96 of 100 are told apart here.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
+from leakscan.decide.rounding import rounded
 from leakscan.match.pictures import Side
 from leakscan.match.products import paired_products
 
@@ -80,10 +81,14 @@ def subjects_of(side: Side, calibration: Calibration) -> Subjects:
     """
     rows, prints = side.pictures(calibration.encoder), side.stored[calibration.encoder]
     names = side.subjects
-    keys = [f"subject {names[i]}" if names[i] else f"picture {i}" for i in rows.tolist()]
+    pixels = side.pixel_hash.to_pylist()
+    keys = [f"subject {names[i]}" if names[i] else f"picture {pixels[i]}" for i in rows.tolist()]
     found, code = np.unique(np.array(keys), return_inverse=True)
     templates = np.zeros((int(code.max()) + 1, prints.shape[1]), np.float32)
-    np.add.at(templates, code, prints)
+    # Subjects are numbered, and their pictures added up, by what they are and not by where they stand: the
+    # samples that are drawn of them, and the last bit of a sum, are then the same in any order of the files.
+    order = np.argsort(np.array([pixels[i] for i in rows.tolist()]), kind="stable")
+    np.add.at(templates, code[order], prints[order])
     templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-12)
     everywhere = np.full(len(side), -1, np.int64)
     everywhere[rows] = code
@@ -92,7 +97,7 @@ def subjects_of(side: Side, calibration: Calibration) -> Subjects:
 
 
 def paired_scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Floats:
-    """Normalised scores ``(m,)`` of pairs of templates.
+    """Normalised scores ``(m,)`` of pairs of templates, rounded for all decisions.
 
     Example:
         >>> plain = CohortStatistics(np.zeros(2), np.ones(2))
@@ -102,7 +107,8 @@ def paired_scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Float
     """
     cosine = paired_products(a.templates, b.templates, code_a, code_b).astype(np.float64)
     left, right = a.statistics, b.statistics
-    return normalise(cosine, left.mean[code_a], left.std[code_a], right.mean[code_b], right.std[code_b])
+    scores = normalise(cosine, left.mean[code_a], left.std[code_a], right.mean[code_b], right.std[code_b])
+    return rounded(scores)
 
 
 def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats:

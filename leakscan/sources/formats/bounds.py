@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from leakscan.engines.careful import TookTooLong, time_limit
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
-from leakscan.sources.left_out import OVER_TIME
+from leakscan.sources.left_out import OVER_MEMORY, OVER_TIME
 
 _STANDARD_ERROR = 2
 
@@ -72,3 +72,19 @@ def over_time(seconds: float) -> ImageError:
     """
     sentence = f"It takes longer to read than the limit of {seconds:g} seconds; raise max_seconds to read it."
     return ImageError("unreadable", sentence, left_out=OVER_TIME)
+
+
+def over_memory(megabytes: int) -> ImageError:
+    """What is said of a file that takes too much memory.
+
+    Args:
+        megabytes: How much it might take.
+
+    Example:
+        >>> over_memory(1000).sentence
+        'It takes more memory to read than the limit of 1,000 MB; raise max_file_mb to read it.'
+    """
+    sentence = (
+        f"It takes more memory to read than the limit of {megabytes:,} MB; raise max_file_mb to read it."
+    )
+    return ImageError("unreadable", sentence, left_out=OVER_MEMORY)

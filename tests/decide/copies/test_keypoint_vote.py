@@ -84,8 +84,16 @@ def test_strangers_are_told_apart(films: list[Picture]) -> None:
 def test_two_kilobytes_say_nearly_what_the_keypoints_say(films: list[Picture]) -> None:
     film, smaller = (find_keypoints(f.astype(np.float32)) for f in (films[0], films[0][::2, ::2]))
     raw = film.to_bytes()
-    assert len(raw) <= 18 * MOST
+    assert len(raw) <= 1 + 18 * MOST
     assert agreeing(Keypoints.from_bytes(raw), smaller) >= max(AGREEING, agreeing(film, smaller) - 8)
+
+
+def test_keypoints_of_another_version_tell_nobody_apart(films: list[Picture]) -> None:
+    """Stores of an earlier leakscan hold keypoints of other places: copies would be lost by them."""
+    raw, stranger = kept(films[0]), kept(films[1])
+    assert vote(raw, stranger) is False
+    assert vote(raw[1:], stranger) is None  # as they were kept before
+    assert vote(raw, b"\7" + stranger[1:]) is None
 
 
 def test_a_picture_with_hardly_any_keypoints_is_left_to_the_pixels() -> None:

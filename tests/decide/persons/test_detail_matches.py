@@ -178,7 +178,7 @@ def test_a_run_takes_off_what_its_own_strangers_match_better(
     monkeypatch.setattr("leakscan.decide.crossing.check_copies", lambda tasks, *_: [None] * len(tasks))
 
     class Elsewhere:
-        digest, side, more = "elsewhere", 32, 0.0
+        digest, side, more, for_workers = "elsewhere", 32, 0.0, None
 
         def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
             return canonical.reshape(len(canonical), -1)[:, :8].astype(np.float16)
@@ -242,7 +242,7 @@ def dataset(name: str, day: int, pixels: bool = True) -> Dataset:
 class MadeUpMatcher:
     """Takes the correlation of two small pictures for a detail match."""
 
-    digest, side = "made-up", 48
+    digest, side, for_workers = "made-up", 48, None
 
     def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
         flat = canonical.reshape(len(canonical), -1).astype(np.float32)

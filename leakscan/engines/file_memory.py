@@ -1,0 +1,84 @@
+"""How much memory one item may take in a worker, where the system can hold a process to it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from leakscan.engines.portable import is_portable
+
+_STATUS = Path("/proc/self/status")
+
+
+def data_bytes() -> int | None:
+    """The bytes of private memory that this process has asked the system for; ``None`` where nobody tells.
+
+    Example:
+        >>> held = data_bytes()
+        >>> held is None or held > 1_000_000
+        True
+    """
+    if not sys.platform.startswith("linux") or is_portable():
+        return None
+    try:
+        words = _STATUS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    kilobytes = words.partition("VmData:")[2].split(maxsplit=1)[:1]
+    return int(kilobytes[0]) * 1024 if kilobytes and kilobytes[0].isdigit() else None
+
+
+@contextlib.contextmanager
+def memory_limit(more: int) -> Iterator[bool]:
+    """Lets what stands inside take so many bytes more than this worker has, on Linux.
+
+    What asks for more gets none: Python raises ``MemoryError``, and libraries say it in their own ways. A
+    calling process is not held to it, because all its threads would be. Whether it is in force is yielded.
+
+    Args:
+        more: The bytes that may be added.
+
+    Example:
+        >>> with memory_limit(1_000_000_000) as is_held:
+        ...     print(is_held)  # this is no worker
+        False
+    """
+    held = data_bytes() if multiprocessing.parent_process() is not None else None
+    if held is None:
+        yield False
+        return
+    import resource  # not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = held + more
+    if soft != resource.RLIM_INFINITY and soft <= limit:  # somebody holds this process to less
+        yield False
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield True
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def wants_memory(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that memory is missing.
+
+    Example:
+        >>> wants_memory(MemoryError()), wants_memory(ValueError("truncated"))
+        (True, False)
+    """
+    at: BaseException | None = error
+    for _ in range(10):
+        if at is None:
+            return False
+        words = str(at).casefold()
+        if isinstance(at, MemoryError) or "bad_alloc" in words or ("alloc" in words and "memory" in words):
+            return True
+        if "insufficient memory" in words or "out of memory" in words:
+            return True
+        at = at.__cause__ or at.__context__
+    return False
