@@ -14,3 +14,21 @@ def counted(n: int, thing: str, things: str = "") -> str:
         ('1 file', '2,310 files', '0 copies')
     """
     return f"{n:,} {thing if n == 1 else things or thing + 's'}"
+
+
+def rounded(value: float, digits: int = 2) -> str:
+    """A number as people write it, rounded to a few digits: never with an exponent.
+
+    Args:
+        value: 0 or more.
+        digits: Digits that are kept.
+
+    Example:
+        >>> rounded(183.2), rounded(5.31e7), rounded(0.0432), rounded(3.0), rounded(2e-9), rounded(0)
+        ('180', '53,000,000', '0.043', '3', 'less than 0.0001', '0')
+    """
+    if 0 < value < 1e-4:
+        return "less than 0.0001"
+    if value >= 10 ** (digits - 1):
+        return f"{float(f'{value:.{digits}g}'):,.0f}"
+    return f"{value:.{digits}g}"

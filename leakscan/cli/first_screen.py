@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from leakscan.counted import counted
+from leakscan.counted import counted, rounded
 from leakscan.report.unlisted import on_no_list
 
 WIDTH = 80
@@ -56,7 +56,7 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
             "other picture of the same person",
             f"{pair['other_pictures']:,}",
             "drop or move"
-            + (f" (~{false:.2g} false)" if false is not None and pair["other_pictures"] else ""),
+            + (f" (~{rounded(false)} false)" if false is not None and pair["other_pictures"] else ""),
         ),
         ("possible, please look", f"{pair['possible']:,}", _of_possible(pair)),
     ]

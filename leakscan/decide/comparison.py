@@ -21,8 +21,8 @@ class Comparison:
         a: The name of the first dataset.
         b: The name of the second.
         pairs: The pairs of images that are leaks or for review, strongest first, with codes for sentences:
-            schema ``leakscan.decide.found.FOUND``. ``leakscan.report.sentences.with_evidence`` makes rows of
-            ``pairs.parquet`` from it.
+            schema ``leakscan.decide.found.FOUND``. ``leakscan.report.evidence_words.with_evidence``
+            makes rows of ``pairs.parquet`` from it.
         pictures: Distinct pictures on each side.
         persons: What each encoder that compared anything could say of persons.
         candidates: Pairs of pictures that deserve a copy check.

@@ -29,7 +29,7 @@ from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibrat
 from leakscan.decide.pairs import decide_pairs
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.report.sentences import with_evidence
+from leakscan.report.evidence_words import with_evidence
 from leakscan.settings import Settings
 from leakscan.types import Engine, Progress, Silent
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leakscan.counted import rounded
 from leakscan.errors import UsageError
 
 _COPIES = ("same_file", "same_pixels", "same_image")
@@ -165,8 +166,8 @@ def _rates(pair: Mapping[str, Any], test: Mapping[str, Any], comparisons: int) -
         Step(
             "Size of the search",
             expected,
-            f"{comparisons:,} pairs of subjects were compared, so {expected:.2g} pairs of strangers as alike "
-            "are expected in this run.",
+            f"{comparisons:,} pairs of subjects were compared, so {rounded(expected)} pairs of strangers as "
+            "alike are expected in this run.",
         )
     )
     if pair["q_value"] is not None:
@@ -203,7 +204,7 @@ def _strangers(p: float, test: Mapping[str, Any]) -> str:
 
 
 def _one_in(p: float) -> str:
-    return f"{float(f'{1.0 / max(p, 1e-300):.2g}'):,.0f}"
+    return rounded(1.0 / max(p, 1e-300))
 
 
 def _probability(pair: Mapping[str, Any], proof: bool) -> Step:

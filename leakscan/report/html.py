@@ -7,6 +7,7 @@ its head lets a browser run that one script and nothing else.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
@@ -16,7 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup, escape
 
+from leakscan.counted import rounded
 from leakscan.report.alike import words_by_comparison
 from leakscan.report.html_charts import histograms, overlap_map
 from leakscan.report.html_people import RELATION_WORDS, Card, people_cards, shown_pairs
@@ -45,6 +48,7 @@ def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbn
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     shown = shown_pairs(found.pairs)
     cards = people_cards(found, shown)
     images = _images(cards)
@@ -61,6 +65,7 @@ def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbn
         decisions={d: (_count(shown, d), _count(found.pairs, d)) for d in ("leak", "review", "cleared")},
         choices=_choices(cards),
         on_no_list=on_no_list,
+        rounded=rounded,
         relation_words=RELATION_WORDS,
         charts=histograms(found, summary),
         overlaps=overlap_map(answer.get("pairs_of_datasets", [])),
@@ -103,3 +108,8 @@ def _policy(style: str, script: str) -> str:
         f"default-src 'none'; img-src data:; style-src {style_hash}; script-src {script_hash}; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def _breakable(path: str) -> Markup:
+    """A path that breaks after its marks, and not in the middle of a word."""
+    return Markup(re.sub(r"([/_]+)", r"\1<wbr>", str(escape(path))))

@@ -86,12 +86,18 @@ def _details(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _cautions(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why no similarity was called a leak, however high: the commonest reason, and how many others."""
-    cautions = [t["caution"] for c in comparisons for t in c["thresholds"].values() if t["caution"]]
-    if not cautions:
-        return []
-    different = sorted(set(cautions), key=cautions.count, reverse=True)
-    more = f" ({len(different) - 1} more reasons in summary.json)" if len(different) > 1 else ""
-    return [f"No similarity alone is called a leak: {different[0]}{more}."]
+    by_encoder: dict[str, list[str]] = {}
+    for comparison in comparisons:
+        for encoder, told in comparison["thresholds"].items():
+            if told["caution"]:
+                by_encoder.setdefault(encoder.partition("@")[0], []).append(told["caution"])
+    words = []
+    for encoder, cautions in by_encoder.items():
+        different = sorted(set(cautions), key=cautions.count, reverse=True)
+        more = f" ({len(different) - 1} more reasons in summary.json)" if len(different) > 1 else ""
+        name = f"{encoder}: " if len(by_encoder) > 1 else ""
+        words.append(f"{name}No similarity alone is called a leak: {different[0]}{more}.")
+    return words
 
 
 def _pairs(sizes: Sequence[int]) -> int:

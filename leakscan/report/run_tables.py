@@ -15,7 +15,7 @@ from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
 from leakscan.decide.groups import Link, link_subjects
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.report.sentences import with_evidence
+from leakscan.report.evidence_words import with_evidence
 from leakscan.settings import PrivacySettings
 from leakscan.sources.nameless import ANOTHER
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from scipy.special import pdtrc
 
 from leakscan import tables
-from leakscan.counted import counted
+from leakscan.counted import counted, rounded
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.groups import contradictions
@@ -226,7 +226,7 @@ def _exit(
     if deciding.fail_on in ("same_subject", "review"):
         certain = [
             f"{c.a} and {c.b} share subjects for certain ({counted(t.shared.found, 'match', 'matches')}, "
-            f"where strangers make {t.shared.expected:.2g}), although no single pair is certain."
+            f"where strangers make {rounded(t.shared.expected)}), although no single pair is certain."
             for c in comparisons
             for t in c.persons
             if t.shared is not None and t.shared.sure > _cleared(c)
@@ -289,7 +289,7 @@ def _open(c: Comparison, comparisons: int) -> list[str]:
     if reviews and pdtrc(reviews - 1, max(expected, 1e-9)) <= _BY_CHANCE / comparisons:
         reasons.append(
             f"{reviews:,} pairs of subjects of {c.a} and {c.b} wait for review, more than the "
-            f"{expected:.2g} false ones that strangers explain at most: look at them, some are most "
+            f"{rounded(expected)} false ones that strangers explain at most: look at them, some are most "
             "likely real."
         )
     elif likely and few:

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leakscan.counted import rounded
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.found import FOUND
 from leakscan.decide.relation import DECISIONS, NOTHING, ImagePairs, evidence_of, relate
 from leakscan.decide.table import PairTable
-from leakscan.report.sentences import with_evidence
+from leakscan.report.evidence_words import with_evidence
 from leakscan.types import RELATIONS
 
 SAME = CopyCheck(True, 0.97, 200, "hflip", 0.9)
@@ -107,13 +108,14 @@ def _support(facts: Facts) -> list[str]:
     if facts.same_study_uid:
         out.append("same StudyInstanceUID (or UID of the series or instance)")
     if facts.similarity is not None and facts.p_value is not None:
-        most = "about or below " if facts.p_value <= facts.p_floor else ""
-        expected = f"{most}{facts.p_value * COMPARISONS:.2g}"
+        false = rounded(facts.p_value * COMPARISONS)
+        most = "about or below " if facts.p_value <= facts.p_floor and "less" not in false else ""
+        expected = most + false
         rate = f": {expected} false pairs as good expected in 1,000 subject comparisons"
         copy = facts.same_file or facts.same_pixels or facts.check is SAME
         out.append(f"fingerprint similarity {facts.similarity:.3f}" + ("" if copy else rate))
     if facts.detail_gain is not None:
-        times = f"{math.exp(min(abs(facts.detail_gain), 14.0)):.2g}"
+        times = rounded(math.exp(min(abs(facts.detail_gain), 14.0)))
         likelier = "likelier" if facts.detail_gain >= 0 else "less likely"
         out.append(f"the detail match of both films makes one person {times} times {likelier}")
     if facts.folds is not None:

@@ -17,7 +17,7 @@ from leakscan.decide.persons.folds import FoldEncoder
 from leakscan.engines import start_engine
 from leakscan.fingerprint.encoders.card import Card, ImpostorScores
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.report.sentences import with_evidence
+from leakscan.report.evidence_words import with_evidence
 from leakscan.run.context import RunContext
 from leakscan.run.memory import PairMemory
 from leakscan.run.models import Models

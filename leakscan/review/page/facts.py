@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from leakscan.counted import rounded
 from leakscan.review.page.deck import FoundPair, ReviewCard, RunImage
 
 RELATION_WORDS = {
@@ -40,7 +41,7 @@ def image_facts(image: RunImage, show_path: bool) -> dict[str, str]:
     facts |= {
         "Subject": _name(row["subject"]) or "not declared",
         "Study": _name(row["study_uid_hash"]) or "not declared",
-        "Date": row["acquired"] or "not declared",
+        "Date": row["acquired"] or "",
         "Size": _size(row),
         "Kind": (row["kind"] or "").replace("_", " "),
         "Format": row["format"] or "",
@@ -124,14 +125,12 @@ def expected_comparisons(summary: Mapping[str, Any], card: ReviewCard) -> int | 
 
 
 def _step(label: str, text: str, power: float | None, total: float) -> dict[str, Any]:
-    rounded = None if power is None else round(power, 2)
-    return {"label": label, "text": text, "power": rounded, "total": round(total, 2)}
+    shown = None if power is None else round(power, 2)
+    return {"label": label, "text": text, "power": shown, "total": round(total, 2)}
 
 
 def _about(n: float) -> str:
-    if n >= 1_000_000:
-        return f"{float(f'{n:.1g}'):,.0f}"
-    return f"{float(f'{n:.2g}'):,.0f}" if n >= 10 else f"{n:.2g}"
+    return rounded(n, 1 if n >= 1_000_000 else 2)
 
 
 def _percent(share: float) -> str:

@@ -19,6 +19,9 @@ export function fill(element, ...children) {
   return element;
 }
 
+// A path that breaks after its marks, and not in the middle of a word.
+export const breakable = (path) => path.split(/(?<=[/_])/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
+
 export const press = (button, on) => button.setAttribute("aria-pressed", String(Boolean(on)));
 
 export function percent(share) {

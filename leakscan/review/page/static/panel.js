@@ -1,5 +1,5 @@
 // What stands beside the pictures: verdicts so far, evidence as a waterfall, facts of both images.
-import { byId, fill, make, percent } from "./dom.js";
+import { breakable, byId, fill, make, percent } from "./dom.js";
 
 const SCALE = 12; // powers of ten on either side of the middle
 
@@ -95,8 +95,9 @@ export function facts(card, left, right) {
   const labels = [...new Set([...Object.keys(left.facts), ...Object.keys(right.facts)])];
   const rows = labels.map((label) => {
     const [a, b] = [left.facts[label] || "", right.facts[label] || ""];
-    const differs = a && b && a !== b && ["Subject", "Study", "Date", "Kind"].includes(label) ? "differs" : "";
-    return make("tr", {}, make("th", { scope: "row" }, label), make("td", { class: differs }, a), make("td", { class: differs }, b));
+    const declared = [a, b].every((text) => text && text !== "not declared");
+    const differs = declared && a !== b && ["Subject", "Study", "Date", "Kind"].includes(label) ? "differs" : "";
+    return make("tr", {}, make("th", { scope: "row" }, label), ...[a, b].map((text) => make("td", { class: differs }, ...(label === "File" ? breakable(text) : [text]))));
   });
   const head = make("tr", {}, make("td"), make("th", { scope: "col" }, "Left"), make("th", { scope: "col" }, "Right"));
   fill(
