@@ -9,6 +9,7 @@ sensitive hashing: Indyk and Motwani, STOC 1998).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -124,10 +125,14 @@ class KeypointIndex:
         return lengths, owners[np.repeat(first, lengths) + at].astype(np.int64)
 
 
-def _choices() -> npt.NDArray[np.intp]:
-    """Which bits make each word, ``(_WORDS, _WORD_BITS)``: the same in every run."""
+@lru_cache(maxsize=1)
+def _powers() -> npt.NDArray[np.float32]:
+    """What each bit adds to each word, ``(128, _WORDS)``: the same in every run."""
     chance = np.random.default_rng(20)
-    return np.stack([chance.permutation(128)[:_WORD_BITS] for _ in range(_WORDS)])
+    powers = np.zeros((128, _WORDS), np.float32)
+    for number in range(_WORDS):
+        powers[chance.permutation(128)[:_WORD_BITS], number] = 2.0 ** np.arange(_WORD_BITS)
+    return powers
 
 
 def _asked(raw: bytes) -> npt.NDArray[np.int32]:
@@ -138,9 +143,6 @@ def _asked(raw: bytes) -> npt.NDArray[np.int32]:
 
 def _words(described: Sequence[Bits]) -> npt.NDArray[np.int32]:
     """The words of the keypoints of some pictures, one picture after the other: ``(n, _WORDS)``."""
-    powers = np.zeros((128, _WORDS), np.float32)
-    for number, chosen in enumerate(_choices()):
-        powers[chosen, number] = 2.0 ** np.arange(_WORD_BITS)
     # Sums of powers of two below 2^24 are exact in float32, whatever their order.
-    found = [(bits.astype(np.float32) @ powers).astype(np.int32) for bits in described]
+    found = [(bits.astype(np.float32) @ _powers()).astype(np.int32) for bits in described]
     return np.concatenate(found) if found else np.zeros((0, _WORDS), np.int32)
