@@ -121,15 +121,18 @@ class DecodedImage:
             RAS+ order: the stored numbers, no rescale, window or percentile; MONOCHROME1 flipped,
             equal colour channels as one. ``pixel_hash`` is taken from it.
         values: ``(height, width)`` or ``(x, y, z)`` float32: what a viewer would show (rescale, VOI
-            LUT or window applied, colour as luminance), in any range, finite.
-        spacing_mm: The spacing along each axis of ``values``; empty if unknown.
+            LUT or window applied, colour as luminance, pixels as squares), in any range, finite.
+        spacing_mm: The spacing along each axis of ``stored``; empty if unknown.
         notes: What decoding noticed, in sentences.
+        aspect: The height of the pixels of ``values`` over their width, for a picture. Whoever is given an
+            image by :func:`leakscan.sources.formats.decode` finds 1 here: its pixels are squares.
     """
 
     stored: npt.NDArray[np.generic]
     values: npt.NDArray[np.float32]
     spacing_mm: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    aspect: float = 1.0
 
 
 class Progress(Protocol):

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from leakscan.errors import OutputError
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def check_writable(path: Path) -> None:
     """Refuses a file or folder in whose place, or nearest folder that exists, nothing may be written.
 
     Raises:
-        OutputError: Nothing may be written there; the message names the folder.
+        OutputError: Nothing may be written there, and the message names the folder; or it is an address on a
+            network, such as ``s3://bucket/run``.
 
     Example:
         >>> check_writable(Path("runs/today/run"))  # says nothing, and makes nothing
         >>> Path("runs").exists()
         False
     """
+    if path.parts and _SCHEME.fullmatch(path.parts[0]) and not Path(path.parts[0]).is_dir():
+        raise OutputError(
+            "{path} is an address on a network; leakscan writes to folders.",
+            "Name a folder, and copy it there afterwards.",
+            path=path,
+        )
     place = path.absolute()
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if not os.access(folder, os.W_OK | os.X_OK):

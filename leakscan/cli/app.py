@@ -67,6 +67,10 @@ class Commands(ShelvedGroup):
             "run_diff:diff_command",
             "Say which pairs are new, gone, or decided otherwise; exit code 1 where a leak is new.",
         ),
+        "show": Entry(
+            "run_show:show_command",
+            "Say again what a run found, with what is behind it for every two datasets.",
+        ),
         "explain": Entry(
             "run_explain:explain_command", "Say where the numbers of one pair come from, step by step."
         ),

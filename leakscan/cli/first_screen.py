@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leakscan.counted import counted
+from leakscan.report.unlisted import on_no_list
 
 WIDTH = 80
 LINES = 25
@@ -61,7 +62,7 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
     ]
     if pair["accepted"]:
         rows.append(("wanted overlap, accepted", f"{pair['accepted']:,}", "nothing"))
-    rows.append(("not on any list", "?", _unlisted(pair)))
+    rows.append(("not on any list", "?", on_no_list(pair)))
     lines = [f"{'':34}{'people':>8}   what to do"]
     lines += [_cut(f"  {name:32}{number:>8}   {words}") for name, number, words in rows]
     for side in ("a", "b"):
@@ -101,16 +102,6 @@ def _of_many(pairs: list[Mapping[str, Any]]) -> list[str]:
     if len(pairs) > _PAIRS_OF_DATASETS:
         lines.append(f"and {len(pairs) - _PAIRS_OF_DATASETS:,} more pairs of datasets, with fewer each")
     return lines
-
-
-def _unlisted(pair: Mapping[str, Any]) -> str:
-    """What is known of people whom no list names."""
-    if pair["estimate"]:
-        e = pair["estimate"]
-        return f"est. {e['estimate']:.0f} shared in all ({e['low']:.0f} to {e['high']:.0f})"
-    if pair["missed_share"] is not None:
-        return f"est. {pair['missed_share']:.0%} of shared people"
-    return "this run cannot tell" if pair["subject_comparisons"] else "persons were not compared"
 
 
 def _share(told: Mapping[str, int]) -> str:
@@ -160,8 +151,9 @@ def _next(summary: Mapping[str, Any], output: Path | None) -> list[str]:
             lines.append(f"       leakscan exclude {run} --from {shlex.quote(worst['b'])}")
     from leakscan.report.run_folder import RunFolder  # loads pyarrow, and errors should not wait for it
 
-    lines.append(f"Page   {RunFolder(output).report}")
-    return lines
+    page, details = f"Page   {RunFolder(output).report}", f"Details   leakscan show {run}"
+    # Of two lines the second begins where the commands above do.
+    return [*lines, *([one] if len(one := f"{page}   {details}") <= WIDTH else [page, details])]
 
 
 def _short(name: str, width: int = _NAME) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,73 @@ def apply_command(run: Path, summary: Mapping[str, Any], verdicts: Path) -> str:
         >>> apply_command(Path("run"), summary, Path("v.parquet"))
         "leakscan compare /data/a '/data/films.csv?site=x' --verdicts v.parquet -o run --overwrite"
     """
+    given = _quoted("--verdicts", str(verdicts), "-o", str(run), "--overwrite")
+    return f"{_again(summary, leave_out=('verdicts',))} {given}"
+
+
+def check_command(run: Path, summary: Mapping[str, Any], lists: Sequence[Path]) -> str:
+    """The command that makes the run anew without what lists of images to drop name.
+
+    Args:
+        run: The run folder.
+        summary: Its ``summary.json``.
+        lists: The lists, as ``leakscan exclude`` writes them.
+
+    Example:
+        >>> summary = {"sources": {"a": "/data/a", "b": "/data/b"},
+        ...            "made_with": {"settings": {"reading": {"kind": "other_2d"}}}}
+        >>> check_command(Path("run"), summary, [Path("drop.csv")])
+        'leakscan compare /data/a /data/b --kind other_2d --exclude-list drop.csv -o run-checked'
+    """
+    words = [word for path in lists for word in ("--exclude-list", str(path))]
+    said = [path for path in _verdict_files(run) if path.is_file()]
+    if said and not _setting(summary, "deciding", "verdicts"):
+        words = ["--verdicts", str(said[0]), *words]
+    return f"{_again(summary)} {_quoted(*words, '-o', f'{run}-checked')}"
+
+
+def _again(summary: Mapping[str, Any], leave_out: Sequence[str] = ()) -> str:
+    """The command that made a run, with its sources and settings, but for where it was written."""
     places = list((summary.get("sources") or {}).values())
-    known = places and None not in places and "audit" not in summary and "duplicates" not in summary
-    named = " ".join(shlex.quote(_near(place)) for place in places) if known else "..."
     command = "audit" if "audit" in summary else "compare"
-    return (
-        f"leakscan {command} {named} --verdicts {shlex.quote(str(verdicts))} -o {shlex.quote(str(run))} "
-        "--overwrite"
-    )
+    if not places or None in places or command == "audit":
+        return f"leakscan {command} ..."
+    return _quoted("leakscan", command, *map(_near, places), *_options(summary, leave_out))
+
+
+def _options(summary: Mapping[str, Any], leave_out: Sequence[str]) -> list[str]:
+    """The options of a run that are no defaults, as the command line asks for them."""
+    from leakscan.cli.options import SETTING_OPTIONS
+    from leakscan.settings import Settings
+
+    usual = Settings().model_dump(mode="json")
+    words: list[str] = []
+    for section, values in ((summary.get("made_with") or {}).get("settings") or {}).items():
+        for name, value in values.items():
+            if name in leave_out or name not in SETTING_OPTIONS or value == usual.get(section, {}).get(name):
+                continue
+            yes, _, no = SETTING_OPTIONS[name].flags[0].partition("/")
+            if isinstance(value, bool):
+                words.append(yes if value else no)
+            elif isinstance(value, Mapping):
+                words += [yes, ",".join(f"{key}={text}" for key, text in value.items())]
+            else:
+                several = value if isinstance(value, list) else [value]
+                words += [word for one in several if one is not None for word in (yes, _near(str(one)))]
+    return words
+
+
+def _setting(summary: Mapping[str, Any], section: str, name: str) -> Any:
+    return ((summary.get("made_with") or {}).get("settings") or {}).get(section, {}).get(name)
+
+
+def _verdict_files(run: Path) -> tuple[Path, Path]:
+    """Where a review and ``leakscan verdicts add`` keep what people say, unless they are told otherwise."""
+    return run / "verdicts.parquet", Path("verdicts.parquet")
+
+
+def _quoted(*words: str) -> str:
+    return " ".join(map(shlex.quote, words))
 
 
 def not_applied(run: Path) -> str:
@@ -52,7 +111,7 @@ def not_applied(run: Path) -> str:
         judged = JudgedRun.open(run)
         made = dt.datetime.fromtimestamp(judged.folder.summary.stat().st_mtime, dt.UTC)
         pictures = {row["pixel_hash"] for row in judged.images.values()}
-        for file in (run / "verdicts.parquet", Path("verdicts.parquet")):
+        for file in _verdict_files(run):
             if not file.is_file():
                 continue
             said = VerdictFile.open(file).read()
@@ -76,4 +135,6 @@ def _near(place: str) -> str:
     path, mark, selection = place.partition("?")
     here = Path.cwd()
     near = Path(path)
-    return (str(near.relative_to(here)) if near.is_relative_to(here) else path) + mark + selection
+    if near == here or not near.is_absolute() or not near.is_relative_to(here):
+        return place
+    return str(near.relative_to(here)) + mark + selection

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leakscan.cli import options as o
-from leakscan.cli.next_steps import not_applied
+from leakscan.cli.next_steps import check_command, not_applied
 from leakscan.cli.output import Output
 from leakscan.counted import counted
 
@@ -50,6 +49,7 @@ def exclude_command(
     back with: leakscan compare A B --exclude-list run/exclude-hospital_b.csv
     """
     from leakscan.errors import UsageError
+    from leakscan.report.run_folder import RunFolder
     from leakscan.review.lists import Policy, by_dataset, exclusions, list_name, write_list
     from leakscan.review.people import UNITS
 
@@ -100,8 +100,7 @@ def exclude_command(
         rows = counted(len(found.look_first), "pair of people", "pairs of people")
         out.say(f"Look first at {rows}: {paths[2]}")
     given = [p for p in paths if p.suffix == ".csv" and not p.stem.endswith("-look-first")]
-    lists = " ".join(f"--exclude-list {shlex.quote(str(p))}" for p in given)
-    out.say(f"Check it: leakscan compare ... {lists}")
+    out.say(f"Check it: {check_command(run, RunFolder.open(run).read_summary(), given)}")
 
 
 def _beside(stem: Path, name: str) -> Path:

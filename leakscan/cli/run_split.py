@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -72,6 +73,7 @@ def split_command(
         {
             "splits": found.reached,
             "largest_difference": found.off,
+            "farthest": found.farthest,
             "moved": found.moved,
             "notes": found.notes,
             "files": [str(path) for path in files],
@@ -90,12 +92,29 @@ def split_command(
     if words := not_applied(Path(source)):
         out.say(words)
     out.table("", ["split", "asked", "images", "people", "label farthest off"], rows)
-    out.say(f"The largest difference from what was asked is {found.off:.1%}.")
+    where = f" {found.farthest}." if found.farthest else ""
+    out.say(f"The largest difference from what was asked is {found.off:.1%}.{where}")
     if found.moved:
         out.say(f"{counted(found.moved, 'image')} moved to another split.")
     for words in found.notes:
         out.say(words)
     out.say(f"Written: {files[0]} and {files[1]}")
+    if not hashed and (words := _check_words(source, files[0])):
+        out.say(words)
+
+
+def _check_words(source: str, manifest: Path) -> str:
+    """How to see that the split is sound: a manifest finds images below its own folder."""
+    from leakscan.run.split import belongs_in
+
+    folder = belongs_in(source, manifest.parent)
+    if folder is None:
+        return ""
+    there = folder / manifest.name
+    if folder.absolute() == manifest.parent.absolute():
+        return f"Check it: leakscan audit {shlex.quote(str(manifest))}"
+    copied = f"cp {shlex.quote(str(manifest))} {shlex.quote(str(there))}"
+    return f"Check it: {copied} && leakscan audit {shlex.quote(str(there))}"
 
 
 def _farthest(told: dict[str, object]) -> str:

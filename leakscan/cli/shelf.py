@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -44,11 +45,18 @@ class Entry:
             )
             alone.command(name)(found)
             found = alone
+        for each in found.registered_commands:
+            each.help = each.help or _flowing(inspect.getdoc(each.callback) or "")
         found.pretty_exceptions_enable = False
         found._add_completion = False
         command = typer.main.get_command(found)
         command.name = name
         return command
+
+
+def _flowing(text: str) -> str:
+    """A docstring whose paragraphs are one line each: a terminal has a width of its own."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 class _Shelf(MutableMapping[str, Any]):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from leakscan.decide.copies.copy_check import Pixels
+from leakscan.decide.copies.describing import Pixels
 from leakscan.decide.copies.shared_keypoints import KeypointSide
 from leakscan.decide.persons.declared import Doubt
 from leakscan.fingerprint.pipeline import Dataset
@@ -67,6 +67,13 @@ class Columns:
     def has_keypoints(self) -> Bools:
         """``(rows,)`` whether the keypoints of each image were kept."""
         return np.asarray(self.dataset.rows["keypoints"].is_valid(), np.bool_)
+
+    def shapes(self, pictures: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Height and width of some pictures, as they are stored; of volumes the first two lengths."""
+        shapes = self.taken("shape", self.side.rows[np.array(pictures, np.int64)]).to_pylist()
+        return {
+            p: (shape[0], shape[1]) for p, shape in zip(pictures, shapes, strict=True) if len(shape or ()) > 1
+        }
 
     def keypoints(self, picture: int) -> bytes | None:
         """The keypoints of a picture, ``None`` where none were kept."""

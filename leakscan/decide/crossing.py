@@ -13,7 +13,8 @@ import numpy as np
 from leakscan.decide.columns import DatasetPair
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.copies import CopyCheck
-from leakscan.decide.copies.copy_check import PixelPair, check_copies
+from leakscan.decide.copies.copy_check import NEAR_BITS, PixelPair, check_copies
+from leakscan.decide.copies.picture_check import STRETCHED, stretch_between
 from leakscan.decide.found import Decided
 from leakscan.decide.persons.folds import compare_folds
 from leakscan.decide.persons.tests import PersonTest
@@ -112,6 +113,7 @@ def _waiting(number: int, crossing: Crossing) -> Iterator[_Waiting]:
     pixels_a = {i: a.pixels(i) for i in np.unique(table.a[table.to_check[near]]).tolist()}
     pixels_b = {j: b.pixels(j) for j in np.unique(table.b[table.to_check[near]]).tolist()}
     kept_a, kept_b = ({i: c.keypoints(i) for i in p} for c, p in ((a, pixels_a), (b, pixels_b)))
+    shapes_a, shapes_b = a.shapes(list(pixels_a)), b.shapes(list(pixels_b))
     names_a, names_b = a.image_names(list(pixels_a)), b.image_names(list(pixels_b))
     for rank in near.tolist():
         row = int(table.to_check[rank])
@@ -126,6 +128,8 @@ def _waiting(number: int, crossing: Crossing) -> Iterator[_Waiting]:
             keypoints_a=kept_a[i],
             keypoints_b=kept_b[j],
             ndim=int(a.side.ndim[i]),
+            stretched=bool(table.bits[row] <= NEAR_BITS)
+            and stretch_between(shapes_a.get(i, (1, 1)), shapes_b.get(j, (1, 1))) > STRETCHED,
         )
         yield _Waiting(rank, number, row, pixels)
 

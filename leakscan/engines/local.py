@@ -32,6 +32,7 @@ NEEDED_BY_WORKERS = (
     "leakscan.decide.copies.copy_check",
     "leakscan.decide.copies.volume_check",
     "leakscan.decide.persons.film_details",
+    "scipy.fft",
 )
 """The modules that workers start with; none of them may load torch."""
 

@@ -11,7 +11,6 @@ from itertools import permutations, product
 import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 from blake3 import blake3
 
 from leakscan.fingerprint.preprocess.radiograph import trim_frame
@@ -194,6 +193,8 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def _film_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    import scipy.fft  # a run that reads nothing does not wait for it
+
     if max(values.shape) > 256:
         scale = 256 / max(values.shape)
         size = tuple(max(1, round(s * scale)) for s in values.shape[::-1])
@@ -208,6 +209,8 @@ def _film_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 
 def _volume_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    import scipy.fft
+
     # Cropping to the head's box first makes the hash blind to the field of view.
     occupied = values > np.percentile(values, 99.0) * 0.15
     if occupied.any():

@@ -77,7 +77,7 @@ class Asked:
         kind: What it is taken for.
         gated: Whether the encoder's gate still has to agree.
         encoder: The encoder that serves the kind; empty where there is none.
-        by: The encoder and the threshold of its gate; empty where there is none.
+        by: The encoder and its gate; empty where there is none.
     """
 
     kind: Kind
@@ -102,7 +102,7 @@ class Asked:
         kind, gated = presumed_kind(ref, asked)
         if kind in cards:
             card = cards[kind]
-            return cls(kind, gated, card.encoder, f"{card.encoder}>{card.gate_threshold}")
+            return cls(kind, gated, card.encoder, card.judged_by)
         return cls(REFUSED[kind], False) if gated else cls(kind, gated)
 
     def takes(self, gate: bool | None) -> bool:

@@ -33,7 +33,7 @@ from leakscan.types import ImageRef, ImageSource, Kind
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
-VERSION = "pipeline-3"
+VERSION = "pipeline-4"
 """Changes whenever a row would come out differently; rows made otherwise are made again."""
 
 STORES = "stores"
@@ -76,10 +76,7 @@ def _way(reading: ReadingSettings, encoders: Mapping[Kind, DeferredEncoder], bar
     """
     options = (reading.max_pixels, reading.frames, reading.labels, reading.arrays)
     chosen = (VERSION, KEYPOINTS_VERSION, *options, *(("bare",) if bare else ()))
-    cards = [
-        f"{kind}={encoder.card.encoder}>{encoder.card.gate_threshold}"
-        for kind, encoder in sorted(encoders.items())
-    ]
+    cards = [f"{kind}={encoder.card.judged_by}" for kind, encoder in sorted(encoders.items())]
     parts = ("|".join(map(str, chosen)), "|".join(cards))
     return way_name(*(blake3(part.encode()).hexdigest() for part in parts))
 

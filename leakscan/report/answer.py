@@ -32,6 +32,7 @@ def answer(found: RunTables, summary: Mapping[str, Any]) -> dict[str, Any]:
         side with fewer), ``expected_true`` (how many of these are shared by their probabilities, or null),
         ``accepted``, ``expected_false`` (among ``other_pictures``, or null), ``estimate``
         (with ``low`` and ``high``, how many people are shared in all, or null), ``missed_share`` (or null),
+        ``missed_share_of_this_run`` (whether it was measured on people of this run),
         ``subject_comparisons``, ``drop`` (people and images of each side); ``not_judged`` (dataset to images
         that no encoder could judge as persons); ``not_done`` (sentences: what was not compared, not checked,
         or cut).
@@ -131,6 +132,7 @@ class _PeopleOf:
         copies = sum(relation in _COPIES for relation in best[side].values())
         waiting = {s: [p for person, p in possible[s].items() if person not in best[s]] for s in possible}
         fewest = min(waiting.values(), key=len)
+        missed, measured = _missed(comparison)
         return {
             "a": a,
             "b": b,
@@ -144,7 +146,8 @@ class _PeopleOf:
             "accepted": len(accepted),
             "expected_false": _summed(comparison, "leak_expected_false"),
             "estimate": _estimate(comparison),
-            "missed_share": _missed(comparison),
+            "missed_share": missed,
+            "missed_share_of_this_run": measured,
             "subject_comparisons": sum(comparison["subject_comparisons"].values()),
             "drop": {
                 s: {"people": shared[s], "images": sum(self._images[p] for p in best[s])} for s in ("a", "b")
@@ -195,9 +198,11 @@ def _estimate(comparison: Mapping[str, Any]) -> dict[str, float] | None:
     return None if not found else {key: found[key] for key in ("estimate", "low", "high")}
 
 
-def _missed(comparison: Mapping[str, Any]) -> float | None:
-    shares = [
-        t.get("leak_missed_share") or t.get("review_missed_share") for t in comparison["thresholds"].values()
-    ]
-    known = [share[0] for share in shares if share]
-    return max((m for m in known if m is not None), default=None)
+def _missed(comparison: Mapping[str, Any]) -> tuple[float | None, bool]:
+    """The share of shared people who are on no list, and whether people of this run tell it."""
+    shares = []
+    for told in comparison["thresholds"].values():
+        share = told.get("leak_missed_share") or told.get("review_missed_share")
+        if share and share[0] is not None:
+            shares.append((share[0], bool(told["missed_shares_of_this_run"])))
+    return max(shares, default=(None, False))

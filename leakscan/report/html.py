@@ -22,6 +22,7 @@ from leakscan.report.html_charts import histograms, overlap_map
 from leakscan.report.html_people import RELATION_WORDS, Card, people_cards, shown_pairs
 from leakscan.report.html_pictures import Thumbnails
 from leakscan.report.run_tables import RunTables
+from leakscan.report.unlisted import on_no_list
 
 
 def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbnails) -> str:
@@ -59,6 +60,7 @@ def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbn
         without_picture=sum(image["key"] not in pictures for image in images),
         decisions={d: (_count(shown, d), _count(found.pairs, d)) for d in ("leak", "review", "cleared")},
         choices=_choices(cards),
+        on_no_list=on_no_list,
         relation_words=RELATION_WORDS,
         charts=histograms(found, summary),
         overlaps=overlap_map(answer.get("pairs_of_datasets", [])),

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from leakscan.decide.copies.copy_check import Pixels, load_pixels
+from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.errors import ImageError, LeakscanError
 from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.pipeline import Dataset

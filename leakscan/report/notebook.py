@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from leakscan.decide.copies.copy_check import Pixels
+from leakscan.decide.copies.describing import Pixels
 from leakscan.report.html_pictures import ImageKey, Thumbnails, thumbnails_of
 from leakscan.report.run_folder import RunFolder
 from leakscan.settings import DecodeOptions

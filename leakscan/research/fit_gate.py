@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.research.command import run_command
 from leakscan.research.intensive_care import intensive_care
-from leakscan.training.shipping.gate import brain_slices, break_films, fit_gate, speckled
+from leakscan.training.shipping.gate import GateFilms, brain_slices, break_films, speckled
 
 Films = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -48,26 +49,40 @@ def fit(
     if entry is None:
         raise ModelError("There is no encoder for chest radiographs.", "leakscan models list")
     card, folder = entry
-    encoder, rng = GraphEncoder(card, folder), np.random.default_rng(seed)
-    films = {name: films_of(data, name, "train", n, seed) for name, n in _TAUGHT.items()}
-    plain = canonical([film for own in films.values() for film in own], card.side)
-    ill = canonical(
-        [intensive_care(film, rng, rng.uniform(*_SEVERITY)) for own in films.values() for film in own],
-        card.side,
-    )
-    brains = brain_slices([data / "mri/ixi", data / "mri/ds002748"], "train", card.side, 2, seed)
-    broken = break_films(plain[: _TAUGHT["nih"]], seed)
-    others = np.concatenate([broken, brains, speckled(np.concatenate([brains[:200], broken[:200]]), seed)])
-    held = films_of(data, "nih", "val", _HELD_OUT, seed)
-    held_out = canonical([*held, *(intensive_care(film, rng) for film in held)], card.side)
-    weight, bias, threshold = fit_gate(
-        features_of(encoder, np.concatenate([plain, ill])),
-        features_of(encoder, others),
-        features_of(encoder, held_out),
-    )
-    gate = {"weight": [round(float(w), 6) for w in weight.numpy()], "bias": float(bias)}
+    encoder = GraphEncoder(card, folder)
+    gate, threshold = gate_films(data, card.side, seed).fitted(partial(features_of, encoder))
     write_card(replace(card, gate=gate, gate_threshold=threshold), folder)
     Output(as_json=True).data({"encoder": card.encoder, "gate_threshold": threshold})
+
+
+def gate_films(data: Path, side: int, seed: int = 0) -> GateFilms:
+    """What the gate of the shipped encoder learns from.
+
+    Args:
+        data: The folder that holds ``cxr/`` and ``mri/``.
+        side: The side of the canonical arrays in pixels.
+        seed: The seed of all draws.
+
+    Example::
+
+        gate, threshold = gate_films(Path("data"), side=224).fitted(partial(features_of, encoder))
+    """
+    rng = np.random.default_rng(seed)
+    films = {name: films_of(data, name, "train", n, seed) for name, n in _TAUGHT.items()}
+    plain = canonical([film for own in films.values() for film in own], side)
+    ill = canonical(
+        [intensive_care(film, rng, rng.uniform(*_SEVERITY)) for own in films.values() for film in own], side
+    )
+    brains = brain_slices([data / "mri/ixi", data / "mri/ds002748"], "train", side, 2, seed)
+    broken = break_films(plain[: _TAUGHT["nih"]], seed)
+    held = films_of(data, "nih", "val", _HELD_OUT, seed)
+    return GateFilms(
+        kept=np.concatenate([plain, ill]),
+        refused=np.concatenate(
+            [broken, brains, speckled(np.concatenate([brains[:200], broken[:200]]), seed)]
+        ),
+        held_out=canonical([*held, *(intensive_care(film, rng) for film in held)], side),
+    )
 
 
 def films_of(data: Path, name: str, split: str, most: int, seed: int) -> list[Floats]:

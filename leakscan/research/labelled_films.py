@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from leakscan.decide.copies.copy_check import load_pixels
+from leakscan.decide.copies.describing import load_pixels
 from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.errors import SourceError
 from leakscan.fingerprint.pipeline import Dataset

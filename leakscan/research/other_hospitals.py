@@ -52,7 +52,7 @@ def other_hospitals(
     architecture: Annotated[str, typer.Option("--architecture", help="The network of the weights.")] = (
         "efficientnet_lite0_placed"
     ),
-    side: Annotated[int, typer.Option("--side", help="Side of the films in pixels.")] = 192,
+    side: Annotated[int, typer.Option("--side", help="Side of the films in pixels.")] = 224,
     ieee8023: Annotated[bool, typer.Option("--ieee8023", help="Measure ieee8023 as well.")] = False,
 ) -> None:
     """Measure weights on films of other machines and hospitals, and print the figures as JSON.

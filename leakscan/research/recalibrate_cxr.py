@@ -1,7 +1,7 @@
 """Gives a chest encoder its calibration anew: ``python -m leakscan.research.recalibrate_cxr DATA -o FOLDER``.
 
-``FOLDER`` holds the encoder. With ``--look`` its detail matching is replaced as well; fingerprints stay what
-they are. Prints what the calibration holds as JSON.
+``FOLDER`` holds the encoder. With ``--detail`` its detail matching is replaced as well; fingerprints stay
+what they are. Prints what the calibration holds as JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def recalibrate_cxr(
     data: Annotated[Path, typer.Argument(help="Folder with cxr/.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the encoder.")],
     detail: Annotated[
-        Path | None, typer.Option("--look", help="File that leakscan.research.teach_detail made.")
+        Path | None, typer.Option("--detail", help="File that leakscan.research.teach_detail made.")
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Processes that decode. Default: one per core.", min=0)

@@ -1,8 +1,8 @@
 """Makes the chest encoder that ships: ``python -m leakscan.research.ship_cxr WEIGHTS DATA -o FOLDER``.
 
-Unlike ``leakscan train --ship``, it knows the material: the gate learns to refuse slices of real brains as
-well, and the card reports on nih test and on ieee8023, from other hospitals. Prints what card and
-calibration hold as JSON.
+Unlike ``leakscan train --ship``, it knows the material: the gate learns from films of many hospitals, as they
+are and as from intensive care, and to refuse slices of real brains; the card reports on nih test, on children
+(kermany test) and on other hospitals (ieee8023). Prints what card and calibration hold as JSON.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import FILE, read_calibration
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.research.command import run_command
-from leakscan.training.films.pack import Pack, join_packs, pack_manifest
+from leakscan.research.fit_gate import gate_films
+from leakscan.training.films.pack import Pack, pack_manifest
 from leakscan.training.films.start import load_weights
-from leakscan.training.shipping.gate import brain_slices
 from leakscan.training.shipping.packed_details import match_packs
 from leakscan.training.shipping.ship import ShippingFilms, Trained, ship
 from leakscan.types import Progress
 
 _LEVELS = (1e-3, 1e-4, 1e-5, 1e-6)
-_GATE_FILMS = 4800  # training films of nih that the gate learns from
 
 NO_DETAIL: Literal["none"] = "none"
 """In place of a file of detail matching: ship none."""
@@ -41,21 +40,21 @@ def ship_cxr(
         Path, typer.Option("--output", "-o", help="Model folder to write, such as models/cxr-lite0.")
     ],
     architecture: Annotated[str, typer.Option("--architecture", help="The network of the weights.")] = (
-        "efficientnet_lite0"
+        "efficientnet_lite0_placed"
     ),
-    side: Annotated[int, typer.Option("--side", help="Side of the canonical array in pixels.")] = 160,
+    side: Annotated[int, typer.Option("--side", help="Side of the canonical array in pixels.")] = 224,
     training: Annotated[
         str, typer.Option("--training", help="JSON: what the card says of the training.")
     ] = "{}",
     detail: Annotated[
         str | None,
-        typer.Option("--look", help="File of detail matching, or none. Default: the installed encoder's."),
+        typer.Option("--detail", help="File of detail matching, or none. Default: the installed encoder's."),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes that decode.", min=0)] = 2,
 ) -> None:
     """Make the chest encoder that ships, and print what its card and calibration hold as JSON.
 
-    Example: python -m leakscan.research.ship_cxr run/best.safetensors DATA -o models/cxr-lite0 --side 192
+    Example: python -m leakscan.research.ship_cxr run/best.safetensors DATA -o models/cxr-lite0
     """
     net = ARCHITECTURES[architecture](FINGERPRINT_DIM)
     load_weights(net, weights, architecture)
@@ -83,17 +82,19 @@ def _shipping_films(
         LeakscanError: A manifest or the file cannot be read.
     """
 
-    def packed(dataset: str, split: str, most: int | None = None) -> Pack:
-        manifest = data / "cxr" / dataset / "manifest.csv"
-        return pack_manifest(manifest, {split}, side, workers, progress, most)
+    def packed(dataset: str, split: str) -> Pack:
+        return pack_manifest(data / "cxr" / dataset / "manifest.csv", {split}, side, workers, progress)
 
     validation, calibration = packed("nih", "val"), packed("nih", "calibration")
     return ShippingFilms(
-        train=join_packs([packed("nih", "train", _GATE_FILMS), packed("kermany", "train")]),
-        refused=brain_slices([data / "mri/ixi", data / "mri/ds002748"], "train", side),
+        gate=gate_films(data, side),
         validation=validation,
         calibration=calibration,
-        tests={"nih_test": packed("nih", "test"), "ieee8023": packed("ieee8023", "eval_only")},
+        tests={
+            "nih_test": packed("nih", "test"),
+            "kermany_test": packed("kermany", "test"),
+            "ieee8023": packed("ieee8023", "eval_only"),
+        },
         source="NIH ChestX-ray14, calibration split",
         matches=None
         if detail == NO_DETAIL
@@ -107,21 +108,21 @@ def about(calibration: Calibration) -> Mapping[str, Any]:
     Example::
 
         calibration = read_calibration(folder / FILE, [card.encoder])
-        about(calibration)["missed"]["1e-05"]  # {'score_alone': [...], 'with_looks': [...]}
+        about(calibration)["missed"]["1e-05"]  # {'score_alone': [...], 'with_details': [...]}
     """
     joint, tail = calibration.joint, calibration.joint_tail
     return {
         "subjects": calibration.tail.n_subjects,
         "genuine_pairs": len(calibration.genuine.score),
         "floor": calibration.tail.floor,
-        "look_p": calibration.detail_p,
+        "detail_p": calibration.detail_p,
         "joint": None if joint is None else asdict(joint),
         "joint_floor": None if tail is None else tail.floor,
         "joint_fit_p_value": None if tail is None else tail.fit.p_value,
         "missed": {
             f"{level:g}": {
                 "score_alone": [round(v, 4) for v in calibration.missed(level, reach=0.0)],
-                "with_looks": [round(v, 4) for v in calibration.missed(level)],
+                "with_details": [round(v, 4) for v in calibration.missed(level)],
             }
             for level in _LEVELS
         },

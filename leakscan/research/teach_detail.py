@@ -7,7 +7,7 @@ nothing is chosen by it but when to stop.
 
 A second call goes on where the first was stopped. Prints the last figures as JSON.
 ``FOLDER/detail.safetensors`` is the network, to be calibrated and shipped by
-``leakscan.research.ship_cxr --look``.
+``leakscan.research.ship_cxr --detail``.
 """
 
 from __future__ import annotations

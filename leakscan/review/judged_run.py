@@ -182,7 +182,7 @@ class JudgedRun:
         Args:
             said: What the person says.
             images: One image for its subject wherever it is found, two for their two subjects, each as
-                ``dataset/path``, a path, or an image id.
+                ``dataset/path``, a path, an image id, or a file that lies where it lay.
             datasets: Two datasets, all of whose overlap is meant, in place of images.
             pair: Whether two images are meant alone, not with all pictures of their subjects.
 
@@ -228,12 +228,23 @@ class JudgedRun:
             for key, row in self.images.items()
             if text in (f"{row['dataset']}/{row['path']}", row["path"], row["image_id"])
         ]
+        if len(found) != 1:  # perhaps it is named as the shell sees it
+            file = str(Path(text).absolute())
+            found = [key for key, row in self.images.items() if file == self._file_of(row)] or found
         if len(found) != 1:
             raise UsageError(
                 f"{len(found) or 'No'} images of the run are called {text}.",
-                "Name one as dataset/path, as pairs.parquet has it.",
+                "Name one as dataset/path, as pairs.parquet has it, or by its file.",
             )
         return found[0]
+
+    def _file_of(self, row: Mapping[str, Any]) -> str | None:
+        """Where the file of an image was when the run was made; ``None`` where the run does not say."""
+        place = (self.summary.get("sources") or {}).get(row["dataset"])
+        if not place or not row["path"]:
+            return None
+        source = Path(place.partition("?")[0])
+        return str((source.parent if source.is_file() else source) / row["path"])
 
     def _people(self, row: int) -> set[Person]:
         return {self.person(row, "a"), self.person(row, "b")}

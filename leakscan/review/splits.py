@@ -57,7 +57,7 @@ class SplitChoices:
     keep_test: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Splits:
     """A split without a person on two sides.
 
@@ -67,6 +67,7 @@ class Splits:
             ``share_of_images``, ``share_of_people``, ``labels`` (label to its share in the split).
         off: The largest difference between a share that was asked for and one that was reached, over images,
             people and labels; 0..1.
+        farthest: What that is the difference of, such as ``Of 5 images with the label cyst, 1 is in test``.
         moved: How many images stand in another split than before.
         notes: What a reader should know, in sentences.
     """
@@ -74,6 +75,7 @@ class Splits:
     table: pa.Table
     reached: dict[str, dict[str, Any]]
     off: float
+    farthest: str
     moved: int
     notes: list[str]
 
@@ -148,7 +150,7 @@ def split_people(people: Owners, choices: SplitChoices) -> Splits:
     split_of = [names[place[person]] for person in people.person.tolist()]
     before = [choices.before.get(key) for key in keys]
     moved = sum(old is not None and old != new for old, new in zip(before, split_of, strict=True))
-    reached, off = _reached(problem, place, choices, kinds)
+    reached, off, farthest = _reached(problem, place, choices, kinds)
     rows = [
         {
             **{name: row[name] for name in ("dataset", "image_id", "path")},
@@ -163,7 +165,12 @@ def split_people(people: Owners, choices: SplitChoices) -> Splits:
         )
     ]
     return Splits(
-        tables.from_rows(rows, SPLITS), reached, off, moved, _notes(problem, choices, labels, names)
+        table=tables.from_rows(rows, SPLITS),
+        reached=reached,
+        off=off,
+        farthest=farthest,
+        moved=moved,
+        notes=_notes(problem, choices, labels, names),
     )
 
 
@@ -308,12 +315,17 @@ def _free(people: Owners, choices: SplitChoices, place: Ints, names: Sequence[st
 
 def _reached(
     problem: _Problem, place: Ints, choices: SplitChoices, kinds: Sequence[str]
-) -> tuple[dict[str, dict[str, Any]], float]:
+) -> tuple[dict[str, dict[str, Any]], float, str]:
     sums, total = problem.sums(place), np.maximum(problem.counts.sum(axis=0), 1.0)
-    out, off = {}, 0.0
+    out, off, farthest = {}, 0.0, ""
+    things = ["images", "people", *(f"images with the label {kind}" for kind in kinds)]
     for i, (name, asked) in enumerate(choices.shares.items()):
         shares = sums[i] / total
-        off = max(off, float(np.abs(shares - asked).max()))
+        differs = np.abs(shares - asked)
+        if differs.max() > off:
+            off, most = float(differs.max()), int(differs.argmax())
+            count, where = int(sums[i, most]), "is" if sums[i, most] == 1 else "are"
+            farthest = f"Of {int(total[most]):,} {things[most]}, {count:,} {where} in {name}"
         out[name] = {
             "asked": round(asked, 6),
             "images": int(sums[i, 0]),
@@ -322,7 +334,7 @@ def _reached(
             "share_of_people": round(float(shares[1]), 4),
             "labels": {kind: round(float(shares[2 + j]), 4) for j, kind in enumerate(kinds)},
         }
-    return out, round(off, 4)
+    return out, round(off, 4), farthest
 
 
 def _notes(

@@ -26,7 +26,7 @@ from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.nameless import NamelessSource
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
-from leakscan.writable import written_whole
+from leakscan.writable import check_writable, written_whole
 
 
 def build_store(
@@ -69,6 +69,7 @@ def build_store(
     part = None if shard is None else Shard.parse(shard)
     spec = SourceSpec.parse(source)
     name = dataset_names([spec])[0]
+    check_writable(Path(store))
     (opened,) = open_all([spec], [name], settings)
     if isinstance(opened.images, Store):
         raise UsageError("{path} is a fingerprint store already.", "Name a folder or manifest.", path=source)

@@ -23,6 +23,7 @@ from leakscan.fingerprint.store import Store
 from leakscan.match.index import EXACT_COMPARISONS
 from leakscan.run.compare import Opened, check_files, open_all
 from leakscan.run.context import RunContext
+from leakscan.run.copies_so_far import copies_so_far
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.spec import SourceSpec
@@ -121,11 +122,11 @@ def estimate(
 
 
 def announced(opened: Sequence[Opened], context: RunContext) -> list[Opened]:
-    """Scans sources, and where much is to be read says what the run will take.
+    """Scans sources, and where much is to be read says what the run will take, and which copies are sure.
 
     Args:
         opened: The sources of the run.
-        context: The run; its progress receives the sentence.
+        context: The run; its progress receives the sentences.
 
     Returns:
         The sources for the run, which need not be scanned again.
@@ -141,6 +142,9 @@ def announced(opened: Sequence[Opened], context: RunContext) -> list[Opened]:
     if sum(len(_unread(one, context)) for one in scanned) >= LONG:
         found, scanned = foretold(scanned, context)
         context.progress.tell(found.sentence)
+        refs = {one.name: _refs(one) for one in scanned}
+        for sentence in copies_so_far(refs, context.progress, context.compared_before):
+            context.progress.tell(sentence)
     return scanned
 
 

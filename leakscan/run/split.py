@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leakscan.errors import UsageError
+import pyarrow as pa
+
+from leakscan.errors import LeakscanError, UsageError
 from leakscan.report.run_folder import RunFolder
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.lists import write_list
@@ -18,6 +20,9 @@ from leakscan.settings import Settings
 from leakscan.sources.manifest import values_by_path
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
+
+_FORMS = ("manifest", "folder")
+"""Sources whose images lie below a folder, so that a manifest can name them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +81,88 @@ def split(
         print(found.reached["test"]["share_of_images"], "asked:", found.reached["test"]["asked"])
     """
     wishes, settings = wishes or SplitWishes(), Settings.given(settings, {})
-    if RunFolder(Path(source)).is_complete:
+    is_run = RunFolder(Path(source)).is_complete
+    if is_run:
         found = split_run(Path(source), wishes)
     else:
         parse_ratios(wishes.ratios)  # a wrong one is said before the search
         manifest = wishes.manifest or SourceSpec.parse(source).path
-        labels = _Labels(manifest, wishes.stratify, settings.reading.columns)
+        labels = _Labels({"": manifest}, wishes.stratify, settings.reading.columns)
         result = duplicates(source, settings=settings, progress=progress).result
         found = _split(result.images.to_pylist(), result.pairs.to_pylist(), True, wishes, labels)
-    table = found.table.drop_columns(["path", "dataset"]) if wishes.hashed else found.table
-    return found, write_list(table, Path(output))
+    if wishes.hashed:
+        return found, write_list(found.table.drop_columns(["path", "dataset"]), Path(output))
+    places = _sources(RunFolder(Path(source)).read_summary()) if is_run else {}
+    return found, write_list(_as_seen_from(Path(output).parent, found.table, places), Path(output))
+
+
+def _sources(summary: Mapping[str, Any]) -> dict[str, SourceSpec]:
+    """The datasets of a run and where they were; without those that are gone, and stores."""
+    found = {}
+    for name, place in (summary.get("sources") or {}).items():
+        try:
+            spec = SourceSpec.parse(place) if place else None
+        except LeakscanError:
+            continue
+        if spec is not None and spec.form in _FORMS:
+            found[name] = spec
+    return found
+
+
+def belongs_in(source: str | Path, folder: Path) -> Path | None:
+    """Where the list of a split is a manifest: in the folder that all of its images lie below.
+
+    Args:
+        source: What was split.
+        folder: Where the list is written.
+
+    Returns:
+        The folder of the one dataset; of several datasets ``folder``, where all lie below it; else ``None``.
+
+    Example:
+        >>> Path("films").mkdir()
+        >>> belongs_in("films", Path(".")).name
+        'films'
+    """
+    if RunFolder(Path(source)).is_complete:
+        summary = RunFolder(Path(source)).read_summary()
+        places, names = _sources(summary), {told["name"] for told in summary["datasets"]}
+    else:
+        spec = SourceSpec.parse(source)
+        places, names = ({"": spec} if spec.form in _FORMS else {}), {""}
+    roots = [_root(spec) for spec in places.values()]
+    if not roots or set(places) != names:
+        return None
+    if len(roots) == 1:
+        return roots[0]
+    return folder if all(_lies_below(root, folder) for root in roots) else None
+
+
+def _as_seen_from(folder: Path, table: pa.Table, places: Mapping[str, SourceSpec]) -> pa.Table:
+    """The images of several datasets as one manifest in a folder that all of them lie below.
+
+    The paths of one dataset, or of datasets that lie elsewhere, stay relative to their own folders.
+    """
+    datasets = table["dataset"].to_pylist()
+    roots = {name: _root(places[name]) for name in set(datasets) if name in places}
+    if len(set(datasets)) < 2 or not all(n in roots and _lies_below(roots[n], folder) for n in set(datasets)):
+        return table
+    here = folder.absolute()
+    paths = [
+        None if path is None else (roots[name].absolute().relative_to(here) / path).as_posix()
+        for name, path in zip(datasets, table["path"].to_pylist(), strict=True)
+    ]
+    at = table.column_names.index("path")
+    return table.set_column(at, table.schema.field("path"), pa.array(paths, pa.string()))
+
+
+def _root(spec: SourceSpec) -> Path:
+    """The folder that the paths of a source are relative to."""
+    return spec.path if spec.form == "folder" else spec.path.parent
+
+
+def _lies_below(root: Path, folder: Path) -> bool:
+    return root.absolute().is_relative_to(folder.absolute())
 
 
 def split_run(run: Path, wishes: SplitWishes) -> Splits:
@@ -103,8 +180,13 @@ def split_run(run: Path, wishes: SplitWishes) -> Splits:
 
         split_run(Path("run"), SplitWishes(ratios="70/30")).table.to_pandas()
     """
-    labels = _Labels(wishes.manifest, wishes.stratify)
     judged = JudgedRun.open(run)
+    manifests = (
+        {"": wishes.manifest}
+        if wishes.manifest is not None
+        else {name: spec.path for name, spec in _sources(judged.summary).items() if spec.form == "manifest"}
+    )
+    labels = _Labels(manifests, wishes.stratify)
     same_ids = bool(judged.summary.get("identity", {}).get("same_ids", False))
     return _split(list(judged.images.values()), judged.pairs, same_ids, wishes, labels)
 
@@ -121,7 +203,7 @@ def _split(
     links = [
         ((p["dataset_a"], p["image_a"]), (p["dataset_b"], p["image_b"]))
         for p in pairs
-        if p["decision"] in decisions
+        if p["decision"] in decisions or p.get("verdict") == "wanted"  # accepted, and one person all the same
     ]
     people = Owners.of(images, links, same_ids=same_ids)
     keys = {(row["dataset"], row["image_id"]): row for row in people.images}
@@ -141,28 +223,48 @@ def _split(
 
 
 class _Labels:
-    """What tells the label of a row of ``images.parquet``."""
+    """What tells the label of a row of ``images.parquet``.
+
+    Args:
+        manifests: The manifest of each dataset, by its name; under an empty name that of all.
+        column: The column, or ``folder``.
+        columns: What the manifests call their columns, where they call them otherwise.
+
+    Raises:
+        UsageError: No manifest has the column.
+        SourceError: The only one has not, or it cannot be read.
+    """
 
     def __init__(
-        self, manifest: Path | None, column: str | None, columns: Mapping[str, str] | None = None
+        self,
+        manifests: Mapping[str, Path | None],
+        column: str | None,
+        columns: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = column == "folder"
-        self._known: Mapping[str, str] = {}
+        self._known: dict[str, Mapping[str, str]] = {}
         if column is None or self._folder:
             return
-        if manifest is None or not manifest.is_file():
+        files = {name: path for name, path in manifests.items() if path is not None and path.is_file()}
+        for name, path in files.items():
+            try:
+                self._known[name] = values_by_path(path, column, columns)
+            except LeakscanError:
+                if len(files) == 1:
+                    raise
+        if not self._known:
             raise UsageError(
                 f"There is no manifest with a column {column!r}.",
                 "Name a manifest, or stratify by folder.",
                 code="no_label_manifest",
             )
-        self._known = values_by_path(manifest, column, columns)
 
     def __call__(self, row: Mapping[str, Any]) -> str:
         path = row["path"] or ""
         if self._folder:
             return Path(path).parent.name
-        return self._known.get(path, "")
+        known = self._known.get("", self._known.get(row["dataset"], {}))
+        return known.get(path, "")
 
 
 def _split_of(row: Mapping[str, Any], shares: Mapping[str, float]) -> str | None:

@@ -93,17 +93,24 @@ class Timeline:
             for process, lane in lanes.items()
             for name in ("main" if process == main else f"worker {lane} ({process})",)
         ]
-        return named + [
-            {
-                "name": piece.stage or "start",
-                "ph": "X",
-                "pid": 1,
-                "tid": lanes[piece.process],
-                "ts": round((piece.began - self._began) * 1e6),
-                "dur": round(piece.seconds * 1e6),
-            }
-            for piece in (*self._stages, *self.engine.pieces)
-        ]
+        done = []
+        for piece in (*self._stages, *self.engine.pieces):
+            # Both ends are rounded, so that what lies in another, or follows it, still does.
+            begins, ends = (
+                round((at - self._began) * 1e6) for at in (piece.began, piece.began + piece.seconds)
+            )
+            lane = lanes[piece.process]
+            done.append(
+                {
+                    "name": piece.stage or "start",
+                    "ph": "X",
+                    "pid": 1,
+                    "tid": lane,
+                    "ts": begins,
+                    "dur": ends - begins,
+                }
+            )
+        return named + done
 
     def write(self, path: Path) -> None:
         """Writes the timeline; https://ui.perfetto.dev opens it.

@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 from leakscan.errors import ImageError
 from leakscan.sources.contents import STEP
@@ -19,6 +20,8 @@ from leakscan.sources.unpacking import FAULTS, LOCK, Packing, compression_of, co
 from leakscan.types import Status
 
 _DEPTH = 4
+_MOST_PADDING = 1 << 13
+"""The blocks of zeros behind the end of a tar file, beyond which no other is looked for: 4 MB."""
 _NO_ARCHIVES = (
     ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".jar", ".whl", ".egg", ".apk", ".epub", ".pt", ".pth",
     ".ckpt", ".npz", ".keras", ".mlmodel", ".xpi", ".kmz", ".vsdx", ".sketch", ".ipa", ".nupkg", ".rds",
@@ -60,9 +63,10 @@ def packing_of(head: bytes, name: str) -> Packing:
     """
     lower = name.lower()
     # What unpacks itself, and what a mailer put words before, ends as a zip file; its name must say so.
-    if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK00") or lower.endswith(".zip"):
+    pointer = head.startswith(b"version https://") or b"annex/objects/" in head[:64]
+    if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK00") or (lower.endswith(".zip") and not pointer):
         return "" if lower.endswith(_NO_ARCHIVES) or not head else "zip"
-    if head[257:262] == b"ustar" or (lower.endswith(".tar") and _is_old_tar(head)):
+    if head[257:262] == b"ustar" or (head[:1] != b"\0" and _is_old_tar(head)):
         return "tar"
     if head[:4] == b"PAR1" or _is_arrow(head, lower):
         return "table"
@@ -159,6 +163,9 @@ def _tar_members(place: str, archive: tarfile.TarFile) -> Iterator[Member]:
     while True:
         with LOCK:
             info = next(each, None)
+            if info is None and (following := _following_tar(archive)) is not None:
+                archive, each = following, iter(following)
+                continue
         if info is None:
             return
         if info.isdir():
@@ -177,6 +184,22 @@ def _tar_members(place: str, archive: tarfile.TarFile) -> Iterator[Member]:
             problem=problem,
             link_to=link,
         )
+
+
+def _following_tar(archive: tarfile.TarFile) -> tarfile.TarFile | None:
+    """The archive that was appended behind the end of one, as ``cat`` does, or ``None``."""
+    stream = cast(BinaryIO, archive.fileobj)
+    at = archive.offset
+    for _ in range(_MOST_PADDING):
+        stream.seek(at)
+        block = stream.read(512)
+        if len(block) < 512:
+            return None
+        if any(block):
+            stream.seek(at)
+            return tarfile.open(fileobj=stream, mode="r:", errorlevel=2) if _is_old_tar(block) else None
+        at += 512
+    return None
 
 
 def sibling(place: str, name: str) -> str | None:

@@ -25,6 +25,9 @@ from leakscan.sources.names import posix_name
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageRef, Progress, Status, Tags
 
+_ZARR_ARRAY = ".zarray"
+"""The file that says of a folder that it is an array of Zarr."""
+
 _ANNEX = ".git/annex/objects"
 _OF_TOOLS = frozenset(
     [
@@ -283,7 +286,7 @@ class DirectorySource:
         return self._left_out.covers(self._name(path))
 
     def _wanted(self, path: Path, is_folder: bool) -> bool:
-        if path.name.startswith(".") or path.name in _OF_TOOLS:
+        if (path.name.startswith(".") and path.name != _ZARR_ARRAY) or path.name in _OF_TOOLS:
             return False
         return not self._left_out.covers(self._name(path) + "/" * is_folder)
 
@@ -291,7 +294,12 @@ class DirectorySource:
 def _is_hidden(name: str) -> bool:
     """Whether a file or folder is hidden and not known to belong to a tool."""
     # What begins with ._ holds a Mac's notes about the file of that name.
-    return name.startswith(".") and not name.startswith("._") and name.lower() not in _OF_TOOLS
+    return (
+        name.startswith(".")
+        and name != _ZARR_ARRAY
+        and not name.startswith("._")
+        and name.lower() not in _OF_TOOLS
+    )
 
 
 def _may_be_image(name: str) -> bool:

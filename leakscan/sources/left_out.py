@@ -43,6 +43,7 @@ _NAMES = {
     "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "webp": "WebP", "bmp": "BMP", "dicom": "DICOM",
     "nifti": "NIfTI", "gif": "GIF", "jpeg2000": "JPEG 2000", "jpegxl": "JPEG XL", "apng": "PNG",
     "pnm": "PGM or PPM", "minc": "MINC", "metaimage": "MetaImage", "parrec": "PAR/REC",
+    "mpo": "JPEG", "psd": "Photoshop document", "sun": "Sun raster",
     "npy": "NumPy array", "npz": "NumPy archive",
 }  # fmt: skip
 _KINDS_NAMED = 6

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 
 from leakscan.harmless import from_cell
+from leakscan.sources.formats import has_image_suffix
 
 
 class ListedFiles:
@@ -55,11 +57,28 @@ class ListedFiles:
                 return path, note
             if path.is_relative_to(self._root) and (found := self._otherwise(path)) is not None:
                 return found, note
-        name = listed.strip().replace("\\", "/").rpartition("/")[2]
-        bare = name == listed.strip() or ":" in listed[:3]
-        if bare and name and len(places := self._by_name[_alike(name)]) == 1:
+        slashed = listed.strip().replace("\\", "/")
+        name = slashed.rpartition("/")[2]
+        elsewhere = slashed.startswith("/") or ":" in slashed[:3]
+        if elsewhere and (here := self._tail(slashed)) is not None:
+            return here, f"The manifest names a place that is not here: {listed}. Its end is."
+        if (name == slashed or elsewhere) and name and len(places := self._by_name[_alike(name)]) == 1:
             return places[0], f"The manifest gives only its name; it lies in {places[0].parent.name}."
+        if not has_image_suffix(name) and len(places := self._by_stem[_alike(slashed)]) == 1:
+            return places[0], f"The manifest leaves out the ending of its name: {listed}."
         return exact, ""
+
+    def _tail(self, listed: str) -> Path | None:
+        """The file whose path is the longest end of one that was written on another machine.
+
+        At least a folder must agree beside the name, because names like ``1.png`` stand in many.
+        """
+        parts = [part for part in listed.split("/") if part not in ("", ".", "..")]
+        for start in range(1, len(parts) - 1):
+            path = self._root.joinpath(*parts[start:])
+            if os.path.lexists(path):
+                return path
+        return None
 
     def _otherwise(self, path: Path) -> Path | None:
         """The file whose path differs in case and the form of its letters only, if there is one."""
@@ -89,6 +108,19 @@ class ListedFiles:
             inside[:] = sorted(n for n in inside if not n.startswith("."))
             for name in files:
                 found[_alike(name)].append(Path(folder, name))
+        return found
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        """Images by their names without ending, alone and below the root."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        for places in self._by_name.copy().values():
+            for path in places:
+                if has_image_suffix(path.name):
+                    stem = re.sub(r"\.(nii\.gz|[^.]*)$", "", path.name)
+                    inside = path.parent.relative_to(self._root).as_posix()
+                    for name in dict.fromkeys((stem, stem if inside == "." else f"{inside}/{stem}")):
+                        found[_alike(name)].append(path)
         return found
 
 

@@ -6,10 +6,11 @@ import codecs
 import csv
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 
@@ -24,9 +25,11 @@ _SEPARATORS = ",;\t|"
 _PATHS = (
     "path", "filepath", "imagepath", "relativepath", "relpath", "filename", "file", "imageindex", "imagefile",
     "imagefilename", "imagename", "image", "dicompath", "dicomfile", "dicom", "imgpath", "img", "fname",
-    "fullpath", "pngpath", "niftipath",
+    "fullpath", "pngpath", "niftipath", "jpgpath", "jpegpath", "imagefilepath", "scanpath", "volumepath",
 )  # fmt: skip
 """Names of the column of paths in tables of public data sets, without spaces and underscores."""
+_PATHS_AT_LAST = ("imageid", "isicid", "imgid")
+"""Names of columns that hold the names of files without their endings, where nothing names the files."""
 _SUBJECTS = (
     "subjectid", "patientid", "subject", "patient", "participantid", "participant", "personid", "person",
     "pid", "subjectkey", "subjectidentifier", "patientidentifier", "patientnumber", "patientno",
@@ -171,6 +174,7 @@ def path_column(table: Columns, path: Path) -> str:
     if "path" in named:
         return named["path"]
     found = [named[name] for name in _PATHS if name in named]
+    found = found or [named[name] for name in _PATHS_AT_LAST if name in named]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -218,12 +222,13 @@ def _csv(path: Path) -> Columns:
         start = raw.read(4)
     wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     with path.open(encoding="utf-16" if wide else "utf-8-sig", newline="") as stream:
-        first = stream.readline()
-        stream.seek(0)
+        start_of_line, first = _header_line(stream)
+        stream.seek(start_of_line)
         counts = {s: first.count(s) for s in _SEPARATORS}
         separator = max(_SEPARATORS, key=lambda s: counts[s])
         lines = csv.reader(stream, strict=True, delimiter=separator if counts[separator] else ",")
         header = [c.strip() for c in next(lines, [])]
+        header[:1] = [c.lstrip("#").strip() for c in header[:1]]
         _check_columns(header, path)
         columns: list[list[str]] = [[] for _ in header]
         for line in lines:
@@ -241,13 +246,34 @@ def _csv(path: Path) -> Columns:
     return dict(zip(header, columns, strict=True))
 
 
+def _header_line(stream: TextIO) -> tuple[int, str]:
+    """Where the line with the names of the columns begins, and the line.
+
+    Empty lines, comments, and the line that names the separator for a spreadsheet may stand before it.
+    """
+    while True:
+        at, line = stream.tell(), stream.readline()
+        if not line:
+            return 0, ""
+        cells = re.split(r"[,;\t|]", line.lstrip("#"))
+        comment = line.startswith("#") and not any(plain(cell) in _PATHS for cell in cells)
+        if line.strip() and not comment and not line.lower().startswith("sep="):
+            return at, line
+
+
 def _parquet(path: Path) -> Columns:
     file = open_parquet(path)
     names = [f.name for f in file.schema_arrow]
     _check_columns(names, path)
     flat = [f.name for f in file.schema_arrow if not pa.types.is_nested(f.type)]
     table = file.read(columns=flat)
-    return {name: [_text(v) for v in table[name].to_pylist()] for name in flat}
+    found: Columns = {name: [_text(v) for v in table[name].to_pylist()] for name in flat}
+    # A picture that lies in a file of its own is kept as its path, beside bytes that are null.
+    for field in file.schema_arrow:
+        if pa.types.is_struct(field.type) and field.type.get_field_index("path") >= 0:
+            cells = file.read(columns=[f"{field.name}.path"])[field.name].to_pylist()
+            found[field.name] = [_text((cell or {}).get("path")) for cell in cells]
+    return found
 
 
 def _check_columns(names: Sequence[str], path: Path) -> None:

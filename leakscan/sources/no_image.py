@@ -9,8 +9,8 @@ from leakscan.errors import ImageError
 from leakscan.sources.contents import beside, is_inside
 from leakscan.sources.formats import has_image_suffix
 from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.held_pictures import unread_content
 from leakscan.sources.left_out import ARCHIVE, EMPTY, NOT_FETCHED
-from leakscan.types import Status
 
 ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lz4", ".tar.lzma", ".tbz2",
@@ -31,9 +31,11 @@ _HEADERS = {
     ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".raw.gz": (".nhdr",),
 }  # fmt: skip
 """The endings of files that hold voxels, and of the headers that speak of them."""
-_TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".xml", ".txt")
-_IN_BASE64 = (b"iVBORw0KGgo", b"/9j/4AAQ", b"/9j/2wB", b"SUkqAA", b"UklGR", b"R0lGODlh")
-"""How PNG, JPEG, TIFF, WebP and GIF begin in base64."""
+_MAY_HOLD = (
+    *ARCHIVE_SUFFIXES, ".parquet", ".arrow", ".feather", ".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma",
+    ".bin", ".img", ".raw", ".rec", ".brik",
+)  # fmt: skip
+"""The endings of files that may hold images once they are fetched."""
 _VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
 
 
@@ -59,8 +61,8 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
             return ImageError("unreadable", "The file is empty.", left_out=EMPTY)
         return ImageError("ignored", "It is no image.")
     if pointer := _pointer(head):
-        status: Status = "unreadable" if promised or "." not in name.rpartition("/")[2] else "ignored"
-        return ImageError(status, pointer, left_out=NOT_FETCHED)
+        may_be = promised or "." not in name.rpartition("/")[2] or name.lower().endswith(_MAY_HOLD)
+        return ImageError("unreadable" if may_be else "ignored", pointer, left_out=NOT_FETCHED)
     if name.lower().endswith(".dvc") and (missing := _missing_of_dvc(head, place)):
         error = f"It is a DVC pointer, and {missing} was not fetched (dvc pull)."
         return ImageError("unreadable", error, left_out=NOT_FETCHED)
@@ -68,9 +70,8 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
         return ImageError("unsupported", kind.sentence, left_out=kind.name)
     if compressed := _unread_compression(name):
         return ImageError("unsupported", compressed, left_out="file compressed in a way that is not read")
-    if name.lower().endswith(_TEXTS) and any(mark in head for mark in _IN_BASE64):
-        error = "It is a text that holds images in base64, which are not read here; save them as files."
-        return ImageError("unsupported", error, left_out="text with images in base64")
+    if (unread := unread_content(name, head, place)) is not None:
+        return unread
     if name.lower().endswith(_VOXEL_SUFFIXES):
         error = "It may hold voxels, but no header that is read lies beside it."
         return ImageError("unreadable", error, left_out="voxel file without its header")

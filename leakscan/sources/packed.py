@@ -118,7 +118,7 @@ class PackedFiles:
                 error = "Its name leads out of the archive, so it is not read."
                 kind = "archive member that leads out of it"
                 yield self._collector.problem(shown, "unsupported", error, left_out=kind)
-            elif any(p.startswith(".") and p != "." for p in parts):
+            elif any(p.startswith(".") and p not in (".", ".zarray") for p in parts):
                 if has_image_suffix(shown) and not parts[-1].startswith("._"):
                     yield self._collector.problem(shown, "unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
             elif member.link_to:

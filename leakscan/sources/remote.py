@@ -114,6 +114,14 @@ class RemoteSource:
             ) from error
         except Exception as error:  # every file system of fsspec fails in its own ways
             what = type(error).__name__  # whose words may hold paths
+            if _is_refusal(error):
+                raise SourceError(
+                    f"{{path}} cannot be read: there is no permission, or no credentials were found "
+                    f"({what}).",
+                    "Set the credentials as its storage wants them (for S3 AWS_ACCESS_KEY_ID and "
+                    "AWS_SECRET_ACCESS_KEY, or a profile).",
+                    path=url,
+                ) from error
             raise SourceError(f"{{path}} cannot be read ({what}).", "Check the URL.", path=url) from error
         if one and url.lower().endswith((".csv", ".tsv")):
             raise SourceError("{path} is a manifest behind a URL.", "Download it to the images.", path=url)
@@ -123,6 +131,13 @@ class RemoteSource:
             for name, where in names
             if not any(part.startswith(".") for part in name.split("/")) and not self._left_out.covers(name)
         )
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a server, or the lack of a key, refuses access; every storage says it in its own way."""
+    status = getattr(error, "status", getattr(error, "code", None))
+    named = any(word in type(error).__name__ for word in ("Credential", "Forbidden", "Unauthorized", "Auth"))
+    return isinstance(error, PermissionError) or named or status in (401, 403)
 
 
 def remote_place(name: str, url: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from leakscan.sources.contents import STEP, open_place, outer_file
 from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
-from leakscan.sources.unpacking import stamp
+from leakscan.sources.unpacking import compression_of, stamp
 from leakscan.tables import open_parquet
 from leakscan.types import Status, Tags
 
@@ -29,6 +30,9 @@ _MOST_BYTES = 1 << 30
 _SAMPLED = 8
 _SMALLEST_SIDE = 8
 _BASE64 = re.compile(r"(?:data:image/[\w.+-]+;base64,)?([A-Za-z0-9+/\s]{60})")
+_HEX = re.compile(r"(?:0x)?(?:89504e470d0a1a0a|ffd8ff(?:e0|e1|db)|49492a00|4d4d002a)", re.IGNORECASE)
+"""How PNG, JPEG and TIFF begin in hexadecimal numbers."""
+_LEAST_FLAT, _LEAST_LEVELS = 196, 16
 _kept: dict[str, Any] = {}
 
 
@@ -146,12 +150,16 @@ def why_no_pictures(place: str) -> ImageError:
     """
     table = _opened(place)
     for field in table.schema:
-        if _is_numbers(field.type, 2) and _first_is_wide(table, field.name):
+        if _is_numbers(field.type, 1) and _first_is_wide(table, field.name):
             words = (
                 f"Its column {field.name!r} holds arrays of numbers, which may be pictures and are not read; "
                 "save them as PNG or as a NumPy array."
             )
             return ImageError("unsupported", words, left_out="table of arrays")
+    for field in table.schema:
+        if _may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
+            words = f"Its column {field.name!r} holds {kind}, which are not read there; save them as files."
+            return ImageError("unsupported", words, left_out="table of packed pictures")
     if any(_is_named_bytes(field.type) for field in table.schema):
         return ImageError("ignored", "It is a table that holds no pictures, at most their paths.")
     return ImageError("ignored", "It is no image.")
@@ -284,7 +292,9 @@ def _files(value: Any) -> list[_File]:
             name = str(value.get("path") or "").replace(STEP, "")
             return [_File(file.data, name) for file in _files(value["bytes"])]
         return [file for each in value.values() for file in _files(each)]
-    if isinstance(value, list) and value and isinstance(value[0], bytes | str | dict | list):
+    if isinstance(value, tuple):  # a key and its value
+        return _files(list(value))
+    if isinstance(value, list) and value and isinstance(value[0], bytes | str | dict | list | tuple):
         return [file for each in value for file in _files(each)]
     return []
 
@@ -308,8 +318,12 @@ def _may_hold(kind: pa.DataType) -> bool:
         return _may_hold(kind.value_type)
     if pa.types.is_struct(kind):
         return any(_may_hold(kind.field(i).type) for i in range(kind.num_fields))
+    if pa.types.is_map(kind):
+        return _may_hold(kind.item_type)
     if _is_list(kind):
         return _may_hold(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _may_hold(kind.storage_type)
     known = pa.types
     return bool(
         known.is_binary(kind)
@@ -317,6 +331,8 @@ def _may_hold(kind: pa.DataType) -> bool:
         or known.is_fixed_size_binary(kind)
         or known.is_string(kind)
         or known.is_large_string(kind)
+        or known.is_binary_view(kind)
+        or known.is_string_view(kind)
     )
 
 
@@ -326,6 +342,10 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _is_numbers(kind: pa.DataType, axes: int) -> bool:
     """Whether a type is lists of lists of numbers, of at least so many axes."""
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return _is_numbers(kind.value_type, 0) and len(kind.shape) >= axes
+    if isinstance(kind, pa.BaseExtensionType):
+        return _is_numbers(kind.storage_type, axes)
     if _is_list(kind):
         return _is_numbers(kind.value_type, axes - 1)
     return axes <= 0 and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
@@ -340,8 +360,39 @@ def _first_is_wide(table: _Table, column: str) -> bool:
     if not table.groups or not table.rows(0):
         return False
     value = table.column(0, column)[0].as_py()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     sides = []
     while isinstance(value, list) and value:
         sides.append(len(value))
         value = value[0]
+    if len(sides) == 1:
+        return _is_picture_in_a_row(table.column(0, column)[0].as_py())
     return sum(side >= _SMALLEST_SIDE for side in sides) >= 2
+
+
+def _is_picture_in_a_row(numbers: list[Any]) -> bool:
+    """Whether numbers are likely the pixels of a square picture, and no embedding, text or mask."""
+    count = len(numbers)
+    square = any(math.isqrt(n) ** 2 == n for n in ([count] if count % 3 else [count, count // 3]))
+    bytes_only = all(isinstance(n, int) and 0 <= n <= 255 for n in numbers)
+    return count >= _LEAST_FLAT and square and bytes_only and len(set(numbers)) > _LEAST_LEVELS
+
+
+def _packed_pictures(table: _Table, column: str) -> str:
+    """What pictures the first cells of a column hold that is not read there, empty for anything else."""
+    if not table.groups or table.size(0, column) > _MOST_BYTES:
+        return ""
+    cells = table.column(0, column)
+    for cell in cells[:_SAMPLED]:
+        value = cell.as_py()
+        if isinstance(value, str) and _HEX.match(value):
+            return "images as hexadecimal numbers"
+        for file in _files(value):
+            if compression_of(file.data[:16]):
+                return "compressed files"
+            if file.data[:6] == b"\x93NUMPY" or file.data[:4] == b"PK\3\4":
+                return "arrays or archives"
+            if unread_kind("", file.data[:HEAD_BYTES]) is not None:
+                return "images of a kind that is not read"
+    return ""

@@ -53,3 +53,15 @@ def test_no_option_is_lost(help_lines: list[str]) -> None:
     for name, option in SETTING_OPTIONS.items():
         if name != "pictures_mb":
             assert option.flags[0].partition("/")[0] in text, name
+
+
+def test_what_a_command_says_of_itself_fills_its_lines(
+    leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines of a docstring are longer than a narrow terminal, so they are not taken as lines."""
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    for command in (("split",), ("exclude",), ("verdicts", "add")):
+        ran = leakscan(*command, "--help")
+        text = [line.strip() for line in ran.out.partition("Arguments")[0].splitlines()]
+        inside = [i for i in range(1, len(text) - 1) if text[i - 1] and text[i] and text[i + 1]]
+        assert all(len(text[i]) > 50 for i in inside), command

@@ -212,7 +212,7 @@ class Spy(LocalEngine):
 class _Matcher:
     """Finds nothing."""
 
-    digest, side = "none", 32
+    digest, side, for_workers = "none", 32, None
 
     def describe(self, canonical: Any) -> Any:
         return canonical

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -70,6 +71,19 @@ def test_without_the_listed_images_nothing_leaks(leakscan: Leakscan, run: Path) 
         (run.parent / "B" / row["path"]).unlink()
     again = leakscan("compare", "A", "B", "--json", *NO_ENCODER)
     assert not any(counts["leak"] or counts["review"] for counts in again.json["decisions"].values())
+
+
+def test_the_command_that_checks_a_list_can_be_pasted(leakscan: Leakscan, run: Path) -> None:
+    leakscan("verdicts", "add", "run", "different", "--image", "A/film.png", "--image", "B/film.jpg")
+    ran = leakscan("exclude", "run", "--from", "B")
+    command = next(line for line in ran.out.splitlines() if line.startswith("Check it: "))
+    words = shlex.split(command.removeprefix("Check it: "))
+    assert words[:4] == ["leakscan", "compare", "A", "B"]
+    assert set(NO_ENCODER) < set(words)
+    checked = leakscan(*words[1:])
+    assert checked.code == 3, checked.err  # nobody is compared as a person here
+    pairs = rows_of(run.parent / "run-checked", "pairs")
+    assert {p["decision"] for p in pairs} <= {"cleared"}
 
 
 def test_an_unknown_dataset_or_folder_is_named(leakscan: Leakscan, run: Path, tmp_path: Path) -> None:

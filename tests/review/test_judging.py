@@ -197,7 +197,9 @@ def test_same_is_no_leak_where_a_list_leaves_one_side_out(leakscan: Leakscan, tw
 def test_lists_and_splits_say_that_verdicts_are_not_counted_yet(leakscan: Leakscan, two: Path) -> None:
     compare(leakscan)
     ran = leakscan("verdicts", "add", "run", "wanted", "--image", "a.csv/1.png")
-    command = "leakscan compare A/a.csv B/b.csv --verdicts verdicts.parquet -o run --overwrite"
+    command = (
+        "leakscan compare A/a.csv B/b.csv --kind other_2d --verdicts verdicts.parquet -o run --overwrite"
+    )
     assert command in ran.out
     assert command in leakscan("exclude", "run", "--from", "b.csv").out
     assert command in leakscan("split", "run", "--ratios", "50/50").out

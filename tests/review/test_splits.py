@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,53 @@ def test_a_run_can_be_split_and_published(leakscan: Leakscan, tmp_path: Path) ->
     assert "path" not in table.column_names
     assert len(table) == 16
     assert ".png" not in (tmp_path / "split.csv").read_text()
+
+
+@pytest.fixture
+def two_wards(tmp_path: Path, leakscan: Leakscan) -> Path:
+    """Two datasets with two shared pictures; one has a manifest with grades, the other has none."""
+    fill(tmp_path / "A", range(8))
+    fill(tmp_path / "B", range(6, 14), compress_level=9)
+    lines = ["filename,patient_id,grade", *(f"{i}.png,Q{i},{i % 2}" for i in range(6, 14))]
+    (tmp_path / "B" / "m.csv").write_text("\n".join(lines) + "\n")
+    leakscan("compare", "A", "B/m.csv", "-o", "run", *NO_ENCODER)
+    return tmp_path
+
+
+def test_two_datasets_are_split_as_one_manifest_with_labels_of_the_one_that_has_some(
+    leakscan: Leakscan, two_wards: Path
+) -> None:
+    ran = leakscan("split", "run", "--ratios", "50/50", "--stratify", "grade")
+    assert ran.code == 0, ran.err
+    assert "8 of 16 images have no label" in ran.out
+    assert "Check it: leakscan audit split.csv" in ran.out
+    audit = leakscan("audit", "split.csv", "--json", *NO_ENCODER)
+    assert audit.json["audit"]["shared_subjects"] == 0
+    assert sum(told["status"]["ok"] for told in audit.json["datasets"]) == 16
+    assert not any(n["leak"] for n in audit.json["decisions"].values())
+    assert leakscan("split", "run", "--stratify", "colour").code == 2
+
+
+def test_people_whose_overlap_is_accepted_stand_in_one_split(leakscan: Leakscan, two_wards: Path) -> None:
+    for image in ("B/6.png", "B/7.png"):
+        said = leakscan("verdicts", "add", "run", "wanted", "--image", image)
+        assert said.code == 0, said.err
+    ran = leakscan("compare", "A", "B/m.csv", "--verdicts", "verdicts.parquet", "-o", "again", *NO_ENCODER)
+    assert ran.code == 3
+    for seed in range(4):
+        leakscan("split", "again", "--ratios", "50/50", "--seed", str(seed))
+        with (two_wards / "split.csv").open() as stream:
+            place = {row["path"]: row["split"] for row in csv.DictReader(stream)}
+        assert [place[f"A/{i}.png"] for i in (6, 7)] == [place[f"B/{i}.png"] for i in (6, 7)]
+
+
+def test_the_split_of_one_dataset_says_where_it_belongs(leakscan: Leakscan, ward: Path) -> None:
+    ran = leakscan(
+        "split", "ward/m.csv", "--ratios", "60/40", "--stratify", "grade", "--workers", "0", *NO_ENCODER
+    )
+    assert "Check it: cp split.csv ward/split.csv && leakscan audit ward/split.csv" in ran.out
+    off = next(line for line in ran.out.splitlines() if "largest difference" in line)
+    assert re.search(r"Of \d+ (images|people)( with the label \d)?, \d+ (is|are) in (train|test)\.", off)
 
 
 def test_what_cannot_be_split_is_said(leakscan: Leakscan, tmp_path: Path) -> None:

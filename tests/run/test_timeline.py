@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import BaseModel, Field
 
 from leakscan.errors import OutputError
 from leakscan.run.compare import compare
@@ -32,6 +35,56 @@ def test_a_timeline_shows_every_stage_and_every_worker(
     assert 0 < busy["main"] < 20
     assert len(busy["workers"]) == 2
     assert all(0 < share <= 1 for share in busy["workers"])
+
+
+class Named(BaseModel, extra="forbid", strict=True):
+    """A metadata event of the Trace Event Format (Google's document of that name)."""
+
+    name: Literal["thread_name", "process_name"]
+    ph: Literal["M"]
+    pid: int
+    tid: int
+    args: dict[Literal["name"], str]
+
+
+class Done(BaseModel, extra="forbid", strict=True):
+    """A complete event: it began, and took so many microseconds."""
+
+    name: str = Field(min_length=1)
+    ph: Literal["X"]
+    pid: int
+    tid: int
+    ts: int = Field(ge=0)
+    dur: int = Field(ge=0)
+
+
+class Trace(BaseModel, extra="forbid", strict=True):
+    """The file."""
+
+    traceEvents: list[Annotated[Named | Done, Field(discriminator="ph")]]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_timeline_keeps_to_the_trace_event_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Perfetto drops events of one thread that overlap and do not lie in each other."""
+    monkeypatch.chdir(tmp_path)
+    fill(Path("A"), list(range(30)))
+    fill(Path("B"), [3])
+    compare("A", "B", settings=Settings.of(workers=workers, profile=Path("run.trace.json")))
+    trace = Trace.model_validate_json(Path("run.trace.json").read_text())
+    lanes = defaultdict(list)
+    for event in trace.traceEvents:
+        if isinstance(event, Done):
+            lanes[event.pid, event.tid].append((event.ts, -event.dur))
+    for events in lanes.values():
+        open_until: list[int] = []
+        for begins, minus in sorted(events):
+            while open_until and open_until[-1] <= begins:
+                open_until.pop()
+            assert not open_until or begins - minus <= open_until[-1]
+            open_until.append(begins - minus)
 
 
 def test_a_timeline_that_cannot_be_written_is_said_before_the_run(leakscan: Leakscan, tmp_path: Path) -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import locale
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from leakscan.errors import ImageError
 from leakscan.run.models import Models
+from leakscan.settings import DecodeOptions
+from leakscan.sources.directory import DirectorySource
+from leakscan.sources.formats import decode
+from leakscan.types import Silent
 from support.makers import save
 from support.odd_files import ODD_FILES, OddFile, texture
+from support.rare_files import NAMED_FILES, RARE_FILES, SURELY_NONE, embeddings
 
-SEEDS = {odd.name: 100 + i for i, odd in enumerate(ODD_FILES)}
+KINDS = (*ODD_FILES, *RARE_FILES)
+SEEDS = {odd.name: 100 + i for i, odd in enumerate(KINDS)}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +29,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     import leakscan
 
     root, encoding = tmp_path_factory.mktemp("odd"), locale.getencoding()
-    for odd in ODD_FILES:
+    for odd in KINDS:
         if not odd.needs or importlib.util.find_spec(odd.needs):
             odd.write(root / "A" / odd.name, texture(SEEDS[odd.name]))
         save(root / "B" / f"{odd.name}.png", texture(SEEDS[odd.name]))
@@ -29,7 +37,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     with pytest.MonkeyPatch.context() as without_encoders:  # what a file holds is asked, not whom it shows
         without_encoders.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
         result = leakscan.compare(root / "A", root / "B", settings=settings)
-    found: dict[str, list[dict[str, Any]]] = {odd.name: [] for odd in ODD_FILES}
+    found: dict[str, list[dict[str, Any]]] = {odd.name: [] for odd in KINDS}
     for pair in result.pairs.to_pylist():
         found[pair["path_a"].partition("/")[0]].append(pair)
     assert locale.getencoding() == encoding, "a reader changed the locale of the process"
@@ -37,7 +45,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     return found
 
 
-@pytest.mark.parametrize("odd", ODD_FILES, ids=lambda odd: odd.name)
+@pytest.mark.parametrize("odd", KINDS, ids=lambda odd: odd.name)
 def test_an_odd_file_meets_its_plain_copy(compared: dict[str, list[dict[str, Any]]], odd: OddFile) -> None:
     if odd.needs and not importlib.util.find_spec(odd.needs):
         pytest.skip(f"{odd.needs} is not installed.")
@@ -45,3 +53,27 @@ def test_an_odd_file_meets_its_plain_copy(compared: dict[str, list[dict[str, Any
     assert right and right <= set(odd.relations), compared[odd.name]
     others = [p for p in compared[odd.name] if p["path_b"] != f"{odd.name}.png"]
     assert not others
+
+
+def test_what_holds_images_and_is_not_read_is_named_and_nothing_else_is(tmp_path: Path) -> None:
+    for number, named in enumerate(NAMED_FILES):
+        path = tmp_path / named.path
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(named.data(texture(900 + number)))
+    for name, data in {**SURELY_NONE, "vectors.parquet": embeddings()}.items():
+        (tmp_path / name).write_bytes(data)
+    found = {}
+    options = DecodeOptions()
+    for ref in DirectorySource(tmp_path, "A", options).scan(Silent()):
+        status, said = ref.status, ref.error
+        if status == "ok":
+            try:
+                decode(ref, options)
+            except ImageError as refused:
+                status, said = refused.status, refused.sentence
+        found[ref.path.removesuffix("/a.png")] = (status, said)
+    for named in NAMED_FILES:
+        status, said = found[named.path]
+        assert status in ("unsupported", "unreadable") and named.said in said, (named.path, status, said)
+    others = {path: row for path, row in found.items() if path not in {n.path for n in NAMED_FILES}}
+    assert {status for status, _ in others.values()} == {"ignored"}, others

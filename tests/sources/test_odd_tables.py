@@ -48,6 +48,13 @@ def folder(tmp_path: Path) -> Path:
         "filename,subject_id\nb.png,P1\n",
         "path,subject_id\nD:\\films\\b.png,P1\n",
         "﻿path,subject_id\nWard/b.png,P1\n",
+        "\n\npath,subject_id\nWard/b.png,P1\n",
+        "# made by hand, for the ward\npath,subject_id\nWard/b.png,P1\n",
+        "#path,subject_id\nWard/b.png,P1\n",
+        "sep=;\npath;subject_id\nWard/b.png;P1\n",
+        "image_id,subject_id\nb,P1\n",
+        "image_id,subject_id\nWard/b,P1\n",
+        "path,subject_id\n/data/of/others/Ward/b.png,P1\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -62,6 +69,20 @@ def test_letters_composed_otherwise_are_found(folder: Path) -> None:
     (folder / "films.tsv").write_text(f"path\n{composed}\n", encoding="utf-8")
     (ref,), _ = read(folder / "films.tsv")
     assert ref.status == "ok"
+
+
+def test_a_name_without_its_ending_that_two_files_have_is_none_of_them(folder: Path) -> None:
+    save(folder / "Other" / "b.png", scene(3))
+    (folder / "films.csv").write_text("image_id\nb\n")
+    (ref,), _ = read(folder / "films.csv")
+    assert ref.status == "unreadable"
+
+
+def test_paths_beside_empty_bytes_are_read(folder: Path) -> None:
+    image = pa.array([{"bytes": None, "path": "Ward/b.png"}])
+    pq.write_table(pa.table({"image": image, "subject_id": ["P1"]}), folder / "films.parquet")
+    (ref,), _ = read(folder / "films.parquet")
+    assert (ref.status, ref.tags.subject) == ("ok", "P1")
 
 
 def test_paths_as_bytes_are_read(folder: Path) -> None:

@@ -61,3 +61,33 @@ def test_a_url_is_compared_like_a_folder(bucket: str, leakscan: Leakscan, tmp_pa
 def test_a_url_that_cannot_be_read_is_a_sentence(url: str) -> None:
     with pytest.raises(SourceError):
         open_source(url, DecodeOptions())
+
+
+class NoCredentialsError(Exception):
+    """Named as S3's library names it."""
+
+
+class Answer(Exception):
+    """A server's answer, as HTTP clients raise it."""
+
+    status = 403
+
+
+@pytest.mark.parametrize("refused", [PermissionError("Access Denied"), NoCredentialsError(), Answer()])
+def test_a_bucket_without_permission_says_what_is_missing(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, refused: Exception
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise refused
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(fsspec.filesystem("memory")), "isfile", refuse)
+        with pytest.raises(SourceError, match="no permission, or no credentials were found") as said:
+            open_source(bucket, DecodeOptions())
+    assert "AWS_ACCESS_KEY_ID" in said.value.hint
+
+
+def test_a_bucket_that_is_not_there_is_no_matter_of_permission() -> None:
+    with pytest.raises(SourceError) as said:
+        open_source("memory://nothing/at/all", DecodeOptions())
+    assert "permission" not in str(said.value)

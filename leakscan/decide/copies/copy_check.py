@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import cv2
-import numpy as np
-
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.decide.copies.keypoint_vote import may_be_one
-from leakscan.decide.copies.picture_check import check_pictures
-from leakscan.decide.copies.picture_features import PictureFeatures, describe_picture, glance, worth_a_check
-from leakscan.engines.careful import Careful, Loss
-from leakscan.errors import ImageError
-from leakscan.settings import DecodeOptions
-from leakscan.sources.formats import decode
-from leakscan.types import DecodedImage, ImageRef
+from leakscan.decide.copies.describing import Pixels, at_a_glance, described, in_full, nothing, plainly
+from leakscan.decide.copies.keypoint_vote import vote
+from leakscan.decide.copies.picture_check import check_as_voted, check_pictures
+from leakscan.decide.copies.picture_features import PictureFeatures, worth_a_check
+from leakscan.engines.careful import Careful
+from leakscan.types import DecodedImage
 
 if TYPE_CHECKING:
     from leakscan.decide.copies.volume_features import VolumeFeatures
@@ -30,14 +25,14 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-Pixels = ImageRef | bytes
-"""Where the pixels of an image come from: its files, or the preview of a store."""
-
 _WINDOW = {2: 1024, 3: 128}
 """Pairs that are checked together, by dimension: their features are in memory at once."""
 
 _CHUNK = {2: 16, 3: 1}
 """Pairs that a worker gets at a time: a fraction of a second's work, which is what a kill may lose."""
+
+NEAR_BITS = 10
+"""The most bits of 64 in which the hashes of a whole picture and of its stretched copy differ."""
 
 _VOTES = 64
 """Votes that a worker gets at a time: some 50 ms."""
@@ -63,6 +58,8 @@ class PixelPair:
         keypoints_a: The keypoints of the first image as a store keeps them; ``None`` where it has none.
         keypoints_b: Those of the second image.
         ndim: The number of dimensions of both: 2 or 3.
+        stretched: Whether the one may be the other stretched: then keypoints, which do not survive that, say
+            nothing against it.
     """
 
     key_a: str
@@ -74,6 +71,7 @@ class PixelPair:
     keypoints_a: bytes | None = None
     keypoints_b: bytes | None = None
     ndim: int
+    stretched: bool = False
 
     @property
     def pictures(self) -> tuple[str, str]:
@@ -88,15 +86,16 @@ class PixelPair:
     @property
     def can_vote(self) -> bool:
         """Whether the keypoints of both are known."""
-        return self.keypoints_a is not None and self.keypoints_b is not None
+        return self.keypoints_a is not None and self.keypoints_b is not None and not self.stretched
 
 
 def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCheck | None]:
     """Checks pairs in the given order until the time is up. What an earlier run checked is not checked again.
 
     Pairs are taken a window at a time, and every image of a window is described once. Of pictures the
-    keypoints that were kept vote first, for which nothing is read; then they are compared at a glance. Only
-    what passes both is described in full and checked. Findings are in the memory of
+    keypoints that were kept vote first, for which nothing is read, and lay the two on each other where they
+    agree. Where they are too few to tell, the pictures are compared at a glance. Only what may be a copy
+    after that is described in full and checked. Findings are in the memory of
     the run about a second after they are made, and at once where the work is interrupted.
 
     Args:
@@ -151,6 +150,7 @@ class _Checks:
     def _check_all(self, ndim: int) -> None:
         """Checks all pairs of one dimension, a window at a time."""
         order = [i for i, pair in enumerate(self._pairs) if pair.ndim == ndim]
+        plain: dict[str, Features | None] = {}
         glances: dict[str, Features | None] = {}
         features: dict[str, Features | None] = {}
         for start in range(0, len(order), _WINDOW[ndim]):
@@ -158,10 +158,11 @@ class _Checks:
                 return
             window = whole = order[start : start + _WINDOW[ndim]]
             if ndim == 2:
-                window = self._voted_for(window)
-                glances = self._described(window, glances, _glance_at)
-                window = self._worth_a_check(window, glances)
-            features = self._described(window, features, _describe_in_full)
+                sure, unsure = self._voted_for(window)
+                plain = self._described(sure, plain, plainly)
+                glances = self._described(unsure, glances, at_a_glance)
+                window = sorted([*self._not_aligned(sure, plain), *self._worth_a_check(unsure, glances)])
+            features = self._described(window, features, in_full)
             for i, check in self._each(_check, window, features):
                 if check is not None:
                     self._take(i, check)
@@ -169,27 +170,44 @@ class _Checks:
             self._keep()
             self._context.progress.advance(len(whole))
 
-    def _voted_for(self, window: Sequence[int]) -> list[int]:
-        """The pairs of a window that their keypoints do not tell apart, and whose pixels can be read."""
+    def _voted_for(self, window: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Pairs whose keypoints agree, and those whose keypoints say nothing; all have pixels at hand."""
         voting = [i for i in window if self._pairs[i].can_vote]
         kept = (
             (self._pairs[i].keypoints_a or b"", self._pairs[i].keypoints_b or b"")
             for i in voting
             if time.monotonic() <= self._deadline
         )
-        strangers = set()
+        said: dict[int, bool | None] = {}
         for i, alike in zip(voting, self._context.engine.map(_vote, kept, _VOTES), strict=False):
-            if not alike:
-                strangers.add(i)
+            said[i] = alike
+            if alike is False:
                 self._take(i, NOT_ALIGNED)
         self._keep()
-        return [i for i in window if i not in strangers and self._pairs[i].at_hand]
+        left = [i for i in window if said.get(i) is not False and self._pairs[i].at_hand]
+        return [i for i in left if said.get(i)], [i for i in left if not said.get(i)]
+
+    def _not_aligned(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
+        """The pairs of a window that are no copies as their kept keypoints lay them on each other."""
+        chunk = _CHUNK[2]
+        pairs = (
+            (plain[pair.key_a], plain[pair.key_b], pair.keypoints_a or b"", pair.keypoints_b or b"")
+            for pair in (self._pairs[i] for i in window)
+            if time.monotonic() <= self._deadline
+        )
+        copies = set()
+        for i, check in zip(window, self._context.engine.map(_check_as_voted, pairs, chunk), strict=False):
+            if check is not None and check.same_image:
+                copies.add(i)
+                self._take(i, check)
+        self._keep()
+        return [i for i in window if i not in copies]
 
     def _worth_a_check(self, window: Sequence[int], glances: Mapping[str, Features | None]) -> list[int]:
         """The pairs of a window that a glance does not tell apart."""
         worth = []
         for i, alike in self._each(_alike_at_a_glance, window, glances):
-            if alike:
+            if alike or (alike is not None and self._pairs[i].stretched):
                 worth.append(i)
             elif alike is not None:
                 self._take(i, NOT_ALIGNED)
@@ -223,9 +241,9 @@ class _Checks:
         pairs = [self._pairs[i] for i in window]
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
-        describe = partial(_describe, describer=describer, options=self._context.settings.reading)
-        described = self._context.engine.map(Careful(describe, _nothing), missing.values())
-        return _renewed(known, needed, dict(zip(missing, described, strict=True)))
+        describe = partial(described, describer=describer, options=self._context.settings.reading)
+        fresh = self._context.engine.map(Careful(describe, nothing), missing.values())
+        return _renewed(known, needed, dict(zip(missing, fresh, strict=True)))
 
     def _take(self, i: int, check: CopyCheck) -> None:
         """Notes a finding, and writes it down before long."""
@@ -256,64 +274,19 @@ def _renewed(
     return {**{key: known[key] for key in kept}, **current}
 
 
-def load_pixels(pixels: Pixels | None, options: DecodeOptions) -> DecodedImage:
-    """Decodes an image from its files or its preview.
-
-    Args:
-        pixels: Where the pixels are.
-        options: The limits and choices for reading files.
-
-    Raises:
-        ImageError: They are not at hand or cannot be read.
-        OSError: A file cannot be read.
-
-    Example:
-        >>> _, png = cv2.imencode(".png", np.full((2, 3), 7, np.uint8))
-        >>> load_pixels(png.tobytes(), DecodeOptions()).values.shape
-        (2, 3)
-    """
-    if pixels is None:
-        raise ImageError("unreadable", "Its pixels are not at hand.")
-    if isinstance(pixels, ImageRef):
-        return decode(pixels, options)
-    decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED) if pixels else None
-    if decoded is None:
-        raise ImageError("unreadable", "Its preview is damaged.")
-    grey = np.asarray(decoded)
-    return DecodedImage(grey, grey.astype(np.float32))
-
-
 def _images(pair: PixelPair) -> tuple[tuple[str, Pixels | None], tuple[str, Pixels | None]]:
     return (pair.key_a, pair.a), (pair.key_b, pair.b)
 
 
-def _describe(
-    pixels: Pixels | None, describer: Callable[[DecodedImage], Features], options: DecodeOptions
-) -> Features | None:
-    try:
-        return describer(load_pixels(pixels, options))
-    except (ImageError, OSError):
-        return None
+def _vote(pair: tuple[bytes, bytes]) -> bool | None:
+    return vote(*pair)
 
 
-def _nothing(item: object, why: Loss) -> None:
-    """What is known of an image of which a worker dies: it cannot be checked."""
-
-
-def _glance_at(image: DecodedImage) -> Features:
-    return glance(image.values)
-
-
-def _describe_in_full(image: DecodedImage) -> Features:
-    if image.values.ndim == 2:
-        return describe_picture(image.values)
-    from leakscan.decide.copies.volume_features import describe_volume  # films do not wait for it
-
-    return describe_volume(image.values, image.spacing_mm)
-
-
-def _vote(pair: tuple[bytes, bytes]) -> bool:
-    return may_be_one(*pair)
+def _check_as_voted(pair: tuple[Features | None, Features | None, bytes, bytes]) -> CopyCheck | None:
+    a, b, kept_a, kept_b = pair
+    if isinstance(a, PictureFeatures) and isinstance(b, PictureFeatures):
+        return check_as_voted(a, b, (kept_a, kept_b))
+    return None
 
 
 def _alike_at_a_glance(pair: FeaturePair) -> bool | None:

@@ -15,6 +15,7 @@ from leakscan.decide.copies.transform import TURNS
 
 _THUMB = 64  # px, longest side
 _KEPT = 2
+_ALIKE = 0.8  # correlation of two whole pictures as small squares, from which one may be the other stretched
 
 
 def propose_directly(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
@@ -46,6 +47,42 @@ def propose_directly(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
             scored.append((float(peaks[y, x]), Proposal(matrix, 0, inverted)))
     scored.sort(key=lambda entry: -entry[0])
     return [proposal for _, proposal in scored[:_KEPT]]
+
+
+def propose_whole(a: PictureFeatures, b: PictureFeatures) -> list[Proposal]:
+    """Proposes that the whole of b lies on the whole of a, flipped or turned, however it was stretched.
+
+    Descriptors of keypoints do not survive a stretch to twice the height; what the two look like as squares
+    does.
+
+    Returns:
+        At most one proposal, without inliers; none where the two do not look alike.
+
+    Example:
+        >>> from leakscan.decide.copies.picture_features import glance
+        >>> film = np.zeros((96, 96), np.float32)
+        >>> film[20:50, 10:30] = 1.0
+        >>> propose_whole(glance(film), glance(film[::3, ::-1]))[0].matrix[:, :2].round(3).tolist()
+        [[-1.0, 0.0], [0.0, 3.019]]
+    """
+    square_a, square_b = _square(a.picture), _square(b.picture)
+    scores = {
+        name: float((square_a * _turned(square_b, np.array(turn))).sum()) for name, turn in TURNS.items()
+    }
+    name = max(scores, key=lambda one: abs(scores[one]))
+    if abs(scores[name]) < _ALIKE:
+        return []
+    size_a, size_b = (np.array([p.picture.shape[1], p.picture.shape[0]], np.float64) for p in (a, b))
+    linear = np.diag(size_a) @ np.array(TURNS[name], np.float64) @ np.diag(1 / size_b)
+    shift = (size_a - 1) / 2 - linear @ (size_b - 1) / 2
+    return [Proposal(np.column_stack([linear, shift]), 0, scores[name] < 0)]
+
+
+def _square(picture: Picture) -> Floats:
+    """The picture as a small square, zero mean and unit energy."""
+    small = cv2.resize(picture, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small -= small.mean()
+    return np.asarray(small / max(float(np.linalg.norm(small)), 1e-6), np.float32)
 
 
 def _thumbnail(picture: Picture) -> tuple[Floats, float]:

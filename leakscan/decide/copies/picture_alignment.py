@@ -78,6 +78,17 @@ def measure_agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal
     return pair.measured()
 
 
+@dataclass(frozen=True)
+class _Laid:
+    """The other picture under one map: as it lies on the frame, its local contrast, and where both are."""
+
+    matrix: Matrix
+    picture: Picture
+    contrast: Floats
+    overlap: npt.NDArray[np.bool_]
+    correlation: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Pair:
     """The two pictures on one grid's scale.
@@ -113,13 +124,15 @@ class _Pair:
 
     def measured(self) -> Agreement | None:
         contrast_a = _local_contrast(self.a, self.local)
-        best = self._compare(contrast_a, self.matrix)
+        tried = [self._laid(contrast_a, self.matrix)]
         refined = self._refined(contrast_a)
         if refined is not None:
-            second = self._compare(contrast_a, refined)
-            if second is not None and (best is None or second.correlation > best.correlation):
-                best = second
-        return best
+            tried.append(self._laid(contrast_a, refined))
+        laid = [one for one in tried if one is not None]
+        if not laid:
+            return None
+        # The first of equals. Motion takes longest, so it is measured of the better one only.
+        return self._agreement(contrast_a, max(laid, key=lambda one: one.correlation))
 
     def _refined(self, contrast_a: Floats) -> Matrix | None:
         """Maximises the enhanced correlation coefficient (Evangelidis and Psarakis, PAMI 2008)."""
@@ -137,7 +150,7 @@ class _Pair:
             return None
         return inverse(matrix)
 
-    def _compare(self, contrast_a: Floats, matrix: Matrix) -> Agreement | None:
+    def _laid(self, contrast_a: Floats, matrix: Matrix) -> _Laid | None:
         size = (self.a.shape[1], self.a.shape[0])
         warped = cv2.warpAffine(self.b, matrix[:2], size, flags=cv2.INTER_LINEAR)
         inside = cv2.warpAffine(
@@ -150,12 +163,16 @@ class _Pair:
             return None
         warped = np.where(inside == 255, warped, self.a)  # no edge where b ends
         contrast_b = _local_contrast(np.asarray(warped, np.uint8), self.local)
-        (median, upper), texture = _motion(contrast_a, contrast_b, overlap)
+        correlation = _correlation(contrast_a[overlap], contrast_b[overlap])
+        return _Laid(matrix, np.asarray(warped, np.uint8), contrast_b, overlap, correlation)
+
+    def _agreement(self, contrast_a: Floats, laid: _Laid) -> Agreement:
+        (median, upper), texture = _motion(contrast_a, laid.contrast, laid.overlap)
         thousandth = max(self.a.shape) / 1000.0
         return Agreement(
-            matrix=inverse(self.to_a) @ matrix @ self.to_b,
-            correlation=_correlation(contrast_a[overlap], contrast_b[overlap]),
-            grey_correlation=_correlation(self.a[overlap], warped[overlap]),
+            matrix=inverse(self.to_a) @ laid.matrix @ self.to_b,
+            correlation=laid.correlation,
+            grey_correlation=_correlation(self.a[laid.overlap], laid.picture[laid.overlap]),
             motion=(median / thousandth, upper / thousandth),
             shared_px=max(self.a.shape),
             texture=texture,

@@ -33,10 +33,12 @@ from dataclasses import replace
 import numpy as np
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.decide.copies.direct import propose_directly
+from leakscan.decide.copies.direct import propose_directly, propose_whole
+from leakscan.decide.copies.keypoint_vote import voted
 from leakscan.decide.copies.picture_alignment import Agreement, measure_agreement
 from leakscan.decide.copies.picture_features import (
     MIN_INLIERS,
+    SIDE,
     PictureFeatures,
     Proposal,
     describe_picture,
@@ -44,8 +46,10 @@ from leakscan.decide.copies.picture_features import (
     propose,
 )
 from leakscan.decide.copies.transform import coverage, inverse, nearest_turn, words
+from leakscan.fingerprint.keypoints import SIDE as KEYPOINT_SIDE
+from leakscan.fingerprint.keypoints import Keypoints
 
-__all__ = ["PictureFeatures", "check_pictures", "describe_picture"]
+__all__ = ["STRETCHED", "PictureFeatures", "check_pictures", "describe_picture", "stretch_between"]
 
 _CORRELATION = 0.88
 _MOTION = 2.2  # thousandths of the field's longest side
@@ -63,6 +67,9 @@ _PARTIAL_INLIERS = 30
 _PARTIAL_CORRELATION = 0.95
 _PARTIAL_MOTION = 1.5
 _MOST_STRETCH = 2.6  # a film squashed to half its height is at 2, one squeezed into a square at 1.3
+_MOST_WHOLE_STRETCH = 8.0  # of a whole picture, whose other end is known
+STRETCHED = 1.25
+"""The ratio of the shapes of two pictures from which the one may be the other stretched."""
 _MOST_SCALE = 5.0
 _FEW_KEYPOINTS = 80  # fewer in either picture: try without them as well
 _TRIED = 2  # proposals
@@ -90,6 +97,34 @@ def check_pictures(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
     return _checked(a, b)
 
 
+def check_as_voted(a: PictureFeatures, b: PictureFeatures, kept: tuple[bytes, bytes]) -> CopyCheck:
+    """Does what :func:`check_pictures` does, aligned by the keypoints that were kept of both pictures.
+
+    It finds most copies without a description of either picture. What it does not find may be one.
+
+    Args:
+        a: The first picture; its keypoints are not used.
+        b: The second picture.
+        kept: The keypoints of both, as a store keeps them.
+
+    Example:
+        >>> blank = describe_picture(np.zeros((64, 64), np.float32), keypoints=0)
+        >>> check_as_voted(blank, blank, (b"", b"")).same_image
+        False
+    """
+    if b.key < a.key:
+        return check_as_voted(b, a, (kept[1], kept[0])).swapped()
+    vote = voted(Keypoints.from_bytes(kept[0]), Keypoints.from_bytes(kept[1]))
+    if vote.matrix is None or a.blank or b.blank:
+        return NOT_ALIGNED
+    # From pixels of the pictures that keypoints are found in to those of working pictures.
+    larger = SIDE / KEYPOINT_SIDE
+    middle = (larger - 1) / 2
+    linear, shift = vote.matrix[:, :2], vote.matrix[:, 2] * larger
+    matrix = np.column_stack([linear, shift + middle - linear @ np.array([middle, middle])])
+    return _judge(a, b, Proposal(matrix, vote.agreeing, vote.inverted))
+
+
 def _checked(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
     """The two as they are; and where only one has a few grey levels, the other brought down to as few."""
     best = _best(a, b)
@@ -113,13 +148,31 @@ def _best(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
         if found.same_image:
             return found
         best = best if best.correlation >= found.correlation else found
-    if min(len(a.points), len(b.points)) < _FEW_KEYPOINTS:
-        for proposal in propose_directly(a, b):
-            found = _judge(a, b, proposal)
-            if found.same_image:
-                return found
-            best = best if best.correlation >= found.correlation else found
+    further = propose_directly(a, b) if min(len(a.points), len(b.points)) < _FEW_KEYPOINTS else []
+    if stretch_between(_shape(a), _shape(b)) > STRETCHED:
+        further = [*propose_whole(a, b), *further]
+    for proposal in further:
+        found = _judge(a, b, proposal)
+        if found.same_image:
+            return found
+        best = best if best.correlation >= found.correlation else found
     return best
+
+
+def stretch_between(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """By how much a whole picture was stretched at least to become another, turned if need be; at least 1.
+
+    Args:
+        one: Height and width of the one.
+        other: Those of the other.
+
+    Example:
+        >>> stretch_between((320, 320), (160, 320)), stretch_between((300, 200), (200, 300))
+        (2.0, 1.0)
+    """
+    first, second = one[0] / max(one[1], 1), other[0] / max(other[1], 1)
+    straight, turned = first / second, first * second
+    return min(max(straight, 1 / straight), max(turned, 1 / turned))
 
 
 def _judge(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> CopyCheck:
@@ -167,7 +220,8 @@ def _plausible(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> bo
     linear = proposal.matrix[:, :2]
     size = math.sqrt(abs(float(np.linalg.det(linear))))
     _, _, stretch = nearest_turn(linear)
-    if not 1 / _MOST_SCALE < size < _MOST_SCALE or stretch > _MOST_STRETCH:
+    most = _MOST_STRETCH if proposal.inliers else _MOST_WHOLE_STRETCH
+    if not 1 / _MOST_SCALE < size < _MOST_SCALE or stretch > most:
         return False
     b_to_a = np.vstack([proposal.matrix, [0.0, 0.0, 1.0]])
     return max(coverage(_shape(b), _shape(a), b_to_a)) >= _PARTIAL_OVERLAP

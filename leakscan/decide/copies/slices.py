@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
-from leakscan.decide.copies.copy_check import Pixels, load_pixels
-from leakscan.decide.copies.picture_check import check_pictures
+from leakscan.decide.copies.describing import Pixels, load_pixels
+from leakscan.decide.copies.picture_check import STRETCHED, check_pictures, stretch_between
 from leakscan.decide.copies.picture_features import describe_picture, glance, worth_a_check
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import hamming, is_blank, perceptual_hashes
@@ -138,7 +138,9 @@ def _checked(pixels: Pixels, cut: Cut, values: Floats, options: DecodeOptions) -
     except (ImageError, OSError):
         return None
     nearest = _shown(_cut(values, cut.axis, cut.index), cut.window)
-    if not worth_a_check(glance(picture), glance(nearest)):
+    # Voxels are often longer between slices than within them, and some save such cuts with square pixels.
+    stretched = stretch_between(_sides(picture), _sides(nearest)) > STRETCHED
+    if not stretched and not worth_a_check(glance(picture), glance(nearest)):
         return NOT_ALIGNED
     features = describe_picture(picture)
     best = NOT_ALIGNED
@@ -189,6 +191,10 @@ def _windows_of(values: Floats) -> Sequence[int]:
 
 def _cut(values: Floats, axis: int, index: int) -> Floats:
     return np.ascontiguousarray(values.take(index, axis))
+
+
+def _sides(picture: Floats) -> tuple[int, int]:
+    return picture.shape[0], picture.shape[1]
 
 
 def _small(picture: Floats) -> Floats:

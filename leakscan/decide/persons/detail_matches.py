@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.columns import Columns, DatasetPair
-from leakscan.decide.copies.copy_check import PixelPair, Pixels
+from leakscan.decide.copies.copy_check import PixelPair
+from leakscan.decide.copies.describing import Pixels
 from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
 from leakscan.decide.persons.own_strangers import FEW_BEST, OwnStrangers
 from leakscan.decide.persons.scores import Scored

@@ -1,4 +1,4 @@
-"""Detail matches of given pairs of chest films: workers decode, the network describes and compares.
+"""Detail matches of given pairs of chest films: workers decode and describe, the network compares.
 
 Imports nothing heavy: worker processes start with this module.
 """
@@ -9,13 +9,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.copies.copy_check import PixelPair, Pixels, load_pixels
+from leakscan.decide.copies.copy_check import PixelPair
+from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.errors import ImageError
+from leakscan.fingerprint.encoders.film.detail_matcher import matcher_here
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine, Progress
@@ -24,7 +27,8 @@ Details = npt.NDArray[np.float16]
 
 _WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
 _KEPT = 2000  # films whose details are kept from window to window, 56 kB each
-_BATCH = 64  # films described at once
+_BATCH = 64  # films described at once, where workers do not describe them
+_CHUNK = 4  # films that a worker gets at a time
 
 
 class DetailMatcher(Protocol):
@@ -32,11 +36,15 @@ class DetailMatcher(Protocol):
 
     ``describe`` takes canonical radiographs ``(n, side, side)`` uint8 and returns the detail of each,
     ``(n, ...)``; ``compare`` takes two of those and returns a number for each pair, higher for one person.
-    ``digest`` changes with whatever it finds.
+    ``digest`` changes with whatever it finds. ``for_workers`` is the file of the networks where every process
+    can run them, and ``None`` where films are described in this one.
     """
 
     digest: str
     side: int
+
+    @property
+    def for_workers(self) -> Path | None: ...
 
     def describe(self, canonical: npt.NDArray[np.uint8]) -> Details: ...
 
@@ -61,6 +69,7 @@ class FilmDetails:
     ) -> None:
         self._matcher, self._engine, self._kept = matcher, engine, kept
         self._read = partial(_canonical, side=matcher.side, options=options)
+        self._for_workers = partial(_described, options=options)
         self._details: dict[str, Details | None] = {}
 
     def __call__(self, pairs: Sequence[PixelPair], seconds: float, progress: Progress) -> list[float | None]:
@@ -111,6 +120,13 @@ class FilmDetails:
         for key in list(self._details)[: max(0, len(self._details) + len(needed) - self._kept)]:
             del self._details[key]
         self._details |= known
+        if not missing:
+            return
+        path = self._matcher.for_workers
+        if path is not None:
+            described = self._engine.map(partial(self._for_workers, path=path), missing.values(), _CHUNK)
+            self._details |= zip(missing, described, strict=True)
+            return
         films = zip(missing, self._engine.map(self._read, missing.values()), strict=True)
         for block in _batches(films):
             readable = [(key, film) for key, film in block if film is not None]
@@ -118,6 +134,13 @@ class FilmDetails:
             if readable:
                 found = self._matcher.describe(np.stack([film for _, film in readable]))
                 self._details |= {key: details for (key, _), details in zip(readable, found, strict=True)}
+
+
+def _described(pixels: Pixels | None, path: Path, options: DecodeOptions) -> Details | None:
+    """The details of a film, ``None`` if it cannot be read or is no picture."""
+    matcher = matcher_here(path)
+    film = _canonical(pixels, matcher.side, options)
+    return None if film is None else np.asarray(matcher.describe(film[None])[0])
 
 
 def _batches(

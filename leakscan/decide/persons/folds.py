@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.columns import DatasetPair
-from leakscan.decide.copies.copy_check import load_pixels
+from leakscan.decide.copies.describing import load_pixels
 from leakscan.decide.table import PairTable
 from leakscan.errors import ImageError
 from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_volume

@@ -89,6 +89,16 @@ class Card:
         """What tables call the encoder: ``name@digest``."""
         return f"{self.name}@{self.digest}"
 
+    @property
+    def judged_by(self) -> str:
+        """The encoder, its gate's threshold, and the gate itself where it is not the one in the weights.
+
+        What a gate says of an image holds as long as this does.
+        """
+        gate = json.dumps(dict(self.gate), sort_keys=True)
+        own = f"|{blake3(gate.encode()).hexdigest(length=6)}" if self.gate else ""
+        return f"{self.encoder}>{self.gate_threshold}{own}"
+
     def golden_inputs(self) -> npt.NDArray[np.uint8]:
         """``(n, side, side)`` uint8 canonical arrays; of volumes ``(n, side, y, z)``."""
         pictures = [Image.open(io.BytesIO(base64.b64decode(g["png"]))) for g in self.golden]

@@ -70,7 +70,7 @@ class GraphEncoder:
     Example:
         >>> from leakscan.fingerprint.encoders.registry import cards
         >>> encoder = GraphEncoder(*cards()["cxr-lite0"])
-        >>> encoder.encode(np.zeros((2, 192, 192), np.uint8)).fingerprints.shape
+        >>> encoder.encode(np.zeros((2, 224, 224), np.uint8)).fingerprints.shape
         (2, 128)
     """
 

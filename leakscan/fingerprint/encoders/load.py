@@ -112,7 +112,7 @@ class DeferredEncoder:
         >>> encoder = DeferredEncoder(*cards()["cxr-lite0"])
         >>> encoder.card.kind  # nothing is loaded yet
         'chest_radiograph'
-        >>> encoder.encode(np.zeros((1, 192, 192), np.uint8)).fingerprints.shape
+        >>> encoder.encode(np.zeros((1, 224, 224), np.uint8)).fingerprints.shape
         (1, 128)
     """
 

@@ -9,6 +9,7 @@ sensitive hashing: Indyk and Motwani, STOC 1998).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,11 @@ _WORDS = 16  # words of a keypoint
 _COMMON = 64  # keypoints with one word, from which it tells nothing
 _LEAST = 3  # words that two pictures share, without which they are not named
 _AT_ONCE = 64  # pictures that are searched for together
+_FEW = 512  # pictures to search for, up to which only what may be found is sorted
 
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.int32]
 
 
 class KeypointIndex:
@@ -44,15 +47,23 @@ class KeypointIndex:
     """
 
     def __init__(self, pictures: Sequence[bytes]) -> None:
-        described = [Keypoints.from_bytes(raw).bits for raw in pictures]
         self._pictures = len(pictures)
-        owner = np.repeat(np.arange(len(pictures), dtype=np.int32), [len(bits) for bits in described])
-        bits = np.concatenate(described) if described else np.zeros((0, 128), np.bool_)
+        parts = [Keypoints.from_bytes(raw).bits for raw in pictures]
+        self._owner = np.repeat(np.arange(len(pictures), dtype=np.int32), [len(bits) for bits in parts])
+        self._words = _words(parts)
+        self._tables: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
+
+    def _prepare(self, asked: npt.NDArray[np.int32] | None) -> None:
+        """Sorts the keypoints by their words; where few words are asked for, those that have them."""
         self._tables = []
-        for chosen in _choices():
-            words = _words(bits[:, chosen])
+        for number in range(_WORDS):
+            wanted = np.full(1 << _WORD_BITS, asked is None)
+            if asked is not None:
+                wanted[asked[:, number]] = True
+            at = np.flatnonzero(wanted[self._words[:, number]])
+            words = self._words[at, number]
             order = np.argsort(words, kind="stable")
-            self._tables.append((words[order], owner[order]))
+            self._tables.append((words[order], self._owner[at[order]]))
 
     def nearest(self, pictures: Sequence[bytes], k: int) -> Hits:
         """The pictures that share most words with each of some others, mirrors and negatives included.
@@ -65,8 +76,10 @@ class KeypointIndex:
             The best of each, fewer where fewer share at least three words; the score is the number of words.
         """
         query, found, score = [], [], []
+        asked = np.concatenate([_asked(raw).reshape(-1, _WORDS) for raw in pictures[:_FEW] or [b""]])
+        self._prepare(asked if len(pictures) <= _FEW else None)
         for start in range(0, len(pictures), _AT_ONCE):
-            q, f, s = self._block(pictures[start : start + _AT_ONCE], k)
+            q, f, s = self._block([_asked(raw) for raw in pictures[start : start + _AT_ONCE]], k)
             query.append(q + start)
             found.append(f)
             score.append(s)
@@ -79,17 +92,16 @@ class KeypointIndex:
             score=np.concatenate(score).astype(np.float32),
         )
 
-    def _block(self, pictures: Sequence[bytes], k: int) -> tuple[Ints, Ints, Ints]:
-        described = [Keypoints.from_bytes(raw).bits for raw in pictures]
-        owner = np.repeat(np.arange(len(pictures)), [len(bits) for bits in described])
-        bits = np.concatenate(described)
+    def _block(self, asked: Sequence[npt.NDArray[np.int32]], k: int) -> tuple[Ints, Ints, Ints]:
+        owner = np.repeat(np.arange(len(asked)), [words.shape[1] for words in asked])
         shared = []
-        for variant, order in enumerate(VARIANTS):
+        for variant in range(len(VARIANTS)):
+            words = np.concatenate([words[variant] for words in asked])
             # One number for a picture in one variant and one that it shares a word with.
             base = (owner * len(VARIANTS) + variant) * self._pictures
             shared += [
                 np.repeat(base, lengths) + owners
-                for lengths, owners in (self._lookup(bits[:, order], n) for n in range(_WORDS))
+                for lengths, owners in (self._lookup(words[:, n], n) for n in range(_WORDS))
             ]
         keys, counts = np.unique(np.concatenate(shared), return_counts=True)
         keys, counts = keys[counts >= _LEAST], counts[counts >= _LEAST]
@@ -103,24 +115,38 @@ class KeypointIndex:
         rank = np.arange(len(query)) - np.searchsorted(query, query)
         return query[rank < k], found[rank < k], counts[rank < k]
 
-    def _lookup(self, bits: Bits, number: int) -> tuple[Ints, Ints]:
+    def _lookup(self, wanted: npt.NDArray[np.int32], number: int) -> tuple[Ints, Ints]:
         """How many pictures have each word, and which; a word that many have counts for nothing."""
         words, owners = self._tables[number]
-        wanted = _words(bits[:, _choices()[number]])
         first = np.searchsorted(words, wanted, "left")
         lengths = np.searchsorted(words, wanted, "right") - first
         lengths[lengths > _COMMON] = 0
         ends = np.cumsum(lengths)
-        at = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-        return lengths, owners[np.repeat(first, lengths) + at].astype(np.int64)
+        at = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths - first, lengths)
+        return lengths, owners[at].astype(np.int64)
 
 
-def _choices() -> npt.NDArray[np.intp]:
-    """Which bits make each word, ``(_WORDS, _WORD_BITS)``: the same in every run."""
+@lru_cache(maxsize=1)
+def _weights() -> npt.NDArray[np.float32]:
+    """What each bit adds to each word, ``(128, _WORDS)``: the same in every run."""
     chance = np.random.default_rng(20)
-    return np.stack([chance.permutation(128)[:_WORD_BITS] for _ in range(_WORDS)])
+    weights = np.zeros((128, _WORDS), np.float32)
+    for word in range(_WORDS):
+        weights[chance.permutation(128)[:_WORD_BITS], word] = 1 << np.arange(_WORD_BITS)
+    return weights
 
 
-def _words(bits: Bits) -> npt.NDArray[np.int32]:
-    powers = (1 << np.arange(_WORD_BITS, dtype=np.int32)).astype(np.int32)
-    return np.asarray((bits.astype(np.int32) * powers).sum(axis=1), np.int32)
+def _asked(raw: bytes) -> npt.NDArray[np.int32]:
+    """The words of the keypoints of a picture in each variant: ``(variants, keypoints, _WORDS)``."""
+    bits = Keypoints.from_bytes(raw).bits
+    return _words([bits[:, order] for order in VARIANTS]).reshape(len(VARIANTS), -1, _WORDS)
+
+
+def _words(described: Sequence[Bits]) -> npt.NDArray[np.int32]:
+    """The words of the keypoints of some pictures, one picture after the other: ``(n, _WORDS)``."""
+    powers = np.zeros((128, _WORDS), np.float32)
+    for number, chosen in enumerate(_choices()):
+        powers[chosen, number] = 2.0 ** np.arange(_WORD_BITS)
+    # Sums of powers of two below 2^24 are exact in float32, whatever their order.
+    found = [(bits.astype(np.float32) @ powers).astype(np.int32) for bits in described]
+    return np.concatenate(found) if found else np.zeros((0, _WORDS), np.int32)

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan import tables
-from leakscan.decide.copies.copy_check import Pixels, load_pixels
+from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.errors import ImageError, LeakscanError, UsageError, reason
 from leakscan.fingerprint.hashing import PIXEL_HASH_VERSION, pixel_hash
 from leakscan.report.run_folder import RunFolder

@@ -18,6 +18,7 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import head_of
 from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES, SIGNATURES
+from leakscan.sources.formats.square import squared
 from leakscan.sources.formats.unread import UNREAD_SUFFIXES
 from leakscan.types import DecodedImage, ImageRef, Tags
 
@@ -213,7 +214,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
         raise ValueError(f"There is no decoder for the format {ref.format!r}.")
     with quiet():
         image: DecodedImage = known.load().decode(ref, options)
-    return image
+    return squared(image, options.max_pixels)
 
 
 def _known(format: str) -> FileFormat | None:
@@ -233,6 +234,7 @@ FORMATS: tuple[FileFormat, ...] = (
     ),
     FileFormat(name="apng", suffixes=(".apng",), opens=SIGNATURES["apng"], module=_RASTER),
     FileFormat(name="png", suffixes=(".png",), opens=SIGNATURES["png"], module=_RASTER, single=True),
+    FileFormat(name="mpo", suffixes=(".mpo",), opens=SIGNATURES["mpo"], module=_RASTER),
     FileFormat(
         name="jpeg",
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".jls"),
@@ -270,8 +272,18 @@ FORMATS: tuple[FileFormat, ...] = (
         module=_RASTER,
     ),
     FileFormat(name="qoi", suffixes=(".qoi",), opens=SIGNATURES["qoi"], module=_RASTER),
-    FileFormat(name="sgi", suffixes=(".sgi",), opens=SIGNATURES["sgi"], module=_RASTER),
+    FileFormat(
+        name="sgi", suffixes=(".sgi", ".bw", ".rgb", ".rgba"), opens=SIGNATURES["sgi"], module=_RASTER
+    ),
     FileFormat(name="pcx", suffixes=(".pcx",), opens=SIGNATURES["pcx"], module=_RASTER),
+    FileFormat(name="dcx", suffixes=(".dcx",), opens=SIGNATURES["dcx"], module=_RASTER),
+    FileFormat(name="sun", suffixes=(".ras", ".sun"), opens=SIGNATURES["sun"], module=_RASTER),
+    FileFormat(name="xbm", suffixes=(".xbm",), opens=SIGNATURES["xbm"], module=_RASTER),
+    FileFormat(name="xpm", suffixes=(".xpm",), opens=SIGNATURES["xpm"], module=_RASTER),
+    FileFormat(name="ico", suffixes=(".ico", ".cur"), opens=SIGNATURES["ico"], module=_RASTER, by_name=True),
+    FileFormat(name="icns", suffixes=(".icns",), opens=SIGNATURES["icns"], module=_RASTER),
+    FileFormat(name="msp", suffixes=(".msp",), opens=SIGNATURES["msp"], module=_RASTER),
+    FileFormat(name="psd", suffixes=(".psd",), opens=SIGNATURES["psd"], module=_RASTER),
     FileFormat(name="dds", suffixes=(".dds",), opens=SIGNATURES["dds"], module=_RASTER),
     FileFormat(name="tga", suffixes=(".tga",), opens=SIGNATURES["tga"], module=_RASTER, by_name=True),
     FileFormat(name="mgh", suffixes=(".mgh", ".mgz"), opens=SIGNATURES["mgh"], module=_VOLUMES),

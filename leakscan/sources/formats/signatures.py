@@ -97,6 +97,35 @@ def _is_animated_png(head: bytes) -> bool:
     return head.startswith(b"\x89PNG\r\n\x1a\n") and (b"acTL" in before or not pixels)
 
 
+def _may_hold_pictures(head: bytes) -> bool:
+    """A JPEG that may be the first of several in one file (CIPA DC-007).
+
+    The segment that says so stands before the first table. Where the first bytes do not reach that far, only
+    the file itself tells, and its reader counts the pictures.
+    """
+    at = 2
+    while head[:3] == b"\xff\xd8\xff" and at + 4 <= len(head) and head[at] == 0xFF:
+        if head[at + 1] == 0xE2 and head[at + 4 : at + 8] == b"MPF\0":
+            return True
+        if not 0xE0 <= head[at + 1] <= 0xEF and head[at + 1] != 0xFE:
+            return False
+        at += 2 + int.from_bytes(head[at + 2 : at + 4])
+    return head[:3] == b"\xff\xd8\xff" and len(head) == HEAD_BYTES and at + 4 > len(head)
+
+
+def _is_xbm(head: bytes) -> bool:
+    return (
+        re.match(rb"\s*(?:/\*.*?\*/\s*)?#define\s+\S+_width\s+\d+\s+#define\s+\S+_height\s", head, re.S)
+        is not None
+    )
+
+
+def _is_icon(head: bytes) -> bool:
+    """A Windows icon or cursor: zero, a kind, a count, and a first entry whose fifth byte is zero."""
+    kind, count = int.from_bytes(head[2:4], "little"), int.from_bytes(head[4:6], "little")
+    return head[:2] == b"\0\0" and kind in (1, 2) and 0 < count < 256 and len(head) > 22 and head[9] == 0
+
+
 def _is_pcx(head: bytes) -> bool:
     """ZSoft's PCX: version, run lengths, bits, four corners, and a byte that must be zero."""
     if len(head) < 128 or head[0] != 10 or head[1] not in (0, 2, 3, 4, 5) or head[2] != 1:
@@ -169,7 +198,7 @@ def _is_nifti(head: bytes) -> bool:
 
 
 def _is_dicom(head: bytes) -> bool:
-    if head[128:132] == b"DICM":
+    if head[128:132] == b"DICM" or head[:6] == b"DICM\2\0":  # the second lost its preamble
         return True
     # The first group is 0002 or 0008, in either byte order.
     order = {b"\2\0": "<", b"\x08\0": "<", b"\0\2": ">", b"\0\x08": ">"}.get(head[:2])
@@ -212,6 +241,7 @@ SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "dicom": _is_dicom,
     "apng": _is_animated_png,
     "png": _starts_with(b"\x89PNG\r\n\x1a\n"),
+    "mpo": _may_hold_pictures,
     "jpeg": _starts_with(b"\xff\xd8\xff"),
     "tiff": _starts_with(*_TIFF_OPENINGS),
     "webp": _is_webp,
@@ -224,6 +254,14 @@ SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "pnm": _is_pnm,
     "pcx": _is_pcx,
     "sgi": _is_sgi,
+    "dcx": _starts_with(b"\xb1\x68\xde\x3a"),
+    "sun": _starts_with(b"\x59\xa6\x6a\x95"),
+    "xbm": _is_xbm,
+    "xpm": _starts_with(b"/* XPM */"),
+    "ico": _is_icon,
+    "icns": _starts_with(b"icns"),
+    "msp": _starts_with(b"DanM", b"LinS"),
+    "psd": _starts_with(b"8BPS\0\1"),
     "qoi": _starts_with(b"qoif"),
     "dds": _starts_with(b"DDS \x7c\0\0\0"),
     "tga": _is_tga,

@@ -54,6 +54,30 @@ def _is_tfrecord(head: bytes) -> bool:
     return 16 < length < 1 << 31 and head[12:13] == b"\n" and b"\n" in head[14:20] and b"\x12" in head[20:120]
 
 
+def _is_pickle(head: bytes) -> bool:
+    """Protocols 2 to 5 begin with their number; from 4 on a frame follows, before that an object."""
+    return head[:1] == b"\x80" and (
+        (head[1:2] in (b"\4", b"\5") and head[2:3] == b"\x95")
+        or (head[1:2] in (b"\2", b"\3") and head[2:3] in b"}](cX\x8a" and len(head) > 2)
+    )
+
+
+def _is_idx(head: bytes) -> bool:
+    """The arrays of MNIST: two zeros, a type, three or four axes, and their lengths, the first byte first."""
+    axes = head[3] if len(head) > 20 else 0
+    sizes = [int.from_bytes(head[4 * i : 4 * i + 4]) for i in range(1, axes + 1)] if axes in (3, 4) else []
+    return (
+        head[:2] == b"\0\0"
+        and head[2] in (8, 9, 11, 12, 13, 14)
+        and all(7 < n < 1 << 24 for n in sizes[1:])
+        and bool(sizes)
+    )
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 28 and b'"data_offsets"' in head
+
+
 def _is_hdf5(head: bytes) -> bool:
     """At the start, or after a block of the user's own whose length is a power of two."""
     return any(head[at : at + 8] == b"\x89HDF\r\n\x1a\n" for at in (0, 512, 1024))
@@ -91,7 +115,22 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("Flash video", _FRAMES, (".flv",), _starts(b"FLV\1")),
     UnreadKind("raw video", _FRAMES, (".y4m",), _starts(b"YUV4MPEG2")),
     UnreadKind("DV video", _FRAMES, (".dv",)),
-    UnreadKind("Photoshop document", _SAVE_IMAGES, (".psd", ".psb"), _starts(b"8BPS\0")),
+    UnreadKind("large Photoshop document", _SAVE_IMAGES, (".psb",), _starts(b"8BPS\0\2")),
+    UnreadKind("IFUNC picture", _SAVE_IMAGES, (".im",), _starts(b"Image type: ")),
+    UnreadKind("GIMP document", _SAVE_IMAGES, (".xcf",), _starts(b"gimp xcf ")),
+    UnreadKind("Krita document", _SAVE_IMAGES, (".kra",)),
+    UnreadKind("MNG animation", _FRAMES, (".mng",), _starts(b"\x8aMNG\r\n\x1a\n")),
+    UnreadKind("JNG picture", _SAVE_IMAGES, (".jng",), _starts(b"\x8bJNG\r\n\x1a\n")),
+    UnreadKind("FLIC animation", _FRAMES, (".fli", ".flc"), lambda h: h[4:6] in (b"\x11\xaf", b"\x12\xaf")),
+    UnreadKind("Photo CD picture", _SAVE_IMAGES, (".pcd",)),
+    UnreadKind("PICT picture", _SAVE_IMAGES, (".pict", ".pct")),
+    UnreadKind("Softimage picture", _SAVE_IMAGES, (), _starts(b"\x53\x80\xf6\x34")),
+    UnreadKind("BLP texture", _SAVE_IMAGES, (".blp",), _starts(b"BLP1", b"BLP2")),
+    UnreadKind("KTX texture", _SAVE_IMAGES, (".ktx", ".ktx2"), _starts(b"\xabKTX ")),
+    UnreadKind("PostScript document", _SAVE_IMAGES, (".eps", ".ps"), _starts(b"%!PS", b"\xc5\xd0\xd3\xc6")),
+    UnreadKind("Windows metafile", _SAVE_IMAGES, (".wmf",), _starts(b"\xd7\xcd\xc6\x9a")),
+    UnreadKind("Windows metafile", _SAVE_IMAGES, (".emf",), lambda h: h[40:44] == b" EMF"),
+    UnreadKind("BPG picture", _SAVE_IMAGES, (".bpg",), _starts(b"BPG\xfb")),
     UnreadKind("OpenEXR picture", _SAVE_IMAGES, (".exr",), _starts(b"\x76\x2f\x31\x01")),
     UnreadKind("Radiance picture", _SAVE_IMAGES, (".hdr",), _starts(b"#?RADIANCE", b"#?RGBE")),
     UnreadKind("JPEG XR picture", _SAVE_IMAGES, (".jxr", ".wdp", ".hdp"), _starts(b"II\xbc\x01")),
@@ -105,6 +144,18 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords", ".tfrec")),
     UnreadKind("Feather file of version 1", "write it as Parquet", (".feather",), _starts(b"FEA1")),
     UnreadKind("Python pickle", _UNPICKLE, (".pkl", ".pickle", ".joblib", ".pkl.gz", ".pickle.gz")),
+    UnreadKind("Python pickle", _UNPICKLE, (), _is_pickle),
+    UnreadKind("IDX array", _UNPICKLE, (".idx3-ubyte",), _is_idx),
+    UnreadKind("safetensors file", _UNPICKLE, (".safetensors",), _is_safetensors),
+    UnreadKind("Zarr array", _UNPICKLE, (".zarray",)),
+    UnreadKind("ORC table", "write it as Parquet", (".orc",), _starts(b"ORC")),
+    UnreadKind("Avro file", "write it as Parquet", (".avro",), _starts(b"Obj\x01")),
+    UnreadKind("SQLite database", _SAVE_IMAGES, (".sqlite", ".sqlite3"), _starts(b"SQLite format 3\0")),
+    UnreadKind("MosaicML shard", _SAVE_IMAGES, (".mds", ".mds.zstd", ".mds.zst")),
+    UnreadKind("FFCV file", _SAVE_IMAGES, (".beton",)),
+    UnreadKind("MXNet record file", _SAVE_IMAGES, (".rec",), _starts(b"\x0a\x23\xd7\xce")),
+    UnreadKind("Lance table", "write it as Parquet", (".lance",)),
+    UnreadKind("DuckDB database", _SAVE_IMAGES, (".duckdb",), lambda h: h[8:12] == b"DUCK"),
     UnreadKind("PyTorch file", _UNPICKLE, (".pt", ".pth")),
     UnreadKind("Blosc file", _UNPICKLE, (".b2nd", ".blosc2", ".b2frame")),
     UnreadKind("LMDB database", _SAVE_IMAGES, (".mdb", ".lmdb"), lambda h: h[16:20] == b"\xde\xc0\xef\xbe"),

@@ -9,21 +9,51 @@ what all other pictures lack.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 
 Films = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
 
 _KEEP = 0.99  # of the validation films pass the gate
 _SPECKLE_SIDES = (60, 150)  # px of 192, of what is shown with speckle
 _REGULARISATION = 1e-3  # scikit-learn's C: strong, because the negatives are not the real ones
+
+
+@dataclass(frozen=True)
+class GateFilms:
+    """What a gate learns from: ``(n, side, side)`` uint8 canonical pictures of three sorts.
+
+    Attributes:
+        kept: Frontal films of people that the network was trained on.
+        refused: Pictures of anything else.
+        held_out: Frontal films of other people, which set the threshold.
+    """
+
+    kept: Films
+    refused: Films
+    held_out: Films
+
+    def fitted(self, features: Callable[[Films], Features]) -> tuple[dict[str, Any], float]:
+        """The gate as a card holds it, and its threshold.
+
+        Args:
+            features: Gives ``(n, f)`` what the network pools of ``(n, side, side)`` films.
+
+        Example::
+
+            gate, threshold = films.fitted(lambda shown: np.concatenate([encoder.features(f) for f in shown]))
+        """
+        weight, bias, threshold = fit_gate(*(features(x) for x in (self.kept, self.refused, self.held_out)))
+        return {"weight": [round(float(w), 6) for w in weight], "bias": float(bias)}, threshold
 
 
 def break_films(films: Films, seed: int = 0) -> Films:
@@ -136,9 +166,7 @@ def speckled(films: Films, seed: int = 0) -> Films:
     return np.stack(out)
 
 
-def fit_gate(
-    positives: npt.NDArray[np.float32], negatives: npt.NDArray[np.float32], held_out: npt.NDArray[np.float32]
-) -> tuple[torch.Tensor, torch.Tensor, float]:
+def fit_gate(positives: Features, negatives: Features, held_out: Features) -> tuple[Features, float, float]:
     """Logistic regression on trunk features.
 
     Args:
@@ -152,7 +180,7 @@ def fit_gate(
     Example::
 
         weight, bias, threshold = fit_gate(features_of_films, features_of_others, features_of_other_films)
-        accepted = features @ weight.numpy() + bias.item() >= threshold
+        accepted = features @ weight + bias >= threshold
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -163,6 +191,6 @@ def fit_gate(
     model = LogisticRegression(C=_REGULARISATION, max_iter=1000, class_weight="balanced")
     model.fit(scaler.transform(x), y)
     weight = (model.coef_[0] / scaler.scale_).astype(np.float32)
-    bias = np.float32(model.intercept_[0] - (model.coef_[0] * scaler.mean_ / scaler.scale_).sum())
+    bias = float(model.intercept_[0] - (model.coef_[0] * scaler.mean_ / scaler.scale_).sum())
     threshold = float(np.quantile(held_out @ weight + bias, 1 - _KEEP))
-    return torch.from_numpy(weight), torch.tensor(bias), threshold
+    return weight, bias, threshold

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,18 @@ from leakscan.decide.calibration.file import FILE as CALIBRATION_FILE
 from leakscan.decide.calibration.file import write_calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.fingerprint.encoders.card import Card, weights_digest, write_card
-from leakscan.fingerprint.encoders.encoder import Encoder
+from leakscan.fingerprint.encoders.encoder import Encoder, GraphEncoder
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE as DETAIL_FILE
 from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.encoders.precision import low_precision
-from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.training.films.pack import Pack
 from leakscan.training.shipping.figures import encode_pack, figures
-from leakscan.training.shipping.gate import break_films, fit_gate
+from leakscan.training.shipping.gate import GateFilms
 from leakscan.training.shipping.model_folder import NO_IMPOSTORS, golden_of, impostor_curve
 from leakscan.training.shipping.packed_details import PackMatches
 
 _BATCH = 64
-_PSEUDO = 2400  # broken films the gate learns from
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,15 @@ class ShippingFilms:
     """The films that an encoder is made with, beside its network.
 
     Attributes:
-        train: Films the network was trained on; the gate learns to accept them.
-        refused: ``(n, side, side)`` uint8 pictures that the gate learns to refuse.
-        validation: Films that set the gate's threshold.
+        gate: What the gate learns from.
+        validation: Films that the calibration is fitted on as well.
         calibration: Films whose impostor scores go into card and calibration.
         tests: Films to report on, by name.
         source: Whose calibration films they are, in words.
         matches: Detail matching to ship along; without it there is none.
     """
 
-    train: Pack
-    refused: npt.NDArray[np.uint8]
+    gate: GateFilms
     validation: Pack
     calibration: Pack
     tests: Mapping[str, Pack]
@@ -92,7 +89,9 @@ def ship(trained: Trained, films: ShippingFilms, folder: Path) -> Card:
         ship(Trained(net, "efficientnet_lite0", 192, {}), films, Path("models/mine")).encoder
     """
     folder.mkdir(parents=True, exist_ok=True)
-    raw, threshold = _weights(trained, films)
+    state = {k: v.half() if v.is_floating_point() else v for k, v in trained.net.state_dict().items()}
+    raw = save(state)
+    gate, threshold = films.gate.fitted(partial(_features, trained.net))
     (folder / "weights.safetensors").write_bytes(raw)
     inputs = golden_inputs(trained.side)
     card = Card(
@@ -104,12 +103,13 @@ def ship(trained: Trained, films: ShippingFilms, folder: Path) -> Card:
         side=trained.side,
         weights="weights.safetensors",
         digest=weights_digest(raw, radiograph.VERSION, trained.side),
+        gate=gate,
         gate_threshold=threshold,
         golden=(),
         impostors=NO_IMPOSTORS,
     )
     card = replace(card, golden=golden_of(inputs, _golden_fingerprints(folder, card, inputs)))
-    encoder = TorchEncoder(card, folder)
+    encoder = GraphEncoder(card, folder)
     matches = films.matches
     if matches is not None and matches.matcher.path.resolve() != (folder / DETAIL_FILE).resolve():
         shutil.copyfile(matches.matcher.path, folder / DETAIL_FILE)
@@ -126,20 +126,6 @@ def ship(trained: Trained, films: ShippingFilms, folder: Path) -> Card:
     )
     write_card(card, folder)
     return card
-
-
-def _weights(trained: Trained, films: ShippingFilms) -> tuple[bytes, float]:
-    """The weights of network and gate as safetensors, and the gate's threshold."""
-    net = trained.net
-    pictures = films.train.films[np.random.default_rng(0).permutation(len(films.train.films))]
-    broken = _features(net, break_films(pictures[:_PSEUDO]))
-    weight, bias, threshold = fit_gate(
-        _features(net, pictures[: 2 * _PSEUDO]),
-        np.concatenate([_features(net, films.refused), broken]),
-        _features(net, films.validation.films),
-    )
-    state = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
-    return save({**state, "gate.weight": weight, "gate.bias": bias}), threshold
 
 
 def golden_inputs(side: int) -> npt.NDArray[np.uint8]:
@@ -223,7 +209,7 @@ def _features(net: nn.Module, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.fl
 
 def _golden_fingerprints(folder: Path, card: Card, inputs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Fingerprints of the golden inputs in float32, the reference for every machine."""
-    state = {k: v for k, v in load((folder / card.weights).read_bytes()).items() if not k.startswith("gate.")}
+    state = load((folder / card.weights).read_bytes())
     net = ARCHITECTURES[card.architecture](card.dim).eval()
     net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     with torch.inference_mode():

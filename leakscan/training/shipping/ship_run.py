@@ -19,6 +19,7 @@ from leakscan.training.films.config import TrainConfig
 from leakscan.training.films.lesson import BEST
 from leakscan.training.films.pack import Pack, join_packs, pack_manifest
 from leakscan.training.films.start import load_weights
+from leakscan.training.shipping.gate import GateFilms, break_films
 from leakscan.training.shipping.model_folder import check_name, zipped
 from leakscan.training.shipping.packed_details import match_packs
 from leakscan.training.shipping.ship import ShippingFilms, Trained, ship
@@ -27,6 +28,7 @@ from leakscan.types import Progress
 
 CALIBRATION, TEST = "calibration", "test"
 _GATE_FILMS = 4800  # training films of each manifest that the gate learns from
+_BROKEN = 2400  # of them that are broken, which it learns to refuse
 _HEADS = 12  # drawn brains whose slices the gate learns to refuse
 _SLICES = 12  # of each
 
@@ -97,10 +99,10 @@ def ship_run(
         return join_packs([pack_manifest(m, {split}, config.side, workers, progress, most) for m in chosen])
 
     tests = {TEST: packed(TEST)} if _has(manifests, TEST) else {}
-    validation, calibration = packed("val"), packed(CALIBRATION)
+    validation, calibration, taught = packed("val"), packed(CALIBRATION), packed("train", _GATE_FILMS).films
+    refused = np.concatenate([break_films(taught[:_BROKEN]), _drawn_slices(config.side)])
     films = ShippingFilms(
-        train=packed("train", _GATE_FILMS),
-        refused=_drawn_slices(config.side),
+        gate=GateFilms(taught, refused, validation.films),
         validation=validation,
         calibration=calibration,
         tests=tests,

@@ -12,7 +12,8 @@ import pytest
 
 from leakscan.decide.copies import CopyCheck
 from leakscan.decide.copies import copy_check as module
-from leakscan.decide.copies.copy_check import PixelPair, Pixels, check_copies, load_pixels
+from leakscan.decide.copies.copy_check import PixelPair, check_copies
+from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ImageError
 from leakscan.run.context import TimeBudget

@@ -23,7 +23,8 @@ from leakscan.decide.calibration.tail import fit_tail
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.copies import CopyCheck
-from leakscan.decide.copies.copy_check import PixelPair, load_pixels
+from leakscan.decide.copies.copy_check import PixelPair
+from leakscan.decide.copies.describing import load_pixels
 from leakscan.decide.persons.detail_matches import FilmSide, detail_match_of, due
 from leakscan.decide.persons.film_details import FilmDetails
 from leakscan.decide.persons.scores import DatasetPeople, score_pairs
@@ -177,7 +178,7 @@ def test_a_run_takes_off_what_its_own_strangers_match_better(
     monkeypatch.setattr("leakscan.decide.crossing.check_copies", lambda tasks, *_: [None] * len(tasks))
 
     class Elsewhere:
-        digest, side, more = "elsewhere", 32, 0.0
+        digest, side, more, for_workers = "elsewhere", 32, 0.0, None
 
         def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
             return canonical.reshape(len(canonical), -1)[:, :8].astype(np.float16)
@@ -241,7 +242,7 @@ def dataset(name: str, day: int, pixels: bool = True) -> Dataset:
 class MadeUpMatcher:
     """Takes the correlation of two small pictures for a detail match."""
 
-    digest, side = "made-up", 48
+    digest, side, for_workers = "made-up", 48, None
 
     def describe(self, canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
         flat = canonical.reshape(len(canonical), -1).astype(np.float32)

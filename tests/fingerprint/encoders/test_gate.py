@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from leakscan import tables
 from leakscan.fingerprint.encoders.encoder import GraphEncoder
 from leakscan.fingerprint.encoders.registry import cards
 from leakscan.fingerprint.encoders.torch_encoder import TorchEncoder
+from leakscan.fingerprint.kinds import Asked
+from leakscan.fingerprint.known_rows import KnownRows
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.research.intensive_care import intensive_care
 from leakscan.synthetic.films import draw_film
+from leakscan.types import ImageRef
 
 
 def test_the_gate_of_the_card_counts_and_leaves_fingerprints_alone() -> None:
@@ -41,3 +45,14 @@ def test_films_of_intensive_care_pass_and_turned_halves_do_not() -> None:
 
 def canonical_film(values: np.ndarray, side: int) -> np.ndarray:
     return np.rint(canonical_radiograph(np.ascontiguousarray(values), side) * 255).astype(np.uint8)
+
+
+def test_what_an_older_gate_refused_is_read_again() -> None:
+    card, _ = cards()["cxr-lite0"]
+    older = replace(card, gate={"weight": [[0.0]], "bias": [-9.0]})
+    film = ImageRef(image_id="1", path="a.png", format="png", files=("/a.png",), signature="s")
+    refused, now = (Asked.of(film, None, {"chest_radiograph": one}) for one in (older, card))
+    row = {"image_id": "1", "signature": "s", "status": "ok", "encoded_by": refused.by, "gate": False}
+    known = KnownRows(tables.from_rows([row], tables.STORE), previews=False)
+    assert known.place(film, refused) == 0
+    assert known.place(film, now) is None

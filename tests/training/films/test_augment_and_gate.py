@@ -105,9 +105,9 @@ def test_gate_separates_and_keeps_what_it_promises():
     inside, held_out = rng.normal(0, 1, (500, 8)), rng.normal(0, 1, (1000, 8))
     outside = rng.normal(0, 1, (500, 8)) + 6
     weight, bias, threshold = fit_gate(*(x.astype(np.float32) for x in (inside, outside, held_out)))
-    logits = held_out.astype(np.float32) @ weight.numpy() + bias.numpy()
+    logits = held_out.astype(np.float32) @ weight + bias
     assert np.mean(logits >= threshold) == pytest.approx(0.99, abs=0.002)
-    assert ((outside.astype(np.float32) @ weight.numpy() + bias.numpy()) < threshold).all()
+    assert ((outside.astype(np.float32) @ weight + bias) < threshold).all()
 
 
 def test_tones_of_another_film_come_without_its_anatomy(films):

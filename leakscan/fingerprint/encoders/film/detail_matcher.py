@@ -94,6 +94,7 @@ class FilmDetailMatcher:
 
     Args:
         path: A file made by :func:`~leakscan.fingerprint.encoders.film.torch_details.save_detail_matcher`.
+        checked: Whether another process of this machine has seen that it computes what it says.
 
     Raises:
         ModelError: The file is damaged, of another format or preprocessing, or does not compute here what
@@ -102,7 +103,7 @@ class FilmDetailMatcher:
 
     side = SIDE
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checked: bool = False) -> None:
         self.path = path
         try:
             raw = path.read_bytes()
@@ -125,7 +126,7 @@ class FilmDetailMatcher:
         self.digest = blake3(raw).hexdigest()[:12]
         """What remembered detail matches and calibrations name these networks by."""
         self._runners = [self._runner(state) for state in self.states]
-        found = self._probe()
+        found = probe if checked else self._probe()
         if not abs(found - probe) <= _TOLERANCE:
             raise ModelError(
                 f"The detail networks {{path}} do not compute here what they should ({found:.3f} instead of "
@@ -139,6 +140,14 @@ class FilmDetailMatcher:
         from leakscan.fingerprint.encoders.film.torch_details import detail_net
 
         return tuple(detail_net(state) for state in self.states)
+
+    @property
+    def for_workers(self) -> Path | None:
+        """The file for :func:`matcher_here`; ``None`` where films are described in this process."""
+        if not _runs_in_workers():
+            return None
+        _here[str(self.path)] = self
+        return self.path
 
     def describe(self, canonical: npt.NDArray[np.uint8]) -> Details:
         """The details of films, 28 kB a film and network.
@@ -168,7 +177,7 @@ class FilmDetailMatcher:
         return np.concatenate(out).astype(np.float32) if out else np.zeros(0, np.float32)
 
     def _runner(self, state: Tensors) -> DetailRunner:
-        if has_graph("detail_describe") and not has_gpu():
+        if _runs_in_workers():
             return GraphDetails(state, self.path)
         from leakscan.fingerprint.encoders.film.torch_details import TorchDetails
 
@@ -241,6 +250,15 @@ class DeferredMatcher:
         """
         return FilmDetailMatcher(self.path)
 
+    @property
+    def for_workers(self) -> Path | None:
+        """The file for :func:`matcher_here`, once it is checked; ``None`` where films are described here.
+
+        Raises:
+            ModelError: The file is one that :class:`FilmDetailMatcher` refuses.
+        """
+        return self.opened.for_workers
+
     def describe(self, canonical: npt.NDArray[np.uint8]) -> Details:
         """See :class:`FilmDetailMatcher`."""
         return self.opened.describe(canonical)
@@ -248,6 +266,32 @@ class DeferredMatcher:
     def compare(self, a: Details, b: Details) -> Floats:
         """See :class:`FilmDetailMatcher`."""
         return self.opened.compare(a, b)
+
+
+_here: dict[str, FilmDetailMatcher] = {}
+"""Detail networks that are open in this process, by their files."""
+
+
+def matcher_here(path: Path) -> FilmDetailMatcher:
+    """The detail networks of a file in a worker; the process that started the worker has checked them.
+
+    Args:
+        path: The file.
+
+    Example:
+        >>> from leakscan.fingerprint.encoders.registry import cards
+        >>> path = cards()["cxr-lite0"][1] / FILE
+        >>> matcher_here(path) is matcher_here(path)
+        True
+    """
+    if str(path) not in _here:
+        _here[str(path)] = FilmDetailMatcher(path, checked=True)
+    return _here[str(path)]
+
+
+def _runs_in_workers() -> bool:
+    """Whether the networks run in ONNX Runtime, in any process, and not on a GPU."""
+    return has_graph("detail_describe") and not has_gpu()
 
 
 def states_of(tensors: Tensors) -> list[Tensors]:

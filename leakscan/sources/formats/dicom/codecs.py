@@ -17,6 +17,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom.gdcm_child import JpegStream
 from leakscan.sources.formats.dicom.gdcm_frames import gdcm_decode
 from leakscan.sources.formats.dicom.layout import PixelFormat
@@ -35,6 +36,7 @@ _JPEG_FRAMES = {
     0xC3: uid.JPEGLossless,
     0xF7: uid.JPEGLSLossless,
 }
+_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _JPEG_2000 = b"\xff\x4f\xff\x51"
 _BY_GDCM = frozenset((uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1))
 _ENDED = frozenset((*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes, *uid.JPEG2000TransferSyntaxes))
@@ -74,7 +76,7 @@ def decompressed(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -
     The stream itself says which JPEG it is; the declared transfer syntax counts where it does not.
 
     Raises:
-        ImageError: ``unreadable`` if the frame is short or damaged, or no decoder is installed for it.
+        ImageError: ``unreadable`` if the frame is short or damaged, ``unsupported`` where nothing decodes it.
 
     Example:
         >>> from pathlib import Path
@@ -100,6 +102,10 @@ def decompressed(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -
     if _size_of(data) not in (None, (layout.rows, layout.columns, layout.samples)):
         # A damaged size would make a decoder claim gigabytes before it fails.
         raise ImageError("unreadable", "Its pixels do not have the shape that its header gives.")
+    if data.startswith(_JPEG_XL):
+        from leakscan.sources.formats.raster.jpeg_xl import decode_jpeg_xl
+
+        return decode_jpeg_xl(data, 0, DecodeOptions(max_pixels=layout.rows * layout.columns))
     if syntax in _BY_GDCM:
         return _by_gdcm(data, syntax, layout)
     return _decoded(data, syntax, layout, file)
@@ -160,7 +166,9 @@ def _decoded(data: bytes, syntax: uid.UID, layout: PixelFormat, file: OpenFile) 
         decoder, missing = None, "a decoder that does not exist here"
     plugin = next((x for x in _PLUGINS if decoder and x in decoder.available_plugins), None)
     if decoder is None or plugin is None:
-        raise ImageError("unreadable", f"Its transfer syntax {syntax.name or '(none)'} needs {missing}.")
+        name = syntax.name or "(none)"
+        kind = f"DICOM in transfer syntax {name}"
+        raise ImageError("unsupported", f"Its transfer syntax {name} needs {missing}.", left_out=kind)
     try:
         with _muted():
             array, _ = decoder.as_array(

@@ -27,10 +27,12 @@ from leakscan.sources.formats.dicom.open_file import OpenFile, opened
 from leakscan.sources.formats.dicom.pixels import flipped, read_frame
 from leakscan.sources.formats.dicom.planes import Plane, stacks
 from leakscan.sources.formats.dicom.values import numbers, tag_of
+from leakscan.sources.formats.square import aspect_of
 from leakscan.types import DecodedImage, ImageRef
 
 _SPACINGS = tuple(map(tag_of, ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")))
 _MEASURES = tag_of("PixelMeasuresSequence")
+_ASPECT = tag_of("PixelAspectRatio")
 
 
 def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
@@ -89,15 +91,22 @@ def _picture(file: OpenFile, header: DicomHeader, frame: int) -> DecodedImage:
     raw = read_frame(file, layout, frame, header.frames)
     groups = FunctionalGroups(file.dataset)
     spacing = _pixel_spacing(file, groups, frame)
+    aspect = aspect_of(spacing or _stated_aspect(file))
     if raw.ndim == 3:
-        return DecodedImage(raw, display.luminance(raw), spacing)
+        return DecodedImage(raw, display.luminance(raw), spacing, aspect=aspect)
     notes: tuple[str, ...] = ()
     mask = display.padding(raw, file.dataset, layout.signed, layout.stored)
     values = display.rescaled(raw, file.dataset, groups, frame)
     if header.plane is None and not header.stacks:
         values, notes = display.windowed(values, file.dataset, groups, frame, mask)
     values = display.brightened(values, mask, layout.inverted)
-    return DecodedImage(flipped(raw, layout), _finite(values), spacing, notes)
+    return DecodedImage(flipped(raw, layout), _finite(values), spacing, notes, aspect)
+
+
+def _stated_aspect(file: OpenFile) -> tuple[float, ...]:
+    """PixelAspectRatio: the vertical size of a pixel and the horizontal one, in no unit; empty if absent."""
+    values = numbers(file.dataset, _ASPECT)
+    return values if len(values) == 2 and min(values) > 0 else ()
 
 
 def _pixel_spacing(file: OpenFile, groups: FunctionalGroups, frame: int) -> tuple[float, ...]:

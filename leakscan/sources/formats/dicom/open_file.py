@@ -25,6 +25,8 @@ _PIXEL_TAGS = frozenset((PIXEL_DATA, *FLOAT_PIXELS))
 _TRANSFER_SYNTAX = 0x00020010
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _HEAD_BYTES = 1 << 16
+_LOST_PREAMBLE = b"DICM\2\0"
+"""How a file begins that lacks the 128 bytes before its first letters."""
 
 
 @dataclass(kw_only=True)
@@ -78,6 +80,8 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
         raise ImageError("unreadable", f"It cannot be opened: {reason(error)}.") from error
     with stream, quiet():
         try:
+            if stream.read(6) == _LOST_PREAMBLE:
+                stream = io.BytesIO(bytes(128) + _LOST_PREAMBLE + stream.read())
             found = _parsed(stream, tags)
             yield found
         except ImageError:

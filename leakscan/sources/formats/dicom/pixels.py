@@ -116,13 +116,32 @@ def _native(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> Sto
     encoding = file.dataset.original_encoding
     if file.transfer_syntax not in ("", *_known_syntaxes()):
         raise ImageError(
-            "unreadable", f"Its transfer syntax {file.transfer_syntax} needs an unknown decoder."
+            "unsupported",
+            f"Its transfer syntax {file.transfer_syntax} needs an unknown decoder.",
+            left_out="DICOM in an unknown transfer syntax",
         )
+    if layout.allocated == 12 and layout.samples == 1:
+        return _packed(file, layout, frame)
     syntax = _NATIVE.get((bool(encoding[0]), bool(encoding[1])), uid.ExplicitVRLittleEndian)
     array, _ = get_decoder(syntax).as_array(
         cast(BinaryIO, file.pixels), index=frame, **decoder_options(layout, file, frames)
     )
     return cast(Stored, np.right_shift(array, layout.shift) if layout.shift else array)
+
+
+def _packed(file: OpenFile, layout: PixelFormat, frame: int) -> Stored:
+    """Numbers of 12 bits without gaps between them, two in three bytes, the lower bits first (retired)."""
+    count = layout.rows * layout.columns
+    stream = cast(BinaryIO, file.pixels)
+    first = frame * count
+    stream.seek(file.start + first // 2 * 3)
+    raw = np.frombuffer(stream.read((first % 2 + count + 1) // 2 * 3), np.uint8).astype(np.uint16)
+    raw = np.append(raw, np.zeros(-len(raw) % 3, np.uint16)).reshape(-1, 3)
+    pairs = np.stack([raw[:, 0] | (raw[:, 1] & 15) << 8, raw[:, 1] >> 4 | raw[:, 2] << 4], axis=1)
+    numbers = pairs.ravel()[first % 2 : first % 2 + count].reshape(layout.rows, layout.columns)
+    if layout.signed:
+        return cast(Stored, (numbers << 4).view(np.int16) >> 4)
+    return cast(Stored, numbers)
 
 
 @lru_cache(maxsize=1)

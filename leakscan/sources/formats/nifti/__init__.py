@@ -25,6 +25,7 @@ from leakscan.sources.formats.nifti.header import (
     read_header,
     reasons,
 )
+from leakscan.sources.formats.square import aspect_of
 from leakscan.types import DecodedImage, ImageRef
 
 Array = npt.NDArray[Any]
@@ -112,7 +113,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     stored, spacing, notes = canonical(stored, header.affine, header.mm_per_unit)
     stored, spacing = usable(stored, spacing, notes, options)
     values = _scaled(stored, header)
-    return DecodedImage(np.ascontiguousarray(stored), values, spacing, tuple(notes))
+    return DecodedImage(np.ascontiguousarray(stored), values, spacing, tuple(notes), aspect_of(spacing))
 
 
 def _voxels(header: Header, frame: int) -> Array:

@@ -19,8 +19,9 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats import FrameInfo
 from leakscan.sources.formats.raster.jpeg_kinds import decode_rare_jpeg, rare_jpeg
-from leakscan.sources.formats.raster.jpeg_xl import decode_jpeg_xl
+from leakscan.sources.formats.raster.jpeg_xl import decode_jpeg_xl, frames_of_jpeg_xl
 from leakscan.sources.formats.raster.pixels import (
+    SIDEWAYS,
     Array,
     blended,
     by_opencv,
@@ -28,20 +29,27 @@ from leakscan.sources.formats.raster.pixels import (
     one_channel_if_equal,
     orientation,
     reasons,
+    stated_aspect,
     strict_pillow,
     turned,
     without_palette,
 )
-from leakscan.sources.formats.raster.pnm import decode_pnm
+from leakscan.sources.formats.raster.pnm import decode_pnm, map_at, maps_of
 from leakscan.sources.formats.raster.tiff import decode_page
-from leakscan.sources.formats.raster.tiff_pages import pages_of
+from leakscan.sources.formats.raster.tiff_pages import Page, pages_of
 from leakscan.types import DecodedImage, ImageRef
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Luminance of red, green and blue, ITU-R BT.601."""
 
-_PILLOW_NAMES = {"jpeg2000": ["JPEG2000"], "apng": ["PNG"], "heic": ["HEIF"], "bmp": ["BMP", "DIB"]}
-_OF_FRAMES = frozenset({"apng", "gif", "webp", "avif", "heic"})
+_PILLOW_NAMES = {
+    "jpeg2000": ["JPEG2000"], "apng": ["PNG"], "heic": ["HEIF"], "bmp": ["BMP", "DIB"],
+    "mpo": ["JPEG", "MPO"], "ico": ["ICO", "CUR"],
+}  # fmt: skip
+_OF_FRAMES = frozenset({"apng", "gif", "webp", "avif", "heic", "mpo", "dcx"})
+_ALONE = {"apng": "png", "mpo": "jpeg"}
+"""What a file of one picture is that looked, by its first bytes, as if it might hold several."""
+_MP_ENTRIES = 0xB002
 
 
 def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
@@ -64,20 +72,39 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """
     if format in _OF_FRAMES:
         with reasons(), open_place(path) as stream, strict_pillow():
-            count = getattr(_opened(stream, format), "n_frames", 1)
-        frames = _frames(list(range(count)), "frames", [], options)
-        # A PNG with a long text before its pixels looks as if it might be animated.
-        return [replace(f, format="png") for f in frames] if (format, count) == ("apng", 1) else frames
+            shown = [0] if format == "mpo" and rare_jpeg(stream) else _shown_frames(_opened(stream, format))
+        frames = _frames(shown, "frames", [], options)
+        alone = _ALONE.get(format, "") if shown == [0] else ""
+        return [replace(frame, format=alone) for frame in frames]
+    if format in ("jpegxl", "pnm"):
+        with reasons(), open_place(path) as stream:
+            count = frames_of_jpeg_xl(stream, options) if format == "jpegxl" else len(maps_of(stream))
+        return _frames(list(range(count)), "frames", [], options)
     if format != "tiff":
         return [FrameInfo()]
     with reasons(), open_place(path) as stream:
         pages = pages_of(stream)
     # Bit 0 of NewSubfileType marks a smaller copy of another page, bit 2 a mask: neither is an image.
-    kept = [i for i, page in enumerate(pages) if not page.subfile & 0b101] or [0]
+    kept = [i for i, page in enumerate(pages) if not _is_copy(page, pages)] or [0]
     notes: list[str] = []
     if len(kept) < len(pages):
         notes.append(f"{len(pages) - len(kept)} reduced copies or masks among its pages were left out.")
     return _frames(kept, "pages", notes, options)
+
+
+def _is_copy(page: Page, pages: list[Page]) -> bool:
+    """Whether a page is a smaller copy of another or a mask; one below another is one where it is smaller."""
+    if page.subfile & 0b101:
+        return True
+    width = max((p.width for p in pages if not p.under and not p.subfile & 0b101), default=0)
+    return bool(page.under) and page.width < width
+
+
+def _shown_frames(im: ImageFile.ImageFile) -> list[int]:
+    """The frames of an open file that are pictures of their own: cameras add small copies of the first."""
+    entries = (getattr(im, "mpinfo", None) or {}).get(_MP_ENTRIES, ())
+    small = {i for i, e in enumerate(entries) if str(e["Attribute"]["MPType"]).startswith("Large Thumbnail")}
+    return [i for i in range(getattr(im, "n_frames", 1)) if i not in small] or [0]
 
 
 def _frames(kept: list[int], what: str, notes: list[str], options: DecodeOptions) -> list[FrameInfo]:
@@ -109,17 +136,18 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
         [[40, 40]]
     """
     notes: list[str] = []
+    aspect = 1.0
     with reasons(), open_place(ref.files[0]) as stream, strict_pillow():
         if ref.format == "tiff":
-            stored = decode_page(stream, ref.frame, options)
+            stored, aspect = decode_page(stream, ref.frame, options)
         elif ref.format == "jpegxl":
-            stored = decode_jpeg_xl(stream.read(), options, notes)
+            stored = decode_jpeg_xl(stream.read(), ref.frame, options)
         elif ref.format == "jpeg" and (kind := rare_jpeg(stream)):
             stored = decode_rare_jpeg(stream.read(), kind, options)
         elif ref.format == "pnm":
-            stored = decode_pnm(stream.read(), options)
+            stored = decode_pnm(map_at(stream, ref.frame), options)
         else:
-            stored = _picture(stream, ref, options, notes)
+            stored, aspect = _picture(stream, ref, options, notes)
     stored = one_channel_if_equal(stored)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         odd = ~np.isfinite(stored)
@@ -128,7 +156,8 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     values = stored.astype(np.float32) if stored.ndim == 2 else stored.astype(np.float32) @ LUMA
     if stored.dtype == np.float64:  # whose largest numbers float32 cannot hold
         values = np.nan_to_num(values)
-    return DecodedImage(np.ascontiguousarray(stored), np.ascontiguousarray(values), notes=tuple(notes))
+    pixels = np.ascontiguousarray(stored)
+    return DecodedImage(pixels, np.ascontiguousarray(values), notes=tuple(notes), aspect=aspect)
 
 
 def _opened(stream: BinaryIO, format: str) -> ImageFile.ImageFile:
@@ -142,7 +171,9 @@ def _opened(stream: BinaryIO, format: str) -> ImageFile.ImageFile:
     return Image.open(stream, formats=_PILLOW_NAMES.get(format, [format.upper()]))
 
 
-def _picture(stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: list[str]) -> Array:
+def _picture(
+    stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: list[str]
+) -> tuple[Array, float]:
     im = _opened(stream, ref.format)
     check_size(*im.size, options)
     frames = getattr(im, "n_frames", 1)
@@ -150,20 +181,21 @@ def _picture(stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: lis
         if ref.frame >= frames:
             raise ImageError("unreadable", f"It has no frame {ref.frame + 1} any more.")
         _seek(im, ref.frame, options)
-    elif frames > 1:
+    elif frames > 1 and ref.format != "psd":  # whose frames are the layers that the picture is made of
         notes.append(f"It has {frames} frames; only the first is read.")
     encoding = str(im.tile[0].args) if im.tile else ""
     if ref.format == "jpeg2000" and im.mode in ("RGB", "RGBA"):
         stream.seek(0)
         if (deep := _deep_jpeg_2000(stream.read())) is not None:
-            return deep
+            return deep, stated_aspect(im)
     im.load()
     if ";16B" in encoding and im.mode in ("RGB", "RGBA", "LA"):
         stream.seek(0)
         pixels = blended(by_opencv(stream.read(), 0))
     else:
         pixels = without_palette(im, encoding)
-    return turned(pixels, orientation(im))
+    turn, aspect = orientation(im), stated_aspect(im)
+    return turned(pixels, turn), 1 / aspect if turn in SIDEWAYS else aspect
 
 
 def _seek(im: ImageFile.ImageFile, frame: int, options: DecodeOptions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import BinaryIO
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
@@ -11,21 +12,46 @@ from leakscan.sources.formats.raster.pixels import Array, blended, check_size
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
 
-def decode_jpeg_xl(data: bytes, options: DecodeOptions, notes: list[str]) -> Array:
+def frames_of_jpeg_xl(stream: BinaryIO, options: DecodeOptions) -> int:
+    """How many frames a file has. Only an animation is decoded for that.
+
+    Args:
+        stream: The file, at its start.
+        options: ``max_pixels`` is checked before anything is decoded.
+
+    Raises:
+        ImageError: What :func:`decode_jpeg_xl` raises.
+
+    Example:
+        ``frames_of_jpeg_xl(Path("film.jxl").open("rb"), DecodeOptions())``
+    """
+    data = stream.read()
+    return len(_decoded(data, options)) if _size(data)[2] else 1
+
+
+def decode_jpeg_xl(data: bytes, frame: int, options: DecodeOptions) -> Array:
     """Decodes a picture; alpha is composited on black.
 
     Args:
         data: The file.
+        frame: The number of the frame, counted from 0.
         options: ``max_pixels`` is checked before anything is decoded.
-        notes: Gets a sentence where it is an animation, of which the first frame is read.
 
     Raises:
         ImageError: ``unsupported`` without imagecodecs, ``unreadable`` if damaged or too large.
 
     Example:
-        ``decode_jpeg_xl(Path("film.jxl").read_bytes(), DecodeOptions(), []).shape``
+        ``decode_jpeg_xl(Path("film.jxl").read_bytes(), 0, DecodeOptions()).shape``
     """
-    width, height = _size(data)
+    frames = _decoded(data, options)
+    if frame >= len(frames):
+        raise ImageError("unreadable", f"It has no frame {frame + 1} any more.")
+    return blended(frames[frame])
+
+
+def _decoded(data: bytes, options: DecodeOptions) -> Array:
+    """All frames, one behind the other."""
+    width, height, animated = _size(data)
     check_size(width, height, options)
     try:
         import imagecodecs
@@ -33,14 +59,12 @@ def decode_jpeg_xl(data: bytes, options: DecodeOptions, notes: list[str]) -> Arr
         missing = "It is JPEG XL, which needs the package imagecodecs: pip install 'leakscan[formats]'."
         raise ImageError("unsupported", missing, left_out="JPEG XL") from error
     pixels: Array = imagecodecs.jpegxl_decode(data)
-    if pixels.ndim == 4 or (pixels.ndim == 3 and pixels.shape[2] > 4):
-        notes.append(f"It has {len(pixels)} frames; only the first is read.")
-        pixels = pixels[0]  # the frames of an animation come first
-    return blended(pixels)
+    several = pixels.ndim == 4 or (pixels.ndim == 3 and (animated or pixels.shape[2] > 4))
+    return pixels if several else pixels[None]
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    """Width and height from the SizeHeader (ISO/IEC 18181-1, 9.2.1)."""
+def _size(data: bytes) -> tuple[int, int, bool]:
+    """Width, height and whether it is an animation (ISO/IEC 18181-1, SizeHeader and ImageMetadata)."""
     stream = _codestream(data)
     bits = int.from_bytes(stream[2:16], "little")
 
@@ -52,13 +76,22 @@ def _size(data: bytes) -> tuple[int, int]:
     def length(small: int) -> int:
         return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
 
-    small = take(1)
-    height = length(small)
-    ratio = take(3)
-    if ratio:
+    def size() -> tuple[int, int]:
+        small = take(1)
+        height = length(small)
+        ratio = take(3)
+        if not ratio:
+            return length(small), height
         across, down = _RATIOS[ratio]
         return height * across // down, height
-    return length(small), height
+
+    width, height = size()
+    if take(1) or not take(1):  # all is as usual, or there are no further fields
+        return width, height, False
+    take(3)  # its orientation, which the decoder applies
+    if take(1):
+        size()
+    return width, height, bool(not take(1) and take(1))  # a preview, which hides what follows, or frames
 
 
 def _codestream(data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from leakscan.settings import DecodeOptions
 Array = npt.NDArray[Any]
 
 ORIENTATION_TAG = 274
+SIDEWAYS = (5, 6, 7, 8)
+"""The orientations in which rows are shown as columns."""
+
 _GREY_LEVELS = {"L;2": 85, "L;4": 17}
 _CONVERTED = {
     "CMYK": "RGB",
@@ -162,6 +166,25 @@ def orientation(im: Image.Image) -> int:
         return 1
 
 
+def stated_aspect(im: Image.Image) -> float:
+    """The height of the stored pixels over their width, by the resolution that a file states; else 1.
+
+    Example:
+        >>> Image.new("L", (80, 30)).save("squashed.png", dpi=(200, 100))
+        >>> round(stated_aspect(Image.open("squashed.png")), 2)
+        2.0
+    """
+    # A PNG without a unit, a JPEG without a unit, and what states dots per inch or per metre.
+    stated = im.info.get("aspect") or im.info.get("dpi")
+    if not stated and im.info.get("jfif_unit") == 0:
+        stated = im.info.get("jfif_density")
+    try:
+        across, down = (float(n) for n in stated)  # type: ignore[union-attr]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 1.0
+    return across / down if 0 < across < math.inf and 0 < down < math.inf else 1.0
+
+
 def turned(pixels: Array, orientation: int) -> Array:
     """Applies EXIF tag 274 (Exif 3.0, section 4.6.5.1) so that the first row is the top.
 
@@ -169,7 +192,7 @@ def turned(pixels: Array, orientation: int) -> Array:
         >>> turned(np.array([[1, 2], [3, 4]]), 6).tolist()  # a quarter clockwise
         [[3, 1], [4, 2]]
     """
-    if orientation in (5, 6, 7, 8):
+    if orientation in SIDEWAYS:
         pixels = np.swapaxes(pixels, 0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -12,7 +13,58 @@ from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.raster.pixels import Array, blended, check_size
 
+_HEADER_BYTES = 1 << 16
+_MOST_MAPS = 10_000
 _TOKEN = re.compile(rb"(?:\s|#[^\n]*\n)*(\d+)")
+
+
+def maps_of(stream: BinaryIO) -> list[int]:
+    r"""Where each map of a file begins: of the kinds P4 to P6 one may follow another.
+
+    Args:
+        stream: The file.
+
+    Example:
+        >>> maps_of(io.BytesIO(b"P5 1 1 255\n\x07P5 1 1 255\n\x09"))
+        [0, 12]
+    """
+    starts = [0]
+    while len(starts) < _MOST_MAPS:
+        stream.seek(starts[-1])
+        head = stream.read(_HEADER_BYTES)
+        found = re.match(rb"P([456])" + _TOKEN.pattern * 2, head)
+        if found is None:
+            break
+        width, height = int(found[2]), int(found[3])
+        end, row = found.end(), (width + 7) // 8
+        if found[1] != b"4":
+            top = _TOKEN.match(head, end)
+            if top is None:
+                break
+            end, row = top.end(), width * (3 if found[1] == b"6" else 1) * (2 if int(top[1]) > 255 else 1)
+        after = starts[-1] + end + 1 + row * height
+        stream.seek(after)
+        if re.match(rb"P[456]\s", stream.read(3)) is None:
+            break
+        starts.append(after)
+    return starts
+
+
+def map_at(stream: BinaryIO, number: int) -> bytes:
+    r"""The bytes of a map and of what follows it.
+
+    Raises:
+        ImageError: ``unreadable``: there are fewer maps.
+
+    Example:
+        >>> map_at(io.BytesIO(b"P5 1 1 255\n\x07P5 1 1 255\n\x09"), 1)
+        b'P5 1 1 255\n\t'
+    """
+    starts = maps_of(stream) if number else [0]
+    if number >= len(starts):
+        raise ImageError("unreadable", f"It has no frame {number + 1} any more.")
+    stream.seek(starts[number])
+    return stream.read()
 
 
 def decode_pnm(data: bytes, options: DecodeOptions) -> Array:

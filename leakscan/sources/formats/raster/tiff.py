@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import BinaryIO
 
 import numpy as np
@@ -18,7 +19,7 @@ from leakscan.sources.formats.raster.pixels import (
     turned,
     without_palette,
 )
-from leakscan.sources.formats.raster.tiff_pages import Page, pages_of
+from leakscan.sources.formats.raster.tiff_pages import Page, moved, pages_of
 
 _KNOWN_COMPRESSIONS = frozenset(
     {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34676, 34677, 34925, 50000, 50001}
@@ -32,8 +33,8 @@ _COMPRESSIONS = {
 }  # fmt: skip
 
 
-def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
-    """The pixels of one page: turned upright, MINISWHITE inverted, alpha on black.
+def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> tuple[Array, float]:
+    """The pixels of one page, upright, MINISWHITE inverted, alpha on black; and their height over width.
 
     Args:
         stream: The file, at its start.
@@ -47,8 +48,9 @@ def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
         >>> first, second = (Image.fromarray(np.array([[0, x]], np.uint16)) for x in (900, 4095))
         >>> first.save("films.tiff", save_all=True, append_images=[second])
         >>> with open("films.tiff", "rb") as stream:
-        ...     decode_page(stream, 1, DecodeOptions()).tolist()
-        [[0, 4095]]
+        ...     pixels, aspect = decode_page(stream, 1, DecodeOptions())
+        >>> pixels.tolist(), aspect
+        ([[0, 4095]], 1.0)
     """
     pages = pages_of(stream)
     if frame >= len(pages):
@@ -56,6 +58,12 @@ def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> Array:
     page = pages[frame]
     check_size(page.width, page.height, options)
     stream.seek(0)
+    if page.under:
+        stream, frame = io.BytesIO(moved(stream.read(), page)), 0
+    return _pixels(stream, frame, page), page.shown_aspect
+
+
+def _pixels(stream: BinaryIO, frame: int, page: Page) -> Array:
     if page.start:
         return _following(stream, page)
     if page.compression not in _KNOWN_COMPRESSIONS:

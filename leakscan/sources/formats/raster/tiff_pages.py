@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import warnings
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from leakscan.errors import ImageError
+from leakscan.sources.formats.raster.pixels import SIDEWAYS
 
 _MAX_PAGES = 100_000
+_MAX_UNDER = 64
+_SUBDIRECTORIES = 330
 _IMAGEJ = re.compile(r"^images=(\d+)", re.MULTILINE)
 
 
@@ -34,6 +38,8 @@ class Page:
         start: Where its pixels begin, if they follow those of an earlier page without a directory of their
             own; else 0.
         order: The byte order of the file, ``<`` or ``>``.
+        aspect: The height of a pixel over its width, as it is stored.
+        under: Where its directory lies, if another page leads to it and not the chain of pages; else 0.
     """
 
     width: int
@@ -49,6 +55,13 @@ class Page:
     planar: bool = False
     start: int = 0
     order: str = "<"
+    aspect: float = 1.0
+    under: int = 0
+
+    @property
+    def shown_aspect(self) -> float:
+        """The height of a pixel over its width, once the page is turned upright."""
+        return 1 / self.aspect if self.orientation in SIDEWAYS else self.aspect
 
     @property
     def dtype(self) -> np.dtype[np.generic] | None:
@@ -93,6 +106,7 @@ def pages_of(stream: BinaryIO) -> list[Page]:
     order = "<" if head[:2] == b"II" else ">"
     pages: list[Page] = []
     followers: list[Page] = []
+    under: list[int] = []
     visited: set[int] = set()
     end = stream.seek(0, os.SEEK_END)
     with warnings.catch_warnings():
@@ -104,10 +118,44 @@ def pages_of(stream: BinaryIO) -> list[Page]:
             if 256 not in directory or 257 not in directory:
                 raise ImageError("unreadable", "It is truncated or damaged: a page has no size.")
             pages.append(_page(directory, order))
+            under += _numbers(directory.get(_SUBDIRECTORIES))[:_MAX_UNDER]
             followers += _followers(directory, pages[-1], end, alone=not directory.next and len(pages) == 1)
     if not pages:
         raise ImageError("unreadable", "It is truncated or damaged: it has no page.")
-    return pages + followers[: _MAX_PAGES - len(pages)]
+    below = [page for offset in under if offset not in visited and (page := _under(stream, head, offset))]
+    return pages + followers[: _MAX_PAGES - len(pages)] + below
+
+
+def _under(stream: BinaryIO, head: bytes, offset: int) -> Page | None:
+    """A page that only a directory of another leads to: a smaller copy, or what its page is a preview of."""
+    try:
+        directory = ImageFileDirectory_v2(head[:8] if head[:4] == b"MM\0+" else head)
+        directory._bigtiff = head[2:4] in (b"+\0", b"\0+")
+        stream.seek(offset)
+        directory.load(stream)
+        page = _page(directory, "<" if head[:2] == b"II" else ">")
+    except Exception:  # of damaged ones the page that leads there is whole all the same
+        return None
+    return replace(page, under=offset) if page.width > 0 and page.height > 0 else None
+
+
+def moved(data: bytes, page: Page) -> bytes:
+    r"""A file whose first page is another one of its pages.
+
+    Args:
+        data: The bytes of a TIFF or BigTIFF.
+        page: A page of it with a directory of its own, whose place ``under`` says.
+
+    Example:
+        >>> page = Page(width=1, height=1, bits=8, samples=1, sample_format=1, photometric=1, orientation=1,
+        ...     extra=0, subfile=0, under=258)
+        >>> moved(b"II*\0\x08\0\0\0", page)[4:]
+        b'\x02\x01\x00\x00'
+    """
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    big = int.from_bytes(data[2:4], order) == 43
+    at, size = (8, 8) if big else (4, 4)
+    return data[:at] + page.under.to_bytes(size, order) + data[at + size :]
 
 
 def _page(tags: ImageFileDirectory_v2, order: str) -> Page:
@@ -128,7 +176,17 @@ def _page(tags: ImageFileDirectory_v2, order: str) -> Page:
         compression=first(259, 1),
         planar=first(284, 1) == 2,
         order=order,
+        aspect=_aspect(tags),
     )
+
+
+def _aspect(tags: ImageFileDirectory_v2) -> float:
+    """XResolution over YResolution (tags 282 and 283), 1 where either is absent or makes no sense."""
+    try:
+        across, down = float(tags[282]), float(tags[283])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return 1.0
+    return across / down if 0 < across < math.inf and 0 < down < math.inf else 1.0
 
 
 def _followers(tags: ImageFileDirectory_v2, page: Page, end: int, alone: bool) -> list[Page]:

@@ -14,6 +14,7 @@ from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
 from leakscan.sources.formats.nifti.canonical import canonical, usable
+from leakscan.sources.formats.square import aspect_of
 from leakscan.sources.formats.volumes.reading import Volume, partners_of, read_volume, volume_shape
 from leakscan.types import DecodedImage, ImageRef
 
@@ -89,7 +90,7 @@ def _image(volume: Volume, options: DecodeOptions) -> DecodedImage:
     if (volume.slope, volume.intercept) != (1.0, 0.0):
         values = (stored.astype(np.float64) * volume.slope + volume.intercept).astype(np.float32)
     finite = np.nan_to_num(np.ascontiguousarray(values), copy=False)
-    return DecodedImage(np.ascontiguousarray(stored), finite, spacing, tuple(notes))
+    return DecodedImage(np.ascontiguousarray(stored), finite, spacing, tuple(notes), aspect_of(spacing))
 
 
 def _checked(shape: tuple[int, ...], options: DecodeOptions) -> int:

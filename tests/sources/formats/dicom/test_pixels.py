@@ -231,7 +231,7 @@ def test_a_syntax_without_decoder_is_named(tmp_path: Path) -> None:
     ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.94"
     with pytest.raises(ImageError, match="transfer syntax JPIP Referenced needs") as caught:
         only(write(tmp_path / "x", ds))
-    assert caught.value.status == "unreadable"
+    assert caught.value.status == "unsupported"
 
 
 def test_the_pixel_limit_holds_before_any_pixel_is_read(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""What cannot be written is refused before any work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leakscan.errors import OutputError
+from leakscan.writable import check_writable
+from support.makers import Leakscan, fill
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/run", "gs://bucket/a.fps", "https://example.org/run"])
+def test_an_address_on_a_network_is_no_folder(address: str) -> None:
+    with pytest.raises(OutputError, match="is an address on a network; leakscan writes to folders"):
+        check_writable(Path(address))
+
+
+def test_a_folder_with_a_colon_in_its_name_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scans:").mkdir()
+    check_writable(Path("scans:/run"))
+
+
+@pytest.mark.parametrize("command", [("fingerprint", "A"), ("compare", "A", "B"), ("duplicates", "A")])
+def test_no_command_makes_a_folder_of_an_address(
+    leakscan: Leakscan, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    fill(tmp_path / "A", [1])
+    fill(tmp_path / "B", [2])
+    ran = leakscan(*command, "-o", "s3://bucket/out")
+    assert (ran.code, sorted(path.name for path in tmp_path.iterdir())) == (2, ["A", "B"])
+    assert "Name a folder" in ran.error
