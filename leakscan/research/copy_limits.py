@@ -20,8 +20,9 @@ import numpy.typing as npt
 import typer
 
 from leakscan.cli.output import Output
-from leakscan.decide.copies.copy_check import NEAR_BITS, load_pixels
-from leakscan.decide.copies.keypoint_vote import may_be_one
+from leakscan.decide.copies.copy_check import NEAR_BITS
+from leakscan.decide.copies.describing import load_pixels
+from leakscan.decide.copies.keypoint_vote import vote
 from leakscan.decide.copies.picture_check import STRETCHED, check_pictures, stretch_between
 from leakscan.decide.copies.picture_features import describe_picture, glance, worth_a_check
 from leakscan.decide.copies.slices import SliceTask, check_slices, nearest_cuts
@@ -100,7 +101,7 @@ def _is_found(a: Floats, b: Floats) -> bool:
     stretched = bits <= NEAR_BITS and stretch_between(a.shape[:2], b.shape[:2]) > STRETCHED
     if stretched:
         return check_pictures(*map(describe_picture, (a, b))).same_image
-    if not may_be_one(find_keypoints(a).to_bytes(), find_keypoints(b).to_bytes()):
+    if vote(find_keypoints(a).to_bytes(), find_keypoints(b).to_bytes()) is False:
         return False
     return worth_a_check(glance(a), glance(b)) and check_pictures(*map(describe_picture, (a, b))).same_image
 

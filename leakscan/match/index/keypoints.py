@@ -9,7 +9,6 @@ sensitive hashing: Indyk and Motwani, STOC 1998).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,6 @@ _FEW = 512  # pictures to search for, up to which only what may be found is sort
 
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
-Words = npt.NDArray[np.int32]
 
 
 class KeypointIndex:
@@ -122,18 +120,14 @@ class KeypointIndex:
         lengths = np.searchsorted(words, wanted, "right") - first
         lengths[lengths > _COMMON] = 0
         ends = np.cumsum(lengths)
-        at = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths - first, lengths)
-        return lengths, owners[at].astype(np.int64)
+        at = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+        return lengths, owners[np.repeat(first, lengths) + at].astype(np.int64)
 
 
-@lru_cache(maxsize=1)
-def _weights() -> npt.NDArray[np.float32]:
-    """What each bit adds to each word, ``(128, _WORDS)``: the same in every run."""
+def _choices() -> npt.NDArray[np.intp]:
+    """Which bits make each word, ``(_WORDS, _WORD_BITS)``: the same in every run."""
     chance = np.random.default_rng(20)
-    weights = np.zeros((128, _WORDS), np.float32)
-    for word in range(_WORDS):
-        weights[chance.permutation(128)[:_WORD_BITS], word] = 1 << np.arange(_WORD_BITS)
-    return weights
+    return np.stack([chance.permutation(128)[:_WORD_BITS] for _ in range(_WORDS)])
 
 
 def _asked(raw: bytes) -> npt.NDArray[np.int32]:
