@@ -31,11 +31,12 @@ set -e; $(FIND_EXTRA); echo "Installing leakscan [$$extra$(1)] into $(VENV) (min
 began=`date +%s`; $(INSTALL) -e ".[$$extra$(1)]"; echo "Installed in $$((`date +%s` - began)) s."
 endef
 
-.PHONY: help demo test lint docs format clean
+.PHONY: help demo test portable lint docs format clean
 
 help:
 	@echo "make demo    draw two small datasets with planted leaks and compare them"
 	@echo "make test    run the test suite, without the slowest tests"
+	@echo "make portable  the same without what only Linux has (LEAKSCAN_PORTABLE=1)"
 	@echo "make lint    ruff check, ruff format --check, mypy --strict, the order of imports"
 	@echo "make docs    build the documentation into site/"
 	@echo "make format  let ruff mend what it can"
@@ -46,6 +47,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(IN)/python -m pytest -n 3 --dist loadfile $(TESTS)
+
+portable: $(VENV)/.installed-dev
+	LEAKSCAN_PORTABLE=1 $(IN)/python -m pytest -n 3 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(IN)/ruff check .

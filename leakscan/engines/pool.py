@@ -322,6 +322,8 @@ def _receive(connection: Connection, given: SimpleQueue[bytes]) -> None:
             given.put(connection.recv_bytes())
         except (EOFError, OSError):
             os._exit(0)
+        except MemoryError:  # the item at work has taken all that it may; half a message may be lost
+            os._exit(1)
 
 
 def _portable(error: Exception) -> Exception:

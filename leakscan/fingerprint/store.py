@@ -100,6 +100,9 @@ class Store:
                 raw.get("nameless", False),
                 raw["project_key_id"] if raw["format"] == KEYED_FORMAT else "",
             )
+            words = (info.dataset, info.key_id, info.shard, info.project_key_id)
+            if not all(isinstance(word, str) for word in words) or not isinstance(info.nameless, bool):
+                raise TypeError("a field is of another type")
             return cls(folder, info, keep)
         except FileNotFoundError:
             raise StoreError("{path} is no fingerprint store: it has no store.json.", path=folder) from None

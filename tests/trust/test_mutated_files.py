@@ -11,6 +11,7 @@ from PIL import Image
 
 from leakscan.cli.app import run
 from leakscan.errors import ImageError, StoreError
+from leakscan.fingerprint.store import Store
 from leakscan.research.good_files import good_files
 from leakscan.research.mutant_readers import READERS, Answer, read_mutant
 from leakscan.research.mutated_files import read_all
@@ -201,3 +202,21 @@ def test_a_store_with_text_that_is_no_unicode_is_damaged(tmp_path: Path) -> None
     pq.write_table(row.set_column(2, row.schema.field(2), broken), path)
     with pytest.raises(StoreError, match="damaged"):
         tables.read(path, tables.SUBJECTS)
+
+
+@pytest.mark.parametrize("field", ["dataset", "key_id", "shard", "nameless", "project_key_id"])
+@pytest.mark.parametrize("value", [[], {}, 7, None])
+def test_a_field_of_a_store_that_is_of_another_type_is_damage(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    told = {
+        "format": 2,
+        "dataset": "a",
+        "key_id": "00",
+        "shard": "",
+        "nameless": False,
+        "project_key_id": "x",
+    }
+    (tmp_path / "store.json").write_text(json.dumps({**told, field: value}))
+    with pytest.raises(StoreError, match="damaged"):
+        Store.open(tmp_path)
