@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import io
 import os
 import signal
@@ -9,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
 import typer
 
@@ -242,4 +244,17 @@ def main() -> None:
         # A bug. Python's own exit code would be 1, which here means a leak.
         sys.stderr.write(_told(sys.exc_info()[1], sys.argv[1:]))
         code = BUG
-    sys.exit(code)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process with a code, after whatever was registered for its end.
+
+    Python's own way out goes on to tear down native libraries. Where a thread of one of them still ran, that
+    ended in SIGABRT, and a shell read 134 in place of the answer.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -236,9 +236,9 @@ def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     pair = PixelPair(key_a="1", key_b="2", a=refs[0], b=refs[1], ndim=2)
     check_copies([pair], context)
     FilmDetails(_Matcher(), spy, DecodeOptions())([pair], 60, Silent())
-    # Preparing; votes of keypoints; glances and features of pictures, and what is made of pairs of them;
+    # Preparing; votes of keypoints; features of pictures for three steps, and what each makes of pairs;
     # details of films.
-    assert len(spy.sent) == 1 + 1 + 4 + 1
+    assert len(spy.sent) == 1 + 1 + 6 + 1
     for sent in spy.sent:
         assert not _loads_torch("import pickle; pickle.load(sys.stdin.buffer)", sent)
 
