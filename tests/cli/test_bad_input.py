@@ -287,6 +287,7 @@ def test_a_passing_trouble_of_the_machine_is_not_remembered_as_a_broken_file(
 # Many, few, equal, blank
 
 
+@pytest.mark.slow
 def test_three_thousand_blank_pictures_match_nothing_and_take_no_time(
     leakscan: Leakscan, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from support.makers import Leakscan
 
 
+@pytest.mark.slow
 def test_the_bench_finds_what_is_shared_and_says_what_it_took(leakscan: Leakscan, tmp_path: Path) -> None:
     ran = leakscan(
         "bench", "search", "-o", str(tmp_path / "b"), "--films", "1500", "--shared", "100", "--json"

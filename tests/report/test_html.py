@@ -359,6 +359,7 @@ def test_everybody_can_read_it_narrow_and_wide_light_and_dark(
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_thousand_pairs_are_small_and_quick(chromium: Any, tmp_path: Path, films: list[Picture]) -> None:
     made = MadeRun(tmp_path)

@@ -143,6 +143,7 @@ def contents(out: Path) -> dict[str, bytes]:
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_second_demo_replaces_the_first_by_equal_files_even_if_one_was_stopped_between(
     demo: tuple[Path, list[PlantedPair]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

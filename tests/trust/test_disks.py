@@ -146,6 +146,7 @@ def test_a_clock_that_is_set_back_loses_and_repeats_nothing(
     assert leakscan("fingerprint", "A", "-o", "a.fps", "--json", *NO_ENCODER).json["images_read"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_source", [True, False])
 def test_two_runs_on_one_cache_at_once_find_what_one_finds(
     two_folders: object, tmp_path: Path, leakscan: Leakscan, same_source: bool

@@ -70,6 +70,7 @@ def test_a_decoder_that_crashes_or_hangs_costs_its_file_and_is_named(tmp_path: P
     assert "2 files not read. First: 3.png: Its decoder crashed" in ran.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not sys.platform.startswith("linux") or is_portable(), reason="only Linux holds a process to it"
 )

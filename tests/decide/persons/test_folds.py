@@ -77,6 +77,7 @@ def evidence(found: Comparison) -> dict[frozenset[str], str]:
     }
 
 
+@pytest.mark.slow
 def test_a_pair_under_review_says_how_its_folds_agree_and_how_those_of_strangers_do(tmp_path: Path) -> None:
     a = dataset(tmp_path / "A", "1234", 0)
     b = dataset(tmp_path / "B", "3456", 1)

@@ -140,6 +140,7 @@ def greenish(served: Served, canvas: int = 0) -> float:
     return found
 
 
+@pytest.mark.slow
 def test_volumes_lie_on_each_other_with_one_cursor_and_show_where_they_agree(
     open_review: Open, chromium: Any, tmp_path: Path
 ) -> None:

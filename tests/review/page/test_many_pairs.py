@@ -24,6 +24,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_up_run(tmp_path_factory.mktemp("many"), PAIRS)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)")
 def test_keys_are_answered_at_once_among_ten_thousand_pairs(
     many: Path, open_review: Open, chromium: Any

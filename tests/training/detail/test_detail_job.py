@@ -159,6 +159,7 @@ def test_the_nearest_are_ranked_by_score_and_detail() -> None:
     ).all()
 
 
+@pytest.mark.slow
 def test_the_command_teaches_goes_on_and_refuses_other_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

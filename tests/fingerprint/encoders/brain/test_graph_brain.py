@@ -38,6 +38,7 @@ def shipped() -> GraphBrainEncoder:
     return encoder
 
 
+@pytest.mark.slow
 def test_a_head_has_the_fingerprint_that_torch_gives_it(shipped: GraphBrainEncoder) -> None:
     head = canonical(3)[None]
     ours, theirs = (encoder.encode(head) for encoder in (shipped, BrainEncoder(shipped.card, shipped.folder)))
