@@ -49,7 +49,9 @@ def commands(page: str) -> list[tuple[list[str], int]]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page == "ten-minutes.md")) for page in PAGES]
+)
 def test_every_command_of_a_page_does_what_it_says(
     page: str, leakscan: Leakscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

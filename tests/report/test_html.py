@@ -344,6 +344,7 @@ def test_the_page_runs_no_script_but_its_own(chromium: Any, tmp_path: Path, film
     assert any("Content Security Policy" in fault for fault in tab.faults)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_everybody_can_read_it_narrow_and_wide_light_and_dark(
     chromium: Any, tmp_path: Path, films: list[Picture]

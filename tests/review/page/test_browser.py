@@ -223,6 +223,7 @@ def test_blind_pages_show_nothing_before_the_verdict(open_review: Open, chromium
     served.close()
 
 
+@pytest.mark.slow
 def test_everybody_can_read_it_narrow_and_wide_light_and_dark(open_review: Open, chromium: Any) -> None:
     served = Served(open_review(), chromium, bypass_csp=True)  # axe is put into the page as a script
     page = served.page
