@@ -20,14 +20,14 @@ STEP = 2.0**-13
 several times what machines differ by, and far below what tells two people apart."""
 
 
-def rounded(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def on_steps(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Scores to the nearest step; NaN and infinities stay.
 
     Args:
         scores: Cosines, normalised scores, or detail matches, of any shape.
 
     Example:
-        >>> one, other = rounded([0.640011, 0.639989])  # as two processors compute it
+        >>> one, other = on_steps([0.640011, 0.639989])  # as two processors compute it
         >>> bool(one == other)
         True
     """

@@ -17,7 +17,7 @@ from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
 from leakscan.decide.persons.own_strangers import FEW_BEST, OwnStrangers
 from leakscan.decide.persons.scores import Scored
 from leakscan.decide.persons.subjects import Subjects
-from leakscan.decide.rounding import rounded
+from leakscan.decide.rounding import on_steps
 from leakscan.decide.table import PairTable
 from leakscan.match.pictures import Side
 from leakscan.settings import DecodeOptions
@@ -114,7 +114,7 @@ class DetailMatching:
             memory.keep_detail_matches(self._digest, [(t.key_a, t.key_b, found) for _, t, found in fresh])
             for at, _, found in fresh:
                 out[at] = found
-        return rounded(out)
+        return on_steps(out)
 
 
 def match_candidates(pair: DatasetPair, table: PairTable, one: Scored, matching: DetailMatching) -> None:

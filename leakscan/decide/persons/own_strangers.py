@@ -22,7 +22,7 @@ import numpy.typing as npt
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.tail import threshold_share
 from leakscan.decide.persons.subjects import Subjects, paired_scores
-from leakscan.decide.rounding import STEP, rounded
+from leakscan.decide.rounding import STEP, on_steps
 from leakscan.match.index import build_index
 
 FEW_BEST = 2
@@ -134,7 +134,7 @@ def own_strangers(people: Subjects, calibration: Calibration) -> OwnStrangers | 
         second=second,
         score=score,
         best=np.isin(keys, best),
-        complete=float(rounded(lowest)) + STEP,  # what is missing may have been rounded up
+        complete=float(on_steps(lowest)) + STEP,  # what is missing may have been rounded up
         pairs=pairs,
         subjects=n,
         encoder=calibration.encoder,

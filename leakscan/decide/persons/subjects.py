@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
-from leakscan.decide.rounding import rounded
+from leakscan.decide.rounding import on_steps
 from leakscan.match.pictures import Side
 from leakscan.match.products import paired_products
 
@@ -108,7 +108,7 @@ def paired_scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Float
     cosine = paired_products(a.templates, b.templates, code_a, code_b).astype(np.float64)
     left, right = a.statistics, b.statistics
     scores = normalise(cosine, left.mean[code_a], left.std[code_a], right.mean[code_b], right.std[code_b])
-    return rounded(scores)
+    return on_steps(scores)
 
 
 def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats:
