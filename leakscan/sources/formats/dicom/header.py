@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from leakscan.errors import ImageError
 from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
-from leakscan.sources.formats.dicom.open_file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
+from leakscan.sources.formats.dicom.open_file import UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.planes import (
     KEYS,
     Cosines,
@@ -259,12 +259,6 @@ def _refuse_what_is_no_image(file: OpenFile, sop_class: str) -> None:
         raise ImageError("unreadable", "It is not a DICOM file, or one without any image in it.")
     if not file.tag:
         raise ImageError("unsupported", "It has no pixels.", left_out="DICOM without pixels")
-    if file.tag != PIXEL_DATA:
-        raise ImageError(
-            "unsupported",
-            "Its pixels are floating-point numbers, which are not read.",
-            left_out="DICOM of floating-point numbers",
-        )
 
 
 def _refuse_impossible_frames(file: OpenFile, pixels: int, frames: int) -> None:
