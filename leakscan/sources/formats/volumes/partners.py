@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from leakscan.errors import ImageError
-from leakscan.sources.contents import beside, head_of, is_inside, shown
+from leakscan.sources.contents import STEP, beside, head_of, is_inside, shown
 
 MOST_HEADER = 1 << 16
 """The bytes of a text header that are read; what names the voxels may follow long comments."""
@@ -19,6 +20,7 @@ _BESIDE = {
 }
 _BY_NAME = frozenset({"nrrd", "metaimage"})
 _KEYS = (b"elementdatafile", b"data file", b"datafile")
+_HEADERS = (".mhd", ".nhdr")
 _MOST_PARTNERS = 4096
 _MOST_HEADERS = 512
 
@@ -93,7 +95,7 @@ def holder_of(place: Path) -> str | None:
     r"""The name of the header beside or above a file of voxels that names it, or ``None``.
 
     Args:
-        place: A file on disk.
+        place: A file on disk or in an archive.
 
     Example:
         >>> Path("voxels").mkdir()
@@ -103,7 +105,7 @@ def holder_of(place: Path) -> str | None:
         '../head.mhd'
     """
     if is_inside(place):
-        return None
+        return _holder_in_archive(str(place))
     for above, up in ((place.parent, ""), (place.parent.parent, "../")):
         try:
             changed = above.stat().st_mtime_ns
@@ -115,10 +117,21 @@ def holder_of(place: Path) -> str | None:
     return None
 
 
+def _holder_in_archive(place: str) -> str | None:
+    """The same for what lies in an archive."""
+    from leakscan.sources.archives import members_beside
+
+    folder = place.rsplit(STEP, 2)[1].rpartition("/")[0]
+    for header in members_beside(place, _HEADERS)[:_MOST_HEADERS]:
+        if Path(place) in named_partners(Path(header), "metaimage").values():
+            return posixpath.relpath(header.rsplit(STEP, 2)[1], folder or ".")
+    return None
+
+
 @lru_cache(maxsize=64)
 def _headers_in(folder: Path, _changed: int) -> dict[Path, str]:
     """Files of voxels by the headers of a folder that name them."""
-    headers = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".mhd", ".nhdr")]
+    headers = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in _HEADERS]
     found: dict[Path, str] = {}
     for header in headers[:_MOST_HEADERS]:
         try:
