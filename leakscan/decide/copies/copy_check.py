@@ -161,7 +161,7 @@ class _Checks:
                 sure, unsure = self._voted_for(window)
                 plain = self._described(sure, plain, plainly)
                 glances = self._described(unsure, glances, at_a_glance)
-                window = sorted([*self._not_aligned(sure, plain), *self._worth_a_check(unsure, glances)])
+                window = sorted([*self._untold(sure, plain), *self._worth_a_check(unsure, glances)])
             features = self._described(window, features, in_full)
             for i, check in self._each(_check, window, features):
                 if check is not None:
@@ -187,21 +187,21 @@ class _Checks:
         left = [i for i in window if said.get(i) is not False and self._pairs[i].at_hand]
         return [i for i in left if said.get(i)], [i for i in left if not said.get(i)]
 
-    def _not_aligned(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
-        """The pairs of a window that are no copies as their kept keypoints lay them on each other."""
+    def _untold(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
+        """The pairs of a window of which their kept keypoints, as they lay them on each other, do not tell."""
         chunk = _CHUNK[2]
         pairs = (
             (plain[pair.key_a], plain[pair.key_b], pair.keypoints_a or b"", pair.keypoints_b or b"")
             for pair in (self._pairs[i] for i in window)
             if time.monotonic() <= self._deadline
         )
-        copies = set()
+        told = set()
         for i, check in zip(window, self._context.engine.map(_check_as_voted, pairs, chunk), strict=False):
-            if check is not None and check.same_image:
-                copies.add(i)
+            if check is not None:
+                told.add(i)
                 self._take(i, check)
         self._keep()
-        return [i for i in window if i not in copies]
+        return [i for i in window if i not in told]
 
     def _worth_a_check(self, window: Sequence[int], glances: Mapping[str, Features | None]) -> list[int]:
         """The pairs of a window that a glance does not tell apart."""
