@@ -37,6 +37,9 @@ NEAR_BITS = 10
 _VOTES = 64
 """Votes that a worker gets at a time: some 50 ms."""
 
+_DESCRIBED = 8
+"""Images that a worker describes at a time at most."""
+
 _FEATURES_KEPT = 3000
 """Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
 
@@ -242,7 +245,9 @@ class _Checks:
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
         describe = partial(described, describer=describer, options=self._context.settings.reading)
-        fresh = self._context.engine.map(Careful(describe, nothing), missing.values())
+        # A few that take long are shared out one by one.
+        chunk = min(_DESCRIBED, 1 + len(missing) // (4 * self._context.engine.workers))
+        fresh = self._context.engine.map(Careful(describe, nothing), missing.values(), chunk)
         return _renewed(known, needed, dict(zip(missing, fresh, strict=True)))
 
     def _take(self, i: int, check: CopyCheck) -> None:
