@@ -246,7 +246,7 @@ class _Checks:
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
         describe = partial(described, describer=describer, options=self._context.settings.reading)
         # A few that take long are shared out one by one.
-        chunk = min(_DESCRIBED, 1 + len(missing) // (4 * self._context.engine.workers))
+        chunk = min(_DESCRIBED, 1 + len(missing) // (4 * max(1, self._context.engine.workers)))
         fresh = self._context.engine.map(Careful(describe, nothing), missing.values(), chunk)
         return _renewed(known, needed, dict(zip(missing, fresh, strict=True)))
 
