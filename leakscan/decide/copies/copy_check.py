@@ -191,7 +191,7 @@ class _Checks:
         return [i for i in left if said.get(i)], [i for i in left if not said.get(i)]
 
     def _untold(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
-        """The pairs of a window of which their kept keypoints, as they lay them on each other, do not tell."""
+        """The pairs of a window that their kept keypoints lay on each other without telling what they are."""
         chunk = _CHUNK[2]
         pairs = (
             (plain[pair.key_a], plain[pair.key_b], pair.keypoints_a or b"", pair.keypoints_b or b"")

@@ -88,7 +88,7 @@ def coarse_correlation(a: PictureFeatures, b: PictureFeatures, proposal: Proposa
         proposal: The map from b to a.
 
     Returns:
-        The correlation of the local-contrast pictures, -1..1, or ``None`` where too little is left to measure.
+        The correlation of the local-contrast pictures, -1..1; ``None`` where too little is left to measure.
 
     Example:
         >>> from leakscan.decide.copies.picture_features import describe_picture

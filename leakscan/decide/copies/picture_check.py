@@ -75,9 +75,9 @@ _FEW_KEYPOINTS = 80  # fewer in either picture: try without them as well
 _TRIED = 2  # proposals
 _FEW_AGREE, _ALIKE_AT_SIGHT = 9, 0.6
 """Kept keypoints that agree, and the correlation where they lay two pictures on each other, up to which the
-two are strangers. Of 198 pairs of strangers whose keypoints voted for a copy 183 had 9 or fewer, and 99 of 100
-correlated up to 0.55. Of 1,187 copies in 22 alterations 12 had 9 or fewer, and these from 0.81; with 13 of
-them one, masked to its lungs, had 0.35.
+two are strangers. Of 198 pairs of strangers whose keypoints voted for a copy 183 had 9 or fewer, and 99 of
+100 correlated up to 0.55. Of 1,187 copies in 22 alterations 12 had 9 or fewer, and these from 0.81; with 13
+of them one, masked to its lungs, had 0.35.
 """
 
 

@@ -292,7 +292,7 @@ def pooled_bulk(parts: Sequence[Subjects], calibration: Calibration) -> Location
     """
     together = Subjects(
         np.arange(sum(map(len, parts))),
-        np.concatenate([part.templates for part in parts]),
+        np.concatenate([part.templates[:] for part in parts]),
         CohortStatistics(
             np.concatenate([part.statistics.mean for part in parts]),
             np.concatenate([part.statistics.std for part in parts]),
