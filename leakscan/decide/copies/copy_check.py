@@ -37,6 +37,9 @@ NEAR_BITS = 10
 _VOTES = 64
 """Votes that a worker gets at a time: some 50 ms."""
 
+_DESCRIBED = 8
+"""Images that a worker describes at a time at most."""
+
 _FEATURES_KEPT = 3000
 """Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
 
@@ -161,7 +164,7 @@ class _Checks:
                 sure, unsure = self._voted_for(window)
                 plain = self._described(sure, plain, plainly)
                 glances = self._described(unsure, glances, at_a_glance)
-                window = sorted([*self._not_aligned(sure, plain), *self._worth_a_check(unsure, glances)])
+                window = sorted([*self._untold(sure, plain), *self._worth_a_check(unsure, glances)])
             features = self._described(window, features, in_full)
             for i, check in self._each(_check, window, features):
                 if check is not None:
@@ -187,21 +190,21 @@ class _Checks:
         left = [i for i in window if said.get(i) is not False and self._pairs[i].at_hand]
         return [i for i in left if said.get(i)], [i for i in left if not said.get(i)]
 
-    def _not_aligned(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
-        """The pairs of a window that are no copies as their kept keypoints lay them on each other."""
+    def _untold(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
+        """The pairs of a window that their kept keypoints lay on each other without telling what they are."""
         chunk = _CHUNK[2]
         pairs = (
             (plain[pair.key_a], plain[pair.key_b], pair.keypoints_a or b"", pair.keypoints_b or b"")
             for pair in (self._pairs[i] for i in window)
             if time.monotonic() <= self._deadline
         )
-        copies = set()
+        told = set()
         for i, check in zip(window, self._context.engine.map(_check_as_voted, pairs, chunk), strict=False):
-            if check is not None and check.same_image:
-                copies.add(i)
+            if check is not None:
+                told.add(i)
                 self._take(i, check)
         self._keep()
-        return [i for i in window if i not in copies]
+        return [i for i in window if i not in told]
 
     def _worth_a_check(self, window: Sequence[int], glances: Mapping[str, Features | None]) -> list[int]:
         """The pairs of a window that a glance does not tell apart."""
@@ -242,7 +245,9 @@ class _Checks:
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
         describe = partial(described, describer=describer, options=self._context.settings.reading)
-        fresh = self._context.engine.map(Careful(describe, nothing), missing.values())
+        # A few that take long are shared out one by one.
+        chunk = min(_DESCRIBED, 1 + len(missing) // (4 * max(1, self._context.engine.workers)))
+        fresh = self._context.engine.map(Careful(describe, nothing), missing.values(), chunk)
         return _renewed(known, needed, dict(zip(missing, fresh, strict=True)))
 
     def _take(self, i: int, check: CopyCheck) -> None:
