@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +27,9 @@ R = TypeVar("R")
 
 _WINDOW = {2: 1024, 3: 128}
 """Pairs that are checked together, by dimension: their features are in memory at once."""
+
+_VOTED = 4096
+"""Pairs whose keypoints vote before those that are left are checked: seconds of work."""
 
 _CHUNK = {2: 16, 3: 1}
 """Pairs that a worker gets at a time: a fraction of a second's work, which is what a kill may lose."""
@@ -125,6 +128,21 @@ def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCh
     return found
 
 
+@dataclass
+class _KeptFeatures:
+    """Features of the images of the windows so far, as far as there is room for them.
+
+    Attributes:
+        plain: Pictures without keypoints.
+        glances: Pictures at a glance.
+        full: Images in full.
+    """
+
+    plain: dict[str, Features | None] = field(default_factory=dict)
+    glances: dict[str, Features | None] = field(default_factory=dict)
+    full: dict[str, Features | None] = field(default_factory=dict)
+
+
 class _Checks:
     """The checks of pairs whose pixels are at hand.
 
@@ -153,25 +171,34 @@ class _Checks:
     def _check_all(self, ndim: int) -> None:
         """Checks all pairs of one dimension, a window at a time."""
         order = [i for i, pair in enumerate(self._pairs) if pair.ndim == ndim]
-        plain: dict[str, Features | None] = {}
-        glances: dict[str, Features | None] = {}
-        features: dict[str, Features | None] = {}
-        for start in range(0, len(order), _WINDOW[ndim]):
+        kept = _KeptFeatures()
+        for start in range(0, len(order), _VOTED):
             if time.monotonic() > self._deadline:
                 return
-            window = whole = order[start : start + _WINDOW[ndim]]
-            if ndim == 2:
-                sure, unsure = self._voted_for(window)
-                plain = self._described(sure, plain, plainly)
-                glances = self._described(unsure, glances, at_a_glance)
-                window = sorted([*self._untold(sure, plain), *self._worth_a_check(unsure, glances)])
-            features = self._described(window, features, in_full)
-            for i, check in self._each(_check, window, features):
-                if check is not None:
-                    self._take(i, check)
-            # Describing the next window may take a while.
-            self._keep()
-            self._context.progress.advance(len(whole))
+            window = order[start : start + _VOTED]
+            sure, unsure = self._voted_for(window) if ndim == 2 else ([], window)
+            left = sorted([*sure, *unsure])
+            self._context.progress.advance(len(window) - len(left))
+            for at in range(0, len(left), _WINDOW[ndim]):
+                if time.monotonic() > self._deadline:
+                    return
+                self._check_window(left[at : at + _WINDOW[ndim]], set(sure), kept)
+
+    def _check_window(self, window: Sequence[int], sure: Collection[int], kept: _KeptFeatures) -> None:
+        """Checks the pairs of a window, of which ``sure`` are those that were voted for."""
+        left = list(window)
+        if self._pairs[window[0]].ndim == 2:
+            voted, unsure = [i for i in left if i in sure], [i for i in left if i not in sure]
+            kept.plain = self._described(voted, kept.plain, plainly)
+            kept.glances = self._described(unsure, kept.glances, at_a_glance)
+            left = sorted([*self._untold(voted, kept.plain), *self._worth_a_check(unsure, kept.glances)])
+        kept.full = self._described(left, kept.full, in_full)
+        for i, check in self._each(_check, left, kept.full):
+            if check is not None:
+                self._take(i, check)
+        # Describing the next window may take a while.
+        self._keep()
+        self._context.progress.advance(len(window))
 
     def _voted_for(self, window: Sequence[int]) -> tuple[list[int], list[int]]:
         """Pairs whose keypoints agree, and those whose keypoints say nothing; all have pixels at hand."""

@@ -45,6 +45,17 @@ class Subjects:
     def __len__(self) -> int:
         return len(self.templates)
 
+    def only(self, subjects: Ints) -> Subjects:
+        """Some of the subjects, with their templates in memory; nothing is known of their pictures.
+
+        Args:
+            subjects: ``(n,)`` which.
+        """
+        mean, std = self.statistics.mean[subjects], self.statistics.std[subjects]
+        own = np.zeros(0, np.int64)
+        statistics = CohortStatistics(mean, std)
+        return Subjects(own, self.templates[subjects], statistics, self.is_declared[subjects])
+
     @property
     def declared(self) -> int:
         """How many subjects have a name."""
@@ -131,8 +142,10 @@ def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats
         >>> template_scores(people, people, np.array([0]), np.array([0, 1])).tolist()
         [[1.0, 0.0]]
     """
-    flat = paired_scores(a, b, np.repeat(left, len(right)), np.tile(right, len(left)))
-    return flat.reshape(len(left), len(right))
+    # A template may be made when it is asked for: here each once, and not for every pair.
+    some_a, some_b = a.only(left), b.only(right)
+    rows, columns = np.repeat(np.arange(len(left)), len(right)), np.tile(np.arange(len(right)), len(left))
+    return paired_scores(some_a, some_b, rows, columns).reshape(len(left), len(right))
 
 
 @dataclass(frozen=True)
