@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from leakscan.counted import counted
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.load import runs_in_workers
@@ -242,8 +240,7 @@ def _unread(one: Opened, context: RunContext) -> list[ImageRef]:
     if not cache.is_dir():
         return _refs(one)
     try:
-        store = Store.open(cache / STORES / cache_name(one.spec, context.key.key_id))
-        known = set(pa.chunked_array([part["image_id"] for part in store.parts()], pa.string()).to_pylist())
+        known = Store.open(cache / STORES / cache_name(one.spec, context.key.key_id)).image_ids()
     except StoreError:
         return _refs(one)
     return [ref for ref in _refs(one) if ref.image_id not in known]
