@@ -13,13 +13,14 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.collect import Collector
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
-from leakscan.sources.left_out import LINK_OUTSIDE, ROW_MISSING, ROW_OUTSIDE
 from leakscan.sources.identity import visible
+from leakscan.sources.left_out import LINK_OUTSIDE, ROW_MISSING, ROW_OUTSIDE
 from leakscan.sources.listed_files import ListedFiles
-from leakscan.sources.manifest_table import Columns, Manifest, column_named, listed
+from leakscan.sources.manifest_table import Manifest, column_named, listed
 from leakscan.sources.names import posix_name
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
+from leakscan.sources.written_tables import Columns
 from leakscan.types import KINDS, ImageRef, Progress, Tags
 
 _NOTHING = frozenset({"", "nan", "none", "null", "n/a", "na", "<na>", "nat", "-"})

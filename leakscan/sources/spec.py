@@ -89,7 +89,9 @@ class SourceSpec:
         if self.path.is_file():
             from leakscan.sources.manifest_table import is_a_list_of_pictures  # loads pyarrow
 
-            listing = self.path.name.lower().endswith(MANIFEST_SUFFIXES) and not is_a_list_of_pictures(self.path)
+            listing = self.path.name.lower().endswith(MANIFEST_SUFFIXES) and not is_a_list_of_pictures(
+                self.path
+            )
             return "manifest" if listing else "file"
         # Links to nothing and devices are there, and a source says what is wrong with them.
         return "folder" if os.path.lexists(self.path) else "missing"

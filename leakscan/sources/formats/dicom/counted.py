@@ -22,9 +22,10 @@ _APART = "It lost its position, and no InstanceNumber says where it belongs; it 
 def counted_series(lost: Sequence[DicomHeader]) -> Iterator[tuple[list[DicomHeader], str]]:
     """Series of slices without positions, in order, each with a note.
 
-    Slices of one series with one grid and direction are one volume, by their positions if only their
-    orientations are lost, else by their InstanceNumbers, or where none has one by their names as people count (``im2`` before ``im10``). Where each slice names a series of its
-    own, those of one study in one folder are taken together. What cannot be put in order stays apart.
+    Slices of one series with one grid and direction are one volume: by their positions if only their
+    orientations are lost, else by their InstanceNumbers, or where none has one by their names as people
+    count (``im2`` before ``im10``). Where each slice names a series of its own, those of one study in one
+    folder are taken together. What cannot be put in order stays apart.
 
     Args:
         lost: The headers of slices without a position.

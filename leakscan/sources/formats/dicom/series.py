@@ -179,10 +179,9 @@ def _volumes(
         if options.frames == "first" and stack.repeat > 0:
             continue
         members = [headers[i] for i in stack.members]
-        if filled := {name for header in members for name in header.filled}:
-            shared = f"Some of its slices lack {' and '.join(sorted(filled))}, which others of it say."
-            stack = replace(stack, notes=(*stack.notes, shared))
         notes = [*stack.notes, *_extra_notes(members, stack, [headers[i] for i in stack.dropped], root)]
+        if filled := {name for header in members for name in header.filled}:
+            notes.append(f"Some of its slices lack {' and '.join(sorted(filled))}, which others of it say.")
         if options.frames == "first" and k + 1 < len(parts) and parts[k + 1].repeat > 0:
             notes.append("It holds several volumes at the same positions; only the first is read.")
         uids = [header.sop_uid for header in members]

@@ -65,9 +65,7 @@ def check_partners(path: Path, format: str) -> None:
             "unreadable", f"Its voxels are missing: no {_BESIDE[format][0]} file lies beside it."
         )
     if None in named_partners(path, format).values():
-        raise ImageError(
-            "unreadable", "Its voxels are missing: the file that its header names is not there."
-        )
+        raise ImageError("unreadable", "Its voxels are missing: the file that its header names is not there.")
 
 
 def named_partners(path: Path, format: str) -> dict[str, Path | None]:
@@ -151,9 +149,7 @@ def _named_in(head: bytes) -> Iterator[str]:
             continue
         said = value.strip().decode("utf-8", "replace")
         if said.split(maxsplit=1)[:1] in (["LIST"], ["list"]):
-            yield from (
-                name for n in lines[number + 1 :] if (name := n.strip().decode("utf-8", "replace"))
-            )
+            yield from (name for n in lines[number + 1 :] if (name := n.strip().decode("utf-8", "replace")))
         elif counted := re.fullmatch(r"(\S*%0?\d*d\S*)\s+(-?\d+)\s+(-?\d+)\s+(-?\d+)(?:\s+\d+)?", said):
             pattern, first, last, step = counted[1], *(int(n) for n in counted.groups()[1:])
             numbers = range(first, last + (1 if step > 0 else -1), step or 1)
