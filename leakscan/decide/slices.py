@@ -114,7 +114,7 @@ class _Search:
     def found(self) -> Iterator[tuple[int, int, CopyCheck]]:
         """Picture, volume and finding, for every picture that is a slice of a volume.
 
-        What an earlier run saw of a picture and a volume is not looked at again.
+        What an earlier run found of a picture and a volume is taken from the memory of pairs.
         """
         if not self._pixels or not self._volumes:
             return
