@@ -92,7 +92,7 @@ def test_the_two_lie_on_each_other_and_every_view_shows_it(served: Served) -> No
     served.page.fill("#text", "xena")
     served.until("#count", "1 pair")
     served.page.click("#lines button")
-    served.until("#how", "hflip, invert")
+    served.until("#how", "mirrored and made negative")
     left, right = lit(served, 0), lit(served, 1)
     assert abs(left - right) < 3  # mirrored and negative in its file
     served.press("o")
