@@ -244,3 +244,13 @@ def test_everybody_can_read_it_narrow_and_wide_light_and_dark(open_review: Open,
             served.press("Escape")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
     served.close()
+
+
+def test_who_comes_back_goes_on_where_work_is_left(served: Served, run: Path) -> None:
+    served.press("d")
+    wait_for(1, run)
+    served.until("#title", "dot.png")
+    again = served.context.new_page()  # without the mark that the address of the first page ends with
+    again.goto(served.page.url.partition("#")[0])
+    again.wait_for_selector("body[data-ready]")
+    assert "dot.png" in again.inner_text("#title")
