@@ -149,8 +149,8 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
     draws = []
     for draw in range(_DRAWS):
         # Seeded by their number, so that the datasets may change places.
-        drawn = [np.random.default_rng((draw, n)).integers(0, n, n) for n in scores.shape]
-        draws.append(_line(card, ranked.quantiles(wanted, *drawn), share)[1][:2])
+        rows, columns = (np.random.default_rng((draw, n)).integers(0, n, size=(n,)) for n in scores.shape)
+        draws.append(_line(card, ranked.quantiles(wanted, rows, columns), share)[1][:2])
     u = -np.log(tail.p_value((scores - location) / scale))
     return LocationScale(
         location=location,
