@@ -19,9 +19,10 @@ from leakscan.fingerprint.pipeline import STORES
 from leakscan.fingerprint.prepare import Prepared, Recipe, prepare
 from leakscan.fingerprint.store import Store
 from leakscan.match.index import EXACT_COMPARISONS
-from leakscan.run.compare import Opened, check_files, open_all
 from leakscan.run.context import RunContext
 from leakscan.run.copies_so_far import copies_so_far
+from leakscan.run.given_files import check_files
+from leakscan.run.opened import Opened, open_all
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.spec import SourceSpec
