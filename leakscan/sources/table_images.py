@@ -6,110 +6,31 @@ these, or as text in base64.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
 from leakscan.errors import ImageError
-from leakscan.sources.archives import Member, packing_of
-from leakscan.sources.contents import STEP, open_place, outer_file
+from leakscan.sources.archives import Member
+from leakscan.sources.contents import STEP
 from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.grouped_tables import GroupedTable, open_table
+from leakscan.sources.picture_cells import files_in, is_empty, is_list, may_hold
 from leakscan.sources.unpacking import compression_of, stamp
-from leakscan.tables import open_parquet
 from leakscan.types import Status, Tags
 
 _MOST_BYTES = 1 << 30
 _SAMPLED = 8
 _SMALLEST_SIDE = 8
-_BASE64 = re.compile(r"(?:data:image/[\w.+-]+;base64,)?([A-Za-z0-9+/\s]{60})")
 _HEX = re.compile(r"(?:0x)?(?:89504e470d0a1a0a|ffd8ff(?:e0|e1|db)|49492a00|4d4d002a)", re.IGNORECASE)
 """How PNG, JPEG and TIFF begin in hexadecimal numbers."""
 _LEAST_FLAT, _LEAST_LEVELS = 196, 16
 _kept: dict[str, Any] = {}
-
-
-@dataclass(frozen=True)
-class _File:
-    """What stands in a cell, and the name that stands beside it, if there is one."""
-
-    data: bytes
-    name: str = ""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether its first bytes are those of an image, or of what may hold one."""
-        head = self.data[:HEAD_BYTES]
-        return any(recognised(head, self.name)) or bool(packing_of(head, self.name) or unread_kind("", head))
-
-
-class _Table(Protocol):
-    """What Parquet and Arrow have in common: columns, in groups of rows."""
-
-    schema: pa.Schema
-    groups: int
-
-    def rows(self, group: int) -> int: ...
-    def size(self, group: int, column: str) -> int: ...
-    def column(self, group: int, column: str) -> Any: ...
-
-
-class _Parquet:
-    def __init__(self, source: Any) -> None:
-        self._file = open_parquet(source)
-        self.schema, self.groups = self._file.schema_arrow, self._file.num_row_groups
-
-    def rows(self, group: int) -> int:
-        return int(self._file.metadata.row_group(group).num_rows)
-
-    def size(self, group: int, column: str) -> int:
-        chunks = self._file.metadata.row_group(group)
-        each = (chunks.column(i) for i in range(chunks.num_columns))
-        return sum(c.total_uncompressed_size for c in each if c.path_in_schema.split(".")[0] == column)
-
-    def column(self, group: int, column: str) -> Any:
-        return _whole(self._file.read_row_group(group, columns=[column]).column(0))
-
-
-class _Arrow:
-    def __init__(self, source: Any) -> None:
-        try:
-            batches = pa.ipc.open_file(source)
-            self._batches = [batches.get_batch(i) for i in range(batches.num_record_batches)]
-        except pa.ArrowInvalid:  # the kind for streams, which Hugging Face writes to disk
-            source.seek(0)
-            batches = pa.ipc.open_stream(source)
-            self._batches = list(batches)
-        self.schema, self.groups = batches.schema, len(self._batches)
-
-    def rows(self, group: int) -> int:
-        return int(self._batches[group].num_rows)
-
-    def size(self, group: int, column: str) -> int:
-        return int(self._batches[group].column(column).get_total_buffer_size())
-
-    def column(self, group: int, column: str) -> Any:
-        return _whole(self._batches[group].column(column))
-
-
-def _whole(cells: Any) -> Any:
-    """Cells that may be read: Arrow follows offsets as they stand, and a wrong one ends the process.
-
-    Raises:
-        ImageError: The offsets or texts of the column are damaged.
-    """
-    try:
-        cells.validate(full=True)
-    except pa.ArrowException as error:
-        raise ImageError("unreadable", "It is a table that is cut short or damaged.") from error
-    return cells
 
 
 def image_columns(place: str) -> list[str]:
@@ -129,8 +50,8 @@ def image_columns(place: str) -> list[str]:
         >>> image_columns("films.parquet")
         ['image']
     """
-    table = _opened(place)
-    return [f.name for f in table.schema if _may_hold(f.type) and _holds_pictures(table, f.name)]
+    table = open_table(place)
+    return [f.name for f in table.schema if may_hold(f.type) and _holds_pictures(table, f.name)]
 
 
 def why_no_pictures(place: str) -> ImageError:
@@ -148,7 +69,7 @@ def why_no_pictures(place: str) -> ImageError:
         >>> why_no_pictures("people.parquet").status
         'ignored'
     """
-    table = _opened(place)
+    table = open_table(place)
     for field in table.schema:
         if _is_numbers(field.type, 1) and _first_is_wide(table, field.name):
             words = (
@@ -157,7 +78,7 @@ def why_no_pictures(place: str) -> ImageError:
             )
             return ImageError("unsupported", words, left_out="table of arrays")
     for field in table.schema:
-        if _may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
+        if may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
             words = f"Its column {field.name!r} holds {kind}, which are not read there; save them as files."
             return ImageError("unsupported", words, left_out="table of packed pictures")
     if any(_is_named_bytes(field.type) for field in table.schema):
@@ -174,7 +95,7 @@ def row_members(place: str) -> Iterator[tuple[Member, Tags]]:
     Example:
         ``for member, tags in row_members("films.parquet"): ...``
     """
-    table, columns = _opened(place), image_columns(place)
+    table, columns = open_table(place), image_columns(place)
     declared = [c for c in ("subject_id", "split", "kind") if c in table.schema.names]
     first = 0
     for group in range(table.groups):
@@ -189,7 +110,7 @@ def row_members(place: str) -> Iterator[tuple[Member, Tags]]:
                     yield _member(place, name, f"p{group}:{row}:0:{column}", problem), tags[row]
                 continue
             for row in range(count):
-                found = _files(_cells(place, group, column)[row].as_py())
+                found = files_in(_cells(place, group, column)[row].as_py())
                 for k, file in enumerate(found):
                     name = file.name or f"{column}/{first + row}{f'.{k}' if len(found) > 1 else ''}"
                     problem = "" if file.is_known else "What the table holds here is damaged, or no image."
@@ -212,7 +133,7 @@ def image_bytes(outer: str, step: str, size: int) -> bytes:
         ``image_bytes("films.parquet", "p0:3:0:image", 16)``
     """
     group, row, number, column = step[1:].split(":", 3)
-    found = _files(_cells(outer, int(group), column)[int(row)].as_py())
+    found = files_in(_cells(outer, int(group), column)[int(row)].as_py())
     if len(found) <= int(number):
         raise ImageError("unreadable", "The row of the table holds no picture.")
     return found[int(number)].data[:size]
@@ -230,25 +151,12 @@ def _tags(said: dict[str, Any]) -> Tags:
     return Tags(subject=words.get("subject_id", ""), split=words.get("split", ""), kind=words.get("kind", ""))
 
 
-def _opened(place: str) -> _Table:
-    try:
-        with open_place(place) as stream:
-            parquet = stream.read(4) == b"PAR1"
-        if STEP in place:
-            source: Any = open_place(place)
-        else:  # what is mapped takes no memory, however large it is
-            source = str(outer_file(place)) if parquet else pa.memory_map(str(outer_file(place)))
-        return _Parquet(source) if parquet else _Arrow(source)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ImageError("unreadable", "It is a table that is cut short or damaged.") from error
-
-
 def _cells(place: str, group: int, column: str) -> Any:
     """The cells of one column in one group of rows; those of the last one asked for stay in memory."""
     key = f"{place}|{stamp(place)}|{group}|{column}"
     if key not in _kept:
         try:
-            cells = _opened(place).column(group, column)
+            cells = open_table(place).column(group, column)
         except (pa.ArrowException, OSError, ValueError, IndexError, KeyError) as error:
             raise ImageError("unreadable", "Its table is cut short or damaged.") from error
         _kept.clear()
@@ -256,7 +164,7 @@ def _cells(place: str, group: int, column: str) -> Any:
     return _kept[key]
 
 
-def _holds_pictures(table: _Table, column: str) -> bool:
+def _holds_pictures(table: GroupedTable, column: str) -> bool:
     for group in range(table.groups):
         if table.size(group, column) > _MOST_BYTES:
             return True  # what it holds is not known, and its rows will say so
@@ -266,78 +174,12 @@ def _holds_pictures(table: _Table, column: str) -> bool:
         seen = 0
         for cell in cells:
             value = cell.as_py()
-            if any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in _files(value)):
+            if any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in files_in(value)):
                 return True
-            seen += not _is_empty(value)
+            seen += not is_empty(value)
             if seen == _SAMPLED:
                 return False
     return False
-
-
-def _is_empty(value: Any) -> bool:
-    """Whether a cell holds nothing that could be a picture."""
-    if isinstance(value, dict):
-        return value.get("bytes", value) in (None, b"") or all(map(_is_empty, value.values()))
-    return value in (None, b"", "", [])
-
-
-def _files(value: Any) -> list[_File]:
-    """The files in one cell, in order: whatever bytes it holds, and texts that spell images."""
-    if isinstance(value, bytes):
-        return [_File(value)] if value else []
-    if isinstance(value, str):
-        return [_File(data)] if (data := _from_base64(value)) else []
-    if isinstance(value, dict):
-        if isinstance(value.get("bytes"), bytes | str):
-            name = str(value.get("path") or "").replace(STEP, "")
-            return [_File(file.data, name) for file in _files(value["bytes"])]
-        return [file for each in value.values() for file in _files(each)]
-    if isinstance(value, tuple):  # a key and its value
-        return _files(list(value))
-    if isinstance(value, list) and value and isinstance(value[0], bytes | str | dict | list | tuple):
-        return [file for each in value for file in _files(each)]
-    return []
-
-
-def _from_base64(text: str) -> bytes:
-    """The file that a text spells in base64, empty where it spells none of a known format."""
-    begins = _BASE64.match(text)
-    if begins is None:
-        return b""
-    try:
-        if not any(recognised(base64.b64decode(begins[1]), "")):
-            return b""
-        return base64.b64decode(text[begins.start(1) :])
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _may_hold(kind: pa.DataType) -> bool:
-    """Whether values of a type may hold encoded pictures somewhere."""
-    if pa.types.is_dictionary(kind):
-        return _may_hold(kind.value_type)
-    if pa.types.is_struct(kind):
-        return any(_may_hold(kind.field(i).type) for i in range(kind.num_fields))
-    if pa.types.is_map(kind):
-        return _may_hold(kind.item_type)
-    if _is_list(kind):
-        return _may_hold(kind.value_type)
-    if isinstance(kind, pa.BaseExtensionType):
-        return _may_hold(kind.storage_type)
-    known = pa.types
-    return bool(
-        known.is_binary(kind)
-        or known.is_large_binary(kind)
-        or known.is_fixed_size_binary(kind)
-        or known.is_string(kind)
-        or known.is_large_string(kind)
-        or known.is_binary_view(kind)
-        or known.is_string_view(kind)
-    )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _is_numbers(kind: pa.DataType, axes: int) -> bool:
@@ -346,7 +188,7 @@ def _is_numbers(kind: pa.DataType, axes: int) -> bool:
         return _is_numbers(kind.value_type, 0) and len(kind.shape) >= axes
     if isinstance(kind, pa.BaseExtensionType):
         return _is_numbers(kind.storage_type, axes)
-    if _is_list(kind):
+    if is_list(kind):
         return _is_numbers(kind.value_type, axes - 1)
     return axes <= 0 and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
@@ -355,7 +197,7 @@ def _is_named_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
 
 
-def _first_is_wide(table: _Table, column: str) -> bool:
+def _first_is_wide(table: GroupedTable, column: str) -> bool:
     """Whether the first array of a column is large enough for a picture."""
     if not table.groups or not table.rows(0):
         return False
@@ -379,7 +221,7 @@ def _is_picture_in_a_row(numbers: list[Any]) -> bool:
     return count >= _LEAST_FLAT and square and bytes_only and len(set(numbers)) > _LEAST_LEVELS
 
 
-def _packed_pictures(table: _Table, column: str) -> str:
+def _packed_pictures(table: GroupedTable, column: str) -> str:
     """What pictures the first cells of a column hold that is not read there, empty for anything else."""
     if not table.groups or table.size(0, column) > _MOST_BYTES:
         return ""
@@ -388,7 +230,7 @@ def _packed_pictures(table: _Table, column: str) -> str:
         value = cell.as_py()
         if isinstance(value, str) and _HEX.match(value):
             return "images as hexadecimal numbers"
-        for file in _files(value):
+        for file in files_in(value):
             if compression_of(file.data[:16]):
                 return "compressed files"
             if file.data[:6] == b"\x93NUMPY" or file.data[:4] == b"PK\3\4":
