@@ -11,7 +11,7 @@ import numpy.typing as npt
 from leakscan.counted import counted
 from leakscan.decide.calibration.own_tail import OwnTail
 from leakscan.decide.calibration.tail import Tail
-from leakscan.decide.persons.bulk import CHECKABLE_SUBJECTS, LocationScale
+from leakscan.decide.persons.bulk import LocationScale, checkable
 from leakscan.decide.persons.discovery import share_false_among_first
 from leakscan.decide.persons.evidence import PairEvidence
 from leakscan.decide.persons.scores import Scored
@@ -238,7 +238,7 @@ def caution(one: Scored) -> str:
     if bulk is None:
         few = min(len(one.a), len(one.b))
         return (
-            f"with {counted(few, 'subject')} on a side (fewer than {CHECKABLE_SUBJECTS}), and "
+            f"with {counted(few, 'subject')} on a side (fewer than {checkable(one.calibration)}), and "
             "not as many declared on the other, nothing shows whether the encoder's calibration holds for "
             "these images"
         )
