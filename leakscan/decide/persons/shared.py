@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -72,6 +72,18 @@ class SharedEstimate:
     expected: float
     share: float
     own_share: bool
+
+    def named(self, people: int, fdr: float) -> SharedEstimate:
+        """The same where leaks name so many people, of whom a share ``fdr`` may be false.
+
+        Where most people are shared, weaker pairs link some of them, and fewer groups are counted.
+        """
+        return replace(
+            self,
+            value=max(self.value, people * (1.0 - fdr)),
+            high=max(self.high, float(people)),
+            unnoticed=max(self.unnoticed, people + 1),
+        )
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ class PersonTest:
         reach: The p-value of the score up to which the search found every pair of pictures.
         caution: Why no score decides here, empty where it does.
         few_people: Whether the calibration has too few people for its p-values to choose what is reviewed.
+        scattered: Pairs of declared subjects of one dataset that are as alike as one person, 0 where
+            strangers explain them.
         details_due: Pairs of subjects that were chosen for a detail match.
         details_matched: How many of those got one.
     """
@@ -87,6 +89,7 @@ class PersonTest:
     reach: float
     caution: str
     few_people: bool
+    scattered: int
     details_due: int
     details_matched: int
 
@@ -171,6 +174,7 @@ def summed_up(one: Scored, evidence: PairEvidence, called: Called) -> PersonTest
         reach=called.reach,
         caution=caution(one),
         few_people=few_people,
+        scattered=evidence.scattered,
         details_due=evidence.due,
         details_matched=evidence.matched,
     )
