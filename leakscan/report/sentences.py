@@ -180,10 +180,9 @@ def shared_words(c: Comparison, test: PersonTest) -> list[str]:
             + (" That some are shared is certain." if many.sure and not test.named else "")
         )
     if not many.sure:
-        words.append(
-            f"Fewer than {many.unnoticed:,} shared subjects could have gone unnoticed in datasets of this "
-            "size."
-        )
+        few = many.unnoticed <= min(test.subjects)
+        number = f"Fewer than {many.unnoticed:,}" if few else "Any number of"
+        words.append(f"{number} shared subjects could have gone unnoticed in datasets of this size.")
     return words
 
 

@@ -8,6 +8,7 @@ read is kept in ``WORK/cache``, so another call reads nothing again. Prints JSON
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,16 +91,18 @@ def _rows(data: Path, name: str) -> list[dict[str, str]]:
 def _compared(
     sides: tuple[list[dict[str, str]], list[dict[str, str]]], work: Path, name: str
 ) -> dict[str, Any]:
-    """Lets two lists of volumes be compared, without their names, and counts what is called in people."""
+    """Lets two lists of volumes be compared, as folders that declare nobody, and counts what is called in
+    people.
+    """
     work.mkdir(parents=True, exist_ok=True)
     who: list[dict[str, str]] = []
     paths = []
     for side, rows in zip("ab", sides, strict=True):
         who.append({Path(row["path"]).name: row["subject_id"] for row in rows})
-        paths.append(work / f"{name}-{side}.csv")
-        with paths[-1].open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerows([["path"], *([row["path"]] for row in rows)])
+        paths.append(work / f"{name}-{side}")
+        paths[-1].mkdir(exist_ok=True)
+        for row in rows:
+            shutil.copyfile(row["path"], paths[-1] / Path(row["path"]).name)
     run = next(p for n in range(10_000) if not (p := work / f"{name}-run{n}").exists())
     result = compare(*paths, output=run, settings=Settings.of(kind="brain_mri", cache=work / "cache"))
     called: dict[str, set[tuple[str, str]]] = {"leak": set(), "review": set()}

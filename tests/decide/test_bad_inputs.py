@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from leakscan.decide.inside import decide_inside
+from leakscan.report.sentences import shared_words
 from leakscan.run.compare import decide_and_report
 from leakscan.run.result import Result
-from support.made_up_encoder import made_up_context, rows_of
+from support.made_up_encoder import decided, made_up_context, rows_of
 from support.simulated_people import dataset, films, pairs_of, people
 
 TRUE = {(f"a{i}", f"b{i}") for i in range(20)}
@@ -174,6 +176,15 @@ def test_identifiers_of_films_and_not_of_people_are_noticed_and_nothing_is_vouch
     assert "subjects declared inside a or inside b are as alike as one person" in said(result)
     usual = merged(lambda i: f"a{i}", lambda i: f"b{i}", shared=0)
     assert "as alike as one person" not in said(usual)
+
+
+def test_more_than_there_are_cannot_go_unnoticed() -> None:
+    comparison = decided([dataset("a", people(1, 230)), dataset("b", people(5, 230))])
+    (test,) = comparison.persons
+    assert test.shared is not None
+    for unnoticed, said_so in ((9, "Fewer than 9"), (230, "Fewer than 230"), (231, "Any number of")):
+        known = replace(test, shared=replace(test.shared, unnoticed=unnoticed))
+        assert shared_words(comparison, known)[-1].startswith(f"{said_so} shared subjects could have gone")
 
 
 def test_where_everybody_is_shared_the_number_is_not_below_those_named() -> None:

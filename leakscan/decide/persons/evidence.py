@@ -207,10 +207,15 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
 
 
 def _rate(own: OwnTail | None, tail: Tail, score: Floats) -> Floats:
-    """The rate of scores or ratios by a tail of the calibration and by own strangers."""
+    """The rate of scores or ratios by a tail of the calibration and by own strangers, the larger of the two.
+
+    How own strangers fall off was measured on the scale of depth, which goes on beyond the calibration's
+    floor. What the calibration states there, with its care, still bounds the rate where they are few.
+    """
     if own is None:
         return tail.p_value(score)
-    return own.p_value(np.exp(-tail.depth(score)) if own.alone else tail.p_value(score))
+    rate = own.p_value(np.exp(-tail.depth(score)))
+    return rate if own.alone else np.maximum(rate, tail.p_value(score))
 
 
 def _met(one: Scored, rates: Rates, detail: Floats) -> MetTail | None:
