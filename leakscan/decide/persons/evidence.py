@@ -209,13 +209,15 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
 def _rate(own: OwnTail | None, tail: Tail, score: Floats) -> Floats:
     """The rate of scores or ratios by a tail of the calibration and by own strangers, the larger of the two.
 
-    How own strangers fall off was measured on the scale of depth, which goes on beyond the calibration's
-    floor. What the calibration states there, with its care, still bounds the rate where they are few.
+    Where they are more pairs than the calibration's, they are read on the scale of depth, which goes on
+    beyond the calibration's floor. What it states there, with its care, still bounds the rate of a few people.
     """
+    stated = tail.p_value(score)
     if own is None:
-        return tail.p_value(score)
-    rate = own.p_value(np.exp(-tail.depth(score)))
-    return rate if own.alone else np.maximum(rate, tail.p_value(score))
+        return stated
+    if own.alone:
+        return own.p_value(np.exp(-tail.depth(score)))
+    return np.maximum(own.p_value(np.exp(-tail.depth(score)) if own.floor < tail.floor else stated), stated)
 
 
 def _met(one: Scored, rates: Rates, detail: Floats) -> MetTail | None:
