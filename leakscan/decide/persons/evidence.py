@@ -210,7 +210,7 @@ def _rate(own: OwnTail | None, tail: Tail, score: Floats) -> Floats:
     """The rate of scores or ratios by a tail of the calibration and by own strangers, the larger of the two.
 
     Where they are more pairs than the calibration's, they are read on the scale of depth, which goes on
-    beyond the calibration's floor. What it states there, with its care, still bounds the rate of a few people.
+    beyond the calibration's floor. What it states there, with its care, still bounds the rate of few people.
     """
     stated = tail.p_value(score)
     if own is None:
