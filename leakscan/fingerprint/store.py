@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from leakscan.sources.spec import STORE_FILE
 FORMAT = 1
 KEYED_FORMAT = 2
 """That of a store under a project key: a leakscan that knows no such keys must not compare it."""
+
+
+_MOST_IN_ONE_PIECE = 1 << 31  # bytes: lists of Arrow count their numbers in 32 bits
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,21 @@ class Store:
         for path in self._shards():
             yield tables.read(path, tables.STORE)
 
+    def image_ids(self) -> set[str]:
+        """The images of which there is a row; only this column is read, and a damaged shard has none.
+
+        Example:
+            >>> store = Store.create(Path("ward.fps"), StoreInfo(dataset="ward", key_id="0011aabb"))
+            >>> store.append([{"image_id": "1", "path": "a.png", "prepared_with": "way"}])
+            >>> store.image_ids()
+            {'1'}
+        """
+        found: set[str] = set()
+        for path in self._shards():
+            with suppress(OSError, pa.ArrowException):
+                found.update(tables.read_parquet(path, ["image_id"])["image_id"].to_pylist())
+        return found
+
     def load(self, prepared_with: str | None = None) -> pa.Table:
         """The newest row of every image.
 
@@ -218,6 +237,10 @@ class Store:
                 "Delete it and make it again from the images.",
                 path=self.folder,
             )
+        at = table.column_names.index("fingerprint")
+        # The largest column in one piece, so that a run can use it where it lies; a piece has its limit.
+        if table.column(at).nbytes < _MOST_IN_ONE_PIECE:
+            table = table.set_column(at, tables.STORE.field(at), table.column(at).combine_chunks())
         if pc.count_distinct(table["image_id"], mode="all").as_py() == len(table):
             return table
         newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}

@@ -11,7 +11,7 @@ import pytest
 
 from leakscan.decide.inside import decide_inside
 from leakscan.report.sentences import shared_words
-from leakscan.run.compare import decide_and_report
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from support.made_up_encoder import decided, made_up_context, rows_of
 from support.simulated_people import dataset, films, pairs_of, people

@@ -141,12 +141,12 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         calibration.tail.p_value(lie.to_tail(scores))  # as if they were of the calibration's films
     """
     scores = np.asarray(observed, np.float64)
-    ordered = np.sort(scores, axis=None)
+    ranked = _Ranked(scores)
     levels = np.array(_MATCHED)
     card = np.array([tail.score_at(f) for f in _MATCHED])
     location, scale, share = min(
         (
-            _line(card, np.quantile(ordered, 1.0 - (e + (1.0 - e) * levels)), float(e))
+            _line(card, ranked.quantiles(1.0 - (e + (1.0 - e) * levels)), float(e))
             for e in np.linspace(0.0, genuine_share, _SHARES if genuine_share > 0 else 1)
         ),
         key=lambda found: found[0],
@@ -156,9 +156,8 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
     draws = []
     for draw in range(_DRAWS):
         # Seeded by their number, so that the datasets may change places.
-        rows, columns = (np.random.default_rng((draw, n)).integers(0, n, n) for n in scores.shape)
-        drawn = np.sort(scores[np.ix_(rows, columns)], axis=None)
-        draws.append(_line(card, np.quantile(drawn, wanted), share)[1][:2])
+        rows, columns = (np.random.default_rng((draw, n)).integers(0, n, size=(n,)) for n in scores.shape)
+        draws.append(_line(card, ranked.quantiles(wanted, rows, columns), share)[1][:2])
     u = -np.log(tail.p_value((scores - location) / scale))
     return LocationScale(
         location=location,
@@ -168,6 +167,40 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         draws=tuple(draws),
         slope=_slope(u),
     )
+
+
+class _Ranked:
+    """Scores ``(a, b)`` sorted once, whose rows and columns may be drawn again.
+
+    Args:
+        scores: The scores. They are rounded, so that hardly any stands alone.
+    """
+
+    def __init__(self, scores: Floats) -> None:
+        self._shape = scores.shape
+        self._values, self._code = np.unique(scores, return_inverse=True)
+
+    def quantiles(self, shares: Floats, rows: Ints | None = None, columns: Ints | None = None) -> Floats:
+        """Quantiles between order statistics, as numpy's are, of the scores of some rows and columns.
+
+        Args:
+            shares: ``(n,)`` which quantiles.
+            rows: Rows, some of which may come several times; all of them if ``None``.
+            columns: Likewise.
+        """
+        times = [
+            np.ones(n) if drawn is None else np.bincount(drawn, minlength=n)
+            for drawn, n in zip((rows, columns), self._shape, strict=True)
+        ]
+        weights = np.multiply.outer(*times).ravel()
+        ends = np.cumsum(np.bincount(self._code.ravel(), weights, len(self._values)))
+        at = shares * (ends[-1] - 1)
+        low = np.floor(at)
+        below, above = (
+            self._values[np.searchsorted(ends, np.minimum(place, ends[-1] - 1), side="right")]
+            for place in (low, low + 1)
+        )
+        return np.asarray(below + (above - below) * (at - low), np.float64)
 
 
 def _slope(u: Floats) -> float:
@@ -233,8 +266,7 @@ def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
     scores, tail = np.asarray(observed, np.float64), calibration.tail
     levels = np.array(_MATCHED[:_UNREACHED])
     card = np.array([tail.score_at(f) for f in levels])
-    ordered = np.sort(scores, axis=None)
-    _, (location, scale, _) = _line(card, np.quantile(ordered, 1.0 - levels), 0.0)
+    _, (location, scale, _) = _line(card, _Ranked(scores).quantiles(1.0 - levels), 0.0)
     above = scores > location + scale * tail.score_at(_FAR)
     mapped = (scores[above] - location) / scale
     genuine = calibration.genuine.score
@@ -302,7 +334,7 @@ def pooled_bulk(parts: Sequence[Subjects], calibration: Calibration) -> Location
     """
     together = Subjects(
         np.arange(sum(map(len, parts))),
-        np.concatenate([part.templates for part in parts]),
+        np.concatenate([part.templates[:] for part in parts]),
         CohortStatistics(
             np.concatenate([part.statistics.mean for part in parts]),
             np.concatenate([part.statistics.std for part in parts]),
