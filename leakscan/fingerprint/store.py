@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,7 @@ import pyarrow.compute as pc
 from leakscan import tables
 from leakscan.counted import counted
 from leakscan.errors import OutputError, StoreError, reason
+from leakscan.sources.remote import fetch, has_file
 from leakscan.sources.spec import STORE_FILE
 
 FORMAT = 1
@@ -29,6 +33,7 @@ KEYED_FORMAT = 2
 """That of a store under a project key: a leakscan that knows no such keys must not compare it."""
 
 
+_SHARD = re.compile(r"shards/[^/]+\.parquet")
 _MOST_IN_ONE_PIECE = 1 << 31  # bytes: lists of Arrow count their numbers in 32 bits
 
 
@@ -185,6 +190,35 @@ class Store:
         except OSError as e:
             raise OutputError(f"The store {{path}} cannot be made: {e.strerror or e}.", path=folder) from e
         return cls(folder, info, keep)
+
+    @classmethod
+    def behind(cls, url: str) -> Store | None:
+        """A store at a URL, ``None`` where none lies there.
+
+        It is copied into a temporary folder, which is gone with it.
+
+        Args:
+            url: The folder of the store.
+
+        Raises:
+            SourceError: The place cannot be read.
+            StoreError: It is no store that this leakscan reads.
+
+        Example:
+            ``Store.behind("s3://bucket/ward.fps")``
+        """
+        if not has_file(url, STORE_FILE):
+            return None
+        copy = TemporaryDirectory(prefix="leakscan-store-")
+        folder = Path(copy.name) / url.rstrip("/").rpartition("/")[2]  # so that errors name it
+        (folder / "shards").mkdir(parents=True)
+        fetch(url, lambda name: name == STORE_FILE or _SHARD.fullmatch(name) is not None, folder)
+        try:
+            store = cls.open(folder)
+        except StoreError as e:
+            raise StoreError(e.sentence, e.hint_sentence, code=e.code, path=url) from e
+        weakref.finalize(store, copy.cleanup)
+        return store
 
     def parts(self) -> Iterator[pa.Table]:
         """The shards one after the other, the oldest first; tables of schema ``tables.STORE``.

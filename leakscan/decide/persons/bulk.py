@@ -186,7 +186,7 @@ class _Ranked:
         Args:
             shares: ``(n,)`` which quantiles.
             rows: Rows, some of which may come several times; all of them if ``None``.
-            columns: Likewise.
+            columns: Columns, likewise; all of them if ``None``.
         """
         times = [
             np.ones(n) if drawn is None else np.bincount(drawn, minlength=n)
