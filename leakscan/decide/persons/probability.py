@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.persons.shared import MOST_PAIRS, GenuineRates, SharedEstimate, SubjectPairs
-from leakscan.decide.persons.standing import Bins, Standing, counted
+from leakscan.decide.persons.standing import Bins, PairStanding, counted
 
 _LEVEL, _MOST_CAREFUL = 0.7, -1.1  # spread and lower end of the log of strangers seen over strangers stated
 _SLOWER, _SLOWEST = 0.15, 0.6  # spread and upper end of how much more slowly strangers fall off
@@ -72,7 +72,7 @@ def pair_probabilities(
 
         pair_probabilities(compared, genuine, estimate(compared, genuine, 0.4, trusted=True))
     """
-    standing = Standing.of(compared)
+    standing = PairStanding.of(compared)
     bins = Bins.of(compared, standing)
     u = np.minimum(-np.log(compared.p), bins.top)
     below = _true_below(bins, standing, compared, genuine, shared)
@@ -158,7 +158,7 @@ class _Strangers:
 
 
 def _true_below(
-    bins: Bins, standing: Standing, compared: SubjectPairs, genuine: GenuineRates, shared: SharedEstimate
+    bins: Bins, standing: PairStanding, compared: SubjectPairs, genuine: GenuineRates, shared: SharedEstimate
 ) -> Floats:
     """How many true first pairs to expect in each bin below the level: those whom the estimate leaves."""
     several = compared.several(compared.level(1.0))

@@ -33,7 +33,7 @@ def counted(u: Floats, edges: Floats, weight: Floats | None = None) -> Floats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class PairStanding:
     """How pairs hang on better ones that were found at the level of the estimate.
 
     Attributes:
@@ -64,7 +64,7 @@ class Standing:
     touching_pairs: int
 
     @classmethod
-    def of(cls, compared: SubjectPairs) -> Standing:
+    def of(cls, compared: SubjectPairs) -> PairStanding:
         n_a, n_b = len(compared.pictures_a), len(compared.pictures_b)
         near = compared.p <= compared.level(1.0)
         a = np.concatenate([compared.a[near], compared.settled_a])
@@ -122,7 +122,7 @@ class Bins:
         return float(self.high[-1]) - _BIN_FOUND
 
     @classmethod
-    def of(cls, compared: SubjectPairs, standing: Standing) -> Bins:
+    def of(cls, compared: SubjectPairs, standing: PairStanding) -> Bins:
         level = -math.log(compared.level(1.0))
         top = max(-math.log(compared.least), level + _BIN)
         bottom = min(-math.log(compared.reach) + _BEYOND_REACH, level - 2.0 * _BIN)
