@@ -18,10 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan import tables
+from leakscan.counted import counted
 from leakscan.errors import OutputError, StoreError, reason
 from leakscan.sources.remote import fetch, has_file
 from leakscan.sources.spec import STORE_FILE
@@ -262,6 +264,13 @@ class Store:
             return tables.STORE.empty_table()
         # Shard by shard, so that what is left out is never in memory with all that is kept.
         table = pa.concat_tables([_made_so(tables.read(path, tables.STORE), prepared_with) for path in paths])
+        if odd := _no_numbers(table["fingerprint"]):
+            raise StoreError(
+                f"The store {{path}} is damaged: {counted(odd, 'fingerprint')} of it "
+                f"{'holds' if odd == 1 else 'hold'} values that are no numbers.",
+                "Delete it and make it again from the images.",
+                path=self.folder,
+            )
         at = table.column_names.index("fingerprint")
         # The largest column in one piece, so that a run can use it where it lies; a piece has its limit.
         if table.column(at).nbytes < _MOST_IN_ONE_PIECE:
@@ -350,3 +359,15 @@ def _made_so(table: pa.Table, prepared_with: str) -> pa.Table:
     """The rows that were made in one way; the table itself where all were."""
     own = pc.equal(table["prepared_with"], prepared_with).fill_null(False)
     return table if pc.all(own).as_py() else table.filter(own)
+
+
+def _no_numbers(column: pa.ChunkedArray) -> int:
+    """How many fingerprints hold a value that is no number."""
+    odd = 0
+    for chunk in column.chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=False)
+        if not np.isfinite(values).all():
+            lengths = pc.list_value_length(chunk).fill_null(0).to_numpy(zero_copy_only=False)
+            owner = np.repeat(np.arange(len(chunk)), lengths)
+            odd += len(np.unique(owner[~np.isfinite(values)]))
+    return odd

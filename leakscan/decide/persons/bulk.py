@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ _FAR = 1e-4  # the rate beyond which nearly all pairs are of one person where th
 
 CHECKABLE_SUBJECTS = 200
 """A dataset with fewer subjects cannot show whether the calibration holds for it."""
+CHECKABLE_OF_ONE_COLLECTION = 50
+"""The same where the calibration's strangers are as alike as any, so that a run can only be more careful."""
 _BULK_SIDE = 700  # images of each side whose scores are held against the calibration's
 _GENUINE_SHARE = 0.01  # of all pairs, where nobody knows how many pictures a person has
 _MOST_GENUINE = 0.15
@@ -55,6 +57,8 @@ class LocationScale:
             genuine pairs or the error of the sample explain it.
         draws: Location and scale with rows and columns of the sample drawn again, which is how well
             they are known.
+        slope: The mean excess of the run's scores on the tail's scale, where it is above 1 beyond its error.
+        credit: Whether strangers who are less alike than the tail's make rates smaller.
     """
 
     location: float
@@ -63,10 +67,13 @@ class LocationScale:
     log_ratio: tuple[float, ...]
     draws: tuple[tuple[float, float], ...]
     slope: float = 1.0
+    credit: bool = True
 
     def to_tail(self, score: npt.ArrayLike) -> Floats:
-        """Scores of the run in the units of the tail."""
-        return np.asarray((np.asarray(score, np.float64) - self.location) / self.scale, np.float64)
+        """Scores of the run in the units of the tail; without credit, none above what it was."""
+        raw = np.asarray(score, np.float64)
+        mapped = (raw - self.location) / self.scale
+        return np.asarray(mapped if self.credit else np.minimum(raw, mapped), np.float64)
 
     def slowed(self, p: npt.ArrayLike) -> Floats:
         """Rates as they are where strangers fall off more slowly than the calibration says; never lower ones.
@@ -274,6 +281,16 @@ def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
     return max(0.0, float(above.mean()) - 3.0 * _FAR)
 
 
+def checkable(calibration: Calibration) -> int:
+    """How many subjects a dataset must have to show whether a calibration holds for it.
+
+    Example::
+
+        checkable(calibration)  # 200
+    """
+    return CHECKABLE_OF_ONE_COLLECTION if calibration.one_collection else CHECKABLE_SUBJECTS
+
+
 def run_bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScale | None:
     """How this run's own impostors lie, ``None`` where there are too few subjects to tell.
 
@@ -290,13 +307,14 @@ def run_bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScal
         lie = run_bulk(subjects_a, subjects_b, calibration)
         lie.location, lie.scale  # 0 and 1 where the run is like the calibration
     """
-    if min(len(a), len(b)) >= CHECKABLE_SUBJECTS:
+    least = checkable(calibration)
+    if min(len(a), len(b)) >= least:
         left, right = _shuffled(np.arange(len(a))), _shuffled(np.arange(len(b)))
         named = a.declared == len(a) and b.declared == len(b)
         return _held_against(a, b, (left, right), calibration, 1.0 / max(len(a), len(b)) if named else None)
     # The last part of the key only makes a tie come out alike with the datasets swapped.
     larger = max((a, b), key=lambda s: (s.declared, len(s), float(s.statistics.mean.sum())))
-    if larger.declared < CHECKABLE_SUBJECTS:
+    if larger.declared < least:
         return None
     order = _shuffled(np.flatnonzero(larger.is_declared))
     half = len(order) // 2
@@ -323,7 +341,7 @@ def pooled_bulk(parts: Sequence[Subjects], calibration: Calibration) -> Location
         ),
         np.concatenate([part.is_declared for part in parts]),
     )
-    if len(together) < 2 * CHECKABLE_SUBJECTS:
+    if len(together) < 2 * checkable(calibration):
         return None
     order = _shuffled(np.arange(len(together)))
     half = len(order) // 2
@@ -341,7 +359,7 @@ def _held_against(
     scores = template_scores(a, b, left[:_BULK_SIDE], right[:_BULK_SIDE])
     if genuine is None:
         genuine = max(_GENUINE_SHARE, min(_MOST_GENUINE, 1.5 * genuine_share(scores, calibration)))
-    return bulk_map(scores, calibration.tail, genuine)
+    return replace(bulk_map(scores, calibration.tail, genuine), credit=not calibration.one_collection)
 
 
 def _shuffled(subjects: Ints) -> Ints:
