@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 _GAP = 2  # blanks between two columns, as Rich puts them
 _LEAST = 12  # characters below which no column is narrowed
 
@@ -17,14 +19,16 @@ def shortened(name: str, width: int) -> str:
 
     Args:
         name: The name or path.
-        width: The most characters, at least 4.
+        width: The most columns of a terminal that it takes, at least 4. Some letters take two.
 
     Example:
         >>> shortened("hospital/films_of_2019/0001.dcm", 20), shortened("a.png", 20)
         ('hospital/...0001.dcm', 'a.png')
     """
-    if len(name) <= width:
+    taken = cell_len(name)
+    if taken <= width:
         return name
+    width = max(4, width * len(name) // taken)
     head = (width - 3) // 2
     if "/" in name:
         first = name.find("/", 1) + 1
@@ -65,8 +69,10 @@ def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     Example:
         >>> fitted(["", "A", "B"], [["leak", "a/very/long/path/0001.png", "b.png"]], 30)
         [4, 17, 5]
+        >>> fitted(["A"], [["胸部"]], 30)
+        [4]
     """
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
     room = width - _GAP * (len(columns) - 1)
     words = [max(_longest_word(text) for text in cells) for cells in zip(columns, *rows, strict=True)]
     least = [max(_LEAST, len(column)) for column in columns]
@@ -81,7 +87,7 @@ def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
 
 
 def _longest_word(text: str) -> int:
-    return max(map(len, text.split()), default=0)
+    return max(map(cell_len, text.split()), default=0)
 
 
 def cell(text: str, width: int) -> str:

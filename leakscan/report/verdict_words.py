@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from leakscan.counted import counted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _WORDS = {
     "same": "says that it is one person",
@@ -24,11 +26,14 @@ def with_verdicts(evidence: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedArray
         found: The pairs, with the columns ``verdict``, ``verdict_by``, ``verdict_at`` and ``reopened``.
 
     Example:
+        >>> import pyarrow as pa
         >>> sentences = pa.chunked_array([[["equal files (blake3)"]]])
         >>> said = {"verdict": ["wanted"], "verdict_by": ["ann"], "verdict_at": [None], "reopened": [None]}
         >>> with_verdicts(sentences, pa.table(said)).to_pylist()
         [['ann says that the overlap is wanted', 'equal files (blake3)']]
     """
+    import pyarrow as pa  # a wrong path is said without waiting for it
+
     if found["verdict"].null_count == len(found):
         return evidence
     names = ("verdict", "verdict_by", "verdict_at", "reopened")
