@@ -171,11 +171,21 @@ def import_command(
     from leakscan.review.verdicts import VerdictFile
 
     out = Output(as_json, quiet)
+    if _is_parquet(edited_file):  # named the other way round
+        file, edited_file = edited_file, file
     lines = read_csv(edited_file)
     target = VerdictFile(file)
     new = target.append(edited(target.read(), lines))
     out.data({"lines": len(lines), "new": new, "file": str(file)})
     out.say(f"{counted(len(lines), 'line')} read; {counted(new, 'new verdict')} in {file}.")
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:
+        return False  # whoever reads it says what is wrong
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -162,12 +162,15 @@ def _row(cells: Mapping[str, str]) -> dict[str, Any]:
             row[name] = cell.split()
         elif name == "evidence":
             row[name] = cell.split(_EVIDENCE)
-        elif name in _NUMBERS:
-            row[name] = _number(name, cell)
+        elif name in _NUMBERS or name == "at":
+            value = _number(cell) if name in _NUMBERS else _moment(cell)
+            if value is None and not cells.get("id"):
+                what = "no number" if name in _NUMBERS else "no time; leave it empty, then it is now"
+                raise UsageError(f"{name} is {cell!r}, which is {what}.")
+            if value is not None:  # of a line that was exported the file knows it better than a spreadsheet
+                row[name] = value
         elif name == "until":
             row[name] = _day(cell)
-        elif name == "at":
-            row[name] = _moment(cell)
         elif name == "blind":
             row[name] = _truth(cell)
         else:
@@ -185,11 +188,11 @@ def _text(content: bytes) -> str:
         return content.decode("cp1252", "replace")
 
 
-def _number(name: str, cell: str) -> float:
+def _number(cell: str) -> float | None:
     try:
         return float(cell.replace(",", "."))
     except ValueError:
-        raise UsageError(f"{name} is {cell!r}, which is no number.") from None
+        return None
 
 
 def _day(cell: str) -> dt.date:
@@ -198,14 +201,25 @@ def _day(cell: str) -> dt.date:
             return dt.datetime.strptime(cell, form).date()
         except ValueError:
             continue
+    slashed = [_slashed(cell, form) for form in ("%d/%m/%Y", "%m/%d/%Y")]
+    days = {day for day in slashed if day}
+    if len(days) == 1:  # 31/12/2027 and 12/31/2027 are one day, 1/2/2027 may be two
+        return days.pop()
     raise UsageError(f"until is {cell!r}; write the day as 2027-01-31.")
 
 
-def _moment(cell: str) -> dt.datetime:
+def _slashed(cell: str, form: str) -> dt.date | None:
+    try:
+        return dt.datetime.strptime(cell, form).date()
+    except ValueError:
+        return None
+
+
+def _moment(cell: str) -> dt.datetime | None:
     try:
         found = dt.datetime.fromisoformat(cell)
     except ValueError:
-        raise UsageError(f"at is {cell!r}, which is no time; leave the column as it was exported.") from None
+        return None
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 

@@ -123,3 +123,23 @@ def test_overlaps_are_accepted_from_the_command_line(leakscan: Leakscan, tmp_pat
         ran = leakscan(*add, *wrong)
         assert ran.code == 2, wrong
         assert ran.error
+
+
+def test_what_a_spreadsheet_makes_of_dates_and_numbers_changes_no_verdict(
+    leakscan: Leakscan, tmp_path: Path
+) -> None:
+    file = VerdictFile(tmp_path / "v.parquet")
+    file.append([said(until=dt.date(2027, 12, 31), score=0.25, p_value=1e-7), said(pictures_a=("p3",))])
+    leakscan("verdicts", "export", "v.parquet", "-o", "v.csv")
+    text = (tmp_path / "v.csv").read_text()
+    day = file.read()[0].at.isoformat()
+    for old, new in ((day, "28.11.2026 01:17"), ("2027-12-31", "12/31/2027"), ("1e-07", "1.00E-07 ?")):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "v.csv").write_text(text)
+    for order in (("v.parquet", "v.csv"), ("v.csv", "v.parquet")):  # which is which their contents tell
+        assert leakscan("verdicts", "import", *order, "--json").json["new"] == 0
+    (tmp_path / "v.csv").write_text(text.replace("12/31/2027", "11/12/2027"))  # two days may be meant
+    ran = leakscan("verdicts", "import", "v.parquet", "v.csv")
+    assert ran.code == 2 and "2027-01-31" in ran.error
+    assert len(file.read()) == 2
