@@ -36,6 +36,7 @@ class Job:
         made: Folders and files of its own, which a new attempt begins without.
         tables: Finds its tables, by name.
         ends_well: The exit codes of an undisturbed run.
+        before: Makes what it works on, once, where that takes longer than drawing pictures.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Job:
     made: tuple[str, ...]
     tables: Callable[[], Mapping[str, pa.Table]]
     ends_well: tuple[int, ...] = (0,)
+    before: Callable[[], int] | None = None
 
 
 def draw_inputs(folder: Path, seed: int, people: int = PEOPLE) -> None:
@@ -109,18 +111,59 @@ def _weights() -> Mapping[str, pa.Table]:
 
 def _give_verdicts() -> int:
     """Gives verdicts one by one and notes each on paper once it is said to be on disk."""
-    file, paper = VerdictFile(Path("verdicts.parquet")), Path("paper")
+    file = VerdictFile(Path("verdicts.parquet"))
     known = {v.id for v in file.read()} if file.path.exists() else set()
-    with paper.open("a") as noted:
-        for number in range(_VERDICTS):
-            name = f"{number:032d}"
-            if name not in known:
-                pictures = (f"a{number}",), (f"b{number}",)
-                file.append([_verdict(name, *pictures)])
-            noted.write(f"{name}\n")
-            noted.flush()
-            os.fsync(noted.fileno())
+    for number in range(_VERDICTS):
+        name = f"{number:032d}"
+        if name not in known:
+            pictures = (f"a{number}",), (f"b{number}",)
+            file.append([_verdict(name, *pictures)])
+        _note(name)
     return 0
+
+
+def _review() -> int:
+    """Reviews a run as a browser does, card by card, and notes each verdict once the page has said yes."""
+    from starlette.testclient import TestClient
+
+    from leakscan.review.page.server import ReviewOptions, ReviewServer
+    from leakscan.settings import Settings
+
+    options = ReviewOptions(reviewer="ann", verdicts=Path("verdicts.parquet"))
+    server = ReviewServer(Path("run"), options, Settings.of(cache=Path("pictures")), say=lambda link: None)
+    origin = f"http://127.0.0.1:{server.port}"
+    page = TestClient(server.app, base_url=origin)
+    page.get(server.link()).raise_for_status()
+    sent = {"Origin": origin, "X-Leakscan-Secret": server.door.secret}
+    known = {verdict.id for verdict in server.session.file.read()}
+    for number, line in enumerate(
+        sorted(page.get("/api/queue").json()["cards"], key=lambda c: str(c["title"]))
+    ):
+        name = f"{number:032x}"
+        if name not in known:
+            page.get(f"/api/card/{line['key']}").raise_for_status()
+            said = {"id": name, "card": line["key"], "word": ("same", "different", "unsure")[number % 3]}
+            page.post("/api/verdict", json=said, headers=sent).raise_for_status()
+        _note(name)
+    server.close()
+    return 0
+
+
+def _note(name: str) -> None:
+    """Notes on paper that a verdict was said to be on disk."""
+    with Path("paper").open("a") as noted:
+        noted.write(f"{name}\n")
+        noted.flush()
+        os.fsync(noted.fileno())
+
+
+def _reviewed() -> Mapping[str, pa.Table]:
+    said = {verdict.id: verdict for verdict in VerdictFile(Path("verdicts.parquet")).read()}
+    if lost := set(Path("paper").read_text().split()) - set(said):
+        raise LeakscanError(f"Verdicts that the page had taken are lost: {sorted(lost)}.")
+    rows = [(v.id, v.verdict, str(v.pictures_a), str(v.pictures_b)) for _, v in sorted(said.items())]
+    names = ("id", "verdict", "a", "b")
+    return {"verdicts": pa.table({n: [row[i] for row in rows] for i, n in enumerate(names)})}
 
 
 def _verdict(name: str, a: tuple[str, ...], b: tuple[str, ...]) -> Verdict:
@@ -168,6 +211,13 @@ JOBS: tuple[Job, ...] = (
         (0, 1, 3),
     ),
     Job("verdicts", _give_verdicts, ("verdicts.parquet", "verdicts.parquet.lock", "paper"), _verdicts),
+    Job(
+        "review",
+        _review,
+        ("verdicts.parquet", "verdicts.parquet.lock", "paper", "pictures"),
+        _reviewed,
+        before=_command("compare", "../A", "../B", "-o", "run", *_PICTURES, "0", "--max-unread", "1"),
+    ),
     Job(
         "calibrate",
         _command("calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY),

@@ -1,9 +1,10 @@
 """Kills leakscan at random moments and checks that the next run comes to the same tables.
 
 ``python -m leakscan.research.kills --count 200`` stops ``compare``, ``fingerprint``, ``duplicates``,
-``calibrate``, ``train`` and the writing of verdicts by SIGKILL, SIGTERM and SIGINT, each at a moment drawn
-between its start and its usual end. A job is killed up to four times before it may end. Then its tables are
-held against those of an undisturbed run, row by row, and every file under a final name must be whole.
+``review``, ``calibrate``, ``train`` and the writing of verdicts by SIGKILL, SIGTERM and SIGINT, each at a
+moment drawn between its start and its usual end. A job is killed up to four times before it may end. Then its
+tables are held against those of an undisturbed run, row by row, and every file under a final name must be
+whole. What a kill costs is the processor time of all attempts, less that of an undisturbed run, a kill.
 
 Every job is a forked child of this process, which has loaded the program but has run nothing, so that
 hundreds of kills take minutes.
@@ -15,13 +16,14 @@ import contextlib
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Annotated
@@ -50,14 +52,22 @@ class Tally:
         kills: How often each job was killed, by its name and the signal.
         attempts: How many times a job was brought to its end after kills.
         faults: What was not as it should be, in sentences.
+        repeated: Seconds of processor that an attempt took beyond an undisturbed run, a kill, by job.
     """
 
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     attempts: int = 0
     faults: list[str] = field(default_factory=list)
+    repeated: dict[str, list[float]] = field(default_factory=dict)
 
 
-def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tally:
+def kill_often(
+    jobs: Sequence[Job],
+    count: int,
+    seed: int,
+    folder: Path,
+    tell: Callable[[Tally], bool] = lambda tally: True,
+) -> Tally:
     """Kills jobs until there were so many kills, and holds what they make against undisturbed runs.
 
     Args:
@@ -65,6 +75,7 @@ def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tall
         count: How many kills.
         seed: The seed of inputs, moments and signals.
         folder: An empty folder to work in.
+        tell: Is given the tally after every attempt, and says whether there is time for another one.
 
     Example::
 
@@ -73,14 +84,16 @@ def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tall
     with_list = any(job.name in ("calibrate", "train") for job in jobs)
     draw_inputs(folder, seed, PEOPLE if with_list else FILMS)
     tally, random = Tally(), np.random.default_rng(seed)
-    expected, seconds = {}, {}
+    expected, seconds, work = {}, {}, {}
     for job in jobs:
         place = folder / job.name.replace(" ", "-")
         place.mkdir()
         with contextlib.chdir(place):
-            began = time.monotonic()
+            if job.before is not None:
+                _ended(_started(replace(job, work=job.before)), None)
+            began, before = time.monotonic(), _processor()
             code = _ended(_started(job), None)
-            seconds[job.name] = time.monotonic() - began
+            seconds[job.name], work[job.name] = time.monotonic() - began, _processor() - before
             if code not in job.ends_well:
                 raise LeakscanError(f"Undisturbed, {job.name} ends with {code}.")
             expected[job.name] = dict(job.tables())
@@ -88,13 +101,25 @@ def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tall
                 tally.faults += _differences(job, expected["compare"], expected[job.name])
     while tally.kills.total() < count:
         job = jobs[tally.attempts % len(jobs)]
+        killed, before = tally.kills.total(), _processor()
         with contextlib.chdir(folder / job.name.replace(" ", "-")):
             _one_attempt(job, seconds[job.name], random, tally)
+            if killed := tally.kills.total() - killed:
+                more = (_processor() - before - work[job.name]) / killed
+                tally.repeated.setdefault(job.name, []).append(more)
             try:
                 tally.faults += _differences(job, expected[job.name], job.tables())
             except (LeakscanError, OSError, pa.ArrowException) as error:
                 tally.faults.append(f"{job.name}: {error}")
+        if not tell(tally):
+            break
     return tally
+
+
+def _processor() -> float:
+    """Seconds of processor of all jobs so far, and of their workers that came to an end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _one_attempt(job: Job, seconds: float, random: np.random.Generator, tally: Tally) -> None:
@@ -206,6 +231,7 @@ def kills(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Name of a job to kill; repeatable. Default: all.")
     ] = None,
+    minutes: Annotated[float, typer.Option("--minutes", help="Begin no attempt after so long.", min=0)] = 60,
 ) -> None:
     """Kill jobs at random moments and compare what they make with undisturbed runs.
 
@@ -213,12 +239,23 @@ def kills(
     """
     out = Output()
     chosen = [job for job in JOBS if not only or job.name in only]
+    began = time.monotonic()
+
+    def tell(tally: Tally) -> bool:
+        if tally.attempts % 10 == 0:
+            out.say(f"  {tally.kills.total()} kills so far, {len(tally.faults)} faults")
+        return time.monotonic() - began < 60 * minutes
+
     with tempfile.TemporaryDirectory() as folder:
-        tally = kill_often(chosen, count, seed, Path(folder))
+        tally = kill_often(chosen, count, seed, Path(folder), tell)
     for job in chosen:
         by_signal = {how.name: tally.kills[job.name, how.name] for how in SIGNALS}
-        out.say(f"{job.name}: " + ", ".join(f"{n} {name}" for name, n in by_signal.items()))
-    out.say(f"{tally.kills.total()} kills, {tally.attempts} runs brought to their end: ")
+        more = tally.repeated.get(job.name, [0.0])
+        out.say(
+            f"{job.name}: " + ", ".join(f"{n} {name}" for name, n in by_signal.items()) + "; "
+            f"a kill costs {np.mean(more):.1f} s of processor, at most {max(more):.1f}"
+        )
+    out.say(f"{tally.kills.total()} kills, {tally.attempts} runs brought to their end.")
     for fault in tally.faults:
         out.say(f"  {fault}")
     out.say("No fault." if not tally.faults else f"{len(tally.faults)} faults.")

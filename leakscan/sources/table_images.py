@@ -12,18 +12,23 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import Any
 
 from leakscan.errors import ImageError
 from leakscan.sources.archives import Member, packing_of
-from leakscan.sources.contents import STEP, open_place, outer_file
+from leakscan.sources.contents import STEP
 from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.table_columns import (
+    Table,
+    damage_is_said,
+    is_named_bytes,
+    is_numbers,
+    may_hold_files,
+    opened_table,
+)
 from leakscan.sources.unpacking import compression_of, stamp
-from leakscan.tables import open_parquet
 from leakscan.types import Status, Tags
 
 _MOST_BYTES = 1 << 30
@@ -50,68 +55,6 @@ class _File:
         return any(recognised(head, self.name)) or bool(packing_of(head, self.name) or unread_kind("", head))
 
 
-class _Table(Protocol):
-    """What Parquet and Arrow have in common: columns, in groups of rows."""
-
-    schema: pa.Schema
-    groups: int
-
-    def rows(self, group: int) -> int: ...
-    def size(self, group: int, column: str) -> int: ...
-    def column(self, group: int, column: str) -> Any: ...
-
-
-class _Parquet:
-    def __init__(self, source: Any) -> None:
-        self._file = open_parquet(source)
-        self.schema, self.groups = self._file.schema_arrow, self._file.num_row_groups
-
-    def rows(self, group: int) -> int:
-        return int(self._file.metadata.row_group(group).num_rows)
-
-    def size(self, group: int, column: str) -> int:
-        chunks = self._file.metadata.row_group(group)
-        each = (chunks.column(i) for i in range(chunks.num_columns))
-        return sum(c.total_uncompressed_size for c in each if c.path_in_schema.split(".")[0] == column)
-
-    def column(self, group: int, column: str) -> Any:
-        return _whole(self._file.read_row_group(group, columns=[column]).column(0))
-
-
-class _Arrow:
-    def __init__(self, source: Any) -> None:
-        try:
-            batches = pa.ipc.open_file(source)
-            self._batches = [batches.get_batch(i) for i in range(batches.num_record_batches)]
-        except pa.ArrowInvalid:  # the kind for streams, which Hugging Face writes to disk
-            source.seek(0)
-            batches = pa.ipc.open_stream(source)
-            self._batches = list(batches)
-        self.schema, self.groups = batches.schema, len(self._batches)
-
-    def rows(self, group: int) -> int:
-        return int(self._batches[group].num_rows)
-
-    def size(self, group: int, column: str) -> int:
-        return int(self._batches[group].column(column).get_total_buffer_size())
-
-    def column(self, group: int, column: str) -> Any:
-        return _whole(self._batches[group].column(column))
-
-
-def _whole(cells: Any) -> Any:
-    """Cells that may be read: Arrow follows offsets as they stand, and a wrong one ends the process.
-
-    Raises:
-        ImageError: The offsets or texts of the column are damaged.
-    """
-    try:
-        cells.validate(full=True)
-    except pa.ArrowException as error:
-        raise ImageError("unreadable", "It is a table that is cut short or damaged.") from error
-    return cells
-
-
 def image_columns(place: str) -> list[str]:
     """The columns of a table that hold encoded pictures.
 
@@ -122,15 +65,16 @@ def image_columns(place: str) -> list[str]:
 
     Example:
         >>> import io
-        >>> import pyarrow.parquet as pq
+        >>> import pyarrow as pa, pyarrow.parquet as pq
         >>> from PIL import Image
         >>> Image.new("L", (8, 8)).save(film := io.BytesIO(), "PNG")
         >>> pq.write_table(pa.table({"image": [film.getvalue()], "label": [3]}), "films.parquet")
         >>> image_columns("films.parquet")
         ['image']
     """
-    table = _opened(place)
-    return [f.name for f in table.schema if _may_hold(f.type) and _holds_pictures(table, f.name)]
+    with damage_is_said():
+        table = opened_table(place)
+        return [f.name for f in table.schema if may_hold_files(f.type) and _holds_pictures(table, f.name)]
 
 
 def why_no_pictures(place: str) -> ImageError:
@@ -140,7 +84,7 @@ def why_no_pictures(place: str) -> ImageError:
         ImageError: The table is damaged.
 
     Example:
-        >>> import pyarrow.parquet as pq
+        >>> import pyarrow as pa, pyarrow.parquet as pq
         >>> pq.write_table(pa.table({"pixels": [[[0.5] * 28] * 28]}), "digits.parquet")
         >>> why_no_pictures("digits.parquet").status
         'unsupported'
@@ -148,19 +92,23 @@ def why_no_pictures(place: str) -> ImageError:
         >>> why_no_pictures("people.parquet").status
         'ignored'
     """
-    table = _opened(place)
+    with damage_is_said():
+        return _why_none(opened_table(place))
+
+
+def _why_none(table: Table) -> ImageError:
     for field in table.schema:
-        if _is_numbers(field.type, 1) and _first_is_wide(table, field.name):
+        if is_numbers(field.type, 1) and _first_is_wide(table, field.name):
             words = (
                 f"Its column {field.name!r} holds arrays of numbers, which may be pictures and are not read; "
                 "save them as PNG or as a NumPy array."
             )
             return ImageError("unsupported", words, left_out="table of arrays")
     for field in table.schema:
-        if _may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
+        if may_hold_files(field.type) and (kind := _packed_pictures(table, field.name)):
             words = f"Its column {field.name!r} holds {kind}, which are not read there; save them as files."
             return ImageError("unsupported", words, left_out="table of packed pictures")
-    if any(_is_named_bytes(field.type) for field in table.schema):
+    if any(is_named_bytes(field.type) for field in table.schema):
         return ImageError("ignored", "It is a table that holds no pictures, at most their paths.")
     return ImageError("ignored", "It is no image.")
 
@@ -174,7 +122,11 @@ def row_members(place: str) -> Iterator[tuple[Member, Tags]]:
     Example:
         ``for member, tags in row_members("films.parquet"): ...``
     """
-    table, columns = _opened(place), image_columns(place)
+    with damage_is_said():
+        yield from _row_members(place, opened_table(place), image_columns(place))
+
+
+def _row_members(place: str, table: Table, columns: list[str]) -> Iterator[tuple[Member, Tags]]:
     declared = [c for c in ("subject_id", "split", "kind") if c in table.schema.names]
     first = 0
     for group in range(table.groups):
@@ -212,7 +164,8 @@ def image_bytes(outer: str, step: str, size: int) -> bytes:
         ``image_bytes("films.parquet", "p0:3:0:image", 16)``
     """
     group, row, number, column = step[1:].split(":", 3)
-    found = _files(_cells(outer, int(group), column)[int(row)].as_py())
+    with damage_is_said():
+        found = _files(_cells(outer, int(group), column)[int(row)].as_py())
     if len(found) <= int(number):
         raise ImageError("unreadable", "The row of the table holds no picture.")
     return found[int(number)].data[:size]
@@ -230,33 +183,17 @@ def _tags(said: dict[str, Any]) -> Tags:
     return Tags(subject=words.get("subject_id", ""), split=words.get("split", ""), kind=words.get("kind", ""))
 
 
-def _opened(place: str) -> _Table:
-    try:
-        with open_place(place) as stream:
-            parquet = stream.read(4) == b"PAR1"
-        if STEP in place:
-            source: Any = open_place(place)
-        else:  # what is mapped takes no memory, however large it is
-            source = str(outer_file(place)) if parquet else pa.memory_map(str(outer_file(place)))
-        return _Parquet(source) if parquet else _Arrow(source)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ImageError("unreadable", "It is a table that is cut short or damaged.") from error
-
-
 def _cells(place: str, group: int, column: str) -> Any:
     """The cells of one column in one group of rows; those of the last one asked for stay in memory."""
     key = f"{place}|{stamp(place)}|{group}|{column}"
     if key not in _kept:
-        try:
-            cells = _opened(place).column(group, column)
-        except (pa.ArrowException, OSError, ValueError, IndexError, KeyError) as error:
-            raise ImageError("unreadable", "Its table is cut short or damaged.") from error
+        cells = opened_table(place).column(group, column)
         _kept.clear()
         _kept[key] = cells
     return _kept[key]
 
 
-def _holds_pictures(table: _Table, column: str) -> bool:
+def _holds_pictures(table: Table, column: str) -> bool:
     for group in range(table.groups):
         if table.size(group, column) > _MOST_BYTES:
             return True  # what it holds is not known, and its rows will say so
@@ -312,50 +249,7 @@ def _from_base64(text: str) -> bytes:
         return b""
 
 
-def _may_hold(kind: pa.DataType) -> bool:
-    """Whether values of a type may hold encoded pictures somewhere."""
-    if pa.types.is_dictionary(kind):
-        return _may_hold(kind.value_type)
-    if pa.types.is_struct(kind):
-        return any(_may_hold(kind.field(i).type) for i in range(kind.num_fields))
-    if pa.types.is_map(kind):
-        return _may_hold(kind.item_type)
-    if _is_list(kind):
-        return _may_hold(kind.value_type)
-    if isinstance(kind, pa.BaseExtensionType):
-        return _may_hold(kind.storage_type)
-    known = pa.types
-    return bool(
-        known.is_binary(kind)
-        or known.is_large_binary(kind)
-        or known.is_fixed_size_binary(kind)
-        or known.is_string(kind)
-        or known.is_large_string(kind)
-        or known.is_binary_view(kind)
-        or known.is_string_view(kind)
-    )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_numbers(kind: pa.DataType, axes: int) -> bool:
-    """Whether a type is lists of lists of numbers, of at least so many axes."""
-    if isinstance(kind, pa.FixedShapeTensorType):
-        return _is_numbers(kind.value_type, 0) and len(kind.shape) >= axes
-    if isinstance(kind, pa.BaseExtensionType):
-        return _is_numbers(kind.storage_type, axes)
-    if _is_list(kind):
-        return _is_numbers(kind.value_type, axes - 1)
-    return axes <= 0 and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _is_named_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
-
-
-def _first_is_wide(table: _Table, column: str) -> bool:
+def _first_is_wide(table: Table, column: str) -> bool:
     """Whether the first array of a column is large enough for a picture."""
     if not table.groups or not table.rows(0):
         return False
@@ -379,7 +273,7 @@ def _is_picture_in_a_row(numbers: list[Any]) -> bool:
     return count >= _LEAST_FLAT and square and bytes_only and len(set(numbers)) > _LEAST_LEVELS
 
 
-def _packed_pictures(table: _Table, column: str) -> str:
+def _packed_pictures(table: Table, column: str) -> str:
     """What pictures the first cells of a column hold that is not read there, empty for anything else."""
     if not table.groups or table.size(0, column) > _MOST_BYTES:
         return ""
