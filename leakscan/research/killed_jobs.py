@@ -18,6 +18,7 @@ from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.synthetic.films import draw_film
 
 _VERDICTS = 40
+_PAPER = Path("../paper")
 FILMS = 16
 """Films of A."""
 PEOPLE = 60
@@ -79,7 +80,14 @@ def draw_inputs(folder: Path, seed: int, people: int = PEOPLE) -> None:
     (folder / "A" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
 
 
-def _command(*words: str) -> Callable[[], int]:
+def cli_job(*words: str) -> Callable[[], int]:
+    """A job that is one command.
+
+    Example::
+
+        cli_job("exclude", "run", "--from", "B")()  # its exit code
+    """
+
     def work() -> int:
         from leakscan.cli.app import run
 
@@ -143,15 +151,17 @@ def _review() -> int:
         if name not in known:
             page.get(f"/api/card/{line['key']}").raise_for_status()
             said = {"id": name, "card": line["key"], "word": ("same", "different", "unsure")[number % 3]}
-            page.post("/api/verdict", json=said, headers=sent).raise_for_status()
+            answer = page.post("/api/verdict", json=said, headers=sent)
+            if not answer.is_success:
+                raise LeakscanError(answer.text)
         _note(name)
     server.close()
     return 0
 
 
 def _note(name: str) -> None:
-    """Notes on paper that a verdict was said to be on disk."""
-    with Path("paper").open("a") as noted:
+    """Notes on paper, and on another disk, that a verdict was said to be on disk."""
+    with _PAPER.open("a") as noted:
         noted.write(f"{name}\n")
         noted.flush()
         os.fsync(noted.fileno())
@@ -159,7 +169,7 @@ def _note(name: str) -> None:
 
 def _reviewed() -> Mapping[str, pa.Table]:
     said = {verdict.id: verdict for verdict in VerdictFile(Path("verdicts.parquet")).read()}
-    if lost := set(Path("paper").read_text().split()) - set(said):
+    if lost := set(_PAPER.read_text().split()) - set(said):
         raise LeakscanError(f"Verdicts that the page had taken are lost: {sorted(lost)}.")
     rows = [(v.id, v.verdict, str(v.pictures_a), str(v.pictures_b)) for _, v in sorted(said.items())]
     names = ("id", "verdict", "a", "b")
@@ -172,7 +182,7 @@ def _verdict(name: str, a: tuple[str, ...], b: tuple[str, ...]) -> Verdict:
 
 def _verdicts() -> Mapping[str, pa.Table]:
     said = VerdictFile(Path("verdicts.parquet")).read()
-    noted = Path("paper").read_text().split()
+    noted = _PAPER.read_text().split()
     if lost := set(noted) - {verdict.id for verdict in said}:
         raise LeakscanError(f"Verdicts that were said to be on disk are lost: {sorted(lost)}.")
     return {"verdicts": pa.table({"id": sorted(verdict.id for verdict in said)})}
@@ -182,51 +192,54 @@ _KEY = ("--key", "../identity.key")  # a key of its own would name people otherw
 _PICTURES = (*_KEY, "--kind", "other_2d", "--workers")
 _TINY = ("--backbone", "resnet18", "--side", "32", "--pairs", "3", "--threads", "1", "--device", "cpu")
 
+COMPARED = cli_job("compare", "../A", "../B", "-o", "run", *_PICTURES, "0", "--max-unread", "1")
+"""Makes the run that reviews and lists work on."""
+
 JOBS: tuple[Job, ...] = (
     Job(
         "compare",
-        _command("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"),
+        cli_job("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"),
         ("run", ".leakscan"),
         _tables_in("run"),
         (1,),
     ),
     Job(
         "compare with workers",
-        _command("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"),
+        cli_job("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"),
         ("run", ".leakscan"),
         _tables_in("run"),
         (1,),
     ),
     Job(
         "fingerprint",
-        _command("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
+        cli_job("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
         ("a.fps", ".leakscan"),
         _store,
     ),
     Job(
         "duplicates",
-        _command("duplicates", "../B", "-o", "twice", "--overwrite", *_PICTURES, "0"),
+        cli_job("duplicates", "../B", "-o", "twice", "--overwrite", *_PICTURES, "0"),
         ("twice", ".leakscan"),
         _tables_in("twice"),
         (0, 1, 3),
     ),
-    Job("verdicts", _give_verdicts, ("verdicts.parquet", "verdicts.parquet.lock", "paper"), _verdicts),
+    Job("verdicts", _give_verdicts, ("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER)), _verdicts),
     Job(
         "review",
         _review,
-        ("verdicts.parquet", "verdicts.parquet.lock", "paper", "pictures"),
+        ("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER), "pictures"),
         _reviewed,
-        before=_command("compare", "../A", "../B", "-o", "run", *_PICTURES, "0", "--max-unread", "1"),
+        before=COMPARED,
     ),
     Job(
         "calibrate",
-        _command("calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY),
+        cli_job("calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY),
         ("own.safetensors", ".leakscan"),
         _calibration,
     ),
     Job(
         "train",
-        _command("train", "../films.csv", "-o", "trained", "--steps", "6", "--workers", "0", *_TINY),
+        cli_job("train", "../films.csv", "-o", "trained", "--steps", "6", "--workers", "0", *_TINY),
         ("trained", ".leakscan"),
         _weights,
     ),

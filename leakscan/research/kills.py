@@ -5,16 +5,12 @@
 moment drawn between its start and its usual end. A job is killed up to four times before it may end. Then its
 tables are held against those of an undisturbed run, row by row, and every file under a final name must be
 whole. What a kill costs is the processor time of all attempts, less that of an undisturbed run, a kill.
-
-Every job is a forked child of this process, which has loaded the program but has run nothing, so that
-hundreds of kills take minutes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import resource
 import shutil
@@ -23,8 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from multiprocessing.synchronize import Event
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +32,7 @@ from safetensors import safe_open
 from leakscan.cli.output import Output
 from leakscan.errors import LeakscanError
 from leakscan.research.command import run_command
+from leakscan.research.forked_jobs import ended, started
 from leakscan.research.killed_jobs import FILMS, JOBS, PEOPLE, Job, draw_inputs
 from leakscan.research.same_tables import compare_tables
 
@@ -90,15 +86,15 @@ def kill_often(
         place.mkdir()
         with contextlib.chdir(place):
             if job.before is not None:
-                _ended(_started(replace(job, work=job.before)), None)
+                ended(started(job.before))
             began, before = time.monotonic(), _processor()
-            code = _ended(_started(job), None)
+            code = ended(started(job.work))
             seconds[job.name], work[job.name] = time.monotonic() - began, _processor() - before
             if code not in job.ends_well:
                 raise LeakscanError(f"Undisturbed, {job.name} ends with {code}.")
             expected[job.name] = dict(job.tables())
             if job.name == "compare with workers":
-                tally.faults += _differences(job, expected["compare"], expected[job.name])
+                tally.faults += differences(job, expected["compare"], expected[job.name])
     while tally.kills.total() < count:
         job = jobs[tally.attempts % len(jobs)]
         killed, before = tally.kills.total(), _processor()
@@ -108,7 +104,7 @@ def kill_often(
                 more = (_processor() - before - work[job.name]) / killed
                 tally.repeated.setdefault(job.name, []).append(more)
             try:
-                tally.faults += _differences(job, expected[job.name], job.tables())
+                tally.faults += differences(job, expected[job.name], job.tables())
             except (LeakscanError, OSError, pa.ArrowException) as error:
                 tally.faults.append(f"{job.name}: {error}")
         if not tell(tally):
@@ -129,56 +125,22 @@ def _one_attempt(job: Job, seconds: float, random: np.random.Generator, tally: T
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for _ in range(int(random.integers(1, _MOST_IN_A_ROW + 1))):
         how = SIGNALS[random.integers(len(SIGNALS))]
-        child = _started(job)
+        child = started(job.work)
         deadline = time.monotonic() + float(random.uniform(0.02, seconds))
         while time.monotonic() < deadline and child.is_alive():
             time.sleep(0.005)
         if not child.is_alive():
             break
         os.kill(child.pid or 0, how)
-        code = _ended(child, how)
+        code = ended(child)
         tally.kills[job.name, how.name] += 1
         if how is not signal.SIGKILL and code not in (130, *job.ends_well):
             tally.faults.append(f"{job.name} ends with {code} at {how.name}.")
         tally.faults += [f"{job.name}: {fault}" for fault in half_files(Path())]
-    code = _ended(_started(job), None)
+    code = ended(started(job.work))
     tally.attempts += 1
     if code not in job.ends_well:
         tally.faults.append(f"{job.name} ends with {code} after it was killed.")
-
-
-def _started(job: Job) -> multiprocessing.process.BaseProcess:
-    fork = multiprocessing.get_context("fork")
-    ready = fork.Event()
-    child = fork.Process(target=_child, args=(job.work, ready))
-    child.start()
-    ready.wait(30)  # before that it is no job yet, and a signal meets what Python does at a start
-    return child
-
-
-def _child(work: Callable[[], int], ready: Event) -> None:
-    """The life of one job: as a console script would run it."""
-    from leakscan.cli.app import stop_at_sigterm
-
-    os.environ["LEAKSCAN_CACHE"] = ".leakscan"  # one of its own, which every attempt begins without
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    stop_at_sigterm()
-    try:
-        ready.set()
-        code = work()
-    except KeyboardInterrupt:
-        code = 130
-    os._exit(code)
-
-
-def _ended(child: multiprocessing.process.BaseProcess, how: signal.Signals | None) -> int | None:
-    child.join(300)
-    if child.is_alive():
-        child.kill()
-        child.join()
-        return None
-    return child.exitcode
 
 
 def half_files(folder: Path) -> list[str]:
@@ -209,7 +171,13 @@ def half_files(folder: Path) -> list[str]:
     return out
 
 
-def _differences(job: Job, before: Mapping[str, pa.Table], after: Mapping[str, pa.Table]) -> list[str]:
+def differences(job: Job, before: Mapping[str, pa.Table], after: Mapping[str, pa.Table]) -> list[str]:
+    """How the tables of a job differ from those of an undisturbed one, in sentences.
+
+    Example::
+
+        differences(job, expected, job.tables())
+    """
     if set(before) != set(after):
         return [f"{job.name} made the tables {sorted(after)}, not {sorted(before)}."]
     return [
