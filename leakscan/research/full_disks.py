@@ -15,6 +15,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +133,8 @@ def _full(job: Job, room: int, told: Told) -> str:
     said = Path(f"../{os.getpid()}.err")
 
     def work() -> int:
-        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.stderr = said.open("w", buffering=1)
+        os.dup2(sys.stderr.fileno(), 2)
         if not os.path.ismount(Path.cwd()):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails, as on a full disk
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
