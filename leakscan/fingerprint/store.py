@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,21 @@ class Store:
         """
         for path in self._shards():
             yield tables.read(path, tables.STORE)
+
+    def image_ids(self) -> set[str]:
+        """The images of which there is a row; only this column is read, and a damaged shard has none.
+
+        Example:
+            >>> store = Store.create(Path("ward.fps"), StoreInfo(dataset="ward", key_id="0011aabb"))
+            >>> store.append([{"image_id": "1", "path": "a.png", "prepared_with": "way"}])
+            >>> store.image_ids()
+            {'1'}
+        """
+        found: set[str] = set()
+        for path in self._shards():
+            with suppress(OSError, pa.ArrowException):
+                found.update(tables.read_parquet(path, ["image_id"])["image_id"].to_pylist())
+        return found
 
     def load(self, prepared_with: str | None = None) -> pa.Table:
         """The newest row of every image.

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 import numpy.typing as npt
 
 _NUMBERS_AT_ONCE = 1 << 22  # numbers of vectors multiplied together; 16 MB each way
 
 Ints = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+
+
+class Rows(Protocol):
+    """Vectors ``(n, d)`` float32 that are made when they are asked for, by their numbers or by a slice."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: Ints | slice) -> npt.NDArray[np.float32]: ...
+
+
+Vectors = npt.NDArray[np.float32] | npt.NDArray[np.float16] | Rows
 
 
 def paired_products(a: Vectors, b: Vectors, i: Ints, j: Ints) -> npt.NDArray[np.float32]:

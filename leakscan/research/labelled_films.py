@@ -22,8 +22,8 @@ from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.errors import SourceError
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
-from leakscan.run.compare import load_datasets, open_all
 from leakscan.run.context import RunContext
+from leakscan.run.opened import load_datasets, open_all
 from leakscan.run.places import dataset_names
 from leakscan.settings import DecodeOptions
 from leakscan.sources.spec import SourceSpec

@@ -29,8 +29,8 @@ from leakscan.research.film_splits import short
 from leakscan.research.labelled_films import LabelledFilms, read_films
 from leakscan.research.made_up_prints import GENUINE, LEVELS, PrintStatistics, real_scores
 from leakscan.research.merge_decisions import KnownPairs, shared_estimate
-from leakscan.run.compare import decide_and_report
 from leakscan.run.context import RunContext, TimeBudget
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from leakscan.settings import Settings
 

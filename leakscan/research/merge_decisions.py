@@ -23,9 +23,9 @@ from leakscan.decide.persons.film_details import DetailMatcher
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.research.labelled_films import KnownDetails, LabelledFilms, read_films
 from leakscan.research.merge_deals import Deal, MergeKind, deal
-from leakscan.run.compare import decide_and_report
 from leakscan.run.context import RunContext, TimeBudget, Timings
 from leakscan.run.memory import Pair, PairMemory
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from leakscan.settings import Settings
 from leakscan.types import Progress, Silent

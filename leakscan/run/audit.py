@@ -15,15 +15,11 @@ from typing import Any
 from leakscan.counted import counted
 from leakscan.errors import SourceError, UsageError
 from leakscan.run.audit_facts import AuditFacts
-from leakscan.run.compare import (
-    check_files,
-    decide_and_report,
-    free_folder,
-    load_datasets,
-    open_all,
-)
 from leakscan.run.context import RunContext
+from leakscan.run.given_files import check_files, free_folder
+from leakscan.run.opened import load_datasets, open_all
 from leakscan.run.places import dataset_names
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from leakscan.settings import Settings
 from leakscan.sources.exclusion import Exclusion

@@ -18,10 +18,11 @@ from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.run_tables import row_errors
 from leakscan.report.summary import EXIT_CANNOT_VOUCH, EXIT_OK
 from leakscan.review.people import to_csv
-from leakscan.run.compare import idle_patterns, open_all
 from leakscan.run.context import RunContext
+from leakscan.run.opened import open_all
 from leakscan.run.places import cache_name, dataset_names
 from leakscan.run.project_keys import keyed_info, keyed_rows, nameless_place
+from leakscan.run.reported import idle_patterns
 from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.nameless import NamelessSource
 from leakscan.sources.spec import SourceSpec

@@ -23,9 +23,11 @@ from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.match.pictures import distinct_pictures
 from leakscan.report.calibration_plots import calibration_plots, require_matplotlib
-from leakscan.run.compare import known_verdicts, left_out_of, load_datasets, open_all
 from leakscan.run.context import RunContext
+from leakscan.run.given_files import known_verdicts
+from leakscan.run.opened import load_datasets, open_all
 from leakscan.run.places import dataset_names
+from leakscan.run.reported import left_out_of
 from leakscan.run.verdict_labels import Labelled, labelled_by
 from leakscan.settings import Settings
 from leakscan.sources.spec import SourceSpec

@@ -25,16 +25,11 @@ from leakscan.review.duplicate_groups import (
     unfit_groups,
 )
 from leakscan.review.lists import write_list
-from leakscan.run.compare import (
-    check_files,
-    free_folder,
-    left_out_of,
-    load_datasets,
-    open_all,
-    reported,
-)
 from leakscan.run.context import RunContext
+from leakscan.run.given_files import check_files, free_folder
+from leakscan.run.opened import load_datasets, open_all
 from leakscan.run.places import dataset_names
+from leakscan.run.reported import left_out_of, reported
 from leakscan.run.result import Result
 from leakscan.settings import ReadingSettings, Settings
 from leakscan.sources.formats import decode

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from leakscan.counted import counted
 from leakscan.errors import StoreError
 from leakscan.fingerprint.encoders.load import runs_in_workers
@@ -21,9 +19,10 @@ from leakscan.fingerprint.pipeline import STORES
 from leakscan.fingerprint.prepare import Prepared, Recipe, prepare
 from leakscan.fingerprint.store import Store
 from leakscan.match.index import EXACT_COMPARISONS
-from leakscan.run.compare import Opened, check_files, open_all
 from leakscan.run.context import RunContext
 from leakscan.run.copies_so_far import copies_so_far
+from leakscan.run.given_files import check_files
+from leakscan.run.opened import Opened, open_all
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
 from leakscan.sources.spec import SourceSpec
@@ -242,8 +241,7 @@ def _unread(one: Opened, context: RunContext) -> list[ImageRef]:
     if not cache.is_dir():
         return _refs(one)
     try:
-        store = Store.open(cache / STORES / cache_name(one.spec, context.key.key_id))
-        known = set(pa.chunked_array([part["image_id"] for part in store.parts()], pa.string()).to_pylist())
+        known = Store.open(cache / STORES / cache_name(one.spec, context.key.key_id)).image_ids()
     except StoreError:
         return _refs(one)
     return [ref for ref in _refs(one) if ref.image_id not in known]

@@ -17,7 +17,7 @@ from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.settings import Settings
 
 if TYPE_CHECKING:
-    from leakscan.run.compare import Opened
+    from leakscan.run.opened import Opened
 
 
 def project_key(settings: Settings) -> ProjectKey | None:

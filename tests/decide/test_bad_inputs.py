@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from leakscan.decide.inside import decide_inside
-from leakscan.run.compare import decide_and_report
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from support.made_up_encoder import made_up_context, rows_of
 from support.simulated_people import dataset, films, pairs_of, people

@@ -10,7 +10,7 @@ import pytest
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.decide.pairs import decide_pairs
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.run.compare import decide_and_report
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from support.made_up_encoder import ENCODER, MadeUpModels, made_up_context, rows_of
 from support.simulated_people import alike, dataset, films, pairs_of, people

@@ -14,8 +14,8 @@ import pytest
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
 from leakscan.fingerprint.project_key import ProjectKey
 from leakscan.fingerprint.store import Store
-from leakscan.run.compare import decide_and_report
 from leakscan.run.project_keys import brought_under, turned_cohorts
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from support.made_up_encoder import ENCODER, MadeUpModels, calibration, made_up_context
 from support.makers import NO_ENCODER, Leakscan, Picture, fill, rows_of, save

@@ -11,7 +11,7 @@ import pytest
 
 from leakscan.cli.app import run
 from leakscan.report.run_folder import RunFolder
-from leakscan.run.compare import decide_and_report
+from leakscan.run.reported import decide_and_report
 from support.made_up_encoder import made_up_context
 from support.simulated_people import dataset, films, people
 

@@ -9,7 +9,7 @@ import pytest
 
 from leakscan.research.made_up_merges import MadeUpMerge, figures, reachable, side_of
 from leakscan.research.made_up_prints import GENUINE, LEVELS, PrintStatistics, real_scores
-from leakscan.run.compare import decide_and_report
+from leakscan.run.reported import decide_and_report
 from support.made_up_encoder import ENCODER, made_up_context
 
 

@@ -177,7 +177,7 @@ def test_a_bug_in_a_reader_tells_nobody_what_it_read(
 
     from leakscan.cli import app
 
-    monkeypatch.setattr("leakscan.run.compare.decide_pairs", broken)
+    monkeypatch.setattr("leakscan.run.reported.decide_pairs", broken)
     try:
         package.compare(hospital / f"{IN_PATHS[0]}-ward", hospital / "archive")
     except RuntimeError as error:

@@ -20,7 +20,7 @@ from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibrat
 from leakscan.decide.rounding import STEP
 from leakscan.fingerprint import row_maker
 from leakscan.fingerprint.encoders import load
-from leakscan.run.compare import decide_and_report
+from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from support.made_up_encoder import ENCODER, MadeUpModels, made_up_context
 from support.makers import Picture

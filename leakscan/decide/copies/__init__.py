@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-COPY_CHECK_VERSION = "copy-check-5"
+COPY_CHECK_VERSION = "copy-check-6"
 """Changes whenever a copy check may find something else, so that older findings are not used again."""
 
 INVERSE_WORDS = {"rot90": "rot270", "rot270": "rot90"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +28,9 @@ R = TypeVar("R")
 _WINDOW = {2: 1024, 3: 128}
 """Pairs that are checked together, by dimension: their features are in memory at once."""
 
+_VOTED = 4096
+"""Pairs whose keypoints vote before those that are left are checked: seconds of work."""
+
 _CHUNK = {2: 16, 3: 1}
 """Pairs that a worker gets at a time: a fraction of a second's work, which is what a kill may lose."""
 
@@ -36,6 +39,9 @@ NEAR_BITS = 10
 
 _VOTES = 64
 """Votes that a worker gets at a time: some 50 ms."""
+
+_DESCRIBED = 8
+"""Images that a worker describes at a time at most."""
 
 _FEATURES_KEPT = 3000
 """Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
@@ -122,6 +128,21 @@ def check_copies(pairs: Sequence[PixelPair], context: RunContext) -> list[CopyCh
     return found
 
 
+@dataclass
+class _KeptFeatures:
+    """Features of the images of the windows so far, as far as there is room for them.
+
+    Attributes:
+        plain: Pictures without keypoints.
+        glances: Pictures at a glance.
+        full: Images in full.
+    """
+
+    plain: dict[str, Features | None] = field(default_factory=dict)
+    glances: dict[str, Features | None] = field(default_factory=dict)
+    full: dict[str, Features | None] = field(default_factory=dict)
+
+
 class _Checks:
     """The checks of pairs whose pixels are at hand.
 
@@ -150,25 +171,34 @@ class _Checks:
     def _check_all(self, ndim: int) -> None:
         """Checks all pairs of one dimension, a window at a time."""
         order = [i for i, pair in enumerate(self._pairs) if pair.ndim == ndim]
-        plain: dict[str, Features | None] = {}
-        glances: dict[str, Features | None] = {}
-        features: dict[str, Features | None] = {}
-        for start in range(0, len(order), _WINDOW[ndim]):
+        kept = _KeptFeatures()
+        for start in range(0, len(order), _VOTED):
             if time.monotonic() > self._deadline:
                 return
-            window = whole = order[start : start + _WINDOW[ndim]]
-            if ndim == 2:
-                sure, unsure = self._voted_for(window)
-                plain = self._described(sure, plain, plainly)
-                glances = self._described(unsure, glances, at_a_glance)
-                window = sorted([*self._not_aligned(sure, plain), *self._worth_a_check(unsure, glances)])
-            features = self._described(window, features, in_full)
-            for i, check in self._each(_check, window, features):
-                if check is not None:
-                    self._take(i, check)
-            # Describing the next window may take a while.
-            self._keep()
-            self._context.progress.advance(len(whole))
+            window = order[start : start + _VOTED]
+            sure, unsure = self._voted_for(window) if ndim == 2 else ([], window)
+            left = sorted([*sure, *unsure])
+            self._context.progress.advance(len(window) - len(left))
+            for at in range(0, len(left), _WINDOW[ndim]):
+                if time.monotonic() > self._deadline:
+                    return
+                self._check_window(left[at : at + _WINDOW[ndim]], set(sure), kept)
+
+    def _check_window(self, window: Sequence[int], sure: Collection[int], kept: _KeptFeatures) -> None:
+        """Checks the pairs of a window, of which ``sure`` are those that were voted for."""
+        left = list(window)
+        if self._pairs[window[0]].ndim == 2:
+            voted, unsure = [i for i in left if i in sure], [i for i in left if i not in sure]
+            kept.plain = self._described(voted, kept.plain, plainly)
+            kept.glances = self._described(unsure, kept.glances, at_a_glance)
+            left = sorted([*self._untold(voted, kept.plain), *self._worth_a_check(unsure, kept.glances)])
+        kept.full = self._described(left, kept.full, in_full)
+        for i, check in self._each(_check, left, kept.full):
+            if check is not None:
+                self._take(i, check)
+        # Describing the next window may take a while.
+        self._keep()
+        self._context.progress.advance(len(window))
 
     def _voted_for(self, window: Sequence[int]) -> tuple[list[int], list[int]]:
         """Pairs whose keypoints agree, and those whose keypoints say nothing; all have pixels at hand."""
@@ -187,21 +217,21 @@ class _Checks:
         left = [i for i in window if said.get(i) is not False and self._pairs[i].at_hand]
         return [i for i in left if said.get(i)], [i for i in left if not said.get(i)]
 
-    def _not_aligned(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
-        """The pairs of a window that are no copies as their kept keypoints lay them on each other."""
+    def _untold(self, window: Sequence[int], plain: Mapping[str, Features | None]) -> list[int]:
+        """The pairs of a window that their kept keypoints lay on each other without telling what they are."""
         chunk = _CHUNK[2]
         pairs = (
             (plain[pair.key_a], plain[pair.key_b], pair.keypoints_a or b"", pair.keypoints_b or b"")
             for pair in (self._pairs[i] for i in window)
             if time.monotonic() <= self._deadline
         )
-        copies = set()
+        told = set()
         for i, check in zip(window, self._context.engine.map(_check_as_voted, pairs, chunk), strict=False):
-            if check is not None and check.same_image:
-                copies.add(i)
+            if check is not None:
+                told.add(i)
                 self._take(i, check)
         self._keep()
-        return [i for i in window if i not in copies]
+        return [i for i in window if i not in told]
 
     def _worth_a_check(self, window: Sequence[int], glances: Mapping[str, Features | None]) -> list[int]:
         """The pairs of a window that a glance does not tell apart."""
@@ -242,7 +272,9 @@ class _Checks:
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
         missing = {key: pixels for key, pixels in needed.items() if key not in known}
         describe = partial(described, describer=describer, options=self._context.settings.reading)
-        fresh = self._context.engine.map(Careful(describe, nothing), missing.values())
+        # A few that take long are shared out one by one.
+        chunk = min(_DESCRIBED, 1 + len(missing) // (4 * max(1, self._context.engine.workers)))
+        fresh = self._context.engine.map(Careful(describe, nothing), missing.values(), chunk)
         return _renewed(known, needed, dict(zip(missing, fresh, strict=True)))
 
     def _take(self, i: int, check: CopyCheck) -> None:

@@ -144,8 +144,9 @@ def _agree(a: Doubles, b: Doubles) -> tuple[int, Doubles]:
         return 0, np.eye(2, 3)
     turn, start = da[sound] / db[sound], first[sound]
     shift = za[start] - turn * zb[start]
-    miss = np.abs(za - (turn[:, None] * zb + shift[:, None]))
-    inside = miss[(miss < _LOOSE).sum(axis=1).argmax()] < _LOOSE
+    off = za - (turn[:, None] * zb + shift[:, None])
+    near = off.real**2 + off.imag**2 < _LOOSE**2
+    inside = near[np.count_nonzero(near, axis=1).argmax()]
     matrix = np.eye(2, 3)
     for _ in range(2):
         if inside.sum() < _LEAST:

@@ -17,6 +17,7 @@ from leakscan.decide.copies.picture_features import Floats, Picture, PictureFeat
 from leakscan.decide.copies.transform import Matrix, inverse
 
 _GRID = 256  # px, longest side of the larger field
+_COARSE_GRID = 128
 _SMALLEST_GRID = 48
 _LOCAL_PX = 4.0  # sigma of the local mean and spread on a grid of 256
 _LEAST_LOCAL_PX = 1.5
@@ -78,6 +79,31 @@ def measure_agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal
     return pair.measured()
 
 
+def coarse_correlation(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> float | None:
+    """How well two pictures correlate under a map as it stands, on a coarse grid: a twentieth of the work.
+
+    Args:
+        a: The features of the one picture; its keypoints are not used.
+        b: The features of the other.
+        proposal: The map from b to a.
+
+    Returns:
+        The correlation of the local-contrast pictures, -1..1; ``None`` where too little is left to measure.
+
+    Example:
+        >>> from leakscan.decide.copies.picture_features import describe_picture
+        >>> film = np.random.default_rng(0).random((24, 24), np.float32)
+        >>> one = describe_picture(cv2.resize(film, (160, 160)), keypoints=0)
+        >>> round(coarse_correlation(one, one, Proposal(np.eye(2, 3), 9, inverted=False)), 3)
+        1.0
+    """
+    matrix = np.vstack([proposal.matrix, [0.0, 0.0, 1.0]])
+    if abs(np.linalg.det(matrix)) > 1.0:
+        a, b, matrix = b, a, inverse(matrix)
+    laid = _Pair.of(a, b, matrix, proposal.inverted, _COARSE_GRID).laid()
+    return None if laid is None else laid.correlation
+
+
 @dataclass(frozen=True)
 class _Laid:
     """The other picture under one map: as it lies on the frame, its local contrast, and where both are."""
@@ -110,15 +136,17 @@ class _Pair:
     to_b: Matrix
 
     @classmethod
-    def of(cls, a: PictureFeatures, b: PictureFeatures, matrix: Matrix, inverted: bool) -> _Pair:
+    def of(
+        cls, a: PictureFeatures, b: PictureFeatures, matrix: Matrix, inverted: bool, longest: int = _GRID
+    ) -> _Pair:
         scale = float(np.sqrt(abs(np.linalg.det(matrix))))
         shared = min(a.native_px, b.native_px / scale)
-        grid = float(np.clip(shared, _SMALLEST_GRID, _GRID)) / max(a.picture.shape)
+        grid = float(np.clip(shared, _SMALLEST_GRID, longest)) / max(a.picture.shape)
         frame, to_a = _resized(a.picture, grid)
         other, to_b = _resized(b.picture, grid * scale)
         if inverted:
             other = np.asarray(255 - other, np.uint8)
-        local = max(_LOCAL_PX * max(frame.shape) / _GRID, _LEAST_LOCAL_PX)
+        local = max(_LOCAL_PX * max(frame.shape) / longest, _LEAST_LOCAL_PX)
         between = to_a @ matrix @ inverse(to_b)
         return cls(a=frame, b=other, local=local, matrix=between, to_a=to_a, to_b=to_b)
 
@@ -133,6 +161,10 @@ class _Pair:
             return None
         # The first of equals. Motion takes longest, so it is measured of the better one only.
         return self._agreement(contrast_a, max(laid, key=lambda one: one.correlation))
+
+    def laid(self) -> _Laid | None:
+        """The other picture under the proposed map, ``None`` where too little of it lies on the frame."""
+        return self._laid(_local_contrast(self.a, self.local), self.matrix)
 
     def _refined(self, contrast_a: Floats) -> Matrix | None:
         """Maximises the enhanced correlation coefficient (Evangelidis and Psarakis, PAMI 2008)."""

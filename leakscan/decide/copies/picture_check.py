@@ -35,7 +35,7 @@ import numpy as np
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.direct import propose_directly, propose_whole
 from leakscan.decide.copies.keypoint_vote import voted
-from leakscan.decide.copies.picture_alignment import Agreement, measure_agreement
+from leakscan.decide.copies.picture_alignment import Agreement, coarse_correlation, measure_agreement
 from leakscan.decide.copies.picture_features import (
     MIN_INLIERS,
     SIDE,
@@ -73,6 +73,12 @@ STRETCHED = 1.25
 _MOST_SCALE = 5.0
 _FEW_KEYPOINTS = 80  # fewer in either picture: try without them as well
 _TRIED = 2  # proposals
+_FEW_AGREE, _ALIKE_AT_SIGHT = 9, 0.6
+"""Kept keypoints that agree, and the correlation where they lay two pictures on each other, up to which the
+two are strangers. Of 198 pairs of strangers whose keypoints voted for a copy 183 had 9 or fewer, and 99 of
+100 correlated up to 0.55. Of 1,187 copies in 22 alterations 12 had 9 or fewer, and these from 0.81; with 13
+of them one, masked to its lungs, had 0.35.
+"""
 
 
 def check_pictures(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
@@ -97,32 +103,43 @@ def check_pictures(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:
     return _checked(a, b)
 
 
-def check_as_voted(a: PictureFeatures, b: PictureFeatures, kept: tuple[bytes, bytes]) -> CopyCheck:
+def check_as_voted(a: PictureFeatures, b: PictureFeatures, kept: tuple[bytes, bytes]) -> CopyCheck | None:
     """Does what :func:`check_pictures` does, aligned by the keypoints that were kept of both pictures.
 
-    It finds most copies without a description of either picture. What it does not find may be one.
+    It finds most copies without a description of either picture, and tells most strangers at sight: hardly
+    any of their keypoints agree, and laid on each other by these they do not look alike.
 
     Args:
         a: The first picture; its keypoints are not used.
         b: The second picture.
         kept: The keypoints of both, as a store keeps them.
 
+    Returns:
+        What the check came to, ``None`` where it does not tell: then the two may be copies.
+
     Example:
         >>> blank = describe_picture(np.zeros((64, 64), np.float32), keypoints=0)
-        >>> check_as_voted(blank, blank, (b"", b"")).same_image
-        False
+        >>> check_as_voted(blank, blank, (b"", b"")) is None
+        True
     """
     if b.key < a.key:
-        return check_as_voted(b, a, (kept[1], kept[0])).swapped()
+        found = check_as_voted(b, a, (kept[1], kept[0]))
+        return None if found is None else found.swapped()
     vote = voted(Keypoints.from_bytes(kept[0]), Keypoints.from_bytes(kept[1]))
     if vote.matrix is None or a.blank or b.blank:
-        return NOT_ALIGNED
+        return None
     # From pixels of the pictures that keypoints are found in to those of working pictures.
     larger = SIDE / KEYPOINT_SIDE
     middle = (larger - 1) / 2
     linear, shift = vote.matrix[:, :2], vote.matrix[:, 2] * larger
     matrix = np.column_stack([linear, shift + middle - linear @ np.array([middle, middle])])
-    return _judge(a, b, Proposal(matrix, vote.agreeing, vote.inverted))
+    proposal = Proposal(matrix, vote.agreeing, vote.inverted)
+    if vote.agreeing <= _FEW_AGREE and not (a.shares or b.shares) and _plausible(a, b, proposal):
+        alike = coarse_correlation(a, b, proposal)
+        if alike is not None and alike < _ALIKE_AT_SIGHT:
+            return NOT_ALIGNED
+    found = _judge(a, b, proposal)
+    return found if found.same_image else None
 
 
 def _checked(a: PictureFeatures, b: PictureFeatures) -> CopyCheck:

@@ -139,7 +139,7 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
     card = np.array([tail.score_at(f) for f in _MATCHED])
     location, scale, share = min(
         (
-            _line(card, np.quantile(ordered, 1.0 - (e + (1.0 - e) * levels)), float(e))
+            _line(card, _quantiles(ordered, 1.0 - (e + (1.0 - e) * levels)), float(e))
             for e in np.linspace(0.0, genuine_share, _SHARES if genuine_share > 0 else 1)
         ),
         key=lambda found: found[0],
@@ -151,7 +151,7 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         # Seeded by their number, so that the datasets may change places.
         rows, columns = (np.random.default_rng((draw, n)).integers(0, n, n) for n in scores.shape)
         drawn = np.sort(scores[np.ix_(rows, columns)], axis=None)
-        draws.append(_line(card, np.quantile(drawn, wanted), share)[1][:2])
+        draws.append(_line(card, _quantiles(drawn, wanted), share)[1][:2])
     u = -np.log(tail.p_value((scores - location) / scale))
     return LocationScale(
         location=location,
@@ -161,6 +161,14 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         draws=tuple(draws),
         slope=_slope(u),
     )
+
+
+def _quantiles(ordered: Floats, shares: Floats) -> Floats:
+    """Quantiles of values that are sorted already, which numpy's would sort again."""
+    at = shares * (len(ordered) - 1)
+    low = at.astype(np.intp)
+    below, above = ordered[low], ordered[np.minimum(low + 1, len(ordered) - 1)]
+    return np.asarray(below + (above - below) * (at - low), np.float64)
 
 
 def _slope(u: Floats) -> float:
@@ -227,7 +235,7 @@ def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
     levels = np.array(_MATCHED[:_UNREACHED])
     card = np.array([tail.score_at(f) for f in levels])
     ordered = np.sort(scores, axis=None)
-    _, (location, scale, _) = _line(card, np.quantile(ordered, 1.0 - levels), 0.0)
+    _, (location, scale, _) = _line(card, _quantiles(ordered, 1.0 - levels), 0.0)
     above = scores > location + scale * tail.score_at(_FAR)
     mapped = (scores[above] - location) / scale
     genuine = calibration.genuine.score
@@ -284,7 +292,7 @@ def pooled_bulk(parts: Sequence[Subjects], calibration: Calibration) -> Location
     """
     together = Subjects(
         np.arange(sum(map(len, parts))),
-        np.concatenate([part.templates for part in parts]),
+        np.concatenate([part.templates[:] for part in parts]),
         CohortStatistics(
             np.concatenate([part.statistics.mean for part in parts]),
             np.concatenate([part.statistics.std for part in parts]),

@@ -10,7 +10,7 @@ from leakscan.decide.persons.evidence import PairEvidence
 from leakscan.decide.persons.probability import pair_probabilities, review_list
 from leakscan.decide.persons.scores import LOOSE_FMR, Scored
 from leakscan.decide.persons.shared import GenuineRates, SubjectPairs, estimate
-from leakscan.decide.persons.tests import Called, caution, few_people_rate, rate_spread
+from leakscan.decide.persons.tests import Called, caution, few_people_rate, rate_spread, score_reached
 from leakscan.decide.table import PairTable
 
 _MOST_AT_FLOOR = 100  # pairs of the smallest p-value that there is are for review
@@ -57,7 +57,7 @@ def call(one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates, fdr:
         review[~one.settled] = listed[at]
         alone = compared.p[listed & likely.first]
         review_p = float(np.clip(alone.max(initial=0.0), seen.rates.least, LOOSE_FMR))
-        review_score = calibration.tail.score_at(review_p)
+        review_score = score_reached(calibration.tail, review_p, one.score[review])
         ranked = np.sort(likely.share[listed])[::-1]
     else:
         review_p = calibration.tail.floor

@@ -29,6 +29,7 @@ _WINDOW = 512  # pairs: the details of at most twice as many films are needed at
 _KEPT = 2000  # films whose details are kept from window to window, 56 kB each
 _BATCH = 64  # films described at once, where workers do not describe them
 _CHUNK = 4  # films that a worker gets at a time
+_COMPARED = 16  # pairs that it gets at a time, 2 MB
 
 
 class DetailMatcher(Protocol):
@@ -101,16 +102,25 @@ class FilmDetails:
 
     def _window(self, tasks: Sequence[PixelPair]) -> list[float | None]:
         self._describe({key: pixels for t in tasks for key, pixels in ((t.key_a, t.a), (t.key_b, t.b))})
-        pairs = [(self._details[task.key_a], self._details[task.key_b]) for task in tasks]
-        at = [i for i, (a, b) in enumerate(pairs) if a is not None and b is not None]
         out: list[float | None] = [None] * len(tasks)
-        if at:
-            # A pair has one order, whichever dataset was named first.
-            ordered = [sorted(pairs[i], key=lambda d: d.tobytes()) for i in at]  # type: ignore[union-attr]
-            a, b = (np.stack(side) for side in zip(*ordered, strict=True))
-            for i, found in zip(at, self._matcher.compare(a, b).tolist(), strict=True):
-                out[i] = found
+        at, pairs = [], []
+        for i, task in enumerate(tasks):
+            a, b = self._details[task.key_a], self._details[task.key_b]
+            if a is not None and b is not None:
+                at.append(i)
+                # A pair has one order, whichever dataset was named first.
+                pairs.append((a, b) if a.tobytes() <= b.tobytes() else (b, a))
+        for i, found in zip(at, self._compared(pairs), strict=True):
+            out[i] = found
         return out
+
+    def _compared(self, pairs: Sequence[tuple[Details, Details]]) -> list[float]:
+        path = self._matcher.for_workers
+        if path is None:
+            return _agreement(pairs, self._matcher) if pairs else []
+        blocks = [pairs[at : at + _COMPARED] for at in range(0, len(pairs), _COMPARED)]
+        found = self._engine.map(partial(_agreement_here, path=path), blocks, 1)
+        return [each for block in found for each in block]
 
     def _describe(self, needed: dict[str, Pixels | None]) -> None:
         """Sees to it that the details of all films are at hand."""
@@ -141,6 +151,17 @@ def _described(pixels: Pixels | None, path: Path, options: DecodeOptions) -> Det
     matcher = matcher_here(path)
     film = _canonical(pixels, matcher.side, options)
     return None if film is None else np.asarray(matcher.describe(film[None])[0])
+
+
+def _agreement_here(pairs: Sequence[tuple[Details, Details]], path: Path) -> list[float]:
+    return _agreement(pairs, matcher_here(path))
+
+
+def _agreement(pairs: Sequence[tuple[Details, Details]], matcher: DetailMatcher) -> list[float]:
+    """How well the details of each two films agree."""
+    a, b = (np.stack(side) for side in zip(*pairs, strict=True))
+    found: list[float] = matcher.compare(a, b).tolist()
+    return found
 
 
 def _batches(

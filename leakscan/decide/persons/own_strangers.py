@@ -22,8 +22,10 @@ import numpy.typing as npt
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.tail import threshold_share
 from leakscan.decide.persons.subjects import Subjects, paired_scores
+from leakscan.decide.persons.templates import Templates
 from leakscan.decide.rounding import STEP, on_steps
 from leakscan.match.index import build_index
+from leakscan.match.products import Vectors
 
 FEW_BEST = 2
 """Best matches of every subject that get a detail match."""
@@ -110,7 +112,8 @@ def own_strangers(people: Subjects, calibration: Calibration) -> OwnStrangers | 
     n = len(declared)
     if n < 2:
         return None
-    templates = np.ascontiguousarray(people.templates[declared], np.float32)
+    whole = people.templates
+    templates = whole.taken(declared) if isinstance(whole, Templates) else whole[declared]
     pairs = n * (n - 1) // 2
     radius = _radius(templates, pairs)
     index = build_index(templates, n)
@@ -141,7 +144,7 @@ def own_strangers(people: Subjects, calibration: Calibration) -> OwnStrangers | 
     )
 
 
-def _radius(templates: npt.NDArray[np.float32], pairs: int) -> float:
+def _radius(templates: Vectors, pairs: int) -> float:
     """The cosine that somewhat more pairs reach than a tail is fitted to, guessed from a sample."""
     n = len(templates)
     some = templates[np.random.default_rng(n).permutation(n)[:_SAMPLE]]

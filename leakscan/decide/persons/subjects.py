@@ -11,9 +11,12 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from leakscan.decide.calibration.calibration import Calibration, against_cohort
 from leakscan.decide.calibration.normalise import CohortStatistics, normalise
+from leakscan.decide.persons.templates import Templates
 from leakscan.decide.rounding import on_steps
 from leakscan.match.pictures import Side
 from leakscan.match.products import paired_products
@@ -35,12 +38,23 @@ class Subjects:
     """
 
     code: Ints
-    templates: npt.NDArray[np.float32]
+    templates: Templates | npt.NDArray[np.float32]
     statistics: CohortStatistics
     is_declared: Bools
 
     def __len__(self) -> int:
         return len(self.templates)
+
+    def only(self, subjects: Ints) -> Subjects:
+        """Some of the subjects, with their templates in memory; nothing is known of their pictures.
+
+        Args:
+            subjects: ``(n,)`` which.
+        """
+        mean, std = self.statistics.mean[subjects], self.statistics.std[subjects]
+        own = np.zeros(0, np.int64)
+        statistics = CohortStatistics(mean, std)
+        return Subjects(own, self.templates[subjects], statistics, self.is_declared[subjects])
 
     @property
     def declared(self) -> int:
@@ -80,20 +94,28 @@ def subjects_of(side: Side, calibration: Calibration) -> Subjects:
         people.templates.shape, people.declared
     """
     rows, prints = side.pictures(calibration.encoder), side.stored[calibration.encoder]
-    names = side.subjects
-    pixels = side.pixel_hash.to_pylist()
-    keys = [f"subject {names[i]}" if names[i] else f"picture {pixels[i]}" for i in rows.tolist()]
-    found, code = np.unique(np.array(keys), return_inverse=True)
-    templates = np.zeros((int(code.max()) + 1, prints.shape[1]), np.float32)
+    pixels = side.pixel_hash.take(pa.array(rows))
+    names = pa.array([side.subjects[i] or None for i in rows.tolist()], pa.string())
     # Subjects are numbered, and their pictures added up, by what they are and not by where they stand: the
     # samples that are drawn of them, and the last bit of a sum, are then the same in any order of the files.
-    order = np.argsort(np.array([pixels[i] for i in rows.tolist()]), kind="stable")
-    np.add.at(templates, code[order], prints[order])
-    templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-12)
+    keys = pc.coalesce(
+        pc.binary_join_element_wise("subject", names, " "),
+        pc.binary_join_element_wise("picture", pixels, " "),
+    ).dictionary_encode()
+    ranked = pc.sort_indices(keys.dictionary)
+    rank = np.empty(len(ranked), np.int64)
+    rank[np.asarray(ranked)] = np.arange(len(ranked))
+    code = rank[np.asarray(keys.indices)]
+    declared = np.asarray(pc.starts_with(keys.dictionary.take(ranked), "subject "), np.bool_)
+    templates = Templates.of(prints, code, np.asarray(pc.sort_indices(pixels)).astype(np.int64))
     everywhere = np.full(len(side), -1, np.int64)
     everywhere[rows] = code
-    statistics = against_cohort(templates, calibration.cohort, calibration.top)
-    return Subjects(everywhere, templates, statistics, np.char.startswith(found, "subject "))
+    # Plain similarities need no cohort, and then no template is made here.
+    top = calibration.top
+    statistics = against_cohort(
+        templates[:] if top else np.zeros((len(templates), 0)), calibration.cohort, top
+    )
+    return Subjects(everywhere, templates, statistics, declared)
 
 
 def paired_scores(a: Subjects, b: Subjects, code_a: Ints, code_b: Ints) -> Floats:
@@ -120,8 +142,10 @@ def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats
         >>> template_scores(people, people, np.array([0]), np.array([0, 1])).tolist()
         [[1.0, 0.0]]
     """
-    flat = paired_scores(a, b, np.repeat(left, len(right)), np.tile(right, len(left)))
-    return flat.reshape(len(left), len(right))
+    # A template may be made when it is asked for: here each once, and not for every pair.
+    some_a, some_b = a.only(left), b.only(right)
+    rows, columns = np.repeat(np.arange(len(left)), len(right)), np.tile(np.arange(len(right)), len(left))
+    return paired_scores(some_a, some_b, rows, columns).reshape(len(left), len(right))
 
 
 @dataclass(frozen=True)

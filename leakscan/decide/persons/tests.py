@@ -38,10 +38,9 @@ class PersonTest:
         comparisons: How many subjects of one dataset were compared with subjects of the other.
         fdr: The share of false ones among the leaks that was promised.
         leak_p: The p-value up to which pairs are leaks, ``None`` where none is.
-        leak_score: The normalised score that alone has the p-value ``leak_p``.
+        leak_score: The normalised score that alone has the p-value ``leak_p``; see :func:`score_reached`.
         review_p: The p-value up to which pairs are for review that hang on no better one.
-        review_score: The normalised score that alone has the p-value ``review_p``; higher, where the
-            calibration has too few people to decide.
+        review_score: The same for ``review_p``; higher, where the calibration has too few people to decide.
         floor: The smallest p-value that a pair could have.
         leak_false: Expected false pairs at ``leak_p``, with its 95 % interval.
         review_false: Expected false pairs at ``review_p``, with its 95 % interval.
@@ -123,6 +122,24 @@ class Called:
     fdr: float
 
 
+def score_reached(tail: Tail, p: float, scores: Floats) -> float:
+    """The normalised score that alone has a p-value.
+
+    A run's own strangers may reach further than the people of the calibration. What lies beyond these has no
+    score there; then it is the lowest score of the pairs that were called.
+
+    Args:
+        tail: The calibration's tail.
+        p: The p-value.
+        scores: ``(n,)`` the scores of the pairs that were called.
+
+    Example:
+        ``score_reached(calibration.tail, 1e-5, scored.score[called.leak])``
+    """
+    beyond = p < tail.floor and len(scores) > 0
+    return float(scores.min()) if beyond else tail.score_at(p)
+
+
 def summed_up(one: Scored, evidence: PairEvidence, called: Called) -> PersonTest:
     """One encoder's comparison in numbers.
 
@@ -152,7 +169,9 @@ def summed_up(one: Scored, evidence: PairEvidence, called: Called) -> PersonTest
         comparisons=n,
         fdr=called.fdr,
         leak_p=leak_p,
-        leak_score=None if leak_p is None else calibration.tail.score_at(leak_p),
+        leak_score=None
+        if leak_p is None
+        else score_reached(calibration.tail, leak_p, one.score[called.leak]),
         review_p=called.review_p,
         review_score=called.review_score,
         floor=evidence.rates.least,

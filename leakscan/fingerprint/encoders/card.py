@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Card:
         """What tables call the encoder: ``name@digest``."""
         return f"{self.name}@{self.digest}"
 
-    @property
+    @cached_property
     def judged_by(self) -> str:
         """The encoder, its gate's threshold, and the gate itself where it is not the one in the weights.
 

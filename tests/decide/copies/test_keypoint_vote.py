@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from leakscan.decide.copies import NOT_ALIGNED
 from leakscan.decide.copies.copy_check import PixelPair, check_copies
 from leakscan.decide.copies.keypoint_vote import AGREEING, agreeing, vote
 from leakscan.decide.copies.picture_check import check_as_voted, check_pictures, describe_picture
@@ -128,6 +129,7 @@ def test_the_vote_lays_a_copy_on_its_original_without_describing_either(
     assert len(a.points) == 0
     found = check_as_voted(a, b, (kept(film), kept(copy)))
     fully = check_pictures(*(describe_picture(values.astype(np.float32)) for values in (film, copy)))
+    assert found is not None
     assert found.same_image
     assert found.transform == fully.transform
     assert found.correlation == pytest.approx(fully.correlation, abs=0.03)
@@ -137,4 +139,19 @@ def test_the_vote_lays_a_copy_on_its_original_without_describing_either(
 def test_the_vote_calls_no_other_film_a_copy(films: list[Picture]) -> None:
     plain = [describe_picture(film.astype(np.float32), keypoints=0) for film in films]
     for i in range(1, len(films)):
-        assert not check_as_voted(plain[0], plain[i], (kept(films[0]), kept(films[i]))).same_image
+        found = check_as_voted(plain[0], plain[i], (kept(films[0]), kept(films[i])))
+        assert found is None or not found.same_image
+
+
+def test_strangers_with_few_agreeing_keypoints_are_told_at_sight(films: list[Picture]) -> None:
+    plain = [describe_picture(film.astype(np.float32), keypoints=0) for film in films[:2]]
+    few = [a_square_of_keypoints(), a_square_of_keypoints()]
+    assert vote(few[0], few[1]) is None  # too few of them on the whole, though all agree
+    assert check_as_voted(plain[0], plain[1], (few[0], few[1])) == NOT_ALIGNED
+    assert check_as_voted(plain[0], plain[0], (few[0], few[1])) != NOT_ALIGNED
+
+
+def a_square_of_keypoints() -> bytes:
+    """Nine keypoints that lie alike in every picture that has them."""
+    places = np.array([(x, y) for x in (30, 80, 130) for y in (30, 80, 130)], np.float32)
+    return Keypoints(places, np.random.default_rng(0).random((9, 128)) < 0.5).to_bytes()
