@@ -24,7 +24,7 @@ _KINDS = {
 }
 
 
-NAMED_COLUMNS = ("path", "subject_id", "split", "kind")
+NAMED_COLUMNS = ("path", "subject_id", "split", "kind", "study_uid", "series_uid", "sop_uid")
 """What a column of a manifest may be named as."""
 
 

@@ -58,7 +58,7 @@ class Tags:
     split: str = ""
 
     def over(self, header: Tags) -> Tags:
-        """What a header says, with the subject, kind and split of these tags where they name one.
+        """What a header says, with the subject, kind, split and UIDs of these tags where they name one.
 
         Example:
             >>> Tags(subject="P1").over(Tags(subject="ANON", modality="CR"))
@@ -69,6 +69,9 @@ class Tags:
             subject=self.subject or header.subject,
             kind=self.kind or header.kind,
             split=self.split or header.split,
+            study_uid=self.study_uid or header.study_uid,
+            series_uid=self.series_uid or header.series_uid,
+            sop_uid=self.sop_uid or header.sop_uid,
         )
 
 

@@ -128,9 +128,9 @@ def list_images(
         >>> [(film.ref.path, film.ref.tags.subject) for film in films]
         [('0.png', 'P7'), ('1.png', 'P7'), ('2.png', 'P8')]
     """
-    if manifest.suffix.lower() not in MANIFEST_SUFFIXES:
+    if not manifest.name.lower().endswith(MANIFEST_SUFFIXES):
         raise UsageError(
-            f"{manifest} is no manifest: its name ends neither in .csv nor in .parquet.",
+            f"{manifest} is no manifest: its name ends in none of {', '.join(MANIFEST_SUFFIXES)}.",
             "Evaluating needs a table with the columns path and subject_id.",
         )
     column_values(manifest, "path")

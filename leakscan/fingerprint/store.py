@@ -27,6 +27,9 @@ KEYED_FORMAT = 2
 """That of a store under a project key: a leakscan that knows no such keys must not compare it."""
 
 
+_MOST_IN_ONE_PIECE = 1 << 31  # bytes: lists of Arrow count their numbers in 32 bits
+
+
 @dataclass(frozen=True)
 class StoreInfo:
     """What ``store.json`` says.
@@ -225,6 +228,10 @@ class Store:
             return tables.STORE.empty_table()
         # Shard by shard, so that what is left out is never in memory with all that is kept.
         table = pa.concat_tables([_made_so(tables.read(path, tables.STORE), prepared_with) for path in paths])
+        at = table.column_names.index("fingerprint")
+        # The largest column in one piece, so that a run can use it where it lies; a piece has its limit.
+        if table.column(at).nbytes < _MOST_IN_ONE_PIECE:
+            table = table.set_column(at, tables.STORE.field(at), table.column(at).combine_chunks())
         if pc.count_distinct(table["image_id"], mode="all").as_py() == len(table):
             return table
         newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}

@@ -38,7 +38,7 @@ class Side:
     pixel_hash: pa.Array
     phash: npt.NDArray[np.uint64]
     ndim: Ints
-    encoder: npt.NDArray[np.str_]
+    encoder: npt.NDArray[np.object_]
     stored: Mapping[str, npt.NDArray[np.float16]]
 
     def __len__(self) -> int:
@@ -108,15 +108,22 @@ def distinct_pictures(rows: pa.Table) -> Side:
     )
 
 
-def _words(column: pa.Array) -> npt.NDArray[np.str_]:
-    """A column of few different words, empty where there is none."""
+def _words(column: pa.Array) -> npt.NDArray[np.object_]:
+    """A column of few different words, each in memory once; empty where there is none."""
     encoded = column.fill_null("").dictionary_encode()
-    words = np.array([*encoded.dictionary.to_pylist(), ""], np.str_)
-    return np.asarray(words[encoded.indices.to_numpy(zero_copy_only=False)], np.str_)
+    words = np.array([*encoded.dictionary.to_pylist(), ""], np.object_)
+    return np.asarray(words[encoded.indices.to_numpy(zero_copy_only=False)], np.object_)
 
 
 def _prints(column: pa.ChunkedArray, rows: Ints) -> npt.NDArray[np.float16]:
-    """Fingerprints of some rows, a bounded number at a time: all of them are the largest thing in a run."""
+    """Fingerprints of some rows: all of them are the largest thing in a run.
+
+    Those of all rows that have one, in order, are read where they lie. Others are copied, a bounded number at
+    a time.
+    """
+    if column.num_chunks == 1 and np.array_equal(rows, np.flatnonzero(column.is_valid())):
+        whole: npt.NDArray[np.float16] = column.chunk(0).flatten().to_numpy(zero_copy_only=False)
+        return whole.reshape(len(rows), -1)
     out: npt.NDArray[np.float16] | None = None
     for start in range(0, len(rows), _AT_ONCE):
         part = _taken(column, rows[start : start + _AT_ONCE])

@@ -218,3 +218,31 @@ def sibling(place: str, name: str) -> str | None:
     wanted = own.rpartition("/")[0] + "/" * ("/" in own) + name
     found = members(outer, "zip" if step[0] == "z" else "tar")
     return next((member.place for member in found if member.name == wanted), None)
+
+
+def members_beside(place: str, endings: tuple[str, ...]) -> list[str]:
+    """The places of files with given endings in the folder of one in an archive, or in that above it.
+
+    Args:
+        place: A file in an archive.
+        endings: The endings of names, in small letters.
+
+    Example:
+        >>> with zipfile.ZipFile("pair.zip", "w") as archive:
+        ...     archive.writestr("a.mhd", b"header")
+        ...     archive.writestr("voxels/a.raw", b"voxels")
+        >>> held = "pair.zip" + STEP + "voxels/a.raw" + STEP + "z1"
+        >>> [found.split(STEP) for found in members_beside(held, (".mhd",))]
+        [['pair.zip', 'a.mhd', 'z0']]
+    """
+    outer, own, step = place.rsplit(STEP, 2)
+    if step[:1] not in ("z", "t"):
+        return []
+    folder = own.rpartition("/")[0]
+    near = {folder, folder.rpartition("/")[0]}
+    found = members(outer, "zip" if step[0] == "z" else "tar")
+    return [
+        member.place
+        for member in found
+        if member.name.lower().endswith(endings) and member.name.rpartition("/")[0] in near
+    ]

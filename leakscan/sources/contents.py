@@ -117,7 +117,7 @@ def beside(place: Path, name: str) -> Path | None:
 
     Args:
         place: The file that has a companion.
-        name: The companion's name.
+        name: The companion's name, or its path from the folder of the other.
 
     Example:
         >>> _ = Path("head.img").write_bytes(b"voxels")
@@ -129,7 +129,7 @@ def beside(place: Path, name: str) -> Path | None:
 
         found = sibling(os.fspath(place), name)
         return None if found is None else Path(found)
-    path = place.with_name(name)
+    path = place.parent / name
     return path if path.is_file() else None
 
 

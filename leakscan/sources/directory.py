@@ -340,7 +340,7 @@ def _image_file(path: Path) -> Path:
     if header is None and not known and not has_image_suffix(path.name):
         raise SourceError(
             "{path} is neither a folder, a manifest nor an image.",
-            "Name a folder of images, a manifest (.csv, .tsv, .parquet), an archive or an image file.",
+            "Name a folder of images, a manifest (.csv, .tsv, .jsonl, .parquet), an archive or one image.",
             path=path,
         )
     return header or path

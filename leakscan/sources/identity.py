@@ -34,7 +34,7 @@ _DOUBTFUL_WORDS = """
 _PLACEHOLDERS = frozenset(_WORDS.split())
 _DOUBTFUL = frozenset(_DOUBTFUL_WORDS.split())
 _FEW_IMAGES = 3
-_INVISIBLE = "".join(map(chr, (0, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0xAD)))
+_INVISIBLE = "".join(map(chr, (0, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0xAD, 0x200E, 0x200F)))
 
 
 @dataclass(frozen=True)
@@ -191,10 +191,20 @@ def normalised(text: str) -> str:
         >>> normalised("  MRN-0042 "), normalised("00000013"), normalised("13.0")
         ('mrn-0042', '13', '13')
     """
-    plain = unicodedata.normalize("NFKC", text.translate(dict.fromkeys(map(ord, _INVISIBLE))))
+    plain = unicodedata.normalize("NFKC", visible(text))
     plain = plain.strip().casefold()
     number = plain.removesuffix(".0")
     return number.lstrip("0") or "0" if number.isdigit() and number.isascii() else plain
+
+
+def visible(text: str) -> str:
+    r"""A text without the letters that nobody sees, such as a byte order mark or a soft hyphen.
+
+    Example:
+        >>> visible("tr\u200bain\ufeff")
+        'train'
+    """
+    return text.translate(dict.fromkeys(map(ord, _INVISIBLE)))
 
 
 def is_placeholder(text: str) -> bool:

@@ -8,6 +8,7 @@ import unicodedata
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 from leakscan.harmless import from_cell
 from leakscan.sources.formats import has_image_suffix
@@ -50,22 +51,23 @@ class ListedFiles:
         except ValueError:
             return exact, ""
         note = f"The manifest spells its path otherwise: {listed}."
-        plain = listed.strip(), from_cell(listed.strip()), listed.strip().replace("\\", "/")
-        for text in dict.fromkeys(plain):
+        for text in dict.fromkeys(_spellings(listed)):
             path = Path(os.path.normpath(self._root / text))
             if os.path.lexists(path):
                 return path, note
             if path.is_relative_to(self._root) and (found := self._otherwise(path)) is not None:
                 return found, note
-        slashed = listed.strip().replace("\\", "/")
+        slashed = _without_address(_unquoted(listed).replace("\\", "/"))
         name = slashed.rpartition("/")[2]
-        elsewhere = slashed.startswith("/") or ":" in slashed[:3]
+        elsewhere = slashed.startswith(("/", "~/")) or ":" in slashed[:3]
         if elsewhere and (here := self._tail(slashed)) is not None:
             return here, f"The manifest names a place that is not here: {listed}. Its end is."
         if (name == slashed or elsewhere) and name and len(places := self._by_name[_alike(name)]) == 1:
             return places[0], f"The manifest gives only its name; it lies in {places[0].parent.name}."
         if not has_image_suffix(name) and len(places := self._by_stem[_alike(slashed)]) == 1:
             return places[0], f"The manifest leaves out the ending of its name: {listed}."
+        if has_image_suffix(name) and len(places := self._by_stem[_alike(_stem(slashed))]) == 1:
+            return places[0], f"The manifest gives its name another ending: {listed}."
         return exact, ""
 
     def _tail(self, listed: str) -> Path | None:
@@ -117,11 +119,34 @@ class ListedFiles:
         for places in self._by_name.copy().values():
             for path in places:
                 if has_image_suffix(path.name):
-                    stem = re.sub(r"\.(nii\.gz|[^.]*)$", "", path.name)
+                    stem = _stem(path.name)
                     inside = path.parent.relative_to(self._root).as_posix()
                     for name in dict.fromkeys((stem, stem if inside == "." else f"{inside}/{stem}")):
                         found[_alike(name)].append(path)
         return found
+
+
+def _unquoted(text: str) -> str:
+    """A cell without the space and the quotes around it."""
+    plain = text.strip()
+    return plain[1:-1].strip() if len(plain) > 2 and plain[0] == plain[-1] and plain[0] in "'\"`" else plain
+
+
+def _spellings(listed: str) -> tuple[str, ...]:
+    """What a cell may mean: as it is, as spreadsheets guard it, with slashes, or as a URL spells it."""
+    plain = _unquoted(listed)
+    return plain, from_cell(plain), plain.replace("\\", "/"), unquote(plain)
+
+
+def _without_address(text: str) -> str:
+    """A path without the scheme, the server and the question of a URL."""
+    found = re.match(r"(?:file|https?|s3|gs|gcs|abfss?|az|hdfs|hf)://([^?#]*)", text, re.IGNORECASE)
+    return "/" + unquote(found[1]) if found else text
+
+
+def _stem(name: str) -> str:
+    """A name without its ending."""
+    return re.sub(r"\.(nii\.gz|[^./]*)$", "", name)
 
 
 def _alike(name: str) -> str:

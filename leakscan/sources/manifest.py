@@ -1,4 +1,4 @@
-"""A table that lists images: CSV or Parquet with ``path`` and what is declared about each."""
+"""A table that lists images: CSV, JSON or Parquet with ``path`` and what is declared about each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.collect import Collector
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
+from leakscan.sources.identity import visible
 from leakscan.sources.left_out import LINK_OUTSIDE, ROW_MISSING, ROW_OUTSIDE
 from leakscan.sources.listed_files import ListedFiles
-from leakscan.sources.manifest_table import Columns, Manifest, column_named, listed
+from leakscan.sources.manifest_table import Manifest, column_named, listed
 from leakscan.sources.names import posix_name
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
+from leakscan.sources.written_tables import Columns
 from leakscan.types import KINDS, ImageRef, Progress, Tags
 
 _NOTHING = frozenset({"", "nan", "none", "null", "n/a", "na", "<na>", "nat", "-"})
@@ -28,8 +30,9 @@ class ManifestSource:
     r"""The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
 
     A manifest is ``.csv`` or ``.tsv`` (UTF-8, with a header line, separated by commas, semicolons, tabs or
-    bars) or ``.parquet``. Its column ``path`` is relative to its folder; ``subject_id``, ``split`` and
-    ``kind`` are optional. Columns may have other names, see
+    bars), ``.jsonl`` (an object a line, as Hugging Face writes ``metadata.jsonl``) or ``.parquet``. Its
+    column ``path`` is relative to its folder; ``subject_id``, ``split``, ``kind``, ``study_uid``,
+    ``series_uid`` and ``sop_uid`` are optional. Columns may have other names, see
     :class:`~leakscan.sources.manifest_table.Manifest`. A path that is spelt otherwise than on disk is found,
     and its row says so.
 
@@ -132,7 +135,8 @@ class ManifestSource:
         subject = cell("subject_id")
         if not subject and self._subjects is not None:
             subject = self._subjects.subject(path)
-        return path, Tags(subject=subject, kind=cell("kind"), split=cell("split"))
+        uids = {name: cell(name) for name in ("study_uid", "series_uid", "sop_uid")}
+        return path, Tags(subject=subject, kind=cell("kind"), split=cell("split"), **uids)
 
     def _images(self, collector: Collector, named: str, tags: Tags) -> Iterator[ImageRef]:
         if not named.strip():
@@ -236,5 +240,5 @@ def same_value(value: str) -> str:
         >>> same_value(" TRAIN "), same_value("NaN")
         ('train', '')
     """
-    plain_value = unicodedata.normalize("NFKC", value).strip().casefold()
+    plain_value = unicodedata.normalize("NFKC", visible(value)).strip().casefold()
     return "" if plain_value in _NOTHING else plain_value

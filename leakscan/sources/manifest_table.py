@@ -1,34 +1,29 @@
-"""The table of a manifest: CSV with any of the usual separators, or Parquet, as columns of text."""
+"""The table of a manifest, whose columns are found by the names that they usually have."""
 
 from __future__ import annotations
 
-import codecs
-import csv
 import difflib
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
 
 import pyarrow as pa
 
-from leakscan.errors import SourceError, reason
+from leakscan.errors import SourceError
 from leakscan.setting_words import NAMED_COLUMNS
+from leakscan.sources.formats import has_image_suffix
+from leakscan.sources.written_tables import Columns, read_table
 from leakscan.tables import open_parquet
 
-Columns = dict[str, Sequence[str]]
-
 _MAX_LISTED = 12
-_SEPARATORS = ",;\t|"
+_LONGEST_PATH = 4096
 _PATHS = (
     "path", "filepath", "imagepath", "relativepath", "relpath", "filename", "file", "imageindex", "imagefile",
     "imagefilename", "imagename", "image", "dicompath", "dicomfile", "dicom", "imgpath", "img", "fname",
     "fullpath", "pngpath", "niftipath", "jpgpath", "jpegpath", "imagefilepath", "scanpath", "volumepath",
 )  # fmt: skip
 """Names of the column of paths in tables of public data sets, without spaces and underscores."""
-_PATHS_AT_LAST = ("imageid", "isicid", "imgid")
+_PATHS_AT_LAST = ("imageid", "isicid", "imgid", "dicomid", "sopinstanceuid", "imageuid", "fileid", "scanid")
 """Names of columns that hold the names of files without their endings, where nothing names the files."""
 _SUBJECTS = (
     "subjectid", "patientid", "subject", "patient", "participantid", "participant", "personid", "person",
@@ -37,29 +32,17 @@ _SUBJECTS = (
     "mrn", "empi", "empianon",
 )  # fmt: skip
 _SPLITS = ("split", "subset", "partition", "datasplit", "datasetsplit", "splitname")
-_LIKELY = {"subject_id": _SUBJECTS, "split": _SPLITS}
-_WORDS = {"path": "paths", "subject_id": "subjects", "split": "splits", "kind": "kinds"}
-
-
-def read_table(path: Path) -> Columns:
-    r"""Columns of text; what is absent or null is empty.
-
-    Raises:
-        SourceError: There is no such table, or it is damaged.
-
-    Example:
-        >>> _ = Path("films.csv").write_text("path;split\na.png;train\n")
-        >>> read_table(Path("films.csv"))
-        {'path': ['a.png'], 'split': ['train']}
-    """
-    try:
-        return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    except OSError as error:
-        raise SourceError(f"The manifest {{path}} cannot be read: {reason(error)}.", path=path) from error
-    except UnicodeDecodeError as error:
-        raise SourceError("The manifest {path} is not UTF-8 text.", "Save it as UTF-8.", path=path) from error
-    except (csv.Error, pa.ArrowException) as error:
-        raise SourceError(f"The manifest {{path}} is damaged: {error}.", path=path) from error
+_UIDS = {
+    "study_uid": ("studyinstanceuid", "studyuid"),
+    "series_uid": ("seriesinstanceuid", "seriesuid"),
+    "sop_uid": ("sopinstanceuid", "sopuid"),
+}
+"""Names of the columns that hold UIDs of DICOM; ids of studies may be counted within each patient."""
+_LIKELY = {"subject_id": _SUBJECTS, "split": _SPLITS, **_UIDS}
+_WORDS = {
+    "path": "paths", "subject_id": "subjects", "split": "splits", "kind": "kinds",
+    "study_uid": "studies", "series_uid": "series", "sop_uid": "instances",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,13 +94,25 @@ class Manifest:
                 )
         if "path" not in found:
             column = path_column(found, path)
+            _check_names(found[column], column, path)
             found["path"] = found[column]
             if plain(column) != "path":
                 notices.append(f"The column {column!r} of {path.name} is taken for the paths.")
-        for ours in ("subject_id", "split", "kind"):
+        for ours in NAMED_COLUMNS[1:]:
             if column_named(found, ours) is None:
                 notices += _recognise(found, ours, path.name)
         return cls(found, tuple(notices))
+
+
+def _check_names(values: Sequence[str], column: str, path: Path) -> None:
+    """Refuses pictures that are spelt out where their paths should stand."""
+    first = next((value for value in values if value), "")
+    if first.startswith("data:image/") or (len(first) > _LONGEST_PATH and "\n" not in first):
+        raise SourceError(
+            f"The column {column!r} of the manifest {{path}} holds pictures as text, not their paths.",
+            "Save the pictures as files and name these in the table.",
+            path=path,
+        )
 
 
 def _recognise(table: dict[str, Sequence[str]], ours: str, manifest: str) -> list[str]:
@@ -134,7 +129,8 @@ def _recognise(table: dict[str, Sequence[str]], ours: str, manifest: str) -> lis
         ]
     known = [plain(ours), *_LIKELY.get(ours, ())]
     free = [name for name in names if names[name].strip().casefold() not in NAMED_COLUMNS]
-    near = [name for name in free if difflib.get_close_matches(name, known, n=1, cutoff=0.8)]
+    alike = [name for name in free if difflib.get_close_matches(name, known, n=1, cutoff=0.8)]
+    near = [] if ours in _UIDS else alike
     return [
         f"{manifest} has no column {ours}, but {names[name]!r}: if it declares {_WORDS[ours]}, rename it, or "
         f"name it with the setting columns ({ours}={names[name]})."
@@ -180,7 +176,7 @@ def path_column(table: Columns, path: Path) -> str:
     if not found:
         raise SourceError(
             f"The manifest {{path}} has no column 'path'; it has {listed(list(table))}.",
-            "Rename the column that names the files to path, or name it with the setting columns.",
+            _how_to_name(table, path),
             code="no_path_column",
             path=path,
         )
@@ -190,6 +186,21 @@ def path_column(table: Columns, path: Path) -> str:
         code="no_path_column",
         path=path,
     )
+
+
+def _how_to_name(table: Columns, path: Path) -> str:
+    """What to do about a table without a column of paths."""
+    if any(has_image_suffix(name.strip()) for name in table):
+        return "Its first line seems to be a row: put one before it with the names of the columns."
+    holding = [name for name, values in table.items() if _name_files(values, path.parent)]
+    which = f" (it seems to be {holding[0]!r})" if len(holding) == 1 else ""
+    return f"Rename the column that names the files{which} to path, or name it with the setting columns."
+
+
+def _name_files(values: Sequence[str], folder: Path) -> bool:
+    """Whether the first values of a column name files, by their endings or because they are there."""
+    first = [value.strip() for value in values[:_MAX_LISTED] if value.strip()]
+    return bool(first) and all(has_image_suffix(v) or folder.joinpath(v).is_file() for v in first)
 
 
 def column_named(table: Columns, name: str) -> str | None:
@@ -217,6 +228,7 @@ def listed(values: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} others" if more else "")
 
 
+<<<<<<< HEAD
 def _csv(path: Path) -> Columns:
     with path.open("rb") as raw:
         start = raw.read(4)
@@ -301,6 +313,8 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+=======
+>>>>>>> main
 def is_a_list_of_pictures(path: Path) -> bool:
     r"""Whether a Parquet table holds pictures itself and names no files.
 
@@ -312,7 +326,7 @@ def is_a_list_of_pictures(path: Path) -> bool:
         >>> is_a_list_of_pictures(Path("films.csv"))
         False
     """
-    if path.suffix.lower() != ".parquet":
+    if path.suffix.lower() not in (".parquet", ".pq"):
         return False
     from leakscan.errors import ImageError
     from leakscan.sources.table_images import image_columns

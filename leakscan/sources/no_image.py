@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from leakscan.errors import ImageError
 from leakscan.sources.contents import beside, is_inside
 from leakscan.sources.formats import has_image_suffix
 from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.formats.volumes.partners import holder_of
 from leakscan.sources.held_pictures import unread_content
 from leakscan.sources.left_out import ARCHIVE, EMPTY, NOT_FETCHED
 
@@ -112,6 +114,8 @@ def _header_beside(place: str, name: str) -> str | None:
                 companion = own[: -len(ending)] + header
                 if beside(Path(place), companion) is not None:
                     return f"{folder}/{companion}" if folder else companion
+    if own.lower().endswith(_VOXEL_SUFFIXES) and (named := holder_of(Path(place))) is not None:
+        return posixpath.normpath(f"{folder}/{named}") if folder else named
     return None
 
 

@@ -54,7 +54,8 @@ def open_source(
     if not os.path.lexists(path):
         raise missing(path)
     if spec.form == "manifest":
-        base = path.stem if path.stem.lower() != "manifest" else path.resolve().parent.name
+        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        base = stem if stem.lower() != "manifest" else path.resolve().parent.name
         called = name or "-".join([base, *(value for _, value in spec.filters)])
         return ManifestSource(spec, called, options, exclude, subjects, columns)
     called = name or path.resolve().name or str(path)

@@ -12,6 +12,7 @@ from leakscan.sources.contents import head_of, is_inside
 from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.held_pictures import unread_content
 from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
@@ -87,7 +88,8 @@ class PackedFiles:
             yield self._collector.problem(name, "unreadable", error)
         else:
             known = content if unread_kind(stem, content) else head
-            yield self._row(name, why_no_image(name, known, place))
+            held = unread_content(stem, content, within) if content else None
+            yield self._row(name, held or why_no_image(name, known, place))
 
     def archive(self, place: str, name: str, tags: Tags, packing: Packing, mark: str) -> Iterator[ImageRef]:
         """What lies in an archive or a table of pictures, file by file.

@@ -12,7 +12,10 @@ from urllib.parse import parse_qsl, quote_plus
 from leakscan.errors import SourceError
 from leakscan.sources.remote import is_url
 
-MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet")
+MANIFEST_SUFFIXES = (
+    ".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".json",
+    ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".json.gz",
+)  # fmt: skip
 """How the names of manifests end, in lower case."""
 
 _NAMELESS = tuple(f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES)
@@ -86,7 +89,9 @@ class SourceSpec:
         if self.path.is_file():
             from leakscan.sources.manifest_table import is_a_list_of_pictures  # loads pyarrow
 
-            listing = self.path.suffix.lower() in MANIFEST_SUFFIXES and not is_a_list_of_pictures(self.path)
+            listing = self.path.name.lower().endswith(MANIFEST_SUFFIXES) and not is_a_list_of_pictures(
+                self.path
+            )
             return "manifest" if listing else "file"
         # Links to nothing and devices are there, and a source says what is wrong with them.
         return "folder" if os.path.lexists(self.path) else "missing"
@@ -142,7 +147,7 @@ class SourceSpec:
 def _split(raw: str) -> tuple[Path, tuple[tuple[str, str], ...]]:
     """The path, and the selection of rows."""
     before, mark, after = _at_query(raw)
-    if not mark or os.path.lexists(raw) or Path(before).suffix.lower() not in MANIFEST_SUFFIXES:
+    if not mark or os.path.lexists(raw) or not before.lower().endswith(MANIFEST_SUFFIXES):
         return _expanded(raw), ()
     try:
         pairs = parse_qsl(after, keep_blank_values=True, strict_parsing=True)

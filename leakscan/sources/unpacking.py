@@ -31,6 +31,8 @@ _COMPRESSED = {
     b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd",
     b"\x04\x22\x4d\x18": "lz4", b"\x5d\0\0": "xz",
 }  # fmt: skip
+_SKIPPED, _SKIPPED_KINDS = b"\x2a\x4d\x18", [bytes([n]) for n in range(0x50, 0x60)]
+"""How frames begin that are to be skipped, as parallel compressors of Zstandard and LZ4 write them first."""
 FAULTS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, OSError,
     ValueError, NotImplementedError, RuntimeError, KeyError,
@@ -52,6 +54,9 @@ def compression_of(head: bytes) -> str:
         >>> compression_of(gzip.compress(b"voxels"))
         'gzip'
     """
+    if head[1:4] == _SKIPPED and head[:1] in _SKIPPED_KINDS:
+        behind = 8 + int.from_bytes(head[4:8], "little")
+        return compression_of(head[behind:]) if behind + 4 <= len(head) else "zstd"
     return next((kind for magic, kind in _COMPRESSED.items() if head.startswith(magic)), "")
 
 

@@ -115,7 +115,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks i
 # Being stopped
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_says_so_in_a_sentence_and_the_next_run_goes_on(
     leakscan: Leakscan, tmp_path: Path, many: Path, how: signal.Signals
 ) -> None:
@@ -399,6 +399,7 @@ def test_the_python_api_runs_twice_in_one_process_with_workers(tmp_path: Path, l
 # The wheel
 
 
+@pytest.mark.slow
 def test_a_wheel_unpacked_elsewhere_finds_its_encoder(tmp_path: Path) -> None:
     """Built from this checkout, run outside it, with nothing but the wheel on the path."""
     root = Path(leakscan.__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ def films_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leakscan.synthetic.demo_data._volumes", lambda *_: [])
 
 
-def test_people_read_one_line_a_leak_in_80_columns_and_scripts_read_the_summary(
+def test_people_read_one_line_a_leak_in_80_columns(
     leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -32,6 +32,9 @@ def test_people_read_one_line_a_leak_in_80_columns_and_scripts_read_the_summary(
     assert table[-3] == "14 of 14 planted leaks found; 0 other pairs called a leak."
     assert len(re.findall(r"^(?:Drawn|Compared) in \d+ s\.", shown.out, re.MULTILINE)) == 2
 
+
+@pytest.mark.slow
+def test_scripts_read_the_summary(leakscan: Leakscan) -> None:
     summary = leakscan("demo", "-o", "demo", "--json").json
     assert {r: n["leak"] for r, n in summary["decisions"].items()} == RELATIONS
     assert summary["report"] == "demo/run"

@@ -74,6 +74,7 @@ def _weights(runs: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in runs.rglob("last.safetensors")}
 
 
+@pytest.mark.slow
 def test_an_idea_is_measured_beside_the_mean_of_the_base_and_not_trained_twice(
     films: Path, tmp_path: Path, base_run: tuple[Path, list[dict[str, Any]]]
 ) -> None:
@@ -103,6 +104,7 @@ def test_an_idea_is_measured_beside_the_mean_of_the_base_and_not_trained_twice(
     assert _weights(tmp_path) == saved
 
 
+@pytest.mark.slow
 def test_runs_of_another_length_are_other_runs(
     films: Path, tmp_path: Path, base_run: tuple[Path, list[dict[str, Any]]]
 ) -> None:

@@ -395,7 +395,7 @@ def go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(totals.of["Checking for copies"])
 
 
-@pytest.mark.parametrize("stage", ["_vote", "_check"])
+@pytest.mark.parametrize("stage", [pytest.param("_vote", marks=pytest.mark.slow), "_check"])
 def test_kill_9_in_the_middle_of_copy_checks_loses_a_second_of_them(
     tmp_path: Path, films_of_many: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,7 +204,7 @@ def test_dicom_files_take_the_subject_that_the_manifest_declares(tmp_path: Path)
         (b"path\n", "lists no images"),
         (b"where,subject\na,b\n", "no column 'path'"),
         (b"file,image\na,b\n", "no column 'path', and several"),
-        (b"path,path\na,b\n", "two columns"),
+        (b"path,path\na,b\n", "2 columns"),
         (b"path,kind\na.png,xray\n", "kind 'xray'"),
         (b"path,site\na.png\n", "Line 2"),
         (b"path\nf\xe9.png\n", "not UTF-8"),

@@ -18,8 +18,9 @@ from leakscan.types import Silent
 from support.makers import save
 from support.odd_files import ODD_FILES, OddFile, texture
 from support.rare_files import NAMED_FILES, RARE_FILES, SURELY_NONE, embeddings
+from support.uncommon_files import UNCOMMON_FILES
 
-KINDS = (*ODD_FILES, *RARE_FILES)
+KINDS = (*ODD_FILES, *RARE_FILES, *UNCOMMON_FILES)
 SEEDS = {odd.name: 100 + i for i, odd in enumerate(KINDS)}
 
 

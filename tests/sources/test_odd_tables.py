@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from leakscan.sources.manifest import ManifestSource
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import ImageRef, Silent
-from support.makers import NO_ENCODER, Leakscan, save, scene
+from support.makers import NO_ENCODER, Leakscan, rows_of, save, scene
 
 OPTIONS = DecodeOptions()
 
@@ -55,13 +57,75 @@ def folder(tmp_path: Path) -> Path:
         "image_id,subject_id\nb,P1\n",
         "image_id,subject_id\nWard/b,P1\n",
         "path,subject_id\n/data/of/others/Ward/b.png,P1\n",
+        "path,subject_id,,\nWard/b.png,P1,,\n,,,\n",
+        ",,path,subject_id\n0,1,Ward/b.png,P1\n",
+        "path,path,subject_id\nWard/b.png,Ward/b.png,P1\n",
+        "path,subject_id\n'Ward/b.png',P1\n",
+        "path,subject_id\nWard%2Fb.png,P1\n",
+        "path,subject_id\nfile:///data/Ward/b.png,P1\n",
+        "path,subject_id\nhttps://films.org/set/Ward/b.png?v=2,P1\n",
+        "path,subject_id\nWard/b.jpg,P1\n",
+        "Image Index,subject_id\nb.dcm,P1\n",
+        "dicom_id,subject_id\nb,P1\n",
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32"])
 def test_a_table_in_another_dress_is_read(folder: Path, table: str, encoding: str) -> None:
     (folder / "films.csv").write_text(table, encoding=encoding)
     (ref,), _ = read(folder / "films.csv")
     assert (ref.path, ref.status, ref.tags.subject) == ("Ward/b.png", "ok", "P1")
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.ndjson", "t.json", "t.csv.gz", "t.jsonl.gz", "t.pq"])
+def test_tables_of_other_programs_are_read(folder: Path, name: str) -> None:
+    rows = [{"file_name": "Ward/b.png", "subject_id": 7, "split": "test"}, {"file_name": "Ward/gone.png"}]
+    if name == "t.pq":
+        pq.write_table(pa.Table.from_pylist(rows), folder / name)
+    elif ".csv" in name:
+        (folder / name).write_bytes(
+            gzip.compress(b"file_name,subject_id,split\nWard/b.png,7,test\nx.png,,\n")
+        )
+    else:
+        text = json.dumps(rows) if name == "t.json" else "\n".join(map(json.dumps, rows))
+        packed = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+        (folder / name).write_bytes(packed)
+    (ref, gone), _ = read(folder / name)
+    assert (ref.path, ref.tags.subject, ref.tags.split) == ("Ward/b.png", "7", "test")
+    assert gone.status == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "says"),
+    [
+        ("t.csv", b"path,subject_id,split\nWard/b.png,P1\n", "separators for the values that are missing"),
+        ("t.csv", b"path,age,age\nWard/b.png,1,2\n", "Rename or remove"),
+        ("t.csv", b"Ward/b.png,P1\n", "put one before it"),
+        ("t.csv", b"pth,age\nWard/b.png,3\n", "it seems to be 'pth'"),
+        ("t.csv", b'image\n"data:image/png;base64,iVBOR"\n', "Save the pictures as files"),
+        ("t.json", b'["a.png"]', "one object a line"),
+        ("t.jsonl", b'{"path": "a.png"', "is not JSON"),
+        ("t.csv.gz", gzip.compress(b"path\na.png\n")[:-9], "cut short"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_with_its_cure(
+    folder: Path, name: str, table: bytes, says: str
+) -> None:
+    (folder / name).write_bytes(table)
+    with pytest.raises(SourceError) as caught:
+        read(folder / name)
+    assert says in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_uids_in_a_table_count_as_those_of_a_header(tmp_path: Path, leakscan: Leakscan) -> None:
+    for seed in range(4):
+        save(tmp_path / f"{seed}.png", scene(seed))
+    rows = ["path,StudyInstanceUID,split", "0.png,1.2.3,train", "1.png,1.2.4,train"]
+    rows += ["2.png,1.2.3,test", "3.png,1.2.5,test"]
+    (tmp_path / "films.csv").write_text("\n".join(rows))
+    ran = leakscan("audit", tmp_path / "films.csv", "-o", tmp_path / "run", *NO_ENCODER)
+    (pair,) = rows_of(tmp_path / "run", "pairs")
+    assert ran.code == 1
+    assert {pair["path_a"], pair["path_b"]} == {"0.png", "2.png"}
 
 
 def test_letters_composed_otherwise_are_found(folder: Path) -> None:
@@ -188,7 +252,7 @@ def test_a_number_and_a_text_are_one_subject(tmp_path: Path, leakscan: Leakscan)
 
 def test_spellings_of_a_split_are_one_split(tmp_path: Path, leakscan: Leakscan) -> None:
     rows = []
-    for i, split in enumerate(["Train", "TRAIN", "train ", "test", "NaN", ""]):
+    for i, split in enumerate(["Train", "TRAIN", "train\u200b", "test", "NaN", ""]):
         save(tmp_path / f"{i}.png", scene(i))
         rows.append(f"{i}.png,{split}")
     save(tmp_path / "copy.png", scene(1), compress_level=1)

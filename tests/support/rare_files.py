@@ -27,6 +27,7 @@ from support.odd_files import (
     OddFile,
     _by,
     _bytes,
+    as_text,
     dicom,
     parquet,
     png,
@@ -283,6 +284,9 @@ NAMED_FILES: tuple[NamedFile, ...] = (
         "table of the pixels",
     ),
     NamedFile("late.json", lambda p: b" " * 5000 + b'{"image": "iVBORw0KGgoAAAANSUhE"}', "base64"),
+    NamedFile(
+        "late.jsonl.gz", lambda p: gzip.compress(b'{"image": "' + as_text(png(p)).encode() + b'"}'), "base64"
+    ),
     NamedFile("flat.parquet", lambda p: parquet(i=[p.ravel().tolist()]), "arrays of numbers"),
     NamedFile("hex.parquet", lambda p: parquet(i=[png(p).hex()]), "hexadecimal"),
     NamedFile("zipped.parquet", lambda p: parquet(i=[gzip.compress(png(p))]), "compressed files"),

@@ -19,6 +19,9 @@ _DICOM_VRS = frozenset(
     b"SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
 _DICOM_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_DICOM_GROUPS = frozenset({0x0002, 0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x7FE0})
+_MANY_ELEMENTS = 6
+_UNDEFINED = 0xFFFFFFFF
 _TIFF_OPENINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -200,29 +203,40 @@ def _is_nifti(head: bytes) -> bool:
 def _is_dicom(head: bytes) -> bool:
     if head[128:132] == b"DICM" or head[:6] == b"DICM\2\0":  # the second lost its preamble
         return True
-    # The first group is 0002 or 0008, in either byte order.
-    order = {b"\2\0": "<", b"\x08\0": "<", b"\0\2": ">", b"\0\x08": ">"}.get(head[:2])
-    return order is not None and _starts_with_dicom_elements(head, order)
+    # The first group tells the byte order.
+    order = "<" if head[1:2] == b"\0" else ">" if head[:1] == b"\0" else ""
+    return bool(order) and _starts_with_dicom_elements(head, order)
 
 
 def _starts_with_dicom_elements(head: bytes, order: str) -> bool:
-    """Whether two data elements in rising order open the file (no preamble).
+    """Whether data elements in rising order open the file (no preamble).
 
-    The first must be of group 0002 or 0008 (DICOM PS3.5 section 7.1 for the layouts).
+    Two are enough where the first is of group 0002 or 0008. Anonymisers leave out whole groups; then more
+    are asked for (DICOM PS3.5 section 7.1 for the layouts).
     """
-    first = _element(head, 0, order)
-    if first is None or first[0] >> 16 not in (0x0002, 0x0008) or first[0] & 0xFFFF > 0x0100:
+    tags: list[int] = []
+    end: int | None = 0
+    while end is not None and len(tags) < _MANY_ELEMENTS and (found := _element(head, end, order)):
+        if tags and found[0] <= tags[-1]:
+            break
+        tags.append(found[0])
+        end = found[1]
+    if not tags:
         return False
-    tag, end = first
-    second = _element(head, end, order)
-    return second is not None and tag < second[0] and second[0] >> 16 <= 0x0020
+    if tags[0] >> 16 in (0x0002, 0x0008):
+        return tags[0] & 0xFFFF <= 0x0100 and len(tags) > 1 and tags[1] >> 16 <= 0x0020
+    return len(tags) == _MANY_ELEMENTS and all(tag >> 16 in _DICOM_GROUPS for tag in tags)
 
 
-def _element(head: bytes, start: int, order: str) -> tuple[int, int] | None:
-    """Tag and end of the element at ``start``, or ``None`` where none can be."""
+def _element(head: bytes, start: int, order: str) -> tuple[int, int | None] | None:
+    """Tag and end of the element at ``start``, or ``None`` where none can be.
+
+    The end is ``None`` where the value goes on beyond what is known of the file, as sequences and pixels do.
+    """
     if start + 12 > len(head):
         return None
     group, element = struct.unpack_from(f"{order}HH", head, start)
+    tag = group << 16 | element
     vr = head[start + 4 : start + 6]
     if vr in _DICOM_LONG_VRS:
         length, header = struct.unpack_from(f"{order}I", head, start + 8)[0], 12
@@ -232,9 +246,11 @@ def _element(head: bytes, start: int, order: str) -> tuple[int, int] | None:
         return None
     else:
         length, header = struct.unpack_from("<I", head, start + 4)[0], 8
+    if length == _UNDEFINED or (length > len(head) and vr == b"SQ") or group == 0x7FE0:
+        return tag, None
     if length % 2 or length > len(head):
         return None
-    return group << 16 | element, start + header + length
+    return tag, start + header + length
 
 
 SIGNATURES: dict[str, Callable[[bytes], bool]] = {

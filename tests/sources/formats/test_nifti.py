@@ -270,10 +270,14 @@ def test_all_axes_beyond_three_are_frames(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path, frame=5).stored, voxels[..., 1, 2])
 
 
-def test_colours_and_complex_numbers_are_unsupported(tmp_path: Path) -> None:
+def test_colours_become_their_luminance_and_complex_numbers_their_magnitude(tmp_path: Path) -> None:
     rgb = np.zeros((4, 4, 4), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
-    for array in (rgb, np.zeros((4, 4, 4), np.complex64)):
-        assert refusal(save(tmp_path / "v.nii", array)).status == "unsupported"
+    rgb["R"][1, 2, 3] = 100
+    turned = np.zeros((4, 4, 4), np.complex64)
+    turned[1, 2, 3] = 3 + 4j
+    for array, value in ((rgb, 29.9), (turned, 5.0)):
+        image = read(save(tmp_path / "v.nii", array), options=DecodeOptions(labels=True))
+        assert image.values[1, 2, 3] == pytest.approx(value) and np.count_nonzero(image.values) == 1
 
 
 def test_more_voxels_than_the_limit_are_refused_and_the_option_is_named(tmp_path: Path) -> None:

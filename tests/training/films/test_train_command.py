@@ -64,6 +64,7 @@ def test_train_writes_weights_metrics_and_curves(leakscan, archive, tmp_path):
     assert not list(run.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing_and_other_settings_are_refused(leakscan, archive, tmp_path):
     given = ("train", archive, "-o", "run", "--backbone", "resnet18", *TINY)
     assert leakscan(*given, "--steps", 1).code == 0

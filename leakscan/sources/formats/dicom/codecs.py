@@ -40,6 +40,8 @@ _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _JPEG_2000 = b"\xff\x4f\xff\x51"
 _BY_GDCM = frozenset((uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1))
 _ENDED = frozenset((*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes, *uid.JPEG2000TransferSyntaxes))
+_PLAIN_IN_FRAMES = uid.UID("1.2.840.10008.1.2.1.98")
+"""Pixels that are not compressed, one item a frame (PS3.5 A.4.11)."""
 _PLUGINS = ("pyjpegls", "pylibjpeg", "pydicom", "pillow")
 
 
@@ -108,6 +110,11 @@ def decompressed(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -
         return decode_jpeg_xl(data, 0, DecodeOptions(max_pixels=layout.rows * layout.columns))
     if syntax in _BY_GDCM:
         return _by_gdcm(data, syntax, layout)
+    if syntax == _PLAIN_IN_FRAMES:
+        plain, _ = get_decoder(uid.ExplicitVRLittleEndian).as_array(
+            data, index=0, **decoder_options(layout, file, 1)
+        )
+        return cast(Stored, plain)
     return _decoded(data, syntax, layout, file)
 
 

@@ -20,6 +20,7 @@ from nibabel.orientations import io_orientation
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.dicom import display
+from leakscan.sources.formats.dicom.completed import completed
 from leakscan.sources.formats.dicom.frames import FunctionalGroups, frame_planes
 from leakscan.sources.formats.dicom.header import DicomHeader, header_of
 from leakscan.sources.formats.dicom.layout import PixelFormat, pixel_format
@@ -126,6 +127,8 @@ def _finite(values: display.Values) -> display.Values:
 
 def _series(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     first, last = _header(ref.files[0]), _header(ref.files[-1])
+    if any(header.plane is None or header.spacing[0] <= 0 for header in (first, last)):
+        first, *_, last = completed([_header(file) for file in ref.files])
     _check_size(first.rows * first.columns * len(ref.files), options)
     start, end = first.plane, last.plane
     counted = first.lost and last.lost

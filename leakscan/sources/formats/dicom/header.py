@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from leakscan.errors import ImageError
 from leakscan.sources.contents import mark_of
 from leakscan.sources.formats.dicom.frames import PER_FRAME, SHARED, frame_planes
-from leakscan.sources.formats.dicom.open_file import PIXEL_DATA, UNDEFINED_LENGTH, OpenFile, opened
+from leakscan.sources.formats.dicom.open_file import UNDEFINED_LENGTH, OpenFile, opened
 from leakscan.sources.formats.dicom.planes import (
     KEYS,
     Cosines,
@@ -79,6 +79,7 @@ class DicomHeader:
         keys: The values of :data:`leakscan.sources.formats.dicom.planes.KEYS`.
         stacks: The number of frames of each volume of a multi-frame object with plane positions; else
             empty.
+        filled: The keywords of what the file lacks and others of its series say.
     """
 
     path: str
@@ -103,6 +104,7 @@ class DicomHeader:
     number: int
     keys: tuple[str, ...]
     stacks: tuple[int, ...]
+    filled: tuple[str, ...] = ()
 
     @property
     def projection(self) -> bool:
@@ -113,8 +115,7 @@ class DicomHeader:
     @property
     def plane(self) -> Plane | None:
         """Where the slice lies, or ``None`` if it is no slice of a series."""
-        single = self.frames == 1 and self.grey and not self.projection
-        if not single or len(self.orientation) != 6 or len(self.position) != 3:
+        if not self.is_slice or len(self.orientation) != 6 or len(self.position) != 3:
             return None
         return Plane(
             uid=self.sop_uid,
@@ -127,10 +128,14 @@ class DicomHeader:
         )
 
     @property
+    def is_slice(self) -> bool:
+        """Whether it may be a slice of a volume: one grey frame, and no film or photograph."""
+        return self.frames == 1 and self.grey and not self.projection
+
+    @property
     def lost(self) -> bool:
-        """Whether it is a slice by its class and says nowhere where it lies."""
-        single = self.frames == 1 and self.grey and not self.projection
-        return single and self.sop_class in _SLICES and not self.position
+        """Whether it is a slice by its class and does not say where it lies, or how."""
+        return self.is_slice and self.sop_class in _SLICES and self.plane is None
 
     def counted_plane(self, place: int) -> Plane:
         """Where a slice that lost its place would lie if slices were counted in steps of 1 mm.
@@ -259,12 +264,6 @@ def _refuse_what_is_no_image(file: OpenFile, sop_class: str) -> None:
         raise ImageError("unreadable", "It is not a DICOM file, or one without any image in it.")
     if not file.tag:
         raise ImageError("unsupported", "It has no pixels.", left_out="DICOM without pixels")
-    if file.tag != PIXEL_DATA:
-        raise ImageError(
-            "unsupported",
-            "Its pixels are floating-point numbers, which are not read.",
-            left_out="DICOM of floating-point numbers",
-        )
 
 
 def _refuse_impossible_frames(file: OpenFile, pixels: int, frames: int) -> None:

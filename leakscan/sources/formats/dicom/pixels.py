@@ -15,7 +15,7 @@ from pydicom.pixels.processing import apply_color_lut
 from leakscan.errors import ImageError
 from leakscan.sources.formats.dicom.codecs import decoder_options, decompressed
 from leakscan.sources.formats.dicom.layout import PixelFormat
-from leakscan.sources.formats.dicom.open_file import UNDEFINED_LENGTH, OpenFile
+from leakscan.sources.formats.dicom.open_file import FLOAT_PIXELS, UNDEFINED_LENGTH, OpenFile
 from leakscan.sources.formats.dicom.values import tag_of
 
 Stored = npt.NDArray[np.generic]
@@ -55,6 +55,8 @@ def read_frame(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> 
         ((64, 64), 'int16')
     """
     cast(BinaryIO, file.pixels).seek(file.start)
+    if file.tag in FLOAT_PIXELS:
+        return _floats(file, layout, frame)
     if file.length == UNDEFINED_LENGTH:
         array = _without_overlay(decompressed(file, layout, frame, frames), layout)
     else:
@@ -91,7 +93,8 @@ def _without_overlay(array: Stored, layout: PixelFormat) -> Stored:
 def flipped(array: Stored, layout: PixelFormat) -> Stored:
     """MONOCHROME1 as MONOCHROME2: ``2**stored - 1 - x``, or ``-1 - x`` for signed numbers.
 
-    Both map the smallest number that BitsStored allows to the largest (PS3.3 C.7.6.3.1.2).
+    Both map the smallest number that BitsStored allows to the largest (PS3.3 C.7.6.3.1.2). Floating-point
+    numbers have no largest one; their sign is changed.
 
     Example:
         >>> shape, bits = {"rows": 1, "columns": 3, "samples": 1}, {"allocated": 16, "stored": 12, "shift": 0}
@@ -101,6 +104,8 @@ def flipped(array: Stored, layout: PixelFormat) -> Stored:
     """
     if not layout.inverted or array.ndim != 2:
         return array
+    if array.dtype.kind == "f":
+        return cast(Stored, -cast(Any, array))
     if layout.signed:
         return cast(Stored, np.invert(cast(Any, array)))  # two's complement: -1 - x
     top = array.dtype.type(2**layout.stored - 1)
@@ -127,6 +132,21 @@ def _native(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -> Sto
         cast(BinaryIO, file.pixels), index=frame, **decoder_options(layout, file, frames)
     )
     return cast(Stored, np.right_shift(array, layout.shift) if layout.shift else array)
+
+
+def _floats(file: OpenFile, layout: PixelFormat, frame: int) -> Stored:
+    """Float Pixel Data or Double Float Pixel Data (PS3.3 C.7.6.24), of one sample a pixel."""
+    kind = np.dtype(np.float32 if file.tag == FLOAT_PIXELS[0] else np.float64)
+    if not file.dataset.original_encoding[1]:
+        kind = kind.newbyteorder(">")
+    size = layout.rows * layout.columns * kind.itemsize
+    stream = cast(BinaryIO, file.pixels)
+    stream.seek(file.start + frame * size)
+    raw = stream.read(size)
+    if len(raw) < size or file.available < (frame + 1) * size:
+        raise ImageError("unreadable", "Its pixel data is cut short.")
+    numbers = np.frombuffer(raw, kind).reshape(layout.rows, layout.columns)
+    return np.nan_to_num(numbers.astype(kind.newbyteorder("=")), posinf=0.0, neginf=0.0)
 
 
 def _packed(file: OpenFile, layout: PixelFormat, frame: int) -> Stored:

@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import content_mark, shown
+from leakscan.sources.formats.dicom.completed import completed
 from leakscan.sources.formats.dicom.counted import counted_series
 from leakscan.sources.formats.dicom.header import DicomHeader
 from leakscan.sources.formats.dicom.planes import KEYS, Plane, Stack, normal, stacks
@@ -58,7 +59,7 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
     series: dict[tuple[str, ...], list[tuple[DicomHeader, Plane]]] = defaultdict(list)
     found: list[ImageRef] = []
     lost: list[DicomHeader] = []
-    for header in sorted(headers, key=lambda h: (h.sop_uid, h.path)):
+    for header in completed(sorted(headers, key=lambda h: (h.sop_uid, h.path))):
         plane = header.plane
         if plane is not None:
             folder = "" if header.series_uid else str(PurePath(shown(header.path)).parent)
@@ -87,24 +88,37 @@ def assemble(headers: Sequence[DicomHeader], root: Path, options: DecodeOptions)
 def _rejoined(series: Mapping[tuple[str, ...], _Slices]) -> list[_Slices]:
     """The series, where slices with a SeriesInstanceUID each are one series if they stand in a row.
 
-    Some machines and anonymisers give every slice a series of its own. Slices of one study in one folder
-    that lie parallel, equal in grid and spacing, at even steps are one volume all the same.
+    Some machines and anonymisers give every slice a series of its own, or a study as well. Slices of one
+    study, or of one person, in one folder that lie parallel, equal in grid and spacing, at even steps are
+    one volume all the same.
     """
     whole = [members for members in series.values() if len(members) > 1]
     lone: dict[tuple[object, ...], list[_Slices]] = defaultdict(list)
-    for (subject, study, _, _), members in series.items():
+    for (subject, _, _, _), members in series.items():
         if len(members) == 1:
             header, plane = members[0]
             folder = str(PurePath(shown(header.path)).parent)
-            key = (subject, study, folder, header.modality, plane.orientation, plane.grid, plane.spacing)
+            key = (subject, folder, header.modality, plane.orientation, plane.grid, plane.spacing)
             lone[key].append(members)
-    for (owner, examination, *_), each in lone.items():
-        together = [one for members in each for one in members]
-        if (owner or examination) and _in_a_row([plane for _, plane in together]):
-            whole.append(together)
-        else:
-            whole += each
+    for (owner, *_), each in lone.items():
+        for group in _by_study(each):
+            together = [one for members in group for one in members]
+            known = owner or together[0][0].study_uid
+            if known and _in_a_row([plane for _, plane in together]):
+                whole.append(together)
+            else:
+                whole += group
     return whole
+
+
+def _by_study(slices: list[_Slices]) -> list[list[_Slices]]:
+    """Single slices of one person by their studies, or all of them where each names a study of its own."""
+    studies: dict[str, list[_Slices]] = defaultdict(list)
+    for members in slices:
+        studies[members[0][0].study_uid].append(members)
+    if len(studies) == len(slices) and slices[0][0][0].subject:
+        return [slices]
+    return list(studies.values())
 
 
 def _in_a_row(planes: Sequence[Plane]) -> bool:
@@ -166,6 +180,8 @@ def _volumes(
             continue
         members = [headers[i] for i in stack.members]
         notes = [*stack.notes, *_extra_notes(members, stack, [headers[i] for i in stack.dropped], root)]
+        if filled := {name for header in members for name in header.filled}:
+            notes.append(f"Some of its slices lack {' and '.join(sorted(filled))}, which others of it say.")
         if options.frames == "first" and k + 1 < len(parts) and parts[k + 1].repeat > 0:
             notes.append("It holds several volumes at the same positions; only the first is read.")
         uids = [header.sop_uid for header in members]

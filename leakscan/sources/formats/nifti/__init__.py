@@ -16,6 +16,7 @@ import numpy.typing as npt
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.colours import real_of
 from leakscan.sources.formats.nifti.canonical import canonical, usable
 from leakscan.sources.formats.nifti.header import (
     Header,
@@ -57,7 +58,7 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
 
     Raises:
         ImageError: ``unreadable`` (damaged header, zero dimension, missing or short voxel file, more
-            voxels than the limit) or ``unsupported`` (colours, complex numbers, five axes).
+            voxels than the limit) or ``unsupported`` (voxels of a type that is not read).
 
     Example:
         >>> import nibabel as nib
@@ -70,6 +71,9 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     check_length(header)
     ndim = 3 if sum(n > 1 for n in header.shape) > 2 else 2
     notes: list[str] = []
+    if header.dtype.fields or header.dtype.kind == "c":
+        what = "colours; their luminance" if header.dtype.fields else "complex numbers; their magnitude"
+        notes.append(f"Its voxels are {what} is read.")
     if not header.oriented:
         notes.append("It does not say how the patient lies; left and right are as its format assumes.")
     wanted = header.frames
@@ -126,8 +130,8 @@ def _voxels(header: Header, frame: int) -> Array:
         if frame == header.frames - 1:
             _check_sum(stream)
     native = header.dtype.newbyteorder("=")
-    flat = np.frombuffer(raw, header.dtype).astype(native, copy=False)
-    if native.itemsize > 8:  # extended precision, which neither hashes nor other machines know
+    flat = real_of(np.frombuffer(raw, header.dtype).astype(native, copy=False))
+    if flat.dtype.itemsize > 8:  # extended precision, which neither hashes nor other machines know
         flat = flat.astype(np.float64)
     return flat.reshape(header.shape, order="F")
 

@@ -63,7 +63,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         ImageError: ``unreadable`` (damaged, zero dimension, missing voxel file) or ``unsupported``
-            (colours, complex numbers, five axes).
+            (voxels of a type that is not read).
 
     Example:
         >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4, 3), np.int16), np.eye(4)), "time.nii.gz")
@@ -102,9 +102,8 @@ def _needed(parsed: Any, data: Path) -> Header:
     if len(shape) < 2:
         raise ImageError("unreadable", f"It has {len(shape)} axes ({text}), which make no image.")
     dtype = parsed.get_data_dtype()
-    if dtype.fields or dtype.kind not in "iuf":
-        what = "colours" if dtype.fields else f"of the type {dtype}"
-        raise ImageError("unsupported", f"Its voxels are {what}, which is not read.")
+    if not dtype.fields and dtype.kind not in "iufc":
+        raise ImageError("unsupported", f"Its voxels are of the type {dtype}, which is not read.")
     slope, intercept = (parsed.get_slope_inter() if parsed.has_data_slope else (None, None))[:2]
     codes = [int(parsed[c]) for c in ("qform_code", "sform_code") if c in parsed.keys()]  # noqa: SIM118
     units = int(parsed["xyzt_units"]) & 7 if "xyzt_units" in parsed.keys() else 2  # noqa: SIM118

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
@@ -22,6 +22,8 @@ ORIENTATION_TAG = 274
 SIDEWAYS = (5, 6, 7, 8)
 """The orientations in which rows are shown as columns."""
 
+_MOST_TEXT = 1 << 26
+"""Bytes of texts and of a colour profile in a PNG; Pillow refuses files with more than 1 MB unpacked."""
 _GREY_LEVELS = {"L;2": 85, "L;4": 17}
 _CONVERTED = {
     "CMYK": "RGB",
@@ -222,7 +224,7 @@ def check_size(width: int, height: int, options: DecodeOptions) -> None:
 
 @contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Our pixel limit instead of Pillow's, no half-read pictures, no warnings on the terminal.
+    """Our limits of pixels and of texts beside them, no half-read pictures, no warnings on the terminal.
 
     The settings are global to the process: a process decodes one image at a time.
 
@@ -232,13 +234,16 @@ def strict_pillow() -> Iterator[None]:
         True
     """
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    texts = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MOST_TEXT
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = texts
 
 
 @contextmanager

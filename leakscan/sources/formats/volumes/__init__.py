@@ -15,7 +15,8 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
 from leakscan.sources.formats.nifti.canonical import canonical, usable
 from leakscan.sources.formats.square import aspect_of
-from leakscan.sources.formats.volumes.reading import Volume, partners_of, read_volume, volume_shape
+from leakscan.sources.formats.volumes.partners import partners_of
+from leakscan.sources.formats.volumes.reading import Volume, read_volume, volume_shape
 from leakscan.types import DecodedImage, ImageRef
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import locale
-import os
-import re
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,32 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.errors import ImageError
-from leakscan.sources.contents import beside, head_of, is_inside, open_place, shown
+from leakscan.sources.formats.colours import grey_of_colours
 from leakscan.sources.formats.raster.pixels import reasons
+from leakscan.sources.formats.volumes.on_disk import encoding_of, on_disk
 
 Array = npt.NDArray[Any]
 
 _BY_SIMPLEITK = frozenset({"nrrd", "metaimage", "gipl", "vtk"})
 _NAMES = {"nrrd": "NRRD", "metaimage": "MetaImage", "minc": "MINC", "gipl": "GIPL", "vtk": "a VTK image"}
-_PARTNERS = {
-    "afni": (".BRIK", ".BRIK.gz", ".brik", ".brik.gz"),
-    "parrec": (".REC", ".rec"),
-}
-_KNOWN_BY = {
-    "mgh": (".mgh", ".mgz"),
-    "minc": (".mnc", ".mnc.gz"),
-    "nrrd": (".nrrd", ".nhdr"),
-    "metaimage": (".mha", ".mhd"),
-    "gipl": (".gipl", ".gipl.gz"),
-    "vtk": (".vtk",),
-    "afni": (".head",),
-    "parrec": (".par",),
-    "ecat": (".v",),
-}
-"""The endings by which nibabel and SimpleITK know a format."""
-_MOST_HEADER = 1 << 16
 _NRRD_ENCODINGS = frozenset({"raw", "gzip", "gz", "ascii", "txt", "text", "hex"})
-"""What SimpleITK decodes of NRRD's encodings; it is built without bzip2."""
+"""What SimpleITK decodes of NRRD's encodings."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +54,7 @@ def volume_shape(path: Path, format: str) -> tuple[int, ...]:
         >>> volume_shape(Path("head.mgz"), "mgh")
         (5, 6, 4)
     """
-    with reasons(), _own_locale(), _on_disk(path, format) as file:
+    with reasons(), _own_locale(), on_disk(path, format, voxels=False) as file:
         if format in _BY_SIMPLEITK:
             reader = _reader(file, format)
             return tuple(int(n) for n in reader.GetSize())
@@ -96,7 +77,7 @@ def read_volume(path: Path, format: str, frame: int) -> Volume:
         >>> read_volume(Path("head.mgz"), "mgh", 0).stored.shape
         (5, 6, 4)
     """
-    with reasons(), _own_locale(), _on_disk(path, format) as file:
+    with reasons(), _own_locale(), on_disk(path, format) as file:
         if format in _BY_SIMPLEITK:
             return _by_simpleitk(file, format, frame)
         image = _loaded(file, format)
@@ -149,21 +130,21 @@ def _reader(file: Path, format: str) -> Any:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     reader.LoadPrivateTagsOff()
-    if format == "nrrd" and (encoding := _encoding(file)) not in _NRRD_ENCODINGS:
+    if format == "nrrd" and (encoding := encoding_of(file)) not in _NRRD_ENCODINGS:
         raise ImageError("unsupported", f"Its encoding ({encoding}) is not read; write it as raw or gzip.")
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise ImageError("unreadable", "It is truncated or damaged, or its voxels are missing.") from error
-    if reader.GetNumberOfComponents() != 1:
-        raise ImageError("unsupported", "Its voxels are colours or vectors, which are not read.")
+    if reader.GetNumberOfComponents() not in (1, 3, 4) or _is_of_vectors(reader):
+        raise ImageError("unsupported", "Its voxels are vectors, which are not read.")
     return reader
 
 
-def _encoding(file: Path) -> str:
-    """How a NRRD file packs its voxels (its field ``encoding``)."""
-    found = re.search(rb"^encoding:\s*(\S+)", head_of(file, _MOST_HEADER), re.MULTILINE | re.IGNORECASE)
-    return found[1].decode("ascii", "replace").lower() if found else "raw"
+def _is_of_vectors(reader: Any) -> bool:
+    """Whether several numbers a voxel are no colours: fields of displacements have fractions and signs."""
+    name = _needed("SimpleITK", "nrrd").GetPixelIDValueAsString(reader.GetPixelID())
+    return reader.GetNumberOfComponents() > 1 and "unsigned" not in name
 
 
 def _by_simpleitk(file: Path, format: str, frame: int) -> Volume:
@@ -181,7 +162,10 @@ def _by_simpleitk(file: Path, format: str, frame: int) -> Volume:
         image = reader.Execute()
     except RuntimeError as error:
         raise ImageError("unreadable", "It is truncated or damaged, or its voxels are missing.") from error
-    stored = sitk.GetArrayFromImage(image).T
+    stored = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        stored = grey_of_colours(stored)
+    stored = stored.T
     axes = image.GetDimension()
     affine = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(axes, axes)
@@ -208,71 +192,3 @@ def _own_locale() -> Iterator[None]:
     finally:
         if locale.setlocale(locale.LC_ALL) != before:
             locale.setlocale(locale.LC_ALL, before)
-
-
-@contextmanager
-def _on_disk(path: Path, format: str) -> Iterator[Path]:
-    """The file where its reader can open it, under a name by which the reader knows it.
-
-    What lies in an archive is copied for the time of reading, with the files that belong to it, into
-    memory where the system has a folder for that.
-    """
-    name = shown(path).rpartition("/")[2]
-    partners = partners_of(path, format)
-    if format in _PARTNERS and not partners:
-        lacking = _PARTNERS[format][0]
-        raise ImageError("unreadable", f"Its voxels are missing: no {lacking} file lies beside it.")
-    if not is_inside(path) and name.lower().endswith(_KNOWN_BY[format]):
-        yield path
-        return
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        with open_place(path) as stream:
-            data = stream.read()
-        copy = Path(folder, name if partners else f"volume{_ending(format, data)}")
-        copy.write_bytes(data)
-        for partner in partners:
-            with open_place(partner) as stream:
-                Path(folder, shown(partner).rpartition("/")[2]).write_bytes(stream.read())
-        yield copy
-
-
-def _ending(format: str, data: bytes) -> str:
-    ending = _KNOWN_BY[format][0]
-    zipped = data[:2] == b"\x1f\x8b"
-    zipped_endings = {".mgh": ".mgz", ".mnc": ".mnc.gz", ".gipl": ".gipl.gz"}
-    return zipped_endings.get(ending, ending) if zipped else ending
-
-
-def partners_of(path: Path, format: str) -> tuple[Path, ...]:
-    """The files beside a header that hold its voxels; none where the file holds them itself.
-
-    Args:
-        path: The header.
-        format: Its format.
-
-    Example:
-        >>> partners_of(Path("head.mgz"), "mgh")
-        ()
-    """
-    name = shown(path).rpartition("/")[2]
-    stem = name.rpartition(".")[0]
-    if format in _PARTNERS:
-        names = [stem + ending for ending in _PARTNERS[format]]
-    elif format in _BY_SIMPLEITK:
-        names = _named_in(path)
-    else:
-        names = []
-    return tuple(found for partner in names if (found := beside(path, partner)) is not None)
-
-
-def _named_in(path: Path) -> list[str]:
-    """The file names in a header of NRRD or MetaImage, of files in the same folder only."""
-    found = []
-    for line in head_of(path, _MOST_HEADER).split(b"\n"):
-        key, _, value = line.replace(b"=", b":").partition(b":")
-        if key.strip().lower() in (b"elementdatafile", b"data file", b"datafile"):
-            said = value.strip().decode("utf-8", "replace")
-            if said.upper() not in ("LOCAL", "LIST") and not {"/", "\\", "\0"} & set(said):
-                found.append(said)
-    return found

@@ -293,6 +293,39 @@ def test_slices_that_lost_their_places_are_one_volume_with_a_note(
     assert any(same) and found.spacing_mm == ()
 
 
+@pytest.mark.parametrize("lost", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+@pytest.mark.parametrize("number", [1, 5, 8])
+def test_a_slice_that_lost_a_tag_stays_in_its_volume(tmp_path: Path, lost: str, number: int) -> None:
+    paths = series(tmp_path, count=8)
+    (whole,) = images(tmp_path)
+    voxels = decode(whole, ALL)
+    without(paths[number - 1], lost)
+    (volume,) = images(tmp_path)
+    assert lost in " ".join(volume.notes)
+    found = decode(volume, ALL)
+    assert np.array_equal(found.stored, voxels.stored)
+    assert np.allclose(found.spacing_mm, voxels.spacing_mm)
+
+
+def test_slices_that_lost_their_orientations_are_in_the_order_of_their_places(tmp_path: Path) -> None:
+    for k, path in enumerate(series(tmp_path, count=8)):
+        ds = without(path, "ImageOrientationPatient")
+        ds.InstanceNumber = (k * 3) % 8
+        ds.save_as(path)
+    (volume,) = images(tmp_path)
+    assert [f.rpartition("_")[2] for f in volume.files] == [f"{k}.dcm" for k in range(8)]
+    assert "positions" in " ".join(volume.notes) and decode(volume, ALL).stored.shape[2] == 8
+
+
+def test_slices_with_a_study_each_of_one_person_are_one_volume(tmp_path: Path) -> None:
+    for path in series(tmp_path, count=6):
+        ds = pydicom.dcmread(path)
+        ds.SeriesInstanceUID, ds.StudyInstanceUID = uid.generate_uid(), uid.generate_uid()
+        ds.save_as(path)
+    (volume,) = images(tmp_path)
+    assert len(volume.files) == 6
+
+
 def test_lost_slices_that_each_name_a_series_of_their_own_are_one_volume(tmp_path: Path) -> None:
     for path in series(tmp_path, count=5):
         ds = without(path, "ImagePositionPatient")
