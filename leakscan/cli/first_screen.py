@@ -7,22 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from leakscan.cli.narrow import shortened, wrapped
 from leakscan.counted import counted, rounded
 from leakscan.report.unlisted import on_no_list
+from leakscan.report.verdict_words import verdict_counts
 
 WIDTH = 80
 LINES = 25
 _PAIRS_OF_DATASETS = 6
 _WORDS = {0: "NO LEAK FOUND", 1: "LEAK", 3: "COULD NOT VOUCH"}
 _NAME = 24
+_SHORTEST = 12
 
 
-def first_screen(summary: Mapping[str, Any], output: Path | None) -> list[str]:
+def first_screen(summary: Mapping[str, Any], output: Path | None, details: bool = True) -> list[str]:
     """Lines of the first screen.
 
     Args:
         summary: What ``summary.json`` holds.
         output: The run folder, or ``None`` where none was written.
+        details: Whether to name the command that says the details.
 
     Example::
 
@@ -33,14 +37,12 @@ def first_screen(summary: Mapping[str, Any], output: Path | None) -> list[str]:
     code = summary["exit_code"]
     word = "REPORTED ONLY" if summary["fail_on"] == "none" else _WORDS[code]
     headline = "" if told["headline"] == "No leak was found" and code == 0 else f": {told['headline']}"
-    lines = _wrapped(word + headline, f"exit {code}")
+    lines = _headed(word + headline, f"exit {code}")
     pairs = told["pairs_of_datasets"]
     lines += ["", *(_of_two(pairs[0]) if len(pairs) == 1 else _of_many(pairs))]
-    not_judged = [_doubtful(name, images) for name, images in told["not_judged"].items()]
-    if not_judged:
-        lines += [_cut("Not judged as persons: " + "; ".join(not_judged))]
+    lines += _not_judged(told["not_judged"])
     lines += _why(summary)
-    end = ["", *_next(summary, output)]
+    end = ["", *_next(summary, output, details)]
     room = LINES - len(end)
     if len(lines) > room:
         lines = [*lines[: room - 1], "... more in summary.json"]
@@ -51,12 +53,13 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
     """The table of two datasets."""
     false = pair["expected_false"]
     rows = [
-        ("same picture, proven", f"{pair['copies']:,}", "drop or move"),
+        ("same picture, proven", f"{pair['copies']:,}", "drop or move" if pair["copies"] else ""),
         (
             "other picture of the same person",
             f"{pair['other_pictures']:,}",
-            "drop or move"
-            + (f" (~{rounded(false)} false)" if false is not None and pair["other_pictures"] else ""),
+            ("drop or move" + ("" if false is None else f" (~{rounded(false)} false)"))
+            if pair["other_pictures"]
+            else "",
         ),
         ("possible, please look", f"{pair['possible']:,}", _of_possible(pair)),
     ]
@@ -68,17 +71,16 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
     for side in ("a", "b"):
         people, images = pair["people"][side], pair["images"][side]
         if people["shared"]:
-            lines.append(
-                _cut(
-                    f"{_short(pair[side])}: {people['shared']:,} of {people['of']:,} {pair['unit'][side]}"
-                    f" ({_share(people)}), {images['shared']:,} of {images['of']:,} images ({_share(images)})"
-                )
+            words = (
+                f": {people['shared']:,} of {people['of']:,} {pair['unit'][side]} ({_share(people)}), "
+                f"{images['shared']:,} of {images['of']:,} images ({_share(images)})"
             )
+            lines += wrapped(shortened(pair[side], max(_SHORTEST, WIDTH - len(words))) + words, WIDTH)
     if any(pair["drop"][side]["people"] for side in ("a", "b")):
-        drops = [
-            f"{_short(pair[side])}: {counted(pair['drop'][side]['images'], 'image')}" for side in ("a", "b")
-        ]
-        lines.append(_cut(f"Drop whole people from {drops[0]}, or from {drops[1]}"))
+        images = {side: counted(pair["drop"][side]["images"], "image") for side in ("a", "b")}
+        room = (WIDTH - len(f"Drop whole people from : {images['a']}, or from : {images['b']}")) // 2
+        drops = [f"{shortened(pair[side], max(_SHORTEST, room))}: {images[side]}" for side in ("a", "b")]
+        lines += wrapped(f"Drop whole people from {drops[0]}, or from {drops[1]}", WIDTH)
     return lines
 
 
@@ -94,13 +96,19 @@ def _of_possible(pair: Mapping[str, Any]) -> str:
 
 
 def _of_many(pairs: list[Mapping[str, Any]]) -> list[str]:
-    """One line for every two datasets, worst first."""
-    lines = [f"{'':46}{'copies':>8}{'persons':>9}{'possible':>9}"]
+    """One line for every two datasets, worst first, and how many people of each side are shared."""
+    heads = [("copies", "copies"), ("persons", "other_pictures"), ("possible", "possible")]
+    if any(pair["accepted"] for pair in pairs):
+        heads.append(("accepted", "accepted"))
+    width = WIDTH - 10 * len(heads) - 1
+    lines = [f"{'people in both:':{width}}" + "".join(f"{head:>10}" for head, _ in heads)]
     for pair in pairs[:_PAIRS_OF_DATASETS]:
-        name = f"{_short(pair['a'], 21)} x {_short(pair['b'], 21)}"
-        lines.append(f"{name:46}{pair['copies']:>8,}{pair['other_pictures']:>9,}{pair['possible']:>9,}")
-    if len(pairs) > _PAIRS_OF_DATASETS:
-        lines.append(f"and {len(pairs) - _PAIRS_OF_DATASETS:,} more pairs of datasets, with fewer each")
+        name = f"{shortened(pair['a'], width // 2 - 2)} x {shortened(pair['b'], width // 2 - 2)}"
+        lines.append(f"{name:{width}}" + "".join(f"{pair[key]:>10,}" for _, key in heads))
+    if more := pairs[_PAIRS_OF_DATASETS:]:
+        sums = [sum(pair[key] for pair in more) for _, key in heads]
+        name = f"{counted(len(more), 'more pair')} of datasets"
+        lines.append(f"{name:{width}}" + "".join(f"{n:>10,}" for n in sums))
     return lines
 
 
@@ -108,10 +116,21 @@ def _share(told: Mapping[str, int]) -> str:
     return f"{told['shared'] / max(told['of'], 1):.0%}"
 
 
-def _doubtful(name: str, images: list[str]) -> str:
-    shown = ", ".join(_short(image.rpartition("/")[2]) for image in images[:2])
-    more = f" and {len(images) - 2:,} more" if len(images) > 2 else ""
-    return f"{_short(name)} {shown}{more}"
+def _not_judged(images: Mapping[str, list[str]]) -> list[str]:
+    """Images that no encoder could judge as persons: the first of each dataset, as many as one line holds."""
+    total = sum(map(len, images.values()))
+    if not total:
+        return []
+    best = f"Not judged as persons: {counted(total, 'image')} (named in summary.json)"
+    for shown in range(1, 3):
+        parts = []
+        for name, paths in images.items():
+            names = ", ".join(shortened(path.rpartition("/")[2], _NAME) for path in paths[:shown])
+            more = f" and {len(paths) - shown:,} more" if len(paths) > shown else ""
+            parts.append(f"{shortened(name, _NAME)} {names}{more}")
+        line = "Not judged as persons: " + "; ".join(parts)
+        best = line if len(line) <= WIDTH else best
+    return [best]
 
 
 def _why(summary: Mapping[str, Any]) -> list[str]:
@@ -127,52 +146,40 @@ def _why(summary: Mapping[str, Any]) -> list[str]:
         if unread := dataset["status"]["unreadable"] + dataset["status"]["unsupported"]:
             first = dataset["unread"][0]
             sentences.append(
-                f"{_short(dataset['name'])}: {counted(unread, 'file')} not read. First: "
+                f"{shortened(dataset['name'], _NAME)}: {counted(unread, 'file')} not read. First: "
                 f"{first['path'] or '(path hidden)'}: {first['error']}"
             )
     if verdicts := summary.get("verdicts"):  # how many count, and how many do not any more
-        sentences.append(
-            f"Verdicts: {verdicts['cleared']:,} pairs cleared, {verdicts['accepted']:,} accepted, "
-            f"{verdicts['reopened']:,} open again, {verdicts['stale']:,} stale."
-        )
-    return [line for sentence in sentences for line in _wrapped(sentence)[:3]]
+        sentences.append(f"Verdicts: {verdict_counts(verdicts)}")
+    return [line for sentence in sentences for line in wrapped(sentence, WIDTH)[:3]]
 
 
-def _next(summary: Mapping[str, Any], output: Path | None) -> list[str]:
+def _next(summary: Mapping[str, Any], output: Path | None, details: bool) -> list[str]:
     if output is None:
         return ["Next   add -o run to keep the tables and the page"]
     run = shlex.quote(str(output))
-    lines = []
     pairs = summary["answer"]["pairs_of_datasets"]
-    worst = pairs[0] if pairs else None
-    if worst and worst["copies"] + worst["other_pictures"] + worst["possible"]:
-        lines.append(f"Next   leakscan review {run}")
-        if worst["copies"] + worst["other_pictures"]:
-            lines.append(f"       leakscan exclude {run} --from {shlex.quote(worst['b'])}")
+    leaks = bool(pairs) and pairs[0]["copies"] + pairs[0]["other_pictures"] > 0
+    commands = []
+    if any(pair["possible"] for pair in pairs) or (leaks and "verdicts" not in summary):
+        commands.append(f"leakscan review {run}")
+    if leaks:
+        commands.append(f"leakscan exclude {run} --from {shlex.quote(pairs[0]['b'])}")
+    if not commands and pairs and "audit" not in summary:
+        commands.append(f"leakscan split {run} --ratios 80/10/10")
+    lines = [f"{'' if at else 'Next':7}{command}" for at, command in enumerate(commands)]
     from leakscan.report.run_folder import RunFolder  # loads pyarrow, and errors should not wait for it
 
-    page, details = f"Page   {RunFolder(output).report}", f"Details   leakscan show {run}"
+    page, more = f"Page   {RunFolder(output).report}", f"Details   leakscan show {run}" if details else ""
     # Of two lines the second begins where the commands above do.
-    return [*lines, *([one] if len(one := f"{page}   {details}") <= WIDTH else [page, details])]
-
-
-def _short(name: str, width: int = _NAME) -> str:
-    """A name whose middle is left out where it is long."""
-    if len(name) <= width:
-        return name
-    half = (width - 3) // 2
-    return f"{name[: width - 3 - half]}...{name[-half:]}"
+    return [*lines, *([one] if len(one := f"{page}   {more}") <= WIDTH else [page, more])]
 
 
 def _cut(line: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 
-def _wrapped(text: str, right: str = "") -> list[str]:
-    """Lines of at most the width; the first leaves room for a word at its right."""
-    import textwrap
-
-    lines = textwrap.wrap(text, WIDTH - len(right) - 1 if right else WIDTH, break_long_words=True) or [""]
-    if right:
-        lines[0] = f"{lines[0]:{WIDTH - len(right)}}{right}"
-    return lines
+def _headed(text: str, right: str) -> list[str]:
+    """Lines of a headline, the first of which ends with a word at its right."""
+    first, *rest = wrapped(text, WIDTH - len(right) - 1)
+    return [f"{first:{WIDTH - len(right)}}{right}", *rest]

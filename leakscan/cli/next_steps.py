@@ -122,8 +122,8 @@ def not_applied(run: Path) -> str:
             ]
             if new:
                 return (
-                    f"{file} has {counted(len(new), 'verdict')} that this run does not count yet. First: "
-                    f"{apply_command(run, judged.summary, file)}"
+                    f"{file} has {counted(len(new), 'verdict')} that this run does not count yet. "
+                    f"Apply them: {apply_command(run, judged.summary, file)}"
                 )
     except (LeakscanError, OSError):
         pass  # whoever reads the run says what is wrong with it

@@ -273,6 +273,8 @@ def _default(name: str) -> str:
         return ""
     if isinstance(value, Path) and value.is_relative_to(Path.home()):
         return f"~/{value.relative_to(Path.home())}"
+    if value is True:
+        return "yes"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +27,18 @@ from rich.text import Text
 from leakscan.cli.first_screen import first_screen
 from leakscan.cli.hints import worded
 from leakscan.cli.line_progress import LineProgress
+from leakscan.cli.narrow import cell, fitted, shortened, wrapped
 from leakscan.counted import counted
 from leakscan.errors import LeakscanError
 from leakscan.harmless import json_safe, one_line
+from leakscan.report.altered_words import altered_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLOURS = {0: "green", 1: "red", 3: "yellow"}
 _WIDEST = 60  # characters of a path in a table
+_DATASET = 11  # characters of a dataset's name before it
 STRONGEST_SHOWN = 10
 
 
@@ -100,16 +103,42 @@ class Output:
         if self.as_json or self.quiet:
             return
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=bool(whole) and column == whole)
-        for row in rows:
-            table.add_row(*(escape(one_line(cell)) for cell in row))
+        used = [at for at, column in enumerate(columns) if not rows or any(row[at] for row in rows)]
+        columns = [columns[at] for at in used]
+        cells = [[one_line(row[at]) for at in used] for row in rows]
+        widths = fitted(columns, cells, self._out.width)
+        for at, column in enumerate(columns):
+            if whole and column == whole:
+                widths[at] = max(len(text) for text in (column, *(row[at] for row in cells)))
+            table.add_column(column, overflow="fold", no_wrap=column == whole != "", width=widths[at])
+        for row in cells:
+            table.add_row(*(escape(cell(text, width)) for text, width in zip(row, widths, strict=True)))
         self._out.print(table)
 
     def run(
         self, summary: Mapping[str, Any], pairs: pa.Table, output: Path | None, show_pairs: bool = False
     ) -> None:
         """What a comparison found: the answer, and the strongest pairs only where they are asked for."""
+        self._found(summary, pairs, output, show_pairs, first_screen(summary, output))
+
+    def again(self, summary: Mapping[str, Any], pairs: pa.Table, output: Path, show_pairs: bool) -> None:
+        """The same of a run of before, whose details follow."""
+        self._found(summary, pairs, output, show_pairs, first_screen(summary, output, details=False))
+
+    def sentences(self, texts: Iterable[str]) -> None:
+        """Sentences for people, each begun on a line of its own and broken between words."""
+        for text in texts:
+            for line in wrapped(one_line(text), max(self._out.width, 40), "  "):
+                self.say(line)
+
+    def _found(
+        self,
+        summary: Mapping[str, Any],
+        pairs: pa.Table,
+        output: Path | None,
+        show_pairs: bool,
+        screen: list[str],
+    ) -> None:
         shown = pairs.slice(0, STRONGEST_SHOWN).to_pylist() if show_pairs else []
         if self.as_json:
             listed = pairs if show_pairs else pairs.slice(0, STRONGEST_SHOWN)
@@ -117,7 +146,7 @@ class Output:
             self.data({**summary, **more, "report": str(output) if output else None})
         if self.as_json or self.quiet:
             return
-        first, *rest = first_screen(summary, output)
+        first, *rest = screen
         self.say(f"[bold {_COLOURS[summary['exit_code']]}]{escape(first)}[/]", markup=True)
         for line in rest:
             self.say(line)
@@ -137,12 +166,12 @@ class Output:
                     p["relation"],
                     *(_name(p, side, names) for side in ("a", "b")),
                     "" if p["probability"] is None else f"{p['probability']:.2f}",
-                    p["transform"] or "",
+                    ", ".join(altered_words(p["transform"])),
                 ]
                 for p in shown
             ]
             title = f"Strongest {len(shown)} of {counted(len(pairs), 'pair')}"
-            self.table(title, ["", "relation", "A", "B", "probability", "altered"], cells)
+            self.table(title, ["", "relation", "A", "B", "prob.", "altered"], cells)
 
 
 def _plain(pair: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,8 +182,9 @@ def _plain(pair: Mapping[str, Any]) -> dict[str, Any]:
 def _name(pair: Mapping[str, Any], side: str, with_dataset: bool) -> str:
     """An image by its path; a long one loses its middle."""
     name = str(pair[f"path_{side}"] or pair[f"image_{side}"][:16])
-    name = f"{pair[f'dataset_{side}']}/{name}" if with_dataset else name
-    return name if len(name) <= _WIDEST else f"{name[: _WIDEST // 2 - 2]}...{name[1 - _WIDEST // 2 :]}"
+    if with_dataset:
+        name = f"{shortened(pair[f'dataset_{side}'], _DATASET)}/{name}"
+    return shortened(name, _WIDEST)
 
 
 class _RateColumn(ProgressColumn):

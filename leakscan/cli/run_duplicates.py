@@ -47,6 +47,7 @@ def duplicates_command(
     Nothing is deleted. RUN/duplicates.csv says for each group which image to keep. Exit codes are those
     of compare: 1 where anything was found.
     """
+    from leakscan.report.altered_words import altered_words
     from leakscan.run.duplicates import DuplicateChoices, as_data, duplicates
 
     out = Output(as_json, quiet)
@@ -81,7 +82,9 @@ def duplicates_command(
             str(row["group"]),
             "keep" if row["keep"] else "drop",
             row["path"] or row["image_id"],
-            *(row[name] or "" for name in ("relation", "transform", "label")),
+            row["relation"] or "",
+            ", ".join(altered_words(row["transform"])),
+            row["label"] or "",
         ]
         for row in shown[: 2 * _SHOWN]
     ]

@@ -38,11 +38,8 @@ def show_command(
             "Make the run again.",
             path=run,
         )
-    out.run(summary, folder.read(tables.PAIRS), run, pairs)
+    out.again(summary, folder.read(tables.PAIRS), run, pairs)
     for names, sentences in words_by_comparison(summary["comparisons"]):
         out.say("")
         out.say(names)
-        for sentence in sentences:
-            out.say(f"  {sentence}")
-    for words in summary["warnings"]:
-        out.say(words)
+        out.sentences(sentences)

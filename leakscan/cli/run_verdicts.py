@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +67,9 @@ def add_command(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", help="File to add to; default: that of the run's review, or verdicts.parquet."
+            "--verdicts",
+            "--file",
+            help="File to add to; default: that of the run's review, or verdicts.parquet.",
         ),
     ] = None,
     by: Annotated[str, typer.Option("--by", help="Your name; default: the login name.")] = "",
@@ -84,12 +85,13 @@ def add_command(
 
     Example: leakscan verdicts add run wanted --image hospital_b/0007.png --reason baseline
     """
+    from leakscan.review.account import account_name
     from leakscan.review.judged_run import JudgedRun, Said
     from leakscan.review.verdicts import WORDS, VerdictFile
 
     out = Output(as_json, quiet)
     word = o.one_of("A verdict", verdict, WORDS)
-    said = Said(by=by or getpass.getuser(), verdict=word, note=note, reason=reason, until=_day(until))
+    said = Said(by=by.strip() or account_name(), verdict=word, note=note, reason=reason, until=_day(until))
     judged = JudgedRun.open(run)
     given = judged.named(said, image or [], datasets, pair)
     if file is None:

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.copies import CopyCheck
-from leakscan.decide.copies.slices import Cut, SliceTask, check_slices, nearest_cuts
+from leakscan.decide.copies.slices import (
+    SLICE_SEARCH_VERSION,
+    Cut,
+    Hits,
+    SliceTask,
+    check_slices,
+    nearest_cuts,
+)
 from leakscan.decide.table import PairTable
 from leakscan.types import ImageRef
 
@@ -98,16 +106,25 @@ class _Search:
     """
 
     def __init__(self, flat: Columns, deep: Columns, asking: Ints, asked: Ints, context: RunContext) -> None:
-        self._flat, self._context = flat, context
+        self._flat, self._deep, self._context = flat, deep, context
         self._pixels = {i: pixels for i in asking.tolist() if (pixels := flat.pixels(i)) is not None}
         self._volumes = {j: ref for j in asked.tolist() if isinstance(ref := deep.pixels(j), ImageRef)}
         self.compared = 0
 
     def found(self) -> Iterator[tuple[int, int, CopyCheck]]:
-        """Picture, volume and finding, for every picture that was compared with a slice of a volume."""
+        """Picture, volume and finding, for every picture that is a slice of a volume.
+
+        What an earlier run found of a picture and a volume is taken from the memory of pairs.
+        """
         if not self._pixels or not self._volumes:
             return
-        tasks = self._tasks()
+        tasks = []
+        for volume, near in self._near().items():
+            known = self._context.memory.copy_checks([self._pair(picture, volume) for picture, _ in near])
+            seen = {picture: known.get(self._pair(picture, volume)) for picture, _ in near}
+            yield from ((p, volume, check) for p, check in seen.items() if check and check.same_image)
+            if fresh := [(picture, cut) for picture, cut in near if seen[picture] is None]:
+                tasks.append((volume, [picture for picture, _ in fresh], self._task(volume, fresh)))
         check = partial(check_slices, options=self._context.settings.reading)
         in_time = self._in_time([task for *_, task in tasks], 1.0)
         left = len(tasks)
@@ -115,6 +132,11 @@ class _Search:
             tasks, self._context.engine.map(check, in_time, 1), strict=False
         ):
             left -= 1
+            self._context.memory.keep_copy_checks(
+                (*self._pair(picture, volume), check)
+                for picture, check in zip(numbers, checks, strict=True)
+                if check is not None
+            )
             yield from (
                 (picture, volume, found)
                 for picture, found in zip(numbers, checks, strict=True)
@@ -122,7 +144,7 @@ class _Search:
             )
         self.compared -= left
 
-    def _tasks(self) -> list[tuple[int, list[int], SliceTask]]:
+    def _near(self) -> dict[int, Hits]:
         """What to check: every picture against the slice that it resembles most, of its nearest volumes."""
         pictures = list(self._pixels)
         hashes = self._flat.side.phash[np.array(pictures, np.int64)]
@@ -130,29 +152,47 @@ class _Search:
         for volume, cuts in self._searched(hashes):
             for number, cut in cuts:
                 near[pictures[number]].append((volume, cut))
-        wanted: dict[int, list[tuple[int, Cut]]] = defaultdict(list)
+        wanted: dict[int, Hits] = defaultdict(list)
         for picture, candidates in near.items():
             for volume, cut in sorted(candidates, key=lambda one: one[1].bits)[:_VOLUMES_EACH]:
                 wanted[volume].append((picture, cut))
-        tasks = []
-        for volume, own in wanted.items():
-            numbers = [picture for picture, _ in own]
-            pixels = tuple(self._pixels[picture] for picture in numbers)
-            tasks.append(
-                (volume, numbers, SliceTask(self._volumes[volume], pixels, tuple(c for _, c in own)))
-            )
-        return tasks
+        return wanted
 
-    def _searched(self, hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[int, list[tuple[int, Cut]]]]:
-        context = self._context
+    def _task(self, volume: int, near: Hits) -> SliceTask:
+        pixels = tuple(self._pixels[picture] for picture, _ in near)
+        return SliceTask(self._volumes[volume], pixels, tuple(cut for _, cut in near))
+
+    def _searched(self, hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[int, Hits]]:
+        context, memory = self._context, self._context.memory
         context.progress.start("Comparing pictures with slices", len(self._volumes))
+        sought = blake3(np.ascontiguousarray(hashes).tobytes()).hexdigest()
+        known = memory.slice_searches([(self._name(volume), sought) for volume in self._volumes])
+        unseen = []
+        for volume in self._volumes:
+            if (hits := known.get((self._name(volume), sought))) is None:
+                unseen.append(volume)
+            else:
+                yield self._counted(volume, hits)
         search = partial(nearest_cuts, pictures=hashes, options=context.settings.reading)
-        in_time = self._in_time(list(self._volumes.values()), _SEARCHED_SHARE)
-        hits = context.engine.map(search, in_time, 1)
-        for volume, cuts in zip(self._volumes, hits, strict=False):
-            self.compared += 1
-            context.progress.advance()
-            yield volume, cuts
+        in_time = self._in_time([self._volumes[volume] for volume in unseen], _SEARCHED_SHARE)
+        for volume, cuts in zip(unseen, context.engine.map(search, in_time, 1), strict=False):
+            if cuts is not None:
+                memory.keep_slice_searches([(self._name(volume), sought, cuts)])
+            yield self._counted(volume, cuts or [])
+
+    def _counted(self, volume: int, hits: Hits) -> tuple[int, Hits]:
+        self.compared += 1
+        self._context.progress.advance()
+        return volume, hits
+
+    def _name(self, volume: int) -> str:
+        """What the memory calls a volume: its voxels, and its file, whose scale decides what is shown."""
+        return f"{self._deep.picture_keys[volume]}|{self._volumes[volume].signature}"
+
+    def _pair(self, picture: int, volume: int) -> tuple[str, str]:
+        """What the memory calls a picture that is sought in a volume; no other pair has such names."""
+        own = self._flat.picture_keys[picture]
+        return f"{SLICE_SEARCH_VERSION}|{own}", f"{SLICE_SEARCH_VERSION}|{self._name(volume)}"
 
     def _in_time(self, items: Sequence[Item], share: float) -> Iterator[Item]:
         """Items one after the other, until a share of the time that is left now is up."""

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan import tables
+from leakscan.counted import counted
 from leakscan.errors import OutputError, StoreError, reason
+from leakscan.sources.remote import fetch, has_file
 from leakscan.sources.spec import STORE_FILE
 
 FORMAT = 1
@@ -27,6 +33,7 @@ KEYED_FORMAT = 2
 """That of a store under a project key: a leakscan that knows no such keys must not compare it."""
 
 
+_SHARD = re.compile(r"shards/[^/]+\.parquet")
 _MOST_IN_ONE_PIECE = 1 << 31  # bytes: lists of Arrow count their numbers in 32 bits
 
 
@@ -184,6 +191,35 @@ class Store:
             raise OutputError(f"The store {{path}} cannot be made: {e.strerror or e}.", path=folder) from e
         return cls(folder, info, keep)
 
+    @classmethod
+    def behind(cls, url: str) -> Store | None:
+        """A store at a URL, ``None`` where none lies there.
+
+        It is copied into a temporary folder, which is gone with it.
+
+        Args:
+            url: The folder of the store.
+
+        Raises:
+            SourceError: The place cannot be read.
+            StoreError: It is no store that this leakscan reads.
+
+        Example:
+            ``Store.behind("s3://bucket/ward.fps")``
+        """
+        if not has_file(url, STORE_FILE):
+            return None
+        copy = TemporaryDirectory(prefix="leakscan-store-")
+        folder = Path(copy.name) / url.rstrip("/").rpartition("/")[2]  # so that errors name it
+        (folder / "shards").mkdir(parents=True)
+        fetch(url, lambda name: name == STORE_FILE or _SHARD.fullmatch(name) is not None, folder)
+        try:
+            store = cls.open(folder)
+        except StoreError as e:
+            raise StoreError(e.sentence, e.hint_sentence, code=e.code, path=url) from e
+        weakref.finalize(store, copy.cleanup)
+        return store
+
     def parts(self) -> Iterator[pa.Table]:
         """The shards one after the other, the oldest first; tables of schema ``tables.STORE``.
 
@@ -228,6 +264,13 @@ class Store:
             return tables.STORE.empty_table()
         # Shard by shard, so that what is left out is never in memory with all that is kept.
         table = pa.concat_tables([_made_so(tables.read(path, tables.STORE), prepared_with) for path in paths])
+        if odd := _no_numbers(table["fingerprint"]):
+            raise StoreError(
+                f"The store {{path}} is damaged: {counted(odd, 'fingerprint')} of it "
+                f"{'holds' if odd == 1 else 'hold'} values that are no numbers.",
+                "Delete it and make it again from the images.",
+                path=self.folder,
+            )
         at = table.column_names.index("fingerprint")
         # The largest column in one piece, so that a run can use it where it lies; a piece has its limit.
         if table.column(at).nbytes < _MOST_IN_ONE_PIECE:
@@ -316,3 +359,15 @@ def _made_so(table: pa.Table, prepared_with: str) -> pa.Table:
     """The rows that were made in one way; the table itself where all were."""
     own = pc.equal(table["prepared_with"], prepared_with).fill_null(False)
     return table if pc.all(own).as_py() else table.filter(own)
+
+
+def _no_numbers(column: pa.ChunkedArray) -> int:
+    """How many fingerprints hold a value that is no number."""
+    odd = 0
+    for chunk in column.chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=False)
+        if not np.isfinite(values).all():
+            lengths = pc.list_value_length(chunk).fill_null(0).to_numpy(zero_copy_only=False)
+            owner = np.repeat(np.arange(len(chunk)), lengths)
+            odd += len(np.unique(owner[~np.isfinite(values)]))
+    return odd

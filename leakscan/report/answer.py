@@ -68,9 +68,12 @@ def _headline(pairs: list[dict[str, Any]]) -> str:
             f"{told['shared']:,} of {told['of']:,} {worst['unit'][side]} of {worst['a']} have a double in it"
         )
     where = "is" if told["shared"] == 1 else "are"
+    others = sum(p["copies"] + p["other_pictures"] > 0 for p in pairs[1:])
+    overlap = "overlaps" if others == 1 else "overlap"
     return (
         f"{told['shared']:,} of {told['of']:,} {worst['unit'][side]} of {worst[side]} {where} "
         f"also in {worst[other]}"
+        + (f"; {counted(others, 'more pair', 'more pairs')} of datasets {overlap}" if others else "")
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from leakscan.report.verdict_words import verdict_counts
 from leakscan.types import RELATIONS
 
 _LISTED = 20
@@ -70,7 +71,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         for p in told["pairs_of_datasets"][:_LISTED]
     ]
     if said := summary.get("verdicts"):
-        lines += ["", "Verdicts: " + ", ".join(f"{n} {word}" for word, n in said.items()) + "."]
+        lines += ["", f"Verdicts: {verdict_counts(said)}"]
     return "\n".join(lines) + "\n"
 
 

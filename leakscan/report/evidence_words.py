@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +14,10 @@ from leakscan import tables
 from leakscan.counted import rounded
 from leakscan.decide.found import FOUND
 from leakscan.decide.relation import Evidence
+from leakscan.report.altered_words import FROM, SLICE
 from leakscan.report.verdict_words import with_verdicts
 
 _ROWS_AT_ONCE = 1 << 16  # pairs whose sentences are Python texts at the same time
-_SLICE = re.compile(r"slice-([xyz])-(\d+)")
-_FROM = {"x": "left", "y": "back", "z": "feet"}
-"""From where slices across each axis are counted."""
 _MOST_NATS = 14.0  # a ratio of a million: more is not borne out by some thousand pairs
 
 
@@ -127,8 +124,8 @@ def _texts(reason: Evidence, found: pa.Table, reasons: npt.NDArray[np.int16]) ->
 def _aligned(correlation: float, overlap: float, inliers: int, transform: str | None) -> str:
     words = f"aligned correlation {correlation:.3f} on {overlap:.0%} of the picture"
     words += f", {inliers} matched keypoints" if inliers else ""
-    if transform and (found := _SLICE.match(transform)):
-        return f"the picture is slice {found[2]} of the volume, counted from the {_FROM[found[1]]}; {words}"
+    if transform and (found := SLICE.match(transform)):
+        return f"the picture is slice {found[2]} of the volume, counted from the {FROM[found[1]]}; {words}"
     return words
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leakscan.counted import counted
+from leakscan.report.altered_words import altered_words
 from leakscan.report.html_pictures import ImageKey
 from leakscan.report.run_tables import RunTables
 from leakscan.types import RELATIONS
@@ -201,7 +202,6 @@ def _pair(row: Mapping[str, Any], numbers: Mapping[ImageKey, int], weakest: str 
         "decision",
         "probability",
         "evidence",
-        "transform",
         "verdict",
         "verdict_by",
         "reopened",
@@ -211,6 +211,7 @@ def _pair(row: Mapping[str, Any], numbers: Mapping[ImageKey, int], weakest: str 
         "a": numbers[a],
         "b": numbers[b],
         "words": words,
+        "altered": ", ".join(altered_words(row["transform"])),
         "couple": couple_name(row["dataset_a"], row["dataset_b"]),
         "weakest": weakest in (f"{a[1]} {b[1]}", f"{b[1]} {a[1]}"),
     }

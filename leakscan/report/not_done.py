@@ -94,7 +94,9 @@ def _cautions(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     words = []
     for encoder, cautions in by_encoder.items():
         different = sorted(set(cautions), key=cautions.count, reverse=True)
-        more = f" ({len(different) - 1} more reasons in summary.json)" if len(different) > 1 else ""
+        more = (
+            f" ({counted(len(different) - 1, 'more reason')} in summary.json)" if len(different) > 1 else ""
+        )
         name = f"{encoder}: " if len(by_encoder) > 1 else ""
         words.append(f"{name}No similarity alone is called a leak: {different[0]}{more}.")
     return words

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan.decide.copies.describing import Pixels
+from leakscan.report.altered_words import altered_words
 from leakscan.report.html_pictures import ImageKey, Thumbnails, thumbnails_of
 from leakscan.report.run_folder import RunFolder
 from leakscan.settings import DecodeOptions
@@ -91,7 +92,11 @@ def render_notebook(
 
 def _row(pair: Mapping[str, Any], seen: Mapping[ImageKey, str]) -> str:
     words = ", ".join(_cell(pair[name]) for name in _COLUMNS if pair[name] is not None)
-    cells = [words, *(_image(pair, side, seen) for side in _SIDES), _cell(pair["transform"])]
+    cells = [
+        words,
+        *(_image(pair, side, seen) for side in _SIDES),
+        escape(", ".join(altered_words(pair["transform"]))),
+    ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 

@@ -77,6 +77,25 @@ def _copy_words(c: Comparison) -> list[str]:
     ]
 
 
+def scattered_words(c: Comparison, pairs: int) -> str:
+    """The warning that identifiers may name studies or films and no people.
+
+    Args:
+        c: The comparison of two datasets.
+        pairs: How many pairs of their declared subjects are as alike as one person.
+
+    Example::
+
+        scattered_words(comparison, 115)  # "115 pairs of subjects declared inside A or inside B are ..."
+    """
+    return (
+        f"{counted(pairs, 'pair')} of subjects declared inside {c.a} or inside {c.b} "
+        f"{'is' if pairs == 1 else 'are'} as alike as one person. If their identifiers stand for studies or "
+        "films and not for people, strangers seem more alike than they are, and too little is called: "
+        "declare who is one person, or no subjects at all."
+    )
+
+
 def doubt_words(c: Comparison) -> list[str]:
     """Which declared subjects were not believed, as their pictures are no more alike than strangers.
 
@@ -161,10 +180,9 @@ def shared_words(c: Comparison, test: PersonTest) -> list[str]:
             + (" That some are shared is certain." if many.sure and not test.named else "")
         )
     if not many.sure:
-        words.append(
-            f"Fewer than {many.unnoticed:,} shared subjects could have gone unnoticed in datasets of this "
-            "size."
-        )
+        few = many.unnoticed <= min(test.subjects)
+        number = f"Fewer than {many.unnoticed:,}" if few else "Any number of"
+        words.append(f"{number} shared subjects could have gone unnoticed in datasets of this size.")
     return words
 
 

@@ -22,7 +22,13 @@ from leakscan.decide.groups import contradictions
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.report.left_out import counts_of, left_out_facts, left_out_words, notices
 from leakscan.report.run_tables import RunTables
-from leakscan.report.sentences import comparison_words, doubt_words, many_films_words, shared_words
+from leakscan.report.sentences import (
+    comparison_words,
+    doubt_words,
+    many_films_words,
+    scattered_words,
+    shared_words,
+)
 from leakscan.settings import DecidingSettings, FailOn
 from leakscan.types import RELATIONS
 
@@ -281,6 +287,7 @@ def _open(c: Comparison, comparisons: int) -> list[str]:
         for test in c.persons
         if test.bulk is not None and test.bulk.out_of_domain
     ]
+    reasons += [scattered_words(c, test.scattered) for test in c.persons if test.scattered]
     likely = {_two_subjects(r) for r in waiting if (r["probability"] or 0.0) >= _LIKELY}
     few = any(t.bulk is None and not t.few_people for t in c.persons)
     # The upper end of what strangers make, and a chance of 0.1 % for all comparisons of the run together.

@@ -161,7 +161,7 @@ def slices_found(data: Path, volumes: int, rng: np.random.Generator) -> dict[str
     options = DecodeOptions()
     for number, path in list(enumerate(chosen))[::2]:
         ref = ImageRef(image_id="v", path=path.name, format="nifti", files=(str(path),), ndim=3)
-        for place, cut in nearest_cuts(ref, hashes, options):
+        for place, cut in nearest_cuts(ref, hashes, options) or []:
             own, where, shown = saved[place]
             png = cv2.imencode(".png", shown.astype(np.uint8))[1].tobytes()
             (check,) = check_slices(SliceTask(ref, (png,), (cut,)), options)

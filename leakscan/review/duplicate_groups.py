@@ -89,6 +89,7 @@ def duplicate_groups(
     found = [sorted(part, key=lambda i: _path(row_of[i])) for part in nx.connected_components(graph)]
     found.sort(key=lambda group: (-len(group), _path(row_of[group[0]])))
     rows: list[dict[str, Any]] = []
+    number = 0
     for group in found:
         folders = {str(PurePosixPath(_path(row_of[i])).parent) for i in group}
         if rules.across_folders and len(folders) == 1:
@@ -96,8 +97,9 @@ def duplicate_groups(
         own = [row_of[i] for i in group]
         labels = {i: rules.labels.get(_path(row_of[i])) for i in group}
         keeper = min(own, key=lambda row: (_rank(row, rules), _path(row)))["image_id"]
+        number += 1
         common = {
-            "group": len({r["group"] for r in rows}) + 1,
+            "group": number,
             "conflict": len({label for label in labels.values() if label}) > 1,
             "chained": len(graph.subgraph(group).edges) < math.comb(len(group), 2),
             "one_folder": len(folders) == 1,

@@ -14,6 +14,7 @@ from leakscan import tables
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
 from leakscan.fingerprint.pipeline import Dataset
+from leakscan.review.judged_pairs import JudgedPair, PairEnd, PeopleOfDatasets
 from leakscan.review.verdicts import About, Opinion, Verdict, is_over, newest_of_each, opinions
 from leakscan.types import RELATIONS
 
@@ -64,7 +65,7 @@ def judge(
     """
     today = today or dt.datetime.now(dt.UTC).date()
     standing = opinions(verdicts, today)
-    people = _People(datasets)
+    people = PeopleOfDatasets(datasets)
     bench = _Bench(people, standing)
     rows = [row for number, c in enumerate(comparisons) for row in people.rows(number, c)]
     bench.say(rows)
@@ -97,79 +98,10 @@ def _said(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, str]]:
         yield from zip(c.pairs["verdict"].to_pylist(), c.pairs["decision"].to_pylist(), strict=True)
 
 
-@dataclass(frozen=True)
-class _End:
-    """One side of a pair."""
-
-    dataset: str
-    subject: str | None
-    key: str
-    picture: str
-
-    @property
-    def person(self) -> tuple[str, str]:
-        """The declared subject of the dataset, else the picture."""
-        return (self.dataset, self.subject) if self.subject else ("", self.picture)
-
-
-@dataclass(kw_only=True)
-class _Row:
-    """One pair, and what people say of it."""
-
-    comparison: int
-    a: _End
-    b: _End
-    relation: str
-    decision: str
-    found: str
-    verdict: str | None = None
-    verdict_by: str | None = None
-    verdict_at: dt.datetime | None = None
-    reopened: str | None = None
-    opinion: Opinion | None = None
-
-    @property
-    def pictures(self) -> set[str]:
-        return {self.a.picture, self.b.picture}
-
-
-class _People:
-    """Who is on the pictures of the datasets, and where the pictures are."""
-
-    def __init__(self, datasets: Sequence[Dataset]) -> None:
-        self.datasets = {d.name: d for d in datasets}
-        self.images: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        self._picture: dict[tuple[str, str], str] = {}
-        for d in datasets:
-            columns = (d.rows[name].to_pylist() for name in ("image_id", "pixel_hash", "status"))
-            for row, (name, pixels, status) in enumerate(zip(*columns, strict=True)):
-                self._picture[d.name, name] = pixels or ""
-                if pixels and status == "ok":  # what a list leaves out is on neither side
-                    self.images[pixels].append((d.name, row))
-
-    def rows(self, number: int, comparison: Comparison) -> Iterator[_Row]:
-        """The pairs of one comparison."""
-        names = ("image_a", "image_b", "subject_a", "subject_b", "relation", "decision")
-        columns = (comparison.pairs[name].to_pylist() for name in names)
-        for image_a, image_b, subject_a, subject_b, relation, decision in zip(*columns, strict=True):
-            yield _Row(
-                comparison=number,
-                a=self._end(comparison.a, image_a, subject_a),
-                b=self._end(comparison.b, image_b, subject_b),
-                relation=relation,
-                decision=decision,
-                found=decision,
-            )
-
-    def _end(self, dataset: str, image: str, subject: str | None) -> _End:
-        key = self.datasets[dataset].key_id
-        return _End(dataset, subject, key, self._picture.get((dataset, image), ""))
-
-
 class _Bench:
     """Opinions, and the pairs that they are about."""
 
-    def __init__(self, people: _People, standing: Mapping[About, Opinion]) -> None:
+    def __init__(self, people: PeopleOfDatasets, standing: Mapping[About, Opinion]) -> None:
         self.met: set[About] = set()
         self._people = people
         self._standing = standing
@@ -185,13 +117,13 @@ class _Bench:
             for person in set(_named(verdict)):
                 self._by_person[person].append(about)
 
-    def say(self, rows: Sequence[_Row]) -> None:
+    def say(self, rows: Sequence[JudgedPair]) -> None:
         """Puts into every pair what people say of it."""
         joined = {about for row in rows for about in self._grown(row)}
         for row in rows:
             self._say(row, joined)
 
-    def _say(self, row: _Row, joined: set[About]) -> None:
+    def _say(self, row: JudgedPair, joined: set[About]) -> None:
         abouts = sorted(self._on(row), key=lambda about: _NARROW.index(about[0]))
         self.met.update(abouts)
         sure = [about for about in abouts if self._standing[about].word != "unsure"]
@@ -207,7 +139,7 @@ class _Bench:
         if row.reopened is None:
             row.decision = "leak" if opinion.word == "same" else "cleared"
 
-    def _on(self, row: _Row) -> Iterator[About]:
+    def _on(self, row: JudgedPair) -> Iterator[About]:
         """What the opinions that cover a pair are about."""
         near = [about for end in (row.a, row.b) for about in self._by_picture.get(end.picture, ())]
         near += [about for end in (row.a, row.b) for about in self._by_person.get(end.person, ())]
@@ -216,7 +148,7 @@ class _Bench:
             if _covers(self._standing[about].verdict, row.a, row.b):
                 yield about
 
-    def _grown(self, row: _Row) -> Iterator[About]:
+    def _grown(self, row: JudgedPair) -> Iterator[About]:
         """Opinions on the same two declared subjects as a pair that did not know a picture of it."""
         if not (row.a.subject and row.b.subject):
             return  # a picture without a subject is a group of its own
@@ -230,7 +162,7 @@ class _Bench:
             ):
                 yield about
 
-    def open_by_groups(self, rows: Sequence[_Row]) -> None:
+    def open_by_groups(self, rows: Sequence[JudgedPair]) -> None:
         """Opens pairs called different whose two sides newer pictures link to one person by other leaks."""
         import networkx as nx  # a run without verdicts does not wait for it
 
@@ -302,22 +234,22 @@ def _unknown(verdict: Verdict, pictures: set[str]) -> bool:
     return verdict.members is not None and not pictures <= {*verdict.members, ""}
 
 
-def _covers(verdict: Verdict, a: _End, b: _End) -> bool:
+def _covers(verdict: Verdict, a: PairEnd, b: PairEnd) -> bool:
     """Whether a verdict is about a pair, whichever of its sides comes first."""
     if verdict.scope == "datasets":
         return True  # it was found by the names of the two
 
-    def is_side(end: _End, dataset: str | None, subject: str | None, pictures: tuple[str, ...]) -> bool:
+    def is_side(end: PairEnd, dataset: str | None, subject: str | None, pictures: tuple[str, ...]) -> bool:
         if end.picture in pictures:
             return True
         if verdict.scope == "pair" or not subject or verdict.key_id not in (None, end.key):
             return False
         return end.subject == subject and dataset in (None, end.dataset)
 
-    def first(end: _End) -> bool:
+    def first(end: PairEnd) -> bool:
         return is_side(end, verdict.dataset_a, verdict.subject_a, verdict.pictures_a)
 
-    def second(end: _End) -> bool:
+    def second(end: PairEnd) -> bool:
         return is_side(end, verdict.dataset_b, verdict.subject_b, verdict.pictures_b)
 
     if verdict.scope == "subject":
@@ -325,7 +257,7 @@ def _covers(verdict: Verdict, a: _End, b: _End) -> bool:
     return (first(a) and second(b)) or (first(b) and second(a))
 
 
-def _why_open(row: _Row, opinion: Opinion, joined: bool) -> str | None:
+def _why_open(row: JudgedPair, opinion: Opinion, joined: bool) -> str | None:
     """Why a verdict does not hold for a pair, ``None`` where it does."""
     if opinion.word == "disputed":
         return f"{' and '.join(opinion.by)} disagree"
@@ -341,7 +273,7 @@ def _why_open(row: _Row, opinion: Opinion, joined: bool) -> str | None:
     return None
 
 
-def _table(pairs: pa.Table, rows: Sequence[_Row], added: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _table(pairs: pa.Table, rows: Sequence[JudgedPair], added: Sequence[Mapping[str, Any]]) -> pa.Table:
     """The pairs with what people say of them, leaks first, what is cleared last."""
     for name in _SAID:
         at = pairs.column_names.index(name)

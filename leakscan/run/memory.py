@@ -17,6 +17,7 @@ from typing import Any
 from blake3 import blake3
 
 from leakscan.decide.copies import COPY_CHECK_VERSION, CopyCheck
+from leakscan.decide.copies.slices import SLICE_SEARCH_VERSION, Hits, read_hits, spelt
 from leakscan.errors import OutputError
 from leakscan.run.places import make_cache
 
@@ -97,10 +98,11 @@ _COPY_CHECKS = _Table(
     _read_check,
 )
 _DETAIL_MATCHES = _Table("detail_matches", ("found REAL",), _read_match)
+_SLICE_SEARCHES = _Table("slice_searches", ("found TEXT",), lambda row: read_hits(str(*row)))
 
 
 class PairMemory:
-    """Copy checks and detail matches by pair of pictures, in one SQLite file.
+    """Copy checks and detail matches by pair of pictures, and searches for slices, in one SQLite file.
 
     The order of the two pictures does not matter. A finding belongs to the version of what made it, and
     other versions do not see it. A damaged file is forgotten, as everything in it can be found again. Where
@@ -120,7 +122,9 @@ class PairMemory:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         # What is not in the file: everything where there is none, else what could not be written yet.
-        self._held: dict[_Table, dict[bytes, _Row]] = {_COPY_CHECKS: {}, _DETAIL_MATCHES: {}}
+        self._held: dict[_Table, dict[bytes, _Row]] = {
+            table: {} for table in (_COPY_CHECKS, _DETAIL_MATCHES, _SLICE_SEARCHES)
+        }
 
     def copy_checks(self, pairs: Sequence[Pair]) -> Mapping[Pair, CopyCheck]:
         """What is known of some pairs of pictures.
@@ -165,6 +169,24 @@ class PairMemory:
         """
         version = f"{DETAIL_MATCH_VERSION}|{matcher}"
         self._keep(_DETAIL_MATCHES, {_key(version, a, b): (value,) for a, b, value in found})
+
+    def slice_searches(self, searches: Sequence[Pair]) -> Mapping[Pair, Hits]:
+        """What is known of searches for pictures among the slices of volumes.
+
+        Args:
+            searches: The keys of a volume and of all the pictures that were sought in it at once. So there is
+                one finding a volume, and none for each of the many pairs that are far from each other.
+        """
+        return self._find(_SLICE_SEARCHES, SLICE_SEARCH_VERSION, searches)
+
+    def keep_slice_searches(self, found: Iterable[tuple[str, str, Hits]]) -> None:
+        """Writes what searches found at once; what cannot be written now is tried again with the next ones.
+
+        Args:
+            found: The keys of a volume and of the pictures, and the hits.
+        """
+        rows = {_key(SLICE_SEARCH_VERSION, a, b): (spelt(hits),) for a, b, hits in found}
+        self._keep(_SLICE_SEARCHES, rows)
 
     def save(self) -> None:
         """Writes what could not be written when it was found. A run calls it at its end.

@@ -12,6 +12,7 @@ from leakscan.run.places import cache_name
 from leakscan.run.project_keys import brought_under, check_cohorts, check_joinable
 from leakscan.settings import Settings
 from leakscan.sources.open import open_source
+from leakscan.sources.remote import is_url
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import parse_subject_rule
 from leakscan.types import ImageSource
@@ -59,6 +60,8 @@ def open_all(specs: Sequence[SourceSpec], names: Sequence[str], settings: Settin
     def images(spec: SourceSpec, name: str) -> ImageSource | Store:
         if spec.form == "store":
             return Store.open(spec.path)
+        if is_url(spec.raw) and (store := Store.behind(spec.raw)) is not None:
+            return store
         return open_source(spec, reading, reading.exclude, rule, name, reading.columns)
 
     return [Opened(spec, name, images(spec, name)) for spec, name in zip(specs, names, strict=True)]

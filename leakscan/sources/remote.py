@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -103,26 +104,11 @@ class RemoteSource:
 
     def _listed(self, url: str) -> list[tuple[str, str]]:
         """Names relative to the URL, and the URL of each file."""
-        try:
+        with _troubles_said(url):
             system, root = _system(url)
             one = system.isfile(root)
             found = [root] if one else system.find(root)
             above = root.rstrip("/").rpartition("/")[0] if one else root.rstrip("/")
-        except ImportError as error:
-            raise SourceError(
-                f"{{path}} cannot be read: {error}.", "Install the package and run again.", path=url
-            ) from error
-        except Exception as error:  # every file system of fsspec fails in its own ways
-            what = type(error).__name__  # whose words may hold paths
-            if _is_refusal(error):
-                raise SourceError(
-                    f"{{path}} cannot be read: there is no permission, or no credentials were found "
-                    f"({what}).",
-                    "Set the credentials as its storage wants them (for S3 AWS_ACCESS_KEY_ID and "
-                    "AWS_SECRET_ACCESS_KEY, or a profile).",
-                    path=url,
-                ) from error
-            raise SourceError(f"{{path}} cannot be read ({what}).", "Check the URL.", path=url) from error
         if one and url.lower().endswith((".csv", ".tsv")):
             raise SourceError("{path} is a manifest behind a URL.", "Download it to the images.", path=url)
         names = [(str(path).removeprefix(above).lstrip("/"), system.unstrip_protocol(path)) for path in found]
@@ -131,6 +117,74 @@ class RemoteSource:
             for name, where in names
             if not any(part.startswith(".") for part in name.split("/")) and not self._left_out.covers(name)
         )
+
+
+def has_file(url: str, name: str) -> bool:
+    """Whether a folder behind a URL holds a file.
+
+    Args:
+        url: The folder.
+        name: The name of the file in it.
+
+    Raises:
+        SourceError: The place cannot be asked.
+
+    Example:
+        >>> has_file("memory://nothing/here", "store.json")
+        False
+    """
+    with _troubles_said(url):
+        system, root = _system(url)
+        return bool(system.isfile(f"{root.rstrip('/')}/{name}"))
+
+
+def fetch(url: str, wanted: Callable[[str], bool], folder: Path) -> None:
+    """Copies files of a folder behind a URL into a folder of this machine.
+
+    Args:
+        url: The folder.
+        wanted: Which files, by their paths in it, with slashes.
+        folder: Where they go. None goes elsewhere, whatever it is called.
+
+    Raises:
+        SourceError: It cannot be read.
+
+    Example:
+        ``fetch("s3://bucket/ward.fps", lambda name: name.endswith(".parquet"), Path("ward"))``
+    """
+    with _troubles_said(url):
+        system, root = _system(url)
+        root = root.rstrip("/")
+        for path in system.find(root):
+            name = str(path).removeprefix(root).lstrip("/")
+            if wanted(name) and not {"", ".", ".."} & set(name.split("/")):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                system.get_file(path, str(folder / name))
+
+
+@contextmanager
+def _troubles_said(url: str) -> Iterator[None]:
+    """Says in a sentence what a file system behind a URL raises.
+
+    Raises:
+        SourceError: Its package is missing, it refuses, or it fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise SourceError(
+            f"{{path}} cannot be read: {error}.", "Install the package and run again.", path=url
+        ) from error
+    except Exception as error:  # every file system of fsspec fails in its own ways
+        what = type(error).__name__  # whose words may hold paths
+        if _is_refusal(error):
+            raise SourceError(
+                f"{{path}} cannot be read: there is no permission, or no credentials were found ({what}).",
+                "Set the credentials as its storage wants them (for S3 AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or a profile).",
+                path=url,
+            ) from error
+        raise SourceError(f"{{path}} cannot be read ({what}).", "Check the URL.", path=url) from error
 
 
 def _is_refusal(error: Exception) -> bool:

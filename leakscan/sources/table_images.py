@@ -6,53 +6,31 @@ these, or as text in base64.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from leakscan.errors import ImageError
-from leakscan.sources.archives import Member, packing_of
+from leakscan.sources.archives import Member
 from leakscan.sources.contents import STEP
 from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
-from leakscan.sources.table_columns import (
-    Table,
-    damage_is_said,
-    is_named_bytes,
-    is_numbers,
-    may_hold_files,
-    opened_table,
-)
+from leakscan.sources.grouped_tables import GroupedTable, damage_is_said, open_table
+from leakscan.sources.picture_cells import files_in, is_empty, is_list, may_hold
 from leakscan.sources.unpacking import compression_of, stamp
 from leakscan.types import Status, Tags
 
 _MOST_BYTES = 1 << 30
 _SAMPLED = 8
 _SMALLEST_SIDE = 8
-_BASE64 = re.compile(r"(?:data:image/[\w.+-]+;base64,)?([A-Za-z0-9+/\s]{60})")
 _HEX = re.compile(r"(?:0x)?(?:89504e470d0a1a0a|ffd8ff(?:e0|e1|db)|49492a00|4d4d002a)", re.IGNORECASE)
 """How PNG, JPEG and TIFF begin in hexadecimal numbers."""
 _LEAST_FLAT, _LEAST_LEVELS = 196, 16
 _kept: dict[str, Any] = {}
-
-
-@dataclass(frozen=True)
-class _File:
-    """What stands in a cell, and the name that stands beside it, if there is one."""
-
-    data: bytes
-    name: str = ""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether its first bytes are those of an image, or of what may hold one."""
-        head = self.data[:HEAD_BYTES]
-        return any(recognised(head, self.name)) or bool(packing_of(head, self.name) or unread_kind("", head))
 
 
 def image_columns(place: str) -> list[str]:
@@ -65,7 +43,7 @@ def image_columns(place: str) -> list[str]:
 
     Example:
         >>> import io
-        >>> import pyarrow as pa, pyarrow.parquet as pq
+        >>> import pyarrow.parquet as pq
         >>> from PIL import Image
         >>> Image.new("L", (8, 8)).save(film := io.BytesIO(), "PNG")
         >>> pq.write_table(pa.table({"image": [film.getvalue()], "label": [3]}), "films.parquet")
@@ -73,8 +51,8 @@ def image_columns(place: str) -> list[str]:
         ['image']
     """
     with damage_is_said():
-        table = opened_table(place)
-        return [f.name for f in table.schema if may_hold_files(f.type) and _holds_pictures(table, f.name)]
+        table = open_table(place)
+        return [f.name for f in table.schema if may_hold(f.type) and _holds_pictures(table, f.name)]
 
 
 def why_no_pictures(place: str) -> ImageError:
@@ -84,7 +62,7 @@ def why_no_pictures(place: str) -> ImageError:
         ImageError: The table is damaged.
 
     Example:
-        >>> import pyarrow as pa, pyarrow.parquet as pq
+        >>> import pyarrow.parquet as pq
         >>> pq.write_table(pa.table({"pixels": [[[0.5] * 28] * 28]}), "digits.parquet")
         >>> why_no_pictures("digits.parquet").status
         'unsupported'
@@ -93,22 +71,22 @@ def why_no_pictures(place: str) -> ImageError:
         'ignored'
     """
     with damage_is_said():
-        return _why_none(opened_table(place))
+        return _why_none(open_table(place))
 
 
-def _why_none(table: Table) -> ImageError:
+def _why_none(table: GroupedTable) -> ImageError:
     for field in table.schema:
-        if is_numbers(field.type, 1) and _first_is_wide(table, field.name):
+        if _is_numbers(field.type, 1) and _first_is_wide(table, field.name):
             words = (
                 f"Its column {field.name!r} holds arrays of numbers, which may be pictures and are not read; "
                 "save them as PNG or as a NumPy array."
             )
             return ImageError("unsupported", words, left_out="table of arrays")
     for field in table.schema:
-        if may_hold_files(field.type) and (kind := _packed_pictures(table, field.name)):
+        if may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
             words = f"Its column {field.name!r} holds {kind}, which are not read there; save them as files."
             return ImageError("unsupported", words, left_out="table of packed pictures")
-    if any(is_named_bytes(field.type) for field in table.schema):
+    if any(_is_named_bytes(field.type) for field in table.schema):
         return ImageError("ignored", "It is a table that holds no pictures, at most their paths.")
     return ImageError("ignored", "It is no image.")
 
@@ -123,10 +101,10 @@ def row_members(place: str) -> Iterator[tuple[Member, Tags]]:
         ``for member, tags in row_members("films.parquet"): ...``
     """
     with damage_is_said():
-        yield from _row_members(place, opened_table(place), image_columns(place))
+        yield from _row_members(place, open_table(place), image_columns(place))
 
 
-def _row_members(place: str, table: Table, columns: list[str]) -> Iterator[tuple[Member, Tags]]:
+def _row_members(place: str, table: GroupedTable, columns: list[str]) -> Iterator[tuple[Member, Tags]]:
     declared = [c for c in ("subject_id", "split", "kind") if c in table.schema.names]
     first = 0
     for group in range(table.groups):
@@ -141,7 +119,7 @@ def _row_members(place: str, table: Table, columns: list[str]) -> Iterator[tuple
                     yield _member(place, name, f"p{group}:{row}:0:{column}", problem), tags[row]
                 continue
             for row in range(count):
-                found = _files(_cells(place, group, column)[row].as_py())
+                found = files_in(_cells(place, group, column)[row].as_py())
                 for k, file in enumerate(found):
                     name = file.name or f"{column}/{first + row}{f'.{k}' if len(found) > 1 else ''}"
                     problem = "" if file.is_known else "What the table holds here is damaged, or no image."
@@ -165,7 +143,7 @@ def image_bytes(outer: str, step: str, size: int) -> bytes:
     """
     group, row, number, column = step[1:].split(":", 3)
     with damage_is_said():
-        found = _files(_cells(outer, int(group), column)[int(row)].as_py())
+        found = files_in(_cells(outer, int(group), column)[int(row)].as_py())
     if len(found) <= int(number):
         raise ImageError("unreadable", "The row of the table holds no picture.")
     return found[int(number)].data[:size]
@@ -187,13 +165,13 @@ def _cells(place: str, group: int, column: str) -> Any:
     """The cells of one column in one group of rows; those of the last one asked for stay in memory."""
     key = f"{place}|{stamp(place)}|{group}|{column}"
     if key not in _kept:
-        cells = opened_table(place).column(group, column)
+        cells = open_table(place).column(group, column)
         _kept.clear()
         _kept[key] = cells
     return _kept[key]
 
 
-def _holds_pictures(table: Table, column: str) -> bool:
+def _holds_pictures(table: GroupedTable, column: str) -> bool:
     for group in range(table.groups):
         if table.size(group, column) > _MOST_BYTES:
             return True  # what it holds is not known, and its rows will say so
@@ -203,53 +181,30 @@ def _holds_pictures(table: Table, column: str) -> bool:
         seen = 0
         for cell in cells:
             value = cell.as_py()
-            if any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in _files(value)):
+            if any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in files_in(value)):
                 return True
-            seen += not _is_empty(value)
+            seen += not is_empty(value)
             if seen == _SAMPLED:
                 return False
     return False
 
 
-def _is_empty(value: Any) -> bool:
-    """Whether a cell holds nothing that could be a picture."""
-    if isinstance(value, dict):
-        return value.get("bytes", value) in (None, b"") or all(map(_is_empty, value.values()))
-    return value in (None, b"", "", [])
+def _is_numbers(kind: pa.DataType, axes: int) -> bool:
+    """Whether a type is lists of lists of numbers, of at least so many axes."""
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return _is_numbers(kind.value_type, 0) and len(kind.shape) >= axes
+    if isinstance(kind, pa.BaseExtensionType):
+        return _is_numbers(kind.storage_type, axes)
+    if is_list(kind):
+        return _is_numbers(kind.value_type, axes - 1)
+    return axes <= 0 and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _files(value: Any) -> list[_File]:
-    """The files in one cell, in order: whatever bytes it holds, and texts that spell images."""
-    if isinstance(value, bytes):
-        return [_File(value)] if value else []
-    if isinstance(value, str):
-        return [_File(data)] if (data := _from_base64(value)) else []
-    if isinstance(value, dict):
-        if isinstance(value.get("bytes"), bytes | str):
-            name = str(value.get("path") or "").replace(STEP, "")
-            return [_File(file.data, name) for file in _files(value["bytes"])]
-        return [file for each in value.values() for file in _files(each)]
-    if isinstance(value, tuple):  # a key and its value
-        return _files(list(value))
-    if isinstance(value, list) and value and isinstance(value[0], bytes | str | dict | list | tuple):
-        return [file for each in value for file in _files(each)]
-    return []
+def _is_named_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
 
 
-def _from_base64(text: str) -> bytes:
-    """The file that a text spells in base64, empty where it spells none of a known format."""
-    begins = _BASE64.match(text)
-    if begins is None:
-        return b""
-    try:
-        if not any(recognised(base64.b64decode(begins[1]), "")):
-            return b""
-        return base64.b64decode(text[begins.start(1) :])
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _first_is_wide(table: Table, column: str) -> bool:
+def _first_is_wide(table: GroupedTable, column: str) -> bool:
     """Whether the first array of a column is large enough for a picture."""
     if not table.groups or not table.rows(0):
         return False
@@ -273,7 +228,7 @@ def _is_picture_in_a_row(numbers: list[Any]) -> bool:
     return count >= _LEAST_FLAT and square and bytes_only and len(set(numbers)) > _LEAST_LEVELS
 
 
-def _packed_pictures(table: Table, column: str) -> str:
+def _packed_pictures(table: GroupedTable, column: str) -> str:
     """What pictures the first cells of a column hold that is not read there, empty for anything else."""
     if not table.groups or table.size(0, column) > _MOST_BYTES:
         return ""
@@ -282,7 +237,7 @@ def _packed_pictures(table: Table, column: str) -> str:
         value = cell.as_py()
         if isinstance(value, str) and _HEX.match(value):
             return "images as hexadecimal numbers"
-        for file in _files(value):
+        for file in files_in(value):
             if compression_of(file.data[:16]):
                 return "compressed files"
             if file.data[:6] == b"\x93NUMPY" or file.data[:4] == b"PK\3\4":

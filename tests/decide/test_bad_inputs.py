@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from leakscan.decide.inside import decide_inside
+from leakscan.report.sentences import shared_words
 from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
-from support.made_up_encoder import made_up_context, rows_of
+from support.made_up_encoder import decided, made_up_context, rows_of
 from support.simulated_people import dataset, films, pairs_of, people
 
 TRUE = {(f"a{i}", f"b{i}") for i in range(20)}
@@ -160,3 +162,37 @@ def test_one_identifier_on_everything_hides_no_repeats_inside_a_source() -> None
     assert repeats <= pairs_of(rows_of(wrong), "leak")
     assert not right.doubts[0].identifiers
     assert not repeats & pairs_of(rows_of(right), "leak")
+
+
+def test_identifiers_of_films_and_not_of_people_are_noticed_and_nothing_is_vouched_for() -> None:
+    """Every film of 115 people, two a side, has an identifier of its own, as where studies are named."""
+    twice = np.repeat(people(1, 115), 2, axis=0)
+    sides = [
+        dataset(name, films(seed, twice), [f"{name}{i}" for i in range(230)])
+        for name, seed in (("a", 3), ("b", 4))
+    ]
+    result = decide_and_report(sides, made_up_context(), None)
+    assert result.exit_code == 3
+    assert "subjects declared inside a or inside b are as alike as one person" in said(result)
+    usual = merged(lambda i: f"a{i}", lambda i: f"b{i}", shared=0)
+    assert "as alike as one person" not in said(usual)
+
+
+def test_more_than_there_are_cannot_go_unnoticed() -> None:
+    comparison = decided([dataset("a", people(1, 230)), dataset("b", people(5, 230))])
+    (test,) = comparison.persons
+    assert test.shared is not None
+    for unnoticed, said_so in ((9, "Fewer than 9"), (230, "Fewer than 230"), (231, "Any number of")):
+        known = replace(test, shared=replace(test.shared, unnoticed=unnoticed))
+        assert shared_words(comparison, known)[-1].startswith(f"{said_so} shared subjects could have gone")
+
+
+def test_where_everybody_is_shared_the_number_is_not_below_those_named() -> None:
+    them = people(1, 230)
+    result = decide_and_report(
+        [dataset("a", films(3, them)), dataset("b", films(4, them))], made_up_context(), None
+    )
+    stated = result.summary["comparisons"][0]["shared_subjects"]
+    assert stated["named"] == 230
+    assert stated["low"] <= 230 <= stated["high"]
+    assert stated["estimate"] >= 0.99 * 230

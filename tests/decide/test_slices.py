@@ -99,3 +99,26 @@ def test_who_wants_no_slices_is_told_what_was_not_searched(tmp_path: Path, leaks
     assert ran.json["decisions"].get("same_image", {}).get("leak", 0) == 0
     (said,) = [w for w in ran.json["warnings"] if "slices" in w]
     assert said.startswith("1 of 1 volume in A and B was not searched")
+
+
+def test_a_second_run_searches_and_checks_no_slice_again(
+    tmp_path: Path, leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "A").mkdir()
+    for seed in (1, 2):
+        nib.save(nib.Nifti1Image(volume(seed), np.eye(4)), tmp_path / "A" / f"{seed}.nii")
+    save(tmp_path / "B" / "slice.png", seen(volume(1), 2, 20))
+    save(tmp_path / "B" / "stranger.png", seen(volume(5), 2, 30))
+    leakscan("compare", "A", "B", "-o", "first")
+
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a volume was opened again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("leakscan.decide.copies.slices.load_pixels", opened)
+        again = leakscan("compare", "A", "B", "-o", "second", "--workers", "0", "--json")
+    assert again.json["comparisons"][0]["slices"]["compared_volumes"] == 2
+    assert leaks(tmp_path / "second") == leaks(tmp_path / "first") != {}
+    save(tmp_path / "B" / "another.png", seen(volume(2), 1, 40))
+    leakscan("compare", "A", "B", "-o", "third")
+    assert set(leaks(tmp_path / "third")) == {"slice", "another"}

@@ -302,3 +302,18 @@ def test_a_touched_file_is_read_again_and_stays_the_same_image(
     assert read(leakscan) == 1
     after = {r["image_id"]: r["pixel_hash"] for r in Store.open(tmp_path / "a.fps").load().to_pylist()}
     assert after == before
+
+
+def test_fingerprints_that_are_no_numbers_are_a_damaged_store(
+    leakscan: Leakscan, tmp_path: Path, two_folders: object
+) -> None:
+    assert read(leakscan) == 4
+    (shard,) = (tmp_path / "a.fps" / "shards").glob("*.parquet")
+    table = pq.read_table(shard)
+    at = table.schema.get_field_index("fingerprint")
+    odd = pa.array(
+        [np.array([1, np.nan], np.float16)] + [None] * (len(table) - 1), tables.STORE.field(at).type
+    )
+    pq.write_table(table.set_column(at, tables.STORE.field(at), odd), shard)
+    with pytest.raises(StoreError, match="1 fingerprint of it holds values that are no numbers"):
+        Store.open(tmp_path / "a.fps").load()

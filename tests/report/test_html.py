@@ -114,7 +114,7 @@ def test_a_person_is_one_card_with_every_picture_once(tmp_path: Path, films: lis
     assert "3 images of one person under 2 declared subjects" in first
     assert first.count("<img") == 3
     assert first.count('class="pair"') == 2
-    assert "hflip, invert" in first
+    assert "mirrored, made negative" in first
     assert "2020-02-01" in first
     assert "Perhaps another picture of the same person" in second
     assert "verdict “different” by ann" in third

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -91,3 +92,26 @@ def test_a_bucket_that_is_not_there_is_no_matter_of_permission() -> None:
     with pytest.raises(SourceError) as said:
         open_source("memory://nothing/at/all", DecodeOptions())
     assert "permission" not in str(said.value)
+
+
+def test_a_store_behind_a_url_is_compared_like_one_on_the_disk(
+    bucket: str, leakscan: Leakscan, tmp_path: Path
+) -> None:
+    for seed in (1, 2, 3):
+        save(tmp_path / "A" / f"{seed}.png", scene(seed))
+        save(tmp_path / "B" / f"{seed}.png", scene(seed), compress_level=1)
+    assert leakscan("fingerprint", "A", "-o", "a.fps", *NO_ENCODER).code == 0
+    fsspec.filesystem("memory").put(str(tmp_path / "a.fps"), "/bucket/stores/a.fps", recursive=True)
+    near = leakscan("compare", "a.fps", "B", "--json", *NO_ENCODER).json
+    far = leakscan("compare", f"{bucket}/stores/a.fps", "B", "--json", *NO_ENCODER).json
+    assert far["decisions"] == near["decisions"]
+    assert sum(c["leak"] for c in far["decisions"].values()) == 3
+
+
+def test_a_damaged_store_behind_a_url_is_named_by_its_url(bucket: str, leakscan: Leakscan) -> None:
+    with fsspec.open(f"{bucket}/a.fps/store.json", "wb") as stream:
+        stream.write(b"{}")
+    ran = leakscan("compare", f"{bucket}/a.fps", bucket, *NO_ENCODER)
+    assert ran.code == 2
+    assert f"{bucket}/a.fps" in " ".join(ran.err.split())
+    assert "leakscan-store-" not in ran.err

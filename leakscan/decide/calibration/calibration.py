@@ -136,6 +136,9 @@ class Calibration:
             count as below.
         detail_p: The p-value of the score from which details are matched.
         detail_digest: The digest of the network that ``joint`` was fitted with.
+        one_collection: Whether every two of its strangers are of one collection, with its machines and kind
+            of people: strangers hardly get more alike. A run's own scores then only raise rates, and fewer
+            subjects tell whether they must.
         strangers: How well strangers match in detail; a run's own are held against it. ``None`` where that
             was not measured.
     """
@@ -152,6 +155,7 @@ class Calibration:
     detail_p: float = DETAIL_P
     detail_digest: str = ""
     strangers: Strangers | None = None
+    one_collection: bool = False
 
     @property
     def matches_details(self) -> bool:

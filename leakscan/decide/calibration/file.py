@@ -38,6 +38,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         "source": calibration.source,
         "top": calibration.top,
         "decides": calibration.decides,
+        "one_collection": calibration.one_collection,
         "tail": calibration.tail.to_json(),
     }
     if calibration.joint is not None and calibration.joint_tail is not None:
@@ -112,6 +113,7 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             tail=Tail.from_json(about["tail"]),
             genuine=Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_found")),
             decides=bool(about["decides"]),
+            one_collection=bool(about.get("one_collection", False)),
             joint=JointEvidence.from_json(about["joint"]) if "joint" in about else None,
             joint_tail=Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
             detail_p=float(about.get("look_p", MOST_DETAIL_P)),

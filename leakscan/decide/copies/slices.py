@@ -33,6 +33,9 @@ NEAR_BITS = 18
 """The most bits in which the hashes of a picture and of the slice that it is may differ: grey levels that
 were windowed otherwise than here, and borders that were cut off, cost up to so many."""
 
+SLICE_SEARCH_VERSION = "slices-1"
+"""Changes whenever a search or the check of a slice may find something else."""
+
 _LEAST_SIDE = 32  # px, below which a slice is no picture
 _HASHED_SIDE = 96
 _HOPELESS = 0.4  # correlation of a slice, below which those beside it are not checked
@@ -59,6 +62,36 @@ class Cut:
     bits: int
 
 
+Hits = list[tuple[int, Cut]]
+"""Numbers of pictures, each with the slice that it resembles most."""
+
+
+def spelt(hits: Hits) -> str:
+    """Hits as a text that is kept for the next run.
+
+    Example:
+        >>> spelt([(3, Cut(2, 21, -1, 4))]), read_hits("3 2 21 -1 4")
+        ('3 2 21 -1 4', [(3, Cut(axis=2, index=21, window=-1, bits=4))])
+    """
+    return ",".join(f"{number} {c.axis} {c.index} {c.window} {c.bits}" for number, c in hits)
+
+
+def read_hits(text: str) -> Hits:
+    """Hits as :func:`spelt` wrote them.
+
+    Raises:
+        ValueError: The text is damaged.
+
+    Example:
+        >>> read_hits("")
+        []
+    """
+    rows = [[int(number) for number in part.split()] for part in text.split(",") if part]
+    if any(len(row) != 5 for row in rows):
+        raise ValueError("a hit has five numbers")
+    return [(row[0], Cut(*row[1:])) for row in rows]
+
+
 @dataclass(frozen=True)
 class SliceTask:
     """One volume, and the pictures that may be slices of it.
@@ -74,9 +107,7 @@ class SliceTask:
     cuts: tuple[Cut, ...]
 
 
-def nearest_cuts(
-    volume: ImageRef, pictures: npt.NDArray[np.uint64], options: DecodeOptions
-) -> list[tuple[int, Cut]]:
+def nearest_cuts(volume: ImageRef, pictures: npt.NDArray[np.uint64], options: DecodeOptions) -> Hits | None:
     """For every picture that is near to a slice of a volume: its number, and the nearest slice.
 
     Args:
@@ -84,13 +115,16 @@ def nearest_cuts(
         pictures: ``(n, 8)`` the hashes of the pictures in all orientations.
         options: The limits and choices for reading files.
 
+    Returns:
+        The hits, ``None`` where the volume cannot be read.
+
     Example:
         ``nearest_cuts(volume, side.phash, DecodeOptions())``
     """
     try:
         values = load_pixels(volume, options).values
     except (ImageError, OSError):
-        return []
+        return None
     if values.ndim != 3:
         return []
     places, hashes = [], []

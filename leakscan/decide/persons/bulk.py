@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ _FAR = 1e-4  # the rate beyond which nearly all pairs are of one person where th
 
 CHECKABLE_SUBJECTS = 200
 """A dataset with fewer subjects cannot show whether the calibration holds for it."""
+CHECKABLE_OF_ONE_COLLECTION = 50
+"""The same where the calibration's strangers are as alike as any, so that a run can only be more careful."""
 _BULK_SIDE = 700  # images of each side whose scores are held against the calibration's
 _GENUINE_SHARE = 0.01  # of all pairs, where nobody knows how many pictures a person has
 _MOST_GENUINE = 0.15
@@ -55,6 +57,8 @@ class LocationScale:
             genuine pairs or the error of the sample explain it.
         draws: Location and scale with rows and columns of the sample drawn again, which is how well
             they are known.
+        slope: The mean excess of the run's scores on the tail's scale, where it is above 1 beyond its error.
+        credit: Whether strangers who are less alike than the tail's make rates smaller.
     """
 
     location: float
@@ -63,10 +67,13 @@ class LocationScale:
     log_ratio: tuple[float, ...]
     draws: tuple[tuple[float, float], ...]
     slope: float = 1.0
+    credit: bool = True
 
     def to_tail(self, score: npt.ArrayLike) -> Floats:
-        """Scores of the run in the units of the tail."""
-        return np.asarray((np.asarray(score, np.float64) - self.location) / self.scale, np.float64)
+        """Scores of the run in the units of the tail; without credit, none above what it was."""
+        raw = np.asarray(score, np.float64)
+        mapped = (raw - self.location) / self.scale
+        return np.asarray(mapped if self.credit else np.minimum(raw, mapped), np.float64)
 
     def slowed(self, p: npt.ArrayLike) -> Floats:
         """Rates as they are where strangers fall off more slowly than the calibration says; never lower ones.
@@ -134,12 +141,12 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
         calibration.tail.p_value(lie.to_tail(scores))  # as if they were of the calibration's films
     """
     scores = np.asarray(observed, np.float64)
-    ordered = np.sort(scores, axis=None)
+    ranked = _Ranked(scores)
     levels = np.array(_MATCHED)
     card = np.array([tail.score_at(f) for f in _MATCHED])
     location, scale, share = min(
         (
-            _line(card, _quantiles(ordered, 1.0 - (e + (1.0 - e) * levels)), float(e))
+            _line(card, ranked.quantiles(1.0 - (e + (1.0 - e) * levels)), float(e))
             for e in np.linspace(0.0, genuine_share, _SHARES if genuine_share > 0 else 1)
         ),
         key=lambda found: found[0],
@@ -149,9 +156,8 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
     draws = []
     for draw in range(_DRAWS):
         # Seeded by their number, so that the datasets may change places.
-        rows, columns = (np.random.default_rng((draw, n)).integers(0, n, n) for n in scores.shape)
-        drawn = np.sort(scores[np.ix_(rows, columns)], axis=None)
-        draws.append(_line(card, _quantiles(drawn, wanted), share)[1][:2])
+        rows, columns = (np.random.default_rng((draw, n)).integers(0, n, size=(n,)) for n in scores.shape)
+        draws.append(_line(card, ranked.quantiles(wanted, rows, columns), share)[1][:2])
     u = -np.log(tail.p_value((scores - location) / scale))
     return LocationScale(
         location=location,
@@ -163,12 +169,38 @@ def bulk_map(observed: npt.ArrayLike, tail: Tail, genuine_share: float = 0.0) ->
     )
 
 
-def _quantiles(ordered: Floats, shares: Floats) -> Floats:
-    """Quantiles of values that are sorted already, which numpy's would sort again."""
-    at = shares * (len(ordered) - 1)
-    low = at.astype(np.intp)
-    below, above = ordered[low], ordered[np.minimum(low + 1, len(ordered) - 1)]
-    return np.asarray(below + (above - below) * (at - low), np.float64)
+class _Ranked:
+    """Scores ``(a, b)`` sorted once, whose rows and columns may be drawn again.
+
+    Args:
+        scores: The scores. They are rounded, so that hardly any stands alone.
+    """
+
+    def __init__(self, scores: Floats) -> None:
+        self._shape = scores.shape
+        self._values, self._code = np.unique(scores, return_inverse=True)
+
+    def quantiles(self, shares: Floats, rows: Ints | None = None, columns: Ints | None = None) -> Floats:
+        """Quantiles between order statistics, as numpy's are, of the scores of some rows and columns.
+
+        Args:
+            shares: ``(n,)`` which quantiles.
+            rows: Rows, some of which may come several times; all of them if ``None``.
+            columns: Columns, likewise; all of them if ``None``.
+        """
+        times = [
+            np.ones(n) if drawn is None else np.bincount(drawn, minlength=n)
+            for drawn, n in zip((rows, columns), self._shape, strict=True)
+        ]
+        weights = np.multiply.outer(*times).ravel()
+        ends = np.cumsum(np.bincount(self._code.ravel(), weights, len(self._values)))
+        at = shares * (ends[-1] - 1)
+        low = np.floor(at)
+        below, above = (
+            self._values[np.searchsorted(ends, np.minimum(place, ends[-1] - 1), side="right")]
+            for place in (low, low + 1)
+        )
+        return np.asarray(below + (above - below) * (at - low), np.float64)
 
 
 def _slope(u: Floats) -> float:
@@ -234,8 +266,7 @@ def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
     scores, tail = np.asarray(observed, np.float64), calibration.tail
     levels = np.array(_MATCHED[:_UNREACHED])
     card = np.array([tail.score_at(f) for f in levels])
-    ordered = np.sort(scores, axis=None)
-    _, (location, scale, _) = _line(card, _quantiles(ordered, 1.0 - levels), 0.0)
+    _, (location, scale, _) = _line(card, _Ranked(scores).quantiles(1.0 - levels), 0.0)
     above = scores > location + scale * tail.score_at(_FAR)
     mapped = (scores[above] - location) / scale
     genuine = calibration.genuine.score
@@ -248,6 +279,16 @@ def genuine_share(observed: npt.ArrayLike, calibration: Calibration) -> float:
     if partners > _MOST_PARTNERS or alike < _LEAST_ALIKE:
         return 0.0
     return max(0.0, float(above.mean()) - 3.0 * _FAR)
+
+
+def checkable(calibration: Calibration) -> int:
+    """How many subjects a dataset must have to show whether a calibration holds for it.
+
+    Example::
+
+        checkable(calibration)  # 200
+    """
+    return CHECKABLE_OF_ONE_COLLECTION if calibration.one_collection else CHECKABLE_SUBJECTS
 
 
 def run_bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScale | None:
@@ -266,13 +307,14 @@ def run_bulk(a: Subjects, b: Subjects, calibration: Calibration) -> LocationScal
         lie = run_bulk(subjects_a, subjects_b, calibration)
         lie.location, lie.scale  # 0 and 1 where the run is like the calibration
     """
-    if min(len(a), len(b)) >= CHECKABLE_SUBJECTS:
+    least = checkable(calibration)
+    if min(len(a), len(b)) >= least:
         left, right = _shuffled(np.arange(len(a))), _shuffled(np.arange(len(b)))
         named = a.declared == len(a) and b.declared == len(b)
         return _held_against(a, b, (left, right), calibration, 1.0 / max(len(a), len(b)) if named else None)
     # The last part of the key only makes a tie come out alike with the datasets swapped.
     larger = max((a, b), key=lambda s: (s.declared, len(s), float(s.statistics.mean.sum())))
-    if larger.declared < CHECKABLE_SUBJECTS:
+    if larger.declared < least:
         return None
     order = _shuffled(np.flatnonzero(larger.is_declared))
     half = len(order) // 2
@@ -299,7 +341,7 @@ def pooled_bulk(parts: Sequence[Subjects], calibration: Calibration) -> Location
         ),
         np.concatenate([part.is_declared for part in parts]),
     )
-    if len(together) < 2 * CHECKABLE_SUBJECTS:
+    if len(together) < 2 * checkable(calibration):
         return None
     order = _shuffled(np.arange(len(together)))
     half = len(order) // 2
@@ -317,7 +359,7 @@ def _held_against(
     scores = template_scores(a, b, left[:_BULK_SIDE], right[:_BULK_SIDE])
     if genuine is None:
         genuine = max(_GENUINE_SHARE, min(_MOST_GENUINE, 1.5 * genuine_share(scores, calibration)))
-    return bulk_map(scores, calibration.tail, genuine)
+    return replace(bulk_map(scores, calibration.tail, genuine), credit=not calibration.one_collection)
 
 
 def _shuffled(subjects: Ints) -> Ints:

@@ -45,6 +45,7 @@ def call(one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates, fdr:
     at = np.searchsorted(codes, one.pair_of_subjects[~one.settled])
     probability = np.ones(len(leak))
     probability[~one.settled] = likely.share[at]
+    named = _named(one, leak | one.settled)
     if calibration.decides:
         waiting = ~np.isin(codes, one.pair_of_subjects[leak])
         listed = np.zeros(len(codes), np.bool_)
@@ -71,8 +72,8 @@ def call(one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates, fdr:
         ranked=ranked,
         review_p=review_p,
         review_score=review_score,
-        shared=shared if calibration.decides else None,
-        named=_named(one, leak | one.settled),
+        shared=shared.named(named, fdr) if calibration.decides else None,
+        named=named,
         genuine=genuine,
         reach=LOOSE_FMR,
         fdr=fdr,

@@ -21,6 +21,9 @@ from leakscan.decide.persons.subjects import Subjects
 _MOST_MATCHED = 0.98
 """The share of the promise that pairs with a detail match may take where all have one. The rest is for pairs
 that were not chosen for one."""
+_SCATTERED_EXPECTED = 1e-3
+"""Own pairs so rare, by the calibration, are most likely one person under two names, ..."""
+_LEAST_SCATTERED, _SCATTERED_SHARE = 10, 0.03  # ... where they are as many as this, and of all subjects
 _UNREMARKABLE = 0.1
 """A best match with at least so many strangers as good expected is itself most likely one."""
 
@@ -54,6 +57,8 @@ class PairEvidence:
             their pictures.
         due: Pairs of subjects that were chosen for a detail match.
         matched: How many of these got one.
+        scattered: Pairs of declared subjects inside one dataset that are as alike as one person, where they
+            are too many for strangers; else 0.
         rates: How the p-values came about.
     """
 
@@ -61,6 +66,7 @@ class PairEvidence:
     detail: Floats
     due: int
     matched: int
+    scattered: int
     rates: Rates
 
 
@@ -191,15 +197,27 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
     )
     rates = replace(rates, met=_met(one, rates, detail))
     return PairEvidence(
-        p=rates.p_value(one.score, detail), detail=detail, due=due, matched=matched, rates=rates
+        p=rates.p_value(one.score, detail),
+        detail=detail,
+        due=due,
+        matched=matched,
+        scattered=sum(_scattered(one, side.own) for side in own),
+        rates=rates,
     )
 
 
 def _rate(own: OwnTail | None, tail: Tail, score: Floats) -> Floats:
-    """The rate of scores or ratios by a tail of the calibration and by own strangers."""
+    """The rate of scores or ratios by a tail of the calibration and by own strangers, the larger of the two.
+
+    Where they are more pairs than the calibration's, they are read on the scale of depth, which goes on
+    beyond the calibration's floor. What it states there, with its care, still bounds the rate of few people.
+    """
+    stated = tail.p_value(score)
     if own is None:
-        return tail.p_value(score)
-    return own.p_value(np.exp(-tail.depth(score)) if own.alone else tail.p_value(score))
+        return stated
+    if own.alone:
+        return own.p_value(np.exp(-tail.depth(score)))
+    return np.maximum(own.p_value(np.exp(-tail.depth(score)) if own.floor < tail.floor else stated), stated)
 
 
 def _met(one: Scored, rates: Rates, detail: Floats) -> MetTail | None:
@@ -269,6 +287,15 @@ def _own_score(one: Scored, own: list[OwnSide]) -> OwnTail | None:
         complete = calibration.tail.depth(one.mapped(np.array([side.own.complete])))[0]
         parts.append((side.own, np.arange(len(u)), u, float(complete)))
     return _fitted(parts)
+
+
+def _scattered(one: Scored, own: OwnStrangers) -> int:
+    """Pairs of different declared subjects of a dataset who are most likely one person each; 0 where they are
+    so few that strangers explain them.
+    """
+    u = one.calibration.tail.depth(one.mapped(own.score))
+    alike = int(np.count_nonzero(u >= math.log(max(own.pairs, 1) / _SCATTERED_EXPECTED)))
+    return alike if alike >= max(_LEAST_SCATTERED, _SCATTERED_SHARE * own.subjects) else 0
 
 
 def _own_joint(one: Scored, own: list[OwnSide], shift: DetailShift) -> OwnTail | None:

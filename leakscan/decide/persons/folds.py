@@ -42,7 +42,8 @@ class FoldEncoder(Protocol):
 
 
 def compare_folds(pair: DatasetPair, table: PairTable, context: RunContext) -> None:
-    """Compares the ``MOST_PAIRS`` best pairs of volumes under review, until the time is up.
+    """Compares the ``MOST_PAIRS`` best pairs of volumes that scores call leaks or put under review, until the
+    time is up.
 
     Fills the columns ``fold_agreement``, ``fold_strangers`` and ``fold_others`` of the table, of pairs
     whose pixels are at hand.
@@ -84,11 +85,11 @@ def compare_folds(pair: DatasetPair, table: PairTable, context: RunContext) -> N
 
 
 def _due(pair: DatasetPair, table: PairTable, encoders: Mapping[str, FoldEncoder]) -> list[int]:
-    """Rows under review whose encoder compares folds, best first."""
+    """Leaks and rows under review whose encoder compares folds, best first."""
     if not encoders:
         return []
     serves = np.isin(pair.a.side.encoder, list(encoders))
-    rows = np.flatnonzero(table.person_review & serves[table.a])
+    rows = np.flatnonzero((table.person_review | table.person_leak) & ~table.settled & serves[table.a])
     ranked: list[int] = rows[np.argsort(-table.person_score[rows], kind="stable")].tolist()
     return ranked[:MOST_PAIRS]
 

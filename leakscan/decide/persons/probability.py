@@ -7,7 +7,8 @@ are sorted by how they hang on better ones that were found:
 - *first* pairs touch no subject of a better one. Each is a person of its own, and how many there are below
   what is found follows from the estimate of how many are shared.
 - *touching* pairs share one subject with a better pair. Where subjects are declared they are strangers;
-  where they are not, they may be further pictures of a person who was found.
+  where they are not, they may be further pictures of a person who was found. All pairs of such a picture
+  with those of the person are true together or not at all, so all are as likely as the best of them.
 - *inside* pairs are of two subjects that better pairs link already. They are as likely as those links.
 
 Strangers are fitted to this run, too: their number, and whether they fall off more slowly than p-values say.
@@ -21,20 +22,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from leakscan.decide.persons.shared import GenuineRates, SharedEstimate, SubjectPairs
+from leakscan.decide.persons.shared import MOST_PAIRS, GenuineRates, SharedEstimate, SubjectPairs
+from leakscan.decide.persons.standing import Bins, PairStanding, counted
 
-_BIN = 0.5  # width of the bins of u = -log p below the level at which the number shared was estimated, ...
-_BIN_FOUND = 0.7  # ... and above it
-_BEYOND_REACH = 0.1  # of u, above which surely no pair of strangers is missing
-_LEAST_SEEN = 0.25  # of the strangers expected, fewer of which mean that pairs are missing here
 _LEVEL, _MOST_CAREFUL = 0.7, -1.1  # spread and lower end of the log of strangers seen over strangers stated
 _SLOWER, _SLOWEST = 0.15, 0.6  # spread and upper end of how much more slowly strangers fall off
 _UNFOUND = 1.0  # spread of the log of true pairs below the level over those that the estimate leaves
 _LEVEL_TOUCHING = 1.0  # spread of the log of strangers at found subjects over those elsewhere
+_EVENLY = 0.2  # of the best pairs of further pictures, spread evenly whatever is known of true pairs
 _PENALTY, _PENALTY_TOUCHING = 0.5, 2.0  # pairs that true ones must explain before they count
+_HIDDEN = 0.06  # further first pairs for each unit of u, of everybody found with several pictures
 _PRIOR = 0.01  # true pairs that are added, so that the number is never 0
 _ROUNDS = 300
 _KNOWS_NOTHING = 0.3  # of true pairs below the level, where nobody knows how they come out
@@ -74,18 +72,18 @@ def pair_probabilities(
 
         pair_probabilities(compared, genuine, estimate(compared, genuine, 0.4, trusted=True))
     """
-    standing = _Standing.of(compared)
-    bins = _Bins.of(compared, standing)
+    standing = PairStanding.of(compared)
+    bins = Bins.of(compared, standing)
     u = np.minimum(-np.log(compared.p), bins.top)
-    below = _true_below(bins, compared, genuine, shared)
+    below = _true_below(bins, standing, compared, genuine, shared)
     first, touching, inside = standing.first, standing.touching, standing.inside
     strangers, below = _strangers_here(
-        _counts(u[first & (u < bins.level)], bins.low), below, bins.low, standing.first_pairs
+        counted(u[first & (u < bins.level)], bins.low), below, bins.low, standing.first_pairs
     )
     odds = np.zeros(len(u))
     high = strangers.at_least_stated(bins.high, compared.comparisons)
     at_level = first & (u >= bins.level)
-    found = _found(_counts(u[at_level], bins.high, standing.weight[at_level]), high, genuine, bins.high)
+    found = _found(counted(u[at_level], bins.high, standing.weight[at_level]), high, genuine, bins.high)
     odds[first] = _read(
         u[first],
         (bins.low, bins.high),
@@ -93,7 +91,13 @@ def pair_probabilities(
         strangers,
     )
     if touching.any():
-        odds[touching] = _touching(u[touching], bins, strangers, standing.touching_pairs)
+        spread = _best_of_several(bins, standing.films, genuine)
+        odds[touching] = _touching(
+            _Meetings(u[touching], standing.meeting[touching], standing.touching_pairs),
+            bins,
+            spread,
+            strangers,
+        )
     share = 1.0 / (1.0 + np.exp(-odds))
     # Two subjects are one person where the links between them are true; a copy is a link for certain.
     ends = len(compared.pictures_a) + compared.b
@@ -133,95 +137,6 @@ def review_list(probability: Floats) -> Bools:
     return np.asarray(probability >= last, np.bool_)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Standing:
-    """How pairs hang on better ones that were found at the level of the estimate.
-
-    Attributes:
-        near: ``(n,)`` which pairs are found there.
-        first: ``(n,)`` which pairs touch no subject of a better one.
-        touching: ``(n,)`` which share one or both subjects with better ones.
-        inside: ``(n,)`` which are of two subjects that are linked already, and are not found by themselves.
-        weight: ``(n,)`` 1, and less for first pairs of one group that are equally good: together they are 1.
-        first_pairs: How many pairs of subjects touch nobody found.
-        touching_pairs: How many touch somebody.
-    """
-
-    near: Bools
-    first: Bools
-    touching: Bools
-    inside: Bools
-    weight: Floats
-    first_pairs: int
-    touching_pairs: int
-
-    @classmethod
-    def of(cls, compared: SubjectPairs) -> _Standing:
-        n_a, n_b = len(compared.pictures_a), len(compared.pictures_b)
-        near = compared.p <= compared.level(1.0)
-        a = np.concatenate([compared.a[near], compared.settled_a])
-        b = n_a + np.concatenate([compared.b[near], compared.settled_b])
-        graph = coo_array((np.ones(len(a)), (a, b)), shape=(n_a + n_b, n_a + n_b))
-        groups, group = connected_components(graph, directed=False)
-        best = np.full(n_a + n_b, np.inf)
-        np.minimum.at(best, compared.a[near], compared.p[near])
-        np.minimum.at(best, n_a + compared.b[near], compared.p[near])
-        best[compared.settled_a] = 0.0
-        best[n_a + compared.settled_b] = 0.0
-        inside = ~near & (group[compared.a] == group[n_a + compared.b])
-        better = np.minimum(best[compared.a], best[n_a + compared.b])
-        touching = ~inside & (better < compared.p * (1.0 - 1e-9))
-        first = ~inside & ~touching
-        weight = np.ones(len(near))
-        tied = np.flatnonzero(first & near)
-        weight[tied] = 1.0 / np.bincount(group[compared.a[tied]], minlength=groups)[group[compared.a[tied]]]
-        known = np.isfinite(best)
-        linked = int(
-            np.bincount(group[:n_a][known[:n_a]], minlength=groups)
-            @ np.bincount(group[n_a:][known[n_a:]], minlength=groups)
-        )
-        free = int((~known[:n_a]).sum()) * int((~known[n_a:]).sum())
-        return cls(
-            near=near,
-            first=first,
-            touching=touching,
-            inside=inside,
-            weight=weight,
-            first_pairs=max(free, 1),
-            touching_pairs=max(n_a * n_b - free - linked, 1),
-        )
-
-
-@dataclass(frozen=True)
-class _Bins:
-    """Bins of ``u = -log p``: ascending edges up to the level of the estimate, and from it to the end."""
-
-    low: Floats
-    high: Floats
-
-    @property
-    def level(self) -> float:
-        return float(self.high[0])
-
-    @property
-    def top(self) -> float:
-        return float(self.high[-1]) - _BIN_FOUND
-
-    @classmethod
-    def of(cls, compared: SubjectPairs, standing: _Standing) -> _Bins:
-        level = -math.log(compared.level(1.0))
-        top = max(-math.log(compared.least), level + _BIN)
-        bottom = min(-math.log(compared.reach) + _BEYOND_REACH, level - 2.0 * _BIN)
-        low = np.linspace(bottom, level, max(2, round((level - bottom) / _BIN)) + 1)
-        u = -np.log(compared.p[standing.first])
-        seen = _counts(u, low) >= _LEAST_SEEN * standing.first_pairs * -np.diff(np.exp(-low))
-        # Where a search was cut short, its weakest pairs are missing.
-        start = min(int(np.argmax(seen)), len(low) - 3) if seen.any() else 0
-        steps = max(1, round((top - level) / _BIN_FOUND))
-        high = np.append(np.linspace(level, top, steps + 1)[:-1], top + _BIN_FOUND)
-        return cls(low[start:], high)
-
-
 @dataclass(frozen=True)
 class _Strangers:
     """Strangers of this run: ``level`` times as many as stated at ``start``, and ``slower`` by so much."""
@@ -242,11 +157,9 @@ class _Strangers:
         return np.maximum(self.between(edges, pairs), math.sqrt(min(self.level, 1.0)) * stated)
 
 
-def _counts(u: Floats, edges: Floats, weight: Floats | None = None) -> Floats:
-    return np.asarray(np.round(np.histogram(u, edges, weights=weight)[0], 9), np.float64)
-
-
-def _true_below(bins: _Bins, compared: SubjectPairs, genuine: GenuineRates, shared: SharedEstimate) -> Floats:
+def _true_below(
+    bins: Bins, standing: PairStanding, compared: SubjectPairs, genuine: GenuineRates, shared: SharedEstimate
+) -> Floats:
     """How many true first pairs to expect in each bin below the level: those whom the estimate leaves."""
     several = compared.several(compared.level(1.0))
     least = np.full(len(bins.low) - 1, 1e-3)
@@ -260,6 +173,8 @@ def _true_below(bins: _Bins, compared: SubjectPairs, genuine: GenuineRates, shar
             share = np.linspace(1.0, 1.0 - _KNOWS_NOTHING, len(bins.low))
         # Whoever is found stands for 1 / share subjects (Horvitz and Thompson 1952).
         out += true * groups / max(share[-1], 0.05) * np.maximum(-np.diff(share), 0.0)
+    # Whoever has several pictures and was found may have more of them, which are like none of those found.
+    out += true * _HIDDEN * standing.several * np.diff(bins.low)
     smooth = np.convolve(np.pad(out, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
     return np.asarray(np.maximum(smooth + 0.02 * smooth.sum() / len(smooth), least), np.float64)
 
@@ -293,19 +208,57 @@ def _found(seen: Floats, strangers: Floats, genuine: GenuineRates, edges: Floats
     return np.asarray(number * spread, np.float64)
 
 
-def _touching(u: Floats, bins: _Bins, strangers: _Strangers, pairs: int) -> Floats:
-    """The log odds of pairs that touch somebody found: true ones, the hard pictures of a person, are spread
-    evenly on both sides of the level.
+@dataclass(frozen=True)
+class _Meetings:
+    """Touching pairs ``(n,)``: their ``u``, a number for those that show one person all together or not at
+    all, and the number of pairs of subjects that touch somebody found.
     """
+
+    u: Floats
+    together: Ints
+    pairs: int
+
+
+def _best_of_several(bins: Bins, films: Ints, genuine: GenuineRates) -> Floats:
+    """How the best pair of a further picture with those of a person found is spread over the bins below the
+    level, of sum 1.
+
+    Args:
+        bins: The bins.
+        films: How many pictures of a side every group found has, each of which the picture may be like.
+        genuine: How true pairs come out.
+    """
+    even = np.diff(bins.low) / (bins.low[-1] - bins.low[0])
+    out = np.zeros(len(even))
+    for number, groups in zip(*np.unique(np.minimum(films, MOST_PAIRS), return_counts=True), strict=True):
+        share = np.array([genuine.found(math.exp(-edge), int(number))[0] for edge in bins.low])
+        out += groups * np.maximum(-np.diff(share), 0.0)
+    if not out.sum() > 0:
+        return np.asarray(even, np.float64)
+    smooth = np.convolve(np.pad(out, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    return np.asarray((smooth / smooth.sum() + _EVENLY * even) / (1.0 + _EVENLY), np.float64)
+
+
+def _touching(met: _Meetings, bins: Bins, spread: Floats, strangers: _Strangers) -> Floats:
+    """The log odds of pairs that touch somebody found. All pairs of a meeting are as likely as its best one.
+
+    True ones, the hard pictures of a person, are spread as the best of several pairs is below the level, and
+    evenly above it.
+    """
+    _, at = np.unique(met.together, return_inverse=True)
+    best = np.full(int(at.max()) + 1, -np.inf)
+    np.maximum.at(best, at, met.u)
     edges = np.concatenate([bins.low, bins.high[1:]])
     below = np.arange(len(edges) - 1) < len(bins.low) - 1
-    width = np.diff(edges)
-    even = [np.where(side, width, 0.0) / width[side].sum() for side in (below, ~below)]
-    expected = np.where(below, strangers.between(edges, pairs), strangers.at_least_stated(edges, pairs))
-    seen = _counts(u, edges)
+    low, high = np.zeros(len(below)), np.where(below, 0.0, np.diff(edges))
+    low[below], high = spread, high / high.sum()
+    expected = np.where(
+        below, strangers.between(edges, met.pairs), strangers.at_least_stated(edges, met.pairs)
+    )
+    seen = counted(best, edges)
 
     def true(x: Floats) -> Floats:
-        return np.asarray(x[1] * even[0] + x[2] * even[1], np.float64)
+        return np.asarray(x[1] * low + x[2] * high, np.float64)
 
     def loss(x: Floats) -> float:
         mean = math.exp(x[0]) * expected + true(x) + 1e-9
@@ -313,9 +266,9 @@ def _touching(u: Floats, bins: _Bins, strangers: _Strangers, pairs: int) -> Floa
         return float((mean - seen * np.log(mean)).sum()) + float((x[0] / _LEVEL_TOUCHING) ** 2) / 2.0 + few
 
     begin = [0.0, max(0.05, seen[below].sum() / 4.0), max(0.05, seen[~below].sum() / 2.0)]
-    best = _minimum(loss, begin, [(-2.5, 2.5), (_PRIOR, 1e9), (_PRIOR, 1e9)])
-    ratio = (true(best) + 1e-12) / (math.exp(best[0]) * expected)
-    return _read(u, (bins.low, bins.high), ratio, strangers)
+    found = _minimum(loss, begin, [(-2.5, 2.5), (_PRIOR, 1e9), (_PRIOR, 1e9)])
+    ratio = (true(found) + 1e-12) / (math.exp(found[0]) * expected)
+    return _read(best, (bins.low, bins.high), ratio, strangers)[at]
 
 
 def _read(u: Floats, edges: tuple[Floats, Floats], ratio: Floats, strangers: _Strangers) -> Floats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,7 +34,8 @@ LEAST_OWNERS = 20
 """Repeated subjects that a share found must come from."""
 _EXPECTED = (0.1, 1.0)  # false pairs at the levels; at the last the number is estimated
 _LARGEST_P = 1e-3
-_MOST_PAIRS = 10  # pairs of pictures of two subjects that still add to the share found
+MOST_PAIRS = 10
+"""Pairs of pictures of two subjects that still add to the share found."""
 _LINK_P = 1e-4
 """Pairs up to this p-value tell that two groups found are one person, whose films are not all alike."""
 _Z95 = 1.96
@@ -71,6 +72,18 @@ class SharedEstimate:
     expected: float
     share: float
     own_share: bool
+
+    def named(self, people: int, fdr: float) -> SharedEstimate:
+        """The same where leaks name so many people, of whom a share ``fdr`` may be false.
+
+        Where most people are shared, weaker pairs link some of them, and fewer groups are counted.
+        """
+        return replace(
+            self,
+            value=max(self.value, people * (1.0 - fdr)),
+            high=max(self.high, float(people)),
+            unnoticed=max(self.unnoticed, people + 1),
+        )
 
 
 @dataclass(frozen=True)
@@ -182,7 +195,7 @@ class SubjectPairs:
         )[0]
         return int(sure), max(0, int(both - sure))
 
-    def several(self, level: float, most: int = _MOST_PAIRS) -> Ints:
+    def several(self, level: float, most: int = MOST_PAIRS) -> Ints:
         """How many pairs of pictures each group has that is found up to a level."""
         near = self.p <= level
         touched = np.isin(self.a, self.a[near]) & np.isin(self.b, self.b[near])

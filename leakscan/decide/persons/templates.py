@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+_AT_ONCE = 1 << 14  # subjects whose fingerprints are added up together
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
@@ -54,7 +56,12 @@ class Templates:
         place[several] = -1 - np.arange(len(several))
         fused = np.zeros((len(several), prints.shape[1]), np.float32)
         members = order[counts[code[order]] > 1]
-        np.add.at(fused, -1 - place[code[members]], prints[members])
+        members = members[np.argsort(code[members], kind="stable")]
+        starts = np.concatenate([[0], np.cumsum(counts[several])])
+        for first in range(0, len(several), _AT_ONCE):
+            last = min(first + _AT_ONCE, len(several))
+            own = prints[members[starts[first] : starts[last]]].astype(np.float32)
+            fused[first:last] = np.add.reduceat(own, starts[first:last] - starts[first], axis=0)
         return cls(prints, _unit(fused), place)
 
     @property

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from leakscan.counted import counted
 from leakscan.decide.calibration.own_tail import OwnTail
 from leakscan.decide.calibration.tail import Tail
-from leakscan.decide.persons.bulk import CHECKABLE_SUBJECTS, LocationScale
+from leakscan.decide.persons.bulk import LocationScale, checkable
 from leakscan.decide.persons.discovery import share_false_among_first
 from leakscan.decide.persons.evidence import PairEvidence
 from leakscan.decide.persons.scores import Scored
@@ -57,6 +57,8 @@ class PersonTest:
         reach: The p-value of the score up to which the search found every pair of pictures.
         caution: Why no score decides here, empty where it does.
         few_people: Whether the calibration has too few people for its p-values to choose what is reviewed.
+        scattered: Pairs of declared subjects of one dataset that are as alike as one person, 0 where
+            strangers explain them.
         details_due: Pairs of subjects that were chosen for a detail match.
         details_matched: How many of those got one.
     """
@@ -86,6 +88,7 @@ class PersonTest:
     reach: float
     caution: str
     few_people: bool
+    scattered: int
     details_due: int
     details_matched: int
 
@@ -190,6 +193,7 @@ def summed_up(one: Scored, evidence: PairEvidence, called: Called) -> PersonTest
         reach=called.reach,
         caution=caution(one),
         few_people=few_people,
+        scattered=evidence.scattered,
         details_due=evidence.due,
         details_matched=evidence.matched,
     )
@@ -257,7 +261,7 @@ def caution(one: Scored) -> str:
     if bulk is None:
         few = min(len(one.a), len(one.b))
         return (
-            f"with {counted(few, 'subject')} on a side (fewer than {CHECKABLE_SUBJECTS}), and "
+            f"with {counted(few, 'subject')} on a side (fewer than {checkable(one.calibration)}), and "
             "not as many declared on the other, nothing shows whether the encoder's calibration holds for "
             "these images"
         )

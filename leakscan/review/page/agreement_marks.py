@@ -17,6 +17,7 @@ from leakscan.fingerprint.preprocess.radiograph import canonical_place, canonica
 _REACH = 2  # places that a like may lie away: a sixth of the film
 _MARKED = 60
 _LIKE = 0.9  # cosine of the keys of two places: of films of strangers few reach it
+_EMPTY = 4.0  # grey levels of 255 by which a place with anatomy varies at least
 _AROUND = 9  # voxels of a frame that local contrast is taken over
 _STEP = 3  # voxels of a frame for one cell of the agreement
 _FAINT = 0.15  # of the usual contrast, below which there is nothing to agree
@@ -89,10 +90,10 @@ def _near() -> npt.NDArray[np.bool_]:
 
 
 def _inside(canonical: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """``(places,)``: where the film has something; beside a film that is not square all is black."""
+    """``(places,)``: where the film shows something; the black beside a body is alike on all films."""
     cell = len(canonical) // GRID
-    blocks = canonical.reshape(GRID, cell, GRID, cell)
-    return np.asarray(blocks.max(axis=(1, 3)).ravel() > blocks.min(axis=(1, 3)).ravel())
+    blocks = canonical.reshape(GRID, cell, GRID, cell).astype(np.float32)
+    return np.asarray(blocks.std(axis=(1, 3)).ravel() > _EMPTY)
 
 
 def _in_file(places: npt.NDArray[np.int64], film: Floats, side: int) -> npt.NDArray[np.float64]:

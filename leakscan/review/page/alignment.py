@@ -18,6 +18,7 @@ from leakscan.decide.copies.picture_features import (
     propose,
 )
 from leakscan.decide.copies.transform import TURNS, Matrix, inverse, nearest_turn
+from leakscan.report.altered_words import altered_words
 
 _SURE_INLIERS = 12
 _SURE_CORRELATION = 0.6
@@ -59,9 +60,8 @@ class Laid:
     @property
     def words(self) -> str:
         """What a reader must know of the alignment, in a sentence."""
-        undone = [self.turn] if self.turn else []
-        undone += ["invert"] if self.inverted else []
-        said = f"Undone on the right: {', '.join(undone)}. " if undone else ""
+        undone = altered_words(self.turn) + (altered_words("invert") if self.inverted else [])
+        said = f"The right one was {' and '.join(undone)}; that is undone here. " if undone else ""
         if self.how == "keypoints":
             return f"{said}Aligned by {self.agreeing} keypoints that agree."
         if self.how == "shape":

@@ -17,6 +17,7 @@ RELATION_WORDS = {
     "same_subject": "another picture of the same person",
 }
 _MOST_DECADES = 12.0
+_COMMON = 0.1  # from here on "once in 9" would say more than a reader can use
 
 
 def image_facts(image: RunImage, show_path: bool) -> dict[str, str]:
@@ -56,11 +57,15 @@ def image_facts(image: RunImage, show_path: bool) -> dict[str, str]:
 def pair_facts(a: RunImage, b: RunImage) -> list[str]:
     """What comparing the facts of two images says, in sentences."""
     said = []
-    for column, thing in (("subject", "subject"), ("study_uid_hash", "study")):
+    for column, thing, things in (("subject", "subject", "subjects"), ("study_uid_hash", "study", "studies")):
         one, other = a.row[column], b.row[column]
         if one and other:
-            same = "the same" if one == other else "different"
-            said.append(f"Both declare a {thing}: {same}{'' if one == other else ' ones'}.")
+            if one == other:
+                said.append(f"Both declare the same {thing}.")
+            elif a.dataset == b.dataset:
+                said.append(f"They declare different {things}.")
+            else:  # a person may have a number in each
+                said.append(f"Each declares a {thing}; across datasets it tells little that they differ.")
     days = _days_apart(a.row["acquired"], b.row["acquired"])
     if days is not None:
         said.append("Taken on the same day." if days == 0 else f"Taken {days:,} days apart.")
@@ -101,7 +106,11 @@ def waterfall(pair: FoundPair, comparisons: int | None) -> list[dict[str, Any]]:
                 _step("Compared", f"{comparisons:,} pairs of people.", -math.log10(comparisons), total)
             )
         total -= math.log10(p)
-        words = f"Two strangers are as much alike once in {_about(1 / p)}."
+        words = (
+            f"Two strangers are as much alike once in {_about(1 / p)}."
+            if p < _COMMON
+            else "Strangers are often as much alike."
+        )
         steps.append(_step("Alike", words, -math.log10(p), total))
     if row["correlation"] is not None and pair.relation == "same_image" and pair.decision == "leak":
         words = f"Aligned, the two agree everywhere (correlation {row['correlation']:.3f})."

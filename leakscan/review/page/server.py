@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import getpass
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from blake3 import blake3
 
 from leakscan.errors import UsageError, reason
 from leakscan.report.run_folder import RunFolder
+from leakscan.review.account import account_name
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.page.deck import Deck
 from leakscan.review.page.gold import gold_pairs
@@ -95,7 +95,7 @@ class ReviewServer:
             JudgedRun(folder),
             deck,
             VerdictFile(_writable(options.verdicts or folder.path / "verdicts.parquet")),
-            options.reviewer.strip() or _account(),
+            options.reviewer.strip() or account_name(),
             blind=options.blind or bool(gold),
             gold=gold,
         )
@@ -182,13 +182,6 @@ def _film_encoder(summary: Mapping[str, Any]) -> str | None:
     encoders = summary.get("encoders") or {}
     known = [name for name, about in encoders.items() if (about or {}).get("kind") == "chest_radiograph"]
     return known[0].partition("@")[0] if known else None
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "reviewer"
 
 
 def _listening(run: Path, port: int) -> socket.socket:

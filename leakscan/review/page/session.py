@@ -15,9 +15,8 @@ from leakscan.review.judged_run import JudgedRun, Said
 from leakscan.review.page.deck import Deck, FoundPair, ReviewCard
 from leakscan.review.page.gold import GoldPair, gold_rates
 from leakscan.review.page.queue import Order, State, Wish, in_order, shuffled, spread
-from leakscan.review.verdicts import Verdict, VerdictFile, Word, is_over, newest_of_each
-
-_SURE = ("same", "different", "wanted")
+from leakscan.review.page.standing import Standing, disputed
+from leakscan.review.verdicts import Verdict, VerdictFile, Word, newest_of_each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +74,7 @@ class ReviewSession:
         self.seen: set[str] = set()
         self._lock = threading.RLock()
         self._given: list[Verdict] = []
-        self._stamp: tuple[int, int] | None = None
-        self._verdicts: list[Verdict] = []
-        self._newest: dict[tuple[Any, str], Verdict] = {}
-        self._about: dict[Any, list[Verdict]] = {}
+        self._standing = Standing(file)
         self._pair_of: dict[Any, str] = {}
         self._card_of: dict[Any, list[str]] = {}
         self._abouts = {card.key: self._index(card) for card in deck}
@@ -98,26 +94,8 @@ class ReviewSession:
             StoreError: The file is damaged.
         """
         with self._lock:
-            stamp = self._stamp_now()
-            if stamp == self._stamp:
-                return
-            known, self._verdicts = self._verdicts, self.file.read(self._verdicts)
-            self._stamp, self._progress = stamp, None
-            # Of thousands only those that are new are taken in; a file that was replaced is taken in afresh.
-            if (
-                not known
-                or len(self._verdicts) < len(known)
-                or self._verdicts[len(known) - 1] is not known[-1]
-            ):
-                known, self._newest = [], {}
-            for key, verdict in newest_of_each(self._verdicts[len(known) :]).items():
-                if key not in self._newest or verdict.at >= self._newest[key].at:
-                    self._newest[key] = verdict
-            today = datetime.now().astimezone().date()
-            self._about = {}
-            for (about, _), verdict in self._newest.items():
-                if verdict.verdict != "withdrawn" and not is_over(verdict, today):
-                    self._about.setdefault(about, []).append(verdict)
+            if self._standing.refresh():
+                self._progress = None
 
     def give(self, said: Judgement) -> Verdict:
         """Puts a verdict on disk. It is there when this returns.
@@ -131,8 +109,7 @@ class ReviewSession:
             self._append(verdict)
             if verdict.id not in {given.id for given in self._given}:
                 self._given.append(verdict)
-            self._stamp = None
-            self.refresh()
+            self._written()
             return verdict
 
     def undo(self, id: str) -> str | None:
@@ -155,27 +132,25 @@ class ReviewSession:
             back = replace(base, verdict=word, id=id, at=datetime.now().astimezone())
             self._append(back)
             self._given.pop()
-            self._stamp = None
-            self.refresh()
+            self._written()
             return self._key_of(last)
 
     def opinions(self, card: ReviewCard) -> list[Verdict]:
         """The newest verdict of every person on a card or one of its pairs, oldest first."""
         gold = self.gold.get(card.key)
         if gold is not None:
-            own = [
-                v for v in self._verdicts if v.gold is not None and v.about == self._gold_verdict_about(card)
-            ]
+            about = self._gold_verdict_about(card)
+            own = [v for v in self._standing.verdicts if v.gold is not None and v.about == about]
             newest = {v.by: v for v in own}
             return [v for v in newest.values() if v.verdict != "withdrawn"]
-        found = [v for about in self._abouts[card.key] for v in self._about.get(about, [])]
+        found = [v for about in self._abouts[card.key] for v in self._standing.on(about)]
         return sorted(found, key=lambda v: v.at)
 
     def state(self, card: ReviewCard) -> State:
         """How far a card is."""
         said = self.opinions(card)
         mine = [v for v in said if v.by == self.reviewer]
-        if not self.hides(card) and self._disputed(said):
+        if not self.hides(card) and disputed(said):
             return "disputed"
         if mine:
             return "mine"
@@ -236,23 +211,27 @@ class ReviewSession:
 
     def summary(self) -> dict[str, Any]:
         """What the review came to: words by reviewer, disagreement, agreement, and errors on hidden pairs."""
-        mine = {v.about for v in self._verdicts if v.by == self.reviewer}
+        mine = {v.about for v in self._standing.verdicts if v.by == self.reviewer}
         # Of a blind review only what the reviewer has judged may be told.
-        visible = [v for v in self._verdicts if not self.blind or v.about in mine]
+        visible = [v for v in self._standing.verdicts if not self.blind or v.about in mine]
         words: dict[str, Counter[str]] = {}
         for (_, who), verdict in newest_of_each(visible).items():
             if verdict.verdict != "withdrawn":
                 words.setdefault(who, Counter())[verdict.verdict] += 1
-        disputed = [card.key for card in self.deck if self.state(card) == "disputed"]
+        open_ = [card.key for card in self.deck if self.state(card) == "disputed"]
         return {
             "reviewers": {who: dict(counts) for who, counts in sorted(words.items())},
-            "disputed": disputed,
+            "disputed": open_,
             "agreement": [
                 {"one": a.by[0], "other": a.by[1], "both": a.things, "equal": a.equal, "kappa": a.kappa}
                 for a in agreement(visible)
             ],
             "gold": self._gold_rates(),
         }
+
+    def _written(self) -> None:
+        self._standing.forget_age()
+        self.refresh()
 
     def _append(self, verdict: Verdict) -> None:
         """Puts a verdict on disk, but never into a new folder where the run's folder was before it moved."""
@@ -341,24 +320,13 @@ class ReviewSession:
     def _before(self, last: Verdict) -> Verdict | None:
         """What the reviewer had said of the same thing before this session."""
         given = {v.id for v in self._given}
-        own = [v for v in self._verdicts if v.about == last.about and v.by == last.by and v.gold == last.gold]
+        own = [
+            v
+            for v in self._standing.verdicts
+            if v.about == last.about and v.by == last.by and v.gold == last.gold
+        ]
         earlier = [v for v in own if v.id not in given and v.at < last.at]
         return earlier[-1] if earlier and earlier[-1].verdict != "withdrawn" else None
-
-    def _disputed(self, said: Sequence[Verdict]) -> bool:
-        """Whether two people differ about the same thing."""
-        words: dict[Any, set[str]] = {}
-        for verdict in said:
-            if verdict.verdict in _SURE:
-                words.setdefault(verdict.about, set()).add(verdict.verdict)
-        return any(len(different) > 1 for different in words.values())
-
-    def _stamp_now(self) -> tuple[int, int] | None:
-        try:
-            info = self.file.path.stat()
-        except OSError:
-            return None
-        return info.st_mtime_ns, info.st_size
 
 
 _STATES: tuple[State, ...] = ("open", "mine", "others", "disputed", "settled")

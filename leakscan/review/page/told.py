@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from leakscan.report.altered_words import altered_words
 from leakscan.review.page.deck import PROVEN, FoundPair, ReviewCard, RunImage
 from leakscan.review.page.facts import (
     RELATION_WORDS,
@@ -144,7 +145,7 @@ class Teller:
             "settled": pair.relation in PROVEN,
             "probability": pair.probability,
             "p_value": row["p_value"],
-            "transform": (row["transform"] or "").split("+") if row["transform"] else [],
+            "altered": altered_words(row["transform"]),
             "evidence": list(row["evidence"] or ()),
             "waterfall": waterfall(pair, expected_comparisons(self._summary, card)),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -44,6 +45,17 @@ def test_location_and_scale_are_found_and_undone(leaked: float) -> None:
     assert (found.location, found.scale) == (pytest.approx(3, abs=0.05), pytest.approx(2, rel=0.03))
     assert float(found.to_tail(3.0 + 2.0 * 1.5)) == pytest.approx(1.5, abs=0.06)
     assert not found.out_of_domain
+
+
+@pytest.mark.parametrize(("location", "scale"), [(-0.5, 0.8), (0.4, 1.3)])
+def test_without_credit_scores_of_a_run_are_only_taken_down(location: float, scale: float) -> None:
+    found = bulk_map(audit(2, 0.0, location, scale), card())
+    careful = replace(found, credit=False)
+    scores = np.linspace(2.0, 6.0, 9)
+    assert (careful.to_tail(scores) <= scores).all()
+    lower = found.to_tail(scores) < scores
+    assert lower.all() == (scale > 1.0)
+    np.testing.assert_array_equal(careful.to_tail(scores)[lower], found.to_tail(scores)[lower])
 
 
 def test_leaving_the_map_out_changes_rates_as_its_shift_does() -> None:

@@ -98,6 +98,23 @@ def test_a_pair_inside_a_group_is_as_likely_as_the_links_of_the_group() -> None:
     assert share[3] > 0.5
 
 
+def test_all_pairs_of_a_further_picture_with_a_person_found_are_as_likely_as_the_best_of_them() -> None:
+    """Film 395 of B is like the three films of one person of A, who is found by film 390 of B."""
+    pairs, _ = met(30, 1, films=3)
+    person, further = np.array([390, 391, 392]), np.array([395, 395, 395])
+    p = np.concatenate([np.full(3, 1e-7), np.exp([-10.0, -8.5, -7.2])])
+    linked = replace(
+        pairs,
+        p=np.concatenate([pairs.p, p]),
+        a=np.concatenate([pairs.a, person, person]),
+        b=np.concatenate([pairs.b, np.full(3, 390), further]),
+    )
+    best, second, third = told(linked).share[-3:]
+    assert best == second == third > 0.1
+    alone = replace(linked, p=np.delete(linked.p, -3), a=np.delete(linked.a, -3), b=np.delete(linked.b, -3))
+    assert told(alone).share[-1] < 0.8 * best  # without its best pair, the picture is less likely theirs
+
+
 def test_nobody_shared_leaves_nothing_likely() -> None:
     shares = [told(met(0, seed)[0]).share for seed in range(20)]
     assert np.mean([share.sum() for share in shares]) < 1.0

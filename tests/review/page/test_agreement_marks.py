@@ -28,6 +28,16 @@ def test_places_that_agree_lie_at_the_same_anatomy(films: list[Picture]) -> None
     assert len(others) < len(found)
 
 
+def test_the_black_beside_a_body_is_no_place_that_agrees(films: list[Picture]) -> None:
+    noise = np.random.default_rng(0)
+    framed = [np.pad(f.astype(np.float32), ((0, 0), (90, 90))) + noise.random((1, 1)) for f in films[:2]]
+    framed = [f + noise.random(f.shape, np.float32) for f in framed]  # as a detector's noise
+    found = FilmPlaces(None)(framed[0], framed[0])
+    assert len(found) > 20
+    assert found[:, 0].min() > 80
+    assert found[:, 0].max() < framed[0].shape[1] - 80
+
+
 def test_parts_of_volumes_agree_where_they_are_alike() -> None:
     head = draw_brain(np.random.default_rng(0), (40, 48, 40), 4.0).astype(np.float32)
     other = head.copy()

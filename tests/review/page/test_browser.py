@@ -92,7 +92,7 @@ def test_the_two_lie_on_each_other_and_every_view_shows_it(served: Served) -> No
     served.page.fill("#text", "xena")
     served.until("#count", "1 pair")
     served.page.click("#lines button")
-    served.until("#how", "hflip, invert")
+    served.until("#how", "mirrored and made negative")
     left, right = lit(served, 0), lit(served, 1)
     assert abs(left - right) < 3  # mirrored and negative in its file
     served.press("o")
@@ -244,3 +244,13 @@ def test_everybody_can_read_it_narrow_and_wide_light_and_dark(open_review: Open,
             served.press("Escape")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
     served.close()
+
+
+def test_who_comes_back_goes_on_where_work_is_left(served: Served, run: Path) -> None:
+    served.press("d")
+    wait_for(1, run)
+    served.until("#title", "dot.png")
+    again = served.context.new_page()  # without the mark that the address of the first page ends with
+    again.goto(served.page.url.partition("#")[0])
+    again.wait_for_selector("body[data-ready]")
+    assert "dot.png" in again.inner_text("#title")

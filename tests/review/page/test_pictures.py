@@ -146,7 +146,7 @@ def test_the_page_learns_how_the_two_lie_and_where_they_agree(reader: Reader) ->
     laid = reader.get(f"/api/laid/{line['key']}/{line['a']}/{line['b']}")
     assert laid["how"] == "keypoints"
     assert laid["inverted"]
-    assert laid["words"].startswith("Undone on the right: hflip, invert.")
+    assert laid["words"].startswith("The right one was mirrored and made negative; that is undone here.")
     assert 30 < len(laid["points"]) <= 151
     xa, ya, xb, yb = np.array(laid["points"]).T
     assert np.abs(xa + xb - xb.max() - xa.min()).max() < 12

@@ -3,6 +3,8 @@ const SECRET = document.querySelector('meta[name="leakscan-secret"]').content;
 const WAITING = "leakscan-waiting";
 const RETRY_MS = 2000;
 
+export const GONE = "The review does not answer; is it still running?";
+
 export class Refusal extends Error {
   constructor(sentence, status) {
     super(sentence);

@@ -45,7 +45,7 @@ export function evidence(card, pair) {
     fill(box, words ? make("p", { class: "soft" }, words) : null);
     return;
   }
-  const altered = pair.transform.length ? ` (${pair.transform.join(", ")})` : "";
+  const altered = pair.altered.length ? ` (${pair.altered.join(", ")})` : "";
   fill(
     box,
     make("h3", {}, "What the run says"),

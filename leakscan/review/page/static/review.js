@@ -1,47 +1,18 @@
 // The page: which card is shown, what a key does, and what was said of it.
 import { byId, fill, make, many, press } from "./dom.js";
-import { Films } from "./films.js";
-import { handleStage } from "./hands.js";
-import { get, levels, newId, Outbox, post, Refusal } from "./net.js";
+import { film, laid } from "./kept.js";
+import { listenToKeys } from "./keys.js";
+import { get, GONE, newId, Outbox, post, Refusal } from "./net.js";
 import * as panel from "./panel.js";
+import { pictures } from "./pictures.js";
 import { Queue } from "./queue.js";
-import { paint } from "./tone.js";
-import { Volumes } from "./volumes.js";
+import { strip } from "./strips.js";
 
-const KEPT = 24; // pictures that stay in memory
 const AHEAD = 8;
-const ENOUGH = 30; // keypoints that agree, from which places add nothing
 const stage = byId("stage");
 const state = { card: null, left: null, right: null, mode: "side", drag: "window", run: null };
 
-// ---- pictures, kept while few enough others come between
-
-const kept = new Map();
-function fetched(address, how) {
-  if (!kept.has(address)) {
-    kept.set(address, how(address).catch((error) => { kept.delete(address); throw error; }));
-    if (kept.size > KEPT) kept.delete(kept.keys().next().value);
-  }
-  const found = kept.get(address);
-  kept.delete(address);
-  kept.set(address, found);
-  return found;
-}
-const film = (card, image, level) => fetched(`/api/film/${card}/${image}/${level}`, levels);
-// How well they agree is told once a blind reviewer has judged, so the answer is asked for again then.
-const laid = (card, a, b, hidden) => fetched(`/api/laid/${card}/${a}/${b}${hidden ? "?blind" : ""}`, get);
-// Where the two agree is asked for only when somebody wants to see it.
-const places = (card, a, b) => fetched(`/api/places/${card}/${a}/${b}`, get);
-const parts = (card, a, b) => fetched(`/api/parts/${card}/${a}/${b}`, levels);
-const volume = (card, ...images) => fetched(`/api/volume/${card}/${images.join("/")}`, levels);
-
-const films = new Films(stage, async (side) => {
-  const [card, image] = [state.card.key, side === "a" ? state.left : state.right];
-  const sharp = await film(card, image.key, "full").catch(() => null);
-  if (sharp && state.card.key === card && image === (side === "a" ? state.left : state.right)) films.sharper(side === "a" ? sharp : null, side === "b" ? sharp : null);
-});
-const volumes = new Volumes(stage);
-const viewer = () => (state.left?.ndim === 3 ? volumes : films);
+const { look, viewer, films, volumes, setMode, toggle, setDrag, reset } = pictures(state, stage);
 
 // ---- what is said, and what is on disk
 
@@ -154,8 +125,6 @@ function refreshProgress() {
   }, 300);
 }
 
-const GONE = "The review does not answer; is it still running?";
-
 // What a click or key starts may fail when the server is gone; that is a sentence, never silence.
 function attempt(work) {
   return async (...given) => {
@@ -232,8 +201,7 @@ function showCard(card, fresh) {
   }
   panel.opinions(card);
   showFacts();
-  strip("films-left", card.left, "left");
-  strip("films-right", card.right, "right");
+  for (const [side, images] of [["left", card.left], ["right", card.right]]) strip(`films-${side}`, images, side, { card, shown: state[side], choose });
   if (fresh) look();
 }
 
@@ -246,148 +214,14 @@ function showFacts() {
   panel.facts(state.card, state.left, state.right);
 }
 
-// The images of one person. Those in pairs that equal pixels settle are put away.
-function strip(id, images, side) {
-  const settled = new Set();
-  const paired = new Set();
-  for (const pair of state.card.pairs) {
-    const key = side === "left" ? pair.a : pair.b;
-    (pair.settled ? settled : paired).add(key);
-  }
-  const away = images.filter((i) => settled.has(i.key) && !paired.has(i.key) && i.key !== state[side].key);
-  const shown = images.filter((i) => !away.includes(i));
-  const one = (image) => {
-    const canvas = make("canvas", { "aria-hidden": "true" });
-    const button = make(
-      "button",
-      { type: "button", class: paired.has(image.key) ? "paired" : "", title: image.title, "aria-pressed": String(image.key === state[side].key), "aria-label": `Show ${image.title} on the ${side}`, onclick: () => choose(side, image) },
-      canvas,
-      make("span", { class: "cap" }, image.date || image.title.split("/").at(-1)),
-    );
-    film(state.card.key, image.key, "thumb").then((f) => paint(canvas, f.shape[1], f.shape[0], f.levels, f.window), () => {});
-    return make("li", {}, button);
-  };
-  const parts = images.length > 1 ? shown.map(one) : [];
-  if (away.length) {
-    const inside = make("ul");
-    const words = `${many(away.length, "image")} settled by equal pixels`;
-    const more = make("details", {}, make("summary", {}, words), inside);
-    more.addEventListener("toggle", () => fill(inside, ...away.map(one)), { once: true });
-    parts.push(make("li", {}, more));
-  }
-  fill(byId(id), ...parts);
-}
-
 function choose(side, image) {
   state[side] = image;
   showCard(state.card, false);
   look();
 }
 
-// ---- looking
-
-async function look() {
-  const turn = (state.looking = Symbol("look"));
-  const { card, left, right } = state;
-  const fresh = () => turn === state.looking;
-  films.leave();
-  volumes.leave();
-  byId("how").textContent = "";
-  if (left.ndim !== right.ndim) return gone("One is a picture and the other a volume, so they cannot lie on each other.");
-  const late = setTimeout(() => fresh() && fill(stage, make("div", { class: "gone" }, "Reading the images …")), 200);
-  try {
-    if (left.ndim === 3) {
-      const [a, b] = await Promise.all([volume(card.key, left.key), volume(card.key, left.key, right.key)]);
-      if (!fresh()) return;
-      volumes.mode = state.mode;
-      volumes.show(a, b);
-      showHow();
-    } else {
-      const [a, b, how] = await Promise.all([film(card.key, left.key, "screen"), film(card.key, right.key, "screen"), laid(card.key, left.key, right.key, card.hidden && !card.word).catch(() => null)]);
-      if (!fresh()) return;
-      films.mode = state.mode;
-      films.show(a, b, how);
-      showHow();
-    }
-    findAgreement();
-  } catch (error) {
-    if (fresh()) gone(error instanceof Refusal ? error.message : GONE);
-  } finally {
-    clearTimeout(late);
-  }
-}
-
-function gone(sentence) {
-  stage.className = "";
-  fill(stage, make("div", { class: "gone", role: "alert" }, make("p", {}, sentence)));
-}
-
-function showHow() {
-  const own = viewer();
-  const how = own === films ? films.laid : volumes.b;
-  if (!how || !own.a) return;
-  const words = own === films && films.stored ? "As stored: nothing is undone." : how.words;
-  byId("how").textContent = [words, own.points ? agreementWords() : ""].filter(Boolean).join(" ");
-}
-
-function agreementWords() {
-  const how = films.laid;
-  if (state.card.hidden && !state.card.word) return "";
-  if (viewer() === volumes) return volumes.parts ? "Green: the local contrast of both agrees, the stronger the more." : "";
-  const n = films.places.length;
-  if (n) return `Large rings: ${many(n, "place")} that look alike in detail; films of strangers have a few. Rings of one colour belong together.`;
-  if (how?.agreeing) return "Rings of one colour belong together.";
-  return films.sought ? "No keypoints agree, and no places look alike in detail." : "";
-}
-
-// Where two films agree in few keypoints, the places that look alike; of volumes, the parts that agree.
-async function findAgreement() {
-  const [own, turn, { card, left, right }] = [viewer(), state.looking, state];
-  if (!own.points || !own.a || (card.hidden && !card.word)) return;
-  if (own === films && films.laid?.agreeing >= ENOUGH) return; // a copy, whose keypoints say it all
-  const found = await (own === films ? places : parts)(card.key, left.key, right.key).catch(() => null);
-  if (turn !== state.looking || !found) return;
-  if (own === films) Object.assign(films, { places: found.places, sought: found.sought });
-  else volumes.parts = found;
-  showHow();
-  own.draw();
-}
-
-function setMode(mode) {
-  state.mode = mode;
-  for (const button of document.querySelectorAll("[data-mode]")) if (button !== stage) press(button, button.dataset.mode === mode);
-  if (viewer().a) viewer().set(mode);
-}
-
-function toggle(name) {
-  films[name] = !films[name];
-  if (name !== "stored") volumes[name] = films[name];
-  press(byId({ points: "agree", stored: "lie", negative: "negative" }[name]), films[name]);
-  films.fresh = true;
-  showHow();
-  if (name === "points") findAgreement();
-  if (viewer().a) viewer().draw();
-}
-
-function setDrag(drag) {
-  state.drag = drag;
-  for (const button of document.querySelectorAll("[data-drag]")) press(button, button.dataset.drag === drag);
-}
-
-function reset() {
-  const own = viewer();
-  if (!own.a) return;
-  own.window.reset();
-  own.fit();
-  own.fresh = true;
-  own.draw();
-}
-
-handleStage({ stage, viewer, films, volumes, reset, drag: () => state.drag });
-
 // ---- keys
 
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const KEYS = {
   s: () => judge("same"), d: () => judge("different"), u: () => judge("unsure"), w: () => judge("wanted"),
   z: undo, j: () => step(1), k: () => step(-1), ArrowRight: () => step(1), ArrowLeft: () => step(-1),
@@ -399,31 +233,7 @@ const KEYS = {
   "[": () => other(-1), "]": () => other(1), PageUp: () => slice(1), PageDown: () => slice(-1),
 };
 const slice = (by) => viewer() === volumes && volumes.a && volumes.step(by);
-
-document.addEventListener("keydown", (event) => {
-  const where = event.target;
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  const writes = where.matches("textarea, select, input:not([type=checkbox])");
-  if (event.key === "Escape") {
-    showQueue(false);
-    stage.focus();
-    return;
-  }
-  if (writes) return;
-  if (event.key === " " && where.matches("button, summary, input")) return;
-  if (where === stage && ARROWS[event.key]) {
-    const [dx, dy] = ARROWS[event.key];
-    if (event.shiftKey) viewer().a && viewer().tune(dx * 12, dy * 12);
-    else if (viewer().a) viewer().pan(viewer() === films ? -dx * 40 : dx, viewer() === films ? -dy * 40 : dy);
-    event.preventDefault();
-    return;
-  }
-  if (where.matches("#lines, #lines *") && ["ArrowUp", "ArrowDown", "PageUp", "PageDown"].includes(event.key)) return;
-  const does = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!does || (event.repeat && "sduwz".includes(event.key.toLowerCase()))) return;
-  event.preventDefault();
-  does();
-});
+listenToKeys({ stage, viewer, films, escape: () => { showQueue(false); stage.focus(); }, does: KEYS });
 
 function other(by) {
   const pairs = state.card?.pairs || [];
@@ -494,7 +304,9 @@ async function start() {
   outbox.send();
   await queue.load();
   const asked = location.hash.slice(1);
-  const first = /^[0-9a-f]{16}$/.test(asked) ? asked : queue.lines[0]?.key;
+  // Who comes back goes on where work is left.
+  const left = queue.lines.find((line) => !line.word && line.state !== "settled") || queue.lines[0];
+  const first = /^[0-9a-f]{16}$/.test(asked) ? asked : left?.key;
   if (first) await open(first);
   else fill(byId("title"), "This run has no pair to look at.");
   document.body.dataset.ready = "yes";
