@@ -7,7 +7,7 @@ from then on is a row of a table (``leakscan.tables``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:  # `leakscan --help` does not wait for it
@@ -27,7 +27,7 @@ RELATIONS: tuple[Relation, ...] = ("same_file", "same_pixels", "same_image", "sa
 """Strongest first."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Tags:
     """What a file's header, a manifest or a naming preset declares about an image.
 
@@ -75,7 +75,10 @@ class Tags:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+_UNDECLARED = Tags()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRef:
     """One image of a source, found but not yet decoded. Picklable; a worker can decode it alone.
 
@@ -107,7 +110,7 @@ class ImageRef:
     content: str = ""
     frame: int = 0
     ndim: int = 2
-    tags: Tags = field(default_factory=Tags)
+    tags: Tags = _UNDECLARED
     status: Status = "ok"
     error: str = ""
     error_path: str = ""

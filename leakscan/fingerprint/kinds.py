@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from leakscan.types import KINDS, ImageRef, Kind, Tags
@@ -102,8 +103,8 @@ class Asked:
         kind, gated = presumed_kind(ref, asked)
         if kind in cards:
             card = cards[kind]
-            return cls(kind, gated, card.encoder, card.judged_by)
-        return cls(REFUSED[kind], False) if gated else cls(kind, gated)
+            return _asked(kind, gated, card.encoder, card.judged_by)
+        return _asked(REFUSED[kind], False) if gated else _asked(kind, gated)
 
     def takes(self, gate: bool | None) -> bool:
         """Whether a fingerprint counts, by what the gate said; ``None`` where there is no fingerprint."""
@@ -115,3 +116,9 @@ class Asked:
             return None
         refused = status == "blank" or (bool(self.by) and gate is not None and not self.takes(gate))
         return REFUSED.get(self.kind, self.kind) if refused else self.kind
+
+
+@cache
+def _asked(kind: Kind, gated: bool, encoder: str = "", by: str = "") -> Asked:
+    """One object for all images of which the same is asked: there may be a million."""
+    return Asked(kind, gated, encoder, by)

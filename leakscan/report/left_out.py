@@ -13,6 +13,16 @@ from leakscan.counted import counted
 from leakscan.sources.left_out import ONLY_FIRST, kinds_in_words
 
 
+def counts_of(column: pa.ChunkedArray) -> Counter[str | None]:
+    """How often each value stands in a column, which may have a million rows.
+
+    Example:
+        >>> counts_of(pa.chunked_array([["ok", None, "ok"]]))
+        Counter({'ok': 2, None: 1})
+    """
+    return Counter({row["values"]: row["counts"] for row in pc.value_counts(column).to_pylist()})
+
+
 def left_out_facts(own: pa.Table) -> dict[str, Any]:
     """What the summary says of the files of one dataset that were not compared.
 
@@ -31,14 +41,14 @@ def left_out_facts(own: pa.Table) -> dict[str, Any]:
         >>> left_out_facts(rows)
         {'left_out': {'link that leaves the folder': 1}, 'unread_share': 0.5, 'only_first_frame': 0}
     """
-    status = Counter(own["status"].to_pylist())
+    status = counts_of(own["status"])
     unread = status["unreadable"] + status["unsupported"]
     considered = sum(status.values()) - status["ignored"]
     out = own.filter(pc.is_in(own["status"], pa.array(["unreadable", "unsupported"])))
     notes = pc.list_flatten(own["notes"])
     return {
         # Rows of a store of an earlier version do not say what kind of thing they are.
-        "left_out": dict(Counter(kind or "unread file" for kind in out["left_out"].to_pylist())),
+        "left_out": {kind or "unread file": n for kind, n in counts_of(out["left_out"]).items()},
         "unread_share": unread / considered if considered else 0.0,
         "only_first_frame": int(pc.sum(pc.match_substring(notes, ONLY_FIRST)).as_py() or 0),
     }

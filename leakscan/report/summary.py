@@ -20,7 +20,7 @@ from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.groups import contradictions
 from leakscan.decide.persons.tests import PersonTest
-from leakscan.report.left_out import left_out_facts, left_out_words, notices
+from leakscan.report.left_out import counts_of, left_out_facts, left_out_words, notices
 from leakscan.report.run_tables import RunTables
 from leakscan.report.sentences import (
     comparison_words,
@@ -120,21 +120,21 @@ def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
 
 def _dataset(images: pa.Table, name: str) -> dict[str, Any]:
     own = images.filter(pc.equal(images["dataset"], name))
-    status = Counter(own["status"].to_pylist())
+    status = counts_of(own["status"])
     unread = own.filter(pc.is_in(own["status"], pa.array(["unreadable", "unsupported"])))
     return {
         "name": name,
         "files": sum(status.values()),
         "status": {s: status[s] for s in ("ok", "blank", "unreadable", "unsupported", "ignored")},
-        "kinds": dict(Counter(k for k in own["kind"].to_pylist() if k)),
+        "kinds": {kind: n for kind, n in counts_of(own["kind"]).items() if kind},
         **left_out_facts(own),
-        "declared_subjects": len({s for s in own["subject"].to_pylist() if s}),
+        "declared_subjects": sum(bool(subject) for subject in counts_of(own["subject"])),
         "unread": [
             {"path": path, "status": state, "error": error}
             for path, state, error in zip(
-                *(unread[c].to_pylist() for c in ("path", "status", "error")), strict=True
+                *(unread[c].slice(0, 100).to_pylist() for c in ("path", "status", "error")), strict=True
             )
-        ][:100],
+        ],
     }
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,9 @@ from leakscan.types import ImageRef, Silent
 
 SIDE = 64
 """Pixels a side of what the decoder draws."""
-_EPOCHS, _BATCH, _RATE = 40, 64, 1e-3
+_EPOCHS, _BATCH, _RATE, _WIDE = 30, 64, 3e-4, 1024
+_COMPONENTS, _SPREAD_OF = 600, 2_000
+"""Axes of most spread that the decoder draws along, and of how many films they are those."""
 _DRAWN = 6
 _AXES = 24
 
@@ -108,12 +111,39 @@ def read_people(manifest: str, people: int, each: int, seed: int, eyes: Eyes) ->
     return eyes.seen(films, [name for _, name in refs])
 
 
-def trained_decoder(train: SeenFilms, seed: int) -> Decoder:
+def kept_people(file: Path | None, read: Callable[[], SeenFilms]) -> SeenFilms:
+    """Films as they were read once, or read now and kept.
+
+    Args:
+        file: The npz file that keeps them; ``None`` reads them every time.
+        read: Reads them.
+
+    Example::
+
+        kept_people(Path("val.npz"), lambda: read_people("cxr/nih/manifest.csv?split=val", 300, 2, 0, Eyes()))
+    """
+    if file is not None and file.exists():
+        with np.load(file, allow_pickle=False) as kept:
+            return SeenFilms(kept["pictures"], kept["prints"], kept["people"])
+    seen = read()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part.npz")
+        np.savez(part, pictures=seen.pictures, prints=seen.prints, people=seen.people)
+        part.replace(file)
+    return seen
+
+
+def trained_decoder(train: SeenFilms, seed: int, tell: Callable[[str], None] = lambda words: None) -> Decoder:
     """A decoder that has learnt to draw films from their fingerprints.
+
+    It finds where a film lies along the axes of most spread of the films that it learns from. People set
+    aside, a tenth, choose the epoch.
 
     Args:
         train: The films that it learns from.
         seed: The seed of its weights and of the order of films.
+        tell: Is told how far it is.
 
     Example::
 
@@ -124,38 +154,52 @@ def trained_decoder(train: SeenFilms, seed: int) -> Decoder:
     from torch import nn
 
     torch.manual_seed(seed)
+    mean, axes = _components(train.pictures, seed)
+    flat = (train.pictures - mean).reshape(len(train.pictures), -1)
+    scale = train.prints.shape[1] ** 0.5  # numbers near 1, as networks like them
+    prints, wanted = torch.from_numpy(train.prints * np.float32(scale)), torch.from_numpy(flat @ axes.T)
+    names = np.unique(train.people)
+    aside = np.isin(train.people, np.random.default_rng(seed).permutation(names)[: len(names) // 10])
+    learnt, judged = torch.from_numpy(np.flatnonzero(~aside)), torch.from_numpy(np.flatnonzero(aside))
     net = nn.Sequential(
-        nn.Linear(train.prints.shape[1], 4 * 4 * 192),
-        nn.ReLU(),
-        nn.Unflatten(1, (192, 4, 4)),
-        *(
-            layer
-            for wide, narrow in ((192, 128), (128, 64), (64, 32))
-            for layer in (nn.ConvTranspose2d(wide, narrow, 4, 2, 1), nn.BatchNorm2d(narrow), nn.ReLU())
-        ),
-        nn.ConvTranspose2d(32, 1, 4, 2, 1),
-    )
-    mean = train.pictures.mean(axis=0)
-    prints, wanted = torch.from_numpy(train.prints), torch.from_numpy(train.pictures - mean)[:, None]
-    steps = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=1e-3)
+        nn.Linear(prints.shape[1], _WIDE), nn.GELU(), nn.Dropout(0.5),
+        nn.Linear(_WIDE, _WIDE), nn.GELU(), nn.Dropout(0.5),
+        nn.Linear(_WIDE, len(axes)),
+    )  # fmt: skip
+    steps = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=0.05)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(steps, _EPOCHS)
-    for _ in range(_EPOCHS):
-        for at in torch.split(torch.randperm(len(prints)), _BATCH):
-            if len(at) < 2:
-                continue
+    best, kept = np.inf, {name: value.clone() for name, value in net.state_dict().items()}
+    for epoch in range(_EPOCHS):
+        net.train()
+        for at in torch.split(learnt[torch.randperm(len(learnt))], _BATCH):
             steps.zero_grad()
-            off = net(prints[at]) - wanted[at]
-            loss = (off**2).mean() + 0.1 * off.abs().mean()
-            loss.backward()
+            ((net(prints[at]) - wanted[at]) ** 2).sum(dim=1).mean().backward()
             steps.step()
         rates.step()
-    net.eval()
+        net.eval()
+        with torch.no_grad():
+            off = float(((net(prints[judged]) - wanted[judged]) ** 2).sum(dim=1).mean())
+        if off < best:
+            best, kept = off, {name: value.clone() for name, value in net.state_dict().items()}
+        if (epoch + 1) % 10 == 0:
+            part = off / float((flat[aside] ** 2).sum(axis=1).mean())
+            tell(f"  epoch {epoch + 1} of {_EPOCHS}: {part:.3f} of the variance is not drawn")
+    net.load_state_dict(kept)
 
     def decoder(vectors: Floats) -> Floats:
         with torch.no_grad():
-            return np.asarray(net(torch.from_numpy(vectors.astype(np.float32)))[:, 0].numpy() + mean)
+            found = net(torch.from_numpy((vectors * scale).astype(np.float32))).numpy()
+        return np.asarray((found @ axes).reshape(-1, SIDE, SIDE) + mean, np.float32)
 
     return decoder
+
+
+def _components(pictures: Floats, seed: int) -> tuple[Floats, Floats]:
+    """The mean picture, and the axes ``(k, pixels)`` of most spread about it."""
+    some = np.random.default_rng(seed).permutation(len(pictures))[:_SPREAD_OF]
+    mean = pictures.mean(axis=0)
+    _, _, axes = np.linalg.svd((pictures[some] - mean).reshape(len(some), -1), full_matrices=False)
+    return mean, np.ascontiguousarray(axes[:_COMPONENTS])
 
 
 def correlations(one: Floats, other: Floats) -> npt.NDArray[np.float64]:
@@ -301,6 +345,9 @@ def given_away(
     others: Annotated[int, typer.Option("--others", help="People of val, two films each.")] = 250,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all draws.")] = 0,
     pictures: Annotated[Path | None, typer.Option("--pictures", help="PNG of inverted drawn films.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="Folder that keeps what was read, for the next time.")
+    ] = None,
 ) -> None:
     """Invert fingerprints, guess membership, and attack a project key.
 
@@ -311,8 +358,13 @@ def given_away(
     torch.set_num_threads(1)
     out, eyes = Output(), Eyes()
     manifest = f"{data / 'cxr' / 'nih' / 'manifest.csv'}?split="
-    train = read_people(f"{manifest}train", people, 2, seed, eyes)
-    val = read_people(f"{manifest}val", others, 2, seed, eyes)
+
+    def films(split: str, count: int) -> SeenFilms:
+        name = f"{eyes.card.encoder.replace('@', '-')}-{split}-{count}-{seed}.npz"
+        read = partial(read_people, f"{manifest}{split}", count, 2, seed, eyes)
+        return kept_people(keep / name if keep else None, read)
+
+    train, val = films("train", people), films("val", others)
     out.say(f"{eyes.card.encoder}: {len(train.people):,} films of train, {len(val.people):,} of val.")
     out.say(f"membership in the training set, AUC: {membership(train, val):.3f}")
     secret = Path("given-away.key")
@@ -327,7 +379,7 @@ def given_away(
                 f"keyed films found with {known} known pairs: {matched_with_known(plain, keyed, known):.3f}"
             )
     out.say(f"keyed films found without any: {matched_with_nothing(train.prints, plain, keyed):.3f}")
-    decoder = trained_decoder(train, seed)
+    decoder = trained_decoder(train, seed, out.say)
     for name, figure in inversion(decoder, train, val, eyes).items():
         out.say(f"{name}: {figure:.3f}")
     if pictures is not None:

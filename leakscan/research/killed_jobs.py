@@ -18,6 +18,7 @@ from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.synthetic.films import draw_film
 
 _VERDICTS = 40
+_PAPER = Path("../paper")
 FILMS = 16
 """Films of A."""
 PEOPLE = 60
@@ -36,6 +37,7 @@ class Job:
         made: Folders and files of its own, which a new attempt begins without.
         tables: Finds its tables, by name.
         ends_well: The exit codes of an undisturbed run.
+        before: Makes what it works on, once, where that takes longer than drawing pictures.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Job:
     made: tuple[str, ...]
     tables: Callable[[], Mapping[str, pa.Table]]
     ends_well: tuple[int, ...] = (0,)
+    before: Callable[[], int] | None = None
 
 
 def draw_inputs(folder: Path, seed: int, people: int = PEOPLE) -> None:
@@ -77,7 +80,14 @@ def draw_inputs(folder: Path, seed: int, people: int = PEOPLE) -> None:
     (folder / "A" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
 
 
-def _command(*words: str) -> Callable[[], int]:
+def cli_job(*words: str) -> Callable[[], int]:
+    """A job that is one command.
+
+    Example::
+
+        cli_job("exclude", "run", "--from", "B")()  # its exit code
+    """
+
     def work() -> int:
         from leakscan.cli.app import run
 
@@ -109,18 +119,61 @@ def _weights() -> Mapping[str, pa.Table]:
 
 def _give_verdicts() -> int:
     """Gives verdicts one by one and notes each on paper once it is said to be on disk."""
-    file, paper = VerdictFile(Path("verdicts.parquet")), Path("paper")
+    file = VerdictFile(Path("verdicts.parquet"))
     known = {v.id for v in file.read()} if file.path.exists() else set()
-    with paper.open("a") as noted:
-        for number in range(_VERDICTS):
-            name = f"{number:032d}"
-            if name not in known:
-                pictures = (f"a{number}",), (f"b{number}",)
-                file.append([_verdict(name, *pictures)])
-            noted.write(f"{name}\n")
-            noted.flush()
-            os.fsync(noted.fileno())
+    for number in range(_VERDICTS):
+        name = f"{number:032d}"
+        if name not in known:
+            pictures = (f"a{number}",), (f"b{number}",)
+            file.append([_verdict(name, *pictures)])
+        _note(name)
     return 0
+
+
+def _review() -> int:
+    """Reviews a run as a browser does, card by card, and notes each verdict once the page has said yes."""
+    from starlette.testclient import TestClient
+
+    from leakscan.review.page.server import ReviewOptions, ReviewServer
+    from leakscan.settings import Settings
+
+    options = ReviewOptions(reviewer="ann", verdicts=Path("verdicts.parquet"))
+    server = ReviewServer(Path("run"), options, Settings.of(cache=Path("pictures")), say=lambda link: None)
+    origin = f"http://127.0.0.1:{server.port}"
+    page = TestClient(server.app, base_url=origin)
+    page.get(server.link()).raise_for_status()
+    sent = {"Origin": origin, "X-Leakscan-Secret": server.door.secret}
+    known = {verdict.id for verdict in server.session.file.read()}
+    for number, line in enumerate(
+        sorted(page.get("/api/queue").json()["cards"], key=lambda c: str(c["title"]))
+    ):
+        name = f"{number:032x}"
+        if name not in known:
+            page.get(f"/api/card/{line['key']}").raise_for_status()
+            said = {"id": name, "card": line["key"], "word": ("same", "different", "unsure")[number % 3]}
+            answer = page.post("/api/verdict", json=said, headers=sent)
+            if not answer.is_success:
+                raise LeakscanError(answer.text)
+        _note(name)
+    server.close()
+    return 0
+
+
+def _note(name: str) -> None:
+    """Notes on paper, and on another disk, that a verdict was said to be on disk."""
+    with _PAPER.open("a") as noted:
+        noted.write(f"{name}\n")
+        noted.flush()
+        os.fsync(noted.fileno())
+
+
+def _reviewed() -> Mapping[str, pa.Table]:
+    said = {verdict.id: verdict for verdict in VerdictFile(Path("verdicts.parquet")).read()}
+    if lost := set(_PAPER.read_text().split()) - set(said):
+        raise LeakscanError(f"Verdicts that the page had taken are lost: {sorted(lost)}.")
+    rows = [(v.id, v.verdict, str(v.pictures_a), str(v.pictures_b)) for _, v in sorted(said.items())]
+    names = ("id", "verdict", "a", "b")
+    return {"verdicts": pa.table({n: [row[i] for row in rows] for i, n in enumerate(names)})}
 
 
 def _verdict(name: str, a: tuple[str, ...], b: tuple[str, ...]) -> Verdict:
@@ -129,7 +182,7 @@ def _verdict(name: str, a: tuple[str, ...], b: tuple[str, ...]) -> Verdict:
 
 def _verdicts() -> Mapping[str, pa.Table]:
     said = VerdictFile(Path("verdicts.parquet")).read()
-    noted = Path("paper").read_text().split()
+    noted = _PAPER.read_text().split()
     if lost := set(noted) - {verdict.id for verdict in said}:
         raise LeakscanError(f"Verdicts that were said to be on disk are lost: {sorted(lost)}.")
     return {"verdicts": pa.table({"id": sorted(verdict.id for verdict in said)})}
@@ -139,44 +192,54 @@ _KEY = ("--key", "../identity.key")  # a key of its own would name people otherw
 _PICTURES = (*_KEY, "--kind", "other_2d", "--workers")
 _TINY = ("--backbone", "resnet18", "--side", "32", "--pairs", "3", "--threads", "1", "--device", "cpu")
 
+COMPARED = cli_job("compare", "../A", "../B", "-o", "run", *_PICTURES, "0", "--max-unread", "1")
+"""Makes the run that reviews and lists work on."""
+
 JOBS: tuple[Job, ...] = (
     Job(
         "compare",
-        _command("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"),
+        cli_job("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"),
         ("run", ".leakscan"),
         _tables_in("run"),
         (1,),
     ),
     Job(
         "compare with workers",
-        _command("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"),
+        cli_job("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"),
         ("run", ".leakscan"),
         _tables_in("run"),
         (1,),
     ),
     Job(
         "fingerprint",
-        _command("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
+        cli_job("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
         ("a.fps", ".leakscan"),
         _store,
     ),
     Job(
         "duplicates",
-        _command("duplicates", "../B", "-o", "twice", "--overwrite", *_PICTURES, "0"),
+        cli_job("duplicates", "../B", "-o", "twice", "--overwrite", *_PICTURES, "0"),
         ("twice", ".leakscan"),
         _tables_in("twice"),
         (0, 1, 3),
     ),
-    Job("verdicts", _give_verdicts, ("verdicts.parquet", "verdicts.parquet.lock", "paper"), _verdicts),
+    Job("verdicts", _give_verdicts, ("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER)), _verdicts),
+    Job(
+        "review",
+        _review,
+        ("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER), "pictures"),
+        _reviewed,
+        before=COMPARED,
+    ),
     Job(
         "calibrate",
-        _command("calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY),
+        cli_job("calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY),
         ("own.safetensors", ".leakscan"),
         _calibration,
     ),
     Job(
         "train",
-        _command("train", "../films.csv", "-o", "trained", "--steps", "6", "--workers", "0", *_TINY),
+        cli_job("train", "../films.csv", "-o", "trained", "--steps", "6", "--workers", "0", *_TINY),
         ("trained", ".leakscan"),
         _weights,
     ),

@@ -1,20 +1,18 @@
 """Kills leakscan at random moments and checks that the next run comes to the same tables.
 
 ``python -m leakscan.research.kills --count 200`` stops ``compare``, ``fingerprint``, ``duplicates``,
-``calibrate``, ``train`` and the writing of verdicts by SIGKILL, SIGTERM and SIGINT, each at a moment drawn
-between its start and its usual end. A job is killed up to four times before it may end. Then its tables are
-held against those of an undisturbed run, row by row, and every file under a final name must be whole.
-
-Every job is a forked child of this process, which has loaded the program but has run nothing, so that
-hundreds of kills take minutes.
+``review``, ``calibrate``, ``train`` and the writing of verdicts by SIGKILL, SIGTERM and SIGINT, each at a
+moment drawn between its start and its usual end. A job is killed up to four times before it may end. Then its
+tables are held against those of an undisturbed run, row by row, and every file under a final name must be
+whole. What a kill costs is the processor time of all attempts, less that of an undisturbed run, a kill.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import tempfile
@@ -22,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +32,7 @@ from safetensors import safe_open
 from leakscan.cli.output import Output
 from leakscan.errors import LeakscanError
 from leakscan.research.command import run_command
+from leakscan.research.forked_jobs import ended, started
 from leakscan.research.killed_jobs import FILMS, JOBS, PEOPLE, Job, draw_inputs
 from leakscan.research.same_tables import compare_tables
 
@@ -50,14 +48,22 @@ class Tally:
         kills: How often each job was killed, by its name and the signal.
         attempts: How many times a job was brought to its end after kills.
         faults: What was not as it should be, in sentences.
+        repeated: Seconds of processor that an attempt took beyond an undisturbed run, a kill, by job.
     """
 
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     attempts: int = 0
     faults: list[str] = field(default_factory=list)
+    repeated: dict[str, list[float]] = field(default_factory=dict)
 
 
-def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tally:
+def kill_often(
+    jobs: Sequence[Job],
+    count: int,
+    seed: int,
+    folder: Path,
+    tell: Callable[[Tally], bool] = lambda tally: True,
+) -> Tally:
     """Kills jobs until there were so many kills, and holds what they make against undisturbed runs.
 
     Args:
@@ -65,6 +71,7 @@ def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tall
         count: How many kills.
         seed: The seed of inputs, moments and signals.
         folder: An empty folder to work in.
+        tell: Is given the tally after every attempt, and says whether there is time for another one.
 
     Example::
 
@@ -73,28 +80,42 @@ def kill_often(jobs: Sequence[Job], count: int, seed: int, folder: Path) -> Tall
     with_list = any(job.name in ("calibrate", "train") for job in jobs)
     draw_inputs(folder, seed, PEOPLE if with_list else FILMS)
     tally, random = Tally(), np.random.default_rng(seed)
-    expected, seconds = {}, {}
+    expected, seconds, work = {}, {}, {}
     for job in jobs:
         place = folder / job.name.replace(" ", "-")
         place.mkdir()
         with contextlib.chdir(place):
-            began = time.monotonic()
-            code = _ended(_started(job), None)
-            seconds[job.name] = time.monotonic() - began
+            if job.before is not None:
+                ended(started(job.before))
+            began, before = time.monotonic(), _processor()
+            code = ended(started(job.work))
+            seconds[job.name], work[job.name] = time.monotonic() - began, _processor() - before
             if code not in job.ends_well:
                 raise LeakscanError(f"Undisturbed, {job.name} ends with {code}.")
             expected[job.name] = dict(job.tables())
             if job.name == "compare with workers":
-                tally.faults += _differences(job, expected["compare"], expected[job.name])
+                tally.faults += differences(job, expected["compare"], expected[job.name])
     while tally.kills.total() < count:
         job = jobs[tally.attempts % len(jobs)]
+        killed, before = tally.kills.total(), _processor()
         with contextlib.chdir(folder / job.name.replace(" ", "-")):
             _one_attempt(job, seconds[job.name], random, tally)
+            if killed := tally.kills.total() - killed:
+                more = (_processor() - before - work[job.name]) / killed
+                tally.repeated.setdefault(job.name, []).append(more)
             try:
-                tally.faults += _differences(job, expected[job.name], job.tables())
+                tally.faults += differences(job, expected[job.name], job.tables())
             except (LeakscanError, OSError, pa.ArrowException) as error:
                 tally.faults.append(f"{job.name}: {error}")
+        if not tell(tally):
+            break
     return tally
+
+
+def _processor() -> float:
+    """Seconds of processor of all jobs so far, and of their workers that came to an end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _one_attempt(job: Job, seconds: float, random: np.random.Generator, tally: Tally) -> None:
@@ -104,56 +125,22 @@ def _one_attempt(job: Job, seconds: float, random: np.random.Generator, tally: T
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for _ in range(int(random.integers(1, _MOST_IN_A_ROW + 1))):
         how = SIGNALS[random.integers(len(SIGNALS))]
-        child = _started(job)
+        child = started(job.work)
         deadline = time.monotonic() + float(random.uniform(0.02, seconds))
         while time.monotonic() < deadline and child.is_alive():
             time.sleep(0.005)
         if not child.is_alive():
             break
         os.kill(child.pid or 0, how)
-        code = _ended(child, how)
+        code = ended(child)
         tally.kills[job.name, how.name] += 1
         if how is not signal.SIGKILL and code not in (130, *job.ends_well):
             tally.faults.append(f"{job.name} ends with {code} at {how.name}.")
         tally.faults += [f"{job.name}: {fault}" for fault in half_files(Path())]
-    code = _ended(_started(job), None)
+    code = ended(started(job.work))
     tally.attempts += 1
     if code not in job.ends_well:
         tally.faults.append(f"{job.name} ends with {code} after it was killed.")
-
-
-def _started(job: Job) -> multiprocessing.process.BaseProcess:
-    fork = multiprocessing.get_context("fork")
-    ready = fork.Event()
-    child = fork.Process(target=_child, args=(job.work, ready))
-    child.start()
-    ready.wait(30)  # before that it is no job yet, and a signal meets what Python does at a start
-    return child
-
-
-def _child(work: Callable[[], int], ready: Event) -> None:
-    """The life of one job: as a console script would run it."""
-    from leakscan.cli.app import stop_at_sigterm
-
-    os.environ["LEAKSCAN_CACHE"] = ".leakscan"  # one of its own, which every attempt begins without
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    stop_at_sigterm()
-    try:
-        ready.set()
-        code = work()
-    except KeyboardInterrupt:
-        code = 130
-    os._exit(code)
-
-
-def _ended(child: multiprocessing.process.BaseProcess, how: signal.Signals | None) -> int | None:
-    child.join(300)
-    if child.is_alive():
-        child.kill()
-        child.join()
-        return None
-    return child.exitcode
 
 
 def half_files(folder: Path) -> list[str]:
@@ -184,7 +171,13 @@ def half_files(folder: Path) -> list[str]:
     return out
 
 
-def _differences(job: Job, before: Mapping[str, pa.Table], after: Mapping[str, pa.Table]) -> list[str]:
+def differences(job: Job, before: Mapping[str, pa.Table], after: Mapping[str, pa.Table]) -> list[str]:
+    """How the tables of a job differ from those of an undisturbed one, in sentences.
+
+    Example::
+
+        differences(job, expected, job.tables())
+    """
     if set(before) != set(after):
         return [f"{job.name} made the tables {sorted(after)}, not {sorted(before)}."]
     return [
@@ -206,6 +199,7 @@ def kills(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Name of a job to kill; repeatable. Default: all.")
     ] = None,
+    minutes: Annotated[float, typer.Option("--minutes", help="Begin no attempt after so long.", min=0)] = 60,
 ) -> None:
     """Kill jobs at random moments and compare what they make with undisturbed runs.
 
@@ -213,12 +207,23 @@ def kills(
     """
     out = Output()
     chosen = [job for job in JOBS if not only or job.name in only]
+    began = time.monotonic()
+
+    def tell(tally: Tally) -> bool:
+        if tally.attempts % 10 == 0:
+            out.say(f"  {tally.kills.total()} kills so far, {len(tally.faults)} faults")
+        return time.monotonic() - began < 60 * minutes
+
     with tempfile.TemporaryDirectory() as folder:
-        tally = kill_often(chosen, count, seed, Path(folder))
+        tally = kill_often(chosen, count, seed, Path(folder), tell)
     for job in chosen:
         by_signal = {how.name: tally.kills[job.name, how.name] for how in SIGNALS}
-        out.say(f"{job.name}: " + ", ".join(f"{n} {name}" for name, n in by_signal.items()))
-    out.say(f"{tally.kills.total()} kills, {tally.attempts} runs brought to their end: ")
+        more = tally.repeated.get(job.name, [0.0])
+        out.say(
+            f"{job.name}: " + ", ".join(f"{n} {name}" for name, n in by_signal.items()) + "; "
+            f"a kill costs {np.mean(more):.1f} s of processor, at most {max(more):.1f}"
+        )
+    out.say(f"{tally.kills.total()} kills, {tally.attempts} runs brought to their end.")
     for fault in tally.faults:
         out.say(f"  {fault}")
     out.say("No fault." if not tally.faults else f"{len(tally.faults)} faults.")

@@ -10,7 +10,7 @@ archives must give at least one row. Faulty files are kept with ``--keep``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +30,8 @@ def _lost(mutant: Mutant, why: Loss) -> Answer:
     return Answer(words, True)
 
 
-def read_all(chosen: Sequence[Mutant], workers: int) -> list[Answer]:
-    """What the readers come to, in processes of their own.
+def read_all(chosen: Sequence[Mutant], workers: int) -> Iterator[Answer]:
+    """What the readers come to, in processes of their own, in order and as they come to it.
 
     Args:
         chosen: The damaged files.
@@ -39,9 +39,9 @@ def read_all(chosen: Sequence[Mutant], workers: int) -> list[Answer]:
 
     Example::
 
-        answers = read_all(list(mutants(500, 0, good_files())), workers=2)
+        answers = list(read_all(list(mutants(500, 0, good_files())), workers=2))
     """
-    return list(LocalEngine(workers).map(Careful(read_mutant, _lost, SECONDS), chosen, chunk=4))
+    yield from LocalEngine(workers).map(Careful(read_mutant, _lost, SECONDS), chosen, chunk=4)
 
 
 def mutated_files(
@@ -60,15 +60,16 @@ def mutated_files(
     out = Output()
     files = {name: data for name, data in good_files().items() if only is None or only in name}
     chosen = list(mutants(count, seed, files))
-    answers = read_all(chosen, workers)
     counts: Counter[str] = Counter()
-    for mutant, answer in zip(chosen, answers, strict=True):
+    for mutant, answer in zip(chosen, read_all(chosen, workers), strict=True):
         counts["fault" if answer.fault else answer.said] += 1
         if answer.fault:
             out.say(f"{mutant.number} {mutant.name} ({', '.join(mutant.ways)}): {answer.said[:300]}")
             if keep is not None:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{mutant.number}-{mutant.name}").write_bytes(mutant.data)
+        if counts.total() % 1_000 == 0:
+            out.say(f"  {counts.total():,} so far: {counts['fault']:,} faults")
     out.say(
         f"{count:,} damaged files of {len(files)} kinds: {counts['read']:,} read, "
         f"{counts['refused']:,} refused in a sentence, {counts['fault']:,} faults."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -50,7 +51,7 @@ class Collector:
         self._root = root
         self._options = options
         self._packed = PackedFiles(self, left_out, declared)
-        self._reached: dict[tuple[int, int], str] = {}
+        self._reached: dict[int, str] = {}  # by device and inode in one number: there may be a million
         self._names: set[str] = set()
         self._headers: list[DicomHeader] = []
         self._declared: dict[str, Tags] = {}
@@ -73,13 +74,13 @@ class Collector:
         if not sample.mark:
             yield self.problem(name, "unreadable", "It is a folder or device, not a file.")
             return
-        first = self._reached.get((info.st_dev, info.st_ino)) if info.st_ino else None
+        first = self._reached.get(_inode(info)) if info.st_ino else None
         if first == name:
             yield self.problem(name, "ignored", "It is listed more than once.")
         elif first is not None:
             yield self.problem(name, "ignored", "It is the same file as {path}.", first)
         else:
-            self._reached[info.st_dev, info.st_ino] = name
+            self._reached[_inode(info)] = name
             yield from self.gather(str(path), name, tags, sample.head[:HEAD_BYTES], sample.mark)
 
     def add_place(self, place: str, name: str, tags: Tags) -> Iterator[ImageRef]:
@@ -148,8 +149,7 @@ class Collector:
         """The row of a hidden file that looks like an image, unless a link has led to it already."""
         try:
             info = path.stat()
-            reached = (info.st_dev, info.st_ino) in self._reached
-            if reached or not stat.S_ISREG(info.st_mode):
+            if _inode(info) in self._reached or not stat.S_ISREG(info.st_mode):
                 return
             looks = has_image_suffix(path.name) or any(recognised(head_of(path, HEAD_BYTES), path.name))
         except OSError:
@@ -227,6 +227,10 @@ class Collector:
             unique = f"{name}#{frame}#again{again}"
         self._names.add(unique)
         return blake3(unique.encode()).hexdigest()
+
+
+def _inode(info: os.stat_result) -> int:
+    return info.st_dev << 64 | info.st_ino
 
 
 def _without_pictures(place: str) -> ImageError | None:

@@ -200,20 +200,19 @@ class DirectorySource:
         self, folder: Path, links: list[Path], visited: dict[tuple[int, int], Path]
     ) -> Iterator[_Entry]:
         """What is really in a folder, sorted, and all below it; links are put aside."""
-        pending = [folder]
+        pending = [iter((folder,))]  # one for each folder on the way down: it may hold a million files
         while pending:
-            path = pending.pop()
+            path = next(pending[-1], None)
+            if path is None:
+                pending.pop()
+                continue
             try:
                 info = path.lstat() if path != folder else path.stat()
                 if stat.S_ISLNK(info.st_mode):
                     links.append(path)
                 elif stat.S_ISDIR(info.st_mode):
                     visited[info.st_dev, info.st_ino] = path
-                    with os.scandir(path) as entries:
-                        inside = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries]
-                    inside.sort(reverse=True)
-                    pending.extend(path / n for n, is_folder in inside if self._wanted(path / n, is_folder))
-                    self._hidden.extend(path / n for n, _ in inside if _is_hidden(n))
+                    pending.append(map(path.joinpath, self._inside(path)))
                 elif stat.S_ISREG(info.st_mode):
                     if not _is_second_half(path):
                         yield _Entry(path)
@@ -223,6 +222,13 @@ class DirectorySource:
                 if path == self._root:
                     raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=path) from error
                 yield _problem(path, "unreadable", f"It cannot be read: {reason(error)}.")
+
+    def _inside(self, folder: Path) -> list[str]:
+        """The names in a folder that are wanted, sorted; those that are hidden are put aside."""
+        with os.scandir(folder) as entries:
+            inside = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries)
+        self._hidden.extend(folder / name for name, _ in inside if _is_hidden(name))
+        return [name for name, is_folder in inside if self._wanted(folder / name, is_folder)]
 
     def _linked(
         self, link: Path, links: list[Path], visited: dict[tuple[int, int], Path]

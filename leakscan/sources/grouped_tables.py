@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from leakscan.errors import ImageError
+from leakscan.errors import ImageError, reason
 from leakscan.sources.contents import STEP, open_place, outer_file
 from leakscan.tables import open_parquet
 
@@ -79,11 +81,33 @@ def _whole(cells: Any) -> Any:
     Raises:
         ImageError: The offsets or texts of the column are damaged.
     """
-    try:
+    with damage_is_said():
         cells.validate(full=True)
-    except pa.ArrowException as error:
-        raise ImageError("unreadable", "It is a table that is cut short or damaged.") from error
     return cells
+
+
+@contextlib.contextmanager
+def damage_is_said() -> Iterator[None]:
+    """Makes one sentence of all that reading a damaged table raises, wherever its damage shows.
+
+    pyarrow reads names, offsets and values only where they are asked for. Names that are no text, and dates
+    that Python cannot hold, raise errors of Python's own.
+
+    Raises:
+        ImageError: Something inside was damaged, or could not be read.
+
+    Example:
+        >>> with damage_is_said():
+        ...     pa.ipc.open_stream(b"nothing")
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It is a table that is cut short or damaged.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, TypeError) as error:
+        why = f"cannot be read: {reason(error)}" if isinstance(error, OSError) and error.errno else ""
+        words = f"It {why or 'is a table that is cut short or damaged'}."
+        raise ImageError("unreadable", words) from error
 
 
 def open_table(place: str) -> GroupedTable:
@@ -102,7 +126,7 @@ def open_table(place: str) -> GroupedTable:
         >>> table.groups, table.column(0, "age").to_pylist()
         (1, [31, 44])
     """
-    try:
+    with damage_is_said():
         with open_place(place) as stream:
             parquet = stream.read(4) == b"PAR1"
         if STEP in place:
@@ -110,5 +134,3 @@ def open_table(place: str) -> GroupedTable:
         else:  # what is mapped takes no memory, however large it is
             source = str(outer_file(place)) if parquet else pa.memory_map(str(outer_file(place)))
         return _Parquet(source) if parquet else _Arrow(source)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ImageError("unreadable", "It is a table that is cut short or damaged.") from error

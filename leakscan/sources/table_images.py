@@ -19,7 +19,7 @@ from leakscan.sources.contents import STEP
 from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
-from leakscan.sources.grouped_tables import GroupedTable, open_table
+from leakscan.sources.grouped_tables import GroupedTable, damage_is_said, open_table
 from leakscan.sources.picture_cells import files_in, is_empty, is_list, may_hold
 from leakscan.sources.unpacking import compression_of, stamp
 from leakscan.types import Status, Tags
@@ -50,8 +50,9 @@ def image_columns(place: str) -> list[str]:
         >>> image_columns("films.parquet")
         ['image']
     """
-    table = open_table(place)
-    return [f.name for f in table.schema if may_hold(f.type) and _holds_pictures(table, f.name)]
+    with damage_is_said():
+        table = open_table(place)
+        return [f.name for f in table.schema if may_hold(f.type) and _holds_pictures(table, f.name)]
 
 
 def why_no_pictures(place: str) -> ImageError:
@@ -69,7 +70,11 @@ def why_no_pictures(place: str) -> ImageError:
         >>> why_no_pictures("people.parquet").status
         'ignored'
     """
-    table = open_table(place)
+    with damage_is_said():
+        return _why_none(open_table(place))
+
+
+def _why_none(table: GroupedTable) -> ImageError:
     for field in table.schema:
         if _is_numbers(field.type, 1) and _first_is_wide(table, field.name):
             words = (
@@ -95,7 +100,11 @@ def row_members(place: str) -> Iterator[tuple[Member, Tags]]:
     Example:
         ``for member, tags in row_members("films.parquet"): ...``
     """
-    table, columns = open_table(place), image_columns(place)
+    with damage_is_said():
+        yield from _row_members(place, open_table(place), image_columns(place))
+
+
+def _row_members(place: str, table: GroupedTable, columns: list[str]) -> Iterator[tuple[Member, Tags]]:
     declared = [c for c in ("subject_id", "split", "kind") if c in table.schema.names]
     first = 0
     for group in range(table.groups):
@@ -133,7 +142,8 @@ def image_bytes(outer: str, step: str, size: int) -> bytes:
         ``image_bytes("films.parquet", "p0:3:0:image", 16)``
     """
     group, row, number, column = step[1:].split(":", 3)
-    found = files_in(_cells(outer, int(group), column)[int(row)].as_py())
+    with damage_is_said():
+        found = files_in(_cells(outer, int(group), column)[int(row)].as_py())
     if len(found) <= int(number):
         raise ImageError("unreadable", "The row of the table holds no picture.")
     return found[int(number)].data[:size]
@@ -155,10 +165,7 @@ def _cells(place: str, group: int, column: str) -> Any:
     """The cells of one column in one group of rows; those of the last one asked for stay in memory."""
     key = f"{place}|{stamp(place)}|{group}|{column}"
     if key not in _kept:
-        try:
-            cells = open_table(place).column(group, column)
-        except (pa.ArrowException, OSError, ValueError, IndexError, KeyError) as error:
-            raise ImageError("unreadable", "Its table is cut short or damaged.") from error
+        cells = open_table(place).column(group, column)
         _kept.clear()
         _kept[key] = cells
     return _kept[key]

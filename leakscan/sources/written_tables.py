@@ -136,13 +136,21 @@ def _parquet(path: Path) -> Columns:
     flat = [f.name for f in file.schema_arrow if not pa.types.is_nested(f.type)]
     _named([f.name for f in file.schema_arrow], [[] for _ in file.schema_arrow], path)
     table = file.read(columns=flat)
-    found: Columns = {name: [_text(v) for v in table[name].to_pylist()] for name in flat}
+    found: Columns = {name: [_text(v) for v in _values(table[name])] for name in flat}
     # A picture that lies in a file of its own is kept as its path, beside bytes that are null.
     for field in file.schema_arrow:
         if pa.types.is_struct(field.type) and field.type.get_field_index("path") >= 0:
             cells = file.read(columns=[f"{field.name}.path"])[field.name].to_pylist()
             found[field.name] = [_text((cell or {}).get("path")) for cell in cells]
     return found
+
+
+def _values(cells: pa.ChunkedArray) -> list[Any]:
+    """Cells as Python has them, or as text where it cannot: dates after the year 9999."""
+    try:
+        return list(cells.to_pylist())
+    except (ValueError, OverflowError):
+        return list(cells.cast(pa.string()).to_pylist())
 
 
 def _named(names: Sequence[str], columns: Sequence[Sequence[str]], path: Path) -> Columns:

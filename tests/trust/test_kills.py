@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from leakscan.research import kills
@@ -34,11 +35,11 @@ def test_a_job_that_leaves_half_a_file_is_found_out(tmp_path: Path, monkeypatch:
 
         time.sleep(0.3)
         file.unlink()
-        kills.pq.write_table(pa.table({"n": [os.getpid()]}), file)
+        pq.write_table(pa.table({"n": [os.getpid()]}), file)
         return 0
 
     def table() -> dict[str, pa.Table]:
-        return {"table": kills.pq.read_table("table.parquet")}
+        return {"table": pq.read_table("table.parquet")}
 
     tally = kill_often([Job("careless", careless, ("table.parquet",), table)], 3, 1, tmp_path)
     assert any("is not whole" in fault for fault in tally.faults)

@@ -11,6 +11,7 @@ from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.raster.pixels import Array, check_size
 
+_END = b"\xff\xd9"
 RareJpeg = Literal["", "JPEG-LS", "JPEG of more than 8 bits"]
 
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
@@ -47,7 +48,8 @@ def decode_rare_jpeg(data: bytes, kind: RareJpeg, options: DecodeOptions) -> Arr
         options: ``max_pixels`` is checked before anything is decoded.
 
     Raises:
-        ImageError: ``unsupported`` without imagecodecs where it is needed, ``unreadable`` if too large.
+        ImageError: ``unsupported`` without imagecodecs where it is needed, ``unreadable`` if too large
+            or cut short.
 
     Example:
         ``decode_rare_jpeg(Path("film.jls").read_bytes(), "JPEG-LS", DecodeOptions()).shape``
@@ -56,6 +58,8 @@ def decode_rare_jpeg(data: bytes, kind: RareJpeg, options: DecodeOptions) -> Arr
     if frame is not None:
         check_size(frame[2], frame[1], options)
     if kind == "JPEG-LS":
+        if _END not in data:  # CharLS goes on for minutes where a stream ends without it
+            raise ImageError("unreadable", "Its pixel data is cut short.")
         import jpeg_ls
 
         pixels: Array = np.asarray(jpeg_ls.decode(np.frombuffer(data, np.uint8)))
