@@ -67,7 +67,13 @@ def _list(name: str, *words: str) -> Job:
         return {"list": pq.read_table(f"{name}-list.parquet")}
 
     work = cli_job(name, "run", *words, "-o", f"{name}-list")
-    return Job(name, work, (f"{name}-list.csv", f"{name}-list.parquet"), tables, before=COMPARED)
+    return Job(
+        name=name,
+        work=work,
+        made=(f"{name}-list.csv", f"{name}-list.parquet"),
+        tables=tables,
+        before=COMPARED,
+    )
 
 
 LISTS: tuple[Job, ...] = (_list("exclude", "--from", "B"), _list("split"), _list("map"))
@@ -84,7 +90,7 @@ def fill_disks(
         count: How many times a disk is too small.
         seed: The seed of inputs and of sizes.
         folder: An empty folder to work in.
-        tell: Is told of each fault as it is found.
+        tell: Receives each fault as it is found.
 
     Example::
 

@@ -143,7 +143,7 @@ def trained_decoder(train: SeenFilms, seed: int, tell: Callable[[str], None] = l
     Args:
         train: The films that it learns from.
         seed: The seed of its weights and of the order of films.
-        tell: Is told how far it is.
+        tell: Receives how far it is, in a sentence.
 
     Example::
 

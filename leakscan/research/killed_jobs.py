@@ -27,7 +27,7 @@ _LEFT_ASIDE = ("prepared_with", "signature")
 """Columns of a store that hold the times of files."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """Something that is killed.
 
@@ -197,50 +197,61 @@ COMPARED = cli_job("compare", "../A", "../B", "-o", "run", *_PICTURES, "0", "--m
 
 JOBS: tuple[Job, ...] = (
     Job(
-        "compare",
-        cli_job("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"),
-        ("run", ".leakscan"),
-        _tables_in("run"),
-        (1,),
+        name="compare",
+        work=cli_job(
+            "compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"
+        ),
+        made=("run", ".leakscan"),
+        tables=_tables_in("run"),
+        ends_well=(1,),
     ),
     Job(
-        "compare with workers",
-        cli_job("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"),
-        ("run", ".leakscan"),
-        _tables_in("run"),
-        (1,),
+        name="compare with workers",
+        work=cli_job(
+            "compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"
+        ),
+        made=("run", ".leakscan"),
+        tables=_tables_in("run"),
+        ends_well=(1,),
     ),
     Job(
-        "fingerprint",
-        cli_job("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
-        ("a.fps", ".leakscan"),
-        _store,
+        name="fingerprint",
+        work=cli_job("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
+        made=("a.fps", ".leakscan"),
+        tables=_store,
     ),
     Job(
-        "duplicates",
-        cli_job("duplicates", "../B", "-o", "twice", "--overwrite", *_PICTURES, "0"),
-        ("twice", ".leakscan"),
-        _tables_in("twice"),
-        (0, 1, 3),
+        name="duplicates",
+        work=cli_job("duplicates", "../B", "-o", "twice", "--overwrite", *_PICTURES, "0"),
+        made=("twice", ".leakscan"),
+        tables=_tables_in("twice"),
+        ends_well=(0, 1, 3),
     ),
-    Job("verdicts", _give_verdicts, ("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER)), _verdicts),
     Job(
-        "review",
-        _review,
-        ("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER), "pictures"),
-        _reviewed,
+        name="verdicts",
+        work=_give_verdicts,
+        made=("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER)),
+        tables=_verdicts,
+    ),
+    Job(
+        name="review",
+        work=_review,
+        made=("verdicts.parquet", "verdicts.parquet.lock", str(_PAPER), "pictures"),
+        tables=_reviewed,
         before=COMPARED,
     ),
     Job(
-        "calibrate",
-        cli_job("calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY),
-        ("own.safetensors", ".leakscan"),
-        _calibration,
+        name="calibrate",
+        work=cli_job(
+            "calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY
+        ),
+        made=("own.safetensors", ".leakscan"),
+        tables=_calibration,
     ),
     Job(
-        "train",
-        cli_job("train", "../films.csv", "-o", "trained", "--steps", "6", "--workers", "0", *_TINY),
-        ("trained", ".leakscan"),
-        _weights,
+        name="train",
+        work=cli_job("train", "../films.csv", "-o", "trained", "--steps", "6", "--workers", "0", *_TINY),
+        made=("trained", ".leakscan"),
+        tables=_weights,
     ),
 )

@@ -71,7 +71,7 @@ def kill_often(
         count: How many kills.
         seed: The seed of inputs, moments and signals.
         folder: An empty folder to work in.
-        tell: Is given the tally after every attempt, and says whether there is time for another one.
+        tell: Receives the tally after every attempt, and says whether there is time for another one.
 
     Example::
 

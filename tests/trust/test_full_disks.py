@@ -35,6 +35,8 @@ def test_a_job_that_swallows_a_full_disk_is_found_out(tmp_path: Path) -> None:
         Path("table.json").write_text("{}")
         return 0
 
-    told = fill_disks([Job("careless", careless, ("table.json",), dict)], 2, 0, tmp_path)
+    told = fill_disks(
+        [Job(name="careless", work=careless, made=("table.json",), tables=dict)], 2, 0, tmp_path
+    )
     assert any("does not say" in fault for fault in told.faults)
     assert any("is not whole" in fault for fault in told.faults)

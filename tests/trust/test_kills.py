@@ -41,7 +41,9 @@ def test_a_job_that_leaves_half_a_file_is_found_out(tmp_path: Path, monkeypatch:
     def table() -> dict[str, pa.Table]:
         return {"table": pq.read_table("table.parquet")}
 
-    tally = kill_often([Job("careless", careless, ("table.parquet",), table)], 3, 1, tmp_path)
+    tally = kill_often(
+        [Job(name="careless", work=careless, made=("table.parquet",), tables=table)], 3, 1, tmp_path
+    )
     assert any("is not whole" in fault for fault in tally.faults)
     assert any("row 0, n" in fault for fault in tally.faults)  # the number of the process differs
 
