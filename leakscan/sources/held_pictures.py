@@ -12,9 +12,16 @@ from leakscan.errors import ImageError
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats.signatures import HEAD_BYTES
 
-_TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".xml", ".txt", ".svg")
+_TEXTS = (
+    ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".xml", ".txt", ".svg",
+    ".ipynb", ".yaml", ".yml", ".b64", ".base64",
+)  # fmt: skip
+_PAGES = (".html", ".htm", ".xhtml", ".mht", ".mhtml", ".eml", ".md")
+"""Texts for people, in which a small picture is a logo."""
 _IN_BASE64 = (b"iVBORw0KGgo", b"/9j/4AAQ", b"/9j/2wB", b"SUkqAA", b"UklGR", b"R0lGODlh")
 """How PNG, JPEG, TIFF, WebP and GIF begin in base64."""
+_LARGE = re.compile(b"(?:" + b"|".join(map(re.escape, _IN_BASE64)) + rb")[A-Za-z0-9+/\s]{4000}")
+"""Three kilobytes of a picture."""
 _ZARR = ("zarr.json", ".zarray", "attributes.json")
 _ZARR_ARRAY = (rb'"node_type"\s*:\s*"array"', rb'"chunks"\s*:', rb'"blockSize"\s*:')
 _MOST_OF_TEXT = 1 << 22
@@ -40,8 +47,10 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
         'text with images in base64'
     """
     lower, own = name.lower(), name.rpartition("/")[2]
-    if lower.endswith(_TEXTS) and (text := _pictures_in_text(head, place)) is not None:
+    if lower.endswith(_TEXTS) and (text := _pictures_in_text(_whole_text(head, place))) is not None:
         return text
+    if lower.endswith(_PAGES) and _LARGE.search(_whole_text(head, place)):
+        return _text_with_images()
     if head.startswith(b"%PDF-") and _is_scanned(place):
         return _named("It is a PDF of pictures", "save its pages as PNG", "PDF of pictures")
     if own in _ZARR and any(re.search(mark, head) for mark in _ZARR_ARRAY):
@@ -56,15 +65,23 @@ def _named(what: str, advice: str, left_out: str) -> ImageError:
     return ImageError("unsupported", f"{what}, which is not read here; {advice}.", left_out=left_out)
 
 
-def _pictures_in_text(head: bytes, place: str) -> ImageError | None:
+def _whole_text(head: bytes, place: str) -> bytes:
+    """A text, as far as it is searched."""
+    if len(head) < HEAD_BYTES:
+        return head
+    with open_place(place) as stream:
+        return stream.read(_MOST_OF_TEXT)
+
+
+def _text_with_images() -> ImageError:
+    error = "It is a text that holds images in base64, which are not read here; save them as files."
+    return ImageError("unsupported", error, left_out="text with images in base64")
+
+
+def _pictures_in_text(data: bytes) -> ImageError | None:
     """What to say of a text that holds images, or numbers that are the pixels of some; ``None`` of others."""
-    data = head
-    if len(head) >= HEAD_BYTES:
-        with open_place(place) as stream:
-            data = stream.read(_MOST_OF_TEXT)
     if any(mark in data for mark in _IN_BASE64):
-        error = "It is a text that holds images in base64, which are not read here; save them as files."
-        return ImageError("unsupported", error, left_out="text with images in base64")
+        return _text_with_images()
     columns, _, rows = data.partition(b"\n")
     pixels = len(re.findall(rb"\bpixel_?\d+", columns)) >= _LEAST_PIXELS
     if pixels or (re.search(rb"\bpixels\b", columns) and re.search(rb"(?:\d{1,3} ){196}", rows)):

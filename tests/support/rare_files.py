@@ -253,6 +253,18 @@ def _scanned(pixels: Picture) -> bytes:
 
 _LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
 
+
+def _long_base64(pixels: Picture) -> bytes:
+    """A picture in base64 that is no logo."""
+    noise = np.random.default_rng(int(pixels.sum())).integers(0, 256, (96, 96)).astype(np.uint8)
+    return as_text(png(noise)).encode()
+
+
+def _wrapped_base64(pixels: Picture) -> bytes:
+    text = _long_base64(pixels)
+    return b"\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+
+
 NAMED_FILES: tuple[NamedFile, ...] = (
     NamedFile("a.mng", lambda p: b"\x8aMNG\r\n\x1a\n" + bytes(99), "MNG animation"),
     NamedFile("a.jng", lambda p: b"\x8bJNG\r\n\x1a\n" + bytes(99), "JNG picture"),
@@ -283,6 +295,15 @@ NAMED_FILES: tuple[NamedFile, ...] = (
         lambda p: ",".join(f"pixel{i}" for i in range(784)).encode() + b"\n",
         "table of the pixels",
     ),
+    NamedFile("a.ff", lambda p: b"farbfeld" + bytes(99), "a Farbfeld picture"),
+    NamedFile("a.dpx", lambda p: b"SDPX" + bytes(99), "a DPX picture"),
+    NamedFile("a.mat", lambda p: b"MATLAB 5.0 MAT-file" + bytes(199), "a MATLAB file"),
+    NamedFile("locked.parquet", lambda p: b"PARE" + bytes(99) + b"PARE", "an encrypted Parquet table"),
+    NamedFile(
+        "report.html", lambda p: b"<img src='data:image/png;base64," + _long_base64(p) + b"'>", "base64"
+    ),
+    NamedFile("letter.eml", lambda p: b"MIME-Version: 1.0\n\n" + _wrapped_base64(p), "base64"),
+    NamedFile("films.ipynb", lambda p: b'{"image/png": "' + _long_base64(p) + b'"}', "base64"),
     NamedFile("late.json", lambda p: b" " * 5000 + b'{"image": "iVBORw0KGgoAAAANSUhE"}', "base64"),
     NamedFile(
         "late.jsonl.gz", lambda p: gzip.compress(b'{"image": "' + as_text(png(p)).encode() + b'"}'), "base64"
@@ -297,6 +318,7 @@ NAMED_FILES: tuple[NamedFile, ...] = (
 )
 
 SURELY_NONE: dict[str, bytes] = {
+    "page.html": b"<img src='data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAE='>",
     "people.csv": b"name,age\nA,31\n",
     "notes.json": b'{"films": 2}',
     "paper.pdf": b"%PDF-1.5\n1 0 obj <</Length 900>> stream\n" + b"words " * 150 + b"\nendstream endobj",

@@ -29,7 +29,8 @@ class UnreadKind:
     @property
     def sentence(self) -> str:
         """What a row says of such a file."""
-        spelt = self.name[:2].isupper() and self.name[0] in "AEFHILMNRSX"
+        word = self.name.split()[0]
+        spelt = word[:2].isupper() and word[0] in "AEFHILMNRSX" and word not in _WORDS
         article = "an" if spelt or self.name[0] in "aeioAEIO" else "a"
         return f"It is {article} {self.name}, which is not read here; {self.advice}."
 
@@ -90,6 +91,9 @@ _FRAMES = "save its frames as images"
 _UNPICKLE = "save its arrays as PNG, TIFF or NumPy files"
 _SLIDE = "export the regions that matter as TIFF or PNG"
 
+_WORDS = ("MATLAB", "FITS", "FLIC", "FLIF", "RAR", "MINC")
+"""Names in capitals that people say as words, not letter by letter."""
+
 UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("7z archive", _UNPACK, (".7z",), _starts(b"7z\xbc\xaf\x27\x1c")),
     UnreadKind("cpio archive", _UNPACK, (".cpio",), _starts(b"070701", b"070702", b"070707")),
@@ -136,6 +140,11 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("JPEG XR picture", _SAVE_IMAGES, (".jxr", ".wdp", ".hdp"), _starts(b"II\xbc\x01")),
     UnreadKind("JBIG2 picture", _SAVE_IMAGES, (".jb2", ".jbig2"), _starts(b"\x97JB2\r\n\x1a\n")),
     UnreadKind("DjVu document", _SAVE_IMAGES, (".djvu", ".djv"), _starts(b"AT&TFORM")),
+    UnreadKind("Farbfeld picture", _SAVE_IMAGES, (".ff",), _starts(b"farbfeld")),
+    UnreadKind("FLIF picture", _SAVE_IMAGES, (".flif",), _starts(b"FLIF")),
+    UnreadKind("DPX picture", _SAVE_IMAGES, (".dpx",), _starts(b"SDPX", b"XPDS")),
+    UnreadKind("Fujifilm raw photograph", _SAVE_IMAGES, (".raf",), _starts(b"FUJIFILMCCD-RAW")),
+    UnreadKind("encrypted Parquet table", "decrypt it and write it anew", (), lambda h: h[:4] == b"PARE"),
     UnreadKind("FITS image", _SAVE_IMAGES, (".fits", ".fit", ".fts"), _starts(b"SIMPLE  =")),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), _starts(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",)),
