@@ -276,7 +276,8 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     except (OSError, pa.ArrowException) as e:
         raise StoreError(
             f"{{path}} cannot be read as a {name} table: it is damaged, or no Parquet file.",
-            "Delete it; it will be made again.",
+            # What a store lacks is read anew; a table of a run stands in no other place.
+            "Delete it; it will be made again." if schema is STORE else "Make it again with its command.",
             path=path,
         ) from e
     found = table.schema.metadata or {}

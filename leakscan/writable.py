@@ -17,8 +17,8 @@ def check_writable(path: Path) -> None:
     """Refuses a file or folder in whose place, or nearest folder that exists, nothing may be written.
 
     Raises:
-        OutputError: Nothing may be written there, and the message names the folder; or it is an address on a
-            network, such as ``s3://bucket/run``.
+        OutputError: Nothing may be written there, and the message names the folder; or a file stands in the
+            place of a folder; or it is an address on a network, such as ``s3://bucket/run``.
 
     Example:
         >>> check_writable(Path("runs/today/run"))  # says nothing, and makes nothing
@@ -32,6 +32,14 @@ def check_writable(path: Path) -> None:
             path=path,
         )
     place = path.absolute()
+    for above in place.parents:
+        if above.exists() and not above.is_dir():
+            raise OutputError(
+                "{path} cannot be written: {file} is a file, not a folder.",
+                "Name another place.",
+                path=path,
+                file=above,
+            )
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(

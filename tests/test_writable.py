@@ -32,3 +32,16 @@ def test_no_command_makes_a_folder_of_an_address(
     ran = leakscan(*command, "-o", "s3://bucket/out")
     assert (ran.code, sorted(path.name for path in tmp_path.iterdir())) == (2, ["A", "B"])
     assert "Name a folder" in ran.error
+
+
+@pytest.mark.parametrize("command", [("fingerprint", "A"), ("compare", "A", "B"), ("duplicates", "A")])
+def test_a_file_in_the_place_of_a_folder_is_said_before_anything_is_read(
+    leakscan: Leakscan, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Found in the hour of breaking: the run began, and could not have been written at its end."""
+    fill(tmp_path / "A", [1])
+    fill(tmp_path / "B", [2])
+    (tmp_path / "notes").write_text("mine")
+    ran = leakscan(*command, "-o", "notes/deep/out")
+    assert ran.code == 2 and "notes is a file, not a folder" in ran.error
+    assert (tmp_path / "notes").read_text() == "mine" and not (tmp_path / ".leakscan").exists()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="jobs are forked
 
 
 def test_a_full_disk_is_said_and_what_there_was_stays(tmp_path: Path) -> None:
-    quick = [job for job in (*JOBS, *LISTS) if job.name in ("fingerprint", "verdicts", "exclude")]
+    quick = [job for job in (*JOBS, *LISTS) if job.name in ("fingerprint", "verdicts")]
     told = fill_disks(quick, len(quick), 1, tmp_path)
     assert told.faults == []
     assert any(how == "refused" for _, how in told.ends)

@@ -262,3 +262,17 @@ def test_a_field_of_a_store_that_is_of_another_type_is_damage(
     (tmp_path / "store.json").write_text(json.dumps({**told, field: value}))
     with pytest.raises(StoreError, match="damaged"):
         Store.open(tmp_path)
+
+
+@pytest.mark.parametrize(("table", "words"), [("pairs", "Make it again"), ("store", "Delete it")])
+def test_a_damaged_table_of_a_run_is_not_said_to_come_again_by_itself(
+    tmp_path: Path, table: str, words: str
+) -> None:
+    """Found in the hour of breaking: whoever deleted the pairs of a run as told had lost them."""
+    from leakscan import tables
+
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    schema = {"pairs": tables.PAIRS, "store": tables.STORE}[table]
+    with pytest.raises(StoreError) as refused:
+        tables.read(tmp_path / "t.parquet", schema)
+    assert words in refused.value.hint
