@@ -195,25 +195,21 @@ _TINY = ("--backbone", "resnet18", "--side", "32", "--pairs", "3", "--threads", 
 COMPARED = cli_job("compare", "../A", "../B", "-o", "run", *_PICTURES, "0", "--max-unread", "1")
 """Makes the run that reviews and lists work on."""
 
+
+def _compare(name: str, workers: int) -> Job:
+    words = ("compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, str(workers))
+    return Job(
+        name=name,
+        work=cli_job(*words, "--max-unread", "1"),
+        made=("run", ".leakscan"),
+        tables=_tables_in("run"),
+        ends_well=(1,),
+    )
+
+
 JOBS: tuple[Job, ...] = (
-    Job(
-        name="compare",
-        work=cli_job(
-            "compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "0", "--max-unread", "1"
-        ),
-        made=("run", ".leakscan"),
-        tables=_tables_in("run"),
-        ends_well=(1,),
-    ),
-    Job(
-        name="compare with workers",
-        work=cli_job(
-            "compare", "../A", "../B", "-o", "run", "--overwrite", *_PICTURES, "2", "--max-unread", "1"
-        ),
-        made=("run", ".leakscan"),
-        tables=_tables_in("run"),
-        ends_well=(1,),
-    ),
+    _compare("compare", workers=0),
+    _compare("compare with workers", workers=2),
     Job(
         name="fingerprint",
         work=cli_job("fingerprint", "../A", "-o", "a.fps", *_PICTURES, "0"),
