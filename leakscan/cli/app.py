@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
@@ -220,6 +221,18 @@ def _told(error: BaseException | None, arguments: list[str]) -> str:
     return "".join(one_line(line) + "\n" for line in "".join(lines).splitlines())
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Keeps pandas out of the process: no command makes a data frame.
+
+    Where it is installed, pyarrow loads it for the first list that it is given, a third of a second.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Refuses pandas, and leaves the rest to the other finders."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("The command line does not load pandas.", name=fullname)
+
+
 def main() -> None:
     """Entry point of the console script.
 
@@ -233,6 +246,7 @@ def main() -> None:
 
     keep_freed_memory()
     stop_at_sigterm()
+    sys.meta_path.insert(0, _WithoutPandas())
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

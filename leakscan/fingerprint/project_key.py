@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import scipy.fft
 from blake3 import blake3
 
 from leakscan import tables
@@ -110,6 +109,8 @@ class ProjectKey:
         Args:
             prints: ``(n, d)`` vectors.
         """
+        import scipy.fft  # a run without a key does not wait for it
+
         out = np.asarray(prints, np.float64)
         for signs, order in self._rounds(out.shape[1]):
             out = scipy.fft.dct(out[:, order] * signs, norm="ortho", axis=1)

@@ -54,3 +54,22 @@ def paired_products(a: Vectors, b: Vectors, i: Ints, j: Ints) -> npt.NDArray[np.
         left *= right
         out[part] = left.sum(axis=1)
     return out
+
+
+def crossed_products(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Dot products ``(n, m)`` of all rows of ``a`` and ``b``, each to the bit as :func:`paired_products` has it.
+
+    Args:
+        a: ``(n, d)`` vectors.
+        b: ``(m, d)`` vectors, few enough to stay in the processor's cache.
+
+    Example:
+        >>> crossed_products(np.eye(2, dtype=np.float32), np.array([[0.5, 0.75]], np.float32)).tolist()
+        [[0.5], [0.75]]
+    """
+    out = np.empty((len(a), len(b)), np.float32)
+    terms = np.empty(b.shape, np.float32)
+    for row, vector in enumerate(a):
+        np.multiply(b, vector, out=terms)
+        terms.sum(axis=1, out=out[row])
+    return out

@@ -109,7 +109,8 @@ def _rows_of(prints: pa.Table, dataset: str, encoder: str) -> pa.Table:
 def _vectors(rows: pa.Table) -> Floats:
     """``(n, d)`` unit fingerprints of a sample of rows that the number of rows alone chooses."""
     kept = np.sort(np.random.default_rng(_SEED).permutation(len(rows))[:_SAMPLE])
-    vectors = np.array(rows["fingerprint"].take(pa.array(kept)).to_pylist(), np.float64)
+    values = pc.list_flatten(rows["fingerprint"].take(pa.array(kept))).to_numpy()
+    vectors = values.astype(np.float64).reshape(len(kept), -1)
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 

@@ -210,18 +210,18 @@ def _slope(u: Floats) -> float:
     A shared person's pairs lie beyond it, mostly. The error is that of rows and columns, which are dependent.
     """
     low, high = -math.log(_SLOPE_FROM), -math.log(_SLOPE_TO)
-    inside = (u > low) & (u <= high)
-    n = int(inside.sum())
+    rows, columns = np.nonzero((u > low) & (u <= high))
+    n = len(rows)
     if n < _LEAST_IN_WINDOW:
         return 1.0
-    excess = np.where(inside, u - low, 0.0)
+    excess = u[rows, columns] - low
     width, mean = high - low, float(excess.sum()) / n
 
     found, steps = truncated_mean_slope(mean, width)
     if found <= 1.0:
         return 1.0
-    off = np.where(inside, u - low - mean, 0.0)
-    error = math.sqrt(float((off.sum(axis=1) ** 2).sum() + (off.sum(axis=0) ** 2).sum())) / n
+    sums = (np.bincount(which, excess - mean) for which in (rows, columns))
+    error = math.sqrt(sum(float((own**2).sum()) for own in sums)) / n
     return found if found - 2.0 * error / steps > 1.0 else 1.0
 
 

@@ -19,7 +19,7 @@ from leakscan.decide.calibration.normalise import CohortStatistics, normalise
 from leakscan.decide.persons.templates import Templates
 from leakscan.decide.rounding import on_steps
 from leakscan.match.pictures import Side
-from leakscan.match.products import paired_products
+from leakscan.match.products import crossed_products, paired_products
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -44,17 +44,6 @@ class Subjects:
 
     def __len__(self) -> int:
         return len(self.templates)
-
-    def only(self, subjects: Ints) -> Subjects:
-        """Some of the subjects, with their templates in memory; nothing is known of their pictures.
-
-        Args:
-            subjects: ``(n,)`` which.
-        """
-        mean, std = self.statistics.mean[subjects], self.statistics.std[subjects]
-        own = np.zeros(0, np.int64)
-        statistics = CohortStatistics(mean, std)
-        return Subjects(own, self.templates[subjects], statistics, self.is_declared[subjects])
 
     @property
     def declared(self) -> int:
@@ -142,10 +131,11 @@ def template_scores(a: Subjects, b: Subjects, left: Ints, right: Ints) -> Floats
         >>> template_scores(people, people, np.array([0]), np.array([0, 1])).tolist()
         [[1.0, 0.0]]
     """
+    of_a, of_b = a.statistics, b.statistics
     # A template may be made when it is asked for: here each once, and not for every pair.
-    some_a, some_b = a.only(left), b.only(right)
-    rows, columns = np.repeat(np.arange(len(left)), len(right)), np.tile(np.arange(len(right)), len(left))
-    return paired_scores(some_a, some_b, rows, columns).reshape(len(left), len(right))
+    cosine = crossed_products(a.templates[left], b.templates[right]).astype(np.float64)
+    mean, std = of_a.mean[left][:, None], of_a.std[left][:, None]
+    return on_steps(normalise(cosine, mean, std, of_b.mean[right], of_b.std[right]))
 
 
 @dataclass(frozen=True)

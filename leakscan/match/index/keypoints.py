@@ -53,14 +53,20 @@ class KeypointIndex:
         self._tables: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
 
     def _prepare(self, asked: npt.NDArray[np.int32] | None) -> None:
-        """Sorts the keypoints by their words; where few words are asked for, those that have them."""
+        """Sorts the keypoints by their words; where few words are asked for, those that have them.
+
+        A word that many keypoints have counts for nothing, and is left out.
+        """
         self._tables = []
         for number in range(_WORDS):
-            wanted = np.full(1 << _WORD_BITS, asked is None)
+            own = np.ascontiguousarray(self._words[:, number])
+            told = np.bincount(own, minlength=1 << _WORD_BITS) <= _COMMON
             if asked is not None:
+                wanted = np.zeros(1 << _WORD_BITS, np.bool_)
                 wanted[asked[:, number]] = True
-            at = np.flatnonzero(wanted[self._words[:, number]])
-            words = self._words[at, number]
+                told &= wanted
+            at = np.flatnonzero(told[own])
+            words = own[at]
             order = np.argsort(words, kind="stable")
             self._tables.append((words[order], self._owner[at[order]]))
 
@@ -115,11 +121,10 @@ class KeypointIndex:
         return query[rank < k], found[rank < k], counts[rank < k]
 
     def _lookup(self, wanted: npt.NDArray[np.int32], number: int) -> tuple[Ints, Ints]:
-        """How many pictures have each word, and which; a word that many have counts for nothing."""
+        """How many pictures have each word, and which."""
         words, owners = self._tables[number]
         first = np.searchsorted(words, wanted, "left")
         lengths = np.searchsorted(words, wanted, "right") - first
-        lengths[lengths > _COMMON] = 0
         ends = np.cumsum(lengths)
         at = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
         return lengths, owners[np.repeat(first, lengths) + at].astype(np.int64)

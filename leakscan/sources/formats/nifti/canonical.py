@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nibabel import orientations
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
@@ -34,6 +33,8 @@ def canonical(
         >>> bool((turned == voxels[::-1]).all()), spacing
         (True, (1.0, 1.0, 2.0))
     """
+    from nibabel import orientations  # half a second that a run without volumes does not wait for
+
     notes: list[str] = []
     shape = (*stored.shape, 1)[:3] if stored.ndim == 2 else stored.shape
     stored = stored.reshape(shape, order="F")

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from nibabel.imageglobals import LoggingOutputSuppressor
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
@@ -66,11 +64,14 @@ def read_header(path: Path) -> Header:
             (voxels of a type that is not read).
 
     Example:
+        >>> import nibabel as nib
         >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4, 3), np.int16), np.eye(4)), "time.nii.gz")
         >>> header = read_header(Path("time.nii.gz"))
         >>> header.shape, header.frames, header.dtype.name, header.offset, header.oriented
         ((5, 6, 4), 3, 'int16', 352, True)
     """
+    from nibabel.imageglobals import LoggingOutputSuppressor  # a run without volumes does not wait for it
+
     with reasons():
         with opened(path) as stream:
             head = stream.read(_HEADER_BYTES)
@@ -83,6 +84,8 @@ def read_header(path: Path) -> Header:
 
 def _header_class(head: bytes) -> tuple[bool, Any]:
     """Whether voxels follow in the same file, and nibabel's class for the header."""
+    import nibabel as nib
+
     if head[:4] in ((540).to_bytes(4, "little"), (540).to_bytes(4, "big")):
         single = head[4:7] == b"n+2"
         return single, (nib.Nifti2Image if single else nib.Nifti2Pair).header_class
@@ -138,6 +141,7 @@ def check_size(header: Header, options: DecodeOptions) -> None:
         ImageError: ``unreadable``.
 
     Example:
+        >>> import nibabel as nib
         >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4), np.int16), np.eye(4)), "head.nii")
         >>> check_size(read_header(Path("head.nii")), DecodeOptions(max_pixels=100))
         Traceback (most recent call last):
@@ -160,6 +164,7 @@ def check_length(header: Header) -> None:
         ImageError: ``unreadable``.
 
     Example:
+        >>> import nibabel as nib
         >>> nib.save(nib.Nifti1Image(np.zeros((5, 6, 4), np.int16), np.eye(4)), "head.nii")
         >>> whole = Path("head.nii").read_bytes()
         >>> _ = Path("head.nii").write_bytes(whole[:-1])

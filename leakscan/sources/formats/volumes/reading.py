@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
@@ -50,6 +49,7 @@ def volume_shape(path: Path, format: str) -> tuple[int, ...]:
         ImageError: ``unreadable`` if damaged, ``unsupported`` without the package or for colours.
 
     Example:
+        >>> import nibabel as nib
         >>> nib.save(nib.MGHImage(np.zeros((5, 6, 4), np.float32), np.eye(4)), "head.mgz")
         >>> volume_shape(Path("head.mgz"), "mgh")
         (5, 6, 4)
@@ -73,6 +73,7 @@ def read_volume(path: Path, format: str, frame: int) -> Volume:
         ImageError: As :func:`volume_shape`.
 
     Example:
+        >>> import nibabel as nib
         >>> nib.save(nib.MGHImage(np.ones((5, 6, 4), np.float32), np.eye(4)), "head.mgz")
         >>> read_volume(Path("head.mgz"), "mgh", 0).stored.shape
         (5, 6, 4)
@@ -93,6 +94,8 @@ def _loaded(file: Path, format: str) -> Any:
             hdf5 = stream.read(4) == b"\x89HDF"
         if hdf5:
             _needed("h5py", format)
+    import nibabel as nib  # half a second that a run without volumes does not wait for
+
     load: Any = nib.ecat.load if format == "ecat" else nib.load
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
