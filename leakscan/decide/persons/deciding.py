@@ -169,7 +169,8 @@ class Persons:
         out = {}
         for number, people in self._people.items():
             columns = self._columns[number]
-            found = own_strangers(people.subjects, self.calibration)
+            ranked = matching is not None and bool(columns.at_hand.any())
+            found = own_strangers(people.subjects, self.calibration, ranked)
             if found is not None:
                 found = proven_one(columns, people.subjects, found, self._context)
                 matches = None

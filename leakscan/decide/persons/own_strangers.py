@@ -46,7 +46,7 @@ class OwnStrangers:
         first: ``(k,)`` one subject of each pair, below the other.
         second: ``(k,)`` the other.
         score: ``(k,)`` normalised scores of their templates.
-        best: ``(k,)`` whether the pair is among the ``FEW_BEST`` matches of one of the two.
+        best: ``(k,)`` whether the pair is among the ``FEW_BEST`` matches of one of the two, if these were sought.
         complete: The score from which no pair is missing, but for what an approximate search misses.
         pairs: How many pairs there are in all.
         subjects: How many declared subjects.
@@ -93,12 +93,13 @@ class OwnStrangers:
         )
 
 
-def own_strangers(people: Subjects, calibration: Calibration) -> OwnStrangers | None:
+def own_strangers(people: Subjects, calibration: Calibration, ranked: bool = True) -> OwnStrangers | None:
     """Searches one dataset against itself.
 
     Args:
         people: The subjects of the dataset.
         calibration: The calibration of the encoder.
+        ranked: Whether to find the best matches of every subject as well, which detail matches ask for.
 
     Returns:
         ``None`` where the dataset declares fewer than two subjects.
@@ -118,12 +119,14 @@ def own_strangers(people: Subjects, calibration: Calibration) -> OwnStrangers | 
     radius = _radius(templates, pairs)
     index = build_index(templates, n)
     hits = index.range_search(templates, radius, 2 * _MOST + n)
-    # With the effort that the search above has chosen, where it is approximate.
-    near = index.nearest(templates, min(FEW_BEST + 1, n))
     others = hits.query != hits.found
     i, j = hits.query[others], hits.found[others]
     high = np.unique(np.minimum(i, j) * n + np.maximum(i, j))
-    best = _best(near.query, near.found)
+    best = np.zeros(0, np.int64)
+    if ranked:
+        # With the effort that the search above has chosen, where it is approximate.
+        near = index.nearest(templates, min(FEW_BEST + 1, n))
+        best = _best(near.query, near.found)
     keys = np.unique(np.concatenate([high, best]))
     first, second = declared[keys // n], declared[keys % n]
     score = paired_scores(people, people, first, second)
