@@ -88,6 +88,7 @@ STORE = table_schema(
         ("gate", pa.bool_()),  # whether its gate took the image
         ("spare_fingerprint", pa.list_(pa.float16())),  # a fingerprint that this dataset does not use
         ("spare_quality", pa.float32()),
+        ("details", pa.binary()),  # of a film, see leakscan.fingerprint.encoders.film.kept_details
     ],
 )
 PAIRS = table_schema(

@@ -64,6 +64,8 @@ HINTS = {
     "store_of_another_project": "Name the key that it was made with (--project-key), or write a new store.",
     "stores_of_two_projects": "Make one of them again with the --project-key of the other.",
     "keyed_previews": "Leave out --with-previews, or --project-key.",
+    "keyed_details": "Leave out --with-details, or --project-key.",
+    "no_details": "Leave out --with-details; where there is a GPU, CUDA_VISIBLE_DEVICES= hides it.",
     "ray_missing": 'Install it: pip install "leakscan[ray]", or leave out --engine ray.',
     "shards_missing": "Run leakscan fingerprint --shard for them, and merge again: what is there stays.",
     "store_is_shard": "Join all shards first: leakscan store merge PARTS... -o ALL.fps",

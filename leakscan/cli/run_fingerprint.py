@@ -26,6 +26,13 @@ def fingerprint_command(
             "--with-previews", help="Keep a 512 px picture of each film, so that copies can be checked."
         ),
     ] = False,
+    with_details: Annotated[
+        bool,
+        typer.Option(
+            "--with-details",
+            help="Keep the details of each film, 28 kB, which tell people apart as well as the film does.",
+        ),
+    ] = False,
     shard: Annotated[
         str | None,
         typer.Option("--shard", help="Fingerprint one of several parts of the source, such as 3/64."),
@@ -53,7 +60,13 @@ def fingerprint_command(
 
     with out.progress() as progress:
         built = build_store(
-            source, output, settings=settings, previews=with_previews, shard=shard, progress=progress
+            source,
+            output,
+            settings=settings,
+            previews=with_previews,
+            details=with_details,
+            shard=shard,
+            progress=progress,
         )
     out.data(built)
     out.say(

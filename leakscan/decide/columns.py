@@ -13,6 +13,7 @@ import pyarrow as pa
 from leakscan.decide.copies.describing import Pixels
 from leakscan.decide.copies.shared_keypoints import KeypointSide
 from leakscan.decide.persons.declared import Doubt
+from leakscan.fingerprint.encoders.film.kept_details import KeptDetails, kept_by
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.pictures import Side
 
@@ -74,6 +75,18 @@ class Columns:
         return {
             p: (shape[0], shape[1]) for p, shape in zip(pictures, shapes, strict=True) if len(shape or ()) > 1
         }
+
+    def has_details(self, digest: str) -> Bools:
+        """``(rows,)`` of which films details of some networks were kept.
+
+        Args:
+            digest: The digest of the networks.
+        """
+        return kept_by(self.dataset.rows["details"], digest)
+
+    def details(self, picture: int) -> KeptDetails:
+        """What was kept of the details of a picture that has some."""
+        return KeptDetails(self.dataset.rows["details"][int(self.side.rows[picture])].as_py())
 
     def keypoints(self, picture: int) -> bytes | None:
         """The keypoints of a picture, ``None`` where none were kept."""

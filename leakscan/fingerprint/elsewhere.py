@@ -21,6 +21,7 @@ from leakscan.errors import ImageError, StoreError
 from leakscan.fingerprint.hashing import file_hash
 from leakscan.fingerprint.kinds import Asked
 from leakscan.fingerprint.known_rows import Answers
+from leakscan.fingerprint.row_maker import NOTHING_MORE, Keeps
 from leakscan.sources.contents import content_mark
 from leakscan.types import Engine, ImageRef, Progress
 
@@ -54,15 +55,15 @@ class Elsewhere:
         stores: The folder of the stores; it may be absent.
         way: The way in which rows must have been made, see :func:`way_name`; other encoders are welcome where
             none is asked.
-        previews: Whether films need a preview.
+        keeps: What films must have.
 
     Example:
-        >>> Elsewhere(Path("no-cache"), way_name("0" * 16, "1" * 16), previews=False).candidates([])
+        >>> Elsewhere(Path("no-cache"), way_name("0" * 16, "1" * 16)).candidates([])
         {}
     """
 
-    def __init__(self, stores: Path, way: str, previews: bool) -> None:
-        self._stores, self._decoding, self._previews = stores, way[:_WAY_DIGITS], previews
+    def __init__(self, stores: Path, way: str, keeps: Keeps = NOTHING_MORE) -> None:
+        self._stores, self._decoding, self._keeps = stores, way[:_WAY_DIGITS], keeps
 
     def found(
         self, wanted: Sequence[tuple[ImageRef, Asked]], engine: Engine, progress: Progress
@@ -104,7 +105,7 @@ class Elsewhere:
         contents = pa.array(sorted({content for content, *_ in places}))
         for shard in shards:
             rows, at = self._likely(shard, contents)
-            answers = Answers(rows, self._previews)
+            answers = Answers(rows, self._keeps)
             # Of rows that agree in everything, one will do: of three thousand equal files, say.
             seen: set[tuple[_Key, str, str | None]] = set()
             for n, row in enumerate(rows.select(_COLUMNS).to_pylist()):
@@ -121,7 +122,7 @@ class Elsewhere:
 
     def _likely(self, shard: Path, contents: pa.Array) -> tuple[pa.Table, npt.NDArray[np.intp]]:
         """The rows of a shard that may be those of some images, and their places in it."""
-        columns = _COLUMNS + (["keypoints", "preview"] if self._previews else [])
+        columns = [*_COLUMNS, *self._keeps.columns]
         try:
             table = tables.read_parquet(shard, columns)
         except (OSError, pa.ArrowException):  # damaged, or replaced by another run

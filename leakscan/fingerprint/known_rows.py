@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from leakscan import tables
 from leakscan.fingerprint.declared import Declared
+from leakscan.fingerprint.encoders.film.kept_details import kept_by
 from leakscan.fingerprint.kinds import Asked
-from leakscan.fingerprint.row_maker import Way
+from leakscan.fingerprint.row_maker import NOTHING_MORE, Keeps, Way
 from leakscan.types import ImageRef
 
 
@@ -24,20 +25,20 @@ class KnownRows:
 
     Args:
         table: Rows of the schema ``tables.STORE``, all made in one way.
-        previews: Whether a film without a preview does not count as known.
+        keeps: What a film must have to count as known.
 
     Example:
-        >>> known = KnownRows(tables.STORE.empty_table(), previews=False)
+        >>> known = KnownRows(tables.STORE.empty_table())
         >>> ref = ImageRef(image_id="1", path="a.png", format="png", files=("/a.png",))
         >>> known.place(ref, Asked("other_2d", False)) is None
         True
     """
 
-    def __init__(self, table: pa.Table, previews: bool) -> None:
+    def __init__(self, table: pa.Table, keeps: Keeps = NOTHING_MORE) -> None:
         self.table = table
         self._places = {image_id: i for i, image_id in enumerate(table["image_id"].to_pylist())}
         self._signatures = table["signature"].to_pylist()
-        self._answers = Answers(table, previews)
+        self._answers = Answers(table, keeps)
 
     def place(self, ref: ImageRef, asked: Asked) -> int | None:
         """The place of an image's row, ``None`` where its files changed or the row lacks what is asked."""
@@ -51,21 +52,23 @@ class Answers:
     """Whether rows hold what a run asks of their images.
 
     Args:
-        table: Rows with ``status`` and ``encoded_by``, and where films need a preview with ``keypoints`` and
-            ``preview``.
-        previews: Whether films need a preview.
+        table: Rows with ``status`` and ``encoded_by``, and the columns that ``keeps`` names.
+        keeps: What films must have.
     """
 
-    def __init__(self, table: pa.Table, previews: bool) -> None:
+    def __init__(self, table: pa.Table, keeps: Keeps) -> None:
         self._status = table["status"].to_pylist()
         self._encoded_by = table["encoded_by"].to_pylist()
         self._lacks = np.zeros(len(table), bool)
-        if previews:
+        if keeps.previews:
             film = pc.is_valid(table["keypoints"]).to_numpy(zero_copy_only=False)
-            self._lacks = film & pc.is_null(table["preview"]).to_numpy(zero_copy_only=False)
+            self._lacks |= film & pc.is_null(table["preview"]).to_numpy(zero_copy_only=False)
+        for encoder, digest in keeps.details.items():
+            film = pc.fill_null(pc.equal(table["encoder"], encoder), False).to_numpy(zero_copy_only=False)
+            self._lacks |= film & ~kept_by(table["details"], digest)
 
     def lacks(self, place: int) -> bool:
-        """Whether a film has no preview and needs one."""
+        """Whether a film has not what it must have."""
         return bool(self._lacks[place])
 
     def hold(self, place: int, asked: Asked) -> bool:
@@ -104,8 +107,9 @@ def as_asked(
     both = [[*ref.notes, *notes] for ref, notes in zip(refs, own, strict=True)]
     columns["notes"] = pa.array(both, tables.STORE.field("notes").type)
     columns["prepared_with"] = pa.array([way.name] * len(refs), pa.string())
-    if not way.previews:
-        columns["preview"] = pa.nulls(len(refs), pa.binary())
+    for name, kept in (("preview", way.keeps.previews), ("details", bool(way.keeps.details))):
+        if not kept:
+            columns[name] = pa.nulls(len(refs), pa.binary())
     columns |= _encodings(rows, [asked for _, asked in wanted])
     return pa.Table.from_arrays(
         [columns.get(name, rows[name]) for name in tables.STORE.names], schema=tables.STORE

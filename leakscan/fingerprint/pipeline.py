@@ -24,7 +24,7 @@ from leakscan.fingerprint.encoders.load import DeferredEncoder
 from leakscan.fingerprint.keypoints import VERSION as KEYPOINTS_VERSION
 from leakscan.fingerprint.kinds import Asked
 from leakscan.fingerprint.known_rows import KnownRows, as_asked
-from leakscan.fingerprint.row_maker import RowMaker, Way
+from leakscan.fingerprint.row_maker import NOTHING_MORE, Keeps, RowMaker, Way
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
@@ -85,7 +85,7 @@ def fingerprint_source(
     source: ImageSource,
     store: Store | None,
     context: RunContext,
-    previews: bool = False,
+    keeps: Keeps = NOTHING_MORE,
     shard: Shard | None = None,
 ) -> Dataset:
     """Fingerprints every image of a source that was not read before.
@@ -97,7 +97,7 @@ def fingerprint_source(
         source: Where the images are.
         store: The store to keep up to date; ``None`` keeps nothing.
         context: The settings, engine, encoders, progress and timings of the run.
-        previews: Whether to keep a 512 px picture of every film.
+        keeps: What to keep of every film beside its fingerprint.
         shard: The part of the source to fingerprint; by default all of it.
 
     Raises:
@@ -115,8 +115,8 @@ def fingerprint_source(
         refs = shard.taken(refs)
     masked = context.settings.privacy.mask
     way = Way(
-        name=_way(context.settings.reading, context.models.encoders, bare=previews and not masked),
-        previews=previews,
+        name=_way(context.settings.reading, context.models.encoders, bare=keeps.previews and not masked),
+        keeps=keeps,
         masked=masked,
         nameless=store is not None and store.info.nameless,
     )
@@ -161,7 +161,7 @@ class _Work:
         asked_kind = self._context.settings.reading.kind
         wanted = [(ref, Asked.of(ref, asked_kind, self._cards)) for ref in refs]
         stored = tables.STORE.empty_table() if store is None else store.load(self._way.name)
-        known = KnownRows(stored, self._way.previews)
+        known = KnownRows(stored, self._way.keeps)
         maker = RowMaker(self._context, self._way, self._declared)
         usable = [i for i, ref in enumerate(refs) if ref.status == "ok"]
         places = {i: known.place(*wanted[i]) for i in usable}
@@ -194,7 +194,7 @@ class _Work:
     def _elsewhere(self, wanted: Sequence[tuple[ImageRef, Asked]]) -> tuple[list[int], pa.Table]:
         """What other stores of the cache know."""
         stores = self._context.settings.limits.cache / STORES
-        elsewhere = Elsewhere(stores, self._way.name, self._way.previews)
+        elsewhere = Elsewhere(stores, self._way.name, self._way.keeps)
         return elsewhere.found(wanted, self._context.engine, self._context.progress)
 
     def _read(

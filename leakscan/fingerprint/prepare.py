@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -18,6 +19,7 @@ from leakscan.engines.careful import Loss, TookTooLong, time_limit
 from leakscan.engines.file_memory import memory_limit, wants_memory
 from leakscan.errors import ImageError
 from leakscan.fingerprint.burnt_in import covered
+from leakscan.fingerprint.encoders.film.kept_details import kept_of
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.keypoints import find_keypoints
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
@@ -47,6 +49,7 @@ class Recipe:
         options: The limits for reading.
         sides: The side of the canonical array in pixels, for every kind that has an encoder.
         encoders: The folders of the encoders that run in workers, by the kind that they serve.
+        detail_networks: The files of the networks whose details are kept, by the kind that they serve.
         previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
         masked: Whether text that is burnt into a picture is covered in it.
     """
@@ -54,6 +57,7 @@ class Recipe:
     options: DecodeOptions
     sides: Mapping[Kind, int]
     encoders: Mapping[Kind, str] = field(default_factory=dict)
+    detail_networks: Mapping[Kind, str] = field(default_factory=dict)
     previews: bool = False
     masked: bool = True
 
@@ -92,6 +96,7 @@ class Prepared:
         encoding: What an encoder that runs in workers says of it, or ``None``.
         preview: A PNG of the picture at 512 px, or ``None``.
         keypoints: The keypoints of a picture, or ``None``.
+        details: The details of a film, where they are kept, or ``None``.
         notes: What decoding noticed, in sentences.
         passing: Whether the trouble may be gone next time (memory, a failing disk).
         spans: What was done when, for the timings of the run.
@@ -110,6 +115,7 @@ class Prepared:
     encoding: Encoding | None = None
     preview: bytes | None = None
     keypoints: bytes | None = None
+    details: bytes | None = None
     notes: tuple[str, ...] = ()
     passing: bool = False
     spans: tuple[Span, ...] = ()
@@ -220,6 +226,10 @@ def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch)
     if canonical is not None and kind in recipe.encoders:
         with watch.stage("encode"):
             encoding = _encoding(canonical, recipe.encoders[kind])
+    details = None
+    if encoding is not None and kind in recipe.detail_networks:
+        with watch.stage("details"):
+            details = kept_of(image.values, Path(recipe.detail_networks[kind]))
     keypoints = None
     if image.values.ndim == 2:
         with watch.stage("keypoints"):
@@ -227,6 +237,7 @@ def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch)
     return replace(
         read,
         keypoints=keypoints,
+        details=details,
         canonical=canonical if encoding is None else None,
         encoding=encoding,
         preview=_preview(image.values, recipe.masked) if recipe.previews and image.values.ndim == 2 else None,

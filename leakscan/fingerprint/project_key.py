@@ -33,7 +33,7 @@ _HASHES = (
 _PRINTS = ("fingerprint", "spare_fingerprint")
 _FORGOTTEN = ("quality", "spare_quality")
 """Numbers of an image that are the same in every store of it."""
-_NOT_IN_STORES = ("keypoints", "preview", "signature", "content")
+_NOT_IN_STORES = ("keypoints", "details", "preview", "signature", "content")
 """What shows the image, or tells its file."""
 
 Floats = npt.NDArray[np.float64]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +28,41 @@ _CHUNK = 8  # pictures that a worker is given at once
 
 
 @dataclass(frozen=True)
+class Keeps:
+    """What is kept of every film beside its fingerprint, for runs that do not have the film.
+
+    Attributes:
+        previews: Whether a 512 px picture is.
+        details: The digests of the networks whose details are, by the encoder that they belong to.
+    """
+
+    previews: bool = False
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a store that say what is a film and what was kept of it."""
+        return (("keypoints", "preview") if self.previews else ()) + (
+            ("encoder", "details") if self.details else ()
+        )
+
+
+NOTHING_MORE = Keeps()
+
+
+@dataclass(frozen=True)
 class Way:
     """How rows are made.
 
     Attributes:
         name: What ``prepared_with`` says of them.
-        previews: Whether to keep a 512 px picture of every film.
-        masked: Whether text that is burnt into it is covered.
+        keeps: What is kept of films.
+        masked: Whether text that is burnt into a preview is covered.
         nameless: Whether no sentence may name a file, and no note is kept.
     """
 
     name: str
-    previews: bool = False
+    keeps: Keeps = NOTHING_MORE
     masked: bool = True
     nameless: bool = False
 
@@ -131,9 +154,20 @@ class RowMaker:
                 for kind in needed
                 if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
-            previews=self._way.previews,
+            detail_networks=self._detail_networks(needed) if self._way.keeps.details else {},
+            previews=self._way.keeps.previews,
             masked=self._way.masked,
         )
+
+    def _detail_networks(self, needed: Collection[Kind]) -> dict[Kind, str]:
+        """The files of the networks that describe films in workers, by the kind that they serve."""
+        found = {}
+        for kind in needed:
+            matcher = self._context.models.matchers.get(self._encoders[kind].card.encoder)
+            path = None if matcher is None else matcher.for_workers
+            if path is not None:
+                found[kind] = str(path)
+        return found
 
     def _encode(self, block: list[_Image]) -> list[dict[str, Any]]:
         began = time.monotonic()
@@ -186,6 +220,7 @@ class RowMaker:
             "prepared_with": self._way.name,
             "preview": prepared.preview,
             "keypoints": prepared.keypoints,
+            "details": prepared.details if takes else None,
         }
 
 

@@ -57,7 +57,7 @@ def paired_products(a: Vectors, b: Vectors, i: Ints, j: Ints) -> npt.NDArray[np.
 
 
 def crossed_products(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Dot products ``(n, m)`` of all rows of ``a`` and ``b``, each to the bit as :func:`paired_products` has it.
+    """Dot products ``(n, m)`` of all rows of ``a`` and ``b``, the same to the bit as :func:`paired_products`.
 
     Args:
         a: ``(n, d)`` vectors.

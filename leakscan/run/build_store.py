@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from leakscan.errors import UsageError
 from leakscan.fingerprint.pipeline import STORES, fingerprint_source
+from leakscan.fingerprint.row_maker import Keeps
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store, StoreInfo
 from leakscan.report.run_tables import row_errors
@@ -36,6 +37,7 @@ def build_store(
     *,
     settings: Settings | None = None,
     previews: bool = False,
+    details: bool = False,
     shard: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -49,6 +51,8 @@ def build_store(
         store: The folder of the store; it is made where there is none.
         settings: The choices about reading and fingerprinting.
         previews: Whether to keep a small picture of every film.
+        details: Whether to keep the details of every film, by which two stores are compared as sharply as the
+            films themselves; they tell more of a film than its fingerprint does.
         shard: The part of the source to fingerprint, such as ``3/64``; by default all of it.
         progress: Receives how far the work is.
 
@@ -74,13 +78,20 @@ def build_store(
     (opened,) = open_all([spec], [name], settings)
     if isinstance(opened.images, Store):
         raise UsageError("{path} is a fingerprint store already.", "Name a folder or manifest.", path=source)
-    context = RunContext.open(settings, progress, decides=False)
+    context = RunContext.open(settings, progress, decides=details)
     if previews and context.project_key is not None:
         raise UsageError(
             "Previews show the images themselves, which no project key hides.",
             "Leave out the previews, or the project key.",
             code="keyed_previews",
         )
+    if details and context.project_key is not None:
+        raise UsageError(
+            "Details cannot be kept under a project key: they tell people apart without it.",
+            "Leave out the details, or the project key.",
+            code="keyed_details",
+        )
+    keeps = Keeps(previews, _digests(context) if details else {})
     nameless = NamelessSource(opened.images, context.key) if settings.privacy.hide_paths else None
     info = StoreInfo(
         name if nameless is None else nameless.alias,
@@ -91,7 +102,7 @@ def build_store(
     images, secret = nameless or opened.images, context.project_key
     if secret is None:
         kept = Store.create(Path(store), info)
-        rows = fingerprint_source(images, kept, context, previews, part).rows
+        rows = fingerprint_source(images, kept, context, keeps, part).rows
         paths = {} if nameless is None else nameless.paths
     else:
         kept = Store.create(Path(store), keyed_info(info, secret))
@@ -124,6 +135,24 @@ def build_store(
         "names": None if names is None else str(names),
         "exit_code": EXIT_OK if status["ok"] or part is not None else EXIT_CANNOT_VOUCH,
     }
+
+
+def _digests(context: RunContext) -> dict[str, str]:
+    """The networks that can describe films in workers, by the encoder that they belong to.
+
+    Raises:
+        UsageError: There are none.
+    """
+    matchers = context.models.matchers
+    found = {name: m.digest for name, m in matchers.items() if m.for_workers is not None}
+    if not found:
+        raise UsageError(
+            "Details of films can be kept only where their networks run in ONNX Runtime, on a processor; "
+            + ("here they run on a GPU." if matchers else "no encoder here has such networks."),
+            "Leave out the details" + (", or hide the GPU (CUDA_VISIBLE_DEVICES=)." if matchers else "."),
+            code="no_details",
+        )
+    return found
 
 
 def _write_names(store: Path, rows: pa.Table, paths: Mapping[str, str]) -> Path:

@@ -169,7 +169,7 @@ class Persons:
         out = {}
         for number, people in self._people.items():
             columns = self._columns[number]
-            ranked = matching is not None and bool(columns.at_hand.any())
+            ranked = matching is not None and matching.can_match(columns)
             found = own_strangers(people.subjects, self.calibration, ranked)
             if found is not None:
                 found = proven_one(columns, people.subjects, found, self._context)
@@ -202,7 +202,8 @@ class Persons:
         due_here, high = 0, None
         for two, one in zip(met, scored, strict=True):
             if number in (two.a, two.b):
-                rows = due(one, two.table, FilmSide.of(two.pair.a), FilmSide.of(two.pair.b))
+                sides = (FilmSide.of(side, matching.digest) for side in (two.pair.a, two.pair.b))
+                rows = due(one, two.table, *sides)
                 if len(rows) > due_here or high is None:
                     due_here = max(due_here, len(rows))
                     high = self.calibration.tail.p_value(one.mapped(own.score)) <= self.calibration.detail_p

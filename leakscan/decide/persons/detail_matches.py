@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.columns import Columns, DatasetPair
-from leakscan.decide.copies.copy_check import PixelPair
 from leakscan.decide.copies.describing import Pixels
-from leakscan.decide.persons.film_details import DetailMatcher, FilmDetails
+from leakscan.decide.persons.film_details import DetailMatcher, Film, FilmDetails, FilmPair
 from leakscan.decide.persons.own_strangers import FEW_BEST, OwnStrangers
 from leakscan.decide.persons.scores import Scored
 from leakscan.decide.persons.subjects import Subjects
@@ -26,6 +25,7 @@ from leakscan.types import Engine, Progress
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
+_ROUNDED = "-8"  # behind the digest of networks, where details were kept at 8 bits
 _OWN_TIME = 0.5  # of what is left that own strangers may take
 
 Ints = npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ class FilmSide:
     Attributes:
         side: Its distinct pictures.
         keys: The name of each picture, equal for equal pictures.
-        readable: ``(pictures,)`` whether it is a picture whose pixels are at hand.
+        readable: ``(pictures,)`` whether it is a picture whose pixels or details are at hand.
     """
 
     side: Side
@@ -48,17 +48,24 @@ class FilmSide:
     readable: Bools
 
     @classmethod
-    def of(cls, columns: Columns) -> FilmSide:
-        """The films of a dataset that is compared."""
+    def of(cls, columns: Columns, digest: str) -> FilmSide:
+        """The films of a dataset that is compared.
+
+        Args:
+            columns: The dataset.
+            digest: The digest of the networks whose details count.
+        """
         side = columns.side
-        return cls(side, columns.picture_keys, (side.ndim == 2) & columns.at_hand[side.rows])
+        readable = (columns.at_hand | columns.has_details(digest))[side.rows]
+        return cls(side, columns.picture_keys, (side.ndim == 2) & readable)
 
 
 class DetailMatching:
     """Detail matches by one network, each remembered for this run and the next.
 
-    The memory saves time and changes no answer: it is asked only of pairs whose pixels are at hand, which
-    would be matched if it knew nothing.
+    The memory saves time and changes no answer: it is asked only of pairs whose pixels or details are at
+    hand, which would be matched if it knew nothing. Details that a store kept were rounded, so what came of
+    them is remembered by itself.
 
     Args:
         matcher: The network.
@@ -71,7 +78,7 @@ class DetailMatching:
 
     def __init__(self, matcher: DetailMatcher, encoder: str, context: RunContext) -> None:
         self.encoder = encoder
-        self._digest = matcher.digest
+        self.digest = matcher.digest
         self._context = context
         self._films = FilmDetails(matcher, context.engine, context.settings.reading)
 
@@ -92,29 +99,46 @@ class DetailMatching:
             (left.picture_keys[i], right.picture_keys[j])
             for i, j in zip(first.tolist(), second.tolist(), strict=True)
         ]
+        rounded = left.has_details(self.digest)[left.side.rows[first]]
+        rounded |= right.has_details(self.digest)[right.side.rows[second]]
         memory, context = self._context.memory, self._context
-        known = memory.detail_matches(self._digest, keys)
-        out = np.array([known.get(key, np.nan) for key in keys], np.float64)
-        out[~(left.at_hand[left.side.rows[first]] & right.at_hand[right.side.rows[second]])] = np.nan
+        out = np.full(len(keys), np.nan)
+        for name, own in ((self.digest, ~rounded), (f"{self.digest}{_ROUNDED}", rounded)):
+            asked = np.flatnonzero(own).tolist()
+            known = memory.detail_matches(name, [keys[i] for i in asked])
+            out[asked] = [known.get(keys[i], np.nan) for i in asked]
+        out[~(self._at_hand(left, first) & self._at_hand(right, second))] = np.nan
         waiting = [
-            (at, PixelPair(key_a=keys[at][0], key_b=keys[at][1], a=one, b=other, ndim=2))
+            (at, FilmPair(keys[at], (one, other)))
             for at in np.flatnonzero(np.isnan(out)).tolist()
-            if (one := left.pixels(int(first[at]))) is not None
-            and (other := right.pixels(int(second[at]))) is not None
+            if (one := self._film(left, int(first[at]))) is not None
+            and (other := self._film(right, int(second[at]))) is not None
         ]
         places = iter(waiting)
         tasks = [task for _, task in waiting]
         seconds = context.budget.left * share
         for window in self._films.windows(tasks, seconds, context.progress) if tasks else ():
-            fresh = [
-                (at, task, found)
-                for found, (at, task) in zip(window, places, strict=False)
-                if found is not None
-            ]
-            memory.keep_detail_matches(self._digest, [(t.key_a, t.key_b, found) for _, t, found in fresh])
-            for at, _, found in fresh:
+            fresh = [(at, found) for found, (at, _) in zip(window, places, strict=False) if found is not None]
+            for name, is_rounded in ((self.digest, False), (f"{self.digest}{_ROUNDED}", True)):
+                memory.keep_detail_matches(
+                    name, [(*keys[at], found) for at, found in fresh if rounded[at] == is_rounded]
+                )
+            for at, found in fresh:
                 out[at] = found
         return on_steps(out)
+
+    def can_match(self, columns: Columns) -> bool:
+        """Whether any film of a dataset can be matched."""
+        return bool(columns.at_hand.any() or columns.has_details(self.digest).any())
+
+    def _at_hand(self, side: Columns, pictures: Ints) -> Bools:
+        return np.asarray((side.at_hand | side.has_details(self.digest))[side.side.rows[pictures]], np.bool_)
+
+    def _film(self, side: Columns, picture: int) -> Film | None:
+        """What a picture is described from: what was kept of its details, else its pixels."""
+        if side.has_details(self.digest)[side.side.rows[picture]]:
+            return side.details(picture)
+        return side.pixels(picture)
 
 
 def match_candidates(pair: DatasetPair, table: PairTable, one: Scored, matching: DetailMatching) -> None:
@@ -132,7 +156,8 @@ def match_candidates(pair: DatasetPair, table: PairTable, one: Scored, matching:
         ``match_candidates(pair, table, scored, matching)``, then ``table.detail`` is NaN where nothing was
         matched.
     """
-    rows = due(one, table, FilmSide.of(pair.a), FilmSide.of(pair.b))
+    sides = (FilmSide.of(columns, matching.digest) for columns in (pair.a, pair.b))
+    rows = due(one, table, *sides)
     table.detail[rows] = matching.of(pair.a, pair.b, table.a[rows], table.b[rows])
 
 
@@ -172,7 +197,7 @@ def match_own(
 
         own_matches = match_own(pair.a, scored.a, own, own.chosen(high)[:1_000], matching)
     """
-    films = FilmSide.of(columns)
+    films = FilmSide.of(columns, matching.digest)
     first, second = most_alike(films.side, people, own.first[chosen], own.second[chosen], matching.encoder)
     readable = films.readable[first] & films.readable[second]
     rows, first, second = chosen[readable], first[readable], second[readable]
@@ -245,7 +270,7 @@ def due(one: Scored, table: PairTable, a: FilmSide, b: FilmSide) -> Ints:
 
     Example::
 
-        rows = due(scored, table, FilmSide.of(pair.a), FilmSide.of(pair.b))
+        rows = due(scored, table, *(FilmSide.of(side, matcher.digest) for side in (pair.a, pair.b)))
         table.a[rows[0]], table.b[rows[0]]  # the two films to match first
     """
     if not one.calibration.matches_details:
@@ -317,7 +342,7 @@ def detail_match_of(
             first, second = pixels[i], pixels[j]
             if first is not None and second is not None:
                 at.append(position)
-                tasks.append(PixelPair(key_a=str(i), key_b=str(j), a=first, b=second, ndim=2))
+                tasks.append(FilmPair((str(i), str(j)), (first, second)))
         for position, found in zip(at, films(tasks, np.inf, progress), strict=True):
             if found is not None:
                 out[position] = found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,15 +16,16 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.copies.copy_check import PixelPair
 from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.errors import ImageError
 from leakscan.fingerprint.encoders.film.detail_matcher import matcher_here
-from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
+from leakscan.fingerprint.encoders.film.kept_details import KeptDetails, film_of, from_bytes
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine, Progress
 
 Details = npt.NDArray[np.float16]
+Film = Pixels | KeptDetails
+"""What the details of a film come from."""
 
 _WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
 _KEPT = 2000  # films whose details are kept from window to window, 56 kB each
@@ -52,6 +54,19 @@ class DetailMatcher(Protocol):
     def compare(self, a: Details, b: Details) -> npt.NDArray[np.float32]: ...
 
 
+@dataclass(frozen=True)
+class FilmPair:
+    """Two films whose details are to be compared.
+
+    Attributes:
+        keys: What they are called, equal for equal films.
+        films: Their pixels, or what a store kept of their details.
+    """
+
+    keys: tuple[str, str]
+    films: tuple[Film, Film]
+
+
 class FilmDetails:
     """Matches pairs of films, whose details are kept while few enough others come between.
 
@@ -73,7 +88,7 @@ class FilmDetails:
         self._for_workers = partial(_described, options=options)
         self._details: dict[str, Details | None] = {}
 
-    def __call__(self, pairs: Sequence[PixelPair], seconds: float, progress: Progress) -> list[float | None]:
+    def __call__(self, pairs: Sequence[FilmPair], seconds: float, progress: Progress) -> list[float | None]:
         """Matches pairs in the given order until the time is up.
 
         Args:
@@ -88,7 +103,7 @@ class FilmDetails:
         return out + [None] * (len(pairs) - len(out))
 
     def windows(
-        self, pairs: Sequence[PixelPair], seconds: float, progress: Progress
+        self, pairs: Sequence[FilmPair], seconds: float, progress: Progress
     ) -> Iterator[list[float | None]]:
         """The same as a call, but some pairs at a time, so that what was found can be kept at once."""
         progress.start("Matching details", len(pairs))
@@ -100,12 +115,12 @@ class FilmDetails:
             yield self._window(window)
             progress.advance(len(window))
 
-    def _window(self, tasks: Sequence[PixelPair]) -> list[float | None]:
-        self._describe({key: pixels for t in tasks for key, pixels in ((t.key_a, t.a), (t.key_b, t.b))})
+    def _window(self, tasks: Sequence[FilmPair]) -> list[float | None]:
+        self._describe({key: film for t in tasks for key, film in zip(t.keys, t.films, strict=True)})
         out: list[float | None] = [None] * len(tasks)
         at, pairs = [], []
         for i, task in enumerate(tasks):
-            a, b = self._details[task.key_a], self._details[task.key_b]
+            a, b = (self._details[key] for key in task.keys)
             if a is not None and b is not None:
                 at.append(i)
                 # A pair has one order, whichever dataset was named first.
@@ -122,14 +137,19 @@ class FilmDetails:
         found = self._engine.map(partial(_agreement_here, path=path), blocks, 1)
         return [each for block in found for each in block]
 
-    def _describe(self, needed: dict[str, Pixels | None]) -> None:
+    def _describe(self, needed: dict[str, Film]) -> None:
         """Sees to it that the details of all films are at hand."""
-        missing = {key: pixels for key, pixels in needed.items() if key not in self._details}
+        missing = {key: film for key, film in needed.items() if key not in self._details}
         # What is needed now goes to the end; the front, unused for longest, makes room.
         known = {key: self._details.pop(key) for key in needed if key in self._details}
         for key in list(self._details)[: max(0, len(self._details) + len(needed) - self._kept)]:
             del self._details[key]
         self._details |= known
+        kept = {key: film for key, film in missing.items() if isinstance(film, KeptDetails)}
+        self._details |= {key: from_bytes(film.raw, self._matcher.digest) for key, film in kept.items()}
+        self._describe_pixels({k: f for k, f in missing.items() if not isinstance(f, KeptDetails)})
+
+    def _describe_pixels(self, missing: dict[str, Pixels]) -> None:
         if not missing:
             return
         path = self._matcher.for_workers
@@ -178,4 +198,4 @@ def _canonical(pixels: Pixels | None, side: int, options: DecodeOptions) -> npt.
         values = load_pixels(pixels, options).values
     except (ImageError, OSError):
         return None
-    return np.rint(canonical_radiograph(values, side) * 255).astype(np.uint8) if values.ndim == 2 else None
+    return film_of(values, side) if values.ndim == 2 else None

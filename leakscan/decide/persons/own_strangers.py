@@ -46,7 +46,8 @@ class OwnStrangers:
         first: ``(k,)`` one subject of each pair, below the other.
         second: ``(k,)`` the other.
         score: ``(k,)`` normalised scores of their templates.
-        best: ``(k,)`` whether the pair is among the ``FEW_BEST`` matches of one of the two, if these were sought.
+        best: ``(k,)`` whether the pair is among the ``FEW_BEST`` matches of one of the two; none where these
+            were not sought.
         complete: The score from which no pair is missing, but for what an approximate search misses.
         pairs: How many pairs there are in all.
         subjects: How many declared subjects.
