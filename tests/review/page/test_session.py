@@ -70,6 +70,16 @@ def test_undo_brings_back_what_stood_before(reader: Reader, run: Path) -> None:
     assert len(words(run / "verdicts.parquet")) == 4  # append-only: nothing was taken out
 
 
+def test_an_undo_that_is_sent_twice_takes_back_once(reader: Reader, run: Path) -> None:
+    one, other = (line["key"] for line in reader.lines()[:2])
+    reader.say(one, "same")
+    reader.say(other, "different")
+    name = {"id": uuid.uuid4().hex}
+    assert reader.post("/api/undo", name).json() == reader.post("/api/undo", name).json() == {"card": other}
+    assert len(words(run / "verdicts.parquet")) == 3
+    assert undo(reader) == one
+
+
 def test_undo_goes_back_to_a_verdict_of_an_earlier_session(open_review: Open) -> None:
     first = Reader(open_review())
     card = first.titled("bob")["key"]
