@@ -41,7 +41,8 @@ def ci_command(
         write_text(markdown, ci_files.markdown(summary))
         files.append(str(markdown))
     if annotations:
-        for line in ci_files.workflow_lines(folder.read(tables.PAIRS).to_pylist()):
+        pairs = folder.read(tables.PAIRS).to_pylist()
+        for line in ci_files.workflow_lines(pairs, summary.get("sources")):
             out.say(line)
     out.data({"exit_code": summary["exit_code"], "files": files})
     raise typer.Exit(summary["exit_code"])

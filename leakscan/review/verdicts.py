@@ -264,9 +264,16 @@ class VerdictFile:
             return read(*arguments)
         except (StoreError, pa.ArrowException, OSError) as error:
             sentence = error.sentence if isinstance(error, LeakscanError) else "{path} cannot be read."
-            raise self._not_ours(sentence) from error
+            raise self._not_ours(sentence, csv=_is_text(self.path)) from error
 
-    def _not_ours(self, sentence: str) -> StoreError:
+    def _not_ours(self, sentence: str, csv: bool = False) -> StoreError:
+        if csv:
+            return StoreError(
+                "{path} is a text, and no file of verdicts.",
+                "An edited CSV file of verdicts is read back into the file that it came from.",
+                code="verdicts_are_csv",
+                path=self.path,
+            )
         return StoreError(
             sentence,
             "It is left as it is: verdicts cannot be made again. Take a copy from before, or name another "
@@ -274,6 +281,15 @@ class VerdictFile:
             code="verdicts_unreadable",
             path=self.path,
         )
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file that is no Parquet file begins with a text."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).decode("utf-8-sig").isprintable()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 @dataclass(frozen=True)
