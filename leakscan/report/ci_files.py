@@ -114,11 +114,8 @@ def workflow_lines(
     return out
 
 
-def _in_repository(
-    dataset: str, path: str | None, sources: Mapping[str, str | None], here: Path
-) -> str | None:
+def _in_repository(path: str | None, place: str | None, here: Path) -> str | None:
     """A path of a dataset as seen from the repository; as the table has it where that is not known."""
-    place = sources.get(dataset)
     if not path or not place:
         return path
     source = Path(place.partition("?")[0])
