@@ -123,14 +123,25 @@ def test_the_shell_ends_with_the_code_of_the_comparison(tmp_path: Path, code: in
         "PATH": f"{program.parent}:{os.environ['PATH']}",
         "GITHUB_STEP_SUMMARY": "page",
         "GITHUB_ACTIONS": "true",
+        "LEAKSCAN_PATHS": "" if code else "show",
     }
     done = subprocess.run(["sh", CI / "check.sh", "a.fps", "new data"], cwd=tmp_path, env=env, check=False)
     assert done.returncode == code
     calls = (tmp_path / "calls").read_text().splitlines()
+    hidden = " --hide-paths" if code else ""
     assert calls[0] == (
-        "compare a.fps new data --verdicts verdicts.parquet -o leakscan-run --overwrite --hide-paths"
+        f"compare a.fps new data --verdicts verdicts.parquet{hidden} -o leakscan-run --overwrite"
     )
     assert len(calls) == (2 if code < 2 else 1)
     if code < 2:
         assert (tmp_path / "page").read_text() == "told"
         assert calls[1].endswith("--annotations")
+
+
+def test_the_shell_without_leakscan_says_what_is_missing(tmp_path: Path) -> None:
+    env = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["sh", CI / "check.sh", "a", "b"], cwd=tmp_path, env=env, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "LEAKSCAN_INSTALL" in done.stderr
