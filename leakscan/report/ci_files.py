@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from leakscan.counted import counted
 from leakscan.report.verdict_words import verdict_counts
 from leakscan.types import RELATIONS
 
@@ -31,14 +32,19 @@ def junit(summary: Mapping[str, Any]) -> str:
     suite = ET.Element("testsuite", name="leakscan")
     failures = errors = tests = 0
     fails = summary["exit_code"] == 1
+    new = (summary.get("baseline") or {}).get("new_by_relation")
+    fresh = {(n["a"], n["b"], n["relation"]): n["leaks"] for n in new or ()}
     for c in summary["comparisons"]:
         for relation in RELATIONS:
             tests += 1
             case = ET.SubElement(suite, "testcase", classname=f"{c['a']} and {c['b']}", name=relation)
-            leaks = c["decisions"][relation]["leak"]
+            found = c["decisions"][relation]["leak"]
+            leaks = found if new is None else fresh.get((c["a"], c["b"], relation), 0)
             if leaks and fails:
                 failures += 1
-                ET.SubElement(case, "failure", message=f"{leaks} leaks").text = " ".join(summary["reasons"])
+                ET.SubElement(case, "failure", message=counted(leaks, "leak")).text = " ".join(
+                    summary["reasons"]
+                )
     tests += 1
     case = ET.SubElement(suite, "testcase", classname="leakscan", name="vouched for")
     if summary["exit_code"] == 3 or (fails and not failures):
