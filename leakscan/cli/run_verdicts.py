@@ -202,6 +202,9 @@ def _day(text: str | None) -> dt.date | None:
     if text is None:
         return None
     try:
-        return dt.date.fromisoformat(text)
+        day = dt.date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"--until is {text}; write the day as 2027-01-31.") from None
+    if day < dt.datetime.now().astimezone().date():
+        raise UsageError(f"--until is {text}, which is over already.", "Name a day to come.")
+    return day

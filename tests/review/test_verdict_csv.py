@@ -141,6 +141,7 @@ def test_overlaps_are_accepted_from_the_command_line(leakscan: Leakscan, tmp_pat
         [],
         ["--image", "B/9.png"],
         ["--until", "May"],
+        ["--image", "B/1.png", "--until", "2020-01-01"],
     ):
         ran = leakscan(*add, *wrong)
         assert ran.code == 2, wrong

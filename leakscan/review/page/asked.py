@@ -150,6 +150,9 @@ def _day(value: Any) -> dt.date | None:
     if not value:
         return None
     try:
-        return dt.date.fromisoformat(value)
+        day = dt.date.fromisoformat(value)
     except (TypeError, ValueError):
         raise Refused("The last day is a date such as 2027-12-31.") from None
+    if day < dt.datetime.now().astimezone().date():
+        raise Refused("The last day is over already.")
+    return day

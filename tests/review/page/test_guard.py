@@ -162,6 +162,7 @@ def test_names_of_cards_and_images_lead_nowhere_but_to_the_run(reader: Reader) -
         {"reason": "x" * 501},
         {"until": "tomorrow"},
         {"until": 3},
+        {"until": "2020-01-01"},
         {"by": "somebody else"},
         {"gold": "same"},
     ],
