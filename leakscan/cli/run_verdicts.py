@@ -27,7 +27,8 @@ def show_command(file: File, as_json: o.Json = False) -> None:
     from collections import Counter
 
     from leakscan.review.agreement import agreement
-    from leakscan.review.verdicts import VerdictFile, opinions
+    from leakscan.review.opinions import opinions
+    from leakscan.review.verdicts import VerdictFile
 
     out = Output(as_json)
     said = VerdictFile.open(file).read()

@@ -13,7 +13,8 @@ from typing import Any
 
 from leakscan import harmless
 from leakscan.errors import UsageError, reason
-from leakscan.review.verdicts import Verdict, newest_of_each
+from leakscan.review.opinions import newest_of_each
+from leakscan.review.verdicts import Verdict
 
 COLUMNS = [f.name for f in fields(Verdict)]
 """The columns that are read back; all others, such as paths, are for people."""

@@ -12,11 +12,12 @@ from typing import Any
 from leakscan.errors import OutputError, UsageError
 from leakscan.review.agreement import agreement
 from leakscan.review.judged_run import JudgedRun, Said
+from leakscan.review.opinions import newest_of_each
 from leakscan.review.page.deck import Deck, FoundPair, ReviewCard
 from leakscan.review.page.gold import GoldPair, gold_rates
 from leakscan.review.page.queue import Order, State, Wish, in_order, shuffled, spread
 from leakscan.review.page.standing import Standing, disputed
-from leakscan.review.verdicts import Verdict, VerdictFile, Word, newest_of_each
+from leakscan.review.verdicts import Verdict, VerdictFile, Word
 
 
 @dataclass(frozen=True, kw_only=True)

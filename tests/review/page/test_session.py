@@ -208,7 +208,7 @@ def test_hidden_pairs_look_like_others_and_measure_the_reviewer(
     assert gold["different"]["wrong"] == 1
     verdicts = VerdictFile(run / "verdicts.parquet").read()
     assert all(v.gold for v in verdicts)
-    from leakscan.review.verdicts import opinions
+    from leakscan.review.opinions import opinions
 
     assert opinions(verdicts) == {}  # they never decide anything about the run
 
