@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,27 @@ def test_a_verdict_is_on_disk_when_it_is_answered(reader: Reader, run: Path) -> 
     assert verdict.evidence == ("alike",)
     assert answer["card"]["word"] == "different"
     assert answer["card"]["state"] == "mine"
+
+
+def test_half_a_character_in_a_note_is_no_fault(reader: Reader, run: Path) -> None:
+    sent = {
+        "id": uuid.uuid4().hex,
+        "card": reader.lines()[0]["key"],
+        "word": "same",
+        "note": "left \ud800 lung",
+    }
+    headers = {"Origin": reader.origin, "X-Leakscan-Secret": reader.server.door.secret}
+    headers["Content-Type"] = "application/json"
+    assert reader.client.post("/api/verdict", content=json.dumps(sent), headers=headers).status_code == 200
+    assert VerdictFile(run / "verdicts.parquet").read()[0].note == "left   lung"
+
+
+def test_a_fault_of_the_server_is_a_sentence(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader.server.session, "give", None)
+    sent = {"id": uuid.uuid4().hex, "card": reader.lines()[0]["key"], "word": "same"}
+    answer = reader.post("/api/verdict", sent)
+    assert answer.status_code == 500
+    assert answer.json()["error"].endswith(".")
 
 
 def test_a_verdict_that_is_sent_twice_counts_once(reader: Reader, run: Path) -> None:

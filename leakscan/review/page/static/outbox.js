@@ -83,9 +83,11 @@ export class Outbox {
           const status = error instanceof Refusal ? error.status : 0;
           this.trouble = status ? error.message : GONE;
           if (status === 400) this.drop(body.id);
-          if (status === 404) this.strays.add(body.id);
+          // Of another run, or a fault of the server: it is kept, and does not hold up those behind it.
+          const stray = status === 404 || status === 500;
+          if (stray) this.strays.add(body.id);
           this.onChange({ failed: body, dropped: status === 400 });
-          if (status !== 400 && status !== 404) return;
+          if (status !== 400 && !stray) return;
         }
       }
     } finally {
