@@ -200,7 +200,7 @@ def test_what_is_taken_back_while_it_is_being_written_is_taken_back_on_disk(
 ) -> None:
     with FileLock(f"{run / 'verdicts.parquet'}.lock"):
         served.press("d")
-        served.page.wait_for_function("localStorage.getItem('leakscan-waiting')?.includes('tried')")
+        served.page.wait_for_function("() => localStorage.getItem('leakscan-waiting')?.includes('tried')")
         served.press("z")
         served.until("#saved", "Not taken back yet")
     wait_for(2, run)
@@ -244,7 +244,7 @@ def test_what_waits_for_another_run_or_reviewer_stays_and_is_named(served: Serve
     served.until("#trouble", "2 verdicts of another run or reviewer")
     wait_for(1, run)
     assert [v.id for v in VerdictFile(run / "verdicts.parquet").read()] == [31 * "0" + "3"]
-    served.page.wait_for_function("JSON.parse(localStorage.getItem('leakscan-waiting')).length === 2")
+    served.page.wait_for_function("() => JSON.parse(localStorage.getItem('leakscan-waiting')).length === 2")
 
 
 def test_the_link_works_from_a_page_of_another_site(served: Served, chromium: Any) -> None:
