@@ -25,7 +25,7 @@ from leakscan.decide.copies.describing import load_pixels
 from leakscan.decide.copies.keypoint_vote import vote
 from leakscan.decide.copies.picture_check import STRETCHED, check_pictures, stretch_between
 from leakscan.decide.copies.picture_features import describe_picture, glance, worth_a_check
-from leakscan.decide.copies.slices import SliceTask, check_slices, nearest_cuts
+from leakscan.decide.copies.slices import SliceTask, by_picture, check_slices, nearest_cuts
 from leakscan.errors import ImageError
 from leakscan.evaluation.bench import one_per_subject
 from leakscan.fingerprint.hashing import hamming, perceptual_hashes
@@ -161,10 +161,10 @@ def slices_found(data: Path, volumes: int, rng: np.random.Generator) -> dict[str
     options = DecodeOptions()
     for number, path in list(enumerate(chosen))[::2]:
         ref = ImageRef(image_id="v", path=path.name, format="nifti", files=(str(path),), ndim=3)
-        for place, cut in nearest_cuts(ref, hashes, options) or []:
+        for place, cuts in by_picture(nearest_cuts(ref, hashes, options) or []).items():
             own, where, shown = saved[place]
             png = cv2.imencode(".png", shown.astype(np.uint8))[1].tobytes()
-            (check,) = check_slices(SliceTask(ref, (png,), (cut,)), options)
+            (check,) = check_slices(SliceTask(ref, (png,), (cuts,)), options)
             if check is not None and check.same_image:
                 found += own == number
                 right += own == number and check.transform.startswith(where)
