@@ -17,6 +17,7 @@ from leakscan.sources.listed_cells import one_hot_splits, spread
 from leakscan.sources.written_tables import Columns, read_table
 
 _MAX_LISTED = 12
+_TELLING_DIGITS = 5
 _LONGEST_PATH = 4096
 _LIKELY = {"subject_id": SUBJECTS, "split": SPLITS, **UIDS}
 _WORDS = {
@@ -152,7 +153,7 @@ def path_column(table: Columns, path: Path) -> str:
     found = found or [named[name] for name in PATHS_AT_LAST if name in named]
     if len(found) != 1:
         listing = NamedFiles(path.parent)
-        naming = [name for name in found or table if name.strip() and _name_files(table[name], listing)]
+        naming = [name for name in found or table if name.strip() and _name_files(name, table[name], listing)]
         found = naming or found
     if len(found) == 1:
         return found[0]
@@ -171,9 +172,15 @@ def path_column(table: Columns, path: Path) -> str:
     )
 
 
-def _name_files(values: Sequence[str], listing: NamedFiles) -> bool:
-    """Whether the first values of a column name files, by their endings or because they are there."""
-    first = [value for value in values[:_MAX_LISTED] if value.strip()]
+def _name_files(name: str, values: Sequence[str], listing: NamedFiles) -> bool:
+    """Whether the first values of a column name files, by their endings or because they are there.
+
+    Short numbers do so only in a column of ids: a grade of 3 is no ``3.png``.
+    """
+    first = [value.strip() for value in values[:_MAX_LISTED] if value.strip()]
+    numbers = any(len(value) < _TELLING_DIGITS and value.isdigit() for value in first)
+    if numbers and not plain(name).endswith("id"):
+        return False
     return bool(first) and all(map(listing.names_image, first))
 
 
