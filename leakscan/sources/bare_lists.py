@@ -92,7 +92,9 @@ def headed(rows: list[list[str]], listing: NamedFiles, path: Path) -> tuple[list
     first = rows[0]
     if any(map(may_name_files, first)) or not _begins_at_once(rows, listing.names_image):
         return rows, ""
-    naming = [i for i, cell in enumerate(first) if listing.names_image(cell)]
+    ending = [i for i, cell in enumerate(first) if has_image_suffix(cell.strip())]
+    # A label of 1 is no ``1.png`` beside a cell that names a file in full.
+    naming = ending or [i for i, cell in enumerate(first) if listing.names_image(cell)]
     if len(naming) > 1:
         raise SourceError(
             "The manifest {path} has no line with the names of its columns, several of which name files.",

@@ -186,6 +186,7 @@ def test_workbooks_and_arrow_are_read(folder: Path, name: str) -> None:
     [
         ("t.txt", b"Ward/b.png\nWard/007.png\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
         ("t.txt", b"Ward/b.png 0\nWard/007.png 1\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
+        ("t.txt", b"Ward/b.png 7\nWard/007.png 7\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
         ("t.lst", b"b\n007\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
         ("t.txt", b"Ward/with a space.png\n", ["Ward/with a space.png"], [""]),
         ("t.json", b'["Ward/b.png"]', ["Ward/b.png"], [""]),
