@@ -20,6 +20,8 @@ from leakscan.sources.unpacking import FAULTS, LOCK, Packing, compression_of, co
 from leakscan.types import Status
 
 _DEPTH = 4
+_NO_LAYER = ("g", "j")
+"""The steps of places that lead into no archive: into a compressed file, and over the parts of a split one."""
 _MOST_PADDING = 1 << 13
 """The blocks of zeros behind the end of a tar file, beyond which no other is looked for: 4 MB."""
 _NO_ARCHIVES = (
@@ -108,7 +110,7 @@ def is_too_deep(place: str) -> bool:
         (False, True)
     """
     steps = place.split(STEP)[2::2]
-    last_archive = max((i for i, step in enumerate(steps) if step != "g"), default=-1)
+    last_archive = max((i for i, step in enumerate(steps) if step not in _NO_LAYER), default=-1)
     return len(steps) - 1 - last_archive >= _DEPTH
 
 
@@ -128,7 +130,7 @@ def members(place: str, packing: Packing) -> Iterator[Member]:
         >>> [(member.name, member.size) for member in members("films.zip", "zip")]
         [('ward/a.png', 6)]
     """
-    if sum(step != "g" for step in place.split(STEP)[2::2]) >= _DEPTH:
+    if sum(step not in _NO_LAYER for step in place.split(STEP)[2::2]) >= _DEPTH:
         raise ImageError("unsupported", "It is an archive deep in other archives; unpack the outer one.")
     try:
         with LOCK:

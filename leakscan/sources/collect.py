@@ -20,8 +20,9 @@ from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.left_out import ARCHIVE, HIDDEN, NO_PERMISSION, NOT_FETCHED, left_out_as
 from leakscan.sources.names import posix_name
-from leakscan.sources.no_image import why_no_image
+from leakscan.sources.no_image import joins, part_of_other, why_no_image
 from leakscan.sources.packed import HIDDEN_SENTENCE, PackedFiles
+from leakscan.sources.split_archives import is_named_part, joined, parts_mark, parts_of
 from leakscan.types import ImageRef, Status, Tags
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
@@ -108,6 +109,12 @@ class Collector:
             head: Its first bytes.
             mark: What changes with it.
         """
+        if is_named_part(name):
+            if (part := part_of_other(name, place)) is not None:
+                yield self._row(name, part)
+                return
+            if parts_of(place) and joins(place, head):
+                place, mark = joined(place), parts_mark(place)
         refused: ImageError | None = None
         for format in recognised(head, name):
             try:
@@ -131,6 +138,8 @@ class Collector:
             return
         packing = packing_of(head, name)
         try:
+            if packing not in ("", "table") and parts_of(place) and joins(place, head):
+                place, mark = joined(place), parts_mark(place)
             if packing == "compressed":
                 yield from self._packed.compressed(place, name, tags, head, mark)
             elif packing == "table" and (why := _without_pictures(place)) is not None:

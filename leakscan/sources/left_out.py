@@ -16,6 +16,8 @@ HIDDEN = "hidden file"
 ROW_OUTSIDE = "row of the manifest that leaves its folder"
 ROW_MISSING = "row of the manifest without its file"
 ARCHIVE = "archive"
+SPLIT = "part of a split archive"
+OF_TOOLS = "file in a folder of a tool"
 VIDEO = "video"
 EMPTY = "empty file"
 NO_PERMISSION = "file that could not be opened"
@@ -32,6 +34,8 @@ _SEVERAL = {
     ROW_OUTSIDE: "rows of the manifest that leave its folder",
     ROW_MISSING: "rows of the manifest without their files",
     ARCHIVE: "archives",
+    SPLIT: "parts of split archives",
+    OF_TOOLS: "files in folders of tools",
     VIDEO: "videos",
     EMPTY: "empty files",
     NO_PERMISSION: "files that could not be opened",

@@ -16,6 +16,7 @@ from leakscan.sources.held_pictures import unread_content
 from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
+from leakscan.sources.split_archives import is_named_part
 from leakscan.sources.unpacking import Packing
 from leakscan.types import ImageRef, Status, Tags
 
@@ -73,7 +74,8 @@ class PackedFiles:
         try:
             content = head_of(within, HEAD_BYTES)
         except ImageError:
-            if has_image_suffix(name) or name.lower().endswith((*ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
+            promised = has_image_suffix(name) or is_named_part(name)
+            if promised or name.lower().endswith((*ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
                 raise
             yield self._row(name, why_no_image(name, head, place))
             return
