@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
+import zlib
 from pathlib import Path
 
 from leakscan.errors import ImageError
@@ -144,6 +146,9 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
         return ImageError("unsupported", words, left_out=SPLIT)
     if compressed := _unread_compression(name):
         return ImageError("unsupported", compressed, left_out="file compressed in a way that is not read")
+    if _is_zlib(head):
+        words = "It is compressed by zlib alone, which is not read here; pack it with gzip or zstd."
+        return ImageError("unsupported", words, left_out="file compressed in a way that is not read")
     if (unread := unread_content(name, head, place)) is not None:
         return unread
     if name.lower().endswith(_VOXEL_SUFFIXES):
@@ -175,6 +180,16 @@ def _unread_compression(name: str) -> str:
     if not (has_image_suffix(stem) or stem.lower().endswith(ARCHIVE_SUFFIXES)):
         return ""
     return f"Its compression (.{ending}) is not read here; unpack it, or pack it with gzip or zstd."
+
+
+def _is_zlib(head: bytes) -> bool:
+    """Whether a file is a stream of zlib with an image or an archive in it."""
+    if head[:1] != b"\x78" or int.from_bytes(head[:2]) % 31:
+        return False
+    with contextlib.suppress(zlib.error):
+        content = zlib.decompressobj().decompress(head, HEAD_BYTES)
+        return any(recognised(content, "")) or bool(packing_of(content, "") or unread_kind("", content))
+    return False
 
 
 def _header_beside(place: str, name: str) -> str | None:

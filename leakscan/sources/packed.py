@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from leakscan.errors import ImageError
-from leakscan.sources.archives import Member, inside, is_too_deep, members, packing_of
+from leakscan.sources.archives import (
+    Member, inside, is_document, is_picture_of_document, is_too_deep, members, packing_of,
+)  # fmt: skip
 from leakscan.sources.contents import head_of, is_inside
 from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.held_pictures import unread_content
-from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE
+from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE, OF_TOOLS
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
 from leakscan.sources.split_archives import is_named_part
+from leakscan.sources.tool_folders import TOOL_SENTENCE, is_hidden, lies_in_tool_folder
 from leakscan.sources.unpacking import Packing
 from leakscan.types import ImageRef, Status, Tags
 
@@ -85,7 +88,7 @@ class PackedFiles:
                 error = "It is a compressed file deep in other compressed files; unpack the outer one."
                 raise ImageError("unsupported", error)
             yield from self._collector.gather(within, name, tags, content, f"{mark}-g")
-        elif has_image_suffix(stem) and content:
+        elif has_image_suffix(stem) and content and not unread_kind(stem, content):
             error = "Its name promises an image, but what is compressed in it is none."
             yield self._collector.problem(name, "unreadable", error)
         else:
@@ -112,18 +115,24 @@ class PackedFiles:
             raise ImageError("unsupported", error)
         names: set[str] = set()
         links: list[tuple[str, Member]] = []
+        document = packing == "zip" and is_document(head_of(place, HEAD_BYTES), name)
         for member, said in _members(place, packing):
+            if document and not is_picture_of_document(member.name):
+                continue
             names.add(member.name)
             shown = posix_name(f"{name}/{member.name}")
             parts = member.name.split("/")
-            if "__MACOSX" in parts or self._left_out(shown):
+            if parts[-1].startswith("._") or self._left_out(shown):
                 continue
             if member.name.startswith("/") or ".." in parts or "\0" in member.name:
                 error = "Its name leads out of the archive, so it is not read."
                 kind = "archive member that leads out of it"
                 yield self._collector.problem(shown, "unsupported", error, left_out=kind)
-            elif any(p.startswith(".") and p not in (".", ".zarray") for p in parts):
-                if has_image_suffix(shown) and not parts[-1].startswith("._"):
+            elif lies_in_tool_folder(member.name):
+                if has_image_suffix(shown):
+                    yield self._collector.problem(shown, "unsupported", TOOL_SENTENCE, left_out=OF_TOOLS)
+            elif any(is_hidden(p) and p != "." for p in parts):
+                if has_image_suffix(shown):
                     yield self._collector.problem(shown, "unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
             elif member.link_to:
                 links.append((shown, member))
@@ -132,6 +141,8 @@ class PackedFiles:
                 yield from self._member(member, shown, own, names, mark)
         for shown, member in links:
             yield self._link(shown, member, names)
+        if document and not names:
+            yield self._collector.problem(name, "ignored", "It is a document or program without pictures.")
 
     def _member(
         self, member: Member, shown: str, tags: Tags, names: set[str], mark: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,18 +20,20 @@ from leakscan.sources.contents import STEP
 from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
-from leakscan.sources.grouped_tables import GroupedTable, damage_is_said, open_table
-from leakscan.sources.picture_cells import files_in, is_empty, is_list, may_hold
+from leakscan.sources.grouped_tables import GroupedTable, damage_is_said, is_too_large, open_table
+from leakscan.sources.picture_cells import files_in, is_empty, is_list, may_hold, pictures_in_text
 from leakscan.sources.unpacking import compression_of, stamp
 from leakscan.types import Status, Tags
 
-_MOST_BYTES = 1 << 30
-_SAMPLED = 8
+_SAMPLED = 32
 _SMALLEST_SIDE = 8
-_HEX = re.compile(r"(?:0x)?(?:89504e470d0a1a0a|ffd8ff(?:e0|e1|db)|49492a00|4d4d002a)", re.IGNORECASE)
-"""How PNG, JPEG and TIFF begin in hexadecimal numbers."""
 _LEAST_FLAT, _LEAST_LEVELS = 196, 16
-_kept: dict[str, Any] = {}
+_SIDES = ("height", "width", "h", "w", "row", "rows", "column", "col", "cols", "nrow", "ncol", "x", "y")
+_SHAPES = ("shape", "size", "dim", "dimension")
+_OF_PIXELS = re.compile(r"pix|im(?:g|age)|scan|film|slice|frame|raw")
+_LARGE = object()
+"""Stands for a cell that is larger than what is read."""
+_kept: OrderedDict[str, _Cursor] = OrderedDict()
 
 
 def image_columns(place: str) -> list[str]:
@@ -109,22 +112,30 @@ def _row_members(place: str, table: GroupedTable, columns: list[str]) -> Iterato
     first = 0
     for group in range(table.groups):
         count = table.rows(group)
-        said = {c: table.column(group, c).to_pylist() for c in declared}
+        said = {c: [v for cells in table.pieces(group, c) for v in cells.to_pylist()] for c in declared}
         tags = [_tags({c: values[row] for c, values in said.items()}) for row in range(count)]
         for column in columns:
-            if table.size(group, column) > _MOST_BYTES:
-                problem = "It lies in a row group of more than 1 GB; write the table with smaller ones."
-                for row in range(count):
-                    name = f"{column}/{first + row}"
-                    yield _member(place, name, f"p{group}:{row}:0:{column}", problem), tags[row]
-                continue
+            problem = table.too_large(group, column)
             for row in range(count):
-                found = files_in(_cells(place, group, column)[row].as_py())
+                name, step = f"{column}/{first + row}", f"p{group}:{row}:{{}}:{column}"
+                if problem:
+                    yield _member(place, name, step.format(0), problem), tags[row]
+                    continue
+                try:
+                    found = files_in(_cursor(place, group, column).value(row))
+                except ImageError as error:
+                    yield _member(place, name, step.format(0), error.sentence), tags[row]
+                    continue
                 for k, file in enumerate(found):
-                    name = file.name or f"{column}/{first + row}{f'.{k}' if len(found) > 1 else ''}"
-                    problem = "" if file.is_known else "What the table holds here is damaged, or no image."
-                    yield _member(place, name, f"p{group}:{row}:{k}:{column}", problem), tags[row]
+                    own = file.name or f"{name}{f'.{k}' if len(found) > 1 else ''}"
+                    bad = "" if file.is_known else "What the table holds here is damaged, or no image."
+                    yield _member(place, own, step.format(k), bad), tags[row]
         first += count
+    for field in table.schema:
+        if field.name not in columns and may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
+            words = f"This column holds {kind}, which are not read there; save them as files."
+            where = f"{place}{STEP}{field.name}{STEP}p0:0:0:{field.name}"
+            yield Member(name=field.name, place=where, problem=words, status="unsupported"), Tags()
 
 
 def image_bytes(outer: str, step: str, size: int) -> bytes:
@@ -143,7 +154,7 @@ def image_bytes(outer: str, step: str, size: int) -> bytes:
     """
     group, row, number, column = step[1:].split(":", 3)
     with damage_is_said():
-        found = files_in(_cells(outer, int(group), column)[int(row)].as_py())
+        found = files_in(_cursor(outer, int(group), column).value(int(row)))
     if len(found) <= int(number):
         raise ImageError("unreadable", "The row of the table holds no picture.")
     return found[int(number)].data[:size]
@@ -161,32 +172,76 @@ def _tags(said: dict[str, Any]) -> Tags:
     return Tags(subject=words.get("subject_id", ""), split=words.get("split", ""), kind=words.get("kind", ""))
 
 
-def _cells(place: str, group: int, column: str) -> Any:
-    """The cells of one column in one group of rows; those of the last one asked for stay in memory."""
+class _Cursor:
+    """The cells of one column in one group of rows, of which a few are in memory; made for going forward."""
+
+    def __init__(self, place: str, group: int, column: str) -> None:
+        self._table = open_table(place)
+        self._where = (group, column)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._pieces = self._table.pieces(*self._where)
+        self._first, self._cells = 0, next(self._pieces, None)
+
+    def value(self, row: int) -> Any:
+        """What stands in a row of the group.
+
+        Raises:
+            ImageError: It is larger than what is read, or the group has no such row.
+        """
+        if row < self._first:
+            self._restart()
+        while self._cells is not None and row >= self._first + len(self._cells):
+            self._first += len(self._cells)
+            self._cells = next(self._pieces, None)
+        if self._cells is None:
+            raise ImageError("unreadable", "The table has no such row any more.")
+        if is_too_large(self._cells, row - self._first):
+            raise ImageError("unsupported", "Its cell holds more than 256 MB; save it as a file.")
+        return self._cells[row - self._first].as_py()
+
+
+def _cursor(place: str, group: int, column: str) -> _Cursor:
+    """Where the last reader of a column stopped, or its beginning; the last two stay open.
+
+    Raises:
+        ImageError: The column takes more than is read.
+    """
     key = f"{place}|{stamp(place)}|{group}|{column}"
     if key not in _kept:
-        cells = open_table(place).column(group, column)
-        _kept.clear()
-        _kept[key] = cells
+        if problem := open_table(place).too_large(group, column):
+            raise ImageError("unsupported", problem)
+        while len(_kept) > 1:
+            _kept.popitem(last=False)
+        _kept[key] = _Cursor(place, group, column)
     return _kept[key]
 
 
-def _holds_pictures(table: GroupedTable, column: str) -> bool:
+def _first_values(table: GroupedTable, column: str, most: int) -> Iterator[Any]:
+    """The first cells of a column that are not empty, from whatever group can be read."""
+    seen = 0
     for group in range(table.groups):
-        if table.size(group, column) > _MOST_BYTES:
-            return True  # what it holds is not known, and its rows will say so
-        cells = table.column(group, column)
-        if cells.null_count == len(cells):
+        if table.too_large(group, column):
             continue
-        seen = 0
-        for cell in cells:
-            value = cell.as_py()
-            if any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in files_in(value)):
-                return True
-            seen += not is_empty(value)
-            if seen == _SAMPLED:
-                return False
-    return False
+        for cells in table.pieces(group, column):
+            if cells.null_count == len(cells):
+                continue
+            for row in range(len(cells)):
+                value = _LARGE if is_too_large(cells, row) else cells[row].as_py()
+                if not is_empty(value):
+                    yield value
+                    seen += 1
+                if seen >= most:
+                    return
+
+
+def _holds_pictures(table: GroupedTable, column: str) -> bool:
+    for value in _first_values(table, column, _SAMPLED):
+        if value is _LARGE or any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in files_in(value)):
+            return True
+    # What is not read is not known; its rows will say so.
+    return any(table.too_large(group, column) for group in range(table.groups))
 
 
 def _is_numbers(kind: pa.DataType, axes: int) -> bool:
@@ -206,37 +261,52 @@ def _is_named_bytes(kind: pa.DataType) -> bool:
 
 def _first_is_wide(table: GroupedTable, column: str) -> bool:
     """Whether the first array of a column is large enough for a picture."""
-    if not table.groups or not table.rows(0):
-        return False
-    value = table.column(0, column)[0].as_py()
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    sides = []
-    while isinstance(value, list) and value:
-        sides.append(len(value))
-        value = value[0]
+    value = next(_first_values(table, column, 1), None)
+    if value is _LARGE:
+        return True
+    numbers = value.tolist() if hasattr(value, "tolist") else value
+    sides, at = [], numbers
+    while isinstance(at, list) and at:
+        sides.append(len(at))
+        at = at[0]
     if len(sides) == 1:
-        return _is_picture_in_a_row(table.column(0, column)[0].as_py())
+        return _is_picture_in_a_row(numbers) or len(numbers) in _stated_sizes(table)
     return sum(side >= _SMALLEST_SIDE for side in sides) >= 2
+
+
+def _stated_sizes(table: GroupedTable) -> set[int]:
+    """How many numbers a picture has by the columns that state the sides of the first, in any of its forms."""
+    sides: dict[str, int] = {}
+    for field in table.schema:
+        word = re.sub(r"(image|img|_|-|px|pixel|s$)", "", field.name.lower())
+        value = next(_first_values(table, field.name, 1), None) if word in _SIDES or word in _SHAPES else None
+        if isinstance(value, int):
+            sides[word] = value
+        elif isinstance(value, list) and len(value) >= 2 and all(isinstance(n, int) for n in value):
+            return {math.prod(value) * width for width in (1, 2, 4, 8)}
+    known = [value for word, value in sides.items() if word in _SIDES]
+    if len(known) < 2 or min(known) < _SMALLEST_SIDE:
+        return set()
+    return {math.prod(known[:2]) * width for width in (1, 2, 3, 4, 6, 8)}
 
 
 def _is_picture_in_a_row(numbers: list[Any]) -> bool:
     """Whether numbers are likely the pixels of a square picture, and no embedding, text or mask."""
     count = len(numbers)
-    square = any(math.isqrt(n) ** 2 == n for n in ([count] if count % 3 else [count, count // 3]))
     bytes_only = all(isinstance(n, int) and 0 <= n <= 255 for n in numbers)
-    return count >= _LEAST_FLAT and square and bytes_only and len(set(numbers)) > _LEAST_LEVELS
+    return count >= _LEAST_FLAT and _is_square(count) and bytes_only and len(set(numbers)) > _LEAST_LEVELS
+
+
+def _is_square(count: int) -> bool:
+    """Whether so many numbers may be the pixels of a square picture, grey or in three colours."""
+    return any(math.isqrt(n) ** 2 == n for n in ([count] if count % 3 else [count, count // 3]))
 
 
 def _packed_pictures(table: GroupedTable, column: str) -> str:
     """What pictures the first cells of a column hold that is not read there, empty for anything else."""
-    if not table.groups or table.size(0, column) > _MOST_BYTES:
-        return ""
-    cells = table.column(0, column)
-    for cell in cells[:_SAMPLED]:
-        value = cell.as_py()
-        if isinstance(value, str) and _HEX.match(value):
-            return "images as hexadecimal numbers"
+    for value in _first_values(table, column, _SAMPLED):
+        if isinstance(value, str) and (kind := pictures_in_text(value)):
+            return kind
         for file in files_in(value):
             if compression_of(file.data[:16]):
                 return "compressed files"
@@ -244,4 +314,9 @@ def _packed_pictures(table: GroupedTable, column: str) -> str:
                 return "arrays or archives"
             if unread_kind("", file.data[:HEAD_BYTES]) is not None:
                 return "images of a kind that is not read"
+            count = len(file.data)
+            if count >= _LEAST_FLAT and (
+                count in _stated_sizes(table) or (_is_square(count) and _OF_PIXELS.search(column.lower()))
+            ):
+                return "the bytes of pixels"
     return ""

@@ -217,9 +217,9 @@ def test_a_row_group_that_does_not_fit_is_a_sentence(tmp_path: Path, monkeypatch
     write(tmp_path / "t.parquet", hugging_face(scene(1)))
     (fine,) = scan(tmp_path).values()
     assert fine.status == "ok"
-    monkeypatch.setattr("leakscan.sources.table_images._MOST_BYTES", 100)
+    monkeypatch.setattr("leakscan.sources.grouped_tables._MOST_AT_ONCE", 100)
     rows = list(scan(tmp_path).values())
-    assert all(r.status != "ok" for r in rows) and any("row group" in r.error for r in rows)
+    assert all(r.status != "ok" for r in rows) and any("page or cell" in r.error for r in rows)
 
 
 def test_a_table_of_numbers_is_no_image(tmp_path: Path) -> None:
