@@ -23,19 +23,27 @@ from leakscan.types import Status
 
 _DEPTH = 4
 _NO_LAYER = ("g", "j")
-"""The steps of places that lead into no archive: into a compressed file, and over the parts of a split one."""
+"""The steps that lead into no archive: into a compressed file, and over the parts of a split one."""
 _MOST_PADDING = 1 << 13
 """The blocks of zeros behind the end of a tar file, beyond which no other is looked for: 4 MB."""
 _MODELS = (".pt", ".pth", ".ckpt", ".npz", ".keras", ".mlmodel", ".onnx")
 """Endings of zip files that hold numbers, and no files of a dataset."""
 _DOCUMENTS = (
     ".docx", ".docm", ".dotx", ".xlsx", ".xlsm", ".xltx", ".pptx", ".pptm", ".potx", ".ppsx", ".odt", ".ods",
-    ".odp", ".odg", ".ott", ".pages", ".numbers", ".key", ".epub", ".vsdx", ".sketch", ".kmz", ".xps", ".oxps",
-    ".jar", ".war", ".whl", ".egg", ".apk", ".xpi", ".ipa", ".nupkg",
+    ".odp", ".odg", ".ott", ".pages", ".numbers", ".key", ".epub", ".vsdx", ".sketch", ".kmz", ".xps",
+    ".oxps", ".jar", ".war", ".whl", ".egg", ".apk", ".xpi", ".ipa", ".nupkg",
 )  # fmt: skip
 """Endings of zip files that are documents or programs: of what they hold only pictures are of interest."""
-_THUMBNAILS = re.compile(r"(?:^|/)(?:docProps/thumbnail\.|Thumbnails/|QuickLook/|previews?/|preview\.|mimetype$)")
-_DOCUMENT_STARTS = (b"[Content_Types].xml", b"mimetypeapplication/", b"META-INF/", b"_rels/.rels", b"docProps/")
+_THUMBNAILS = re.compile(
+    r"(?:^|/)(?:docProps/thumbnail\.|Thumbnails/|QuickLook/|previews?/|preview\.|mimetype$)"
+)
+_DOCUMENT_STARTS = (
+    b"[Content_Types].xml",
+    b"mimetypeapplication/",
+    b"META-INF/",
+    b"_rels/.rels",
+    b"docProps/",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

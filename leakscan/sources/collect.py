@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ from leakscan.sources.split_archives import is_named_part, joined, parts_mark, p
 from leakscan.sources.tool_folders import TOOL_SENTENCE, lies_in_tool_folder
 from leakscan.types import ImageRef, Status, Tags
 
+_READ = ImageError("ok", "")
+"""Stands for what is said of a file that was read."""
 _ODD = 0x9E3779B97F4A7C15
 """Spreads sizes over 64 bits."""
 
@@ -117,37 +119,21 @@ class Collector:
             head: Its first bytes.
             mark: What changes with it.
         """
-        if is_named_part(name):
-            if (part := part_of_other(name, place)) is not None:
-                yield self._row(name, part)
-                return
-            if parts_of(place) and joins(place, head):
-                place, mark = joined(place), parts_mark(place)
-        refused: ImageError | None = None
-        for format in recognised(head, name):
-            try:
-                if format == "dicom":
-                    self._keep_header(place, name, tags)
-                else:
-                    yield from self._images(place, name, format, tags, mark)
-                return
-            except ImageError as error:
-                refused = refused or ImageError(
-                    error.status,
-                    error.sentence,
-                    error.path,
-                    left_out_as(error.status, format, error.left_out),
-                )
-            except OSError as error:
-                sentence = f"It cannot be read: {reason(error)}."
-                refused = refused or ImageError("unreadable", sentence, left_out=NO_PERMISSION)
-        if refused is not None:
-            yield self.problem(name, refused.status, refused.sentence, refused.path, refused.left_out)
-            return
-        packing = packing_of(head, name)
         try:
-            if packing not in ("", "table") and parts_of(place) and joins(place, head):
-                place, mark = joined(place), parts_mark(place)
+            if is_named_part(name):
+                if (part := part_of_other(name, place)) is not None:
+                    yield self._row(name, part)
+                    return
+                place, mark = _whole(place, head, mark)
+            refused = yield from self._by_format(place, name, tags, head, mark)
+            if refused is _READ:
+                return
+            if refused is not None:
+                yield self._row(name, refused)
+                return
+            packing = packing_of(head, name)
+            if packing in ("zip", "tar", "compressed"):
+                place, mark = _whole(place, head, mark)
             if packing == "compressed":
                 yield from self._packed.compressed(place, name, tags, head, mark)
             elif packing == "table" and (why := _without_pictures(place)) is not None:
@@ -161,6 +147,30 @@ class Collector:
         except OSError as error:
             sentence = f"It cannot be read: {reason(error)}."
             yield self.problem(name, "unreadable", sentence, left_out=NO_PERMISSION)
+
+    def _by_format(
+        self, place: str, name: str, tags: Tags, head: bytes, mark: str
+    ) -> Generator[ImageRef, None, ImageError | None]:
+        """The images of a file by the formats that its first bytes allow.
+
+        Returns:
+            ``_READ`` where one format reads it, what the first said where none does, ``None`` without any.
+        """
+        refused: ImageError | None = None
+        for format in recognised(head, name):
+            try:
+                if format == "dicom":
+                    self._keep_header(place, name, tags)
+                else:
+                    yield from self._images(place, name, format, tags, mark)
+                return _READ
+            except ImageError as error:
+                kind = left_out_as(error.status, format, error.left_out)
+                refused = refused or ImageError(error.status, error.sentence, error.path, kind)
+            except OSError as error:
+                sentence = f"It cannot be read: {reason(error)}."
+                refused = refused or ImageError("unreadable", sentence, left_out=NO_PERMISSION)
+        return refused
 
     def hidden(self, path: Path, name: str) -> Iterator[ImageRef]:
         """The row of a file that is not read because it is hidden, if it looks like an image.
@@ -280,6 +290,13 @@ class _Marks:
 def _content_number(mark: str) -> int:
     size, _, digest = mark.partition("-")
     return (int(digest[-16:], 16) ^ int(size) * _ODD) % (1 << 64)
+
+
+def _whole(place: str, head: bytes, mark: str) -> tuple[str, str]:
+    """The place and mark of the whole archive, where a file is the first of its parts."""
+    if parts_of(place) and joins(place, head):
+        return joined(place), parts_mark(place)
+    return place, mark
 
 
 def _inode(info: os.stat_result) -> int:

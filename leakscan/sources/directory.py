@@ -41,11 +41,11 @@ class _Entry:
 class DirectorySource:
     """Every image under a folder. An :class:`~leakscan.types.ImageSource`.
 
-    What ``exclude`` names is left out. Hidden files and the folders of programs (``.cache``, ``__MACOSX``) are
+    What ``exclude`` names is left out. Hidden files and the folders of programs (``.cache``, ``@eaDir``) are
     not read; what looks like an image there gets a row that says so, unless it is a copy of a file that is
-    read. Links are followed
-    inside the folder only, after everything that is really there, so that a file that is reached twice
-    keeps the name it has without the link. Images behind links that leave the folder get a row each.
+    read. Links are followed inside the folder only, after everything that is really there, so that a file
+    that is reached twice keeps the name it has without the link. Images behind links that leave the folder
+    get a row each.
 
     Args:
         root: A folder, or one image file.

@@ -80,7 +80,7 @@ class _Parquet:
 
     def _numbers(self, column: str) -> list[int]:
         names = (self._file.schema.column(i).path.split(".")[0] for i in range(len(self._file.schema.names)))
-        return [i for i, name in enumerate(names) if name == column.split(".")[0]]
+        return [i for i, name in enumerate(names) if name == column.split(".", maxsplit=1)[0]]
 
     def _chunks(self, group: int, column: str) -> list[Any]:
         chunks = self._file.metadata.row_group(group)

@@ -29,7 +29,9 @@ _SEARCHED = 1 << 21
 _WINDOWS, _WINDOW = 8, 1 << 18
 """How many more places of a long file are searched, and how far each."""
 _DICOM_JSON = re.compile(rb'"7FE0,?0010"\s*:\s*\{', re.IGNORECASE)
-_DICOM_XML = re.compile(rb"<(?:\w+:)?(?:DicomAttribute|attr|element)\s[^>]*tag=[\"']\(?7FE0,?0010", re.IGNORECASE)
+_DICOM_XML = re.compile(
+    rb"<(?:\w+:)?(?:DicomAttribute|attr|element)\s[^>]*tag=[\"']\(?7FE0,?0010", re.IGNORECASE
+)
 _LEAST_COLUMNS, _LEAST_ROWS, _LEAST_IN_A_ROW, _LEAST_LEVELS = 64, 48, 196, 16
 _LEAST_PDF_SIDE = 256
 _LEAST_PIXELS = 64
@@ -58,7 +60,7 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
     if own.lower() in _OF_SYSTEMS:
         return None
     if head.startswith(b"%PDF-"):
-        if not _holds_large_pictures(place):
+        if not _holds_films(place):
             return None
         return _named("It is a PDF with pictures", "save them as PNG", "PDF with pictures")
     if own in _ZARR and any(re.search(mark, head) for mark in _ZARR_ARRAY):
@@ -132,14 +134,23 @@ def _is_cifar(place: str) -> bool:
     return size >= 307_300 and (size % 3073 == 0 or size % 3074 == 0)
 
 
-def _holds_large_pictures(place: str) -> bool:
-    """Whether a picture in a PDF is large enough to be a film; smaller ones are logos and signs."""
+def _holds_films(place: str) -> bool:
+    """Whether a picture in a PDF is large enough to be a film, or pictures are most of the file.
+
+    What is smaller is a logo or a sign in a text.
+    """
     with open_place(place) as stream:
         data = stream.read(_MOST_OF_PDF)
+    held = 0
     for found in _PDF_STREAM.finditer(data):
         opening = data[max(0, found.start() - 800) : found.start()].rpartition(b"obj")[2]
-        if re.search(rb"/Subtype\s*/Image\b", opening) and not re.search(rb"/ImageMask\s+true", opening):
-            sides = [re.search(rb"/" + side + rb"\s+(\d+)(?!\s+\d+\s+R)", opening) for side in (b"Width", b"Height")]
-            if all(side is None or int(side[1]) >= _LEAST_PDF_SIDE for side in sides):
-                return True
-    return False
+        if not re.search(rb"/Subtype\s*/Image\b", opening) or re.search(rb"/ImageMask\s+true", opening):
+            continue
+        end = data.find(b"endstream", found.end())
+        held += (len(data) if end < 0 else end) - found.end()
+        sides = [
+            re.search(rb"/" + name + rb"\s+(\d+)(?!\s+\d+\s+R)", opening) for name in (b"Width", b"Height")
+        ]
+        if all(side is None or int(side[1]) >= _LEAST_PDF_SIDE for side in sides):
+            return True
+    return 2 * held > len(data)

@@ -44,11 +44,12 @@ _MAY_HOLD = (
     ".bin", ".img", ".raw", ".rec", ".brik",
 )  # fmt: skip
 """The endings of files that may hold images once they are fetched."""
+_COMPRESSED = "file compressed in a way that is not read"
 _VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
 
 
 def joins(first: str, head: bytes) -> bool:
-    """Whether a file on disk and those that are counted after it are parts of one archive that is read.
+    r"""Whether a file on disk and those that are counted after it are parts of one archive that is read.
 
     Args:
         first: The file by which the archive would be known.
@@ -86,7 +87,7 @@ def _ends_as_tar(path: str) -> bool:
 
 
 def part_of_other(name: str, place: str) -> ImageError | None:
-    """What to say of a part of a split archive that is read with the part by which the archive is known.
+    r"""What to say of a part of a split archive that is read with the part by which the archive is known.
 
     Args:
         name: The file's name in its source.
@@ -139,28 +140,34 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
     if name.lower().endswith(".dvc") and (missing := _missing_of_dvc(head, place)):
         error = f"It is a DVC pointer, and {missing} was not fetched (dvc pull)."
         return ImageError("unreadable", error, left_out=NOT_FETCHED)
+    if (known := _known_and_not_read(name, head, place)) is not None:
+        return known
+    lower = name.lower()
+    if lower.endswith(_VOXEL_SUFFIXES):
+        error = "It may hold voxels, but no header that is read lies beside it."
+        return ImageError("unreadable", error, left_out="voxel file without its header")
+    if promised:
+        error = "Its name promises an image, but its content is none."
+        return ImageError("unreadable", error)
+    if lower.endswith(ARCHIVE_SUFFIXES):
+        error = "Its name promises an archive, but its content is none."
+        return ImageError("unreadable", error, left_out=ARCHIVE)
+    return ImageError("ignored", "It is no image.")
+
+
+def _known_and_not_read(name: str, head: bytes, place: str) -> ImageError | None:
+    """What to say of a file that is known to hold images in a way that is not read, ``None`` of others."""
     if kind := unread_kind(name, head):
         return ImageError("unsupported", kind.sentence, left_out=kind.name)
     if is_named_part(name):
         words = "It is a part of a split archive that is not read; join its parts with cat and unpack them."
         return ImageError("unsupported", words, left_out=SPLIT)
     if compressed := _unread_compression(name):
-        return ImageError("unsupported", compressed, left_out="file compressed in a way that is not read")
+        return ImageError("unsupported", compressed, left_out=_COMPRESSED)
     if _is_zlib(head):
         words = "It is compressed by zlib alone, which is not read here; pack it with gzip or zstd."
-        return ImageError("unsupported", words, left_out="file compressed in a way that is not read")
-    if (unread := unread_content(name, head, place)) is not None:
-        return unread
-    if name.lower().endswith(_VOXEL_SUFFIXES):
-        error = "It may hold voxels, but no header that is read lies beside it."
-        return ImageError("unreadable", error, left_out="voxel file without its header")
-    if promised:
-        error = "Its name promises an image, but its content is none."
-        return ImageError("unreadable", error)
-    if name.lower().endswith(ARCHIVE_SUFFIXES):
-        error = "Its name promises an archive, but its content is none."
-        return ImageError("unreadable", error, left_out=ARCHIVE)
-    return ImageError("ignored", "It is no image.")
+        return ImageError("unsupported", words, left_out=_COMPRESSED)
+    return unread_content(name, head, place)
 
 
 def _missing_of_dvc(head: bytes, place: str) -> str:

@@ -8,7 +8,13 @@ from typing import Protocol
 
 from leakscan.errors import ImageError
 from leakscan.sources.archives import (
-    Member, inside, is_document, is_picture_of_document, is_too_deep, members, packing_of,
+    Member,
+    inside,
+    is_document,
+    is_picture_of_document,
+    is_too_deep,
+    members,
+    packing_of,
 )  # fmt: skip
 from leakscan.sources.contents import head_of, is_inside
 from leakscan.sources.formats import has_image_suffix, recognised
@@ -27,6 +33,7 @@ HIDDEN_SENTENCE = "It is hidden: a name that begins with a dot. Rename it, or le
 
 _COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma")
 _MOST_ARCHIVES = 1_000
+_LEADS_OUT = "archive member that leads out of it"
 
 
 class Gathers(Protocol):
@@ -121,19 +128,13 @@ class PackedFiles:
                 continue
             names.add(member.name)
             shown = posix_name(f"{name}/{member.name}")
-            parts = member.name.split("/")
-            if parts[-1].startswith("._") or self._left_out(shown):
+            if member.name.rpartition("/")[2].startswith("._") or self._left_out(shown):
                 continue
-            if member.name.startswith("/") or ".." in parts or "\0" in member.name:
-                error = "Its name leads out of the archive, so it is not read."
-                kind = "archive member that leads out of it"
-                yield self._collector.problem(shown, "unsupported", error, left_out=kind)
-            elif lies_in_tool_folder(member.name):
-                if has_image_suffix(shown):
-                    yield self._collector.problem(shown, "unsupported", TOOL_SENTENCE, left_out=OF_TOOLS)
-            elif any(is_hidden(p) and p != "." for p in parts):
-                if has_image_suffix(shown):
-                    yield self._collector.problem(shown, "unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
+            # In a table a name is what somebody called the file elsewhere.
+            why = _unwanted(member.name) if packing != "table" else None
+            if why is not None:
+                if why.left_out == _LEADS_OUT or has_image_suffix(shown):
+                    yield self._row(shown, why)
             elif member.link_to:
                 links.append((shown, member))
             else:
@@ -181,6 +182,19 @@ class PackedFiles:
 
     def _row(self, name: str, why: ImageError) -> ImageRef:
         return self._collector.problem(name, why.status, why.sentence, why.path, why.left_out)
+
+
+def _unwanted(name: str) -> ImageError | None:
+    """Why a file in an archive is not read for its name's sake, ``None`` where it is."""
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "\0" in name:
+        words = "Its name leads out of the archive, so it is not read."
+        return ImageError("unsupported", words, left_out=_LEADS_OUT)
+    if lies_in_tool_folder(name):
+        return ImageError("unsupported", TOOL_SENTENCE, left_out=OF_TOOLS)
+    if any(is_hidden(part) and part != "." for part in parts):
+        return ImageError("unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
+    return None
 
 
 def _members(place: str, packing: Packing) -> Iterator[tuple[Member, Tags]]:

@@ -22,7 +22,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/\s_-]{60}")
 _DATA_URI = re.compile(r"data:[\w./+;=-]*;base64,([A-Za-z0-9+/\s_-]{60,}={0,2})")
 _HEX = re.compile(r"(?:0x|\\x)?(?:89504e470d0a1a0a|ffd8ff(?:e0|e1|db|ee)|49492a00|4d4d002a)", re.IGNORECASE)
 """How PNG, JPEG and TIFF begin in hexadecimal numbers."""
-_OPENING = re.compile(r"iVBORw0KGgo|[/_]9j[/_]4AA|SUkqA[A-D]|TU0AK|UklGR[\w+/-]{4}V0VCU|89504[eE]470[dD]0[aA]|ffd8ffe[01]")
+_OPENING = re.compile(
+    r"iVBORw0KGgo|[/_]9j[/_]4AA|SUkqA[A-D]|TU0AK|UklGR[\w+/-]{4}V0VCU|89504[eE]470[dD]0[aA]|ffd8ffe[01]"
+)
 """How PNG, JPEG, TIFF and WebP begin in base64 or hexadecimal numbers."""
 _BASE85 = re.compile(r"iBL\{Q4GJ0x|\|JeW[E-H]|s4IA[0-2]|M,6r;%14!")
 """How PNG and JPEG begin in the two forms of base85 that Python writes."""
@@ -106,7 +108,7 @@ def _files_in_text(text: str) -> list[CellFile]:
 
 
 def _from_base64(text: str) -> bytes:
-    """The file that a text spells in base64 of either alphabet, empty where it spells none of a known format."""
+    """The file that a text spells in base64 of either alphabet, empty where it is of no known format."""
     if _BASE64.match(text) is None:
         return b""
     plain = text.translate(_PLAIN)

@@ -10,8 +10,8 @@ from leakscan.sources.formats import recognised
 
 _LEAST_SIDE = 32
 _PROGRAMS = (
-    b"\x7fELF", b"MZ", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\0asm",
-    b"dex\n", b"\0\1\0\0\0", b"OTTO", b"ttcf", b"wOFF", b"wOF2", b"true\0",
+    b"\x7fELF", b"MZ", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe",
+    b"\0asm",     b"dex\n", b"\0\1\0\0\0", b"OTTO", b"ttcf", b"wOFF", b"wOF2", b"true\0",
 )  # fmt: skip
 """How programs and fonts begin, whose pictures are buttons and emoji."""
 _PLAIN = re.compile(
@@ -31,17 +31,27 @@ _IN_BASE64 = re.compile(_BASE64)
 _LONG_BASE64 = re.compile(rb"(?:" + _BASE64 + rb")(?:[A-Za-z0-9+/_\s-]|\\[/nr]){4000}")
 """Three kilobytes of a picture."""
 _GZIP_IN_BASE64 = re.compile(rb"H4sI[A-Za-z0-9+/_\s-]{2700}")
-_IN_HEX = re.compile(rb"89504e470d0a1a0a0000000d49484452|ffd8ffe0[0-9a-f]{4}4a464946|ffd8ffe1[0-9a-f]{4}45786966"
-                     rb"|4449434d020000|0{64}4449434d", re.IGNORECASE)  # fmt: skip
-_IN_ESCAPES = re.compile(rb"\x89PNG\\r\\n|\\x89PNG|\\211PNG|\xff\xd8\xff[\xe0\xe1]\\0.(?:JFIF|Exif)|\\xff\\xd8\\xff", re.I)
+_IN_HEX = re.compile(
+    rb"89504e470d0a1a0a0000000d49484452|ffd8ffe0[0-9a-f]{4}4a464946|ffd8ffe1[0-9a-f]{4}45786966"
+    rb"|4449434d020000|0{64}4449434d",
+    re.IGNORECASE,
+)
+_IN_ESCAPES = re.compile(
+    rb"\x89PNG\\r\\n|\\x89PNG|\\211PNG|\xff\xd8\xff[\xe0\xe1]\\0.(?:JFIF|Exif)|\\xff\\xd8\\xff", re.I
+)
 _IN_BASE85 = re.compile(rb"iBL\{Q4GJ0x|M,6r;%14!|\|JeW[E-H]|s4IA[0-2]")
-_UUENCODED = re.compile(rb"^(?:begin [0-7]{3} \S.*\r?\nM|begin-base64 [0-7]{3} \S|=ybegin .*name=)", re.MULTILINE)
+_UUENCODED = re.compile(
+    rb"^(?:begin [0-7]{3} \S.*\r?\nM|begin-base64 [0-7]{3} \S|=ybegin .*name=)", re.MULTILINE
+)
 _LONG_RUN = 4000
 _SIGNS = {
-    "plain": (b"\x89PNG\r", b"JFIF\0", b"Exif\0", b"Adobe", b"\xff\xd8\xff\xdb", b"DICM\2", b"jP  \r", b"WEBPVP8"),
+    "plain": (
+        b"\x89PNG\r", b"JFIF\0", b"Exif\0", b"http:", b"Adobe", b"\xff\xd8\xff\xdb", b"DICM\2", b"jP  \r",
+        b"WEBPVP8",
+    ),
     "base64": (
-        b"iVBORw0KGgo", b"9j/4", b"9j\\/4", b"9j_4", b"9j/2w", b"9j\\/2w", b"9j_2w", b"SUkqA", b"TU0AK", b"V0VCU",
-        b"R0lGODlh", b"BESUNN",
+        b"iVBORw0KGgo", b"9j/4", b"9j\\/4", b"9j_4", b"9j/2w", b"9j\\/2w", b"9j_2w", b"SUkqA", b"TU0AK",
+        b"V0VCU", b"R0lGODlh", b"BESUNN",
     ),
     "uuencode": (b"begin ", b"begin-base64 ", b"=ybegin "),
     "hex": (

@@ -85,8 +85,10 @@ def _may_begin(name: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _parts(first: str, changed: int) -> tuple[str, ...]:
+    if not os.path.isfile(first):  # noqa: PTH113
+        return ()
     if first[-4:].lower() == ".zip":
-        found = _spanned(first) if os.path.isfile(first) else []  # noqa: PTH113
+        found = _spanned(first)
         return (*found, first) if found else ()
     for stem, count in _counts(first):
         if _is_first(stem, count) and len(found := _following(stem, count)) > 1:
@@ -162,15 +164,16 @@ def first_of(part: str) -> str:
         last = spanned["stem"] + (".ZIP" if spanned["z"] == "Z" else ".zip")
         if part in parts_of(last):
             return last
+    found = []
     for stem, count in _counts(part):
         letter = "a" if count.islower() else "A"
         lengths = range(len(count), 0, -1) if count.isdigit() else range(len(count), 1, -2)
         for length in lengths:
             firsts = ["0" * length, "1".zfill(length)] if count.isdigit() else [letter * length]
-            for first in firsts:
-                if stem + first != part and os.path.isfile(stem + first) and part in parts_of(stem + first):  # noqa: PTH113
-                    return stem + first
-    return ""
+            found += [
+                stem + first for first in firsts if stem + first != part and part in parts_of(stem + first)
+            ]
+    return max(found, key=lambda first: len(parts_of(first)), default="")
 
 
 def parts_mark(first: str) -> str:

@@ -127,12 +127,16 @@ def _row_members(place: str, table: GroupedTable, columns: list[str]) -> Iterato
                     yield _member(place, name, step.format(0), error.sentence), tags[row]
                     continue
                 for k, file in enumerate(found):
-                    own = file.name or f"{name}{f'.{k}' if len(found) > 1 else ''}"
+                    own = _inside(file.name) or f"{name}{f'.{k}' if len(found) > 1 else ''}"
                     bad = "" if file.is_known else "What the table holds here is damaged, or no image."
                     yield _member(place, own, step.format(k), bad), tags[row]
         first += count
     for field in table.schema:
-        if field.name not in columns and may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
+        if (
+            field.name not in columns
+            and may_hold(field.type)
+            and (kind := _packed_pictures(table, field.name))
+        ):
             words = f"This column holds {kind}, which are not read there; save them as files."
             where = f"{place}{STEP}{field.name}{STEP}p0:0:0:{field.name}"
             yield Member(name=field.name, place=where, problem=words, status="unsupported"), Tags()
@@ -158,6 +162,12 @@ def image_bytes(outer: str, step: str, size: int) -> bytes:
     if len(found) <= int(number):
         raise ImageError("unreadable", "The row of the table holds no picture.")
     return found[int(number)].data[:size]
+
+
+def _inside(name: str) -> str:
+    """A name that a table gives to a picture, without what leads out of a folder."""
+    parts = name.replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
 def _member(place: str, name: str, step: str, problem: str = "") -> Member:
@@ -275,7 +285,7 @@ def _first_is_wide(table: GroupedTable, column: str) -> bool:
 
 
 def _stated_sizes(table: GroupedTable) -> set[int]:
-    """How many numbers a picture has by the columns that state the sides of the first, in any of its forms."""
+    """How many numbers the first picture has, in any form, by the columns that state its sides."""
     sides: dict[str, int] = {}
     for field in table.schema:
         word = re.sub(r"(image|img|_|-|px|pixel|s$)", "", field.name.lower())

@@ -13,19 +13,19 @@ ZARR_ARRAY = ".zarray"
 
 _OF_TOOLS = frozenset(
     [
-        ".git", ".hg", ".svn", ".bzr", ".leakscan", ".dvc", ".datalad", ".cache", ".venv", ".tox", ".mypy_cache",
-        ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".ipynb_checkpoints", ".thumbnails", ".trash",
-        ".trashes", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".appledouble", ".ds_store", ".snapshot",
-        ".snapshots", "__macosx", "@eadir", "$recycle.bin",
+        ".git", ".hg", ".svn", ".bzr", ".leakscan", ".dvc", ".datalad", ".cache", ".venv", ".tox",
+        ".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".ipynb_checkpoints", ".thumbnails",
+        ".trash",        ".trashes", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".appledouble", ".ds_store",
+        ".snapshot", ".snapshots", "__macosx", "@eadir", "$recycle.bin",
     ]
 )  # fmt: skip
 """Names in small letters: copies and caches of images, no images of the dataset."""
-_KEEPERS = {".git": ("annex/objects", "lfs/objects"), ".hg": ("largefiles",), ".bzr": (), ".leakscan": ()}
-"""Of folders whose own files are no images, or no plain ones, where whole files lie."""
+_PACKED_AWAY = {".git": "objects", ".hg": "store", ".bzr": "repository"}
+"""Where versions of files are kept in a packed form of their own: there no image is plain."""
 
 TOOL_SENTENCE = (
-    "It lies in a folder that a program keeps, which is not read. Name that folder as a dataset of its own to "
-    "read it, or leave it out by a pattern."
+    "It lies in a folder that a program keeps, which is not read. Name that folder as a dataset of its own "
+    "to read it, or leave it out by a pattern."
 )
 
 
@@ -88,14 +88,7 @@ def files_below(path: Path, left_out: Callable[[Path], bool]) -> Iterator[Path]:
         if not left_out(path):
             yield path
         return
-    if path.name.lower() in _KEEPERS:
-        for inside in _KEEPERS[path.name.lower()]:
-            if (path / inside).is_dir():
-                yield from files_below(path / inside, left_out)
-        return
     for folder, inside, files in os.walk(path):
-        keepers = sorted(n for n in inside if n.lower() in _KEEPERS)
-        inside[:] = sorted(n for n in inside if n.lower() not in _KEEPERS)
-        for keeper in keepers:
-            yield from files_below(Path(folder, keeper), left_out)
+        packed = _PACKED_AWAY.get(Path(folder).name.lower())
+        inside[:] = sorted(n for n in inside if n != packed)
         yield from (p for n in sorted(files) if not n.startswith("._") and not left_out(p := Path(folder, n)))

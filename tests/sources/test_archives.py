@@ -159,9 +159,12 @@ def test_an_encrypted_member_is_named(tmp_path: Path) -> None:
     assert row.status == "unsupported" and "password" in row.error
 
 
-def test_documents_that_are_zip_files_are_no_archives(tmp_path: Path) -> None:
-    write(tmp_path / "letter.docx", zipped(**{"word/media/a.png": png(scene(1))}))
-    assert [r.status for r in scan(tmp_path).values()] == ["ignored"]
+def test_of_documents_that_are_zip_files_only_the_pictures_are_read(tmp_path: Path) -> None:
+    pictures = {"word/media/a.png": png(scene(1)), "docProps/thumbnail.png": png(scene(2))}
+    write(tmp_path / "letter.docx", zipped(**{"word/document.xml": b"<x/>", **pictures}))
+    write(tmp_path / "empty.docx", zipped(**{"word/document.xml": b"<x/>"}))
+    found = {path: row.status for path, row in scan(tmp_path).items()}
+    assert found == {"letter.docx/word/media/a.png": "ok", "empty.docx": "ignored"}
 
 
 def test_a_zip_bomb_costs_neither_time_nor_memory(tmp_path: Path) -> None:

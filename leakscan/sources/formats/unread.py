@@ -113,7 +113,10 @@ _WORDS = ("MATLAB", "FITS", "FLIC", "FLIF", "RAR", "MINC")
 UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("7z archive", _UNPACK, (".7z",), _starts(b"7z\xbc\xaf\x27\x1c")),
     UnreadKind(
-        "cpio archive", _UNPACK, (".cpio",), _starts(b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7")
+        "cpio archive",
+        _UNPACK,
+        (".cpio",),
+        _starts(b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7"),
     ),
     UnreadKind("ar archive", _UNPACK, (), _is_ar),
     UnreadKind("RPM package", _UNPACK, (".rpm",), _starts(b"\xed\xab\xee\xdb")),
