@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from leakscan.errors import ImageError
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.sought_pictures import holds_picture, written_picture
+from leakscan.sources.sought_pictures import WAYS, holds_picture, written_picture
 
 _FOR_PEOPLE = (
     ".html", ".htm", ".xhtml", ".mht", ".mhtml", ".eml", ".mbox", ".md", ".rst", ".rtf", ".js", ".mjs", ".ts",
@@ -40,6 +40,18 @@ _PDF_STREAM = re.compile(rb"(?<!end)stream\r?\n")
 _MOST_OF_PDF = 1 << 25
 
 
+HELD = {
+    "PDF with pictures": "save them as PNG",
+    "Zarr array": "save its images as PNG, TIFF or NIfTI",
+    "file of CIFAR's pictures": "save them as PNG",
+    "DICOM written as text": "save it as a DICOM file",
+    "file with pictures inside": "save them as files",
+    "table of pixels": "save them as PNG",
+    **{f"text with images in {way}": "save them as files" for way in WAYS},
+}
+"""What is named by its content, and what to do about it."""
+
+
 def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
     """What to say of a file that holds pictures in a way that is not read, ``None`` of all others.
 
@@ -62,12 +74,12 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
     if head.startswith(b"%PDF-"):
         if not _holds_films(place):
             return None
-        return _named("It is a PDF with pictures", "save them as PNG", "PDF with pictures")
+        return _named("It is a PDF with pictures", "PDF with pictures")
     if own in _ZARR and any(re.search(mark, head) for mark in _ZARR_ARRAY):
-        return _named("It describes a Zarr array", "save its images as PNG, TIFF or NIfTI", "Zarr array")
+        return _named("It describes a Zarr array", "Zarr array")
     if lower.endswith(".bin") and _is_cifar(place):
         words = "It has the length of a file of CIFAR's pictures"
-        return _named(words, "save them as PNG", "file of CIFAR's pictures")
+        return _named(words, "file of CIFAR's pictures")
     for number, data in enumerate(_searched(head, place)):
         if (found := _found(data, lower.endswith(_FOR_PEOPLE), number == 0)) is not None:
             return found
@@ -80,7 +92,7 @@ def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None
         error = "It holds pictures among other things, which are not read there; save them as files."
         return ImageError("unsupported", error, left_out="file with pictures inside")
     if is_opening and b"0010" in data and (_DICOM_JSON.search(data) or _DICOM_XML.search(data)):
-        return _named("It is DICOM written as text", "save it as a DICOM file", "DICOM written as text")
+        return _named("It is DICOM written as text", "DICOM written as text")
     if way := written_picture(data, for_people):
         error = f"It is a text that holds images in {way}, which are not read here; save them as files."
         return ImageError("unsupported", error, left_out=f"text with images in {way}")
@@ -90,8 +102,9 @@ def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None
     return None
 
 
-def _named(what: str, advice: str, left_out: str) -> ImageError:
-    return ImageError("unsupported", f"{what}, which is not read here; {advice}.", left_out=left_out)
+def _named(what: str, left_out: str) -> ImageError:
+    sentence = f"{what}, which is not read here; {HELD[left_out]}."
+    return ImageError("unsupported", sentence, left_out=left_out)
 
 
 def _searched(head: bytes, place: str) -> Iterator[bytes]:

@@ -56,6 +56,16 @@ ONLY_FIRST = "only the first"
 """The words by which a note says that a file holds frames that were not asked for."""
 
 
+def format_name(format: str) -> str:
+    """What people call a format.
+
+    Example:
+        >>> format_name("jpeg2000"), format_name("mgh"), format_name("")
+        ('JPEG 2000', 'MGH', '')
+    """
+    return _NAMES.get(format, format.upper())
+
+
 def left_out_as(status: Status, format: str, given: str = "") -> str:
     """What kind of thing was left out, empty for what was read and for what is surely no image.
 
@@ -72,7 +82,7 @@ def left_out_as(status: Status, format: str, given: str = "") -> str:
         return ""
     if given:
         return given
-    name = _NAMES.get(format, format.upper())
+    name = format_name(format)
     if status == "unsupported":
         return name or "file of another kind"
     return f"unreadable {name}" if name else "unreadable file"

@@ -113,7 +113,8 @@ def _from_base64(text: str) -> bytes:
         return b""
     plain = text.translate(_PLAIN)
     try:
-        if not any(recognised(base64.b64decode(plain[:_HEAD_IN_BASE64]), "")):
+        head = plain[: min(len(plain), _HEAD_IN_BASE64) // 4 * 4]
+        if not any(recognised(base64.b64decode(head), "")):
             return b""
         return base64.b64decode(plain + "=" * (-len(plain) % 4))
     except (binascii.Error, ValueError):

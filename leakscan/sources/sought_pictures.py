@@ -14,6 +14,8 @@ _PROGRAMS = (
     b"\0asm",     b"dex\n", b"\0\1\0\0\0", b"OTTO", b"ttcf", b"wOFF", b"wOF2", b"true\0",
 )  # fmt: skip
 """How programs and fonts begin, whose pictures are buttons and emoji."""
+_COMPILED = b"\r\n"
+"""The third and fourth byte of compiled Python."""
 _PLAIN = re.compile(
     rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR(?P<across>....)(?P<down>....)"
     rb"|\xff\xd8\xff(?:\xe0..JFIF\0|\xe1..(?:Exif\0|http:)|\xee..Adobe|\xdb\0[\x43\x84]\0)"
@@ -44,6 +46,8 @@ _UUENCODED = re.compile(
     rb"^(?:begin [0-7]{3} \S.*\r?\nM|begin-base64 [0-7]{3} \S|=ybegin .*name=)", re.MULTILINE
 )
 _LONG_RUN = 4000
+WAYS = ("base64", "base85", "escaped bytes", "hexadecimal numbers", "uuencode")
+"""The ways in which texts write pictures out."""
 _SIGNS = {
     "plain": (
         b"\x89PNG\r", b"JFIF\0", b"Exif\0", b"http:", b"Adobe", b"\xff\xd8\xff\xdb", b"DICM\2", b"jP  \r",
@@ -81,7 +85,7 @@ def holds_picture(data: bytes) -> bool:
         >>> holds_picture(b"some database" + film.getvalue()), holds_picture(b"some database")
         (True, False)
     """
-    if data.startswith(_PROGRAMS) or not _has("plain", data):
+    if data.startswith(_PROGRAMS) or data[2:4] == _COMPILED or not _has("plain", data):
         return False
     for found in _PLAIN.finditer(data):
         if found["across"] is None:

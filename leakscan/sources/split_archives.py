@@ -119,7 +119,8 @@ def _following(stem: str, count: str) -> list[str]:
 
 def _spanned(last: str) -> list[str]:
     """The parts ``.z01``, ``.z02``, ... that lie before a zip file."""
-    letter, found = ("Z" if last.endswith("ZIP") else "z"), []
+    letter = "Z" if last.endswith("ZIP") else "z"
+    found: list[str] = []
     while os.path.isfile(part := f"{last[:-4]}.{letter}{len(found) + 1:02d}"):  # noqa: PTH113
         found.append(part)
     return found

@@ -271,7 +271,7 @@ def _is_named_bytes(kind: pa.DataType) -> bool:
 
 def _first_is_wide(table: GroupedTable, column: str) -> bool:
     """Whether the first array of a column is large enough for a picture."""
-    value = next(_first_values(table, column, 1), None)
+    value: Any = next(_first_values(table, column, 1), None)
     if value is _LARGE:
         return True
     numbers = value.tolist() if hasattr(value, "tolist") else value

@@ -14,9 +14,9 @@ ZARR_ARRAY = ".zarray"
 _OF_TOOLS = frozenset(
     [
         ".git", ".hg", ".svn", ".bzr", ".leakscan", ".dvc", ".datalad", ".cache", ".venv", ".tox",
-        ".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".ipynb_checkpoints", ".thumbnails",
-        ".trash",        ".trashes", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".appledouble", ".ds_store",
-        ".snapshot", ".snapshots", "__macosx", "@eadir", "$recycle.bin",
+        ".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".ipynb_checkpoints",
+        ".thumbnails", ".trash", ".trashes", ".spotlight-v100", ".fseventsd", ".temporaryitems",
+        ".appledouble", ".ds_store", ".snapshot", ".snapshots", "__macosx", "@eadir", "$recycle.bin",
     ]
 )  # fmt: skip
 """Names in small letters: copies and caches of images, no images of the dataset."""
