@@ -120,7 +120,9 @@ def is_picture_of_document(name: str) -> bool:
 def _is_arrow(head: bytes, lower: str) -> bool:
     """Arrow's files have a magic; its streams begin with a mark that other files may have too."""
     named = lower.endswith((".arrow", ".arrows", ".feather", ".ipc"))
-    return head[:6] == b"ARROW1" or (named and head[:4] == b"\xff\xff\xff\xff")
+    length = int.from_bytes(head[4:8], "little")
+    schema_follows = head[8:12] == b"\x10\0\0\0" and 0 < length < 1 << 24 and length % 8 == 0
+    return head[:6] == b"ARROW1" or (head[:4] == b"\xff\xff\xff\xff" and (named or schema_follows))
 
 
 def _is_old_tar(head: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
@@ -10,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from blake3 import blake3
 
 from leakscan.errors import ImageError, reason
@@ -20,6 +18,7 @@ from leakscan.sources.contents import content_mark, head_of, mark_of, sampled
 from leakscan.sources.formats import has_image_suffix, inspect, recognised
 from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES
+from leakscan.sources.known_contents import KnownContents
 from leakscan.sources.left_out import ARCHIVE, HIDDEN, NO_PERMISSION, NOT_FETCHED, OF_TOOLS, left_out_as
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import joins, part_of_other, why_no_image
@@ -30,8 +29,6 @@ from leakscan.types import ImageRef, Status, Tags
 
 _READ = ImageError("ok", "")
 """Stands for what is said of a file that was read."""
-_ODD = 0x9E3779B97F4A7C15
-"""Spreads sizes over 64 bits."""
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
@@ -61,7 +58,7 @@ class Collector:
         self._options = options
         self._packed = PackedFiles(self, left_out, declared)
         self._reached: dict[int, str] = {}  # by device and inode in one number: there may be a million
-        self._marks = _Marks()
+        self._contents = KnownContents()
         self._names: set[str] = set()
         self._headers: list[DicomHeader] = []
         self._declared: dict[str, Tags] = {}
@@ -91,7 +88,7 @@ class Collector:
             yield self.problem(name, "ignored", "It is the same file as {path}.", first)
         else:
             self._reached[_inode(info)] = name
-            self._marks.add(sample.mark)
+            self._contents.add(sample.mark)
             yield from self.gather(str(path), name, tags, sample.head[:HEAD_BYTES], sample.mark)
 
     def add_place(self, place: str, name: str, tags: Tags) -> Iterator[ImageRef]:
@@ -182,7 +179,7 @@ class Collector:
             if _inode(info) in self._reached or not stat.S_ISREG(info.st_mode):
                 return
             sample = sampled(str(path))
-            if self._marks.has(sample.mark):
+            if self._contents.has(sample.mark):
                 return
             head = sample.head[:HEAD_BYTES]
             looks = has_image_suffix(path.name) or any(recognised(head, path.name))
@@ -265,31 +262,6 @@ class Collector:
             unique = f"{name}#{frame}#again{again}"
         self._names.add(unique)
         return blake3(unique.encode()).hexdigest()
-
-
-class _Marks:
-    """What the marks of many files say of their content, in eight bytes each."""
-
-    def __init__(self) -> None:
-        self._numbers = array.array("Q")
-        self._sorted = np.empty(0, np.uint64)
-
-    def add(self, mark: str) -> None:
-        """Keeps the mark of a file that is read."""
-        self._numbers.append(_content_number(mark))
-
-    def has(self, mark: str) -> bool:
-        """Whether a file was read that agrees in its size and in its first and last 4 kB."""
-        if len(self._sorted) < len(self._numbers):
-            self._sorted = np.sort(np.frombuffer(self._numbers, np.uint64))
-        number = np.uint64(_content_number(mark))
-        at = int(np.searchsorted(self._sorted, number))
-        return at < len(self._sorted) and bool(self._sorted[at] == number)
-
-
-def _content_number(mark: str) -> int:
-    size, _, digest = mark.partition("-")
-    return (int(digest[-16:], 16) ^ int(size) * _ODD) % (1 << 64)
 
 
 def _whole(place: str, head: bytes, mark: str) -> tuple[str, str]:

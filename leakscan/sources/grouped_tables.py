@@ -72,6 +72,8 @@ class _Parquet:
             largest = 0
             with open_place(self._place) as stream:
                 for chunk in self._chunks(group, column):
+                    if not chunk.num_values:
+                        continue
                     start = chunk.dictionary_page_offset or chunk.data_page_offset
                     start = min(start, chunk.data_page_offset)
                     largest = max(largest, largest_page(stream, start, chunk.total_compressed_size))

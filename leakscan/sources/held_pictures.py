@@ -35,7 +35,13 @@ _DICOM_XML = re.compile(
 _LEAST_COLUMNS, _LEAST_ROWS, _LEAST_IN_A_ROW, _LEAST_LEVELS = 64, 48, 196, 16
 _LEAST_PDF_SIDE = 256
 _LEAST_PIXELS = 64
-_NUMBERS = re.compile(rb"\s*(?:\d{1,5}[\s,;]+){16}")
+_NUMBER = re.compile(rb"\d{1,5}(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
+_NESTED = re.compile(
+    rb"\[\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\],\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\]"
+)
+"""The first rows of a picture as lists in a list."""
+_NESTED_WITHIN = 1 << 19
+_NUMBERS = re.compile(rb"\s*(?:" + _NUMBER.pattern + rb"[\s,;]+){16}")
 _PDF_STREAM = re.compile(rb"(?<!end)stream\r?\n")
 _MOST_OF_PDF = 1 << 25
 
@@ -130,12 +136,16 @@ def _holds_pixels(data: bytes) -> bool:
         return True
     if b"pixels" in columns and re.search(rb"\bpixels\b", columns) and re.search(rb"(?:\d{1,3} ){196}", rows):
         return True
-    if not _NUMBERS.match(columns[:400]):
+    if (rows_of_list := _NESTED.search(data[:_NESTED_WITHIN])) is not None:
+        first, second = (row.count(b",") for row in rows_of_list.groups())
+        return first == second and len(set(re.findall(rb"\d+", rows_of_list[0]))) > _LEAST_LEVELS
+    if not _NUMBERS.match(columns[:600]):
         return False
     lines = [re.split(rb"[\s,;]+", line.strip()) for line in data.split(b"\n", _LEAST_ROWS)[:_LEAST_ROWS]]
     count = len(lines[0])
-    full = [line for line in lines if len(line) == count and all(map(bytes.isdigit, line))]
-    wide = len(full) >= min(2, len(lines)) and count >= _LEAST_IN_A_ROW
+    full = [line for line in lines if len(line) == count and all(map(_NUMBER.fullmatch, line))]
+    whole = all(all(map(bytes.isdigit, line)) for line in full)
+    wide = whole and len(full) >= min(2, len(lines)) and count >= _LEAST_IN_A_ROW
     matrix = len(full) == _LEAST_ROWS and count >= _LEAST_COLUMNS
     return (wide or matrix) and len({n for line in full for n in line}) > _LEAST_LEVELS
 

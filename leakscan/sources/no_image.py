@@ -6,12 +6,13 @@ import contextlib
 import os
 import posixpath
 import re
+import zipfile
 import zlib
 from pathlib import Path
 
 from leakscan.errors import ImageError
 from leakscan.sources.archives import packing_of
-from leakscan.sources.contents import beside, head_of, is_inside
+from leakscan.sources.contents import beside, head_of, is_inside, open_place
 from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
@@ -30,6 +31,7 @@ _NOT_FETCHED = "It is a {} pointer; the image was not fetched ({})."
 _POINTERS = {
     b"version https://git-lfs.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
     b"version https://hawser.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
+    b"# xet version ": _NOT_FETCHED.format("Xet", "with git-xet"),
     b"annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
     b"git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
 }
@@ -164,6 +166,11 @@ def _known_and_not_read(name: str, head: bytes, place: str) -> ImageError | None
         return ImageError("unsupported", words, left_out=SPLIT)
     if compressed := _unread_compression(name):
         return ImageError("unsupported", compressed, left_out=_COMPRESSED)
+    if head.startswith(b"MZ") and _unpacks_images(place):
+        words = (
+            "It is a program that unpacks images from itself, which is not read here; run it, or unpack it."
+        )
+        return ImageError("unsupported", words, left_out="self-extracting archive")
     if _is_zlib(head):
         words = "It is compressed by zlib alone, which is not read here; pack it with gzip or zstd."
         return ImageError("unsupported", words, left_out=_COMPRESSED)
@@ -187,6 +194,14 @@ def _unread_compression(name: str) -> str:
     if not (has_image_suffix(stem) or stem.lower().endswith(ARCHIVE_SUFFIXES)):
         return ""
     return f"Its compression (.{ending}) is not read here; unpack it, or pack it with gzip or zstd."
+
+
+def _unpacks_images(place: str) -> bool:
+    """Whether a zip file with images in it stands behind a program."""
+    faults = (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError)
+    with contextlib.suppress(*faults), open_place(place) as stream, zipfile.ZipFile(stream) as archive:
+        return any(map(has_image_suffix, archive.namelist()))
+    return False
 
 
 def _is_zlib(head: bytes) -> bool:

@@ -18,12 +18,14 @@ from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 
+_MAY_SPELL = re.compile(rb"[A-Za-z0-9+/\s_-]{60}|data:|[{\[]|\\x|0x")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s_-]{60}")
 _DATA_URI = re.compile(r"data:[\w./+;=-]*;base64,([A-Za-z0-9+/\s_-]{60,}={0,2})")
 _HEX = re.compile(r"(?:0x|\\x)?(?:89504e470d0a1a0a|ffd8ff(?:e0|e1|db|ee)|49492a00|4d4d002a)", re.IGNORECASE)
 """How PNG, JPEG and TIFF begin in hexadecimal numbers."""
 _OPENING = re.compile(
     r"iVBORw0KGgo|[/_]9j[/_]4AA|SUkqA[A-D]|TU0AK|UklGR[\w+/-]{4}V0VCU|89504[eE]470[dD]0[aA]|ffd8ffe[01]"
+    r"|\\x89PNG|\\xff\\xd8\\xff"
 )
 """How PNG, JPEG, TIFF and WebP begin in base64 or hexadecimal numbers."""
 _BASE85 = re.compile(r"iBL\{Q4GJ0x|\|JeW[E-H]|s4IA[0-2]|M,6r;%14!")
@@ -76,7 +78,8 @@ def files_in(value: Any) -> list[CellFile]:
         [('a.png', b'pixels'), ('', b'more')]
     """
     if isinstance(value, bytes):
-        return [CellFile(value)] if value else []
+        spelt = _files_in_text(value.decode("ascii")) if _MAY_SPELL.match(value) and value.isascii() else []
+        return spelt or ([CellFile(value)] if value else [])
     if isinstance(value, str):
         return _files_in_text(value)
     if isinstance(value, dict):

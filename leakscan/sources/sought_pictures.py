@@ -45,8 +45,9 @@ _IN_BASE85 = re.compile(rb"iBL\{Q4GJ0x|M,6r;%14!|\|JeW[E-H]|s4IA[0-2]")
 _UUENCODED = re.compile(
     rb"^(?:begin [0-7]{3} \S.*\r?\nM|begin-base64 [0-7]{3} \S|=ybegin .*name=)", re.MULTILINE
 )
+_IN_LISTS = re.compile(rb"\[\s*(?:137,\s*80,\s*78,\s*71,\s*13,|255,\s*216,\s*255,\s*2(?:19|2[45]|38),)")
 _LONG_RUN = 4000
-WAYS = ("base64", "base85", "escaped bytes", "hexadecimal numbers", "uuencode")
+WAYS = ("base64", "base85", "escaped bytes", "hexadecimal numbers", "lists of bytes", "uuencode")
 """The ways in which texts write pictures out."""
 _SIGNS = {
     "plain": (
@@ -63,6 +64,7 @@ _SIGNS = {
     ),
     "escapes": (b"PNG\\r", b"\\x89PNG", b"\\211PNG", b"\\xff\\xd8", b"\\xFF\\xD8", b"\xff\xd8\xff\xe0\\0"),
     "base85": (b"iBL{Q4GJ", b"M,6r;%14!", b"|JeW", b"s4IA"),
+    "lists": (b"137,", b"255,"),
     "gzip": (b"H4sI",),
 }  # fmt: skip
 """What each way of writing pictures cannot do without. To look for these alone is many times faster."""
@@ -120,6 +122,8 @@ def written_picture(data: bytes, for_people: bool) -> str:
         return "escaped bytes"
     if not for_people and _has("base85", data) and _IN_BASE85.search(data):
         return "base85"
+    if not for_people and _has("lists", data) and _IN_LISTS.search(data):
+        return "lists of bytes"
     if not _has("gzip", data):
         return ""
     return "base64" if any(map(_is_packed_image, _GZIP_IN_BASE64.findall(data)[:4])) else ""

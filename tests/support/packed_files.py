@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from support.makers import Picture
 from support.odd_files import (
@@ -24,6 +25,7 @@ from support.odd_files import (
     OddFile,
     _bytes,
     _write,
+    arrow_stream,
     as_text,
     dicom,
     parquet,
@@ -162,6 +164,9 @@ PACKED_FILES: tuple[OddFile, ...] = (
         _bytes("book", lambda p: zipped(mimetype=b"application/epub+zip", **{"OEBPS/a.png": png(p)})),
         EITHER,
     ),
+    OddFile("gzip before others", _bytes("a.png.gz", lambda p: gzip.compress(png(p)) + b"x"), EITHER),
+    OddFile("arrow stream without a suffix", _bytes("data-00000", arrow_stream), EITHER),
+    _table("base64 in bytes in a table", lambda p: parquet(i=[as_text(png(p)).encode()])),
     _table("url-safe base64 in a table", lambda p: parquet(i=[_urlsafe(png(p))])),
     _table("base64 in lines in a table", lambda p: parquet(i=[base64.encodebytes(png(p)).decode()])),
     _table("data uri in a table", lambda p: parquet(i=[f"see data:image/png;base64,{as_text(png(p))} "])),
@@ -214,6 +219,13 @@ def _large_pdf(pixels: Picture) -> bytes:
     return film + b"\n7 0 obj <</Length 90000>> stream\n" + b"words " * 150_000 + b"\nendstream endobj"
 
 
+def _twice(pixels: Picture) -> bytes:
+    """A table two columns of which have one name."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table([pa.array([1]), pa.array([png(pixels)])], names=["i", "i"]), stream)
+    return stream.getvalue()
+
+
 NAMED_IN_OTHERS: tuple[NamedFile, ...] = (
     NamedFile("films.7z.002", lambda p: os.urandom(99), "part of a split archive"),
     NamedFile("films.part2.rar", lambda p: b"\1" * 99, "part of a split archive"),
@@ -235,6 +247,15 @@ NAMED_IN_OTHERS: tuple[NamedFile, ...] = (
     NamedFile("films.tfrecord-00000-of-00010", lambda p: b"any", "TensorFlow record"),
     NamedFile("films.tfrecord.gz", lambda p: gzip.compress(_record(p)), "TensorFlow record"),
     NamedFile("films.pkl.gz", lambda p: gzip.compress(b"\x80\4\x95" + bytes(99)), "Python pickle"),
+    NamedFile("xet.parquet", lambda p: b"# xet version 0\nfilesize = 5\n", "Xet pointer"),
+    NamedFile("buffer.json", lambda p: json.dumps({"data": list(png(p))}).encode(), "lists of bytes"),
+    NamedFile("lists.json", lambda p: json.dumps({"film": p.tolist()}).encode(), "pixels of pictures"),
+    NamedFile("b.sql", lambda p: b"('" + png(p).replace(b"\r\n", rb"\r\n") + b"')", "escaped bytes"),
+    NamedFile("ct.tsv", lambda p: _numbers(p).replace(b" ", b".5\t"), "pixels of pictures"),
+    NamedFile("films.rds", lambda p: gzip.compress(b"X\n\0\0\0\3" + p.tobytes()), "R data file"),
+    NamedFile("f.exe", lambda p: b"MZ" + bytes(99) + zipped(**{"a.png": png(p)}), "program that unpacks"),
+    NamedFile("twice.parquet", _twice, "several columns called"),
+    NamedFile("printed.parquet", lambda p: parquet(i=[str(png(p))]), "form of its own"),
     NamedFile("article.pdf", _large_pdf, "PDF with pictures"),
     NamedFile("raw.parquet", lambda p: parquet(d=[p.tobytes()], height=[72], width=[72]), "bytes of pixels"),
     NamedFile("words.parquet", lambda p: parquet(t=[_numbers(p).decode()]), "pixels of images as text"),
@@ -253,6 +274,8 @@ NO_PICTURES: dict[str, bytes] = {
     "sums.tar.gz.md5": b"0" * 32,
     "features.csv": b"a,b,c\n" + b"0.5,1.5,2.5\n" * 90,
     "ids.parquet": parquet(sha=[b"\1" * 32], text=["two films"]),
+    "nothing.parquet": parquet(i=pa.array([], pa.binary())),
+    "polygons.json": json.dumps([[i * 7 % 251 for i in range(n)] for n in (90, 64)]).encode(),
     "letter.txt": b"We begin 100 studies\nMany people\n",
 }
 """Files of no image: nobody is told of them."""

@@ -181,6 +181,7 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _is_hdf5),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (), _is_tfrecord),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords", ".tfrec")),
+    UnreadKind("R data file", _SAVE_IMAGES, (".rds", ".rda", ".rdata")),
     UnreadKind("BSON file", _SAVE_IMAGES, (".bson",)),
     UnreadKind("MessagePack file", _SAVE_IMAGES, (".msgpack", ".mpk")),
     UnreadKind("LevelDB table", _SAVE_IMAGES, (".ldb", ".sst")),
