@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from leakscan.errors import ImageError
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.sought_pictures import WAYS, holds_picture, written_picture
+from leakscan.sources.sought_pictures import WAYS, has_sign, holds_picture, written_picture
 
 _FOR_PEOPLE = (
     ".html", ".htm", ".xhtml", ".mht", ".mhtml", ".eml", ".mbox", ".md", ".rst", ".rtf", ".js", ".mjs", ".ts",
@@ -94,12 +94,15 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
 
 def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None:
     """What to say of a piece of a file that holds images in some way, ``None`` of others."""
-    if holds_picture(data if is_opening else b" " + data):
+    if is_opening and data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # two bytes a letter
+        data = data.replace(b"\0", b"")
+    is_signed = has_sign(data)
+    if is_signed and holds_picture(data if is_opening else b" " + data):
         error = "It holds pictures among other things, which are not read there; save them as files."
         return ImageError("unsupported", error, left_out="file with pictures inside")
     if is_opening and b"0010" in data and (_DICOM_JSON.search(data) or _DICOM_XML.search(data)):
         return _named("It is DICOM written as text", "DICOM written as text")
-    if way := written_picture(data, for_people):
+    if is_signed and (way := written_picture(data, for_people)):
         error = f"It is a text that holds images in {way}, which are not read here; save them as files."
         return ImageError("unsupported", error, left_out=f"text with images in {way}")
     if is_opening and not for_people and _holds_pixels(data):

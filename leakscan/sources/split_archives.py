@@ -25,6 +25,8 @@ _LETTERS = re.compile(r"[a-z]+|[A-Z]+")
 _PACKED = r"\.(?:zip|tar|tgz|tbz2?|txz|tzst|tlz|gz|bz2|xz|zst|lz4|lzma|7z|rar)"
 _WORD = r"(?:part|vol|chunk|disk|split)"
 _TWO = r"(?!gz|[blx]z|br|md|py|js|db|sh)[a-z]{2}|aa[a-z]{1,2}"
+_USUAL = ("txt", "csv", "tsv", "xml", "log", "pdf", "htm", "yml", ".md", ".py")
+"""How names of files end that are no counts; there are many such files."""
 _BEFORE = re.compile(rf"(?:{_PACKED}|{_WORD})\Z", re.IGNORECASE)
 _BY_NAME = re.compile(
     rf"(?:{_PACKED}[._-]?{_WORD}?[._-]?(?:\d{{1,6}}|{_TWO})|\.z\d{{2,3}}|\.r\d{{2}}|\.part\d+\.rar)\Z",
@@ -102,7 +104,8 @@ def _counts(name: str) -> list[tuple[str, str]]:
     if digits is not None:
         return [(name[: digits.start()], digits[0])]
     splits = [(name[:-n], name[-n:]) for n in (2, 3, 4, 6) if len(name) >= n]
-    return [(stem, end) for stem, end in splits if _LETTERS.fullmatch(end) and _may_precede(stem)]
+    usual = name[-3:].lower() in _USUAL or name[-5:].lower() == ".json"
+    return [(s, end) for s, end in splits if not usual and _LETTERS.fullmatch(end) and _may_precede(s)]
 
 
 def _may_precede(stem: str) -> bool:
@@ -171,9 +174,9 @@ def first_of(part: str) -> str:
         lengths = range(len(count), 0, -1) if count.isdigit() else range(len(count), 1, -2)
         for length in lengths:
             firsts = ["0" * length, "1".zfill(length)] if count.isdigit() else [letter * length]
-            found += [
-                stem + first for first in firsts if stem + first != part and part in parts_of(stem + first)
-            ]
+            names = [stem + first for first in firsts]
+            there = [name for name in names if name != part and os.path.isfile(name)]  # noqa: PTH113
+            found += [name for name in there if part in parts_of(name)]
     return max(found, key=lambda first: len(parts_of(first)), default="")
 
 

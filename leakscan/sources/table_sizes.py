@@ -35,7 +35,10 @@ def largest_page(stream: BinaryIO, start: int, length: int) -> int:
     while at < end:
         stream.seek(at)
         header = _CompactReader(stream.read(_MOST_OF_HEADER))
-        fields = header.struct()
+        try:
+            fields = header.struct()
+        except RecursionError as error:
+            raise ValueError("a header in headers without end") from error
         unpacked, packed = fields.get(2), fields.get(3)
         if not isinstance(unpacked, int) or not isinstance(packed, int) or packed < 0 or unpacked < 0:
             raise ValueError("a page without a size")

@@ -80,3 +80,11 @@ def test_what_holds_images_and_is_not_read_is_named_and_nothing_else_is(tmp_path
         assert status in ("unsupported", "unreadable") and named.said in said, (named.path, status, said)
     others = {path: row for path, row in found.items() if path not in {n.path for n in NAMED}}
     assert {status for status, _ in others.values()} == {"ignored"}, others
+
+
+def test_every_file_of_a_few_bytes_is_a_row(tmp_path: Path) -> None:
+    openings = [named.data(texture(900)) for named in NAMED] + [bytes(64), b"\xff" * 64]
+    short = {opening[:count] for opening in openings for count in (1, 2, 3, 4, 5, 8, 12, 13, 17, 21)}
+    for number, data in enumerate(sorted(short)):
+        (tmp_path / f"f{number}").write_bytes(data)
+    assert len(list(DirectorySource(tmp_path, "A", DecodeOptions()).scan(Silent()))) == len(short)

@@ -84,10 +84,10 @@ def _is_idx(head: bytes) -> bool:
     axes = head[3] if len(head) > 20 else 0
     sizes = [int.from_bytes(head[4 * i : 4 * i + 4]) for i in range(1, axes + 1)] if axes in (3, 4) else []
     return (
-        head[:2] == b"\0\0"
+        bool(sizes)
+        and head[:2] == b"\0\0"
         and head[2] in (8, 9, 11, 12, 13, 14)
         and all(7 < n < 1 << 24 for n in sizes[1:])
-        and bool(sizes)
     )
 
 
