@@ -18,7 +18,7 @@ from leakscan.sources.contents import content_mark, head_of, mark_of, sampled
 from leakscan.sources.formats import has_image_suffix, inspect, recognised
 from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.known_contents import KnownContents
+from leakscan.sources.known_contents import KnownContents, are_copies
 from leakscan.sources.left_out import ARCHIVE, HIDDEN, NO_PERMISSION, NOT_FETCHED, OF_TOOLS, left_out_as
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import joins, part_of_other, why_no_image
@@ -59,6 +59,7 @@ class Collector:
         self._packed = PackedFiles(self, left_out, declared)
         self._reached: dict[int, str] = {}  # by device and inode in one number: there may be a million
         self._contents = KnownContents()
+        self._in_order: list[str] = []
         self._names: set[str] = set()
         self._headers: list[DicomHeader] = []
         self._declared: dict[str, Tags] = {}
@@ -179,7 +180,7 @@ class Collector:
             if _inode(info) in self._reached or not stat.S_ISREG(info.st_mode):
                 return
             sample = sampled(str(path))
-            if self._contents.has(sample.mark):
+            if self._is_copy(path, sample.mark):
                 return
             head = sample.head[:HEAD_BYTES]
             looks = has_image_suffix(path.name) or any(recognised(head, path.name))
@@ -194,6 +195,15 @@ class Collector:
         elif path.suffix.lower() == ".icloud" and has_image_suffix(path.stem):
             error = "It stands for a file in iCloud that was not fetched; open the folder in the Finder."
             yield self.problem(name, "unreadable", error, left_out=NOT_FETCHED)
+
+    def _is_copy(self, path: Path, mark: str) -> bool:
+        """Whether a file that is read has the content of another that is not."""
+        if not (alike := self._contents.like(mark)):
+            return False
+        if len(self._in_order) < len(self._reached):
+            self._in_order = list(self._reached.values())  # as their contents were kept
+        names = [self._in_order[at] for at in alike if at < len(self._in_order)]
+        return any(are_copies(path, self._root / name) for name in names)
 
     def problem(
         self, name: str, status: Status, error: str, error_path: str = "", left_out: str = ""

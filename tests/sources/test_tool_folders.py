@@ -51,6 +51,16 @@ def test_a_copy_of_what_is_read_is_not_counted(tmp_path: Path) -> None:
     assert left_out(tmp_path) == {".snapshot/other.png": OF_TOOLS}
 
 
+def test_a_picture_that_only_begins_and_ends_like_one_that_is_read_is_counted(tmp_path: Path) -> None:
+    def bordered(grey: int) -> bytes:
+        return b"P5 300 300 255\n" + bytes(40_000) + bytes([grey] * 10_000) + bytes(40_000)
+
+    write(tmp_path / "film.pgm", bordered(90))
+    write(tmp_path / ".cache" / "copy.pgm", bordered(90))
+    write(tmp_path / ".cache" / "other.pgm", bordered(160))
+    assert left_out(tmp_path) == {".cache/other.pgm": OF_TOOLS}
+
+
 def test_a_folder_of_a_program_is_read_where_it_is_named(tmp_path: Path) -> None:
     write(tmp_path / ".cache" / "x.png", png(scene(1)))
     assert not left_out(tmp_path / ".cache")
