@@ -125,8 +125,10 @@ def _not_judged(images: Mapping[str, list[str]]) -> list[str]:
     for shown in range(1, 3):
         parts = []
         for name, paths in images.items():
-            names = ", ".join(shortened(path.rpartition("/")[2], _NAME) for path in paths[:shown])
-            more = f" and {len(paths) - shown:,} more" if len(paths) > shown else ""
+            named = list(dict.fromkeys(path.rpartition("/")[2] for path in paths))[:shown]
+            names = ", ".join(shortened(each, _NAME) for each in named)
+            others = len(paths) - len(named)
+            more = f" and {others:,} more" if others else ""
             parts.append(f"{shortened(name, _NAME)} {names}{more}")
         line = "Not judged as persons: " + "; ".join(parts)
         best = line if len(line) <= WIDTH else best
