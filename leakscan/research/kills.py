@@ -90,6 +90,7 @@ def kill_often(
         with contextlib.chdir(place):
             if job.before is not None:
                 ended(started(job.before))
+            _begin_anew(job)
             began, before = time.monotonic(), _processor()
             code = ended(started(job.work))
             seconds[job.name], work[job.name] = time.monotonic() - began, _processor() - before
@@ -115,6 +116,12 @@ def kill_often(
     return tally
 
 
+def _begin_anew(job: Job) -> None:
+    for name in job.made:
+        path = Path(name)
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def _processor() -> float:
     """Seconds of processor of all jobs so far, and of their workers that came to an end."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -123,9 +130,7 @@ def _processor() -> float:
 
 def _one_attempt(job: Job, seconds: float, random: np.random.Generator, tally: Tally) -> None:
     """Starts a job from nothing, kills it a few times, and lets it end."""
-    for name in job.made:
-        path = Path(name)
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    _begin_anew(job)
     for _ in range(int(random.integers(1, _MOST_IN_A_ROW + 1))):
         how = SIGNALS[random.integers(len(SIGNALS))]
         child = started(job.work)

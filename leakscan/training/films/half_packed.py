@@ -1,4 +1,4 @@
-"""An array of packed films that is being made, and a journal beside it, so that a kill costs seconds of it."""
+"""An array of packed films that is being made, with a journal beside it, so that a kill costs seconds."""
 
 from __future__ import annotations
 
@@ -130,6 +130,6 @@ class HalfPacked:
                     break
                 rows.append(row)
                 pictures = packed
-        except (OSError, ValueError, KeyError, TypeError):  # no journal, or a damaged line: what is read stays
-            pass
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # no journal, or a damaged line: what was read before it stays
         return rows, pictures

@@ -28,7 +28,8 @@ async ([home, card]) => {
     const late = new Promise((r) => setTimeout(() => r('nothing came'), 700));
     try { out[name] = await Promise.race([what(), late]); } catch (error) { out[name] = 'refused'; }
   };
-  const text = async (answer) => answer.type === 'opaque' ? 'opaque' : `${answer.status}:${await answer.text()}`;
+  const text = async (answer) =>
+    answer.type === 'opaque' ? 'opaque' : `${answer.status}:${await answer.text()}`;
   const event = (thing, good, bad) => new Promise((r) => {
     thing.addEventListener(good, () => r('came')); thing.addEventListener(bad, () => r('refused')); });
   const put = (name, attributes) => {
@@ -42,16 +43,18 @@ async ([home, card]) => {
       text(await fetch(home + '/api/queue', {mode: 'no-cors', credentials: 'include'}))),
     tried('post', async () => text(await fetch(home + '/api/verdict', {method: 'POST', body: verdict,
       credentials: 'include', headers: {'Content-Type': 'application/json', 'X-Leakscan-Secret': 'x'}}))),
-    tried('post no-cors', async () => text(await fetch(home + '/api/verdict', {method: 'POST', mode: 'no-cors',
-      credentials: 'include', body: new Blob([verdict], {type: 'text/plain'})}))),
+    tried('post no-cors', async () => text(await fetch(home + '/api/verdict', {method: 'POST',
+      mode: 'no-cors', credentials: 'include', body: new Blob([verdict], {type: 'text/plain'})}))),
     tried('beacon', async () => String(navigator.sendBeacon(home + '/api/verdict', verdict))),
     tried('image', () => event(put('img', {src: `${home}/api/film/${card}/0/160`}), 'load', 'error')),
     tried('image key', () => event(put('img', {src: home + '/?key=guess'}), 'load', 'error')),
     tried('script', () => event(put('script', {src: home + '/static/review.js'}), 'load', 'error')),
     tried('style', () => event(put('link', {rel: 'stylesheet', href: home + '/static/review.css'}),
       'load', 'error')),
-    tried('websocket', () => event(new WebSocket(home.replace('http', 'ws') + '/api/queue'), 'open', 'error')),
-    tried('events', () => event(new EventSource(home + '/api/queue', {withCredentials: true}), 'open', 'error')),
+    tried('websocket', () => event(
+      new WebSocket(home.replace('http', 'ws') + '/api/queue'), 'open', 'error')),
+    tried('events', () => event(
+      new EventSource(home + '/api/queue', {withCredentials: true}), 'open', 'error')),
     tried('frame', () => new Promise((r) => { const frame = put('iframe', {src: home + '/'});
       frame.onload = () => { try { r('read:' + frame.contentDocument.body.innerText); }
         catch (error) { r('refused'); } }; })),
@@ -70,7 +73,7 @@ async ([home, card]) => {
 """
 
 _HARMLESS = {"refused", "opaque", "nothing came", "sent", "true", "false"}
-"""What may come of an attack: an answer that scripts cannot read, or none. A beacon says only that it left."""
+"""What may come of an attack: an answer scripts cannot read, or none. A beacon says only that it left."""
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +114,11 @@ def test_no_page_of_a_stranger_reads_or_changes_a_review(
     card = queue["cards"][0]["key"]
     pages = {
         f"http://{name}:{port}/evil.html": f"http://{home}:{ours}"
-        for name, home in (("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("evil.example", "localhost"))
+        for name, home in (
+            ("localhost", "127.0.0.1"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("evil.example", "localhost"),
+        )
     }
     pages[file.as_uri()] = f"http://127.0.0.1:{ours}"
     pages["data:text/html,<body>"] = f"http://127.0.0.1:{ours}"
@@ -130,9 +137,7 @@ def test_no_page_of_a_stranger_reads_or_changes_a_review(
     served.close()
 
 
-def test_under_a_strangers_name_for_this_machine_nothing_is_served(
-    open_review: Open, rebound: Any
-) -> None:
+def test_under_a_strangers_name_for_this_machine_nothing_is_served(open_review: Open, rebound: Any) -> None:
     served = Served(open_review(), rebound)
     page = served.context.new_page()
     answer = page.goto(f"http://evil.example:{served.server.port}/?key={served.server.door._key}")
