@@ -278,8 +278,10 @@ class Settings(Section):
         except OSError as e:
             reason = e.strerror or str(e)
             raise UsageError(f"{{path}} cannot be read: {reason}.", path=path) from e
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-            raise UsageError(f"{{path}} is no TOML file: {e}.", path=path) from e
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
+            raise UsageError(f"{{path}} is no TOML file: {e}.", path=path) from None
+        if _holds_nul(raw):
+            raise UsageError("{path} holds a NUL character, which no setting takes.", path=path)
         try:
             found = cls(**raw)
         except UsageError as e:
@@ -317,6 +319,15 @@ def section_of() -> dict[str, str]:
         for section, field in Settings.model_fields.items()
         for name in getattr(field.annotation, "model_fields", {})
     }
+
+
+def _holds_nul(value: Any) -> bool:
+    """Whether a text in what a file gave has the one character that no path may have."""
+    if isinstance(value, dict):
+        return any(_holds_nul(one) for pair in value.items() for one in pair)
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _resolved(settings: Settings, raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

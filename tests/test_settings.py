@@ -70,6 +70,8 @@ def test_a_file_is_read_with_its_paths_as_seen_from_its_folder(tmp_path: Path) -
         ("[limit]\nworkers = 1\n", "'limit'", "Did you mean limits?"),
         ("[limits]\nworkers = -3\n", "workers is -3", ""),
         ("[limits\n", "no TOML file", ""),
+        ("x = " + "[" * 5000, "no TOML file: maximum recursion", ""),
+        ('limits.cache = "a\\u0000"', "NUL character", ""),
         ("workers = 2\n", "does not stand alone", "[limits]"),
         ("limits = 3\n", "it must be a section", ""),
         ("[limits]\nworkers = true\n", "it must be a whole number", ""),

@@ -244,12 +244,16 @@ def main() -> None:
     """
     from leakscan.engines.allocator import keep_freed_memory
 
+    _fill_closed_streams()
     keep_freed_memory()
     stop_at_sigterm()
     sys.meta_path.insert(0, _WithoutPandas())
     try:
         code = run(sys.argv[1:])
-        sys.stdout.flush()
+        _flush()
+    except LeakscanError as e:  # the answer, or an error in its place, cannot be printed
+        sys.stderr.write(f"Error: {one_line(e.message)}\n{one_line(e.hint or '')}\n")
+        code = e.exit_code
     except BrokenPipeError:
         # Whoever read our output has left (`| head`); exit code 1 would read as "leak".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -259,6 +263,29 @@ def main() -> None:
         sys.stderr.write(_told(sys.exc_info()[1], sys.argv[1:]))
         code = BUG
     _leave(code)
+
+
+def _flush() -> None:
+    from leakscan.cli.output import printed
+
+    with printed():
+        sys.stdout.flush()
+
+
+def _fill_closed_streams() -> None:
+    """Leads streams that the caller has closed (``>&-``) to nowhere.
+
+    Else the next file that is opened gets the number of one of them, and what is printed ends in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _leave(code: int) -> NoReturn:

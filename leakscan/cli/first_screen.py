@@ -125,8 +125,10 @@ def _not_judged(images: Mapping[str, list[str]]) -> list[str]:
     for shown in range(1, 3):
         parts = []
         for name, paths in images.items():
-            names = ", ".join(shortened(path.rpartition("/")[2], _NAME) for path in paths[:shown])
-            more = f" and {len(paths) - shown:,} more" if len(paths) > shown else ""
+            named = list(dict.fromkeys(path.rpartition("/")[2] for path in paths))[:shown]
+            names = ", ".join(shortened(each, _NAME) for each in named)
+            others = len(paths) - len(named)
+            more = f" and {others:,} more" if others else ""
             parts.append(f"{shortened(name, _NAME)} {names}{more}")
         line = "Not judged as persons: " + "; ".join(parts)
         best = line if len(line) <= WIDTH else best
@@ -151,7 +153,8 @@ def _why(summary: Mapping[str, Any]) -> list[str]:
             )
     if verdicts := summary.get("verdicts"):  # how many count, and how many do not any more
         sentences.append(f"Verdicts: {verdict_counts(verdicts)}")
-    return [line for sentence in sentences for line in wrapped(sentence, WIDTH)[:3]]
+    # What holds of many datasets is said once.
+    return [line for sentence in dict.fromkeys(sentences) for line in wrapped(sentence, WIDTH)[:3]]
 
 
 def _next(summary: Mapping[str, Any], output: Path | None, details: bool) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from leakscan.cli.hints import worded
 from leakscan.cli.line_progress import LineProgress
 from leakscan.cli.narrow import cell, fitted, shortened, wrapped
 from leakscan.counted import counted
-from leakscan.errors import LeakscanError
+from leakscan.errors import LeakscanError, OutputError
 from leakscan.harmless import json_safe, one_line
 from leakscan.report.altered_words import altered_words
 
@@ -46,6 +47,37 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         # Rich would exit with 1, which here means a leak.
         raise BrokenPipeError
+
+    def _write_buffer(self) -> None:
+        if self.stderr:
+            with contextlib.suppress(OSError):  # nobody is left to be told
+                super()._write_buffer()
+            return
+        with printed():
+            super()._write_buffer()
+
+
+@contextlib.contextmanager
+def printed() -> Iterator[None]:
+    """Makes a sentence of a standard output that takes nothing more.
+
+    Raises:
+        OutputError: The disk that it goes to is full, or the like. A reader that has left stays what it is.
+
+    Example:
+        >>> with printed():
+        ...     print("3 leaks.")
+        3 leaks.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise OutputError(
+            f"The answer cannot be written to standard output: {e.strerror or e}.",
+            "Send it to a place with room; what was written to the run folder is whole.",
+        ) from e
 
 
 class Output:
@@ -87,7 +119,8 @@ class Output:
     def data(self, value: Any) -> None:
         """A document for machines."""
         if self.as_json:
-            sys.stdout.write(json_safe(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
+            with printed():
+                sys.stdout.write(json_safe(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
 
     def error(self, error: LeakscanError) -> None:
         """An error, with what to try next."""

@@ -18,6 +18,7 @@ Loss = Literal["died", "took_too_long"]
 """Why an item has no result: the worker that had it died twice, or it took longer than it may."""
 
 _AGAIN_SECONDS = 1.0  # between two signals: code that swallowed the first gets another
+_LONGEST = 1e9  # seconds; some timers take no more than 2**31
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     began = time.monotonic()
     before = signal.signal(signal.SIGALRM, stop)
-    outer, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+    outer, interval = signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), _AGAIN_SECONDS)
     try:
         yield
     finally:

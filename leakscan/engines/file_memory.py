@@ -53,7 +53,7 @@ def memory_limit(more: int) -> Iterator[bool]:
     import resource  # not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = held + more
+    limit = min(held + more, 1 << 62)  # no machine has more, and the call takes no more
     if soft != resource.RLIM_INFINITY and soft <= limit:  # somebody holds this process to less
         yield False
         return

@@ -26,6 +26,7 @@ from leakscan.fingerprint.kinds import Asked
 from leakscan.fingerprint.known_rows import KnownRows, as_asked
 from leakscan.fingerprint.row_maker import NOTHING_MORE, Keeps, RowMaker, Way
 from leakscan.fingerprint.shards import Shard
+from leakscan.fingerprint.sound_rows import check_sound
 from leakscan.fingerprint.store import Store
 from leakscan.settings import ReadingSettings
 from leakscan.types import ImageRef, ImageSource, Kind
@@ -267,5 +268,6 @@ def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, Deferred
             code="store_of_another_encoder",
             path=store.folder,
         )
+    check_sound(rows, store.folder)
     own, project = store.info.key_id, store.info.project_key_id
     return Dataset(name, rows, {}, {}, f"{own}+{project}" if project else own)

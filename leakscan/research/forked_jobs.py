@@ -5,6 +5,8 @@ So a job starts in milliseconds, and hundreds of them take minutes.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -16,6 +18,28 @@ from leakscan.cli.output import Output
 from leakscan.errors import LeakscanError
 
 _SECONDS = 300.0
+_SLOW = (
+    "torch",
+    "torch.optim.swa_utils",
+    "torchvision",
+    "pytorch_metric_learning.losses",
+    "matplotlib.figure",
+    "leakscan.review.page.server",
+    "leakscan.run.calibrate",
+    "leakscan.run.compare",
+    "leakscan.training.films.lesson",
+)
+
+
+def load_program() -> None:
+    """Loads what jobs would load at their start, so that what they take is their work alone.
+
+    Example:
+        >>> load_program()
+    """
+    for name in _SLOW:
+        with contextlib.suppress(ImportError):  # of an extra; a job that needs it says so
+            importlib.import_module(name)
 
 
 def started(work: Callable[[], int]) -> BaseProcess:

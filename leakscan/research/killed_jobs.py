@@ -239,7 +239,15 @@ JOBS: tuple[Job, ...] = (
     Job(
         name="calibrate",
         work=cli_job(
-            "calibrate", "../films.csv", "-o", "own.safetensors", "--kind", "chest_radiograph", *_KEY
+            "calibrate",
+            "../films.csv",
+            "-o",
+            "own.safetensors",
+            "--kind",
+            "chest_radiograph",
+            *_KEY,
+            "--workers",
+            "0",
         ),
         made=("own.safetensors", ".leakscan"),
         tables=_calibration,

@@ -8,6 +8,7 @@ member, by how far compression goes, by how deep archives lie in one another, an
 from __future__ import annotations
 
 import contextlib
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -16,17 +17,33 @@ from typing import BinaryIO, cast
 
 from leakscan.errors import ImageError
 from leakscan.sources.contents import STEP
+from leakscan.sources.formats import has_image_suffix
 from leakscan.sources.unpacking import FAULTS, LOCK, Packing, compression_of, container
 from leakscan.types import Status
 
 _DEPTH = 4
+_NO_LAYER = ("g", "j")
+"""The steps that lead into no archive: into a compressed file, and over the parts of a split one."""
 _MOST_PADDING = 1 << 13
 """The blocks of zeros behind the end of a tar file, beyond which no other is looked for: 4 MB."""
-_NO_ARCHIVES = (
-    ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".jar", ".whl", ".egg", ".apk", ".epub", ".pt", ".pth",
-    ".ckpt", ".npz", ".keras", ".mlmodel", ".xpi", ".kmz", ".vsdx", ".sketch", ".ipa", ".nupkg", ".rds",
+_MODELS = (".pt", ".pth", ".ckpt", ".npz", ".keras", ".mlmodel", ".onnx")
+"""Endings of zip files that hold numbers, and no files of a dataset."""
+_DOCUMENTS = (
+    ".docx", ".docm", ".dotx", ".xlsx", ".xlsm", ".xltx", ".pptx", ".pptm", ".potx", ".ppsx", ".odt", ".ods",
+    ".odp", ".odg", ".ott", ".pages", ".numbers", ".key", ".epub", ".vsdx", ".sketch", ".kmz", ".xps",
+    ".oxps", ".jar", ".war", ".whl", ".egg", ".apk", ".xpi", ".ipa", ".nupkg",
 )  # fmt: skip
-"""Endings of zip files that are documents, programs or models: surely no images of a dataset."""
+"""Endings of zip files that are documents or programs: of what they hold only pictures are of interest."""
+_THUMBNAILS = re.compile(
+    r"(?:^|/)(?:docProps/thumbnail\.|Thumbnails/|QuickLook/|previews?/|preview\.|mimetype$)"
+)
+_DOCUMENT_STARTS = (
+    b"[Content_Types].xml",
+    b"mimetypeapplication/",
+    b"META-INF/",
+    b"_rels/.rels",
+    b"docProps/",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +72,17 @@ def packing_of(head: bytes, name: str) -> Packing:
 
     Args:
         head: Its first bytes, 512 at least where it has as many.
-        name: Its name; it only tells documents from archives, which both are zip files.
+        name: Its name; it only tells networks from archives, which both are zip files.
 
     Example:
-        >>> packing_of(b"PK\3\4", "films.zip"), packing_of(b"PK\3\4", "letter.docx")
+        >>> packing_of(b"PK\3\4", "films.zip"), packing_of(b"PK\3\4", "network.pt")
         ('zip', '')
     """
     lower = name.lower()
     # What unpacks itself, and what a mailer put words before, ends as a zip file; its name must say so.
     pointer = head.startswith(b"version https://") or b"annex/objects/" in head[:64]
     if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK00") or (lower.endswith(".zip") and not pointer):
-        return "" if lower.endswith(_NO_ARCHIVES) or not head else "zip"
+        return "" if lower.endswith(_MODELS) or not head else "zip"
     if head[257:262] == b"ustar" or (head[:1] != b"\0" and _is_old_tar(head)):
         return "tar"
     if head[:4] == b"PAR1" or _is_arrow(head, lower):
@@ -73,10 +90,39 @@ def packing_of(head: bytes, name: str) -> Packing:
     return "compressed" if compression_of(head) else ""
 
 
+def is_document(head: bytes, name: str) -> bool:
+    r"""Whether a zip file is a document or a program, of which only pictures are of interest.
+
+    Args:
+        head: Its first bytes.
+        name: Its name.
+
+    Example:
+        >>> is_document(b"PK\3\4", "letter.docx"), is_document(b"PK\3\4", "films.zip")
+        (True, False)
+    """
+    lower = name.lower()
+    return lower.endswith(_DOCUMENTS) or (
+        not lower.endswith((".zip", ".cbz")) and head[30:60].startswith(_DOCUMENT_STARTS)
+    )
+
+
+def is_picture_of_document(name: str) -> bool:
+    """Whether a file in a document is a picture that stands in it, and no small copy of a page.
+
+    Example:
+        >>> is_picture_of_document("word/media/image1.png"), is_picture_of_document("docProps/thumbnail.jpeg")
+        (True, False)
+    """
+    return has_image_suffix(name) and _THUMBNAILS.search(name) is None
+
+
 def _is_arrow(head: bytes, lower: str) -> bool:
     """Arrow's files have a magic; its streams begin with a mark that other files may have too."""
     named = lower.endswith((".arrow", ".arrows", ".feather", ".ipc"))
-    return head[:6] == b"ARROW1" or (named and head[:4] == b"\xff\xff\xff\xff")
+    length = int.from_bytes(head[4:8], "little")
+    schema_follows = head[8:12] == b"\x10\0\0\0" and 0 < length < 1 << 24 and length % 8 == 0
+    return head[:6] == b"ARROW1" or (head[:4] == b"\xff\xff\xff\xff" and (named or schema_follows))
 
 
 def _is_old_tar(head: bytes) -> bool:
@@ -108,7 +154,7 @@ def is_too_deep(place: str) -> bool:
         (False, True)
     """
     steps = place.split(STEP)[2::2]
-    last_archive = max((i for i, step in enumerate(steps) if step != "g"), default=-1)
+    last_archive = max((i for i, step in enumerate(steps) if step not in _NO_LAYER), default=-1)
     return len(steps) - 1 - last_archive >= _DEPTH
 
 
@@ -128,7 +174,7 @@ def members(place: str, packing: Packing) -> Iterator[Member]:
         >>> [(member.name, member.size) for member in members("films.zip", "zip")]
         [('ward/a.png', 6)]
     """
-    if sum(step != "g" for step in place.split(STEP)[2::2]) >= _DEPTH:
+    if sum(step not in _NO_LAYER for step in place.split(STEP)[2::2]) >= _DEPTH:
         raise ImageError("unsupported", "It is an archive deep in other archives; unpack the outer one.")
     try:
         with LOCK:

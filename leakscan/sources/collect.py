@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +18,17 @@ from leakscan.sources.contents import content_mark, head_of, mark_of, sampled
 from leakscan.sources.formats import has_image_suffix, inspect, recognised
 from leakscan.sources.formats.bounds import limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.left_out import ARCHIVE, HIDDEN, NO_PERMISSION, NOT_FETCHED, left_out_as
+from leakscan.sources.known_contents import KnownContents, are_copies
+from leakscan.sources.left_out import ARCHIVE, HIDDEN, NO_PERMISSION, NOT_FETCHED, OF_TOOLS, left_out_as
 from leakscan.sources.names import posix_name
-from leakscan.sources.no_image import why_no_image
+from leakscan.sources.no_image import joins, part_of_other, why_no_image
 from leakscan.sources.packed import HIDDEN_SENTENCE, PackedFiles
+from leakscan.sources.split_archives import is_named_part, joined, parts_mark, parts_of
+from leakscan.sources.tool_folders import TOOL_SENTENCE, lies_in_tool_folder
 from leakscan.types import ImageRef, Status, Tags
+
+_READ = ImageError("ok", "")
+"""Stands for what is said of a file that was read."""
 
 if TYPE_CHECKING:  # pydicom is slow to import and most sources hold no DICOM
     from leakscan.sources.formats.dicom import DicomHeader
@@ -52,6 +58,8 @@ class Collector:
         self._options = options
         self._packed = PackedFiles(self, left_out, declared)
         self._reached: dict[int, str] = {}  # by device and inode in one number: there may be a million
+        self._contents = KnownContents()
+        self._in_order: list[str] = []
         self._names: set[str] = set()
         self._headers: list[DicomHeader] = []
         self._declared: dict[str, Tags] = {}
@@ -81,6 +89,7 @@ class Collector:
             yield self.problem(name, "ignored", "It is the same file as {path}.", first)
         else:
             self._reached[_inode(info)] = name
+            self._contents.add(sample.mark)
             yield from self.gather(str(path), name, tags, sample.head[:HEAD_BYTES], sample.mark)
 
     def add_place(self, place: str, name: str, tags: Tags) -> Iterator[ImageRef]:
@@ -108,29 +117,21 @@ class Collector:
             head: Its first bytes.
             mark: What changes with it.
         """
-        refused: ImageError | None = None
-        for format in recognised(head, name):
-            try:
-                if format == "dicom":
-                    self._keep_header(place, name, tags)
-                else:
-                    yield from self._images(place, name, format, tags, mark)
-                return
-            except ImageError as error:
-                refused = refused or ImageError(
-                    error.status,
-                    error.sentence,
-                    error.path,
-                    left_out_as(error.status, format, error.left_out),
-                )
-            except OSError as error:
-                sentence = f"It cannot be read: {reason(error)}."
-                refused = refused or ImageError("unreadable", sentence, left_out=NO_PERMISSION)
-        if refused is not None:
-            yield self.problem(name, refused.status, refused.sentence, refused.path, refused.left_out)
-            return
-        packing = packing_of(head, name)
         try:
+            if is_named_part(name):
+                if (part := part_of_other(name, place)) is not None:
+                    yield self._row(name, part)
+                    return
+                place, mark = _whole(place, head, mark)
+            refused = yield from self._by_format(place, name, tags, head, mark)
+            if refused is _READ:
+                return
+            if refused is not None:
+                yield self._row(name, refused)
+                return
+            packing = packing_of(head, name)
+            if packing in ("zip", "tar", "compressed"):
+                place, mark = _whole(place, head, mark)
             if packing == "compressed":
                 yield from self._packed.compressed(place, name, tags, head, mark)
             elif packing == "table" and (why := _without_pictures(place)) is not None:
@@ -145,20 +146,64 @@ class Collector:
             sentence = f"It cannot be read: {reason(error)}."
             yield self.problem(name, "unreadable", sentence, left_out=NO_PERMISSION)
 
+    def _by_format(
+        self, place: str, name: str, tags: Tags, head: bytes, mark: str
+    ) -> Generator[ImageRef, None, ImageError | None]:
+        """The images of a file by the formats that its first bytes allow.
+
+        Returns:
+            ``_READ`` where one format reads it, what the first said where none does, ``None`` without any.
+        """
+        refused: ImageError | None = None
+        for format in recognised(head, name):
+            try:
+                if format == "dicom":
+                    self._keep_header(place, name, tags)
+                else:
+                    yield from self._images(place, name, format, tags, mark)
+                return _READ
+            except ImageError as error:
+                kind = left_out_as(error.status, format, error.left_out)
+                refused = refused or ImageError(error.status, error.sentence, error.path, kind)
+            except OSError as error:
+                sentence = f"It cannot be read: {reason(error)}."
+                refused = refused or ImageError("unreadable", sentence, left_out=NO_PERMISSION)
+        return refused
+
     def hidden(self, path: Path, name: str) -> Iterator[ImageRef]:
-        """The row of a hidden file that looks like an image, unless a link has led to it already."""
+        """The row of a file that is not read because it is hidden, if it looks like an image.
+
+        It has none where a link has led to it already, or where a file of the same content is read.
+        """
         try:
             info = path.stat()
             if _inode(info) in self._reached or not stat.S_ISREG(info.st_mode):
                 return
-            looks = has_image_suffix(path.name) or any(recognised(head_of(path, HEAD_BYTES), path.name))
+            sample = sampled(str(path))
+            if self._is_copy(path, sample.mark):
+                return
+            head = sample.head[:HEAD_BYTES]
+            looks = has_image_suffix(path.name) or any(recognised(head, path.name))
+            if not lies_in_tool_folder(name):  # there archives are of programs
+                looks = looks or packing_of(head, path.name) in ("zip", "tar", "table")
         except OSError:
             looks = has_image_suffix(path.name)
-        if looks:
+        if looks and lies_in_tool_folder(name):
+            yield self.problem(name, "unsupported", TOOL_SENTENCE, left_out=OF_TOOLS)
+        elif looks:
             yield self.problem(name, "unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
         elif path.suffix.lower() == ".icloud" and has_image_suffix(path.stem):
             error = "It stands for a file in iCloud that was not fetched; open the folder in the Finder."
             yield self.problem(name, "unreadable", error, left_out=NOT_FETCHED)
+
+    def _is_copy(self, path: Path, mark: str) -> bool:
+        """Whether a file that is read has the content of another that is not."""
+        if not (alike := self._contents.like(mark)):
+            return False
+        if len(self._in_order) < len(self._reached):
+            self._in_order = list(self._reached.values())  # as their contents were kept
+        names = [self._in_order[at] for at in alike if at < len(self._in_order)]
+        return any(are_copies(path, self._root / name) for name in names)
 
     def problem(
         self, name: str, status: Status, error: str, error_path: str = "", left_out: str = ""
@@ -227,6 +272,13 @@ class Collector:
             unique = f"{name}#{frame}#again{again}"
         self._names.add(unique)
         return blake3(unique.encode()).hexdigest()
+
+
+def _whole(place: str, head: bytes, mark: str) -> tuple[str, str]:
+    """The place and mark of the whole archive, where a file is the first of its parts."""
+    if parts_of(place) and joins(place, head):
+        return joined(place), parts_mark(place)
+    return place, mark
 
 
 def _inode(info: os.stat_result) -> int:

@@ -214,6 +214,10 @@ def outer_mark(place: str | os.PathLike[str]) -> str:
         from leakscan.sources.remote import remote_mark
 
         return remote_mark(text.split(STEP)[2])
+    if text.split(STEP, 3)[2:3] == ["j"]:
+        from leakscan.sources.split_archives import parts_mark
+
+        return parts_mark(str(outer_file(text)))
     return sampled(str(outer_file(text))).mark
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,49 +23,10 @@ from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.left_out import LINK_BROKEN, LINK_LOOP, LINK_OUTSIDE, NOT_FETCHED
 from leakscan.sources.names import posix_name
 from leakscan.sources.subject_rules import SubjectRule
+from leakscan.sources.tool_folders import files_below, is_hidden, may_be_image
 from leakscan.types import ImageRef, Progress, Status, Tags
 
-_ZARR_ARRAY = ".zarray"
-"""The file that says of a folder that it is an array of Zarr."""
-
 _ANNEX = ".git/annex/objects"
-_OF_TOOLS = frozenset(
-    [
-        ".git",
-        ".hg",
-        ".svn",
-        ".bzr",
-        ".leakscan",
-        ".dvc",
-        ".datalad",
-        ".cache",
-        ".venv",
-        ".tox",
-        ".mypy_cache",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".idea",
-        ".vscode",
-        ".ipynb_checkpoints",
-        ".thumbnails",
-        ".trash",
-        ".trashes",
-        ".spotlight-v100",
-        ".fseventsd",
-        ".temporaryitems",
-        ".appledouble",
-        ".ds_store",
-        ".snapshot",
-        ".snapshots",
-        "__macosx",
-        "__MACOSX",
-        "@eadir",
-        "@eaDir",
-        "$recycle.bin",
-        "$RECYCLE.BIN",
-    ]
-)
-"""Folders that tools keep beside images: copies and caches of them, no images of the dataset."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +41,11 @@ class _Entry:
 class DirectorySource:
     """Every image under a folder. An :class:`~leakscan.types.ImageSource`.
 
-    What ``exclude`` names is left out, and so are the folders of tools (``.git``, ``__MACOSX``). Other
-    hidden files are not read; those that look like images get a row that says so. Links are followed
-    inside the folder only, after everything that is really there, so that a file that is reached twice
-    keeps the name it has without the link. Images behind links that leave the folder get a row each.
+    What ``exclude`` names is left out. Hidden files and the folders of programs (``.cache``, ``@eaDir``) are
+    not read; what looks like an image there gets a row that says so, unless it is a copy of a file that is
+    read. Links are followed inside the folder only, after everything that is really there, so that a file
+    that is reached twice keeps the name it has without the link. Images behind links that leave the folder
+    get a row each.
 
     Args:
         root: A folder, or one image file.
@@ -194,7 +156,7 @@ class DirectorySource:
     def _hidden_entries(self) -> Iterator[_Entry]:
         """Files that are hidden, once everything else was reached: a link may lead to what is hidden."""
         for hidden in self._hidden:
-            yield from (_Entry(path, "hidden") for path in _files_below(hidden, self._covers))
+            yield from (_Entry(path, "hidden") for path in files_below(hidden, self._covers))
 
     def _walk(
         self, folder: Path, links: list[Path], visited: dict[tuple[int, int], Path]
@@ -227,7 +189,7 @@ class DirectorySource:
         """The names in a folder that are wanted, sorted; those that are hidden are put aside."""
         with os.scandir(folder) as entries:
             inside = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries)
-        self._hidden.extend(folder / name for name, _ in inside if _is_hidden(name))
+        self._hidden.extend(folder / name for name, _ in inside if is_hidden(name))
         return [name for name, is_folder in inside if self._wanted(folder / name, is_folder)]
 
     def _linked(
@@ -236,7 +198,7 @@ class DirectorySource:
         try:
             target = link.resolve(strict=True)
         except FileNotFoundError:
-            status: Status = "unreadable" if _may_be_image(link.name) else "ignored"
+            status: Status = "unreadable" if may_be_image(link.name) else "ignored"
             if _ANNEX in str(link.readlink()):
                 words = "It is a git-annex link, and its file was not fetched (git annex get)."
                 yield _problem(link, "unreadable", words, left_out=NOT_FETCHED)
@@ -275,7 +237,7 @@ class DirectorySource:
         error = "It is a link that leaves the folder."
         if target.is_dir():
             # Names only: what lies outside is not opened.
-            images = [p for p in _files_below(target, lambda _: False) if _may_be_image(p.name)]
+            images = [p for p in files_below(target, lambda _: False) if may_be_image(p.name)]
             for path in images:
                 inside = link / path.relative_to(target)
                 if not self._covers(inside):
@@ -283,7 +245,7 @@ class DirectorySource:
                     yield _problem(inside, "unsupported", error, left_out=LINK_OUTSIDE)
             if not images:
                 yield _problem(link, "ignored", f"{error[:-1]}, to a folder without images.")
-        elif _may_be_image(link.name) or _may_be_image(target.name):
+        elif may_be_image(link.name) or may_be_image(target.name):
             yield _problem(link, "unsupported", error, left_out=LINK_OUTSIDE)
         else:
             yield _problem(link, "ignored", f"{error[:-1]}, to a file that is no image.")
@@ -292,36 +254,9 @@ class DirectorySource:
         return self._left_out.covers(self._name(path))
 
     def _wanted(self, path: Path, is_folder: bool) -> bool:
-        if (path.name.startswith(".") and path.name != _ZARR_ARRAY) or path.name in _OF_TOOLS:
+        if is_hidden(path.name) or path.name.startswith("._"):
             return False
         return not self._left_out.covers(self._name(path) + "/" * is_folder)
-
-
-def _is_hidden(name: str) -> bool:
-    """Whether a file or folder is hidden and not known to belong to a tool."""
-    # What begins with ._ holds a Mac's notes about the file of that name.
-    return (
-        name.startswith(".")
-        and name != _ZARR_ARRAY
-        and not name.startswith("._")
-        and name.lower() not in _OF_TOOLS
-    )
-
-
-def _may_be_image(name: str) -> bool:
-    """Whether a file that is not opened may be an image: by its suffix, or as DICOM files often have none."""
-    return has_image_suffix(name) or "." not in name.strip(".") or name.rpartition(".")[2].isdigit()
-
-
-def _files_below(path: Path, left_out: Callable[[Path], bool]) -> Iterator[Path]:
-    """A file itself, or the files below a folder in order, without following links."""
-    if not path.is_dir() or path.is_symlink():
-        if not left_out(path):
-            yield path
-        return
-    for folder, inside, files in os.walk(path):
-        inside[:] = sorted(n for n in inside if n.lower() not in _OF_TOOLS)
-        yield from (p for n in sorted(files) if not left_out(p := Path(folder, n)))
 
 
 def _problem(path: Path, status: Status, error: str, error_path: str = "", left_out: str = "") -> _Entry:

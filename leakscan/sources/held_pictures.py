@@ -1,4 +1,4 @@
-"""Files that are no image format and hold pictures all the same: texts, tables of pixels, PDFs, raw arrays.
+"""Files that are no image format and hold pictures all the same: texts, tables of pixels, PDFs, databases.
 
 None of them is read. They are named, because what looks like an image and was not compared counts.
 """
@@ -7,27 +7,55 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 from leakscan.errors import ImageError
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats.signatures import HEAD_BYTES
+from leakscan.sources.sought_pictures import WAYS, has_sign, holds_picture, written_picture
 
-_TEXTS = (
-    ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".xml", ".txt", ".svg",
-    ".ipynb", ".yaml", ".yml", ".b64", ".base64",
+_FOR_PEOPLE = (
+    ".html", ".htm", ".xhtml", ".mht", ".mhtml", ".eml", ".mbox", ".md", ".rst", ".rtf", ".js", ".mjs", ".ts",
+    ".css", ".py", ".r", ".m", ".c", ".h", ".cpp", ".java", ".go", ".rs", ".sh", ".ps1", ".pl", ".rb", ".php",
+    ".tex", ".log", ".map", ".qrc", ".doc", ".ppt", ".xls", ".msg", ".pyc", ".pem", ".crt",
 )  # fmt: skip
-_PAGES = (".html", ".htm", ".xhtml", ".mht", ".mhtml", ".eml", ".md")
-"""Texts for people, in which a small picture is a logo."""
-_IN_BASE64 = (b"iVBORw0KGgo", b"/9j/4AAQ", b"/9j/2wB", b"SUkqAA", b"UklGR", b"R0lGODlh")
-"""How PNG, JPEG, TIFF, WebP and GIF begin in base64."""
-_LARGE = re.compile(b"(?:" + b"|".join(map(re.escape, _IN_BASE64)) + rb")[A-Za-z0-9+/\s]{4000}")
-"""Three kilobytes of a picture."""
+"""Texts for people and programs, in which a small picture is a logo or an example."""
+_OF_SYSTEMS = ("thumbs.db", ".ds_store", "desktop.ini", "ehthumbs.db", "thumbs.db:encryptable")
+"""Files in which a system keeps small copies of the pictures beside them."""
 _ZARR = ("zarr.json", ".zarray", "attributes.json")
 _ZARR_ARRAY = (rb'"node_type"\s*:\s*"array"', rb'"chunks"\s*:', rb'"blockSize"\s*:')
-_MOST_OF_TEXT = 1 << 22
+_SEARCHED = 1 << 21
+"""The first bytes of a file that are searched for pictures."""
+_WINDOWS, _WINDOW = 8, 1 << 18
+"""How many more places of a long file are searched, and how far each."""
+_DICOM_JSON = re.compile(rb'"7FE0,?0010"\s*:\s*\{', re.IGNORECASE)
+_DICOM_XML = re.compile(
+    rb"<(?:\w+:)?(?:DicomAttribute|attr|element)\s[^>]*tag=[\"']\(?7FE0,?0010", re.IGNORECASE
+)
+_LEAST_COLUMNS, _LEAST_ROWS, _LEAST_IN_A_ROW, _LEAST_LEVELS = 64, 48, 196, 16
+_LEAST_PDF_SIDE = 256
 _LEAST_PIXELS = 64
+_NUMBER = re.compile(rb"\d{1,5}(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
+_NESTED = re.compile(
+    rb"\[\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\],\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\]"
+)
+"""The first rows of a picture as lists in a list."""
+_NESTED_WITHIN = 1 << 19
+_NUMBERS = re.compile(rb"\s*(?:" + _NUMBER.pattern + rb"[\s,;]+){16}")
 _PDF_STREAM = re.compile(rb"(?<!end)stream\r?\n")
 _MOST_OF_PDF = 1 << 25
+
+
+HELD = {
+    "PDF with pictures": "save them as PNG",
+    "Zarr array": "save its images as PNG, TIFF or NIfTI",
+    "file of CIFAR's pictures": "save them as PNG",
+    "DICOM written as text": "save it as a DICOM file",
+    "file with pictures inside": "save them as files",
+    "table of pixels": "save them as PNG",
+    **{f"text with images in {way}": "save them as files" for way in WAYS},
+}
+"""What is named by its content, and what to do about it."""
 
 
 def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
@@ -47,47 +75,82 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
         'text with images in base64'
     """
     lower, own = name.lower(), name.rpartition("/")[2]
-    if lower.endswith(_TEXTS) and (text := _pictures_in_text(_whole_text(head, place))) is not None:
-        return text
-    if lower.endswith(_PAGES) and _LARGE.search(_whole_text(head, place)):
-        return _text_with_images()
-    if head.startswith(b"%PDF-") and _is_scanned(place):
-        return _named("It is a PDF of pictures", "save its pages as PNG", "PDF of pictures")
+    if own.lower() in _OF_SYSTEMS:
+        return None
+    if head.startswith(b"%PDF-"):
+        if not _holds_films(place):
+            return None
+        return _named("It is a PDF with pictures", "PDF with pictures")
     if own in _ZARR and any(re.search(mark, head) for mark in _ZARR_ARRAY):
-        return _named("It describes a Zarr array", "save its images as PNG, TIFF or NIfTI", "Zarr array")
+        return _named("It describes a Zarr array", "Zarr array")
     if lower.endswith(".bin") and _is_cifar(place):
         words = "It has the length of a file of CIFAR's pictures"
-        return _named(words, "save them as PNG", "file of CIFAR's pictures")
+        return _named(words, "file of CIFAR's pictures")
+    for number, data in enumerate(_searched(head, place)):
+        if (found := _found(data, lower.endswith(_FOR_PEOPLE), number == 0)) is not None:
+            return found
     return None
 
 
-def _named(what: str, advice: str, left_out: str) -> ImageError:
-    return ImageError("unsupported", f"{what}, which is not read here; {advice}.", left_out=left_out)
-
-
-def _whole_text(head: bytes, place: str) -> bytes:
-    """A text, as far as it is searched."""
-    if len(head) < HEAD_BYTES:
-        return head
-    with open_place(place) as stream:
-        return stream.read(_MOST_OF_TEXT)
-
-
-def _text_with_images() -> ImageError:
-    error = "It is a text that holds images in base64, which are not read here; save them as files."
-    return ImageError("unsupported", error, left_out="text with images in base64")
-
-
-def _pictures_in_text(data: bytes) -> ImageError | None:
-    """What to say of a text that holds images, or numbers that are the pixels of some; ``None`` of others."""
-    if any(mark in data for mark in _IN_BASE64):
-        return _text_with_images()
-    columns, _, rows = data.partition(b"\n")
-    pixels = len(re.findall(rb"\bpixel_?\d+", columns)) >= _LEAST_PIXELS
-    if pixels or (re.search(rb"\bpixels\b", columns) and re.search(rb"(?:\d{1,3} ){196}", rows)):
+def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None:
+    """What to say of a piece of a file that holds images in some way, ``None`` of others."""
+    if is_opening and data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # two bytes a letter
+        data = data.replace(b"\0", b"")
+    is_signed = has_sign(data)
+    if is_signed and holds_picture(data if is_opening else b" " + data):
+        error = "It holds pictures among other things, which are not read there; save them as files."
+        return ImageError("unsupported", error, left_out="file with pictures inside")
+    if is_opening and b"0010" in data and (_DICOM_JSON.search(data) or _DICOM_XML.search(data)):
+        return _named("It is DICOM written as text", "DICOM written as text")
+    if is_signed and (way := written_picture(data, for_people)):
+        error = f"It is a text that holds images in {way}, which are not read here; save them as files."
+        return ImageError("unsupported", error, left_out=f"text with images in {way}")
+    if is_opening and not for_people and _holds_pixels(data):
         error = "It is a table of the pixels of pictures, which is not read here; save them as PNG."
         return ImageError("unsupported", error, left_out="table of pixels")
     return None
+
+
+def _named(what: str, left_out: str) -> ImageError:
+    sentence = f"{what}, which is not read here; {HELD[left_out]}."
+    return ImageError("unsupported", sentence, left_out=left_out)
+
+
+def _searched(head: bytes, place: str) -> Iterator[bytes]:
+    """What is searched of a file: its beginning, and where it is long, some places of the rest."""
+    if len(head) < HEAD_BYTES:
+        yield head
+        return
+    with open_place(place) as stream:
+        yield stream.read(_SEARCHED)
+        size = stream.seek(0, os.SEEK_END)
+        for number in range(1, _WINDOWS + 1):
+            start = _SEARCHED + (size - _SEARCHED - _WINDOW) * number // _WINDOWS
+            if size <= _SEARCHED:
+                return
+            stream.seek(max(_SEARCHED, start))
+            yield stream.read(_WINDOW)
+
+
+def _holds_pixels(data: bytes) -> bool:
+    """Whether a text is numbers that are likely the pixels of pictures."""
+    columns, _, rows = data.partition(b"\n")
+    if b"pixel" in columns and len(re.findall(rb"\bpixel_?\d+", columns)) >= _LEAST_PIXELS:
+        return True
+    if b"pixels" in columns and re.search(rb"\bpixels\b", columns) and re.search(rb"(?:\d{1,3} ){196}", rows):
+        return True
+    if (rows_of_list := _NESTED.search(data[:_NESTED_WITHIN])) is not None:
+        first, second = (row.count(b",") for row in rows_of_list.groups())
+        return first == second and len(set(re.findall(rb"\d+", rows_of_list[0]))) > _LEAST_LEVELS
+    if not _NUMBERS.match(columns[:600]):
+        return False
+    lines = [re.split(rb"[\s,;]+", line.strip()) for line in data.split(b"\n", _LEAST_ROWS)[:_LEAST_ROWS]]
+    count = len(lines[0])
+    full = [line for line in lines if len(line) == count and all(map(_NUMBER.fullmatch, line))]
+    whole = all(all(map(bytes.isdigit, line)) for line in full)
+    wide = whole and len(full) >= min(2, len(lines)) and count >= _LEAST_IN_A_ROW
+    matrix = len(full) == _LEAST_ROWS and count >= _LEAST_COLUMNS
+    return (wide or matrix) and len({n for line in full for n in line}) > _LEAST_LEVELS
 
 
 def _is_cifar(place: str) -> bool:
@@ -97,14 +160,23 @@ def _is_cifar(place: str) -> bool:
     return size >= 307_300 and (size % 3073 == 0 or size % 3074 == 0)
 
 
-def _is_scanned(place: str) -> bool:
-    """Whether most of a PDF is pictures, as where films were scanned; others are texts about them."""
+def _holds_films(place: str) -> bool:
+    """Whether a picture in a PDF is large enough to be a film, or pictures are most of the file.
+
+    What is smaller is a logo or a sign in a text.
+    """
     with open_place(place) as stream:
         data = stream.read(_MOST_OF_PDF)
     held = 0
     for found in _PDF_STREAM.finditer(data):
         opening = data[max(0, found.start() - 800) : found.start()].rpartition(b"obj")[2]
-        if re.search(rb"/Subtype\s*/Image\b", opening):
-            end = data.find(b"endstream", found.end())
-            held += (len(data) if end < 0 else end) - found.end()
+        if not re.search(rb"/Subtype\s*/Image\b", opening) or re.search(rb"/ImageMask\s+true", opening):
+            continue
+        end = data.find(b"endstream", found.end())
+        held += (len(data) if end < 0 else end) - found.end()
+        sides = [
+            re.search(rb"/" + name + rb"\s+(\d+)(?!\s+\d+\s+R)", opening) for name in (b"Width", b"Height")
+        ]
+        if all(side is None or int(side[1]) >= _LEAST_PDF_SIDE for side in sides):
+            return True
     return 2 * held > len(data)

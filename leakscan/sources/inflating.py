@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import lzma
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -16,6 +16,9 @@ _WINDOW = 1 << 26
 _AT_ONCE = 1 << 20
 _SUSPECT_BYTES = 1 << 28
 _SUSPECT_RATIO = 200
+_GZIP = 31
+"""The window bits by which zlib reads what gzip wrote."""
+_PACKED_AT_ONCE = 1 << 16
 
 
 class Inflating(io.RawIOBase):
@@ -32,6 +35,7 @@ class Inflating(io.RawIOBase):
         ImageError: It swells beyond reason.
 
     Example:
+        >>> import gzip
         >>> packed = gzip.compress(b"a film and another film")
         >>> stream = Inflating(lambda: io.BytesIO(packed), "gzip")
         >>> stream.seek(7), stream.read(3), stream.read_from(0, 6)
@@ -130,9 +134,62 @@ class Inflating(io.RawIOBase):
         super().close()
 
 
+class _Gzip:
+    """What gzip packed, one member behind the other.
+
+    Like ``gunzip`` it takes no offence at what stands behind the last member, and what comes before damage is
+    given out before an error is raised.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._member = zlib.decompressobj(_GZIP)
+        self._waiting = b""
+        self._has_ended = False
+        self._error: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes, none only at the end.
+
+        Raises:
+            EOFError: It is cut short.
+            zlib.error: It is damaged.
+        """
+        parts: list[bytes] = []
+        left = size
+        while left > 0 and not self._has_ended and self._error is None:
+            try:
+                parts.append(self._more(left))
+            except (EOFError, zlib.error) as error:
+                self._error = error
+                break
+            left -= len(parts[-1])
+        if not any(parts) and self._error is not None:
+            raise self._error
+        return b"".join(parts)
+
+    def _more(self, size: int) -> bytes:
+        if self._member.eof:
+            self._next_member()
+            return b""
+        packed = self._waiting or self._raw.read(_PACKED_AT_ONCE)
+        if not packed:
+            raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+        data = self._member.decompress(packed, size)
+        self._waiting = self._member.unconsumed_tail or self._member.unused_data
+        return data
+
+    def _next_member(self) -> None:
+        waiting = self._waiting.lstrip(b"\0")
+        while len(waiting) < 2 and (more := self._raw.read(_PACKED_AT_ONCE)):
+            waiting = (waiting + more).lstrip(b"\0")
+        self._waiting, self._member = waiting, zlib.decompressobj(_GZIP)
+        self._has_ended = not waiting.startswith(b"\x1f\x8b")
+
+
 def _inflater(raw: BinaryIO, compression: str) -> Any:
     if compression == "gzip":
-        return gzip.GzipFile(fileobj=raw, mode="rb")
+        return _Gzip(raw)
     if compression == "bzip2":
         return bz2.BZ2File(raw)
     if compression == "xz":

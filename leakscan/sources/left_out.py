@@ -16,6 +16,8 @@ HIDDEN = "hidden file"
 ROW_OUTSIDE = "row of the manifest that leaves its folder"
 ROW_MISSING = "row of the manifest without its file"
 ARCHIVE = "archive"
+SPLIT = "part of a split archive"
+OF_TOOLS = "file in a folder of a tool"
 VIDEO = "video"
 EMPTY = "empty file"
 NO_PERMISSION = "file that could not be opened"
@@ -32,6 +34,8 @@ _SEVERAL = {
     ROW_OUTSIDE: "rows of the manifest that leave its folder",
     ROW_MISSING: "rows of the manifest without their files",
     ARCHIVE: "archives",
+    SPLIT: "parts of split archives",
+    OF_TOOLS: "files in folders of tools",
     VIDEO: "videos",
     EMPTY: "empty files",
     NO_PERMISSION: "files that could not be opened",
@@ -52,6 +56,16 @@ ONLY_FIRST = "only the first"
 """The words by which a note says that a file holds frames that were not asked for."""
 
 
+def format_name(format: str) -> str:
+    """What people call a format.
+
+    Example:
+        >>> format_name("jpeg2000"), format_name("mgh"), format_name("")
+        ('JPEG 2000', 'MGH', '')
+    """
+    return _NAMES.get(format, format.upper())
+
+
 def left_out_as(status: Status, format: str, given: str = "") -> str:
     """What kind of thing was left out, empty for what was read and for what is surely no image.
 
@@ -68,7 +82,7 @@ def left_out_as(status: Status, format: str, given: str = "") -> str:
         return ""
     if given:
         return given
-    name = _NAMES.get(format, format.upper())
+    name = format_name(format)
     if status == "unsupported":
         return name or "file of another kind"
     return f"unreadable {name}" if name else "unreadable file"

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import posixpath
 import re
+import zipfile
+import zlib
 from pathlib import Path
 
 from leakscan.errors import ImageError
-from leakscan.sources.contents import beside, is_inside
-from leakscan.sources.formats import has_image_suffix
+from leakscan.sources.archives import packing_of
+from leakscan.sources.contents import beside, head_of, is_inside, open_place
+from leakscan.sources.formats import has_image_suffix, recognised
+from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.formats.volumes.partners import holder_of
 from leakscan.sources.held_pictures import unread_content
-from leakscan.sources.left_out import ARCHIVE, EMPTY, NOT_FETCHED
+from leakscan.sources.left_out import ARCHIVE, EMPTY, NOT_FETCHED, SPLIT
+from leakscan.sources.split_archives import first_of, is_named_part, parts_of
 
 ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lz4", ".tar.lzma", ".tbz2",
@@ -24,6 +31,7 @@ _NOT_FETCHED = "It is a {} pointer; the image was not fetched ({})."
 _POINTERS = {
     b"version https://git-lfs.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
     b"version https://hawser.github.com": _NOT_FETCHED.format("Git LFS", "git lfs pull"),
+    b"# xet version ": _NOT_FETCHED.format("Xet", "with git-xet"),
     b"annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
     b"git/annex/objects/": _NOT_FETCHED.format("git-annex", "git annex get"),
 }
@@ -38,7 +46,71 @@ _MAY_HOLD = (
     ".bin", ".img", ".raw", ".rec", ".brik",
 )  # fmt: skip
 """The endings of files that may hold images once they are fetched."""
+_COMPRESSED = "file compressed in a way that is not read"
 _VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
+
+
+def joins(first: str, head: bytes) -> bool:
+    r"""Whether a file on disk and those that are counted after it are parts of one archive that is read.
+
+    Args:
+        first: The file by which the archive would be known.
+        head: Its first bytes.
+
+    Raises:
+        OSError: A part cannot be read.
+
+    Example:
+        >>> for name, data in (("films.tar.gz.aa", b"\x1f\x8b\x08"), ("films.tar.gz.ab", b"more of it")):
+        ...     _ = Path(name).write_bytes(data)
+        >>> joins("films.tar.gz.aa", b"\x1f\x8b\x08")
+        True
+    """
+    packing, parts = packing_of(head, ""), parts_of(first)
+    if len(parts) < 2 or (first == parts[0] and packing not in ("zip", "tar", "compressed")):
+        return False
+    if first == parts[-1]:
+        return True
+    following = head_of(parts[1], HEAD_BYTES)
+    if packing == packing_of(following, "") and (packing != "tar" or _ends_as_tar(first)):
+        return False  # each is an archive of its own
+    if is_named_part(first):
+        return True
+    sizes = [Path(part).stat().st_size for part in parts]
+    in_one_size = len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0]
+    return in_one_size and not packing_of(following, "") and not any(recognised(following, parts[1]))
+
+
+def _ends_as_tar(path: str) -> bool:
+    """Whether a tar file ends with its mark, two blocks of zeros."""
+    with Path(path).open("rb") as stream:
+        stream.seek(-min(1024, os.path.getsize(path)), os.SEEK_END)  # noqa: PTH202
+        return not any(stream.read())
+
+
+def part_of_other(name: str, place: str) -> ImageError | None:
+    r"""What to say of a part of a split archive that is read with the part by which the archive is known.
+
+    Args:
+        name: The file's name in its source.
+        place: Where its bytes are.
+
+    Raises:
+        OSError: Another part cannot be read.
+
+    Example:
+        >>> for name, data in (("films.tar.gz.aa", b"\x1f\x8b\x08"), ("films.tar.gz.ab", b"more of it")):
+        ...     _ = Path(name).write_bytes(data)
+        >>> part_of_other("films.tar.gz.ab", "films.tar.gz.ab").sentence
+        'It is a part of the split archive {path}, and is read with it.'
+    """
+    first = first_of(place)
+    if not first or not joins(first, head_of(first, HEAD_BYTES)):
+        return None
+    folder, _, _ = name.rpartition("/")
+    own = Path(first).name
+    words = "It is a part of the split archive {path}, and is read with it."
+    return ImageError("ignored", words, f"{folder}/{own}" if folder else own)
 
 
 def why_no_image(name: str, head: bytes, place: str) -> ImageError:
@@ -57,6 +129,8 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
     """
     if (header := _header_beside(place, name)) is not None:
         return ImageError("ignored", "It holds the voxels of {path}.", header)
+    if head and (part := part_of_other(name, place)) is not None:
+        return part
     promised = has_image_suffix(name)
     if not head:
         if promised:
@@ -68,22 +142,39 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
     if name.lower().endswith(".dvc") and (missing := _missing_of_dvc(head, place)):
         error = f"It is a DVC pointer, and {missing} was not fetched (dvc pull)."
         return ImageError("unreadable", error, left_out=NOT_FETCHED)
-    if kind := unread_kind(name, head):
-        return ImageError("unsupported", kind.sentence, left_out=kind.name)
-    if compressed := _unread_compression(name):
-        return ImageError("unsupported", compressed, left_out="file compressed in a way that is not read")
-    if (unread := unread_content(name, head, place)) is not None:
-        return unread
-    if name.lower().endswith(_VOXEL_SUFFIXES):
+    if (known := _known_and_not_read(name, head, place)) is not None:
+        return known
+    lower = name.lower()
+    if lower.endswith(_VOXEL_SUFFIXES):
         error = "It may hold voxels, but no header that is read lies beside it."
         return ImageError("unreadable", error, left_out="voxel file without its header")
     if promised:
         error = "Its name promises an image, but its content is none."
         return ImageError("unreadable", error)
-    if name.lower().endswith(ARCHIVE_SUFFIXES):
+    if lower.endswith(ARCHIVE_SUFFIXES):
         error = "Its name promises an archive, but its content is none."
         return ImageError("unreadable", error, left_out=ARCHIVE)
     return ImageError("ignored", "It is no image.")
+
+
+def _known_and_not_read(name: str, head: bytes, place: str) -> ImageError | None:
+    """What to say of a file that is known to hold images in a way that is not read, ``None`` of others."""
+    if kind := unread_kind(name, head):
+        return ImageError("unsupported", kind.sentence, left_out=kind.name)
+    if is_named_part(name):
+        words = "It is a part of a split archive that is not read; join its parts with cat and unpack them."
+        return ImageError("unsupported", words, left_out=SPLIT)
+    if compressed := _unread_compression(name):
+        return ImageError("unsupported", compressed, left_out=_COMPRESSED)
+    if head.startswith(b"MZ") and _unpacks_images(place):
+        words = (
+            "It is a program that unpacks images from itself, which is not read here; run it, or unpack it."
+        )
+        return ImageError("unsupported", words, left_out="self-extracting archive")
+    if _is_zlib(head):
+        words = "It is compressed by zlib alone, which is not read here; pack it with gzip or zstd."
+        return ImageError("unsupported", words, left_out=_COMPRESSED)
+    return unread_content(name, head, place)
 
 
 def _missing_of_dvc(head: bytes, place: str) -> str:
@@ -103,6 +194,24 @@ def _unread_compression(name: str) -> str:
     if not (has_image_suffix(stem) or stem.lower().endswith(ARCHIVE_SUFFIXES)):
         return ""
     return f"Its compression (.{ending}) is not read here; unpack it, or pack it with gzip or zstd."
+
+
+def _unpacks_images(place: str) -> bool:
+    """Whether a zip file with images in it stands behind a program."""
+    faults = (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError)
+    with contextlib.suppress(*faults), open_place(place) as stream, zipfile.ZipFile(stream) as archive:
+        return any(map(has_image_suffix, archive.namelist()))
+    return False
+
+
+def _is_zlib(head: bytes) -> bool:
+    """Whether a file is a stream of zlib with an image or an archive in it."""
+    if head[:1] != b"\x78" or int.from_bytes(head[:2]) % 31:
+        return False
+    with contextlib.suppress(zlib.error):
+        content = zlib.decompressobj().decompress(head, HEAD_BYTES)
+        return any(recognised(content, "")) or bool(packing_of(content, "") or unread_kind("", content))
+    return False
 
 
 def _header_beside(place: str, name: str) -> str | None:

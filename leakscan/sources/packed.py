@@ -7,15 +7,25 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from leakscan.errors import ImageError
-from leakscan.sources.archives import Member, inside, is_too_deep, members, packing_of
+from leakscan.sources.archives import (
+    Member,
+    inside,
+    is_document,
+    is_picture_of_document,
+    is_too_deep,
+    members,
+    packing_of,
+)  # fmt: skip
 from leakscan.sources.contents import head_of, is_inside
 from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.held_pictures import unread_content
-from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE
+from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE, OF_TOOLS
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
+from leakscan.sources.split_archives import is_named_part
+from leakscan.sources.tool_folders import TOOL_SENTENCE, is_hidden, lies_in_tool_folder
 from leakscan.sources.unpacking import Packing
 from leakscan.types import ImageRef, Status, Tags
 
@@ -23,6 +33,7 @@ HIDDEN_SENTENCE = "It is hidden: a name that begins with a dot. Rename it, or le
 
 _COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma")
 _MOST_ARCHIVES = 1_000
+_LEADS_OUT = "archive member that leads out of it"
 
 
 class Gathers(Protocol):
@@ -73,7 +84,8 @@ class PackedFiles:
         try:
             content = head_of(within, HEAD_BYTES)
         except ImageError:
-            if has_image_suffix(name) or name.lower().endswith((*ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
+            promised = has_image_suffix(name) or is_named_part(name)
+            if promised or name.lower().endswith((*ARCHIVE_SUFFIXES, *_COMPRESSED_SUFFIXES)):
                 raise
             yield self._row(name, why_no_image(name, head, place))
             return
@@ -83,7 +95,7 @@ class PackedFiles:
                 error = "It is a compressed file deep in other compressed files; unpack the outer one."
                 raise ImageError("unsupported", error)
             yield from self._collector.gather(within, name, tags, content, f"{mark}-g")
-        elif has_image_suffix(stem) and content:
+        elif has_image_suffix(stem) and content and not unread_kind(stem, content):
             error = "Its name promises an image, but what is compressed in it is none."
             yield self._collector.problem(name, "unreadable", error)
         else:
@@ -110,19 +122,19 @@ class PackedFiles:
             raise ImageError("unsupported", error)
         names: set[str] = set()
         links: list[tuple[str, Member]] = []
+        document = packing == "zip" and is_document(head_of(place, HEAD_BYTES), name)
         for member, said in _members(place, packing):
+            if document and not is_picture_of_document(member.name):
+                continue
             names.add(member.name)
             shown = posix_name(f"{name}/{member.name}")
-            parts = member.name.split("/")
-            if "__MACOSX" in parts or self._left_out(shown):
+            if member.name.rpartition("/")[2].startswith("._") or self._left_out(shown):
                 continue
-            if member.name.startswith("/") or ".." in parts or "\0" in member.name:
-                error = "Its name leads out of the archive, so it is not read."
-                kind = "archive member that leads out of it"
-                yield self._collector.problem(shown, "unsupported", error, left_out=kind)
-            elif any(p.startswith(".") and p not in (".", ".zarray") for p in parts):
-                if has_image_suffix(shown) and not parts[-1].startswith("._"):
-                    yield self._collector.problem(shown, "unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
+            # In a table a name is what somebody called the file elsewhere.
+            why = _unwanted(member.name) if packing != "table" else None
+            if why is not None:
+                if why.left_out == _LEADS_OUT or has_image_suffix(shown):
+                    yield self._row(shown, why)
             elif member.link_to:
                 links.append((shown, member))
             else:
@@ -130,6 +142,8 @@ class PackedFiles:
                 yield from self._member(member, shown, own, names, mark)
         for shown, member in links:
             yield self._link(shown, member, names)
+        if document and not names:
+            yield self._collector.problem(name, "ignored", "It is a document or program without pictures.")
 
     def _member(
         self, member: Member, shown: str, tags: Tags, names: set[str], mark: str
@@ -168,6 +182,19 @@ class PackedFiles:
 
     def _row(self, name: str, why: ImageError) -> ImageRef:
         return self._collector.problem(name, why.status, why.sentence, why.path, why.left_out)
+
+
+def _unwanted(name: str) -> ImageError | None:
+    """Why a file in an archive is not read for its name's sake, ``None`` where it is."""
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "\0" in name:
+        words = "Its name leads out of the archive, so it is not read."
+        return ImageError("unsupported", words, left_out=_LEADS_OUT)
+    if lies_in_tool_folder(name):
+        return ImageError("unsupported", TOOL_SENTENCE, left_out=OF_TOOLS)
+    if any(is_hidden(part) and part != "." for part in parts):
+        return ImageError("unsupported", HIDDEN_SENTENCE, left_out=HIDDEN)
+    return None
 
 
 def _members(place: str, packing: Packing) -> Iterator[tuple[Member, Tags]]:

@@ -14,6 +14,7 @@ from leakscan.errors import ImageError, SourceError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import REMOTE, STEP
 from leakscan.sources.exclusion import Exclusion
+from leakscan.sources.left_out import HIDDEN, OF_TOOLS
 from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageRef, Progress, Tags
 
@@ -85,11 +86,19 @@ class RemoteSource:
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
         """Yields images, then DICOM images; see :class:`~leakscan.types.ImageSource`."""
         from leakscan.sources.collect import Collector
+        from leakscan.sources.formats import has_image_suffix
+        from leakscan.sources.packed import HIDDEN_SENTENCE
+        from leakscan.sources.tool_folders import TOOL_SENTENCE, is_hidden, lies_in_tool_folder
 
         collector = Collector(Path(REMOTE), self._options, self._left_out.covers, self._declared)
         progress.start("scan", len(self._files))
         for name, url in self._files:
-            yield from collector.add_place(remote_place(name, url), name, self._declared(name))
+            if not any(map(is_hidden, name.split("/"))):
+                yield from collector.add_place(remote_place(name, url), name, self._declared(name))
+            elif has_image_suffix(name):
+                in_tool = lies_in_tool_folder(name)
+                words, kind = (TOOL_SENTENCE, OF_TOOLS) if in_tool else (HIDDEN_SENTENCE, HIDDEN)
+                yield collector.problem(name, "unsupported", words, left_out=kind)
             progress.advance()
         yield from collector.finish()
         progress.finish()
@@ -115,7 +124,7 @@ class RemoteSource:
         return sorted(
             (name, where)
             for name, where in names
-            if not any(part.startswith(".") for part in name.split("/")) and not self._left_out.covers(name)
+            if not name.rpartition("/")[2].startswith("._") and not self._left_out.covers(name)
         )
 
 

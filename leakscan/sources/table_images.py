@@ -6,31 +6,19 @@ these, or as text in base64.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-
 from leakscan.errors import ImageError
 from leakscan.sources.archives import Member
+from leakscan.sources.cell_values import LARGE, SAMPLED, cell_cursor, first_values
 from leakscan.sources.contents import STEP
 from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.grouped_tables import GroupedTable, damage_is_said, open_table
-from leakscan.sources.picture_cells import files_in, is_empty, is_list, may_hold
-from leakscan.sources.unpacking import compression_of, stamp
+from leakscan.sources.picture_cells import files_in, may_hold
+from leakscan.sources.unread_columns import packed_pictures, shared_names, why_none
 from leakscan.types import Status, Tags
-
-_MOST_BYTES = 1 << 30
-_SAMPLED = 8
-_SMALLEST_SIDE = 8
-_HEX = re.compile(r"(?:0x)?(?:89504e470d0a1a0a|ffd8ff(?:e0|e1|db)|49492a00|4d4d002a)", re.IGNORECASE)
-"""How PNG, JPEG and TIFF begin in hexadecimal numbers."""
-_LEAST_FLAT, _LEAST_LEVELS = 196, 16
-_kept: dict[str, Any] = {}
 
 
 def image_columns(place: str) -> list[str]:
@@ -43,6 +31,7 @@ def image_columns(place: str) -> list[str]:
 
     Example:
         >>> import io
+        >>> import pyarrow as pa
         >>> import pyarrow.parquet as pq
         >>> from PIL import Image
         >>> Image.new("L", (8, 8)).save(film := io.BytesIO(), "PNG")
@@ -52,7 +41,8 @@ def image_columns(place: str) -> list[str]:
     """
     with damage_is_said():
         table = open_table(place)
-        return [f.name for f in table.schema if may_hold(f.type) and _holds_pictures(table, f.name)]
+        names = [f.name for f in table.schema if may_hold(f.type) and f.name not in shared_names(table)]
+        return [name for name in names if _holds_pictures(table, name)]
 
 
 def why_no_pictures(place: str) -> ImageError:
@@ -62,6 +52,7 @@ def why_no_pictures(place: str) -> ImageError:
         ImageError: The table is damaged.
 
     Example:
+        >>> import pyarrow as pa
         >>> import pyarrow.parquet as pq
         >>> pq.write_table(pa.table({"pixels": [[[0.5] * 28] * 28]}), "digits.parquet")
         >>> why_no_pictures("digits.parquet").status
@@ -71,24 +62,7 @@ def why_no_pictures(place: str) -> ImageError:
         'ignored'
     """
     with damage_is_said():
-        return _why_none(open_table(place))
-
-
-def _why_none(table: GroupedTable) -> ImageError:
-    for field in table.schema:
-        if _is_numbers(field.type, 1) and _first_is_wide(table, field.name):
-            words = (
-                f"Its column {field.name!r} holds arrays of numbers, which may be pictures and are not read; "
-                "save them as PNG or as a NumPy array."
-            )
-            return ImageError("unsupported", words, left_out="table of arrays")
-    for field in table.schema:
-        if may_hold(field.type) and (kind := _packed_pictures(table, field.name)):
-            words = f"Its column {field.name!r} holds {kind}, which are not read there; save them as files."
-            return ImageError("unsupported", words, left_out="table of packed pictures")
-    if any(_is_named_bytes(field.type) for field in table.schema):
-        return ImageError("ignored", "It is a table that holds no pictures, at most their paths.")
-    return ImageError("ignored", "It is no image.")
+        return why_none(open_table(place))
 
 
 def row_members(place: str) -> Iterator[tuple[Member, Tags]]:
@@ -109,22 +83,38 @@ def _row_members(place: str, table: GroupedTable, columns: list[str]) -> Iterato
     first = 0
     for group in range(table.groups):
         count = table.rows(group)
-        said = {c: table.column(group, c).to_pylist() for c in declared}
+        said = {c: [v for cells in table.pieces(group, c) for v in cells.to_pylist()] for c in declared}
         tags = [_tags({c: values[row] for c, values in said.items()}) for row in range(count)]
         for column in columns:
-            if table.size(group, column) > _MOST_BYTES:
-                problem = "It lies in a row group of more than 1 GB; write the table with smaller ones."
-                for row in range(count):
-                    name = f"{column}/{first + row}"
-                    yield _member(place, name, f"p{group}:{row}:0:{column}", problem), tags[row]
-                continue
+            problem = table.too_large(group, column)
             for row in range(count):
-                found = files_in(_cells(place, group, column)[row].as_py())
+                name, step = f"{column}/{first + row}", f"p{group}:{row}:{{}}:{column}"
+                if problem:
+                    yield _member(place, name, step.format(0), problem), tags[row]
+                    continue
+                try:
+                    found = files_in(cell_cursor(place, group, column).value(row))
+                except ImageError as error:
+                    yield _member(place, name, step.format(0), error.sentence), tags[row]
+                    continue
                 for k, file in enumerate(found):
-                    name = file.name or f"{column}/{first + row}{f'.{k}' if len(found) > 1 else ''}"
-                    problem = "" if file.is_known else "What the table holds here is damaged, or no image."
-                    yield _member(place, name, f"p{group}:{row}:{k}:{column}", problem), tags[row]
+                    own = _inside(file.name) or f"{name}{f'.{k}' if len(found) > 1 else ''}"
+                    bad = "" if file.is_known else "What the table holds here is damaged, or no image."
+                    yield _member(place, own, step.format(k), bad), tags[row]
         first += count
+    yield from ((member, Tags()) for member in _unread_members(place, table, columns))
+
+
+def _unread_members(place: str, table: GroupedTable, columns: list[str]) -> Iterator[Member]:
+    """What stands for the columns beside those that are read, where they hold pictures as well."""
+    shared = shared_names(table)
+    for name in dict.fromkeys(f.name for f in table.schema if f.name not in columns and may_hold(f.type)):
+        words = "Several columns have this name, and are not read; rename them." if name in shared else ""
+        if not words and (kind := packed_pictures(table, name)):
+            words = f"This column holds {kind}, which are not read there; save them as files."
+        if words:
+            where = f"{place}{STEP}{name}{STEP}p0:0:0:{name}"
+            yield Member(name=name, place=where, problem=words, status="unsupported")
 
 
 def image_bytes(outer: str, step: str, size: int) -> bytes:
@@ -143,10 +133,16 @@ def image_bytes(outer: str, step: str, size: int) -> bytes:
     """
     group, row, number, column = step[1:].split(":", 3)
     with damage_is_said():
-        found = files_in(_cells(outer, int(group), column)[int(row)].as_py())
+        found = files_in(cell_cursor(outer, int(group), column).value(int(row)))
     if len(found) <= int(number):
         raise ImageError("unreadable", "The row of the table holds no picture.")
     return found[int(number)].data[:size]
+
+
+def _inside(name: str) -> str:
+    """A name that a table gives to a picture, without what leads out of a folder."""
+    parts = name.replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
 def _member(place: str, name: str, step: str, problem: str = "") -> Member:
@@ -161,87 +157,9 @@ def _tags(said: dict[str, Any]) -> Tags:
     return Tags(subject=words.get("subject_id", ""), split=words.get("split", ""), kind=words.get("kind", ""))
 
 
-def _cells(place: str, group: int, column: str) -> Any:
-    """The cells of one column in one group of rows; those of the last one asked for stay in memory."""
-    key = f"{place}|{stamp(place)}|{group}|{column}"
-    if key not in _kept:
-        cells = open_table(place).column(group, column)
-        _kept.clear()
-        _kept[key] = cells
-    return _kept[key]
-
-
 def _holds_pictures(table: GroupedTable, column: str) -> bool:
-    for group in range(table.groups):
-        if table.size(group, column) > _MOST_BYTES:
-            return True  # what it holds is not known, and its rows will say so
-        cells = table.column(group, column)
-        if cells.null_count == len(cells):
-            continue
-        seen = 0
-        for cell in cells:
-            value = cell.as_py()
-            if any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in files_in(value)):
-                return True
-            seen += not is_empty(value)
-            if seen == _SAMPLED:
-                return False
-    return False
-
-
-def _is_numbers(kind: pa.DataType, axes: int) -> bool:
-    """Whether a type is lists of lists of numbers, of at least so many axes."""
-    if isinstance(kind, pa.FixedShapeTensorType):
-        return _is_numbers(kind.value_type, 0) and len(kind.shape) >= axes
-    if isinstance(kind, pa.BaseExtensionType):
-        return _is_numbers(kind.storage_type, axes)
-    if is_list(kind):
-        return _is_numbers(kind.value_type, axes - 1)
-    return axes <= 0 and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _is_named_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
-
-
-def _first_is_wide(table: GroupedTable, column: str) -> bool:
-    """Whether the first array of a column is large enough for a picture."""
-    if not table.groups or not table.rows(0):
-        return False
-    value = table.column(0, column)[0].as_py()
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    sides = []
-    while isinstance(value, list) and value:
-        sides.append(len(value))
-        value = value[0]
-    if len(sides) == 1:
-        return _is_picture_in_a_row(table.column(0, column)[0].as_py())
-    return sum(side >= _SMALLEST_SIDE for side in sides) >= 2
-
-
-def _is_picture_in_a_row(numbers: list[Any]) -> bool:
-    """Whether numbers are likely the pixels of a square picture, and no embedding, text or mask."""
-    count = len(numbers)
-    square = any(math.isqrt(n) ** 2 == n for n in ([count] if count % 3 else [count, count // 3]))
-    bytes_only = all(isinstance(n, int) and 0 <= n <= 255 for n in numbers)
-    return count >= _LEAST_FLAT and square and bytes_only and len(set(numbers)) > _LEAST_LEVELS
-
-
-def _packed_pictures(table: GroupedTable, column: str) -> str:
-    """What pictures the first cells of a column hold that is not read there, empty for anything else."""
-    if not table.groups or table.size(0, column) > _MOST_BYTES:
-        return ""
-    cells = table.column(0, column)
-    for cell in cells[:_SAMPLED]:
-        value = cell.as_py()
-        if isinstance(value, str) and _HEX.match(value):
-            return "images as hexadecimal numbers"
-        for file in files_in(value):
-            if compression_of(file.data[:16]):
-                return "compressed files"
-            if file.data[:6] == b"\x93NUMPY" or file.data[:4] == b"PK\3\4":
-                return "arrays or archives"
-            if unread_kind("", file.data[:HEAD_BYTES]) is not None:
-                return "images of a kind that is not read"
-    return ""
+    for value in first_values(table, column, SAMPLED):
+        if value is LARGE or any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in files_in(value)):
+            return True
+    # What is not read is not known; its rows will say so.
+    return any(table.too_large(group, column) for group in range(table.groups))

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Literal, cast
 from leakscan.errors import ImageError
 from leakscan.sources.contents import REMOTE, STEP, outer_file, outer_mark
 from leakscan.sources.inflating import Inflating
+from leakscan.sources.split_archives import Joined, opened_zip
 
 Packing = Literal["", "zip", "tar", "compressed", "table"]
 
@@ -105,7 +106,7 @@ def stamp(place: str) -> str:
         >>> stamp("films.zip").startswith("0-")
         True
     """
-    if place.startswith(REMOTE + STEP):
+    if place.startswith(REMOTE + STEP) or place.split(STEP, 3)[2:3] == ["j"]:
         return outer_mark(place)
     info = outer_file(place).stat()
     return f"{info.st_size}-{info.st_mtime_ns}-{info.st_ino}"
@@ -117,6 +118,8 @@ def _read(place: str, size: int, whole: bool) -> bytes:
     try:
         if step == "g":
             return cast(bytes, container(outer, "compressed").read_from(0, size))
+        if step == "j":
+            return Joined(outer).read(size)
         if step[0] == "t":
             offset, length = map(int, step[1:].split("+"))
             archive = container(outer, "tar")
@@ -178,6 +181,8 @@ def _opened(place: str, packing: Packing) -> Any:
         return Inflating(lambda: _stream(place), compression_of(_head(place)))
     if packing == "zip":
         # The list of its files stands at the end of a zip file, so it must be at hand as a whole.
+        if place.endswith(f"{STEP}j"):
+            return opened_zip(Joined(outer_file(place).as_posix()))
         packed = STEP in place
         return zipfile.ZipFile(io.BytesIO(_bytes_of(place, MOST_BYTES)) if packed else _stream(place))
     stream: Any = _stream(place)
@@ -196,6 +201,8 @@ def _stream(place: str) -> BinaryIO:
     outer, _, step = place.rsplit(STEP, 2)
     if step == "g":
         return cast(BinaryIO, Inflating(lambda: _stream(outer), compression_of(_head(outer))))
+    if step == "j":
+        return cast(BinaryIO, Joined(outer))
     return io.BytesIO(_bytes_of(place, MOST_BYTES))
 
 

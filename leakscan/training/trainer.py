@@ -34,6 +34,8 @@ from leakscan.types import Progress, Silent
 METRICS = "metrics.parquet"
 CHECKPOINT = "checkpoint.pt"
 CURVES = "curves.png"
+_SAVE_SECONDS = 4.0  # a kill repeats no more work than this, and the step that it met
+_SAVE_SHARE = 0.05  # of the time at most, where saving is slow
 
 Row = dict[str, Any]
 
@@ -52,7 +54,7 @@ class Course:
         stage: The name of the progress stage, such as ``train``.
         steps: All steps of the run.
         items: How many films, views or anchors a step teaches from; progress is counted in them.
-        validate_every: Steps between validations, which are also the checkpoints.
+        validate_every: Steps between validations. Each saves a checkpoint, as do some seconds of steps.
         metrics: The schema of ``metrics.parquet``. It has ``step``, ``loss`` (the mean since the row before)
             and what the lesson's validation finds.
         curves: Gives the figures of a row that are drawn, by the words of the legend.
@@ -170,6 +172,7 @@ class Trainer:
         self._step = 0
         self._losses: list[float] = []
         self._rows: list[Row] = []
+        self._saved_at, self._to_save = time.monotonic(), 0.0
 
     def run(self) -> None:
         """Teaches until the last step; a finished run is left as it is.
@@ -201,6 +204,7 @@ class Trainer:
         course, progress = self._course, self._progress
         watch = Watch(progress.advance, asked.check)
         since, spent, first, words = time.monotonic(), 0.0, self._step, ""
+        self._saved_at = since
         while self._step < course.steps:
             if self._step == first or self._step % course.validate_every == 0:
                 progress.start(course.stage, (course.steps - self._step) * course.items)
@@ -214,6 +218,8 @@ class Trainer:
             self._step += 1
             progress.note(f"step {self._step:,} of {course.steps:,}, loss {loss:.3f}{words}")
             if self._step % course.validate_every and self._step != course.steps:
+                if time.monotonic() - self._saved_at >= max(_SAVE_SECONDS, self._to_save / _SAVE_SHARE):
+                    self._save()
                 continue
             spent += time.monotonic() - since
             found = self._validate(spent / (self._step - first))
@@ -233,8 +239,11 @@ class Trainer:
         return found
 
     def _save(self) -> None:
+        began = time.monotonic()
         state = {**self._lesson.state(), "step": self._step, "losses": self._losses}
         whole(self._folder / CHECKPOINT, lambda part: torch.save(state, part))
+        self._saved_at = time.monotonic()
+        self._to_save = self._saved_at - began
 
 
 def _load_checkpoint(folder: Path) -> dict[str, Any] | None:

@@ -153,7 +153,9 @@ def whole(path: Path, write: Callable[[Path], Any]) -> None:
     except (OSError, RuntimeError) as e:  # torch.save turns a full disk into a RuntimeError
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+        is_torchs = isinstance(e, RuntimeError) and "inline_container" in str(e)  # which hides the reason
+        words = getattr(e, "strerror", None) or ("the disk is full, or fails" if is_torchs else e)
         raise OutputError(
-            f"Cannot write {path}: {getattr(e, 'strerror', None) or e}.",
+            f"Cannot write {path}: {words}.",
             "Free some space; the last checkpoint is whole, and the same command goes on from it.",
         ) from e

@@ -221,7 +221,11 @@ def test_ctrl_c_with_json_is_a_document_with_the_code_of_the_process(
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_json_is_one_document_and_nothing_else(leakscan: Leakscan, two_folders: object, workers: str) -> None:
+def test_json_is_one_document_and_nothing_else(
+    leakscan: Leakscan, two_folders: object, workers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A run of half a minute, as on a busy machine, says on standard error how far it is.
+    monkeypatch.setattr("leakscan.cli.line_progress.EVERY_SECONDS", 3600.0)
     ran = leakscan("compare", "A", "B", "--json", "-o", "run", "--workers", workers)
     assert ran.json["exit_code"] == ran.code
     assert {"datasets", "comparisons", "decisions", "timings", "encoders", "reasons", "report"} <= set(

@@ -34,7 +34,7 @@ def test_what_is_known_and_not_read_counts_like_what_is_damaged(
     a, _ = two_folders
     (a / "loop.avi").write_bytes(b"RIFF\0\0\0\0AVI LIST" + bytes(100))
     (a / "cut.png").write_bytes((a / "0.png").read_bytes()[:60])
-    (a / ".hidden.png").write_bytes((a / "0.png").read_bytes())
+    (a / ".hidden.png").write_bytes((a / "0.png").read_bytes() + b"not a copy")
     (a / "notes.txt").write_text("two films")
     ran = leakscan("compare", "A", "B", *NO_ENCODER, "-o", "run", "--fail-on", "same_file")
     assert ran.code == 3

@@ -27,7 +27,8 @@ from leakscan.types import ImageRef, Silent
 from support import dicom_maker
 from support.dicom_maker import CT
 from support.makers import save, scene
-from support.odd_files import dicom, hugging_face, parquet, png, tarred, zipped
+from support.odd_files import as_text, dicom, hugging_face, parquet, png, tarred, zipped
+from support.packed_files import arrow
 from support.rare_files import by_pillow
 
 OPTIONS = DecodeOptions()
@@ -159,9 +160,12 @@ def test_an_encrypted_member_is_named(tmp_path: Path) -> None:
     assert row.status == "unsupported" and "password" in row.error
 
 
-def test_documents_that_are_zip_files_are_no_archives(tmp_path: Path) -> None:
-    write(tmp_path / "letter.docx", zipped(**{"word/media/a.png": png(scene(1))}))
-    assert [r.status for r in scan(tmp_path).values()] == ["ignored"]
+def test_of_documents_that_are_zip_files_only_the_pictures_are_read(tmp_path: Path) -> None:
+    pictures = {"word/media/a.png": png(scene(1)), "docProps/thumbnail.png": png(scene(2))}
+    write(tmp_path / "letter.docx", zipped(**{"word/document.xml": b"<x/>", **pictures}))
+    write(tmp_path / "empty.docx", zipped(**{"word/document.xml": b"<x/>"}))
+    found = {path: row.status for path, row in scan(tmp_path).items()}
+    assert found == {"letter.docx/word/media/a.png": "ok", "empty.docx": "ignored"}
 
 
 def test_a_zip_bomb_costs_neither_time_nor_memory(tmp_path: Path) -> None:
@@ -217,9 +221,9 @@ def test_a_row_group_that_does_not_fit_is_a_sentence(tmp_path: Path, monkeypatch
     write(tmp_path / "t.parquet", hugging_face(scene(1)))
     (fine,) = scan(tmp_path).values()
     assert fine.status == "ok"
-    monkeypatch.setattr("leakscan.sources.table_images._MOST_BYTES", 100)
+    monkeypatch.setattr("leakscan.sources.grouped_tables._MOST_AT_ONCE", 100)
     rows = list(scan(tmp_path).values())
-    assert all(r.status != "ok" for r in rows) and any("row group" in r.error for r in rows)
+    assert all(r.status != "ok" for r in rows) and any("page or cell" in r.error for r in rows)
 
 
 def test_a_table_of_numbers_is_no_image(tmp_path: Path) -> None:
@@ -267,7 +271,12 @@ def two_in_a_jpeg() -> bytes:
     return by_pillow(scene(6), "MPO", save_all=True, append_images=[Image.fromarray(scene(7))])
 
 
-HOLDS_OTHERS = ("parquet", "map", "series", "shard")
+def in_a_letter() -> bytes:
+    return zipped(**{"[Content_Types].xml": b"<x/>", "word/media/a.png": png(scene(5))})
+
+
+HOLDS_OTHERS = ("parquet", "map", "series", "shard", "docx", "union", "json.parquet")
+UNION = (pa.array([0], pa.int8()), pa.array([0], pa.int32()))
 LEAVES = st.sampled_from(
     [
         ("series", lost_series),
@@ -278,6 +287,9 @@ LEAVES = st.sampled_from(
         ),
         ("squashed", lambda: dicom(scene(8), PixelSpacing=["2", "1"])),
         ("map", lambda: parquet(i=pa.array([[("a", png(scene(9)))]], pa.map_(pa.string(), pa.binary())))),
+        ("docx", in_a_letter),
+        ("union", lambda: arrow(i=pa.UnionArray.from_dense(*UNION, [pa.array([png(scene(1))])]))),
+        ("json.parquet", lambda: parquet(i=['{"a": "' + as_text(png(scene(1))) + '"}'])),
         ("png", lambda: png(scene(1))),
         ("dcm", lambda: dicom(scene(2), b"II*\0")),
         ("parquet", lambda: hugging_face(scene(3))),
@@ -287,7 +299,7 @@ LEAVES = st.sampled_from(
         ("noise", lambda: np.random.default_rng(1).bytes(700)),
     ]
 )
-WRAPPERS = st.sampled_from(["zip", "tar", "tar.gz", "gz", "zst", "folder", "link"])
+WRAPPERS = st.sampled_from(["zip", "tar", "tar.gz", "gz", "zst", "folder", "link", "parts"])
 
 
 def wrapped(kind: str, name: str, data: bytes) -> tuple[str, bytes]:
@@ -302,6 +314,7 @@ def wrapped(kind: str, name: str, data: bytes) -> tuple[str, bytes]:
 
 @example(leaf=("series", lost_series), layers=["gz", "zip"], plain_name=False)
 @example(leaf=("png", lambda: png(scene(1))), layers=["tar.gz", "tar.gz", "zip", "zip"], plain_name=False)
+@example(leaf=("docx", in_a_letter), layers=["gz", "tar", "parts"], plain_name=True)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(leaf=LEAVES, layers=st.lists(WRAPPERS, max_size=5), plain_name=st.booleans())
 def test_however_kinds_are_nested_every_file_is_a_row(
@@ -311,13 +324,17 @@ def test_however_kinds_are_nested_every_file_is_a_row(
     name, data = ("IM1" if plain_name else f"a.{kind}"), make()
     archives_deep = 0
     for layer in layers:
-        if layer in ("folder", "link"):
+        if layer in ("folder", "link", "parts"):
             continue
         name, data = wrapped(layer, name, data)
         archives_deep += layer not in ("gz", "zst")
     root = tmp_path_factory.mktemp("nest")
     depth = layers.count("folder")
     folder = root.joinpath(*["deep"] * depth) if depth else root
+    if "parts" in layers and name.endswith((".zip", ".tar", ".gz", ".zst")):
+        half = len(data) // 2
+        write(folder / f"{name}.ab", data[half:])
+        name, data = f"{name}.aa", data[:half]
     write(folder / name, data)
     if "link" in layers:
         (root / "linked").symlink_to(folder / name)

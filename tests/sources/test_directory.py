@@ -130,6 +130,8 @@ def test_hidden_and_excluded_things_are_left_out(tmp_path: Path) -> None:
     assert {p: (r.status, r.left_out) for p, r in rows.items()} == {
         "keep.png": ("ok", ""),
         ".hidden.png": ("unsupported", "hidden file"),
+        ".git/x.png": ("unsupported", "file in a folder of a tool"),
+        "__MACOSX/y.png": ("unsupported", "file in a folder of a tool"),
     }
 
 

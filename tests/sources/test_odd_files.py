@@ -17,10 +17,12 @@ from leakscan.sources.formats import decode
 from leakscan.types import Silent
 from support.makers import save
 from support.odd_files import ODD_FILES, OddFile, texture
+from support.packed_files import NAMED_IN_OTHERS, NO_PICTURES, PACKED_FILES
 from support.rare_files import NAMED_FILES, RARE_FILES, SURELY_NONE, embeddings
 from support.uncommon_files import UNCOMMON_FILES
 
-KINDS = (*ODD_FILES, *RARE_FILES, *UNCOMMON_FILES)
+KINDS = (*ODD_FILES, *RARE_FILES, *UNCOMMON_FILES, *PACKED_FILES)
+NAMED = (*NAMED_FILES, *NAMED_IN_OTHERS)
 SEEDS = {odd.name: 100 + i for i, odd in enumerate(KINDS)}
 
 
@@ -57,11 +59,11 @@ def test_an_odd_file_meets_its_plain_copy(compared: dict[str, list[dict[str, Any
 
 
 def test_what_holds_images_and_is_not_read_is_named_and_nothing_else_is(tmp_path: Path) -> None:
-    for number, named in enumerate(NAMED_FILES):
+    for number, named in enumerate(NAMED):
         path = tmp_path / named.path
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(named.data(texture(900 + number)))
-    for name, data in {**SURELY_NONE, "vectors.parquet": embeddings()}.items():
+    for name, data in {**SURELY_NONE, **NO_PICTURES, "vectors.parquet": embeddings()}.items():
         (tmp_path / name).write_bytes(data)
     found = {}
     options = DecodeOptions()
@@ -73,8 +75,16 @@ def test_what_holds_images_and_is_not_read_is_named_and_nothing_else_is(tmp_path
             except ImageError as refused:
                 status, said = refused.status, refused.sentence
         found[ref.path.removesuffix("/a.png")] = (status, said)
-    for named in NAMED_FILES:
+    for named in NAMED:
         status, said = found[named.path]
         assert status in ("unsupported", "unreadable") and named.said in said, (named.path, status, said)
-    others = {path: row for path, row in found.items() if path not in {n.path for n in NAMED_FILES}}
+    others = {path: row for path, row in found.items() if path not in {n.path for n in NAMED}}
     assert {status for status, _ in others.values()} == {"ignored"}, others
+
+
+def test_every_file_of_a_few_bytes_is_a_row(tmp_path: Path) -> None:
+    openings = [named.data(texture(900)) for named in NAMED] + [bytes(64), b"\xff" * 64]
+    short = {opening[:count] for opening in openings for count in (1, 2, 3, 4, 5, 8, 12, 13, 17, 21)}
+    for number, data in enumerate(sorted(short)):
+        (tmp_path / f"f{number}").write_bytes(data)
+    assert len(list(DirectorySource(tmp_path, "A", DecodeOptions()).scan(Silent()))) == len(short)

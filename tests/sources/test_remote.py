@@ -46,6 +46,7 @@ def test_files_behind_a_url_are_read_and_named(bucket: str) -> None:
         "t.parquet/film.png": "ok",
         "notes.txt": "ignored",
         "cut.png": "unreadable",
+        ".hidden.png": "unsupported",
     }
 
 

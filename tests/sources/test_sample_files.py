@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leakscan.research.known_formats import known_formats
 from leakscan.research.sample_files import outcomes, ships_images
 
 DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
@@ -26,6 +27,10 @@ def test_the_table_of_the_docs_is_what_becomes_of_the_files(package: str) -> Non
     if not find_spec("h5py") or not find_spec("imagecodecs"):
         pytest.skip("The table needs the extra formats.")
     assert {(r[2], r[4], r[5].strip()): int(r[3]) for r in stated} == dict(found)
+
+
+def test_the_docs_list_every_kind_that_is_known() -> None:
+    assert known_formats() in DOCS.read_text(), "python -m leakscan.research.known_formats prints it"
 
 
 @pytest.mark.parametrize("package", ["PIL", "tifffile"])

@@ -271,7 +271,7 @@ NAMED_FILES: tuple[NamedFile, ...] = (
     NamedFile("a.im", lambda p: b"Image type: L image\r\n" + bytes(99), "IFUNC picture"),
     NamedFile("a.xcf", lambda p: b"gimp xcf v011\0" + bytes(99), "GIMP document"),
     NamedFile("a.eps", lambda p: b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript document"),
-    NamedFile("a.pdf", _scanned, "PDF of pictures"),
+    NamedFile("a.pdf", _scanned, "PDF with pictures"),
     NamedFile("a.ktx2", lambda p: b"\xabKTX 20\xbb" + bytes(99), "KTX texture"),
     NamedFile("a.orc", lambda p: b"ORC" + bytes(99), "ORC table"),
     NamedFile("a.avro", lambda p: b"Obj\x01" + bytes(99), "Avro file"),
@@ -309,7 +309,6 @@ NAMED_FILES: tuple[NamedFile, ...] = (
         "late.jsonl.gz", lambda p: gzip.compress(b'{"image": "' + as_text(png(p)).encode() + b'"}'), "base64"
     ),
     NamedFile("flat.parquet", lambda p: parquet(i=[p.ravel().tolist()]), "arrays of numbers"),
-    NamedFile("hex.parquet", lambda p: parquet(i=[png(p).hex()]), "hexadecimal"),
     NamedFile("zipped.parquet", lambda p: parquet(i=[gzip.compress(png(p))]), "compressed files"),
     NamedFile("locked.zip", _encrypted, "encrypted"),
     NamedFile("pointer.zip", lambda p: _LFS, "Git LFS"),

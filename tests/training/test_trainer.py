@@ -16,6 +16,7 @@ import torch
 
 from leakscan import tables
 from leakscan.errors import LeakscanError, StoreError
+from leakscan.training import trainer
 from leakscan.training.trainer import Course, Findings, Row, Stopped, Stretch, Trainer, Watch, read_rows
 from leakscan.types import Progress, Silent
 
@@ -155,6 +156,28 @@ def test_rows_beyond_the_checkpoint_are_made_again(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(checkpoint)
     Trainer(Sum(steps=6), tmp_path).run()
     assert [row["step"] for row in read_rows(tmp_path, METRICS, 6)] == [3, 6]
+
+
+class Killed(BaseException):
+    """As sudden as SIGKILL: nothing saves anything on its way."""
+
+
+def test_a_kill_between_validations_repeats_seconds_not_all_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Kills(Presses):
+        def note(self, text: str) -> None:
+            if text.startswith("step 3 "):
+                raise Killed
+
+    monkeypatch.setattr(trainer, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "_SAVE_SHARE", 1e9)
+    with pytest.raises(Killed):
+        Trainer(Sum(), tmp_path, Kills()).run()
+    rest = Sum()
+    Trainer(rest, tmp_path).run()
+    assert rest.made == [2, 3, 4, 5, 6]
+    assert [(r["step"], r["loss"]) for r in read_rows(tmp_path, METRICS, 7)] == [(3, 1), (6, 4), (7, 6)]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from leakscan.sources.formats.signatures import HEAD_BYTES, SIGNATURES
 from leakscan.sources.formats.square import squared
 from leakscan.sources.formats.unread import UNREAD_SUFFIXES
 from leakscan.types import DecodedImage, ImageRef, Tags
+
+_gathered: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,16 @@ def has_image_suffix(name: str) -> bool:
         >>> has_image_suffix("HEAD.NII.GZ"), has_image_suffix("labels.csv")
         (True, False)
     """
-    return name.lower().endswith(_suffixes(FORMATS))
+    return name.lower().endswith(_suffixes())
 
 
-@lru_cache(maxsize=4)
-def _suffixes(formats: tuple[FileFormat, ...]) -> tuple[str, ...]:
-    return (*(suffix for known in formats for suffix in known.suffixes), *UNREAD_SUFFIXES)
+def _suffixes() -> tuple[str, ...]:
+    """All endings, gathered anew only where a format was added: to hash the formats takes longer."""
+    if not _gathered or _gathered[0] is not FORMATS:
+        endings = (*(suffix for known in FORMATS for suffix in known.suffixes), *UNREAD_SUFFIXES)
+        _gathered[:] = [FORMATS, endings]
+    found: tuple[str, ...] = _gathered[1]
+    return found
 
 
 def recognise(path: Path) -> str:

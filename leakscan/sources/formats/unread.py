@@ -5,6 +5,7 @@ They are told by their first bytes, or where their format has none, by their nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,9 +51,24 @@ def _is_transport_stream(head: bytes) -> bool:
 
 
 def _is_tfrecord(head: bytes) -> bool:
-    """A length, its checksum, and an example: a field of features, and in it entries with names."""
+    """A length and its checksum, whatever the record holds (tensorflow/core/lib/io/record_writer.h)."""
     length = int.from_bytes(head[:8], "little")
-    return 16 < length < 1 << 31 and head[12:13] == b"\n" and b"\n" in head[14:20] and b"\x12" in head[20:120]
+    if not 0 < length < 1 << 31 or len(head) < 16:
+        return False
+    check = 0xFFFFFFFF
+    for byte in head[:8]:  # CRC-32C, turned and shifted
+        check ^= byte
+        for _ in range(8):
+            check = check >> 1 ^ (0x82F63B78 if check & 1 else 0)
+    check ^= 0xFFFFFFFF
+    masked = ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked == int.from_bytes(head[8:12], "little")
+
+
+def _is_ar(head: bytes) -> bool:
+    """What ``ar`` packs, but libraries of programs, which begin with a list of names or with an object."""
+    first = head[8:24]
+    return head[:8] == b"!<arch>\n" and first[:1] != b"/" and b".o" not in first and b"debian" not in first
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -68,10 +84,10 @@ def _is_idx(head: bytes) -> bool:
     axes = head[3] if len(head) > 20 else 0
     sizes = [int.from_bytes(head[4 * i : 4 * i + 4]) for i in range(1, axes + 1)] if axes in (3, 4) else []
     return (
-        head[:2] == b"\0\0"
+        bool(sizes)
+        and head[:2] == b"\0\0"
         and head[2] in (8, 9, 11, 12, 13, 14)
         and all(7 < n < 1 << 24 for n in sizes[1:])
-        and bool(sizes)
     )
 
 
@@ -96,7 +112,21 @@ _WORDS = ("MATLAB", "FITS", "FLIC", "FLIF", "RAR", "MINC")
 
 UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("7z archive", _UNPACK, (".7z",), _starts(b"7z\xbc\xaf\x27\x1c")),
-    UnreadKind("cpio archive", _UNPACK, (".cpio",), _starts(b"070701", b"070702", b"070707")),
+    UnreadKind(
+        "cpio archive",
+        _UNPACK,
+        (".cpio",),
+        _starts(b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7"),
+    ),
+    UnreadKind("ar archive", _UNPACK, (), _is_ar),
+    UnreadKind("RPM package", _UNPACK, (".rpm",), _starts(b"\xed\xab\xee\xdb")),
+    UnreadKind("LHA archive", _UNPACK, (".lzh", ".lha"), lambda h: h[2:5] in (b"-lh", b"-lz")),
+    UnreadKind("ARJ archive", _UNPACK, (".arj",), _starts(b"\x60\xea")),
+    UnreadKind("ACE archive", _UNPACK, (".ace",), lambda h: h[7:14] == b"**ACE**"),
+    UnreadKind("cabinet archive", _UNPACK, (".cab",), _starts(b"MSCF")),
+    UnreadKind("StuffIt archive", _UNPACK, (".sit", ".sitx"), _starts(b"StuffIt", b"SIT!")),
+    UnreadKind("xar archive", _UNPACK, (".xar",), _starts(b"xar!")),
+    UnreadKind("Windows image", _UNPACK, (".wim",), _starts(b"MSWIM\0\0\0")),
     UnreadKind("disc image", _UNPACK, (".iso", ".dmg", ".vhd", ".vhdx", ".squashfs")),
     UnreadKind("RAR archive", _UNPACK, (".rar",), _starts(b"Rar!\x1a\x07")),
     UnreadKind("AVI video", _FRAMES, (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI "),
@@ -151,6 +181,11 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _is_hdf5),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (), _is_tfrecord),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords", ".tfrec")),
+    UnreadKind("R data file", _SAVE_IMAGES, (".rds", ".rda", ".rdata")),
+    UnreadKind("BSON file", _SAVE_IMAGES, (".bson",)),
+    UnreadKind("MessagePack file", _SAVE_IMAGES, (".msgpack", ".mpk")),
+    UnreadKind("LevelDB table", _SAVE_IMAGES, (".ldb", ".sst")),
+    UnreadKind("WBMP picture", _SAVE_IMAGES, (".wbmp",)),
     UnreadKind("Feather file of version 1", "write it as Parquet", (".feather",), _starts(b"FEA1")),
     UnreadKind("Python pickle", _UNPICKLE, (".pkl", ".pickle", ".joblib", ".pkl.gz", ".pickle.gz")),
     UnreadKind("Python pickle", _UNPICKLE, (), _is_pickle),
@@ -183,6 +218,9 @@ UNREAD: tuple[UnreadKind, ...] = (
 """The kinds in the order in which a file is tried."""
 
 
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
+
+
 def unread_kind(name: str, head: bytes) -> UnreadKind | None:
     """The kind of a file that no format reads, or ``None`` where it is not known to hold images.
 
@@ -199,7 +237,7 @@ def unread_kind(name: str, head: bytes) -> UnreadKind | None:
     for kind in UNREAD:
         if kind.opens is not None and kind.opens(head):
             return kind
-    lower = name.lower()
+    lower = _SHARD.sub("", name.lower())
     for kind in UNREAD:
         if kind.opens is None and lower.endswith(kind.suffixes) and head:
             return kind

@@ -1,6 +1,7 @@
 """Decodes the films of a run once, into one memory-mapped array that later runs find again.
 
-Memory stays bounded however many films there are: pictures go to the file as workers finish them.
+Memory stays bounded however many films there are: pictures go to the file as workers finish them. A run that
+was killed on the way goes on where it was (:mod:`leakscan.training.films.half_packed`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import contextlib
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from blake3 import blake3
+from filelock import FileLock
 
 from leakscan import tables
 from leakscan.engines import start_engine
 from leakscan.errors import OutputError, SourceError, StoreError
 from leakscan.training.films.form import Form
+from leakscan.training.films.half_packed import HalfPacked
 from leakscan.training.films.manifests import ListedFilm, films_of
 from leakscan.training.films.pack import Pack, canonical_film
 from leakscan.types import Progress
@@ -89,7 +92,9 @@ def packed_films(
         films = [f for m in manifests for f in films_of(m, split, progress)]
         # What cannot be read declares nothing, and is counted.
         known = [f for f in films if f.subject or f.ref.status != "ok"]
-        _decode(known, form, pictures, table, progress, workers)
+        with _alone(pictures):
+            if not (pictures.is_file() and table.is_file()):
+                _decode(known, form, pictures, table, progress, workers)
     return _open(pictures, table, form, split)
 
 
@@ -97,41 +102,53 @@ def _decode(
     films: list[ListedFilm], form: Form, pictures: Path, table: Path, progress: Progress, workers: int | None
 ) -> None:
     codes = {s: i for i, s in enumerate(dict.fromkeys(f.subject for f in films))}
-    part = pictures.with_name(pictures.name + ".part")
-    rows = []
+    half = HalfPacked(pictures.with_name(pictures.name + ".part"), _HEADER, math.prod(form.shape))
     progress.start("decode", len(films))
     try:
-        pictures.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            stream.write(_header(0, form))
-            read = start_engine(workers).map(partial(canonical_film, form=form), films, chunk=_CHUNK)
-            for film, canonical in zip(films, read, strict=True):
-                if canonical.picture is not None:
-                    stream.write(canonical.picture.tobytes())
-                rows.append(
-                    {
-                        "subject": codes[film.subject],
-                        "width": canonical.width,
-                        "group": film.group,
-                        "contrast": film.contrast,
-                        "path": film.ref.path,
-                        "error": canonical.error or None,
-                    }
-                )
-                progress.advance()
-            stream.seek(0)
-            stream.write(_header(sum(r["error"] is None for r in rows), form))
-        tables.write(tables.from_rows(rows, PACKED), table)
-        part.replace(pictures)
+        rows = half.begin([film.ref.path for film in films])
+        progress.advance(len(rows))
+        rest = films[len(rows) :]
+        read = start_engine(workers).map(partial(canonical_film, form=form), rest, chunk=_CHUNK)
+        for film, canonical in zip(rest, read, strict=True):
+            row = {
+                "subject": codes[film.subject],
+                "width": canonical.width,
+                "group": film.group,
+                "contrast": film.contrast,
+                "path": film.ref.path,
+                "error": canonical.error or None,
+            }
+            half.add(row, canonical.picture)
+            progress.advance()
+        half.end(_header(half.pictures, form))
+        tables.write(tables.from_rows(half.rows, PACKED), table)
+        half.part.replace(pictures)
+        half.forget()
     except OSError as e:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        half.forget()
         raise OutputError(
             f"Cannot write {pictures}: {e.strerror or e}.",
             f"Packing takes {len(films) * math.prod(form.shape) / 2**30:.1f} GiB; "
             "name another folder for the cache.",
         ) from e
     progress.finish()
+
+
+@contextlib.contextmanager
+def _alone(pictures: Path) -> Iterator[None]:
+    """Waits until no other run packs the same films; what it packed is then found."""
+    try:
+        pictures.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{pictures}.lock")
+        lock.acquire()
+    except OSError as e:
+        raise OutputError(
+            f"Cannot write {pictures}: {e.strerror or e}.", "Name another folder for the cache."
+        ) from e
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _header(count: int, form: Form) -> bytes:

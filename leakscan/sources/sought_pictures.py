@@ -1,0 +1,156 @@
+"""Beginnings of pictures anywhere in bytes: as they are, in base64, in hexadecimal numbers, and the like."""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+
+from leakscan.sources.formats import recognised
+
+_LEAST_SIDE = 32
+_PROGRAMS = (
+    b"\x7fELF", b"MZ", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe",
+    b"\0asm",     b"dex\n", b"\0\1\0\0\0", b"OTTO", b"ttcf", b"wOFF", b"wOF2", b"true\0",
+)  # fmt: skip
+"""How programs and fonts begin, whose pictures are buttons and emoji."""
+_COMPILED = b"\r\n"
+"""The third and fourth byte of compiled Python."""
+_PLAIN = re.compile(
+    rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR(?P<across>....)(?P<down>....)"
+    rb"|\xff\xd8\xff(?:\xe0..JFIF\0|\xe1..(?:Exif\0|http:)|\xee..Adobe|\xdb\0[\x43\x84]\0)"
+    rb"|\0{64}DICM\2\0[\0\1\2]\0"
+    rb"|\0\0\0\x0cjP  \r\n\x87\n"
+    rb"|RIFF....WEBPVP8[ LX]",
+    re.DOTALL,
+)
+_BASE64 = (
+    rb"iVBORw0KGgo|\\?[/_]9j\\?[/_]4[AQ]|\\?[/_]9j\\?[/_]2wB|SUkqA[A-D]|TU0AK[gw]|UklGR[\w+/-]{5,7}V0VCU|R0lGODlh"
+    rb"|A{80}BESUNN"
+)
+_IN_BASE64 = re.compile(_BASE64)
+"""How PNG, JPEG, TIFF, WebP, GIF and DICOM begin in base64 of both alphabets, in JSON too."""
+_LONG_BASE64 = re.compile(rb"(?:" + _BASE64 + rb")(?:[A-Za-z0-9+/_\s-]|\\[/nr]){4000}")
+"""Three kilobytes of a picture."""
+_GZIP_IN_BASE64 = re.compile(rb"H4sI[A-Za-z0-9+/_\s-]{2700}")
+_IN_HEX = re.compile(
+    rb"89504e470d0a1a0a0000000d49484452|ffd8ffe0[0-9a-f]{4}4a464946|ffd8ffe1[0-9a-f]{4}45786966"
+    rb"|4449434d020000|0{64}4449434d",
+    re.IGNORECASE,
+)
+_IN_ESCAPES = re.compile(
+    rb"\x89PNG\\r\\n|\\x89PNG|\\211PNG|\xff\xd8\xff[\xe0\xe1]\\0.(?:JFIF|Exif)|\\xff\\xd8\\xff", re.I
+)
+_IN_BASE85 = re.compile(rb"iBL\{Q4GJ0x|M,6r;%14!|\|JeW[E-H]|s4IA[0-2]")
+_UUENCODED = re.compile(
+    rb"^(?:begin [0-7]{3} \S.*\r?\nM|begin-base64 [0-7]{3} \S|=ybegin .*name=)", re.MULTILINE
+)
+_IN_LISTS = re.compile(rb"\[\s*(?:137,\s*80,\s*78,\s*71,\s*13,|255,\s*216,\s*255,\s*2(?:19|2[45]|38),)")
+_LONG_RUN = 4000
+WAYS = ("base64", "base85", "escaped bytes", "hexadecimal numbers", "lists of bytes", "uuencode")
+"""The ways in which texts write pictures out."""
+_SIGNS = {
+    "plain": (
+        b"\x89PNG\r", b"JFIF\0", b"Exif\0", b"http:", b"Adobe", b"\xff\xd8\xff\xdb", b"DICM\2", b"jP  \r",
+        b"WEBPVP8",
+    ),
+    "base64": (
+        b"iVBORw0KGgo", b"9j/4", b"9j\\/4", b"9j_4", b"9j/2w", b"9j\\/2w", b"9j_2w", b"SUkqA", b"TU0AK",
+        b"V0VCU", b"R0lGODlh", b"BESUNN",
+    ),
+    "uuencode": (b"begin ", b"begin-base64 ", b"=ybegin "),
+    "hex": (
+        b"89504e470d0a", b"89504E470D0A", b"4a464946", b"4A464946", b"45786966", b"4449434d02", b"4449434D02",
+    ),
+    "escapes": (b"PNG\\r", b"\\x89PNG", b"\\211PNG", b"\\xff\\xd8", b"\\xFF\\xD8", b"\xff\xd8\xff\xe0\\0"),
+    "base85": (b"iBL{Q4GJ", b"M,6r;%14!", b"|JeW", b"s4IA"),
+    "lists": (b"137,80,78", b"137, 80, 78", b"255,216,255", b"255, 216, 255"),
+    "gzip": (b"H4sI",),
+}  # fmt: skip
+"""What each way of writing pictures cannot do without. To look for these alone is many times faster."""
+
+
+_ALL_SIGNS = tuple(sign for signs in _SIGNS.values() for sign in signs)
+
+
+def has_sign(data: bytes) -> bool:
+    """Whether bytes may hold a picture in any of the ways; without a sign none of the others is asked.
+
+    Args:
+        data: The bytes.
+
+    Example:
+        >>> has_sign(b'{"image": "iVBORw0KGgoAAAANSUhEUg"}'), has_sign(b"two films")
+        (True, False)
+    """
+    for sign in _ALL_SIGNS:  # noqa: SIM110 - a plain loop, as it runs for every file that is no image
+        if sign in data:
+            return True
+    return False
+
+
+def _has(way: str, data: bytes) -> bool:
+    return any(sign in data for sign in _SIGNS[way])
+
+
+def holds_picture(data: bytes) -> bool:
+    """Whether bytes that are no program hold the beginning of a picture file as it is.
+
+    Args:
+        data: The bytes, from the beginning of a file.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> Image.new("L", (64, 64)).save(film := io.BytesIO(), "PNG")
+        >>> holds_picture(b"some database" + film.getvalue()), holds_picture(b"some database")
+        (True, False)
+    """
+    if data.startswith(_PROGRAMS) or data[2:4] == _COMPILED or not _has("plain", data):
+        return False
+    for found in _PLAIN.finditer(data):
+        if found["across"] is None:
+            return True
+        if min(int.from_bytes(found["across"]), int.from_bytes(found["down"])) >= _LEAST_SIDE:
+            return True
+    return False
+
+
+def written_picture(data: bytes, for_people: bool) -> str:
+    """How a text writes pictures out, empty where it does not.
+
+    Args:
+        data: The text.
+        for_people: Whether it is a page, a letter or a program, where a small picture is a logo.
+
+    Example:
+        >>> written_picture(b'{"image": "iVBORw0KGgoAAAANSUhEUg"}', False)
+        'base64'
+    """
+    if _has("base64", data) and (_LONG_BASE64 if for_people else _IN_BASE64).search(data):
+        return "base64"
+    if _has("uuencode", data) and _UUENCODED.search(data):
+        return "uuencode"
+    if _has("hex", data) and (hexadecimal := _IN_HEX.search(data)) is not None:
+        behind = data[hexadecimal.start() : hexadecimal.start() + _LONG_RUN]
+        if not for_people or len(re.sub(rb"[^0-9a-fA-F]", b"", behind)) > _LONG_RUN * 3 // 4:
+            return "hexadecimal numbers"
+    if not for_people and _has("escapes", data) and _IN_ESCAPES.search(data):
+        return "escaped bytes"
+    if not for_people and _has("base85", data) and _IN_BASE85.search(data):
+        return "base85"
+    if not for_people and _has("lists", data) and _IN_LISTS.search(data):
+        return "lists of bytes"
+    if not _has("gzip", data):
+        return ""
+    return "base64" if any(map(_is_packed_image, _GZIP_IN_BASE64.findall(data)[:4])) else ""
+
+
+def _is_packed_image(text: bytes) -> bool:
+    """Whether base64 spells a volume that gzip packed."""
+    plain = re.sub(rb"\s", b"", text).replace(b"-", b"+").replace(b"_", b"/")
+    head = base64.b64decode(plain[: len(plain) // 4 * 4])
+    try:
+        return any(recognised(zlib.decompressobj(31).decompress(head, 2048), ""))
+    except zlib.error:
+        return False
