@@ -96,6 +96,7 @@ STORE = [
     ("gate", "bool"),
     ("spare_fingerprint", "list<item: halffloat>"),
     ("spare_quality", "float"),
+    ("details", "binary"),
 ]
 VERDICTS = [
     ("id", "string"),

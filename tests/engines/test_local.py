@@ -224,7 +224,7 @@ class _Matcher:
 def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     """Every worker would spend seconds and hundreds of megabytes on it, once for every source."""
     from leakscan.decide.copies.copy_check import PixelPair, check_copies
-    from leakscan.decide.persons.film_details import FilmDetails
+    from leakscan.decide.persons.film_details import FilmDetails, FilmPair
     from leakscan.fingerprint.pipeline import fingerprint_source
     from leakscan.sources.open import open_source
 
@@ -235,7 +235,8 @@ def test_what_workers_are_sent_loads_no_torch(tmp_path: Path) -> None:
     refs = [ref for ref in source.scan(Silent()) if ref.status == "ok"]
     pair = PixelPair(key_a="1", key_b="2", a=refs[0], b=refs[1], ndim=2)
     check_copies([pair], context)
-    FilmDetails(_Matcher(), spy, DecodeOptions())([pair], 60, Silent())
+    films = FilmPair(("1", "2"), (refs[0], refs[1]))
+    FilmDetails(_Matcher(), spy, DecodeOptions())([films], 60, Silent())
     # Preparing; votes of keypoints; features of pictures for three steps, and what each makes of pairs;
     # details of films.
     assert len(spy.sent) == 1 + 1 + 6 + 1

@@ -83,7 +83,7 @@ def test_stores_of_two_projects_have_nothing_in_common(
     for name in one.load().column_names:
         if name not in SAYS_NOTHING:
             assert not {*values(one.load(), name)} & {*values(two.load(), name)}, name
-    for name in ("keypoints", "preview", "signature", "content", "quality"):
+    for name in ("keypoints", "details", "preview", "signature", "content", "quality"):
         assert one.load()[name].null_count == 4, name
     for name in ("dataset", "key_id", "project_key_id"):
         assert getattr(one.info, name) != getattr(two.info, name), name

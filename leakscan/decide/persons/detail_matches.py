@@ -18,6 +18,7 @@ from leakscan.decide.persons.scores import Scored
 from leakscan.decide.persons.subjects import Subjects
 from leakscan.decide.rounding import on_steps
 from leakscan.decide.table import PairTable
+from leakscan.fingerprint.encoders.film.kept_details import KeptDetails
 from leakscan.match.pictures import Side
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine, Progress
@@ -109,7 +110,7 @@ class DetailMatching:
             out[asked] = [known.get(keys[i], np.nan) for i in asked]
         out[~(self._at_hand(left, first) & self._at_hand(right, second))] = np.nan
         waiting = [
-            (at, FilmPair(keys[at], (one, other)))
+            (at, FilmPair((_named(keys[at][0], one), _named(keys[at][1], other)), (one, other)))
             for at in np.flatnonzero(np.isnan(out)).tolist()
             if (one := self._film(left, int(first[at]))) is not None
             and (other := self._film(right, int(second[at]))) is not None
@@ -139,6 +140,11 @@ class DetailMatching:
         if side.has_details(self.digest)[side.side.rows[picture]]:
             return side.details(picture)
         return side.pixels(picture)
+
+
+def _named(key: str, film: Film) -> str:
+    """The name of a film's details: those that were kept are not those of its pixels."""
+    return f"{key}{_ROUNDED}" if isinstance(film, KeptDetails) else key
 
 
 def match_candidates(pair: DatasetPair, table: PairTable, one: Scored, matching: DetailMatching) -> None:

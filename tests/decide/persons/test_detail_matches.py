@@ -23,10 +23,9 @@ from leakscan.decide.calibration.tail import fit_tail
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.copies import CopyCheck
-from leakscan.decide.copies.copy_check import PixelPair
 from leakscan.decide.copies.describing import load_pixels
 from leakscan.decide.persons.detail_matches import FilmSide, detail_match_of, due
-from leakscan.decide.persons.film_details import FilmDetails
+from leakscan.decide.persons.film_details import FilmDetails, FilmPair
 from leakscan.decide.persons.scores import DatasetPeople, score_pairs
 from leakscan.decide.persons.subjects import subjects_of
 from leakscan.decide.table import PairTable
@@ -347,25 +346,21 @@ def test_films_that_are_not_at_hand_are_not_matched() -> None:
 
 def test_every_pair_gets_the_finding_of_its_own_two_films() -> None:
     films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
-    tasks = [
-        PixelPair(key_a=a, key_b=b, a=films[a], b=films[b], ndim=2) for a in films for b in films if a != b
-    ]
+    tasks = [FilmPair((a, b), (films[a], films[b])) for a in films for b in films if a != b]
     found = FilmDetails(MATCHER, LocalEngine(0), DecodeOptions())(tasks, np.inf, Silent())
     values = {k: load_pixels(f, DecodeOptions()).values for k, f in films.items()}
     seen = {
         k: np.rint(canonical_radiograph(v, MATCHER.side) * 255).astype(np.uint8) for k, v in values.items()
     }
     details = {k: MATCHER.describe(picture[None]) for k, picture in seen.items()}
-    want = [float(MATCHER.compare(details[t.key_a], details[t.key_b])[0]) for t in tasks]
+    want = [float(MATCHER.compare(*(details[key] for key in t.keys))[0]) for t in tasks]
     assert found == pytest.approx(want, abs=1e-4)
     assert np.ptp(want) > 1.0
 
 
 def test_films_are_described_again_where_too_few_are_kept() -> None:
     films = {str(i): film(i % FILMS, i // FILMS) for i in range(2 * FILMS)}
-    tasks = [
-        PixelPair(key_a=a, key_b=b, a=films[a], b=films[b], ndim=2) for a in films for b in films if a < b
-    ]
+    tasks = [FilmPair((a, b), (films[a], films[b])) for a in films for b in films if a < b]
     some, every = (FilmDetails(MATCHER, LocalEngine(0), DecodeOptions(), kept) for kept in (3, 100))
     want = every(tasks, np.inf, Silent())
     assert [some([task], np.inf, Silent())[0] for task in tasks] == want

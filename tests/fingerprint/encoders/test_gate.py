@@ -53,6 +53,6 @@ def test_what_an_older_gate_refused_is_read_again() -> None:
     film = ImageRef(image_id="1", path="a.png", format="png", files=("/a.png",), signature="s")
     refused, now = (Asked.of(film, None, {"chest_radiograph": one}) for one in (older, card))
     row = {"image_id": "1", "signature": "s", "status": "ok", "encoded_by": refused.by, "gate": False}
-    known = KnownRows(tables.from_rows([row], tables.STORE), previews=False)
+    known = KnownRows(tables.from_rows([row], tables.STORE))
     assert known.place(film, refused) == 0
     assert known.place(film, now) is None
