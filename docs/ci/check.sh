@@ -2,13 +2,25 @@
 # Compares new images with a reference and writes what a build server reads.
 # usage: check.sh REFERENCE NEW [more options of leakscan compare]
 # The exit code is that of leakscan compare; a file verdicts.parquet beside it accepts overlaps.
+# LEAKSCAN_INSTALL   what pip installs first, such as leakscan[cpu]; empty where leakscan is there already
+# LEAKSCAN_PATHS     show: names of files stand in the log and in annotations; without it they do not
 set -u
+if [ -n "${LEAKSCAN_INSTALL:-}" ]; then
+  python3 -m pip install --quiet "$LEAKSCAN_INSTALL" || exit 2
+fi
+if ! command -v leakscan > /dev/null; then
+  echo "leakscan is not on the path: install it, or set LEAKSCAN_INSTALL to what pip is to install." >&2
+  exit 2
+fi
 run="${LEAKSCAN_RUN:-leakscan-run}"
 verdicts="${LEAKSCAN_VERDICTS:-verdicts.parquet}"
 if [ -f "$verdicts" ]; then
   set -- "$@" --verdicts "$verdicts"
 fi
-leakscan compare "$@" -o "$run" --overwrite --hide-paths
+if [ "${LEAKSCAN_PATHS:-}" != show ]; then
+  set -- "$@" --hide-paths
+fi
+leakscan compare "$@" -o "$run" --overwrite
 code=$?
 if [ -f "$run/summary.json" ]; then
   set -- --junit "$run/junit.xml" --markdown "$run/summary.md"

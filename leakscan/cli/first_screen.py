@@ -151,7 +151,8 @@ def _why(summary: Mapping[str, Any]) -> list[str]:
             )
     if verdicts := summary.get("verdicts"):  # how many count, and how many do not any more
         sentences.append(f"Verdicts: {verdict_counts(verdicts)}")
-    return [line for sentence in sentences for line in wrapped(sentence, WIDTH)[:3]]
+    # What holds of many datasets is said once.
+    return [line for sentence in dict.fromkeys(sentences) for line in wrapped(sentence, WIDTH)[:3]]
 
 
 def _next(summary: Mapping[str, Any], output: Path | None, details: bool) -> list[str]:

@@ -44,6 +44,8 @@ HINTS = {
     "no_review_packages": "pip install 'leakscan[review]'",
     "no_simpleitk": "pip install 'leakscan[train]', or add --no-baselines.",
     "no_verdicts": "Check --verdicts; leakscan review and leakscan verdicts add make such a file.",
+    "verdicts_are_csv": "Read it back first: leakscan verdicts import verdicts.parquet {path}",
+    "verdicts_unwritable": "Keep the verdicts elsewhere: --verdicts FILE.",
     "verdicts_unreadable": "It is left as it is: verdicts cannot be made again. Take a copy from before, or "
     "name another file with --verdicts.",
     "no_list": "Make one: leakscan exclude RUN --from DATASET",

@@ -93,11 +93,12 @@ def _quoted(*words: str) -> str:
     return " ".join(map(shlex.quote, words))
 
 
-def not_applied(run: Path) -> str:
+def not_applied(run: Path, named: Path | None = None) -> str:
     """What to say where people gave verdicts on a run that the run does not count yet; empty otherwise.
 
     Args:
         run: The run folder.
+        named: Another file where verdicts were kept.
 
     Example:
         >>> not_applied(Path("no-run"))
@@ -111,7 +112,7 @@ def not_applied(run: Path) -> str:
         judged = JudgedRun.open(run)
         made = dt.datetime.fromtimestamp(judged.folder.summary.stat().st_mtime, dt.UTC)
         pictures = {row["pixel_hash"] for row in judged.images.values()}
-        for file in _verdict_files(run):
+        for file in (*((named,) if named else ()), *_verdict_files(run)):
             if not file.is_file():
                 continue
             said = VerdictFile.open(file).read()

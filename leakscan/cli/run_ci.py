@@ -41,7 +41,12 @@ def ci_command(
         write_text(markdown, ci_files.markdown(summary))
         files.append(str(markdown))
     if annotations:
-        for line in ci_files.workflow_lines(folder.read(tables.PAIRS).to_pylist()):
+        pairs = folder.read(tables.PAIRS).to_pylist()
+        if (
+            new := (summary.get("baseline") or {}).get("new_pairs")
+        ) is not None:  # what is known fails nothing
+            pairs = [p for p in pairs if p["decision"] != "leak" or [p["image_a"], p["image_b"]] in new]
+        for line in ci_files.workflow_lines(pairs, summary.get("sources")):
             out.say(line)
     out.data({"exit_code": summary["exit_code"], "files": files})
     raise typer.Exit(summary["exit_code"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -37,5 +38,32 @@ def map_command(
     named = of or next(iter(table["dataset"].to_pylist()), "nothing")
     paths = write_list(table, output or run / f"map-{list_name(named)}")
     matched = len(table) - table["original_image_id"].null_count
-    out.data({"images": len(table), "matched": matched, "files": [str(p) for p in paths]})
-    out.say(f"{matched:,} of {len(table):,} images of {named} have a match: {paths[0]} and {paths[1]}")
+    sorts = Counter(map(_sort, table["relation"].to_pylist(), table["decision"].to_pylist()))
+    out.data(
+        {
+            "images": len(table),
+            "matched": matched,
+            **{name: sorts[name] for name in _SORTS},
+            "files": [str(p) for p in paths],
+        }
+    )
+    told = ", ".join(f"{sorts[name]:,} {words}" for name, words in _SORTS.items() if sorts[name])
+    out.say(
+        f"{matched:,} of {len(table):,} images of {named} have a match{f' ({told})' if told else ''}: "
+        f"{paths[0]} and {paths[1]}"
+    )
+
+
+_SORTS = {
+    "copies": "the same picture",
+    "other_pictures": "another picture of the person",
+    "possible": "possible",
+}
+
+
+def _sort(relation: str | None, decision: str | None) -> str | None:
+    if relation is None:
+        return None
+    if decision == "review":
+        return "possible"
+    return "other_pictures" if relation == "same_subject" else "copies"

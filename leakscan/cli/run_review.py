@@ -84,7 +84,7 @@ def review_command(
         webbrowser.open(link)
     server.serve()
     if not settings.privacy.hide_paths:
-        say(not_applied(run))
+        say(not_applied(run, verdict_file))
 
 
 def _moved(text: str) -> tuple[str, str]:

@@ -27,7 +27,8 @@ def show_command(file: File, as_json: o.Json = False) -> None:
     from collections import Counter
 
     from leakscan.review.agreement import agreement
-    from leakscan.review.verdicts import VerdictFile, opinions
+    from leakscan.review.opinions import opinions
+    from leakscan.review.verdicts import VerdictFile
 
     out = Output(as_json)
     said = VerdictFile.open(file).read()
@@ -202,6 +203,9 @@ def _day(text: str | None) -> dt.date | None:
     if text is None:
         return None
     try:
-        return dt.date.fromisoformat(text)
+        day = dt.date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"--until is {text}; write the day as 2027-01-31.") from None
+    if day < dt.datetime.now().astimezone().date():
+        raise UsageError(f"--until is {text}, which is over already.", "Name a day to come.")
+    return day

@@ -20,6 +20,7 @@ from leakscan.decide.copies.slices import (
     Cut,
     Hits,
     SliceTask,
+    by_picture,
     check_slices,
     nearest_cuts,
 )
@@ -120,11 +121,11 @@ class _Search:
             return
         tasks = []
         for volume, near in self._near().items():
-            known = self._context.memory.copy_checks([self._pair(picture, volume) for picture, _ in near])
-            seen = {picture: known.get(self._pair(picture, volume)) for picture, _ in near}
+            known = self._context.memory.copy_checks([self._pair(picture, volume) for picture in near])
+            seen = {picture: known.get(self._pair(picture, volume)) for picture in near}
             yield from ((p, volume, check) for p, check in seen.items() if check and check.same_image)
-            if fresh := [(picture, cut) for picture, cut in near if seen[picture] is None]:
-                tasks.append((volume, [picture for picture, _ in fresh], self._task(volume, fresh)))
+            if fresh := {picture: cuts for picture, cuts in near.items() if seen[picture] is None}:
+                tasks.append((volume, list(fresh), self._task(volume, fresh)))
         check = partial(check_slices, options=self._context.settings.reading)
         in_time = self._in_time([task for *_, task in tasks], 1.0)
         left = len(tasks)
@@ -144,23 +145,24 @@ class _Search:
             )
         self.compared -= left
 
-    def _near(self) -> dict[int, Hits]:
-        """What to check: every picture against the slice that it resembles most, of its nearest volumes."""
+    def _near(self) -> dict[int, dict[int, tuple[Cut, ...]]]:
+        """What to check: by volume, pictures with the slices that they resemble, of their nearest volumes."""
         pictures = list(self._pixels)
         hashes = self._flat.side.phash[np.array(pictures, np.int64)]
-        near: dict[int, list[tuple[int, Cut]]] = defaultdict(list)
-        for volume, cuts in self._searched(hashes):
-            for number, cut in cuts:
-                near[pictures[number]].append((volume, cut))
-        wanted: dict[int, Hits] = defaultdict(list)
+        near: dict[int, list[tuple[int, tuple[Cut, ...]]]] = defaultdict(list)
+        for volume, hits in self._searched(hashes):
+            for number, cuts in by_picture(hits).items():
+                near[pictures[number]].append((volume, cuts))
+        wanted: dict[int, dict[int, tuple[Cut, ...]]] = defaultdict(dict)
         for picture, candidates in near.items():
-            for volume, cut in sorted(candidates, key=lambda one: one[1].bits)[:_VOLUMES_EACH]:
-                wanted[volume].append((picture, cut))
+            nearest = sorted(candidates, key=lambda one: min(cut.bits for cut in one[1]))
+            for volume, cuts in nearest[:_VOLUMES_EACH]:
+                wanted[volume][picture] = cuts
         return wanted
 
-    def _task(self, volume: int, near: Hits) -> SliceTask:
-        pixels = tuple(self._pixels[picture] for picture, _ in near)
-        return SliceTask(self._volumes[volume], pixels, tuple(cut for _, cut in near))
+    def _task(self, volume: int, near: dict[int, tuple[Cut, ...]]) -> SliceTask:
+        pixels = tuple(self._pixels[picture] for picture in near)
+        return SliceTask(self._volumes[volume], pixels, tuple(near.values()))
 
     def _searched(self, hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[int, Hits]]:
         context, memory = self._context, self._context.memory

@@ -33,8 +33,9 @@ from leakscan.fingerprint.preprocess.volume import SHAPE, STEP_MM, canonical_vol
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.sources.manifest import ManifestSource, column_values
-from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
+from leakscan.sources.spec import SourceSpec
 from leakscan.sources.split_names import TRAIN, check_disjoint
+from leakscan.sources.table_names import MANIFEST_SUFFIXES
 from leakscan.types import ImageRef, Kind, Progress
 
 VOLUMES: tuple[Kind, ...] = ("brain_mri",)
@@ -130,7 +131,7 @@ def list_images(
     """
     if not manifest.name.lower().endswith(MANIFEST_SUFFIXES):
         raise UsageError(
-            f"{manifest} is no manifest: its name ends in none of {', '.join(MANIFEST_SUFFIXES)}.",
+            f"{manifest} is no manifest: its name ends neither in .csv nor in .parquet or the like.",
             "Evaluating needs a table with the columns path and subject_id.",
         )
     column_values(manifest, "path")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from leakscan.counted import counted
 from leakscan.report.verdict_words import verdict_counts
 from leakscan.types import RELATIONS
 
@@ -29,14 +32,19 @@ def junit(summary: Mapping[str, Any]) -> str:
     suite = ET.Element("testsuite", name="leakscan")
     failures = errors = tests = 0
     fails = summary["exit_code"] == 1
+    new = (summary.get("baseline") or {}).get("new_by_relation")
+    fresh = {(n["a"], n["b"], n["relation"]): n["leaks"] for n in new or ()}
     for c in summary["comparisons"]:
         for relation in RELATIONS:
             tests += 1
             case = ET.SubElement(suite, "testcase", classname=f"{c['a']} and {c['b']}", name=relation)
-            leaks = c["decisions"][relation]["leak"]
+            found = c["decisions"][relation]["leak"]
+            leaks = found if new is None else fresh.get((c["a"], c["b"], relation), 0)
             if leaks and fails:
                 failures += 1
-                ET.SubElement(case, "failure", message=f"{leaks} leaks").text = " ".join(summary["reasons"])
+                ET.SubElement(case, "failure", message=counted(leaks, "leak")).text = " ".join(
+                    summary["reasons"]
+                )
     tests += 1
     case = ET.SubElement(suite, "testcase", classname="leakscan", name="vouched for")
     if summary["exit_code"] == 3 or (fails and not failures):
@@ -75,30 +83,51 @@ def markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def workflow_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+def workflow_lines(
+    pairs: Sequence[Mapping[str, Any]],
+    sources: Mapping[str, str | None] | None = None,
+    here: Path | None = None,
+) -> list[str]:
     """Lines by which GitHub marks files: leaks as errors, pairs for review as warnings.
 
     Args:
         pairs: Rows of ``pairs.parquet``, strongest first.
+        sources: Where each dataset was, as ``summary.json`` holds it. A path in a table is relative to that
+            place, and GitHub needs one that is relative to the repository.
+        here: The folder of the repository; without it the folder that this runs in.
 
     Example:
         >>> pair = {"decision": "leak", "relation": "same_file", "dataset_a": "A", "dataset_b": "B",
         ...         "path_a": "a.png", "path_b": "b,c.png", "image_a": "1", "image_b": "2"}
-        >>> workflow_lines([pair])
-        ['::error file=b%2Cc.png,title=leakscan::same_file with A/a.png']
+        >>> workflow_lines([pair], {"B": "/repo/data/new"}, Path("/repo"))
+        ['::error file=data/new/b%2Cc.png,title=leakscan::same_file: B/b,c.png with A/a.png']
     """
     out = []
     for pair in pairs:
         level = {"leak": "error", "review": "warning"}.get(pair["decision"])
         if level is None:
             continue
-        file = f" file={_escaped(pair['path_b'])}," if pair["path_b"] else " "
-        other = f"{pair['dataset_a']}/{pair['path_a'] or pair['image_a']}"
-        message = f"{pair['relation']} with {other}"
+        path = _in_repository(pair["path_b"], (sources or {}).get(pair["dataset_b"]), here or Path.cwd())
+        file = f" file={_escaped(path)}," if path else " "
+        one, other = (
+            f"{pair[f'dataset_{side}']}/{pair[f'path_{side}'] or 'image ' + pair[f'image_{side}'][:12]}"
+            for side in ("b", "a")
+        )
+        message = f"{pair['relation']}: {one} with {other}"
         out.append(f"::{level}{file}title=leakscan::{_escaped(message, message=True)}")
         if len(out) == _LISTED:
             break
     return out
+
+
+def _in_repository(path: str | None, place: str | None, here: Path) -> str | None:
+    """A path of a dataset as seen from the repository; as the table has it where that is not known."""
+    if not path or not place:
+        return path
+    source = Path(place.partition("?")[0])
+    folder = source.parent if source.is_file() else source  # a manifest names files beside it
+    full = Path(os.path.normpath(here / folder / path))
+    return full.relative_to(here).as_posix() if full.is_relative_to(here) else path
 
 
 def _escaped(text: str, message: bool = False) -> str:

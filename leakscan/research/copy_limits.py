@@ -25,7 +25,7 @@ from leakscan.decide.copies.describing import load_pixels
 from leakscan.decide.copies.keypoint_vote import vote
 from leakscan.decide.copies.picture_check import STRETCHED, check_pictures, stretch_between
 from leakscan.decide.copies.picture_features import describe_picture, glance, worth_a_check
-from leakscan.decide.copies.slices import SliceTask, check_slices, nearest_cuts
+from leakscan.decide.copies.slices import SliceTask, by_picture, check_slices, nearest_cuts
 from leakscan.errors import ImageError
 from leakscan.evaluation.bench import one_per_subject
 from leakscan.fingerprint.hashing import hamming, perceptual_hashes
@@ -38,7 +38,7 @@ from leakscan.types import ImageRef
 Floats = npt.NDArray[np.float32]
 Change = Callable[[Floats], tuple[Floats, Floats]]
 
-_SETS = ("busi/manifest.csv?published=kept", "cxr/ieee8023/manifest.csv", "slices/manifest.csv?split=test")
+SETS = ("busi/manifest.csv?published=kept", "cxr/ieee8023/manifest.csv", "slices/manifest.csv?split=test")
 _SMALLEST_SIDE = 200
 _NEAREST = 12
 
@@ -54,16 +54,16 @@ def copy_limits(
     Example: python -m leakscan.research.copy_limits DATA --pictures 12 --strangers 400
     """
     out, rng = Output(), np.random.default_rng(0)
-    for source in _SETS:
+    for source in SETS:
         refs = [ref for ref in one_per_subject(str(data / source)) if ref.ndim == 2]
         chosen = [refs[i] for i in rng.permutation(len(refs))]
         films = [
-            film for ref in chosen[: 4 * pictures] if min((film := _values(ref)).shape) >= _SMALLEST_SIDE
+            film for ref in chosen[: 4 * pictures] if min((film := values_of(ref)).shape) >= _SMALLEST_SIDE
         ]
         for name, change in _changes():
-            found = sum(_is_found(*change(film)) for film in films[:pictures])
+            found = sum(is_found(*change(film)) for film in films[:pictures])
             out.say(json.dumps({"set": source, "change": name, "found": found, "of": len(films[:pictures])}))
-        some = [_values(ref) for ref in chosen[:150]]
+        some = [values_of(ref) for ref in chosen[:150]]
         out.say(json.dumps({"set": source, **strangers_called(some, strangers)}))
     if volumes:
         out.say(json.dumps({"set": "mri", **slices_found(data, volumes, rng)}))
@@ -95,7 +95,7 @@ def _squashed(film: Floats, height: float) -> Floats:
     return np.asarray(cv2.resize(film, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _is_found(a: Floats, b: Floats) -> bool:
+def is_found(a: Floats, b: Floats) -> bool:
     """Whether every step of a run would let a pair through, and its last call it a copy."""
     bits = int(hamming(perceptual_hashes(a)[:, None], perceptual_hashes(b)[None]).min())
     stretched = bits <= NEAR_BITS and stretch_between(a.shape[:2], b.shape[:2]) > STRETCHED
@@ -161,10 +161,10 @@ def slices_found(data: Path, volumes: int, rng: np.random.Generator) -> dict[str
     options = DecodeOptions()
     for number, path in list(enumerate(chosen))[::2]:
         ref = ImageRef(image_id="v", path=path.name, format="nifti", files=(str(path),), ndim=3)
-        for place, cut in nearest_cuts(ref, hashes, options) or []:
+        for place, cuts in by_picture(nearest_cuts(ref, hashes, options) or []).items():
             own, where, shown = saved[place]
             png = cv2.imencode(".png", shown.astype(np.uint8))[1].tobytes()
-            (check,) = check_slices(SliceTask(ref, (png,), (cut,)), options)
+            (check,) = check_slices(SliceTask(ref, (png,), (cuts,)), options)
             if check is not None and check.same_image:
                 found += own == number
                 right += own == number and check.transform.startswith(where)
@@ -198,7 +198,7 @@ def _saved(path: Path, number: int) -> Iterator[tuple[str, Floats]]:
         )
 
 
-def _values(ref: ImageRef) -> Floats:
+def values_of(ref: ImageRef) -> Floats:
     try:
         return load_pixels(ref, DecodeOptions()).values
     except ImageError:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from leakscan.review.verdicts import About, Verdict, newest_of_each
+from leakscan.review.opinions import newest_of_each
+from leakscan.review.verdicts import About, Verdict
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,18 +103,25 @@ def known_pairs(run: Path) -> dict[Key, dict[str, Any]]:
     return out
 
 
-def is_new_leak(pair: dict[str, Any], known: dict[Key, dict[str, Any]]) -> bool:
+def is_new_leak(
+    pair: dict[str, Any], known: dict[Key, dict[str, Any]], failing: Collection[str] = ("leak",)
+) -> bool:
     """Whether a pair is a leak that is not known, or was known with a weaker relation.
+
+    Args:
+        pair: The pair, with its ``key``.
+        known: The pairs of an earlier run, as :func:`known_pairs` has them.
+        failing: The decisions that count as leaks; with ``review`` among them a pair for review does.
 
     Example:
         >>> pair = {"key": frozenset("xy"), "decision": "leak", "relation": "same_file"}
         >>> is_new_leak(pair, {}), is_new_leak(pair, {pair["key"]: pair})
         (True, False)
     """
-    if pair["decision"] != "leak":
+    if pair["decision"] not in failing:
         return False
     before = known.get(pair["key"])
-    return before is None or before["decision"] != "leak" or _strength(pair) < _strength(before)
+    return before is None or before["decision"] not in failing or _strength(pair) < _strength(before)
 
 
 def _change(one: dict[str, Any] | None, other: dict[str, Any] | None) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from leakscan.decide.comparison import Comparison
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.review.verdicts import Opinion
+from leakscan.review.opinions import Opinion
 
 
 @dataclass(frozen=True)

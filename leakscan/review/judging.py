@@ -15,7 +15,8 @@ from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.review.judged_pairs import JudgedPair, PairEnd, PeopleOfDatasets
-from leakscan.review.verdicts import About, Opinion, Verdict, is_over, newest_of_each, opinions
+from leakscan.review.opinions import Opinion, is_over, newest_of_each, opinions
+from leakscan.review.verdicts import About, Verdict
 from leakscan.types import RELATIONS
 
 _ORDER = {"leak": 0, "review": 1, "cleared": 2}

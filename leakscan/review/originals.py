@@ -23,6 +23,7 @@ ORIGINALS = tables.table_schema(
         ("distance", pa.float32()),
         ("p_value", pa.float64()),
         ("matches", pa.int32()),
+        ("probability", pa.float64()),
     ],
 )
 """One row per image; ``matches`` counts its pairs, the best of which the row shows."""
@@ -38,7 +39,8 @@ def originals(run: Path, of: str | None = None, to: str | None = None) -> pa.Tab
 
     Returns:
         One row per image that was read, in the order of the run, schema ``ORIGINALS``. Pairs for review
-        count, cleared ones do not; a copy goes before another picture of the person.
+        count, and overlaps that are wanted; what a person called different does not. A copy goes before
+        another picture of the person.
 
     Raises:
         StoreError: ``run`` is no run folder.
@@ -61,7 +63,7 @@ def originals(run: Path, of: str | None = None, to: str | None = None) -> pa.Tab
         raise UsageError(f"{of} cannot be mapped to itself.")
     found: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {}
     for pair in judged.pairs:
-        if pair["decision"] == "cleared":
+        if pair["decision"] == "cleared" and pair["verdict"] != "wanted":
             continue
         for own, other in (("a", "b"), ("b", "a")):
             if pair[f"dataset_{own}"] == of and to in (None, pair[f"dataset_{other}"]):
@@ -70,7 +72,7 @@ def originals(run: Path, of: str | None = None, to: str | None = None) -> pa.Tab
                     "original_image_id": pair[f"image_{other}"],
                     "original_path": pair[f"path_{other}"],
                     **{n: pair[n] for n in ("relation", "decision", "transform", "correlation", "distance")},
-                    "p_value": pair["p_value"],
+                    **{n: pair[n] for n in ("p_value", "probability")},
                 }
                 found.setdefault(pair[f"image_{own}"], []).append((_rank(pair), row))
     rows = []
@@ -88,7 +90,7 @@ def _rank(pair: dict[str, Any]) -> tuple[Any, ...]:
     """The best match has the strongest relation, then the best copy check, then the best score."""
     return (
         RELATIONS.index(pair["relation"]),
-        pair["decision"] != "leak",
+        pair["decision"] == "review",
         -(pair["correlation"] or -1.0),
         1.0 if pair["p_value"] is None else pair["p_value"],
         math.inf if pair["distance"] is None else pair["distance"],

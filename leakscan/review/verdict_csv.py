@@ -13,7 +13,8 @@ from typing import Any
 
 from leakscan import harmless
 from leakscan.errors import UsageError, reason
-from leakscan.review.verdicts import Verdict, newest_of_each
+from leakscan.review.opinions import newest_of_each
+from leakscan.review.verdicts import Verdict
 
 COLUMNS = [f.name for f in fields(Verdict)]
 """The columns that are read back; all others, such as paths, are for people."""
@@ -26,6 +27,12 @@ _EVIDENCE = " | "
 _YES = ("true", "1", "yes", "wahr", "vrai", "verdadero", "vero", "waar")
 _NO = ("false", "0", "no", "", "falsch", "faux", "falso", "onwaar")
 _SEPARATORS = (",", ";", "\t")
+_SAID_SEPARATOR = ("sep=;", "sep=,", "sep=", '"sep=;"', '"sep=,"')
+_OTHERS = {
+    b"PK": "a workbook of a spreadsheet program",
+    b"PAR1": "a Parquet file",
+    b"\xd0\xcf": "an old workbook",
+}
 
 
 def to_csv(verdicts: Sequence[Verdict], more: Sequence[Mapping[str, str]] | None = None) -> str:
@@ -62,7 +69,13 @@ def from_csv(content: bytes, path: Path) -> list[Verdict]:
         >>> verdict.verdict, verdict.until
         ('wanted', datetime.date(2027, 1, 31))
     """
+    if other := next((words for mark, words in _OTHERS.items() if content.startswith(mark)), None):
+        raise UsageError(f"{{path}} is {other}.", "Save it as CSV.", path=path)
     text = _text(content)
+    said, _, rest = text.partition("\n")
+    above = 0
+    if said.strip().lower() in _SAID_SEPARATOR:  # a line for Excel alone
+        text, above = rest, 1
     header = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=header.count)
     try:
@@ -77,10 +90,16 @@ def from_csv(content: bytes, path: Path) -> list[Verdict]:
             path=path,
         )
     out = []
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in enumerate(lines[1:], 2 + above):
         cells = dict(zip(names, (cell.strip() for cell in line), strict=False))
         if not any(cells.values()):
             continue
+        if not cells.get("verdict"):
+            raise UsageError(
+                f"Line {number} of {{path}} has no verdict.",
+                "Write same, different, unsure, wanted or withdrawn there, or delete the line.",
+                path=path,
+            )
         try:
             out.append(Verdict.of_row(_row(cells)))
         except UsageError as error:
@@ -196,7 +215,8 @@ def _number(cell: str) -> float | None:
 
 
 def _day(cell: str) -> dt.date:
-    for form in ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d"):
+    cell = cell.removesuffix("00:00:00").rstrip("T ")
+    for form in ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d", "%d-%m-%Y", "%d-%b-%Y", "%d-%b-%y"):
         try:
             return dt.datetime.strptime(cell, form).date()
         except ValueError:

@@ -15,8 +15,8 @@ from leakscan.errors import UsageError
 from leakscan.fingerprint.pipeline import STORES, fingerprint_source
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.store import Store, StoreInfo
+from leakscan.report.exit_code import EXIT_CANNOT_VOUCH, EXIT_OK
 from leakscan.report.run_tables import row_errors
-from leakscan.report.summary import EXIT_CANNOT_VOUCH, EXIT_OK
 from leakscan.review.people import to_csv
 from leakscan.run.context import RunContext
 from leakscan.run.opened import open_all

@@ -125,7 +125,7 @@ def reported(
         summary["verdicts"] = judged.facts
     summary["answer"] = answer(found, summary)
     if settings.deciding.baseline is not None:
-        summary |= held_against(summary, found.pairs, datasets, settings.deciding.baseline)
+        summary |= held_against(summary, found, datasets, settings.deciding)
     if splits is not None:
         summary["audit"] = splits.of(found.pairs, datasets)
     summary["warnings"] += [*context.notices, *left_out.warnings, *_memory_trouble(context)]

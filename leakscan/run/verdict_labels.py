@@ -13,7 +13,8 @@ from leakscan import tables
 from leakscan.counted import counted
 from leakscan.errors import UsageError
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.review.verdicts import Opinion, Verdict, opinions
+from leakscan.review.opinions import Opinion, opinions
+from leakscan.review.verdicts import Verdict
 from leakscan.types import ImageRef
 
 ENOUGH_REPEATED = 20

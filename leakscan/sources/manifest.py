@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from leakscan.counted import counted
 from leakscan.errors import SourceError, reason
 from leakscan.settings import DecodeOptions
 from leakscan.sources.collect import Collector
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import pair_header
-from leakscan.sources.identity import visible
+from leakscan.sources.identity import normalised, visible
 from leakscan.sources.left_out import LINK_OUTSIDE, ROW_MISSING, ROW_OUTSIDE
-from leakscan.sources.listed_files import ListedFiles
+from leakscan.sources.listed_files import ListedFiles, is_pattern
 from leakscan.sources.manifest_table import Manifest, column_named, listed
 from leakscan.sources.names import posix_name
 from leakscan.sources.spec import SourceSpec
@@ -29,12 +30,11 @@ _NOTHING = frozenset({"", "nan", "none", "null", "n/a", "na", "<na>", "nat", "-"
 class ManifestSource:
     r"""The images that the rows of a table name. An :class:`~leakscan.types.ImageSource`.
 
-    A manifest is ``.csv`` or ``.tsv`` (UTF-8, with a header line, separated by commas, semicolons, tabs or
-    bars), ``.jsonl`` (an object a line, as Hugging Face writes ``metadata.jsonl``) or ``.parquet``. Its
+    A manifest is a table of any kind that :func:`~leakscan.sources.written_tables.read_table` reads. Its
     column ``path`` is relative to its folder; ``subject_id``, ``split``, ``kind``, ``study_uid``,
     ``series_uid`` and ``sop_uid`` are optional. Columns may have other names, see
     :class:`~leakscan.sources.manifest_table.Manifest`. A path that is spelt otherwise than on disk is found,
-    and its row says so.
+    and its row says so. A row may name a folder, or several files: what it declares is declared of each.
 
     Attributes:
         notices: What a user should know of the table, in sentences.
@@ -106,8 +106,9 @@ class ManifestSource:
                 code="manifest_empty",
                 path=path,
             )
-        self._files = ListedFiles(self._root)
+        self._files = ListedFiles(self._root, table["path"])
         self._rows = [self._row(table, i) for i in rows]
+        self.notices += _disagreements(self._rows, path.name)
         for (_, tags), i in zip(self._rows, rows, strict=True):
             if tags.kind and tags.kind not in KINDS:
                 raise SourceError(
@@ -152,9 +153,14 @@ class ManifestSource:
             if not path.resolve().is_relative_to(self._root.resolve()):
                 error = "It is a link that leaves the folder."
                 yield collector.problem(name, "unsupported", error, left_out=LINK_OUTSIDE)
+            elif path.is_dir() or (is_pattern(path) and not path.exists()):
+                yield from self._several(collector, path, name, tags)
             elif not path.exists():
-                error = "The manifest names it, but it does not exist."
-                yield collector.problem(name, "unreadable", error, left_out=ROW_MISSING)
+                error, near = "The manifest names it, but it does not exist.", self._files.namesake(named)
+                if near is not None:
+                    error = "The manifest names it, but it does not exist; {path} has its name."
+                there = "" if near is None else posix_name(os.path.relpath(near, self._root))
+                yield collector.problem(name, "unreadable", error, there, left_out=ROW_MISSING)
             else:
                 header = pair_header(path)
                 if header is not None:
@@ -164,6 +170,27 @@ class ManifestSource:
         except (OSError, RuntimeError, ValueError) as e:
             why = reason(e) if isinstance(e, OSError) else str(e)
             yield collector.problem(name, "unreadable", f"It cannot be read: {why}.")
+
+    def _several(self, collector: Collector, path: Path, name: str, tags: Tags) -> Iterator[ImageRef]:
+        """The images of a row that names a folder, or a pattern for files."""
+        found = list(self._files.below(path))
+        for one in found:
+            yield from collector.add(one, posix_name(os.path.relpath(one, self._root)), tags)
+        if not found:
+            error = "It is a folder without files." if path.is_dir() else "No file is called so."
+            yield collector.problem(name, "unreadable", error, left_out=ROW_MISSING)
+
+
+def _disagreements(rows: Sequence[tuple[str, Tags]], manifest: str) -> list[str]:
+    """What to say of files that are listed under several subjects."""
+    subjects: dict[str, set[str]] = {}
+    for named, tags in rows:
+        if tags.subject:
+            subjects.setdefault(named.strip(), set()).add(normalised(tags.subject))
+    several = sum(len(found) > 1 for found in subjects.values())
+    if not several:
+        return []
+    return [f"{manifest} lists {counted(several, 'file')} under several subjects: the first counts."]
 
 
 def column_values(
@@ -219,16 +246,18 @@ def values_by_path(path: Path, column: str, named: Mapping[str, str] | None = No
         {'ward/a.png': 'cyst', 'ward': 'cyst'}
     """
     root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would rename linked roots
-    files = ListedFiles(root)
     paths = column_values(path, "path", None, named)
+    files = ListedFiles(root, paths)
     values = column_values(path, column, None, named)
     found: dict[str, str] = {}
     folders: dict[str, set[str]] = {}
     for listed_path, value in zip(paths, values, strict=True):
-        place = pair_header(files.find(listed_path)[0]) or files.find(listed_path)[0]
-        name = posix_name(os.path.relpath(place, root))
-        found.setdefault(name, value)
-        folders.setdefault(name.rpartition("/")[0], set()).add(value)
+        spelt = files.find(listed_path)[0]
+        several = spelt.is_dir() or is_pattern(spelt)
+        for place in [spelt, *files.below(spelt)] if several else [pair_header(spelt) or spelt]:
+            name = posix_name(os.path.relpath(place, root))
+            found.setdefault(name, value)
+            folders.setdefault(name.rpartition("/")[0], set()).add(value)
     alike = {folder: min(several) for folder, several in folders.items() if folder and len(several) == 1}
     return found | {folder: value for folder, value in alike.items() if folder not in found}
 

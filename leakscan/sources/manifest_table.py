@@ -11,34 +11,15 @@ import pyarrow as pa
 
 from leakscan.errors import SourceError
 from leakscan.setting_words import NAMED_COLUMNS
-from leakscan.sources.formats import has_image_suffix
+from leakscan.sources.bare_lists import NamedFiles
+from leakscan.sources.column_names import PATHS, PATHS_AT_LAST, SPLITS, SUBJECTS, UIDS, plain
+from leakscan.sources.listed_cells import one_hot_splits, spread
 from leakscan.sources.written_tables import Columns, read_table
-from leakscan.tables import open_parquet
 
 _MAX_LISTED = 12
+_TELLING_DIGITS = 5
 _LONGEST_PATH = 4096
-_PATHS = (
-    "path", "filepath", "imagepath", "relativepath", "relpath", "filename", "file", "imageindex", "imagefile",
-    "imagefilename", "imagename", "image", "dicompath", "dicomfile", "dicom", "imgpath", "img", "fname",
-    "fullpath", "pngpath", "niftipath", "jpgpath", "jpegpath", "imagefilepath", "scanpath", "volumepath",
-)  # fmt: skip
-"""Names of the column of paths in tables of public data sets, without spaces and underscores."""
-_PATHS_AT_LAST = ("imageid", "isicid", "imgid", "dicomid", "sopinstanceuid", "imageuid", "fileid", "scanid")
-"""Names of columns that hold the names of files without their endings, where nothing names the files."""
-_SUBJECTS = (
-    "subjectid", "patientid", "subject", "patient", "participantid", "participant", "personid", "person",
-    "pid", "subjectkey", "subjectidentifier", "patientidentifier", "patientnumber", "patientno",
-    "patnum", "ptid", "casesubmitterid", "anonpatientid", "deidentifiedpatientid", "patientkey",
-    "mrn", "empi", "empianon",
-)  # fmt: skip
-_SPLITS = ("split", "subset", "partition", "datasplit", "datasetsplit", "splitname")
-_UIDS = {
-    "study_uid": ("studyinstanceuid", "studyuid"),
-    "series_uid": ("seriesinstanceuid", "seriesuid"),
-    "sop_uid": ("sopinstanceuid", "sopuid"),
-}
-"""Names of the columns that hold UIDs of DICOM; ids of studies may be counted within each patient."""
-_LIKELY = {"subject_id": _SUBJECTS, "split": _SPLITS, **_UIDS}
+_LIKELY = {"subject_id": SUBJECTS, "split": SPLITS, **UIDS}
 _WORDS = {
     "path": "paths", "subject_id": "subjects", "split": "splits", "kind": "kinds",
     "study_uid": "studies", "series_uid": "series", "sop_uid": "instances",
@@ -75,9 +56,10 @@ class Manifest:
             >>> manifest.table["subject_id"], manifest.notices[1]
             (['13'], "The column 'Patient ID' of nih.csv is taken for the subjects.")
         """
-        found = dict(read_table(path))
+        written = read_table(path)
+        found = dict(written.columns)
         original = list(found)
-        notices: list[str] = []
+        notices = list(written.notices)
         for ours, theirs in (named or {}).items():
             known = column_named(found, theirs)
             if known is not None:
@@ -101,7 +83,7 @@ class Manifest:
         for ours in NAMED_COLUMNS[1:]:
             if column_named(found, ours) is None:
                 notices += _recognise(found, ours, path.name)
-        return cls(found, tuple(notices))
+        return cls(spread(found, path.parent), tuple(notices))
 
 
 def _check_names(values: Sequence[str], column: str, path: Path) -> None:
@@ -122,6 +104,11 @@ def _recognise(table: dict[str, Sequence[str]], ours: str, manifest: str) -> lis
     if len({tuple(table[name]) for name in likely}) == 1:
         table[ours] = table[likely[0]]
         return [f"The column {likely[0]!r} of {manifest} is taken for the {_WORDS[ours]}."]
+    if ours == "split" and (found := one_hot_splits(table)):
+        table[ours], taken = found
+        one = len(taken) == 1
+        which = f"column {taken[0]!r}" if one else f"columns {listed(taken)}"
+        return [f"The {which} of {manifest} {'is' if one else 'are'} taken for the splits."]
     if likely:
         return [
             f"{manifest} has no column {ours}, and several that may be it: {listed(likely)}. None is taken; "
@@ -129,8 +116,10 @@ def _recognise(table: dict[str, Sequence[str]], ours: str, manifest: str) -> lis
         ]
     known = [plain(ours), *_LIKELY.get(ours, ())]
     free = [name for name in names if names[name].strip().casefold() not in NAMED_COLUMNS]
-    alike = [name for name in free if difflib.get_close_matches(name, known, n=1, cutoff=0.8)]
-    near = [] if ours in _UIDS else alike
+    alike = [
+        name for name in free if len(name) > 2 and difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    ]
+    near = [] if ours in UIDS else alike
     return [
         f"{manifest} has no column {ours}, but {names[name]!r}: if it declares {_WORDS[ours]}, rename it, or "
         f"name it with the setting columns ({ours}={names[name]})."
@@ -138,20 +127,11 @@ def _recognise(table: dict[str, Sequence[str]], ours: str, manifest: str) -> lis
     ]
 
 
-def plain(name: str) -> str:
-    """A column's name without case, spaces and underscores.
-
-    Example:
-        >>> plain(" Image Index")
-        'imageindex'
-    """
-    return "".join(c for c in name.casefold() if c.isalnum())
-
-
 def path_column(table: Columns, path: Path) -> str:
     """The column that names the images.
 
-    It is ``path``, in any case; else the one column that is called as such columns of public data sets are.
+    It is ``path``, in any case; else the one column that is called as such columns of public data sets are;
+    else the one whose values name files.
 
     Args:
         table: The columns.
@@ -169,14 +149,18 @@ def path_column(table: Columns, path: Path) -> str:
     named = {plain(name): name for name in reversed(list(table))}
     if "path" in named:
         return named["path"]
-    found = [named[name] for name in _PATHS if name in named]
-    found = found or [named[name] for name in _PATHS_AT_LAST if name in named]
+    found = [named[name] for name in PATHS if name in named]
+    found = found or [named[name] for name in PATHS_AT_LAST if name in named]
+    if len(found) != 1:
+        listing = NamedFiles(path.parent)
+        naming = [name for name in found or table if name.strip() and _name_files(name, table[name], listing)]
+        found = naming or found
     if len(found) == 1:
         return found[0]
     if not found:
         raise SourceError(
             f"The manifest {{path}} has no column 'path'; it has {listed(list(table))}.",
-            _how_to_name(table, path),
+            "Rename the column that names the files to path, or name it with the setting columns.",
             code="no_path_column",
             path=path,
         )
@@ -188,19 +172,16 @@ def path_column(table: Columns, path: Path) -> str:
     )
 
 
-def _how_to_name(table: Columns, path: Path) -> str:
-    """What to do about a table without a column of paths."""
-    if any(has_image_suffix(name.strip()) for name in table):
-        return "Its first line seems to be a row: put one before it with the names of the columns."
-    holding = [name for name, values in table.items() if _name_files(values, path.parent)]
-    which = f" (it seems to be {holding[0]!r})" if len(holding) == 1 else ""
-    return f"Rename the column that names the files{which} to path, or name it with the setting columns."
+def _name_files(name: str, values: Sequence[str], listing: NamedFiles) -> bool:
+    """Whether the first values of a column name files, by their endings or because they are there.
 
-
-def _name_files(values: Sequence[str], folder: Path) -> bool:
-    """Whether the first values of a column name files, by their endings or because they are there."""
+    Short numbers do so only in a column of ids: a grade of 3 is no ``3.png``.
+    """
     first = [value.strip() for value in values[:_MAX_LISTED] if value.strip()]
-    return bool(first) and all(has_image_suffix(v) or folder.joinpath(v).is_file() for v in first)
+    numbers = any(len(value) < _TELLING_DIGITS and value.isdigit() for value in first)
+    if numbers and not plain(name).endswith("id"):
+        return False
+    return bool(first) and all(map(listing.names_image, first))
 
 
 def column_named(table: Columns, name: str) -> str | None:
@@ -229,7 +210,7 @@ def listed(values: Sequence[str]) -> str:
 
 
 def is_a_list_of_pictures(path: Path) -> bool:
-    r"""Whether a Parquet table holds pictures itself and names no files.
+    r"""Whether a table of Parquet or Arrow holds pictures itself and names no files.
 
     Args:
         path: A file with the ending of a manifest.
@@ -239,13 +220,14 @@ def is_a_list_of_pictures(path: Path) -> bool:
         >>> is_a_list_of_pictures(Path("films.csv"))
         False
     """
-    if path.suffix.lower() not in (".parquet", ".pq"):
+    if path.suffix.lower() not in (".parquet", ".pq", ".arrow", ".feather"):
         return False
     from leakscan.errors import ImageError
+    from leakscan.sources.grouped_tables import open_table
     from leakscan.sources.table_images import image_columns
 
     try:
-        fields = open_parquet(path).schema_arrow
+        fields = open_table(str(path)).schema
         texts = {plain(f.name) for f in fields if not pa.types.is_nested(f.type)}
         pictures = image_columns(str(path))
     except (OSError, pa.ArrowException, ImageError):

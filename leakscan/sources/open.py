@@ -11,6 +11,7 @@ from leakscan.sources.manifest import ManifestSource
 from leakscan.sources.remote import RemoteSource, is_url
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.subject_rules import SubjectRule
+from leakscan.sources.table_names import inner_name
 from leakscan.sources.there import missing
 from leakscan.types import ImageSource
 
@@ -54,7 +55,7 @@ def open_source(
     if not os.path.lexists(path):
         raise missing(path)
     if spec.form == "manifest":
-        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        stem = inner_name(path.name).rpartition(".")[0] or path.name
         base = stem if stem.lower() != "manifest" else path.resolve().parent.name
         called = name or "-".join([base, *(value for _, value in spec.filters)])
         return ManifestSource(spec, called, options, exclude, subjects, columns)

@@ -11,12 +11,7 @@ from urllib.parse import parse_qsl, quote_plus
 
 from leakscan.errors import SourceError
 from leakscan.sources.remote import is_url
-
-MANIFEST_SUFFIXES = (
-    ".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".json",
-    ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".json.gz",
-)  # fmt: skip
-"""How the names of manifests end, in lower case."""
+from leakscan.sources.table_names import LOOSE, MANIFEST_SUFFIXES
 
 _NAMELESS = tuple(f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES)
 
@@ -87,12 +82,7 @@ class SourceSpec:
         if (self.path / STORE_FILE).is_file():
             return "store"
         if self.path.is_file():
-            from leakscan.sources.manifest_table import is_a_list_of_pictures  # loads pyarrow
-
-            listing = self.path.name.lower().endswith(MANIFEST_SUFFIXES) and not is_a_list_of_pictures(
-                self.path
-            )
-            return "manifest" if listing else "file"
+            return "manifest" if _is_manifest(self.path) else "file"
         # Links to nothing and devices are there, and a source says what is wrong with them.
         return "folder" if os.path.lexists(self.path) else "missing"
 
@@ -142,6 +132,25 @@ class SourceSpec:
         more = f"{'&' if self.filters else '?'}{quote_plus(column)}={quote_plus(value)}"
         filters = (*self.filters, (column, value))
         return SourceSpec(self.raw + more, self.path, filters, self.resolved + more)
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether a file is a table that names images: its name says so, and not its content otherwise."""
+    name = path.name.lower()
+    if not name.endswith(MANIFEST_SUFFIXES):
+        return False
+    if name.endswith(LOOSE):
+        from leakscan.sources.formats import recognised
+        from leakscan.sources.formats.signatures import HEAD_BYTES
+
+        try:
+            with path.open("rb") as stream:
+                return not any(recognised(stream.read(HEAD_BYTES), path.name))
+        except OSError:
+            return True
+    from leakscan.sources.manifest_table import is_a_list_of_pictures  # loads pyarrow
+
+    return not is_a_list_of_pictures(path)
 
 
 def _split(raw: str) -> tuple[Path, tuple[tuple[str, str], ...]]:

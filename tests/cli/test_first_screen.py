@@ -119,3 +119,9 @@ def test_a_table_breaks_no_word(capsys: pytest.CaptureFixture[str], monkeypatch:
     words = printed.split()
     assert {"same_pixels", "relation", "mirrored,", "negative,", "cropped"} <= set(words)
     assert sum("..." in word and word.endswith((".dcm", ".png")) for word in words) == 2
+
+
+def test_what_holds_of_many_datasets_is_said_once() -> None:
+    told = summary(of_all(MANY[:3]), reasons=["Nobody knows.", "Nobody knows."])
+    lines = first_screen({**told, "exit_code": 3, "warnings": ["Nobody knows."]}, Path("run"))
+    assert lines.count("Nobody knows.") == 1

@@ -51,7 +51,7 @@ def test_names_are_no_markup() -> None:
 
 def test_a_line_break_in_a_path_makes_no_second_annotation() -> None:
     pair = {"decision": "review", "relation": "same_image", "dataset_a": "A", "path_a": "a\n::error::x"}
-    (line,) = workflow_lines([{**pair, "path_b": "b.png"}])
+    (line,) = workflow_lines([{**pair, "dataset_b": "B", "path_b": "b.png"}])
     assert line.startswith("::warning file=b.png,")
     assert "\n" not in line
 
@@ -65,10 +65,32 @@ def test_a_run_is_written_down_for_a_build_server(
     leakscan("compare", "A", "B", "-o", "run", *NO_ENCODER)
     ran = leakscan("ci", "run", "--junit", "j.xml", "--markdown", "s.md", "--annotations")
     assert ran.code == 1
-    assert "::error file=2.png" in ran.out
+    assert "::error file=B/2.png" in ran.out  # as seen from the repository
     assert ET.parse(tmp_path / "j.xml").getroot().get("failures") == "1"
     assert "1 of 2" in (tmp_path / "s.md").read_text()
     assert leakscan("ci", "A").code == 2
+
+
+def test_without_paths_an_annotation_names_the_images_all_the_same() -> None:
+    pair = {"decision": "leak", "relation": "same_file", "path_a": None, "path_b": None}
+    ends = {"dataset_a": "A", "dataset_b": "B", "image_a": "a" * 64, "image_b": "b" * 64}
+    (line,) = workflow_lines([{**pair, **ends}], {"A": None, "B": None})
+    assert line == f"::error title=leakscan::same_file: B/image {'b' * 12} with A/image {'a' * 12}"
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "marked"),
+    [
+        ("/repo/data", "x/1.png", "data/x/1.png"),
+        ("/repo/data/", "../1.png", "1.png"),
+        ("data", "1.png", "data/1.png"),
+        ("/elsewhere", "1.png", "1.png"),
+    ],
+)
+def test_a_file_is_marked_where_it_lies_in_the_repository(place: str, path: str, marked: str) -> None:
+    pair = {"decision": "leak", "relation": "same_file", "dataset_a": "A", "path_a": "a.png"}
+    (line,) = workflow_lines([{**pair, "dataset_b": "B", "path_b": path}], {"B": place}, Path("/repo"))
+    assert f"file={marked}," in line
 
 
 def test_every_server_calls_the_same_shell() -> None:
@@ -101,14 +123,25 @@ def test_the_shell_ends_with_the_code_of_the_comparison(tmp_path: Path, code: in
         "PATH": f"{program.parent}:{os.environ['PATH']}",
         "GITHUB_STEP_SUMMARY": "page",
         "GITHUB_ACTIONS": "true",
+        "LEAKSCAN_PATHS": "" if code else "show",
     }
     done = subprocess.run(["sh", CI / "check.sh", "a.fps", "new data"], cwd=tmp_path, env=env, check=False)
     assert done.returncode == code
     calls = (tmp_path / "calls").read_text().splitlines()
+    hidden = " --hide-paths" if code else ""
     assert calls[0] == (
-        "compare a.fps new data --verdicts verdicts.parquet -o leakscan-run --overwrite --hide-paths"
+        f"compare a.fps new data --verdicts verdicts.parquet{hidden} -o leakscan-run --overwrite"
     )
     assert len(calls) == (2 if code < 2 else 1)
     if code < 2:
         assert (tmp_path / "page").read_text() == "told"
         assert calls[1].endswith("--annotations")
+
+
+def test_the_shell_without_leakscan_says_what_is_missing(tmp_path: Path) -> None:
+    env = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["sh", CI / "check.sh", "a", "b"], cwd=tmp_path, env=env, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "LEAKSCAN_INSTALL" in done.stderr

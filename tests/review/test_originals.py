@@ -41,3 +41,25 @@ def test_the_map_is_written_beside_the_run(leakscan: Leakscan, tmp_path: Path) -
         rows = [(r["path"], r["original_path"], r["relation"]) for r in csv.DictReader(stream)]
     assert rows == [("2.png", "2.png", "same_pixels"), ("3.png", "", "")]
     assert leakscan("map", "run", "--of", "Z").code == 2
+
+
+def test_a_wanted_overlap_has_its_original_and_what_is_called_different_has_none(
+    leakscan: Leakscan, tmp_path: Path
+) -> None:
+    fill(tmp_path / "A", [1, 2, 3], compress_level=1)
+    fill(tmp_path / "B", [1, 2, 3, 4], compress_level=9)
+    compare = ("compare", "A", "B", "-o", "run", "--overwrite", *NO_ENCODER)
+    leakscan(*compare)
+    leakscan("verdicts", "add", "run", "wanted", "--image", "B/1.png")
+    leakscan("verdicts", "add", "run", "different", "--image", "A/2.png", "--image", "B/2.png")
+    leakscan(*compare, "--verdicts", "verdicts.parquet")
+    ran = leakscan("map", "run")
+    assert "2 of 4 images of B have a match (2 the same picture)" in ran.out
+    with (tmp_path / "run" / "map-B.csv").open() as stream:
+        rows = [(r["path"], r["original_path"], r["decision"]) for r in csv.DictReader(stream)]
+    assert rows == [
+        ("1.png", "1.png", "cleared"),
+        ("2.png", "", ""),
+        ("3.png", "3.png", "leak"),
+        ("4.png", "", ""),
+    ]

@@ -76,6 +76,8 @@ def test_edited_lines_are_new_verdicts_and_the_old_ones_stay(leakscan: Leakscan,
         ("by,verdict,scope,pictures_a\nann,same,pair,p\n", "Line 2"),
         ("by,verdict,scope,pictures_a,pictures_b,score\nann,same,pair,p,q,high\n", "high"),
         ("by,verdict,scope,pictures_a,pictures_b\nann,same,pair,p,q\n,same,pair,p,q\n", "Line 3"),
+        ("sep=;\nby;verdict;scope;pictures_a;pictures_b\nann;;pair;p;q\n", "Line 3 of v.csv has no verdict"),
+        ("PK\x03\x04", "workbook"),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_added(
@@ -87,6 +89,26 @@ def test_a_wrong_line_is_named_and_nothing_is_added(
     assert words in ran.error
     assert "v.csv" in ran.error
     assert VerdictFile(tmp_path / "v.parquet").read() == []
+
+
+def test_the_line_that_tells_a_spreadsheet_the_separator_is_no_heading() -> None:
+    text = "sep=;\r\n" + "by;verdict;scope;pictures_a;pictures_b\r\nann; Different\u00a0;PAIR;p;q\r\n"
+    (back,) = from_csv(text.encode("utf-8-sig"), Path("v.csv"))
+    assert (back.verdict, back.scope) == ("different", "pair")
+
+
+@pytest.mark.parametrize("day", ["31-01-2027", "31-Jan-27", "2027-01-31 00:00:00", "31.01.27", "1/31/2027"])
+def test_a_day_is_read_as_spreadsheets_write_it(day: str) -> None:
+    text = f"by,verdict,scope,pictures_a,pictures_b,until\nann,wanted,pair,p,q,{day}\n"
+    assert from_csv(text.encode(), Path("v.csv"))[0].until == dt.date(2027, 1, 31)
+
+
+def test_a_csv_in_place_of_a_file_of_verdicts_is_named(leakscan: Leakscan, tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text(to_csv([said()]))
+    ran = leakscan("verdicts", "show", "v.csv")
+    assert ran.code == 2
+    assert "v.csv is a text" in ran.error
+    assert "leakscan verdicts import verdicts.parquet v.csv" in ran.error
 
 
 def test_files_merge_without_doubling(leakscan: Leakscan, tmp_path: Path) -> None:
@@ -119,6 +141,7 @@ def test_overlaps_are_accepted_from_the_command_line(leakscan: Leakscan, tmp_pat
         [],
         ["--image", "B/9.png"],
         ["--until", "May"],
+        ["--image", "B/1.png", "--until", "2020-01-01"],
     ):
         ran = leakscan(*add, *wrong)
         assert ran.code == 2, wrong

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from leakscan.errors import OutputError, StoreError, UsageError
-from leakscan.review.verdicts import Verdict, VerdictFile, opinions
+from leakscan.review.verdicts import Verdict, VerdictFile
 
 
 def said(by: str = "ann", word: Any = "same", a: str = "p1", b: str = "p2", **more: Any) -> Verdict:
@@ -126,20 +126,3 @@ def test_a_verdict_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None
             **{"by": "ann", "verdict": "same", "scope": "pair", "pictures_a": ("p",), "pictures_b": ("q",)}
             | wrong
         )
-
-
-def test_the_newest_word_of_each_person_stands() -> None:
-    def word(*verdicts: Verdict, today: dt.date | None = None) -> list[str]:
-        return [opinion.word for opinion in opinions(verdicts, today).values()]
-
-    assert word(said(word="same"), said(word="different", a="p2", b="p1")) == ["different"]
-    assert word(said(word="same"), said("bob", "different")) == ["disputed"]
-    assert word(said(word="same"), said("bob", "unsure")) == ["same"]
-    assert word(said(word="unsure")) == ["unsure"]
-    assert word(said(word="same"), said(word="withdrawn")) == []
-    assert word(said(word="same"), said(gold="different")) == ["same"]
-    first, last = said(), said(word="wanted", until=dt.date(2026, 5, 1))
-    assert word(first, last, today=dt.date(2026, 5, 1)) == ["wanted"]
-    assert word(first, last, today=dt.date(2026, 5, 2)) == []
-    early = said(word="different", at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-    assert word(said(word="same"), early) == ["same"]  # merged files may be out of order

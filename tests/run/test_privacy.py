@@ -107,7 +107,7 @@ def test_an_error_names_no_path_where_paths_are_hidden(
     tmp_path: Path, leakscan: Leakscan, sources: tuple[str, str]
 ) -> None:
     fill(tmp_path / "B", range(2))
-    (tmp_path / f"{MARK}.csv").write_text(f"where\n{MARK}.png\n")
+    (tmp_path / f"{MARK}.csv").write_text("where\nthird shelf\n")
     (tmp_path / f"{MARK}.fps").mkdir()
     (tmp_path / f"{MARK}.fps" / "store.json").write_text("broken")
     hidden = leakscan("compare", *sources, "--hide-paths", "--max-unread", "1", *NO_ENCODER)

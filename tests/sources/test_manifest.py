@@ -141,8 +141,9 @@ def test_a_link_that_leaves_the_folder_is_not_followed(folder: Path) -> None:
     assert (ref.status, ref.error) == ("unsupported", "It is a link that leaves the folder.")
 
 
-def test_a_folder_or_text_file_in_a_row_is_said(folder: Path) -> None:
-    refs = scan(manifest(folder, "images", "films.csv"))
+def test_a_text_file_or_empty_folder_in_a_row_is_said(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    refs = scan(manifest(folder, "empty", "films.csv"))
     assert [r.status for r in refs] == ["unreadable", "ignored"]
 
 
@@ -207,7 +208,7 @@ def test_dicom_files_take_the_subject_that_the_manifest_declares(tmp_path: Path)
         (b"path,path\na,b\n", "2 columns"),
         (b"path,kind\na.png,xray\n", "kind 'xray'"),
         (b"path,site\na.png\n", "Line 2"),
-        (b"path\nf\xe9.png\n", "not UTF-8"),
+        (b"path\nf\xe9\x01.png\n", "no text"),
         (b'path\n"a.png\n', "damaged"),
     ],
 )

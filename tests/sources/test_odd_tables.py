@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from leakscan.errors import SourceError, UsageError
 from leakscan.settings import DecodeOptions, Settings
-from leakscan.sources.manifest import ManifestSource
+from leakscan.sources.manifest import ManifestSource, values_by_path
 from leakscan.sources.open import open_source
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import ImageRef, Silent
 from support.makers import NO_ENCODER, Leakscan, rows_of, save, scene
+from support.odd_files import zipped
 
 OPTIONS = DecodeOptions()
 
@@ -99,10 +103,17 @@ def test_tables_of_other_programs_are_read(folder: Path, name: str) -> None:
     [
         ("t.csv", b"path,subject_id,split\nWard/b.png,P1\n", "separators for the values that are missing"),
         ("t.csv", b"path,age,age\nWard/b.png,1,2\n", "Rename or remove"),
-        ("t.csv", b"Ward/b.png,P1\n", "put one before it"),
-        ("t.csv", b"pth,age\nWard/b.png,3\n", "it seems to be 'pth'"),
+        ("t.csv", b"Ward/b.png,Ward/b.png\n", "Put one before it"),
+        ("t.csv", b"pth,mask\nWard/b.png,m.png\n", "several that may be it: pth, mask"),
         ("t.csv", b'image\n"data:image/png;base64,iVBOR"\n', "Save the pictures as files"),
-        ("t.json", b'["a.png"]', "one object a line"),
+        ("t.json", b"[[1], 2]", "one object a line"),
+        ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Save it as CSV"),
+        ("t.xlsx", b"PK\3\4" + bytes(99), "Fetch or save it again"),
+        ("t.csv.zip", zipped(a=b"", b=b""), "an archive with no table"),
+        ("t.csv.zip", zipped(**{"a.csv": b"path", "b.csv": b"path"}), "name one"),
+        ("t.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        ("t.csv", b"<!DOCTYPE html><html>404</html>", "Download the table itself"),
+        ("t.yaml", b"a: &a [x, x]\nb: [*a, *a]\n", "no YAML that can be read"),
         ("t.jsonl", b'{"path": "a.png"', "is not JSON"),
         ("t.csv.gz", gzip.compress(b"path\na.png\n", mtime=0)[:-9], "cut short"),
     ],
@@ -114,6 +125,141 @@ def test_what_is_wrong_with_a_table_is_said_with_its_cure(
     with pytest.raises(SourceError) as caught:
         read(folder / name)
     assert says in f"{caught.value.message} {caught.value.hint}"
+
+
+ROW = {"path": "Ward/b.png", "subject_id": "P1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("t.txt", b"path subject_id\nWard/b.png P1\n"),
+        ("t.csv", b"path          subject_id\nWard/b.png    P1\n"),
+        ("t.csv", b"path,subject_id\n# the first ward\nWard/b.png,P1\npath,subject_id\n"),
+        ("t.csv", b"pth,subject_id\nWard/b.png,P1\n"),
+        ("t.csv", b"Films of the ward\n\npath,subject_id\nWard/b.png,P1\n"),
+        ("t.csv", b"| path | subject_id |\n|------|----|\n| Ward/b.png | P1 |\n"),
+        ("t.csv", b"path,subject_id\nPosixPath('Ward/b.png'),P1\n"),
+        ("t.csv", b'path,subject_id\n"=HYPERLINK(""Ward/b.png"",""film"")",="P1"\n'),
+        ("t.csv", "path,subject_id\n\u200b“Ward/b.png”,P1\n".encode()),
+        ("t.csv", "ort,path,subject_id\nKöln,Ward/b.png,P1\n".encode("latin-1")),
+        ("t.csv.bz2", bz2.compress(b"path,subject_id\nWard/b.png,P1\n")),
+        ("t.tsv.xz", lzma.compress(b"path\tsubject_id\nWard/b.png\tP1\n")),
+        ("t.csv.zip", zipped(**{"t.csv": b"path,subject_id\nWard/b.png,P1\n", "__MACOSX/._t.csv": b""})),
+        ("t.json", json.dumps({"info": {}, "images": [ROW], "annotations": [{"id": 1}]}).encode()),
+        ("t.json", json.dumps({"path": {"0": "Ward/b.png"}, "subject_id": {"0": "P1"}}).encode()),
+        ("t.json", json.dumps({"path": ["Ward/b.png"], "subject_id": ["P1"]}).encode()),
+        ("t.json", json.dumps({"0": ROW}).encode()),
+        ("t.json", json.dumps({"Ward/b.png": {"subject_id": "P1"}}).encode()),
+        ("t.json", json.dumps({"columns": list(ROW), "index": [0], "data": [list(ROW.values())]}).encode()),
+        ("t.json", json.dumps({"schema": {"fields": [{"name": "path"}]}, "data": [ROW]}).encode()),
+        ("t.json", json.dumps([{"data": {"image": "Ward/b.png"}, "subject_id": "P1"}]).encode()),
+        ("t.json", json.dumps([list(ROW), list(ROW.values())]).encode()),
+        ("t.yaml", b"- path: Ward/b.png\n  subject_id: P1\n"),
+    ],
+)
+def test_tables_in_rarer_forms_say_the_same(folder: Path, name: str, table: bytes) -> None:
+    (folder / name).write_bytes(table)
+    (ref,), _ = read(folder / name)
+    assert (ref.path, ref.status, ref.tags.subject) == ("Ward/b.png", "ok", "P1")
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.feather"])
+def test_workbooks_and_arrow_are_read(folder: Path, name: str) -> None:
+    if name == "t.xlsx":
+        openpyxl = pytest.importorskip("openpyxl")
+        book = openpyxl.Workbook()
+        book.active.append(["a note"])
+        sheet = book.create_sheet("films")
+        for row in (["path", "subject_id"], ["Ward/b.png", 7]):
+            sheet.append(row)
+        book.save(folder / name)
+    else:
+        feather.write_feather(pa.table({"path": ["Ward/b.png"], "subject_id": [7.0]}), folder / name)
+    (ref,), notices = read(folder / name)
+    assert (ref.path, ref.status, ref.tags.subject) == ("Ward/b.png", "ok", "7")
+    assert any("'films' is read" in notice for notice in notices) == (name == "t.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "files", "splits"),
+    [
+        ("t.txt", b"Ward/b.png\nWard/007.png\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
+        ("t.txt", b"Ward/b.png 0\nWard/007.png 1\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
+        ("t.txt", b"Ward/b.png 7\nWard/007.png 7\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
+        ("t.lst", b"b\n007\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
+        ("t.txt", b"Ward/with a space.png\n", ["Ward/with a space.png"], [""]),
+        ("t.json", b'["Ward/b.png"]', ["Ward/b.png"], [""]),
+        ("t.yaml", b"- Ward/b.png\n- Ward/007.png\n", ["Ward/b.png", "Ward/007.png"], ["", ""]),
+        (
+            "dataset.json",
+            b'{"training": [{"image": "./Ward/b.png", "label": "x"}], "test": ["Ward/007.png"]}',
+            ["Ward/b.png", "Ward/007.png"],
+            ["training", "test"],
+        ),
+        ("t.csv", b"image_id,split\n7,test\n", ["Ward/007.png"], ["test"]),
+        (
+            "t.csv",
+            b"path,train,test\nWard/b.png,1,0\nWard/007.png,0,1\n",
+            ["Ward/b.png", "Ward/007.png"],
+            ["train", "test"],
+        ),
+        (
+            "t.csv",
+            b"path,is_test\nWard/b.png,False\nWard/007.png,True\n",
+            ["Ward/b.png", "Ward/007.png"],
+            ["train", "test"],
+        ),
+        (
+            "t.csv",
+            b'path,split\n"Ward/b.png, Ward/007.png",test\n',
+            ["Ward/b.png", "Ward/007.png"],
+            ["test"] * 2,
+        ),
+        (
+            "t.csv",
+            b"path,split\n\"['Ward/b.png', '007.png']\",x\n",
+            ["Ward/b.png", "Ward/007.png"],
+            ["x"] * 2,
+        ),
+        ("t.csv", b"path,split\nWard/0*.png,test\n", ["Ward/007.png"], ["test"]),
+        ("t.csv", b"path\nfilms/Ward/b.png\n", ["Ward/b.png"], [""]),
+        ("t.csv", b"path\n$DATA/b.png\n", ["Ward/b.png"], [""]),
+    ],
+)
+def test_lists_name_their_files_in_their_own_ways(
+    folder: Path, name: str, table: bytes, files: list[str], splits: list[str]
+) -> None:
+    save(folder / "Ward" / "007.png", scene(3))
+    save(folder / "Ward" / "with a space.png", scene(4))
+    (folder / name).write_bytes(table)
+    refs, _ = read(folder / name)
+    assert [(ref.path, ref.status) for ref in refs] == [(file, "ok") for file in files]
+    assert [ref.tags.split for ref in refs] == splits
+
+
+def test_a_row_that_names_a_folder_declares_all_in_it(folder: Path) -> None:
+    (folder / "t.csv").write_text("path,subject_id\nWard,P1\n")
+    refs, _ = read(folder / "t.csv")
+    assert [(ref.status, ref.tags.subject) for ref in refs] == [("ok", "P1")] * 2
+    assert values_by_path(folder / "t.csv", "subject_id")["Ward/b.png"] == "P1"
+
+
+def test_a_folder_more_or_less_before_a_path_is_no_matter_but_another_folder_is(folder: Path) -> None:
+    save(folder / "test" / "1.png", scene(3))
+    save(folder / "top.png", scene(4))
+    save(folder / "images" / "x" / "2.png", scene(5))
+    (folder / "t.csv").write_text("path\ntrain/1.png\nimages/top.png\nx/2.png\n")
+    (gone, top, deep), _ = read(folder / "t.csv")
+    assert (gone.status, gone.error_path.rpartition("/")[2]) == ("unreadable", "1.png")
+    assert "has its name" in gone.error
+    assert [(ref.path, ref.status) for ref in (top, deep)] == [("top.png", "ok"), ("images/x/2.png", "ok")]
+
+
+def test_a_file_under_two_subjects_is_remarked_on(folder: Path) -> None:
+    (folder / "t.csv").write_text("path,subject_id\nWard/b.png,P1\nWard/b.png,P2\n")
+    _, notices = read(folder / "t.csv")
+    assert any("1 file under several subjects" in notice for notice in notices)
 
 
 def test_uids_in_a_table_count_as_those_of_a_header(tmp_path: Path, leakscan: Leakscan) -> None:
@@ -163,7 +309,7 @@ def test_a_bare_name_that_two_files_have_is_not_guessed(folder: Path) -> None:
 
 
 def test_a_table_without_a_column_of_paths_says_what_to_rename(folder: Path) -> None:
-    (folder / "films.csv").write_text("where,subject_id\nWard/b.png,P1\n")
+    (folder / "films.csv").write_text("where,subject_id\nthird shelf,P1\n")
     with pytest.raises(SourceError) as caught:
         read(folder / "films.csv")
     assert "Rename" in caught.value.hint and "where" in caught.value.message

@@ -23,6 +23,7 @@ _LOCAL_PX = 4.0  # sigma of the local mean and spread on a grid of 256
 _LEAST_LOCAL_PX = 1.5
 _NOISE = 8.0  # grey levels of 255: spread below this is noise and is not brought up to full contrast
 _SMALLEST_AREA = 400  # px of the grid; less cannot be told apart
+_LEAST_GROUND = 0.1  # of a picture, that has one grey level where it was masked on it
 _MUCH_MASKED, _LEAST_SHOWN = 0.2, 0.08  # of the overlap: masked in one picture; shown by both
 _ECC_STEPS = 40
 _ECC_SMOOTH = 3
@@ -227,9 +228,16 @@ class _Pair:
 
 
 def _ground(picture: Picture) -> Picture:
-    """1 where a picture is as dark as it can be, without single dark pixels."""
-    dark = (picture <= 1).astype(np.uint8)
-    return np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), np.uint8)
+    """1 where a picture shows nothing: as dark as it can be, or the even grey that much of it has.
+
+    Single dark pixels do not count, nor do smooth parts whose grey levels run on.
+    """
+    empty = (picture <= 1).astype(np.uint8)
+    counts = np.bincount(picture.ravel(), minlength=256)
+    even = int(counts.argmax())
+    if counts[max(even - 1, 0) : even + 2].sum() >= _LEAST_GROUND * picture.size:
+        empty |= (np.abs(picture.astype(np.int16) - even) <= 1).astype(np.uint8)
+    return np.asarray(cv2.morphologyEx(empty, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), np.uint8)
 
 
 def _resized(picture: Picture, scale: float) -> tuple[Picture, Matrix]:

@@ -33,12 +33,13 @@ NEAR_BITS = 18
 """The most bits in which the hashes of a picture and of the slice that it is may differ: grey levels that
 were windowed otherwise than here, and borders that were cut off, cost up to so many."""
 
-SLICE_SEARCH_VERSION = "slices-1"
+SLICE_SEARCH_VERSION = "slices-2"
 """Changes whenever a search or the check of a slice may find something else."""
 
 _LEAST_SIDE = 32  # px, below which a slice is no picture
 _HASHED_SIDE = 96
 _HOPELESS = 0.4  # correlation of a slice, below which those beside it are not checked
+_OTHER_AXIS = 4  # bits by which the nearest slice across another axis may be farther
 _BESIDE = 2  # slices on either side that are checked as well
 _AIR = -200.0  # Hounsfield units; what goes below is CT
 _WINDOWS = ((-600.0, 1500.0), (40.0, 400.0), (40.0, 90.0), (500.0, 2000.0))
@@ -63,7 +64,7 @@ class Cut:
 
 
 Hits = list[tuple[int, Cut]]
-"""Numbers of pictures, each with the slice that it resembles most."""
+"""Numbers of pictures, each with a slice that it resembles; of one volume at most one across each axis."""
 
 
 def spelt(hits: Hits) -> str:
@@ -99,16 +100,29 @@ class SliceTask:
     Attributes:
         volume: The volume.
         pictures: The place of the pixels of each picture.
-        cuts: The slice that each picture resembles most.
+        cuts: The slices that each picture resembles, at most one across each axis.
     """
 
     volume: ImageRef
     pictures: tuple[Pixels, ...]
-    cuts: tuple[Cut, ...]
+    cuts: tuple[tuple[Cut, ...], ...]
+
+
+def by_picture(hits: Hits) -> dict[int, tuple[Cut, ...]]:
+    """The slices that each picture resembles.
+
+    Example:
+        >>> by_picture([(3, Cut(2, 21, -1, 4)), (3, Cut(0, 7, -1, 6))])[3][1].index
+        7
+    """
+    found: dict[int, tuple[Cut, ...]] = {}
+    for number, cut in hits:
+        found[number] = (*found.get(number, ()), cut)
+    return found
 
 
 def nearest_cuts(volume: ImageRef, pictures: npt.NDArray[np.uint64], options: DecodeOptions) -> Hits | None:
-    """For every picture that is near to a slice of a volume: its number, and the nearest slice.
+    """For every picture that is near to a slice of a volume: its number, and the nearest slice of each axis.
 
     Args:
         volume: The volume.
@@ -133,13 +147,17 @@ def nearest_cuts(volume: ImageRef, pictures: npt.NDArray[np.uint64], options: De
         places.append((axis, index, window))
     if not places:
         return []
-    known = np.array(hashes, np.uint64)
+    known, across = np.array(hashes, np.uint64), np.array([axis for axis, _, _ in places])
     found = []
     for number, variants in enumerate(pictures):
         bits = hamming(variants[:, None], known[None]).min(axis=0)
-        best = int(bits.argmin())
-        if bits[best] <= NEAR_BITS:
-            found.append((number, Cut(*places[best], int(bits[best]))))
+        # Letters and frames may bring a slice across another axis nearer than the one that it is.
+        farthest = min(NEAR_BITS, int(bits.min()) + _OTHER_AXIS)
+        for axis in range(3):
+            own = np.flatnonzero((across == axis) & (bits <= farthest))
+            if len(own):
+                best = int(own[bits[own].argmin()])
+                found.append((number, Cut(*places[best], int(bits[best]))))
     return found
 
 
@@ -155,22 +173,33 @@ def check_slices(task: SliceTask, options: DecodeOptions) -> list[CopyCheck | No
         pixels of one cannot be read.
 
     Example:
-        ``check_slices(SliceTask(volume, (picture,), (cut,)), DecodeOptions())``
+        ``check_slices(SliceTask(volume, (picture,), ((cut,),)), DecodeOptions())``
     """
     try:
         values = load_pixels(task.volume, options).values
     except (ImageError, OSError):
         return [None] * len(task.pictures)
     return [
-        _checked(pixels, cut, values, options) for pixels, cut in zip(task.pictures, task.cuts, strict=True)
+        _checked(pixels, cuts, values, options) for pixels, cuts in zip(task.pictures, task.cuts, strict=True)
     ]
 
 
-def _checked(pixels: Pixels, cut: Cut, values: Floats, options: DecodeOptions) -> CopyCheck | None:
+def _checked(pixels: Pixels, cuts: Sequence[Cut], values: Floats, options: DecodeOptions) -> CopyCheck | None:
+    """The best that a check of a picture against some slices and those beside them came to."""
     try:
         picture = load_pixels(pixels, options).values
     except (ImageError, OSError):
         return None
+    best = NOT_ALIGNED
+    for cut in sorted(cuts, key=lambda one: one.bits):
+        found = _compared(picture, cut, values)
+        best = found if _strength(found) > _strength(best) else best
+        if best.same_image:
+            break
+    return best
+
+
+def _compared(picture: Floats, cut: Cut, values: Floats) -> CopyCheck:
     nearest = _shown(_cut(values, cut.axis, cut.index), cut.window)
     # Voxels are often longer between slices than within them, and some save such cuts with square pixels.
     stretched = stretch_between(_sides(picture), _sides(nearest)) > STRETCHED

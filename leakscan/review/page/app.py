@@ -81,7 +81,7 @@ def review_app(parts: Parts) -> Guard:
         Route("/api/verdict", _answered(page.verdict), methods=["POST"]),
         Route("/api/undo", _answered(page.undo), methods=["POST"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, TooLarge: _too_large})
+    app = Starlette(routes=routes, exception_handlers=_ERRORS)
     return Guard(app, parts.door)
 
 
@@ -124,6 +124,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _too_large(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "That is too much for one request."}, 413)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "leakscan has a fault here; please report what you did."}, 500)
+
+
+_ERRORS = {HTTPException: _http_error, TooLarge: _too_large, Exception: _fault}
 
 
 class _Page:

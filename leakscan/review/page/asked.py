@@ -18,7 +18,9 @@ KEY = re.compile(r"[0-9a-f]{16}")
 _ID = re.compile(r"[0-9a-f]{32}")
 _WORDS: tuple[Word, ...] = ("same", "different", "unsure", "wanted")
 _MOST_NOTE, _MOST_REASON = 2000, 500
-_CONTROL = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
+_CONTROL = re.compile(
+    "[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
 
 
 class Refused(Exception):
@@ -150,6 +152,9 @@ def _day(value: Any) -> dt.date | None:
     if not value:
         return None
     try:
-        return dt.date.fromisoformat(value)
+        day = dt.date.fromisoformat(value)
     except (TypeError, ValueError):
         raise Refused("The last day is a date such as 2027-12-31.") from None
+    if day < dt.datetime.now().astimezone().date():
+        raise Refused("The last day is over already.")
+    return day

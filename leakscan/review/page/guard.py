@@ -149,7 +149,9 @@ class Guard:
             self._door.refused()
             return _stranger()
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(self._door.cookie_name, cookie, httponly=True, samesite="strict")
+        # "lax", so that a link in a notebook works: a browser that comes from another page keeps a strict
+        # cookie back. Pages of others gain nothing: they may neither read nor send (`_is_ours`).
+        answer.set_cookie(self._door.cookie_name, cookie, httponly=True, samesite="lax")
         return answer
 
     def _no_change(self, headers: Headers, method: str) -> Response | None:

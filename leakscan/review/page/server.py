@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from leakscan.errors import UsageError, reason
+from leakscan.errors import OutputError, UsageError, reason
 from leakscan.report.run_folder import RunFolder
 from leakscan.review.account import account_name
 from leakscan.review.judged_run import JudgedRun
@@ -160,7 +160,16 @@ def _writable(path: Path) -> Path:
     """
     if not path.parent.is_dir():
         raise UsageError("The folder of the verdicts {path} is not there.", "Make it first.", path=path)
-    check_writable(path)
+    try:
+        check_writable(path)
+    except OutputError as error:
+        raise OutputError(
+            error.sentence,
+            "Keep the verdicts in another file.",
+            code="verdicts_unwritable",
+            path=error.path,
+            **error.facts,
+        ) from error
     return path
 
 

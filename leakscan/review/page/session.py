@@ -12,11 +12,12 @@ from typing import Any
 from leakscan.errors import OutputError, UsageError
 from leakscan.review.agreement import agreement
 from leakscan.review.judged_run import JudgedRun, Said
+from leakscan.review.opinions import newest_of_each
 from leakscan.review.page.deck import Deck, FoundPair, ReviewCard
 from leakscan.review.page.gold import GoldPair, gold_rates
 from leakscan.review.page.queue import Order, State, Wish, in_order, shuffled, spread
 from leakscan.review.page.standing import Standing, disputed
-from leakscan.review.verdicts import Verdict, VerdictFile, Word, newest_of_each
+from leakscan.review.verdicts import Verdict, VerdictFile, Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class ReviewSession:
         self.seen: set[str] = set()
         self._lock = threading.RLock()
         self._given: list[Verdict] = []
+        self._taken_back: dict[str, str | None] = {}
         self._standing = Standing(file)
         self._pair_of: dict[Any, str] = {}
         self._card_of: dict[Any, list[str]] = {}
@@ -122,6 +124,8 @@ class ReviewSession:
             The key of the card that it was about, ``None`` where there is nothing to take back.
         """
         with self._lock:
+            if id in self._taken_back:  # the page never had the answer, and asks again
+                return self._taken_back[id]
             if not self._given:
                 return None
             last = self._given[-1]
@@ -133,7 +137,8 @@ class ReviewSession:
             self._append(back)
             self._given.pop()
             self._written()
-            return self._key_of(last)
+            self._taken_back[id] = self._key_of(last)
+            return self._taken_back[id]
 
     def opinions(self, card: ReviewCard) -> list[Verdict]:
         """The newest verdict of every person on a card or one of its pairs, oldest first."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from leakscan.review.verdicts import Verdict, VerdictFile, is_over, newest_of_each
+from leakscan.review.opinions import is_over, newest_of_each
+from leakscan.review.verdicts import Verdict, VerdictFile
 
 _SURE = ("same", "different", "wanted")
 

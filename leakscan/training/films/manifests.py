@@ -11,8 +11,9 @@ from pathlib import Path
 from leakscan.errors import SourceError, UsageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.manifest import ManifestSource, column_values
-from leakscan.sources.spec import MANIFEST_SUFFIXES, SourceSpec
+from leakscan.sources.spec import SourceSpec
 from leakscan.sources.split_names import TRAIN, VALIDATION, check_disjoint
+from leakscan.sources.table_names import MANIFEST_SUFFIXES
 from leakscan.types import ImageRef, Progress
 
 _AGE_STEP = 10  # years of one age group

@@ -54,13 +54,13 @@ def annotated(picture: Floats) -> Floats:
     return out.astype(np.float32)
 
 
-def masked(picture: Floats) -> Floats:
-    """Two ovals where lungs would be, and zeros around them."""
+def masked(picture: Floats, ground: float = 0) -> Floats:
+    """Two ovals where lungs would be, and an even ground around them."""
     height, width = picture.shape
     mask = np.zeros_like(picture)
     for middle in (width // 3, 2 * width // 3):
         cv2.ellipse(mask, (middle, height // 2), (width // 6, height // 3), 0, 0, 360, 1, -1)
-    return picture * mask
+    return picture * mask + ground * (1 - mask)
 
 
 ALTERATIONS: dict[str, tuple[Callable[[Floats], Floats], str]] = {
@@ -72,6 +72,9 @@ ALTERATIONS: dict[str, tuple[Callable[[Floats], Floats], str]] = {
     "half its height": (lambda p: resize(p, 1, 0.5), None),
     "half its width, turned": (lambda p: np.rot90(resize(p, 0.5, 1)), None),
     "ground set to zero": (masked, None),
+    "ground set to white": (lambda p: masked(p, 255), None),
+    "ground set to grey": (lambda p: masked(p, 128), None),
+    "ground set to its mean, as JPEG": (lambda p: jpeg(masked(p, float(p.mean())), 80), None),
     "crop of 10 %": (lambda p: crop(p, 0.10), "crop"),
     "crop of 25 %": (lambda p: crop(p, 0.25), "crop"),
     "brighter, clipped": (lambda p: np.clip(p + 45, 0, 255), None),
@@ -122,6 +125,13 @@ def test_a_second_film_of_the_same_chest_is_not_the_same_image(seed: int) -> Non
 def test_films_of_different_chests_are_not_the_same_image() -> None:
     found = [check_pictures(drawn(a), drawn(b)) for a in range(6) for b in range(a)]
     assert not any(each.same_image for each in found)
+
+
+@pytest.mark.parametrize("ground", [0, 128, 255])
+def test_strangers_masked_to_one_shape_are_not_the_same_image(ground: float) -> None:
+    masks = [describe_picture(masked(film(subject), ground)) for subject in (1, 2, 3)]
+    assert not any(check_pictures(masks[a], masks[b]).same_image for a, b in ((0, 1), (0, 2), (1, 2)))
+    assert not check_pictures(drawn(1), masks[1]).same_image
 
 
 def test_the_same_letters_on_different_films_do_not_make_them_the_same_image() -> None:

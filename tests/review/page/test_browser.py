@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from leakscan.review.verdicts import VerdictFile
 from support.browser import CHROMIUM, faults
@@ -194,6 +195,81 @@ def test_nothing_is_lost_while_the_server_does_not_answer(served: Served, run: P
     assert [word for word, _ in verdicts(run)] == ["different"]
 
 
+def test_what_is_taken_back_while_it_is_being_written_is_taken_back_on_disk(
+    served: Served, run: Path
+) -> None:
+    with FileLock(f"{run / 'verdicts.parquet'}.lock"):
+        served.press("d")
+        served.page.wait_for_function("() => localStorage.getItem('leakscan-waiting')?.includes('tried')")
+        served.press("z")
+        served.until("#saved", "Not taken back yet")
+    wait_for(2, run)
+    served.until("#saved", "Taken back")
+    assert [word for word, _ in verdicts(run)] == ["different", "withdrawn"]
+
+
+def test_nobody_judges_a_pair_that_is_not_shown_yet(served: Served, run: Path) -> None:
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    served.page.route("**/api/card/*", hold)
+    served.press("d")
+    served.until("#saved", "Saved")
+    served.press("s")
+    served.until("#saved", "not shown yet")
+    held[0].continue_()
+    served.page.unroute("**/api/card/*")
+    served.until("#title", "dot.png")
+    served.press("s")
+    wait_for(2, run)
+    assert [word for word, _ in verdicts(run)] == ["different", "same"]
+    served.until("#progress-words", "2 of 4")
+
+
+def test_what_waits_for_another_run_or_reviewer_stays_and_is_named(served: Served, run: Path) -> None:
+    script = """items => localStorage.setItem("leakscan-waiting", JSON.stringify(items))"""
+    card = served.page.evaluate("location.hash.slice(1)")
+    waiting = [
+        {
+            "address": "/api/verdict",
+            "reviewer": who,
+            "body": {"id": 31 * "0" + n, "card": key, "word": "same"},
+        }
+        for who, key, n in (("bob", card, "1"), ("ann", 16 * "f", "2"), ("ann", card, "3"))
+    ]
+    served.page.evaluate(script, waiting)
+    served.page.reload()
+    served.until("#trouble", "2 verdicts of another run or reviewer")
+    wait_for(1, run)
+    assert [v.id for v in VerdictFile(run / "verdicts.parquet").read()] == [31 * "0" + "3"]
+    served.page.wait_for_function("() => JSON.parse(localStorage.getItem('leakscan-waiting')).length === 2")
+
+
+def test_the_link_works_from_a_page_of_another_site(served: Served, chromium: Any) -> None:
+    """A notebook is such a page: it lies at another name of this machine."""
+    context = chromium.new_context()
+    page = context.new_page()
+    link = f"<a href='{served.server.link()}'>review</a>"
+    context.route("http://localhost:9/*", lambda route: route.fulfill(body=link, content_type="text/html"))
+    page.goto("http://localhost:9/")
+    page.click("a")
+    page.wait_for_selector("body[data-ready]")
+    context.close()
+
+
+def test_a_browser_that_keeps_nothing_is_served_all_the_same(served: Served, run: Path) -> None:
+    served.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no') }})"
+    )
+    served.page.reload()
+    served.ready()
+    served.press("d")
+    wait_for(1, run)
+    served.until("#saved", "Saved")
+
+
 def test_a_page_that_closes_right_after_the_key_loses_nothing(
     open_review: Open, chromium: Any, run: Path
 ) -> None:
@@ -215,8 +291,10 @@ def test_blind_pages_show_nothing_before_the_verdict(open_review: Open, chromium
     assert "Pair 1" in page
     for word in ("ann/", "bob.png", "alike", "2020", "leak:", "review:"):
         assert word not in page
-    served.press("s", "d", "u")
-    wait_for(3, run)
+    for number, key in enumerate("sdu", 1):
+        served.until("#title", f"Pair {number}")
+        served.press(key)
+        wait_for(number, run)
     served.page.click("#open-summary")
     served.until("#summary-words", "Hidden pairs with known answers")
     assert served.trouble == []

@@ -162,6 +162,7 @@ def test_names_of_cards_and_images_lead_nowhere_but_to_the_run(reader: Reader) -
         {"reason": "x" * 501},
         {"until": "tomorrow"},
         {"until": 3},
+        {"until": "2020-01-01"},
         {"by": "somebody else"},
         {"gold": "same"},
     ],
@@ -225,12 +226,12 @@ def test_every_answer_forbids_scripts_from_elsewhere_frames_and_caches(reader: R
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_the_cookie_is_kept_from_scripts_and_other_sites(open_review: Open) -> None:
+def test_the_cookie_is_kept_from_scripts_and_from_requests_of_other_sites(open_review: Open) -> None:
     server = open_review()
     client = TestClient(server.app, base_url=f"http://127.0.0.1:{server.port}", follow_redirects=False)
     cookie = client.get(server.link()).headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    assert "samesite=lax" in cookie
     assert str(server.port) in cookie.partition("=")[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,27 @@ def test_a_verdict_is_on_disk_when_it_is_answered(reader: Reader, run: Path) -> 
     assert verdict.evidence == ("alike",)
     assert answer["card"]["word"] == "different"
     assert answer["card"]["state"] == "mine"
+
+
+def test_half_a_character_in_a_note_is_no_fault(reader: Reader, run: Path) -> None:
+    sent = {
+        "id": uuid.uuid4().hex,
+        "card": reader.lines()[0]["key"],
+        "word": "same",
+        "note": "left \ud800 lung",
+    }
+    headers = {"Origin": reader.origin, "X-Leakscan-Secret": reader.server.door.secret}
+    headers["Content-Type"] = "application/json"
+    assert reader.client.post("/api/verdict", content=json.dumps(sent), headers=headers).status_code == 200
+    assert VerdictFile(run / "verdicts.parquet").read()[0].note == "left   lung"
+
+
+def test_a_fault_of_the_server_is_a_sentence(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader.server.session, "give", None)
+    sent = {"id": uuid.uuid4().hex, "card": reader.lines()[0]["key"], "word": "same"}
+    answer = reader.post("/api/verdict", sent)
+    assert answer.status_code == 500
+    assert answer.json()["error"].endswith(".")
 
 
 def test_a_verdict_that_is_sent_twice_counts_once(reader: Reader, run: Path) -> None:
@@ -68,6 +90,16 @@ def test_undo_brings_back_what_stood_before(reader: Reader, run: Path) -> None:
     assert reader.get(f"/api/card/{card}")["state"] == "open"
     assert undo(reader) is None
     assert len(words(run / "verdicts.parquet")) == 4  # append-only: nothing was taken out
+
+
+def test_an_undo_that_is_sent_twice_takes_back_once(reader: Reader, run: Path) -> None:
+    one, other = (line["key"] for line in reader.lines()[:2])
+    reader.say(one, "same")
+    reader.say(other, "different")
+    name = {"id": uuid.uuid4().hex}
+    assert reader.post("/api/undo", name).json() == reader.post("/api/undo", name).json() == {"card": other}
+    assert len(words(run / "verdicts.parquet")) == 3
+    assert undo(reader) == one
 
 
 def test_undo_goes_back_to_a_verdict_of_an_earlier_session(open_review: Open) -> None:
@@ -198,7 +230,7 @@ def test_hidden_pairs_look_like_others_and_measure_the_reviewer(
     assert gold["different"]["wrong"] == 1
     verdicts = VerdictFile(run / "verdicts.parquet").read()
     assert all(v.gold for v in verdicts)
-    from leakscan.review.verdicts import opinions
+    from leakscan.review.opinions import opinions
 
     assert opinions(verdicts) == {}  # they never decide anything about the run
 

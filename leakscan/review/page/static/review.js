@@ -2,7 +2,9 @@
 import { byId, fill, make, many, press } from "./dom.js";
 import { film, laid } from "./kept.js";
 import { listenToKeys } from "./keys.js";
-import { get, GONE, newId, Outbox, post, Refusal } from "./net.js";
+import { recall, remember } from "./memory.js";
+import { get, GONE, newId, post, Refusal } from "./net.js";
+import { Outbox } from "./outbox.js";
 import * as panel from "./panel.js";
 import { pictures } from "./pictures.js";
 import { Queue } from "./queue.js";
@@ -14,9 +16,21 @@ const state = { card: null, left: null, right: null, mode: "side", drag: "window
 
 const { look, viewer, films, volumes, setMode, toggle, setDrag, reset } = pictures(state, stage);
 
+// What a click or key starts may fail when the server is gone; that is a sentence, never silence.
+function attempt(work) {
+  return async (...given) => {
+    try {
+      return await work(...given);
+    } catch (error) {
+      say(error instanceof Refusal ? error.message : GONE, true);
+    }
+  };
+}
+
 // ---- what is said, and what is on disk
 
 const outbox = new Outbox(({ saved, answer, failed, dropped }) => {
+  if (saved && !saved.word) tookBack(answer.card);
   if (saved && answer.card?.key) {
     queue.renew(answer.card);
     if (state.card?.key === answer.card.key) showCard(answer.card, false);
@@ -38,6 +52,7 @@ function told() {
   const box = byId("trouble");
   const sentences = [...(state.run?.troubles || [])];
   if (sentences.length) sentences.push("Start the review again with --source NAME=PATH.");
+  if (outbox.elsewhere) sentences.unshift(`This browser also keeps ${many(outbox.elsewhere, "verdict")} of another run or reviewer; start that review again to have it written.`);
   if (waiting && outbox.trouble) sentences.unshift(`${outbox.trouble} ${many(waiting, "verdict is", "verdicts are")} kept in this browser and sent again by itself.`);
   box.hidden = !sentences.length;
   box.textContent = sentences.join(" ");
@@ -46,6 +61,10 @@ function told() {
 async function judge(word, stay = false) {
   const card = state.card;
   if (!card) return;
+  if (queue.current !== card.key) {
+    say("The next pair is not shown yet.", true); // nobody judges what nobody has seen
+    return;
+  }
   const pair = pairOf(card, state.left, state.right);
   if (byId("only-pair").checked && !pair) {
     say("The run has no such pair of images, so only the two people can be judged.", true);
@@ -72,25 +91,25 @@ async function judge(word, stay = false) {
 }
 
 async function undo() {
-  const before = outbox.items;
-  if (before.length) {
-    outbox.keep(before.slice(0, -1));
+  if (outbox.takeBack()) {
     say("Taken back before it was written.");
     told();
     return;
   }
-  try {
-    const { card } = await post("/api/undo", { id: newId() });
-    if (!card) return say("There is nothing to take back in this session.");
-    await open(card);
-    say("Taken back.");
-    const fresh = await get(`/api/card/${card}`);
-    queue.renew(fresh);
-    refreshProgress();
-  } catch (error) {
-    say(`Not taken back: ${error instanceof Refusal ? error.message : GONE}`, true);
+  const id = newId();
+  await outbox.add("/api/undo", { id });
+  if (outbox.items.some((item) => item.body.id === id)) {
+    say("Not taken back yet.", true);
+    told();
   }
 }
+
+const tookBack = attempt(async (card) => {
+  if (!card) return say("There is nothing to take back in this session.");
+  await open(card);
+  say("Taken back.");
+  queue.renew(await get(`/api/card/${card}`));
+});
 
 function mark(word) {
   for (const button of document.querySelectorAll("[data-word]")) {
@@ -125,17 +144,6 @@ function refreshProgress() {
   }, 300);
 }
 
-// What a click or key starts may fail when the server is gone; that is a sentence, never silence.
-function attempt(work) {
-  return async (...given) => {
-    try {
-      return await work(...given);
-    } catch (error) {
-      say(error instanceof Refusal ? error.message : GONE, true);
-    }
-  };
-}
-
 const step = attempt(async (by) => {
   const key = by > 0 ? await queue.next() : await queue.previous();
   if (key) await open(key);
@@ -153,6 +161,7 @@ async function open(key) {
   try {
     card = await get(`/api/card/${key}`);
   } catch (error) {
+    if (turn === state.turn && state.card) queue.mark(state.card.key); // that one is still shown
     say(error instanceof Refusal ? error.message : GONE, true);
     return;
   }
@@ -288,20 +297,20 @@ byId("open-summary").addEventListener("click", attempt(async () => {
 byId("theme").addEventListener("click", () => {
   const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark") || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem("leakscan-theme", document.documentElement.dataset.theme);
+  remember("leakscan-theme", document.documentElement.dataset.theme);
 });
 
 // ---- start
 
 async function start() {
-  const theme = localStorage.getItem("leakscan-theme");
+  const theme = recall("leakscan-theme");
   if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
   state.run = await get("/api/run");
   byId("reviewer").textContent = `${state.run.reviewer}${state.run.blind ? ", blind" : ""}`;
   document.title = `leakscan review: ${state.run.datasets.slice(0, 3).join(", ")}`;
   queue.prepare(state.run);
   told();
-  outbox.send();
+  outbox.begin(state.run.reviewer);
   await queue.load();
   const asked = location.hash.slice(1);
   // Who comes back goes on where work is left.
