@@ -56,18 +56,12 @@ def fingerprint_command(
     if dry_run:
         o.told_beforehand(out, [source], settings)
         raise typer.Exit
-    from leakscan.run.build_store import build_store
+    from leakscan.run.build_store import Keepsake, build_store
 
+    asked: dict[Keepsake, bool] = {"previews": with_previews, "details": with_details}
+    keep = [name for name, wanted in asked.items() if wanted]
     with out.progress() as progress:
-        built = build_store(
-            source,
-            output,
-            settings=settings,
-            previews=with_previews,
-            details=with_details,
-            shard=shard,
-            progress=progress,
-        )
+        built = build_store(source, output, settings=settings, keep=keep, shard=shard, progress=progress)
     out.data(built)
     out.say(
         f"{output}: {counted(built['images'], 'image')}, {counted(built['fingerprints'], 'fingerprint')}; "

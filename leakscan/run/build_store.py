@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -30,14 +30,15 @@ from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
 from leakscan.writable import check_writable, written_whole
 
+Keepsake = Literal["previews", "details"]
+
 
 def build_store(
     source: str | os.PathLike[str],
     store: str | os.PathLike[str],
     *,
     settings: Settings | None = None,
-    previews: bool = False,
-    details: bool = False,
+    keep: Collection[Keepsake] = (),
     shard: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -50,9 +51,9 @@ def build_store(
         source: A folder or manifest.
         store: The folder of the store; it is made where there is none.
         settings: The choices about reading and fingerprinting.
-        previews: Whether to keep a small picture of every film.
-        details: Whether to keep the details of every film, by which two stores are compared as sharply as the
-            films themselves; they tell more of a film than its fingerprint does.
+        keep: What to keep of every film beside its fingerprint: ``previews``, a small picture; ``details``,
+            by which two stores are compared as sharply as the films themselves. Both tell more of a film
+            than its fingerprint does.
         shard: The part of the source to fingerprint, such as ``3/64``; by default all of it.
         progress: Receives how far the work is.
 
@@ -78,6 +79,7 @@ def build_store(
     (opened,) = open_all([spec], [name], settings)
     if isinstance(opened.images, Store):
         raise UsageError("{path} is a fingerprint store already.", "Name a folder or manifest.", path=source)
+    previews, details = "previews" in keep, "details" in keep
     context = RunContext.open(settings, progress, decides=details)
     if previews and context.project_key is not None:
         raise UsageError(

@@ -34,7 +34,7 @@ class KeptDetails:
     """What a store kept of the details of one film.
 
     Attributes:
-        raw: As :func:`to_bytes` makes it.
+        raw: The bytes that :func:`to_bytes` made.
     """
 
     raw: bytes
