@@ -110,6 +110,26 @@ def parse_ratios(text: str) -> dict[str, float]:
     return {name: value / sum(values) for name, value in zip(names, values, strict=True)}
 
 
+def odd_total(text: str) -> str:
+    """What to say of ratios that look like percentages and are not; empty where nothing is odd.
+
+    Args:
+        text: Ratios that :func:`parse_ratios` understands.
+
+    Example:
+        >>> odd_total("80/10/30")
+        'The ratios add up to 120 and not to 100; they are taken as shares of 120.'
+        >>> odd_total("80/10/10") + odd_total("2/1/1")
+        ''
+    """
+    parts = text.replace(",", "/").replace(":", "/").split("/")
+    values = [float(part.rpartition("=")[2]) for part in parts]
+    total = sum(values)
+    if max(values) < 10 or abs(total - 100) < 0.5:
+        return ""
+    return f"The ratios add up to {total:g} and not to 100; they are taken as shares of {total:g}."
+
+
 def split_people(people: Owners, choices: SplitChoices) -> Splits:
     """Gives every person to one split, so that images, people and labels have the shares asked for.
 

@@ -14,7 +14,7 @@ from leakscan.report.run_folder import RunFolder
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.lists import write_list
 from leakscan.review.people import Owners
-from leakscan.review.splits import SplitChoices, Splits, parse_ratios, split_people
+from leakscan.review.splits import SplitChoices, Splits, odd_total, parse_ratios, split_people
 from leakscan.run.duplicates import duplicates
 from leakscan.settings import Settings
 from leakscan.sources.manifest import values_by_path
@@ -84,16 +84,29 @@ def split(
     is_run = RunFolder(Path(source)).is_complete
     if is_run:
         found = split_run(Path(source), wishes)
+        found.notes.extend(_not_looked_inside(Path(source)))
     else:
         parse_ratios(wishes.ratios)  # a wrong one is said before the search
         manifest = wishes.manifest or SourceSpec.parse(source).path
         labels = _Labels({"": manifest}, wishes.stratify, settings.reading.columns)
         result = duplicates(source, settings=settings, progress=progress).result
         found = _split(result.images.to_pylist(), result.pairs.to_pylist(), True, wishes, labels)
+    found.notes.extend(filter(None, [odd_total(wishes.ratios)]))
     if wishes.hashed:
         return found, write_list(found.table.drop_columns(["path", "dataset"]), Path(output))
     places = _sources(RunFolder(Path(source)).read_summary()) if is_run else {}
     return found, write_list(_as_seen_from(Path(output).parent, found.table, places), Path(output))
+
+
+def _not_looked_inside(run: Path) -> list[str]:
+    """What a split of a run cannot know: a run never compares images of one dataset with each other."""
+    unnamed = sorted({row["dataset"] for row in JudgedRun.open(run).images.values() if not row["subject"]})
+    if not unnamed:
+        return []
+    return [
+        f"Images of {', '.join(unnamed)} name no person, and a run compares only different datasets: two of "
+        "them that show one person may stand in two splits. An audit of the split finds them."
+    ]
 
 
 def _sources(summary: Mapping[str, Any]) -> dict[str, SourceSpec]:

@@ -155,12 +155,17 @@ def test_two_datasets_are_split_as_one_manifest_with_labels_of_the_one_that_has_
     ran = leakscan("split", "run", "--ratios", "50/50", "--stratify", "grade")
     assert ran.code == 0, ran.err
     assert "8 of 16 images have no label" in ran.out
+    # A run never looks inside a dataset, and only B says who is who.
+    assert "Images of A name no person, and a run compares only different datasets" in " ".join(
+        ran.out.split()
+    )
     assert "Check it: leakscan audit split.csv" in ran.out
     audit = leakscan("audit", "split.csv", "--json", *NO_ENCODER)
     assert audit.json["audit"]["shared_subjects"] == 0
     assert sum(told["status"]["ok"] for told in audit.json["datasets"]) == 16
     assert not any(n["leak"] for n in audit.json["decisions"].values())
     assert leakscan("split", "run", "--stratify", "colour").code == 2
+    assert "add up to 120 and not to 100" in leakscan("split", "run", "--ratios", "80/10/30").out
 
 
 def test_people_whose_overlap_is_accepted_stand_in_one_split(leakscan: Leakscan, two_wards: Path) -> None:

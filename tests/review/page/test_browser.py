@@ -77,6 +77,19 @@ def test_a_run_is_reviewed_by_keyboard_alone(served: Served, run: Path) -> None:
     served.until("#progress-words", "1 of 4")
 
 
+def test_a_note_waits_for_its_verdict_while_other_pairs_are_looked_at(served: Served, run: Path) -> None:
+    served.press("n")
+    served.page.keyboard.type("ask the ward")
+    served.press("Escape", "j")
+    served.until("#title", "dot.png")
+    assert served.page.input_value("#note") == ""
+    served.press("k")
+    served.until("#title", "bob.png")
+    served.press("d")
+    wait_for(1, run)
+    assert verdicts(run) == [("different", "ask the ward")]
+
+
 def lit(served: Served, canvas: int = 0) -> float:
     """The mean brightness of a canvas, 0..255."""
     script = """n => { const c = document.querySelectorAll('#stage canvas')[n];

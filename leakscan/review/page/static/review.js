@@ -58,6 +58,10 @@ function told() {
   box.textContent = sentences.join(" ");
 }
 
+// Notes that were typed and not yet given with a verdict, by card: leaving a card loses none.
+const drafts = new Map();
+byId("note").addEventListener("input", () => state.card && drafts.set(state.card.key, byId("note").value));
+
 async function judge(word, stay = false) {
   const card = state.card;
   if (!card) return;
@@ -79,6 +83,7 @@ async function judge(word, stay = false) {
     reason: word === "wanted" ? byId("reason").value : "",
     until: word === "wanted" ? byId("until").value : "",
   };
+  drafts.delete(card.key);
   mark(word);
   const sent = outbox.add("/api/verdict", body);
   const advance = byId("advance").checked && !stay && word !== "wanted";
@@ -204,7 +209,7 @@ function showCard(card, fresh) {
   byId("wanted-more").hidden = card.word !== "wanted";
   if (fresh) {
     const mine = card.opinions.filter((v) => v.mine).at(-1);
-    byId("note").value = mine?.note || "";
+    byId("note").value = drafts.get(card.key) ?? mine?.note ?? "";
     byId("reason").value = mine?.reason || "";
     byId("until").value = mine?.until || "";
   }
