@@ -42,14 +42,15 @@ def junit(summary: Mapping[str, Any]) -> str:
             leaks = found if new is None else fresh.get((c["a"], c["b"], relation), 0)
             if leaks and fails:
                 failures += 1
-                ET.SubElement(case, "failure", message=counted(leaks, "leak")).text = " ".join(
-                    summary["reasons"]
-                )
+                words = f"{counted(leaks, 'pair')} of images of {c['a']} and {c['b']}: {relation}."
+                ET.SubElement(case, "failure", message=counted(leaks, "leak")).text = _clean(words)
     tests += 1
     case = ET.SubElement(suite, "testcase", classname="leakscan", name="vouched for")
     if summary["exit_code"] == 3 or (fails and not failures):
         errors += 1
         ET.SubElement(case, "error", message=_clean(" ".join(summary["reasons"])))
+    if failures:
+        ET.SubElement(suite, "system-out").text = _clean(" ".join(summary["reasons"]))
     suite.attrib |= {"tests": str(tests), "failures": str(failures), "errors": str(errors)}
     ET.indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"

@@ -41,6 +41,12 @@ def test_junit_fails_as_the_run_does(leaks: int, code: int, failures: str, error
     assert (suite.get("failures"), suite.get("errors"), suite.get("tests")) == (failures, errors, "5")
 
 
+def test_every_failure_tells_its_own_leaks_and_the_suite_tells_the_rest() -> None:
+    suite = ET.fromstring(junit(summary(2, 1)))
+    assert suite.findtext("testcase/failure") == "2 pairs of images of A|<b> and B: same_file."
+    assert suite.findtext("system-out") == "Why & how."
+
+
 def test_names_are_no_markup() -> None:
     page = markdown(summary(2, 1))
     assert "<b>" not in page
