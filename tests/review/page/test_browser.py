@@ -230,8 +230,12 @@ def test_nobody_judges_a_pair_that_is_not_shown_yet(served: Served, run: Path) -
     served.page.route("**/api/card/*", hold)
     served.press("d")
     served.until("#saved", "Saved")
-    served.press("s")
-    served.until("#saved", "not shown yet")
+    for _ in range(20):  # "Saved" may be said once more between the key and the look
+        served.press("s")
+        if "not shown yet" in served.text("#saved"):
+            break
+    else:
+        pytest.fail("a key before the next pair is shown was not answered")
     held[0].continue_()
     served.page.unroute("**/api/card/*")
     served.until("#title", "dot.png")
