@@ -1,0 +1,134 @@
+"""Adds features of places to a chest encoder: ``python -m leakscan.research.teach_grid DATA -o FOLDER``.
+
+The trunk and what the encoder pools stay as they are. A small network over maps of the trunk learns to add
+to the fingerprint what stands where on a film. Films of hospitals whose people nobody knows are people of
+their own; altered views of one film must come out alike. ``FOLDER/grid.safetensors`` goes to
+``leakscan.research.ship_cxr --architecture efficientnet_lite0_grid``.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from safetensors.torch import save_file
+from torch import nn
+
+from leakscan.cli.output import Output
+from leakscan.fingerprint.encoders.networks import EfficientNetLite0, GridFeatures, PlacedMean
+from leakscan.research.command import run_command
+from leakscan.research.hospital_views import HospitalViews, hospital_views
+from leakscan.training.films.view_pairs import ViewPairs, Weights
+from leakscan.types import Progress
+
+_WEIGHTS = Weights((1.0, 0.4, 0.5), single=0.15)
+_DRAWN, _BESIDE = 40, 3  # people of a step, and how many who look like each
+_ALIKE = 15
+_TEMPERATURE = 0.07
+_WARM_UP = 50  # steps
+_NEAR = 0.5  # weight of staying near the fingerprint that was
+_PLAIN = 0.3
+
+
+def teach_grid(
+    data: Annotated[Path, typer.Argument(help="Folder that holds cxr/.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Whose trunk it is. Default: the installed one.")
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Steps in all.", min=1)] = 400,
+    rate: Annotated[float, typer.Option("--learning-rate", help="The highest learning rate.")] = 1e-3,
+    dropout: Annotated[float, typer.Option("--dropout", help="Share of features left out.")] = 0.1,
+) -> None:
+    """Add features of places to a chest encoder.
+
+    Example: python -m leakscan.research.teach_grid DATA -o grid
+    """
+    with Output().progress() as progress:
+        kept = hospital_views(data, output / "views", encoder, progress)
+        net = with_grid(kept.net, kept.views.maps(np.arange(min(256, len(kept.views.films))))[2])
+        _teach(net, kept, (steps, rate, dropout), progress)
+    target = output / "grid.safetensors"
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, target)
+    Output().say(f"Written to {target}")
+
+
+def with_grid(net: EfficientNetLite0, pooled: torch.Tensor) -> EfficientNetLite0:
+    """A network that has a grid, and gives nearly the fingerprints of one that has none.
+
+    Args:
+        net: A network. One that has a grid is returned as it is.
+        pooled: ``(n, 1280)`` pooled features of some films, whose length is what they are divided by.
+
+    Example:
+        >>> net = with_grid(EfficientNetLite0(pool=PlacedMean(1280, 6)), torch.rand(4, 1280))
+        >>> net.head.in_features
+        2064
+    """
+    if net.grid is not None:
+        return net
+    out = EfficientNetLite0(net.head.out_features, PlacedMean(1280, 6), GridFeatures())
+    state = {name: value for name, value in net.state_dict().items() if not name.startswith("head.")}
+    out.load_state_dict(state, strict=False)
+    with torch.no_grad():
+        length = pooled.norm(dim=1).mean()
+        scale = (pooled @ net.head.weight.T + net.head.bias).norm(dim=1).mean()
+        out.head.weight.zero_()
+        out.head.weight[:, :1280] = net.head.weight * (length / scale)
+        out.head.bias.copy_(net.head.bias / scale)
+    return out.eval()
+
+
+def _teach(
+    net: EfficientNetLite0, kept: HospitalViews, how: tuple[int, float, float], progress: Progress
+) -> None:
+    """NT-Xent over two views of everybody (arXiv 2002.05709), among people who look alike."""
+    steps, highest, dropout = how
+    assert net.grid is not None
+    torch.manual_seed(1)
+    pairs = ViewPairs(kept.views, kept.subjects, kept.sources, _WEIGHTS)
+    alike = pairs.people_alike(_ALIKE)
+    places = nn.Linear(GridFeatures.SIZE, net.head.out_features)  # what the head has for the grid
+    with torch.no_grad():
+        places.weight.copy_(net.head.weight[:, 1280:])
+        places.bias.zero_()
+    learned = [*net.grid.parameters(), *places.parameters()]
+    optimiser = torch.optim.AdamW(learned, lr=highest, weight_decay=0.05)
+    progress.start("Teaching", steps)
+    for step in range(steps):
+        rng = np.random.default_rng([1, step])
+        share = 0.5 * (1 + math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / _WARM_UP)
+        optimiser.param_groups[0]["lr"] = highest * share
+        seeds = pairs.seeds(rng, min(_DRAWN, pairs.count // 2))
+        people = list(seeds)
+        for seed in seeds:
+            people += list(rng.choice(alike[seed], min(_BESIDE, alike.shape[1]), replace=False))
+        one, other = pairs.draw(np.array(list(dict.fromkeys(people))), rng, _PLAIN)
+        views = np.concatenate([one, other])
+        fine, coarse, pooled = kept.views.maps(views)
+        found = nn.functional.dropout(net.grid(fine, coarse), dropout)
+        with torch.no_grad():
+            own = nn.functional.linear(
+                nn.functional.normalize(pooled), net.head.weight[:, :1280], net.head.bias
+            )
+        prints = nn.functional.normalize(own + places(found))
+        scores = prints @ prints.T / _TEMPERATURE - torch.eye(len(views)) * 1e4
+        half = torch.arange(len(one))
+        loss = nn.functional.cross_entropy(scores, torch.cat([half + len(one), half]))
+        before = torch.from_numpy(kept.views.prints[views])
+        loss = loss + _NEAR * (1 - (prints * before).sum(dim=1)).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        progress.advance(1)
+    with torch.no_grad():
+        net.head.weight[:, 1280:] = places.weight
+        net.head.bias += places.bias
+
+
+if __name__ == "__main__":
+    run_command(teach_grid)
