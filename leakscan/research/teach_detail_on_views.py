@@ -1,8 +1,8 @@
 """Teaches detail matching on kept views: ``python -m leakscan.research.teach_detail_on_views DATA``.
 
-The trunk is the encoder's own and stays as it is, so only its maps are needed. Altered films and films of other
-hospitals are among them. ``FOLDER/detail.safetensors`` holds the last network of ``--beside`` and the one that
-was taught; it goes to ``leakscan.research.ship_cxr --detail``.
+The trunk is the encoder's own and stays as it is, so only its maps are needed. Altered films and films
+of other hospitals are among them. ``FOLDER/detail.safetensors`` holds the last network of ``--beside``
+and the one that was taught; it goes to ``leakscan.research.ship_cxr --detail``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import typer
 from safetensors.torch import save_file
@@ -40,9 +41,8 @@ def teach_grid(
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Whose trunk it is. Default: the installed one.")
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Steps in all.", min=1)] = 400,
+    steps: Annotated[int, typer.Option("--steps", help="Steps in all.", min=1)] = 600,
     rate: Annotated[float, typer.Option("--learning-rate", help="The highest learning rate.")] = 1e-3,
-    dropout: Annotated[float, typer.Option("--dropout", help="Share of features left out.")] = 0.1,
 ) -> None:
     """Add features of places to a chest encoder.
 
@@ -51,7 +51,7 @@ def teach_grid(
     with Output().progress() as progress:
         kept = hospital_views(data, output / "views", encoder, progress)
         net = with_grid(kept.net, kept.views.maps(np.arange(min(256, len(kept.views.films))))[2])
-        _teach(net, kept, (steps, rate, dropout), progress)
+        _teach(net, kept, (steps, rate), progress)
     target = output / "grid.safetensors"
     save_file({name: value.contiguous() for name, value in net.state_dict().items()}, target)
     Output().say(f"Written to {target}")
@@ -67,7 +67,7 @@ def with_grid(net: EfficientNetLite0, pooled: torch.Tensor) -> EfficientNetLite0
     Example:
         >>> net = with_grid(EfficientNetLite0(pool=PlacedMean(1280, 6)), torch.rand(4, 1280))
         >>> net.head.in_features
-        2064
+        2848
     """
     if net.grid is not None:
         return net
@@ -83,11 +83,9 @@ def with_grid(net: EfficientNetLite0, pooled: torch.Tensor) -> EfficientNetLite0
     return out.eval()
 
 
-def _teach(
-    net: EfficientNetLite0, kept: HospitalViews, how: tuple[int, float, float], progress: Progress
-) -> None:
+def _teach(net: EfficientNetLite0, kept: HospitalViews, how: tuple[int, float], progress: Progress) -> None:
     """NT-Xent over two views of everybody (arXiv 2002.05709), among people who look alike."""
-    steps, highest, dropout = how
+    steps, highest = how
     assert net.grid is not None
     torch.manual_seed(1)
     pairs = ViewPairs(kept.views, kept.subjects, kept.sources, _WEIGHTS)
@@ -103,31 +101,41 @@ def _teach(
         rng = np.random.default_rng([1, step])
         share = 0.5 * (1 + math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / _WARM_UP)
         optimiser.param_groups[0]["lr"] = highest * share
-        seeds = pairs.seeds(rng, min(_DRAWN, pairs.count // 2))
-        people = list(seeds)
-        for seed in seeds:
-            people += list(rng.choice(alike[seed], min(_BESIDE, alike.shape[1]), replace=False))
-        one, other = pairs.draw(np.array(list(dict.fromkeys(people))), rng, _PLAIN)
+        one, other = pairs.draw(_people(pairs, alike, rng), rng, _PLAIN)
         views = np.concatenate([one, other])
         fine, coarse, pooled = kept.views.maps(views)
-        found = nn.functional.dropout(net.grid(fine, coarse), dropout)
         with torch.no_grad():
             own = nn.functional.linear(
                 nn.functional.normalize(pooled), net.head.weight[:, :1280], net.head.bias
             )
-        prints = nn.functional.normalize(own + places(found))
-        scores = prints @ prints.T / _TEMPERATURE - torch.eye(len(views)) * 1e4
-        half = torch.arange(len(one))
-        loss = nn.functional.cross_entropy(scores, torch.cat([half + len(one), half]))
-        before = torch.from_numpy(kept.views.prints[views])
-        loss = loss + _NEAR * (1 - (prints * before).sum(dim=1)).mean()
+        prints = nn.functional.normalize(own + places(net.grid(fine, coarse)))
+        loss = _loss(prints, torch.from_numpy(kept.views.prints[views]))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         progress.advance(1)
     with torch.no_grad():
         net.head.weight[:, 1280:] = places.weight
-        net.head.bias += places.bias
+        net.head.bias.add_(places.bias)
+
+
+def _people(
+    pairs: ViewPairs, alike: npt.NDArray[np.int64], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Those of one step, each once: some by their weights, and some who look like each of them."""
+    drawn = list(pairs.seeds(rng, min(_DRAWN, pairs.count // 2)))
+    for seed in tuple(drawn):
+        drawn += list(rng.choice(alike[seed], min(_BESIDE, alike.shape[1]), replace=False))
+    return np.array(list(dict.fromkeys(drawn)), np.int64)
+
+
+def _loss(prints: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """NT-Xent of two views of everybody, ``(2 n, d)``, and how far they went from what they were."""
+    n = len(prints) // 2
+    scores = prints @ prints.T / _TEMPERATURE - torch.eye(2 * n) * 1e4
+    half = torch.arange(n)
+    apart = nn.functional.cross_entropy(scores, torch.cat([half + n, half]))
+    return apart + _NEAR * (1 - (prints * before).sum(dim=1)).mean()
 
 
 if __name__ == "__main__":

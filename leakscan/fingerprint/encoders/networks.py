@@ -155,7 +155,7 @@ class GridFeatures(nn.Module):
         As :class:`JoinedMaps` -> ``(n, SIZE)``.
     """
 
-    _PLACES, _KEPT = 7, 16  # places along a side, half as many as the maps of 224 px have; numbers of each
+    _PLACES, _KEPT = 7, 32  # places along a side, half as many as the maps of 224 px have; numbers of each
     SIZE = _PLACES**2 * _KEPT
 
     def __init__(self) -> None:
