@@ -211,9 +211,14 @@ class EfficientNetLite0(nn.Module):
         return maps.mean(dim=(2, 3)) if self.pool is None else cast(torch.Tensor, self.pool(maps))
 
     def with_places(self, fine: torch.Tensor, coarse: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Pooled features at unit length, then those of places, of a network that has a grid."""
+        """Pooled features, then those of places, of a network that has a grid.
+
+        Those of places grow with the pooled ones, which are smaller where a film shows less: so the part that
+        each has in a fingerprint does not depend on that.
+        """
         assert self.grid is not None
-        return torch.cat([nn.functional.normalize(pooled), self.grid(fine, coarse)], dim=1)
+        places = self.grid(fine, coarse) * pooled.norm(dim=1, keepdim=True)
+        return torch.cat([pooled, places], dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.head(self.features(x))
