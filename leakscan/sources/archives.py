@@ -126,7 +126,10 @@ def _is_arrow(head: bytes, lower: str) -> bool:
 
 
 def _is_old_tar(head: bytes) -> bool:
-    """A header of before POSIX has no magic, but a checksum."""
+    """A header of before POSIX has no magic, but a checksum: digits to the base of eight."""
+    written = head[148:156].partition(b"\0")[0].strip()
+    if len(head) < 512 or not (written.isdigit() or head[148] >= 0x80):
+        return False  # most files, and faster
     with contextlib.suppress(tarfile.HeaderError, ValueError):
         tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
         return True

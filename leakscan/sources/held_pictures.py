@@ -134,6 +134,8 @@ def _searched(head: bytes, place: str) -> Iterator[bytes]:
 
 def _holds_pixels(data: bytes) -> bool:
     """Whether a text is numbers that are likely the pixels of pictures."""
+    if len(data) < _LEAST_PIXELS * len("pixel1"):  # most labels
+        return False
     columns, _, rows = data.partition(b"\n")
     if b"pixel" in columns and len(re.findall(rb"\bpixel_?\d+", columns)) >= _LEAST_PIXELS:
         return True
