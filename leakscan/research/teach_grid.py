@@ -22,13 +22,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from leakscan.cli.output import Output
-from leakscan.fingerprint.encoders.networks import EfficientNetLite0, GridFeatures, PlacedMean
+from leakscan.fingerprint.encoders.networks import POOLED, EfficientNetLite0, GridFeatures, PlacedMean
 from leakscan.research.command import run_command
 from leakscan.research.hospital_views import HospitalViews, hospital_views
 from leakscan.training.films.view_pairs import ViewPairs, Weights
 from leakscan.types import Progress
 
-_POOLED = 1280
 _WEIGHTS = Weights((1.0, 0.4, 0.5), single=0.15)
 _DRAWN, _BESIDE = 40, 3  # people of a step, and how many who look like each
 _ALIKE = 15
@@ -85,17 +84,17 @@ def with_grid(net: EfficientNetLite0) -> EfficientNetLite0:
         net: A network. One that has a grid is returned as it is.
 
     Example:
-        >>> with_grid(EfficientNetLite0(pool=PlacedMean(1280, 6))).head.in_features
+        >>> with_grid(EfficientNetLite0(pool=PlacedMean(POOLED, 6))).head.in_features
         2848
     """
     if net.grid is not None:
         return net
-    out = EfficientNetLite0(net.head.out_features, PlacedMean(_POOLED, 6), GridFeatures())
+    out = EfficientNetLite0(net.head.out_features, PlacedMean(POOLED, 6), GridFeatures())
     state = {name: value for name, value in net.state_dict().items() if not name.startswith("head.")}
     out.load_state_dict(state, strict=False)
     with torch.no_grad():
         out.head.weight.zero_()
-        out.head.weight[:, :_POOLED] = net.head.weight
+        out.head.weight[:, :POOLED] = net.head.weight
         out.head.bias.copy_(net.head.bias)
     return out.eval()
 
@@ -108,7 +107,7 @@ def _teach(net: EfficientNetLite0, kept: HospitalViews, how: Course, progress: P
     alike = pairs.people_alike(_ALIKE)
     places = nn.Linear(GridFeatures.SIZE, net.head.out_features, bias=False)  # what the head has for the grid
     with torch.no_grad():
-        places.weight.copy_(net.head.weight[:, _POOLED:])
+        places.weight.copy_(net.head.weight[:, POOLED:])
     learned = [*net.grid.parameters(), *places.parameters()]
     optimiser = torch.optim.AdamW(learned, lr=how.rate, weight_decay=0.05)
     progress.start("Teaching", how.steps)
@@ -120,7 +119,7 @@ def _teach(net: EfficientNetLite0, kept: HospitalViews, how: Course, progress: P
         views = np.concatenate([one, other])
         fine, coarse, pooled = kept.views.maps(views)
         with torch.no_grad():
-            own = nn.functional.linear(pooled, net.head.weight[:, :_POOLED], net.head.bias)
+            own = nn.functional.linear(pooled, net.head.weight[:, :POOLED], net.head.bias)
         added = places(net.grid(fine, coarse)) * pooled.norm(dim=1, keepdim=True)
         prints = nn.functional.normalize(own + added)
         loss = _loss(prints, torch.from_numpy(kept.views.prints[views]))
@@ -129,7 +128,7 @@ def _teach(net: EfficientNetLite0, kept: HospitalViews, how: Course, progress: P
         optimiser.step()
         progress.advance(1)
     with torch.no_grad():
-        net.head.weight[:, _POOLED:] = how.share * places.weight
+        net.head.weight[:, POOLED:] = how.share * places.weight
 
 
 def _people(

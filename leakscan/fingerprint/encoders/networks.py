@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from leakscan.errors import ModelError
 
 FINGERPRINT_DIM = 128
+POOLED = 1280
+"""Pooled features of EfficientNet-Lite0."""
+
+Features = npt.NDArray[np.float32]
 
 # EfficientNet-Lite0 (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-
 # excitation and ReLU6 throughout): expansion, output channels, blocks, first stride, kernel.
@@ -192,11 +198,11 @@ class EfficientNetLite0(nn.Module):
                     _InvertedResidual(channels, outputs, expand, stride if block == 0 else 1, kernel)
                 )
                 channels = outputs
-        layers += _conv_unit(channels, 1280, 1)
+        layers += _conv_unit(channels, POOLED, 1)
         self.trunk = nn.Sequential(*layers)
         self.pool = pool
         self.grid = grid
-        self.head = nn.Linear(1280 + (0 if grid is None else grid.SIZE), dim)
+        self.head = nn.Linear(POOLED + (0 if grid is None else grid.SIZE), dim)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """The features ``(n, f)`` that fingerprint and gate are linear in."""
@@ -325,7 +331,7 @@ class Gate(nn.Module):
         bias: A scalar.
 
     Shape:
-        ``(n, f)`` -> ``(n,)`` logits; higher is more typical.
+        ``(n, f)`` or more features, of which the first count -> ``(n,)`` logits; higher is more typical.
     """
 
     weight: torch.Tensor
@@ -337,14 +343,14 @@ class Gate(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return features @ self.weight + self.bias
+        return features[:, : len(self.weight)] @ self.weight + self.bias
 
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_lite0": EfficientNetLite0,
     "efficientnet_lite0_gem": lambda dim: EfficientNetLite0(dim, GeneralisedMean()),
-    "efficientnet_lite0_placed": lambda dim: EfficientNetLite0(dim, PlacedMean(1280, 6)),
-    "efficientnet_lite0_grid": lambda dim: EfficientNetLite0(dim, PlacedMean(1280, 6), GridFeatures()),
+    "efficientnet_lite0_placed": lambda dim: EfficientNetLite0(dim, PlacedMean(POOLED, 6)),
+    "efficientnet_lite0_grid": lambda dim: EfficientNetLite0(dim, PlacedMean(POOLED, 6), GridFeatures()),
     "resnet18": lambda dim: ResNet2d(18, dim),
     "resnet34": lambda dim: ResNet2d(34, dim),
     "resnet50": lambda dim: ResNet2d(50, dim),
@@ -353,3 +359,16 @@ ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "resnet50_3d": lambda dim: ResNet3d(50, dim),
 }
 """Name in a card -> builder taking the fingerprint's length."""
+
+
+def gate_features(architecture: str, features: Features) -> Features:
+    """Those of a network's features ``(n, f)`` that a gate judges by: the pooled ones.
+
+    Features of places tell people apart. A gate that has them as well keeps fewer films of hospitals that it
+    was not fitted on (98.2 % in place of 99.6 % of ieee8023).
+
+    Example:
+        >>> gate_features("efficientnet_lite0_grid", np.zeros((2, 2848), np.float32)).shape
+        (2, 1280)
+    """
+    return features[:, :POOLED] if architecture.startswith("efficientnet_lite0") else features
