@@ -20,7 +20,7 @@ class Comparison:
     Attributes:
         a: The name of the first dataset.
         b: The name of the second.
-        pairs: The pairs of images that are leaks or for review, strongest first, with codes for sentences:
+        pairs: The pairs of images that are leaks or for review, the most probable first, with codes for sentences:
             schema ``leakscan.decide.found.FOUND``. ``leakscan.report.evidence_words.with_evidence``
             makes rows of ``pairs.parquet`` from it.
         pictures: Distinct pictures on each side.

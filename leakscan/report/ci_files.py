@@ -92,7 +92,7 @@ def workflow_lines(
     """Lines by which GitHub marks files: leaks as errors, pairs for review as warnings.
 
     Args:
-        pairs: Rows of ``pairs.parquet``, strongest first.
+        pairs: Rows of ``pairs.parquet``, leaks first, each by probability.
         sources: Where each dataset was, as ``summary.json`` holds it. A path in a table is relative to that
             place, and GitHub needs one that is relative to the repository.
         here: The folder of the repository; without it the folder that this runs in.

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
-from leakscan.counted import rounded
+from leakscan.counted import chance, rounded
 from leakscan.report.alike import words_by_comparison
 from leakscan.report.html_charts import histograms, overlap_map
 from leakscan.report.html_people import RELATION_WORDS, Card, people_cards, shown_pairs
@@ -49,6 +49,7 @@ def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbn
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
+    environment.filters["chance"] = chance
     shown = shown_pairs(found.pairs)
     cards = people_cards(found, shown)
     images = _images(cards)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from leakscan.decide.copies.describing import Pixels
+from leakscan.counted import chance
 from leakscan.report.altered_words import altered_words
 from leakscan.report.html_pictures import ImageKey, Thumbnails, thumbnails_of
 from leakscan.report.run_folder import RunFolder
@@ -39,7 +40,7 @@ class FirstPictures:
         """Those of the first pairs of a table.
 
         Args:
-            pairs: The pairs, strongest first.
+            pairs: The pairs, leaks first, each by probability.
             thumbnails: What knows where pixels are.
 
         Example::
@@ -65,7 +66,7 @@ def render_notebook(
 
     Args:
         summary: What ``summary.json`` holds.
-        pairs: The pairs of the run, strongest first.
+        pairs: The pairs of the run, leaks first, each by probability.
         folder: The run folder, whose page is linked; ``None`` where none was written.
         pictures: Makes the pictures; ``None`` shows names only.
 
@@ -111,4 +112,4 @@ def _image(pair: Mapping[str, Any], side: str, seen: Mapping[ImageKey, str]) -> 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return escape(f"{value:.2f}" if isinstance(value, float) else str(value))
+    return escape(chance(value) if isinstance(value, float) else str(value))
