@@ -36,7 +36,8 @@ def equally_likely(pair: Row, pairs: Sequence[Row]) -> str:
     """
     if pair["probability"] is None or pair["probability"] in (0.0, 1.0):
         return ""
-    here = [row for row in pairs if {_end(row, "a")[0], _end(row, "b")[0]} == {_end(pair, s)[0] for s in "ab"}]
+    datasets = {pair["dataset_a"], pair["dataset_b"]}
+    here = [row for row in pairs if {row["dataset_a"], row["dataset_b"]} == datasets]
     equal = [row for row in here if row["probability"] == pair["probability"] and row is not pair]
     others = [row for row in equal if _images(row) != _images(pair)]
     if not others:
@@ -59,7 +60,7 @@ def equally_likely(pair: Row, pairs: Sequence[Row]) -> str:
     if apart:
         words.append(
             f"{_of_them(apart, 'is', 'are')} of other people{_heights(pair, apart)}: this run has too few "
-            "pairs there to tell likelier ones from others, so they get the share of true ones among them all."
+            "pairs there to tell likelier ones from others, so all get the share of true ones among them."
         )
     return " ".join(words)
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from leakscan.decide.copies.describing import Pixels
 from leakscan.counted import chance
+from leakscan.decide.copies.describing import Pixels
 from leakscan.report.altered_words import altered_words
 from leakscan.report.html_pictures import ImageKey, Thumbnails, thumbnails_of
+from leakscan.report.none_found import further_reasons
 from leakscan.report.run_folder import RunFolder
 from leakscan.settings import DecodeOptions
 
@@ -79,7 +80,7 @@ def render_notebook(
     head = (
         f"<p><strong>{escape(summary['answer']['headline'])}</strong> (exit code {summary['exit_code']})</p>"
     )
-    why = "".join(f"<p>{escape(words)}</p>" for words in summary["reasons"])
+    why = "".join(f"<p>{escape(words)}</p>" for words in further_reasons(summary))
     seen = {} if pictures is None else pictures.made()
     rows = "".join(_row(pair, seen) for pair in pairs.slice(0, _SHOWN).to_pylist())
     titles = "".join(f"<th>{name}</th>" for name in ("what", "A", "B", "altered"))

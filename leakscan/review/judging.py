@@ -16,6 +16,7 @@ from leakscan.decide.found import FOUND
 from leakscan.decide.order import most_probable_first
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.review.judged_pairs import JudgedPair, PairEnd, PeopleOfDatasets
+from leakscan.review.judged_people import judged_people
 from leakscan.review.opinions import Opinion, is_over, newest_of_each, opinions
 from leakscan.review.verdicts import About, Verdict
 from leakscan.types import RELATIONS
@@ -33,11 +34,12 @@ class Judged:
         facts: Counts for the summary: ``verdicts`` (all that were ever given), ``standing`` (things that
             somebody has an opinion on), ``cleared``, ``accepted``, ``made_leaks`` and ``disputed`` (pairs),
             ``reopened`` (pairs), ``stale`` (opinions that no pair of this run is about), ``ended``
-            (verdicts whose last day is over).
+            (verdicts whose last day is over); ``people``: ``accepted``, ``different``, ``same``,
+            ``disputed`` and ``reopened`` in pairs of people.
     """
 
     comparisons: tuple[Comparison, ...]
-    facts: dict[str, int]
+    facts: dict[str, Any]
 
 
 def judge(
@@ -75,7 +77,8 @@ def judge(
     for number, comparison in enumerate(comparisons):
         own = [row for row in rows if row.comparison == number]
         added = list(bench.missed(comparison))
-        out.append(replace(comparison, pairs=_table(comparison.pairs, own, added)))
+        said = judged_people(own, len(added))
+        out.append(replace(comparison, pairs=_table(comparison.pairs, own, added), judged=said))
     counts = Counter(_said(out))
     ended = sum(is_over(v, today) for v in newest_of_each(verdicts).values() if v.verdict != "withdrawn")
     return Judged(
@@ -90,6 +93,10 @@ def judge(
             "reopened": sum(len(c.pairs) - c.pairs["reopened"].null_count for c in out),
             "stale": len(standing) - len(bench.met),
             "ended": ended,
+            "people": {
+                name: sum(getattr(c.judged, name) for c in out)
+                for name in ("accepted", "different", "same", "disputed", "reopened")
+            },
         },
     )
 

@@ -1,7 +1,8 @@
-"""The order of a run's pairs: leaks, reviews, cleared; each by probability, whichever comparison they are of."""
+"""The order of a run's pairs: leaks, reviews, cleared; each by probability, whatever they compare."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_leaks_come_before_reviews(rows: Rows) -> None:
 
 
 def test_among_equally_likely_pairs_the_stronger_comes_first(rows: Rows) -> None:
-    for one, other in zip(rows, rows[1:], strict=False):
+    for one, other in pairwise(rows):
         if (one["decision"], one["probability"]) == (other["decision"], other["probability"]):
             assert one["p_value"] <= other["p_value"]
 

@@ -91,7 +91,7 @@ def test_pairs_with_one_probability_say_why(folder: Path, capsys: pytest.Capture
     rows = pq.read_table(folder / "pairs.parquet").to_pylist()
     unsure = [row for row in rows if row["probability"] < 1]
     shares = Counter(row["probability"] for row in unsure)
-    assert {n > 1 for n in shares.values()} == {True, False}
+    assert max(shares.values()) > 1
     for row in {row["probability"]: row for row in unsure}.values():
         steps = told(capsys, str(folder), row["path_a"], row["path_b"])[1]["steps"]
         assert isinstance(steps, list)
