@@ -29,7 +29,7 @@ class Result:
     Attributes:
         images: One row per image of every dataset.
         fingerprints: One row per image; null where it has no fingerprint.
-        pairs: The pairs that are leaks or for review, strongest first.
+        pairs: The pairs that are leaks or for review: leaks first, each by probability.
         subjects: Images that leaks link to one subject.
         summary: What ``summary.json`` holds.
         exit_code: 0 no leak, 1 leak, 3 could not vouch.

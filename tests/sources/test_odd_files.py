@@ -45,7 +45,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
         settings = leakscan.Settings.of(
             workers=0, kind="other_2d", cache=root / "cache", check_seconds=check_seconds
         )
-        with pytest.MonkeyPatch.context() as without_encoders:  # what a file holds is asked, not whom it shows
+        with pytest.MonkeyPatch.context() as without_encoders:
             without_encoders.setattr("leakscan.run.context.load_models", lambda *_: Models({}, {}, {}))
             result = leakscan.compare(root / "A", root / "B", settings=settings)
         for pair in result.pairs.to_pylist():
@@ -81,7 +81,7 @@ def test_what_holds_images_and_is_not_read_is_named_and_nothing_else_is(tmp_path
                 decode(ref, options)
             except ImageError as refused:
                 status, said = refused.status, refused.sentence
-        found[ref.path.removesuffix("/a.png")] = (status, said)
+        found[ref.path.removesuffix("/a.png").removesuffix("/xl/sharedStrings.xml")] = (status, said)
     for named in NAMED:
         status, said = found[named.path]
         assert status in ("unsupported", "unreadable") and named.said in said, (named.path, status, said)
