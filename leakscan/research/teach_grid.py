@@ -38,7 +38,7 @@ _PLAIN = 0.3
 
 
 @dataclass(frozen=True)
-class Course:
+class GridLesson:
     """How a grid is taught.
 
     Attributes:
@@ -71,7 +71,7 @@ def teach_grid(
     with Output().progress() as progress:
         kept = hospital_views(data, output / "views", encoder, progress)
         net = with_grid(kept.net)
-        _teach(net, kept, Course(steps, rate, share), progress)
+        _teach(net, kept, GridLesson(steps, rate, share), progress)
     target = output / "grid.safetensors"
     save_file({name: value.contiguous() for name, value in net.state_dict().items()}, target)
     Output().say(f"Written to {target}")
@@ -99,7 +99,7 @@ def with_grid(net: EfficientNetLite0) -> EfficientNetLite0:
     return out.eval()
 
 
-def _teach(net: EfficientNetLite0, kept: HospitalViews, how: Course, progress: Progress) -> None:
+def _teach(net: EfficientNetLite0, kept: HospitalViews, how: GridLesson, progress: Progress) -> None:
     """NT-Xent over two views of everybody (arXiv 2002.05709), among people who look alike."""
     assert net.grid is not None
     torch.manual_seed(1)
