@@ -190,7 +190,8 @@ class DirectorySource:
         with os.scandir(folder) as entries:
             inside = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries)
         self._hidden.extend(folder / name for name, _ in inside if is_hidden(name))
-        return [name for name, is_folder in inside if self._wanted(folder / name, is_folder)]
+        shown = "" if folder == self._root else self._name(folder) + "/"
+        return [name for name, is_folder in inside if self._wanted(shown, name, is_folder)]
 
     def _linked(
         self, link: Path, links: list[Path], visited: dict[tuple[int, int], Path]
@@ -253,10 +254,10 @@ class DirectorySource:
     def _covers(self, path: Path) -> bool:
         return self._left_out.covers(self._name(path))
 
-    def _wanted(self, path: Path, is_folder: bool) -> bool:
-        if is_hidden(path.name) or path.name.startswith("._"):
+    def _wanted(self, above: str, name: str, is_folder: bool) -> bool:
+        if is_hidden(name) or name.startswith("._"):
             return False
-        return not self._left_out.covers(self._name(path) + "/" * is_folder)
+        return not self._left_out.covers(above + posix_name(name) + "/" * is_folder)
 
 
 def _problem(path: Path, status: Status, error: str, error_path: str = "", left_out: str = "") -> _Entry:
