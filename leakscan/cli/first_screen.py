@@ -125,7 +125,8 @@ def _of_many(pairs: list[Mapping[str, Any]]) -> list[str]:
     shared = ["shared", *(_interval(pair) for pair in pairs[:_PAIRS_OF_DATASETS])]
     last = max(map(len, shared)) + 2
     width = WIDTH - 10 * len(heads) - last
-    lines = [f"{'people in both:':{width}}" + "".join(f"{head:>10}" for head, _ in heads) + f"{shared[0]:>{last}}"]
+    names = "".join(f"{head:>10}" for head, _ in heads)
+    lines = [f"{'people in both:':{width}}{names}{shared[0]:>{last}}"]
     for pair, interval in zip(pairs, shared[1:], strict=False):
         name = f"{shortened(pair['a'], width // 2 - 2)} x {shortened(pair['b'], width // 2 - 2)}"
         numbers = "".join(f"{pair.get(key, 0):>10,}" for _, key in heads)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leakscan.counted import counted
-from leakscan.run.like import made_with
 
 if TYPE_CHECKING:
     from leakscan.settings import Settings
@@ -69,6 +68,8 @@ def audit_command(manifest: Path, made: Settings | Mapping[str, Any]) -> str:
         >>> audit_command(Path("split.csv"), Settings.of(kind="other_2d", exclude=("masks/",)))
         'leakscan audit split.csv --kind other_2d'
     """
+    from leakscan.run.like import made_with  # loads pyarrow, and errors should not wait for it
+
     told = made if isinstance(made, Mapping) else {"made_with": made_with(made)}
     return _quoted("leakscan", "audit", str(manifest), *_options(told, leave_out=_OF_SOURCES))
 

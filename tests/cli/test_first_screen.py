@@ -155,7 +155,8 @@ def test_a_green_run_says_so_once_and_counts_what_people_settled_apart() -> None
     lines = first_screen(told, None)
     assert lines[0].split("  ")[0] == "NO LEAK FOUND beyond 2 accepted overlaps"
     assert "no leak" not in " ".join(lines[1:]).lower()
-    numbers = {line[:34].strip(): line[34:].split()[0] for line in lines if line.startswith("  ") and line.strip()}
+    rows = [line for line in lines if line.startswith("  ") and line.strip()]
+    numbers = {line[:34].strip(): line[34:].split()[0] for line in rows}
     assert numbers["wanted overlap, accepted"] == "2"
     assert numbers["cleared as different people"] == "3"
 

@@ -103,8 +103,8 @@ def test_a_pasted_command_finds_the_cache_of_the_run_also_for_audits_and_later_c
         ("audited", ["audit", "all.csv", "--split-column", "fold"]),
     ):
         pair = rows_of(tmp_path / run_folder, "pairs")[0]
-        images = [f"{pair[f'dataset_{side}']}/{pair[f'path_{side}']}" for side in ("a", "b")]
-        said = leakscan("verdicts", "add", run_folder, "different", "--image", images[0], "--image", images[1])
+        both = [f"--image={pair[f'dataset_{side}']}/{pair[f'path_{side}']}" for side in ("a", "b")]
+        said = leakscan("verdicts", "add", run_folder, "different", *both)
         command = said.out.splitlines()[-1]
         words = shlex.split(command)[1:]
         assert words[: len(begin)] == begin
