@@ -136,7 +136,7 @@ def pair_loss(net: DetailNet, details: torch.Tensor, strangers: int) -> torch.Te
 
     Example:
         >>> net = DetailNet()
-        >>> float(pair_loss(net, torch.zeros(2 * 5, 196, 96), strangers=3)) > 0
+        >>> pair_loss(net, torch.zeros(2 * 5, 196, 96), strangers=3).item() > 0
         True
     """
     b = len(details) // (2 + strangers)
