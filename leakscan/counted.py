@@ -20,7 +20,7 @@ def chance(probability: float) -> str:
     """A probability with two digits, which says 0 or 1 only where it is.
 
     Args:
-        probability: From 0 to 1.
+        probability: The probability, from 0 to 1.
 
     Example:
         >>> chance(0.687), chance(0.9986), chance(1.0), chance(0.004), chance(0.0)

@@ -24,7 +24,7 @@ class JudgedPeople:
         disputed: Pairs of which people say different things.
         reopened: Pairs that were cleared once and are open again.
         copies_accepted: People of the second dataset whom copies link, all of them wanted.
-        copies_different: Likewise, called different.
+        copies_different: People of the second dataset whom copies link, all called different.
         reviews_judged: Pairs of the review list that a verdict decided.
     """
 

@@ -1,4 +1,4 @@
-"""How a run without leaks is told, once. Imports nothing: the command line starts with it."""
+"""The words of a run without leaks, which it says once. Imports nothing: the command line starts with it."""
 
 from __future__ import annotations
 
