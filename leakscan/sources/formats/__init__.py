@@ -126,6 +126,8 @@ def recognised(head: bytes, name: str) -> Iterator[str]:
         ['dicom', 'tiff']
     """
     lower = name.lower()
+    if not head:
+        return iter(())
     return (
         known.name
         for known in FORMATS
