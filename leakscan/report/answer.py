@@ -6,6 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from leakscan.counted import counted
 from leakscan.report.listed_people import listed_people
 from leakscan.report.none_found import NONE
@@ -91,9 +94,15 @@ class _PeopleOf:
         self._images: dict[Person, int] = defaultdict(int)
         self._of: dict[tuple[str, str], Person] = {}
         self._declared: dict[str, int] = defaultdict(int)
-        columns = ("dataset", "image_id", "subject", "pixel_hash", "status")
+        columns = ["dataset", "image_id", "subject", "pixel_hash", "status"]
+        images = found.images.select(columns)
+        paired = [found.pairs[f"image_{side}"] for side in ("a", "b")]
+        met = pa.chunked_array([chunk for column in paired for chunk in column.chunks], pa.string())
+        # A million files may hold no image: they are nobody's.
+        concerned = pc.or_(pc.equal(images["status"], "ok"), pc.is_in(images["image_id"], met))
+        images = images.filter(concerned)
         for dataset, image, subject, pixels, status in zip(
-            *(found.images[name].to_pylist() for name in columns), strict=True
+            *(images[name].to_pylist() for name in columns), strict=True
         ):
             person = (dataset, f"subject {subject}" if subject else f"picture {pixels or image}")
             self._of[dataset, image] = person
@@ -173,17 +182,18 @@ class _PeopleOf:
 
     def not_judged(self) -> dict[str, list[str]]:
         """Images that no encoder judged, of datasets others of whose images were judged."""
-        images, prints = self._found.images, self._found.fingerprints
+        of_use = pc.equal(self._found.images["status"], "ok")
+        images, prints = (t.filter(of_use) for t in (self._found.images, self._found.fingerprints))
         out: dict[str, list[str]] = defaultdict(list)
         judged: set[str] = set()
-        for dataset, path, image, status, encoder in zip(
-            *(images[name].to_pylist() for name in ("dataset", "path", "image_id", "status")),
+        for dataset, path, image, encoder in zip(
+            *(images[name].to_pylist() for name in ("dataset", "path", "image_id")),
             prints["encoder"].to_pylist(),
             strict=True,
         ):
             if encoder:
                 judged.add(dataset)
-            elif status == "ok":
+            else:
                 out[dataset].append(path or image)
         return {dataset: names for dataset, names in out.items() if dataset in judged}
 
