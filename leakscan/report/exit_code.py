@@ -77,10 +77,11 @@ def without_leaks(
         if not d["status"]["ok"]:
             # What is blank was read, and still there was nothing to compare.
             why = "has anything in it" if d["status"]["blank"] else "could be read"
-            left = left_out_words(d)
-            reasons.append(
-                f"No image of {d['name']} {why}, so nothing was compared." + f" {left}" * bool(left)
-            )
+            words = [f"No image of {d['name']} {why}, so nothing was compared.", left_out_words(d)]
+            if tables := d.get("tables", 0):
+                them = "it lists, name the table itself" if tables == 1 else "they list, name one of them"
+                words.append(f"It holds {counted(tables, 'table')}: to read the images that {them}.")
+            reasons.append(" ".join(filter(None, words)))
         elif d["unread_share"] > deciding.max_unread:
             reasons.append(
                 f"{left_out_words(d)[:-1]} ({d['unread_share']:.1%}, more than the {deciding.max_unread:.1%} "

@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 
 from leakscan.counted import counted
 from leakscan.sources.left_out import ONLY_FIRST, kinds_in_words
+from leakscan.sources.table_names import LOOSE, MANIFEST_SUFFIXES
+
+_TABLES = tuple(end for end in MANIFEST_SUFFIXES if end not in (*LOOSE, ".json", ".yaml", ".yml"))
 
 
 def counts_of(column: pa.ChunkedArray) -> Counter[str | None]:
@@ -32,24 +35,28 @@ def left_out_facts(own: pa.Table) -> dict[str, Any]:
     Returns:
         ``left_out``, the number of files of every kind that look like images and were not compared;
         ``unread_share``, their share of all that look like images, 0..1; and ``only_first_frame``, how
-        many files hold frames that were not asked for.
+        many files hold frames that were not asked for. ``tables`` counts the tables that may list images
+        elsewhere, in a dataset without any image of its own.
 
     Example:
         >>> from leakscan import tables
         >>> link = {"status": "unsupported", "left_out": "link that leaves the folder"}
         >>> rows = tables.from_rows([{"status": "ok"}, link, {"status": "ignored"}], tables.IMAGES)
         >>> left_out_facts(rows)
-        {'left_out': {'link that leaves the folder': 1}, 'unread_share': 0.5, 'only_first_frame': 0}
+        {'left_out': {'link that leaves the folder': 1}, 'unread_share': 0.5, ...}
     """
     status = counts_of(own["status"])
     unread = status["unreadable"] + status["unsupported"]
     considered = sum(status.values()) - status["ignored"]
     out = own.filter(pc.is_in(own["status"], pa.array(["unreadable", "unsupported"])))
     notes = pc.list_flatten(own["notes"])
+    ignored = own.filter(pc.equal(own["status"], "ignored"))["path"] if not status["ok"] else None
+    tables = 0 if ignored is None else sum((p or "").lower().endswith(_TABLES) for p in ignored.to_pylist())
     return {
         # Rows of a store of an earlier version do not say what kind of thing they are.
         "left_out": {kind or "unread file": n for kind, n in counts_of(out["left_out"]).items()},
         "unread_share": unread / considered if considered else 0.0,
+        "tables": tables,
         "only_first_frame": int(pc.sum(pc.match_substring(notes, ONLY_FIRST)).as_py() or 0),
     }
 

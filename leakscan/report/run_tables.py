@@ -14,6 +14,7 @@ from leakscan import tables
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
 from leakscan.decide.groups import Link, link_subjects
+from leakscan.decide.order import most_probable_first
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.evidence_words import with_evidence
 from leakscan.settings import PrivacySettings
@@ -53,7 +54,8 @@ class RunTables:
             [d.rows.add_column(0, "dataset", pa.array([d.name] * len(d.rows), pa.string())) for d in datasets]
         )
         images = rows.select(tables.IMAGES.names).cast(tables.IMAGES)
-        pairs = with_evidence(pa.concat_tables([FOUND.empty_table(), *(c.pairs for c in comparisons)]))
+        pairs = pa.concat_tables([FOUND.empty_table(), *(c.pairs for c in comparisons)])
+        pairs = with_evidence(most_probable_first(pairs))
         found = cls(
             _with_errors(images, rows, privacy.hide_paths),
             rows.select(tables.FINGERPRINTS.names).cast(tables.FINGERPRINTS),

@@ -24,6 +24,8 @@ from leakscan.types import Status
 _DEPTH = 4
 _NO_LAYER = ("g", "j")
 """The steps that lead into no archive: into a compressed file, and over the parts of a split one."""
+_REST_OF_FILE = b"M"
+"""The type of a header with which a later volume of a tar file goes on."""
 _MOST_PADDING = 1 << 13
 """The blocks of zeros behind the end of a tar file, beyond which no other is looked for: 4 MB."""
 _MODELS = (".pt", ".pth", ".ckpt", ".npz", ".keras", ".mlmodel", ".onnx")
@@ -128,7 +130,10 @@ def _is_arrow(head: bytes, lower: str) -> bool:
 
 
 def _is_old_tar(head: bytes) -> bool:
-    """A header of before POSIX has no magic, but a checksum."""
+    """A header of before POSIX has no magic, but a checksum: digits to the base of eight."""
+    written = head[148:156].partition(b"\0")[0].strip()
+    if len(head) < 512 or not (written.isdigit() or head[148] >= 0x80):
+        return False  # most files, and faster
     with contextlib.suppress(tarfile.HeaderError, ValueError):
         tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
         return True
@@ -219,12 +224,15 @@ def _tar_members(place: str, archive: tarfile.TarFile) -> Iterator[Member]:
         if info.isdir():
             continue
         problem = ""
-        if info.issparse():
-            problem = "It is a sparse file in a tar archive, which is not read; unpack it."
+        if info.type == _REST_OF_FILE:
+            problem = (
+                "It is the rest of a file that begins in another volume of this archive; unpack all volumes "
+                "by tar, with --multi-volume."
+            )
         elif not (info.isfile() or info.issym() or info.islnk()):
             continue  # devices and pipes
         link = info.linkname if info.issym() or info.islnk() else ""
-        where = f"t{info.offset_data}+{info.size}"
+        where = f"s{info.offset}" if info.issparse() else f"t{info.offset_data}+{info.size}"
         yield Member(
             name=info.name,
             place=f"{place}{STEP}{info.name}{STEP}{where}",
@@ -261,7 +269,7 @@ def sibling(place: str, name: str) -> str | None:
         ['pair.zip', 'a.img', 'z1']
     """
     outer, own, step = place.rsplit(STEP, 2)
-    if step[:1] not in ("z", "t"):
+    if step[:1] not in ("z", "t", "s"):
         return None
     wanted = own.rpartition("/")[0] + "/" * ("/" in own) + name
     found = members(outer, "zip" if step[0] == "z" else "tar")
@@ -284,7 +292,7 @@ def members_beside(place: str, endings: tuple[str, ...]) -> list[str]:
         [['pair.zip', 'a.mhd', 'z0']]
     """
     outer, own, step = place.rsplit(STEP, 2)
-    if step[:1] not in ("z", "t"):
+    if step[:1] not in ("z", "t", "s"):
         return []
     folder = own.rpartition("/")[0]
     near = {folder, folder.rpartition("/")[0]}

@@ -250,9 +250,8 @@ class Collector:
             self._declared[header.path] = tags
 
     def _images(self, place: str, name: str, format: str, tags: Tags, mark: str) -> Iterator[ImageRef]:
-        path = Path(place)
-        frames = inspect(path, format, self._options)
-        files = _files_of(path, format)
+        frames = inspect(place, format, self._options)
+        files = _files_of(place, format)
         signature, content = (mark, "") if len(files) == 1 else _signature(files)
         for frame in frames:
             yield ImageRef(
@@ -264,7 +263,7 @@ class Collector:
                 content=content,
                 frame=frame.frame,
                 ndim=frame.ndim,
-                tags=tags.over(frame.tags),
+                tags=tags if tags == frame.tags else tags.over(frame.tags),
                 notes=frame.notes,
             )
 
@@ -308,16 +307,16 @@ def _with_declared(ref: ImageRef, declared: list[Tags]) -> ImageRef:
     return replace(ref, tags=declared[0].over(ref.tags), notes=notes)
 
 
-def _files_of(path: Path, format: str) -> tuple[str, ...]:
+def _files_of(place: str, format: str) -> tuple[str, ...]:
     if format == "nifti":
         from leakscan.sources.formats import nifti
 
-        return tuple(str(p) for p in nifti.files(path))
+        return tuple(str(p) for p in nifti.files(Path(place)))
     if format in ("afni", "parrec", "nrrd", "metaimage"):
         from leakscan.sources.formats import volumes
 
-        return tuple(str(p) for p in volumes.files(path, format))
-    return (str(path),)
+        return tuple(str(p) for p in volumes.files(Path(place), format))
+    return (place,)
 
 
 def _signature(files: tuple[str, ...]) -> tuple[str, str]:

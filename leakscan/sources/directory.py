@@ -195,8 +195,8 @@ class DirectorySource:
         with os.scandir(folder) as entries:
             inside = sorted((e.name, _what(e)) for e in entries)
         self._hidden.extend(folder / name for name, _ in inside if is_hidden(name))
-        every = ((folder / name, what) for name, what in inside)
-        return ((path, what) for path, what in every if self._wanted(path, what == _FOLDER))
+        above = "" if folder == self._root else self._name(folder) + "/"
+        return ((folder / name, what) for name, what in inside if self._wanted(above, name, what == _FOLDER))
 
     def _linked(
         self, link: Path, links: list[Path], visited: dict[tuple[int, int], Path]
@@ -259,10 +259,10 @@ class DirectorySource:
     def _covers(self, path: Path) -> bool:
         return self._left_out.covers(self._name(path))
 
-    def _wanted(self, path: Path, is_folder: bool) -> bool:
-        if is_hidden(path.name) or path.name.startswith("._"):
+    def _wanted(self, above: str, name: str, is_folder: bool) -> bool:
+        if is_hidden(name) or name.startswith("._"):
             return False
-        return self._left_out.empty or not self._left_out.covers(self._name(path) + "/" * is_folder)
+        return self._left_out.empty or not self._left_out.covers(above + posix_name(name) + "/" * is_folder)
 
 
 def _what(entry: os.DirEntry[str]) -> str:

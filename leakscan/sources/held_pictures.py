@@ -32,6 +32,11 @@ _DICOM_JSON = re.compile(rb'"7FE0,?0010"\s*:\s*\{', re.IGNORECASE)
 _DICOM_XML = re.compile(
     rb"<(?:\w+:)?(?:DicomAttribute|attr|element)\s[^>]*tag=[\"']\(?7FE0,?0010", re.IGNORECASE
 )
+_DICOM_DUMP = re.compile(
+    rb"^\s*\((?:7fe0,0010\)\s+[A-Z?]{2}|fffe,e000\)\s+pi)\s+(?:=\S|(?:[0-9a-f]{2,4}\\){63})",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Pixels as dcmdump and its like write them, where they are not cut short; or the name of their file."""
 _LEAST_COLUMNS, _LEAST_ROWS, _LEAST_IN_A_ROW, _LEAST_LEVELS = 64, 48, 196, 16
 _LEAST_PDF_SIDE = 256
 _LEAST_PIXELS = 64
@@ -100,7 +105,8 @@ def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None
     if is_signed and holds_picture(data if is_opening else b" " + data):
         error = "It holds pictures among other things, which are not read there; save them as files."
         return ImageError("unsupported", error, left_out="file with pictures inside")
-    if is_opening and b"0010" in data and (_DICOM_JSON.search(data) or _DICOM_XML.search(data)):
+    as_text = (_DICOM_JSON, _DICOM_XML, _DICOM_DUMP)
+    if is_opening and b"0010" in data and any(form.search(data) for form in as_text):
         return _named("It is DICOM written as text", "DICOM written as text")
     if is_signed and (way := written_picture(data, for_people)):
         error = f"It is a text that holds images in {way}, which are not read here; save them as files."
@@ -134,6 +140,8 @@ def _searched(head: bytes, place: str) -> Iterator[bytes]:
 
 def _holds_pixels(data: bytes) -> bool:
     """Whether a text is numbers that are likely the pixels of pictures."""
+    if len(data) < _LEAST_PIXELS * len("pixel1"):  # most labels
+        return False
     columns, _, rows = data.partition(b"\n")
     if b"pixel" in columns and len(re.findall(rb"\bpixel_?\d+", columns)) >= _LEAST_PIXELS:
         return True

@@ -231,4 +231,6 @@ def _header_beside(place: str, name: str) -> str | None:
 def _pointer(head: bytes) -> str:
     """What to say of a small file that stands for one that was not fetched, empty for all others."""
     opening = head[:300].removeprefix(b"\xef\xbb\xbf").replace(b"\\", b"/").lstrip(b"./")
+    if not opening.startswith(tuple(_POINTERS)):
+        return ""
     return next((words for mark, words in _POINTERS.items() if opening.startswith(mark)), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -32,6 +33,8 @@ from leakscan.types import ImageRef, Status, Tags
 HIDDEN_SENTENCE = "It is hidden: a name that begins with a dot. Rename it, or leave it out by a pattern."
 
 _COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma")
+_TEXTS_OF_DOCUMENTS = re.compile(r"(?:^|/)(?:sharedStrings|sheet\d+|content|document)\.xml\Z")
+"""The files of office documents in which the text of cells and paragraphs stands."""
 _MOST_ARCHIVES = 1_000
 _LEADS_OUT = "archive member that leads out of it"
 
@@ -125,6 +128,9 @@ class PackedFiles:
         document = packing == "zip" and is_document(head_of(place, HEAD_BYTES), name)
         for member, said in _members(place, packing):
             if document and not is_picture_of_document(member.name):
+                if (held := _held_in_document(member)) is not None:
+                    names.add(member.name)
+                    yield self._row(posix_name(f"{name}/{member.name}"), held)
                 continue
             names.add(member.name)
             shown = posix_name(f"{name}/{member.name}")
@@ -142,6 +148,8 @@ class PackedFiles:
                 yield from self._member(member, shown, own, names, mark)
         for shown, member in links:
             yield self._link(shown, member, names)
+        if not names and not document:
+            yield self._collector.problem(name, "ignored", "It is an archive without files.")
         if document and not names:
             yield self._collector.problem(name, "ignored", "It is a document or program without pictures.")
 
@@ -182,6 +190,16 @@ class PackedFiles:
 
     def _row(self, name: str, why: ImageError) -> ImageRef:
         return self._collector.problem(name, why.status, why.sentence, why.path, why.left_out)
+
+
+def _held_in_document(member: Member) -> ImageError | None:
+    """What to say of a text in a document that holds pictures, as the cells of a worksheet may."""
+    if member.problem or not _TEXTS_OF_DOCUMENTS.search(member.name):
+        return None
+    try:
+        return unread_content(member.name, head_of(member.place, HEAD_BYTES), member.place)
+    except (ImageError, OSError):
+        return None
 
 
 def _unwanted(name: str) -> ImageError | None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import io
 import json
 import re
+import tarfile
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from leakscan.errors import ImageError
 from leakscan.sources.archives import packing_of
 from leakscan.sources.contents import STEP
-from leakscan.sources.formats import recognised
+from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.inflating import Inflating
+from leakscan.sources.unpacking import FAULTS, compression_of
 
 _MAY_SPELL = re.compile(rb"[A-Za-z0-9+/\s_-]{60}|data:|[{\[]|\\x|0x")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s_-]{60}")
@@ -53,6 +59,22 @@ class CellFile:
         """Whether its first bytes are those of an image, or of what may hold one."""
         head = self.data[:HEAD_BYTES]
         return any(recognised(head, self.name)) or bool(packing_of(head, self.name) or unread_kind("", head))
+
+    @property
+    def packs_images(self) -> bool:
+        """Whether it is compressed, or an archive, with an image in it."""
+        head = self.data[:HEAD_BYTES]
+        with contextlib.suppress(*FAULTS, ImageError):
+            if compression := compression_of(head):
+                content = Inflating(lambda: io.BytesIO(self.data), compression).read_from(0, HEAD_BYTES)
+                return any(recognised(content, "")) or packing_of(content, "") == "tar"
+            if packing_of(head, self.name) == "zip":
+                with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+                    return any(map(has_image_suffix, archive.namelist()))
+            if packing_of(head, self.name) == "tar":
+                with tarfile.open(fileobj=io.BytesIO(self.data), mode="r:") as packed:
+                    return any(map(has_image_suffix, packed.getnames()))
+        return False
 
 
 def is_empty(value: Any) -> bool:

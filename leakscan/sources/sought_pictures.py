@@ -71,6 +71,8 @@ _SIGNS = {
 
 
 _ALL_SIGNS = tuple(sign for signs in _SIGNS.values() for sign in signs)
+_ANY_SIGN = re.compile(b"|".join(map(re.escape, _ALL_SIGNS)))
+_SHORT = 4096
 
 
 def has_sign(data: bytes) -> bool:
@@ -83,6 +85,8 @@ def has_sign(data: bytes) -> bool:
         >>> has_sign(b'{"image": "iVBORw0KGgoAAAANSUhEUg"}'), has_sign(b"two films")
         (True, False)
     """
+    if len(data) <= _SHORT:  # there one pass is several times faster
+        return _ANY_SIGN.search(data) is not None
     for sign in _ALL_SIGNS:  # noqa: SIM110 - a plain loop, as it runs for every file that is no image
         if sign in data:
             return True

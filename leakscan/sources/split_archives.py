@@ -100,8 +100,7 @@ def _parts(first: str, changed: int) -> tuple[str, ...]:
 
 def _counts(name: str) -> list[tuple[str, str]]:
     """How a name may be parted into a stem and a count: all its last digits, or a few of its last letters."""
-    digits = _DIGITS.search(name)
-    if digits is not None:
+    if name[-1:].isdecimal() and (digits := _DIGITS.search(name)) is not None:
         return [(name[: digits.start()], digits[0])]
     splits = [(name[:-n], name[-n:]) for n in (2, 3, 4, 6) if len(name) >= n]
     usual = name[-3:].lower() in _USUAL or name[-5:].lower() == ".json"
@@ -164,7 +163,7 @@ def first_of(part: str) -> str:
     """
     if is_inside(part):
         return ""
-    if spanned := _SPANNED.match(part):
+    if part[-1:].isdigit() and (spanned := _SPANNED.match(part)):
         last = spanned["stem"] + (".ZIP" if spanned["z"] == "Z" else ".zip")
         if part in parts_of(last):
             return last

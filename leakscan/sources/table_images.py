@@ -159,7 +159,9 @@ def _tags(said: dict[str, Any]) -> Tags:
 
 def _holds_pictures(table: GroupedTable, column: str) -> bool:
     for value in first_values(table, column, SAMPLED):
-        if value is LARGE or any(any(recognised(f.data[:HEAD_BYTES], f.name)) for f in files_in(value)):
+        if value is LARGE:
+            return True
+        if any(any(recognised(f.data[:HEAD_BYTES], f.name)) or f.packs_images for f in files_in(value)):
             return True
     # What is not read is not known; its rows will say so.
     return any(table.too_large(group, column) for group in range(table.groups))

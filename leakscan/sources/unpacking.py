@@ -27,6 +27,7 @@ MOST_BYTES = 1 << 30
 
 _SUSPECT_BYTES = 1 << 28
 _SUSPECT_RATIO = 200
+_BOMB = "It unpacks to far more than images do, as a zip bomb would."
 _OPEN_AT_ONCE = 4
 _KEPT_BYTES = 1 << 27
 _COMPRESSED = {
@@ -129,6 +130,8 @@ def _read(place: str, size: int, whole: bool) -> bytes:
             if len(data) < min(size, length):
                 raise ImageError("unreadable", "Its archive is cut short.")
             return data
+        if step[0] == "s":
+            return _sparse_bytes(container(outer, "tar"), int(step[1:]), size, whole)
         if step[0] == "u":
             from leakscan.sources.remote import remote_bytes
 
@@ -140,7 +143,7 @@ def _read(place: str, size: int, whole: bool) -> bytes:
         archive = container(outer, "zip")
         info = archive.infolist()[int(step[1:])]
         if whole and info.file_size > _SUSPECT_BYTES and info.file_size > _SUSPECT_RATIO * info.compress_size:
-            raise ImageError("unsupported", "It unpacks to far more than images do, as a zip bomb would.")
+            raise ImageError("unsupported", _BOMB)
         with archive.open(info) as stream:
             return cast(bytes, stream.read(size))
     except ImageError:
@@ -151,6 +154,21 @@ def _read(place: str, size: int, whole: bool) -> bytes:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # the disk or the share fails, which is no fault of the archive, and may pass
         raise ImageError("unreadable", "It is damaged in its archive, or that is cut short.") from error
+
+
+def _sparse_bytes(archive: tarfile.TarFile, offset: int, size: int, whole: bool) -> bytes:
+    """The beginning of a file that is stored in a tar file without its zeros; its header is read again."""
+    stream, next_header = cast(BinaryIO, archive.fileobj), archive.offset
+    stream.seek(offset)
+    try:
+        info = tarfile.TarInfo.fromtarfile(archive)
+    finally:
+        archive.offset = next_header  # somebody may be on the way through the archive
+    stored = sum(length for _, length in cast(list[tuple[int, int]], getattr(info, "sparse", None) or []))
+    if whole and info.size > _SUSPECT_BYTES and info.size > _SUSPECT_RATIO * stored:
+        raise ImageError("unsupported", _BOMB)
+    held = archive.extractfile(info)
+    return held.read(size) if held is not None else b""
 
 
 def container(place: str, packing: Packing) -> Any:

@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import time
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,11 @@ def test_a_folder_of_text_files_is_not_vouched_for(
     assert comparison["words"] == ["Nothing was compared: one of the two has no readable image."]
     assert ran.json["datasets"][1]["status"]["ignored"] == 3
     assert ran.json["datasets"][1]["unread_share"] == 0
+    with zipfile.ZipFile("texts/list.zip", "w") as archive:
+        archive.writestr("films.csv", "path\na.png\n")
+    assert (
+        "name the table itself" in leakscan("compare", "A", "texts", "--json", *NO_ENCODER).json["reasons"][0]
+    )
 
 
 def test_one_source_is_no_comparison(leakscan: Leakscan, two_folders: object) -> None:

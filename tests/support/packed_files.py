@@ -9,6 +9,7 @@ import io
 import json
 import os
 import struct
+import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,33 @@ def _urlsafe(data: bytes) -> str:
 
 _MAP = pa.map_(pa.string(), pa.list_(pa.binary()))
 
+
+def _sparse_tar(pixels: Picture) -> bytes:
+    """A tar file as ``tar --sparse`` writes it: a picture before a hole that is not stored."""
+    film = by_pillow(pixels, "PPM")
+    info = tarfile.TarInfo("a.pgm")
+    info.type, info.size = b"S", len(film)
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    numbers = [0, len(film), len(film) + 8192, 0]
+    header[386:434] = b"".join(b"%011o\0" % number for number in numbers)
+    header[483:495] = b"%011o\0" % (len(film) + 8192)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    return bytes(header) + film + bytes(-len(film) % 512 + 1024)
+
+
+def _rest_of_file(pixels: Picture) -> bytes:
+    """A second volume of a tar file, which goes on with a file of the first."""
+    info = tarfile.TarInfo("a.png")
+    info.type, info.size = b"M", 512
+    return info.tobuf(tarfile.GNU_FORMAT) + bytes(1536)
+
+
+def _dump(pixels: Picture) -> bytes:
+    values = "\\".join(f"{value:04x}" for value in pixels.ravel())
+    return f"# Dicom-Data-Set\n(0028,0010) US 72  # 2, 1 Rows\n(7fe0,0010) OW {values}\n".encode()
+
+
 PACKED_FILES: tuple[OddFile, ...] = (
     OddFile(
         "tar.gz in parts of split",
@@ -165,8 +193,12 @@ PACKED_FILES: tuple[OddFile, ...] = (
         EITHER,
     ),
     OddFile("gzip before others", _bytes("a.png.gz", lambda p: gzip.compress(png(p)) + b"x"), EITHER),
+    OddFile("sparse tar", _bytes("a.tar", _sparse_tar)),
     OddFile("arrow stream without a suffix", _bytes("data-00000", arrow_stream), EITHER),
     _table("base64 in bytes in a table", lambda p: parquet(i=[as_text(png(p)).encode()])),
+    _table("compressed file in a table", lambda p: parquet(i=[gzip.compress(dicom(p))])),
+    _table("zip in a table", lambda p: parquet(i=[zipped(**{"a.png": png(p)})])),
+    _table("tar in a table", lambda p: parquet(i=[tarred("w:gz", **{"a.png": png(p)})])),
     _table("url-safe base64 in a table", lambda p: parquet(i=[_urlsafe(png(p))])),
     _table("base64 in lines in a table", lambda p: parquet(i=[base64.encodebytes(png(p)).decode()])),
     _table("data uri in a table", lambda p: parquet(i=[f"see data:image/png;base64,{as_text(png(p))} "])),
@@ -239,6 +271,11 @@ NAMED_IN_OTHERS: tuple[NamedFile, ...] = (
     NamedFile("dicom.txt", lambda p: base64.b64encode(dicom(p)), "base64"),
     NamedFile("scan.json", lambda p: b'{"7FE00010": {"vr": "OW"}}', "DICOM written as text"),
     NamedFile("scan.xml", _dicom_xml, "DICOM written as text"),
+    NamedFile("scan.dump", _dump, "DICOM written as text"),
+    NamedFile("2.tar", _rest_of_file, "another volume"),
+    NamedFile(
+        "c.xlsx", lambda p: _document(**{"xl/sharedStrings.xml": f"<t>{as_text(png(p))}".encode()}), "base64"
+    ),
     NamedFile("ct.txt", _numbers, "pixels of pictures"),
     NamedFile("films.store", lambda p: b"records" * 99 + png(p), "pictures among other things"),
     NamedFile("films.deb.a", lambda p: b"!<arch>\na.png/          " + bytes(99), "an ar archive"),
@@ -265,7 +302,7 @@ NAMED_IN_OTHERS: tuple[NamedFile, ...] = (
 
 def beside_pictures(pixels: Picture) -> bytes:
     """A table with a column of pictures that is read, and one that is not."""
-    return parquet(image=[png(pixels)], more=[gzip.compress(png(texture(1)))])
+    return parquet(image=[png(pixels)], more=[base64.b85encode(png(texture(1))).decode()])
 
 
 NO_PICTURES: dict[str, bytes] = {
@@ -274,6 +311,7 @@ NO_PICTURES: dict[str, bytes] = {
     "sums.tar.gz.md5": b"0" * 32,
     "features.csv": b"a,b,c\n" + b"0.5,1.5,2.5\n" * 90,
     "ids.parquet": parquet(sha=[b"\1" * 32], text=["two films"]),
+    "header.dump": b"(0028,0010) US 72\n(7fe0,0010) OW 0a00\\0b00...  # 9, 1 PixelData\n",
     "nothing.parquet": parquet(i=pa.array([], pa.binary())),
     "polygons.json": json.dumps([[i * 7 % 251 for i in range(n)] for n in (90, 64)]).encode(),
     "letter.txt": b"We begin 100 studies\nMany people\n",

@@ -309,7 +309,7 @@ NAMED_FILES: tuple[NamedFile, ...] = (
         "late.jsonl.gz", lambda p: gzip.compress(b'{"image": "' + as_text(png(p)).encode() + b'"}'), "base64"
     ),
     NamedFile("flat.parquet", lambda p: parquet(i=[p.ravel().tolist()]), "arrays of numbers"),
-    NamedFile("zipped.parquet", lambda p: parquet(i=[gzip.compress(png(p))]), "compressed files"),
+    NamedFile("zipped.parquet", lambda p: parquet(i=[gzip.compress(p.tobytes())]), "compressed files"),
     NamedFile("locked.zip", _encrypted, "encrypted"),
     NamedFile("pointer.zip", lambda p: _LFS, "Git LFS"),
     NamedFile("pointer.parquet", lambda p: _LFS, "Git LFS"),

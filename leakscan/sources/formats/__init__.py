@@ -7,6 +7,7 @@ image there is a series (``dicom.read_header`` and ``dicom.assemble``).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -16,12 +17,10 @@ from typing import Any
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import head_of
 from leakscan.sources.formats.bounds import limited, quiet
-from leakscan.sources.formats.signatures import HEAD_BYTES, SIGNATURES
+from leakscan.sources.formats.signatures import HEAD_BYTES, SIGNATURES, by_first_byte
 from leakscan.sources.formats.square import squared
 from leakscan.sources.formats.unread import UNREAD_SUFFIXES
 from leakscan.types import DecodedImage, ImageRef, Tags
-
-_gathered: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -77,16 +76,27 @@ def has_image_suffix(name: str) -> bool:
         >>> has_image_suffix("HEAD.NII.GZ"), has_image_suffix("labels.csv")
         (True, False)
     """
-    return name.lower().endswith(_suffixes())
+    return name.lower().endswith(_gathered_now().suffixes)
 
 
-def _suffixes() -> tuple[str, ...]:
-    """All endings, gathered anew only where a format was added: to hash the formats takes longer."""
-    if not _gathered or _gathered[0] is not FORMATS:
-        endings = (*(suffix for known in FORMATS for suffix in known.suffixes), *UNREAD_SUFFIXES)
-        _gathered[:] = [FORMATS, endings]
-    found: tuple[str, ...] = _gathered[1]
-    return found
+@dataclass(frozen=True)
+class _Gathered:
+    """What is asked of every file, put together from all formats."""
+
+    formats: tuple[FileFormat, ...]
+    suffixes: tuple[str, ...]
+    by_first_byte: tuple[tuple[tuple[FileFormat, Callable[[bytes], bool]], ...], ...]
+
+
+_gathered: list[_Gathered] = []
+
+
+def _gathered_now() -> _Gathered:
+    """The formats put together, anew only where one was added: to hash the formats takes longer."""
+    if not _gathered or _gathered[0].formats is not FORMATS:
+        suffixes = (*(suffix for known in FORMATS for suffix in known.suffixes), *UNREAD_SUFFIXES)
+        _gathered[:] = [_Gathered(FORMATS, suffixes, by_first_byte((f, f.opens) for f in FORMATS))]
+    return _gathered[0]
 
 
 def recognise(path: Path) -> str:
@@ -130,8 +140,8 @@ def recognised(head: bytes, name: str) -> Iterator[str]:
         return iter(())
     return (
         known.name
-        for known in FORMATS
-        if known.opens(head) and (not known.by_name or lower.endswith(known.suffixes))
+        for known, opens in _gathered_now().by_first_byte[head[0] if head else -1]
+        if opens(head) and (not known.by_name or lower.endswith(known.suffixes))
     )
 
 
@@ -161,7 +171,7 @@ def pair_header(path: Path) -> Path | None:
     return None
 
 
-def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
+def inspect(path: str | os.PathLike[str], format: str, options: DecodeOptions) -> list[FrameInfo]:
     """The images in one file, from its header alone.
 
     Args:
@@ -189,7 +199,7 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     if known.single:
         return [FrameInfo()]
     with quiet(), limited(options):
-        frames: list[FrameInfo] = known.load().inspect(path, format, options)
+        frames: list[FrameInfo] = known.load().inspect(Path(path), format, options)
     return frames
 
 

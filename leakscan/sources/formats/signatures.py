@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
 
 HEAD_BYTES = 2048
 """How much of a file tells its format."""
@@ -25,8 +27,65 @@ _UNDEFINED = 0xFFFFFFFF
 _TIFF_OPENINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def _starts_with(*signatures: bytes) -> Callable[[bytes], bool]:
-    return lambda head: head.startswith(signatures)
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(frozen=True)
+class Signature:
+    r"""How the files of one kind begin.
+
+    Attributes:
+        opens: Tells from the first bytes of a file whether it is of the kind.
+        first: The bytes of which one is the first of every such file; empty where any may be.
+
+    Example:
+        >>> signature = starts_with(b"GIF87a", b"GIF89a")
+        >>> signature(b"GIF89a\1\0"), signature.first
+        (True, b'GG')
+    """
+
+    opens: Callable[[bytes], bool]
+    first: bytes = b""
+
+    def __call__(self, head: bytes) -> bool:
+        """Whether a file with these first bytes is of the kind."""
+        return self.opens(head)
+
+
+def starts_with(*openings: bytes) -> Signature:
+    r"""The signature of files that begin with one of a few words.
+
+    Args:
+        openings: The words, none of them empty.
+
+    Example:
+        >>> starts_with(b"qoif")(b"qoif\0\0")
+        True
+    """
+    return Signature(lambda head: head.startswith(openings), bytes(word[0] for word in openings))
+
+
+def by_first_byte(
+    kinds: Iterable[tuple[_Kind, Callable[[bytes], bool]]],
+) -> tuple[tuple[tuple[_Kind, Callable[[bytes], bool]], ...], ...]:
+    """The kinds that a file may be of by its first byte alone, in order: 256 lists, and the last for no byte.
+
+    Most files are of none of many kinds, and a scan asks that of every file.
+
+    Args:
+        kinds: Every kind and what tells its files.
+
+    Example:
+        >>> lists = by_first_byte([("GIF", starts_with(b"GIF8")), ("text", lambda head: b"text" in head)])
+        >>> [kind for kind, _ in lists[ord("G")]], [kind for kind, _ in lists[0]]
+        (['GIF', 'text'], ['text'])
+    """
+    known = [(kind, opens, opens.first if isinstance(opens, Signature) else b"") for kind, opens in kinds]
+    lists = [
+        tuple((kind, opens) for kind, opens, first in known if not first or byte in first)
+        for byte in range(256)
+    ]
+    return (*lists, tuple((kind, opens) for kind, opens, _ in known))
 
 
 def _is_webp(head: bytes) -> bool:
@@ -159,9 +218,9 @@ def _is_gipl(head: bytes) -> bool:
     return head[252:256] in (b"\x2a\xe3\x89\xb8", b"\xef\xff\xe9\xb0")
 
 
-def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
+def _has_brand(*brands: bytes) -> Signature:
     """Files of the ISO base media format (ISO/IEC 14496-12) by their major brand."""
-    return lambda head: head[4:8] == b"ftyp" and _image_brand(head) in brands
+    return Signature(lambda head: head[4:8] == b"ftyp" and _image_brand(head) in brands)
 
 
 def _image_brand(head: bytes) -> bytes:
@@ -253,45 +312,45 @@ def _element(head: bytes, start: int, order: str) -> tuple[int, int | None] | No
     return tag, start + header + length
 
 
-SIGNATURES: dict[str, Callable[[bytes], bool]] = {
-    "dicom": _is_dicom,
-    "apng": _is_animated_png,
-    "png": _starts_with(b"\x89PNG\r\n\x1a\n"),
-    "mpo": _may_hold_pictures,
-    "jpeg": _starts_with(b"\xff\xd8\xff"),
-    "tiff": _starts_with(*_TIFF_OPENINGS),
-    "webp": _is_webp,
-    "bmp": _is_bmp,
-    "gif": _starts_with(b"GIF87a", b"GIF89a"),
-    "jpeg2000": _starts_with(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+SIGNATURES: dict[str, Signature] = {
+    "dicom": Signature(_is_dicom),
+    "apng": Signature(_is_animated_png, b"\x89"),
+    "png": starts_with(b"\x89PNG\r\n\x1a\n"),
+    "mpo": Signature(_may_hold_pictures, b"\xff"),
+    "jpeg": starts_with(b"\xff\xd8\xff"),
+    "tiff": starts_with(*_TIFF_OPENINGS),
+    "webp": Signature(_is_webp, b"R"),
+    "bmp": Signature(_is_bmp, b"B("),
+    "gif": starts_with(b"GIF87a", b"GIF89a"),
+    "jpeg2000": starts_with(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "avif": _has_brand(b"avif", b"avis"),
     "heic": _has_brand(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1"),
-    "jpegxl": _starts_with(b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"),
-    "pnm": _is_pnm,
-    "pcx": _is_pcx,
-    "sgi": _is_sgi,
-    "dcx": _starts_with(b"\xb1\x68\xde\x3a"),
-    "sun": _starts_with(b"\x59\xa6\x6a\x95"),
-    "xbm": _is_xbm,
-    "xpm": _starts_with(b"/* XPM */"),
-    "ico": _is_icon,
-    "icns": _starts_with(b"icns"),
-    "msp": _starts_with(b"DanM", b"LinS"),
-    "psd": _starts_with(b"8BPS\0\1"),
-    "qoi": _starts_with(b"qoif"),
-    "dds": _starts_with(b"DDS \x7c\0\0\0"),
-    "tga": _is_tga,
-    "mgh": _is_mgh,
-    "minc": _is_minc,
-    "nrrd": _starts_with(b"NRRD000"),
-    "metaimage": _is_metaimage,
-    "afni": _is_afni,
-    "parrec": _is_parrec,
-    "vtk": _is_vtk,
-    "gipl": _is_gipl,
-    "ecat": _starts_with(b"MATRIX7"),
-    "npy": _starts_with(b"\x93NUMPY"),
-    "npz": _is_npz,
-    "nifti": _is_nifti,
+    "jpegxl": starts_with(b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"),
+    "pnm": Signature(_is_pnm, b"P"),
+    "pcx": Signature(_is_pcx, b"\x0a"),
+    "sgi": Signature(_is_sgi, b"\1"),
+    "dcx": starts_with(b"\xb1\x68\xde\x3a"),
+    "sun": starts_with(b"\x59\xa6\x6a\x95"),
+    "xbm": Signature(_is_xbm, b"#/ \t\n\r\f\v"),
+    "xpm": starts_with(b"/* XPM */"),
+    "ico": Signature(_is_icon, b"\0"),
+    "icns": starts_with(b"icns"),
+    "msp": starts_with(b"DanM", b"LinS"),
+    "psd": starts_with(b"8BPS\0\1"),
+    "qoi": starts_with(b"qoif"),
+    "dds": starts_with(b"DDS \x7c\0\0\0"),
+    "tga": Signature(_is_tga),
+    "mgh": Signature(_is_mgh, b"\0\x1f"),
+    "minc": Signature(_is_minc, b"C\x89\x1f"),
+    "nrrd": starts_with(b"NRRD000"),
+    "metaimage": Signature(_is_metaimage, b"ONC"),
+    "afni": Signature(_is_afni),
+    "parrec": Signature(_is_parrec, b"#"),
+    "vtk": Signature(_is_vtk, b"#"),
+    "gipl": Signature(_is_gipl),
+    "ecat": starts_with(b"MATRIX7"),
+    "npy": starts_with(b"\x93NUMPY"),
+    "npz": Signature(_is_npz, b"P"),
+    "nifti": Signature(_is_nifti, b"\0\x1f\x5c\x1c"),
 }
 """By the name of the format, what tells from the first bytes of a file whether it is of that format."""

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from leakscan.sources.formats.signatures import Signature, by_first_byte, starts_with
+
 
 @dataclass(frozen=True)
 class UnreadKind:
@@ -36,10 +38,6 @@ class UnreadKind:
         return f"It is {article} {self.name}, which is not read here; {self.advice}."
 
 
-def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
-    return lambda head: head.startswith(signatures)
-
-
 def _box(*brands: bytes) -> Callable[[bytes], bool]:
     """ISO base media files (ISO/IEC 14496-12) of one of the major brands."""
     return lambda head: head[4:8] == b"ftyp" and head[8:12] in brands
@@ -63,6 +61,14 @@ def _is_tfrecord(head: bytes) -> bool:
     check ^= 0xFFFFFFFF
     masked = ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF
     return masked == int.from_bytes(head[8:12], "little")
+
+
+def _is_avi(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"AVI "
+
+
+def _is_ogg_video(head: bytes) -> bool:
+    return head[:4] == b"OggS" and b"theora" in head[:64]
 
 
 def _is_ar(head: bytes) -> bool:
@@ -111,26 +117,28 @@ _WORDS = ("MATLAB", "FITS", "FLIC", "FLIF", "RAR", "MINC")
 """Names in capitals that people say as words, not letter by letter."""
 
 UNREAD: tuple[UnreadKind, ...] = (
-    UnreadKind("7z archive", _UNPACK, (".7z",), _starts(b"7z\xbc\xaf\x27\x1c")),
+    UnreadKind("7z archive", _UNPACK, (".7z",), starts_with(b"7z\xbc\xaf\x27\x1c")),
     UnreadKind(
         "cpio archive",
         _UNPACK,
         (".cpio",),
-        _starts(b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7"),
+        starts_with(b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7"),
     ),
-    UnreadKind("ar archive", _UNPACK, (), _is_ar),
-    UnreadKind("RPM package", _UNPACK, (".rpm",), _starts(b"\xed\xab\xee\xdb")),
+    UnreadKind("ar archive", _UNPACK, (), Signature(_is_ar, b"!")),
+    UnreadKind("RPM package", _UNPACK, (".rpm",), starts_with(b"\xed\xab\xee\xdb")),
     UnreadKind("LHA archive", _UNPACK, (".lzh", ".lha"), lambda h: h[2:5] in (b"-lh", b"-lz")),
-    UnreadKind("ARJ archive", _UNPACK, (".arj",), _starts(b"\x60\xea")),
+    UnreadKind("ARJ archive", _UNPACK, (".arj",), starts_with(b"\x60\xea")),
     UnreadKind("ACE archive", _UNPACK, (".ace",), lambda h: h[7:14] == b"**ACE**"),
-    UnreadKind("cabinet archive", _UNPACK, (".cab",), _starts(b"MSCF")),
-    UnreadKind("StuffIt archive", _UNPACK, (".sit", ".sitx"), _starts(b"StuffIt", b"SIT!")),
-    UnreadKind("xar archive", _UNPACK, (".xar",), _starts(b"xar!")),
-    UnreadKind("Windows image", _UNPACK, (".wim",), _starts(b"MSWIM\0\0\0")),
+    UnreadKind("cabinet archive", _UNPACK, (".cab",), starts_with(b"MSCF")),
+    UnreadKind("StuffIt archive", _UNPACK, (".sit", ".sitx"), starts_with(b"StuffIt", b"SIT!")),
+    UnreadKind("xar archive", _UNPACK, (".xar",), starts_with(b"xar!")),
+    UnreadKind("Windows image", _UNPACK, (".wim",), starts_with(b"MSWIM\0\0\0")),
     UnreadKind("disc image", _UNPACK, (".iso", ".dmg", ".vhd", ".vhdx", ".squashfs")),
-    UnreadKind("RAR archive", _UNPACK, (".rar",), _starts(b"Rar!\x1a\x07")),
-    UnreadKind("AVI video", _FRAMES, (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI "),
-    UnreadKind("Matroska video", _FRAMES, (".mkv", ".webm"), _starts(b"\x1a\x45\xdf\xa3")),
+    UnreadKind("RAR archive", _UNPACK, (".rar",), starts_with(b"Rar!\x1a\x07")),
+    UnreadKind(
+        "AVI video", _FRAMES, (".avi",), Signature(lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI ", b"R")
+    ),
+    UnreadKind("Matroska video", _FRAMES, (".mkv", ".webm"), starts_with(b"\x1a\x45\xdf\xa3")),
     UnreadKind(
         "MP4 video",
         _FRAMES,
@@ -142,41 +150,48 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("Canon raw photograph", _SAVE_IMAGES, (".cr3",), _box(b"crx ")),
     UnreadKind("MP4 video", _FRAMES, (".3gp", ".3g2", ".f4v"), lambda h: h[4:8] == b"ftyp"),
     UnreadKind("QuickTime video", _FRAMES, (".qt",), lambda h: h[4:8] in (b"moov", b"mdat", b"wide")),
-    UnreadKind("MPEG video", _FRAMES, (".mpg", ".mpeg"), _starts(b"\0\0\1\xba", b"\0\0\1\xb3")),
-    UnreadKind("Windows Media video", _FRAMES, (".wmv",), _starts(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
+    UnreadKind("MPEG video", _FRAMES, (".mpg", ".mpeg"), starts_with(b"\0\0\1\xba", b"\0\0\1\xb3")),
+    UnreadKind("Windows Media video", _FRAMES, (".wmv",), starts_with(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
     UnreadKind("MPEG video", _FRAMES, (".m2ts", ".mts", ".vob"), _is_transport_stream),
-    UnreadKind("Ogg video", _FRAMES, (".ogv", ".ogm"), lambda h: h[:4] == b"OggS" and b"theora" in h[:64]),
-    UnreadKind("Flash video", _FRAMES, (".flv",), _starts(b"FLV\1")),
-    UnreadKind("raw video", _FRAMES, (".y4m",), _starts(b"YUV4MPEG2")),
+    UnreadKind(
+        "Ogg video",
+        _FRAMES,
+        (".ogv", ".ogm"),
+        Signature(lambda h: h[:4] == b"OggS" and b"theora" in h[:64], b"O"),
+    ),
+    UnreadKind("Flash video", _FRAMES, (".flv",), starts_with(b"FLV\1")),
+    UnreadKind("raw video", _FRAMES, (".y4m",), starts_with(b"YUV4MPEG2")),
     UnreadKind("DV video", _FRAMES, (".dv",)),
-    UnreadKind("large Photoshop document", _SAVE_IMAGES, (".psb",), _starts(b"8BPS\0\2")),
-    UnreadKind("IFUNC picture", _SAVE_IMAGES, (".im",), _starts(b"Image type: ")),
-    UnreadKind("GIMP document", _SAVE_IMAGES, (".xcf",), _starts(b"gimp xcf ")),
+    UnreadKind("large Photoshop document", _SAVE_IMAGES, (".psb",), starts_with(b"8BPS\0\2")),
+    UnreadKind("IFUNC picture", _SAVE_IMAGES, (".im",), starts_with(b"Image type: ")),
+    UnreadKind("GIMP document", _SAVE_IMAGES, (".xcf",), starts_with(b"gimp xcf ")),
     UnreadKind("Krita document", _SAVE_IMAGES, (".kra",)),
-    UnreadKind("MNG animation", _FRAMES, (".mng",), _starts(b"\x8aMNG\r\n\x1a\n")),
-    UnreadKind("JNG picture", _SAVE_IMAGES, (".jng",), _starts(b"\x8bJNG\r\n\x1a\n")),
+    UnreadKind("MNG animation", _FRAMES, (".mng",), starts_with(b"\x8aMNG\r\n\x1a\n")),
+    UnreadKind("JNG picture", _SAVE_IMAGES, (".jng",), starts_with(b"\x8bJNG\r\n\x1a\n")),
     UnreadKind("FLIC animation", _FRAMES, (".fli", ".flc"), lambda h: h[4:6] in (b"\x11\xaf", b"\x12\xaf")),
     UnreadKind("Photo CD picture", _SAVE_IMAGES, (".pcd",)),
     UnreadKind("PICT picture", _SAVE_IMAGES, (".pict", ".pct")),
-    UnreadKind("Softimage picture", _SAVE_IMAGES, (), _starts(b"\x53\x80\xf6\x34")),
-    UnreadKind("BLP texture", _SAVE_IMAGES, (".blp",), _starts(b"BLP1", b"BLP2")),
-    UnreadKind("KTX texture", _SAVE_IMAGES, (".ktx", ".ktx2"), _starts(b"\xabKTX ")),
-    UnreadKind("PostScript document", _SAVE_IMAGES, (".eps", ".ps"), _starts(b"%!PS", b"\xc5\xd0\xd3\xc6")),
-    UnreadKind("Windows metafile", _SAVE_IMAGES, (".wmf",), _starts(b"\xd7\xcd\xc6\x9a")),
+    UnreadKind("Softimage picture", _SAVE_IMAGES, (), starts_with(b"\x53\x80\xf6\x34")),
+    UnreadKind("BLP texture", _SAVE_IMAGES, (".blp",), starts_with(b"BLP1", b"BLP2")),
+    UnreadKind("KTX texture", _SAVE_IMAGES, (".ktx", ".ktx2"), starts_with(b"\xabKTX ")),
+    UnreadKind(
+        "PostScript document", _SAVE_IMAGES, (".eps", ".ps"), starts_with(b"%!PS", b"\xc5\xd0\xd3\xc6")
+    ),
+    UnreadKind("Windows metafile", _SAVE_IMAGES, (".wmf",), starts_with(b"\xd7\xcd\xc6\x9a")),
     UnreadKind("Windows metafile", _SAVE_IMAGES, (".emf",), lambda h: h[40:44] == b" EMF"),
-    UnreadKind("BPG picture", _SAVE_IMAGES, (".bpg",), _starts(b"BPG\xfb")),
-    UnreadKind("OpenEXR picture", _SAVE_IMAGES, (".exr",), _starts(b"\x76\x2f\x31\x01")),
-    UnreadKind("Radiance picture", _SAVE_IMAGES, (".hdr",), _starts(b"#?RADIANCE", b"#?RGBE")),
-    UnreadKind("JPEG XR picture", _SAVE_IMAGES, (".jxr", ".wdp", ".hdp"), _starts(b"II\xbc\x01")),
-    UnreadKind("JBIG2 picture", _SAVE_IMAGES, (".jb2", ".jbig2"), _starts(b"\x97JB2\r\n\x1a\n")),
-    UnreadKind("DjVu document", _SAVE_IMAGES, (".djvu", ".djv"), _starts(b"AT&TFORM")),
-    UnreadKind("Farbfeld picture", _SAVE_IMAGES, (".ff",), _starts(b"farbfeld")),
-    UnreadKind("FLIF picture", _SAVE_IMAGES, (".flif",), _starts(b"FLIF")),
-    UnreadKind("DPX picture", _SAVE_IMAGES, (".dpx",), _starts(b"SDPX", b"XPDS")),
-    UnreadKind("Fujifilm raw photograph", _SAVE_IMAGES, (".raf",), _starts(b"FUJIFILMCCD-RAW")),
-    UnreadKind("encrypted Parquet table", "decrypt it and write it anew", (), lambda h: h[:4] == b"PARE"),
-    UnreadKind("FITS image", _SAVE_IMAGES, (".fits", ".fit", ".fts"), _starts(b"SIMPLE  =")),
-    UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), _starts(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
+    UnreadKind("BPG picture", _SAVE_IMAGES, (".bpg",), starts_with(b"BPG\xfb")),
+    UnreadKind("OpenEXR picture", _SAVE_IMAGES, (".exr",), starts_with(b"\x76\x2f\x31\x01")),
+    UnreadKind("Radiance picture", _SAVE_IMAGES, (".hdr",), starts_with(b"#?RADIANCE", b"#?RGBE")),
+    UnreadKind("JPEG XR picture", _SAVE_IMAGES, (".jxr", ".wdp", ".hdp"), starts_with(b"II\xbc\x01")),
+    UnreadKind("JBIG2 picture", _SAVE_IMAGES, (".jb2", ".jbig2"), starts_with(b"\x97JB2\r\n\x1a\n")),
+    UnreadKind("DjVu document", _SAVE_IMAGES, (".djvu", ".djv"), starts_with(b"AT&TFORM")),
+    UnreadKind("Farbfeld picture", _SAVE_IMAGES, (".ff",), starts_with(b"farbfeld")),
+    UnreadKind("FLIF picture", _SAVE_IMAGES, (".flif",), starts_with(b"FLIF")),
+    UnreadKind("DPX picture", _SAVE_IMAGES, (".dpx",), starts_with(b"SDPX", b"XPDS")),
+    UnreadKind("Fujifilm raw photograph", _SAVE_IMAGES, (".raf",), starts_with(b"FUJIFILMCCD-RAW")),
+    UnreadKind("encrypted Parquet table", "decrypt it and write it anew", (), starts_with(b"PARE")),
+    UnreadKind("FITS image", _SAVE_IMAGES, (".fits", ".fit", ".fts"), starts_with(b"SIMPLE  =")),
+    UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), starts_with(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",)),
     UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _is_hdf5),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (), _is_tfrecord),
@@ -186,38 +201,40 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("MessagePack file", _SAVE_IMAGES, (".msgpack", ".mpk")),
     UnreadKind("LevelDB table", _SAVE_IMAGES, (".ldb", ".sst")),
     UnreadKind("WBMP picture", _SAVE_IMAGES, (".wbmp",)),
-    UnreadKind("Feather file of version 1", "write it as Parquet", (".feather",), _starts(b"FEA1")),
+    UnreadKind("Feather file of version 1", "write it as Parquet", (".feather",), starts_with(b"FEA1")),
     UnreadKind("Python pickle", _UNPICKLE, (".pkl", ".pickle", ".joblib", ".pkl.gz", ".pickle.gz")),
-    UnreadKind("Python pickle", _UNPICKLE, (), _is_pickle),
-    UnreadKind("IDX array", _UNPICKLE, (".idx3-ubyte",), _is_idx),
+    UnreadKind("Python pickle", _UNPICKLE, (), Signature(_is_pickle, b"\x80")),
+    UnreadKind("IDX array", _UNPICKLE, (".idx3-ubyte",), Signature(_is_idx, b"\0")),
     UnreadKind("safetensors file", _UNPICKLE, (".safetensors",), _is_safetensors),
     UnreadKind("Zarr array", _UNPICKLE, (".zarray",)),
-    UnreadKind("ORC table", "write it as Parquet", (".orc",), _starts(b"ORC")),
-    UnreadKind("Avro file", "write it as Parquet", (".avro",), _starts(b"Obj\x01")),
-    UnreadKind("SQLite database", _SAVE_IMAGES, (".sqlite", ".sqlite3"), _starts(b"SQLite format 3\0")),
+    UnreadKind("ORC table", "write it as Parquet", (".orc",), starts_with(b"ORC")),
+    UnreadKind("Avro file", "write it as Parquet", (".avro",), starts_with(b"Obj\x01")),
+    UnreadKind("SQLite database", _SAVE_IMAGES, (".sqlite", ".sqlite3"), starts_with(b"SQLite format 3\0")),
     UnreadKind("MosaicML shard", _SAVE_IMAGES, (".mds", ".mds.zstd", ".mds.zst")),
     UnreadKind("FFCV file", _SAVE_IMAGES, (".beton",)),
-    UnreadKind("MXNet record file", _SAVE_IMAGES, (".rec",), _starts(b"\x0a\x23\xd7\xce")),
+    UnreadKind("MXNet record file", _SAVE_IMAGES, (".rec",), starts_with(b"\x0a\x23\xd7\xce")),
     UnreadKind("Lance table", "write it as Parquet", (".lance",)),
     UnreadKind("DuckDB database", _SAVE_IMAGES, (".duckdb",), lambda h: h[8:12] == b"DUCK"),
     UnreadKind("PyTorch file", _UNPICKLE, (".pt", ".pth")),
     UnreadKind("Blosc file", _UNPICKLE, (".b2nd", ".blosc2", ".b2frame")),
     UnreadKind("LMDB database", _SAVE_IMAGES, (".mdb", ".lmdb"), lambda h: h[16:20] == b"\xde\xc0\xef\xbe"),
-    UnreadKind("Zeiss slide", _SLIDE, (".czi",), _starts(b"ZISRAWFILE")),
-    UnreadKind("Nikon microscope file", _SLIDE, (".nd2",), _starts(b"\xda\xce\xbe\n")),
+    UnreadKind("Zeiss slide", _SLIDE, (".czi",), starts_with(b"ZISRAWFILE")),
+    UnreadKind("Nikon microscope file", _SLIDE, (".nd2",), starts_with(b"\xda\xce\xbe\n")),
     UnreadKind("Leica microscope file", _SLIDE, (".lif",)),
     UnreadKind("Olympus slide", _SLIDE, (".vsi", ".ets", ".oib", ".oif")),
     UnreadKind("MIRAX slide", _SLIDE, (".mrxs",)),
     UnreadKind("Imaris file", _SLIDE, (".ims",)),
     UnreadKind("VTK image", _TO_NIFTI, (".vti",)),
     UnreadKind("MRC volume", _TO_NIFTI, (".mrc", ".mrcs")),
-    UnreadKind("MRtrix volume", _TO_NIFTI, (".mif", ".mif.gz", ".mih"), _starts(b"mrtrix image")),
+    UnreadKind("MRtrix volume", _TO_NIFTI, (".mif", ".mif.gz", ".mih"), starts_with(b"mrtrix image")),
     UnreadKind("BrainVoyager volume", _TO_NIFTI, (".vmr", ".v16")),
-    UnreadKind("Interfile volume", _TO_NIFTI, (".hv", ".h33", ".i33"), _starts(b"!INTERFILE")),
+    UnreadKind("Interfile volume", _TO_NIFTI, (".hv", ".h33", ".i33"), starts_with(b"!INTERFILE")),
 )
 """The kinds in the order in which a file is tried."""
 
 
+_BY_FIRST_BYTE = by_first_byte((kind, kind.opens) for kind in UNREAD if kind.opens is not None)
+_ONLY_NAMED = tuple(suffix for kind in UNREAD if kind.opens is None for suffix in kind.suffixes)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
 
 
@@ -234,14 +251,15 @@ def unread_kind(name: str, head: bytes) -> UnreadKind | None:
         >>> unread_kind("notes.txt", b"two films") is None
         True
     """
-    for kind in UNREAD:
-        if kind.opens is not None and kind.opens(head):
+    for kind, opens in _BY_FIRST_BYTE[head[0]] if head else ():
+        if opens(head):
             return kind
-    lower = _SHARD.sub("", name.lower())
-    for kind in UNREAD:
-        if kind.opens is None and lower.endswith(kind.suffixes) and head:
-            return kind
-    return None
+    lower = name.lower()
+    if "-of-" in lower:
+        lower = _SHARD.sub("", lower)
+    if not head or not lower.endswith(_ONLY_NAMED):
+        return None
+    return next(kind for kind in UNREAD if kind.opens is None and lower.endswith(kind.suffixes))
 
 
 UNREAD_SUFFIXES = tuple(suffix for kind in UNREAD for suffix in kind.suffixes if suffix != ".hdr")
