@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -72,10 +73,10 @@ class Duplicates:
 
 
 def duplicates(
-    source: str | Path,
+    source: str | os.PathLike[str],
     *,
     choices: DuplicateChoices | None = None,
-    output: str | Path | None = None,
+    output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,

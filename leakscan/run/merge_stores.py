@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from leakscan.fingerprint.store import Store, StoreInfo
 _NAMED = 10  # missing shards that are named
 
 
-def merge_stores(stores: Sequence[str | Path], output: str | Path) -> dict[str, Any]:
+def merge_stores(stores: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> dict[str, Any]:
     """Joins stores of one dataset, which were made with one key and in one way, to one store.
 
     One shard file is in memory at a time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class Result:
         return render_notebook(self.summary, self.pairs, folder, self.pictures)
 
     def exclude(
-        self, dataset: str | None = None, *, output: str | Path | None = None, **policy: Any
+        self, dataset: str | None = None, *, output: str | os.PathLike[str] | None = None, **policy: Any
     ) -> pa.Table:
         """The images to drop; see :func:`leakscan.review.lists.exclusions`.
 
@@ -92,7 +93,9 @@ class Result:
             write_list(drop, Path(output))
         return drop
 
-    def split(self, ratios: str = "80/10/10", *, output: str | Path | None = None, **wishes: Any) -> pa.Table:
+    def split(
+        self, ratios: str = "80/10/10", *, output: str | os.PathLike[str] | None = None, **wishes: Any
+    ) -> pa.Table:
         """A split that nobody crosses; see :func:`leakscan.run.split.split`.
 
         Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,8 @@ class SplitWishes:
 
 
 def split(
-    source: str | Path,
-    output: str | Path,
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     wishes: SplitWishes | None = None,
     settings: Settings | None = None,
@@ -122,7 +123,7 @@ def _sources(summary: Mapping[str, Any]) -> dict[str, SourceSpec]:
     return found
 
 
-def belongs_in(source: str | Path, folder: Path) -> Path | None:
+def belongs_in(source: str | os.PathLike[str], folder: Path) -> Path | None:
     """Where the list of a split is a manifest: in the folder that all of its images lie below.
 
     Args:
