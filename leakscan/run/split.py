@@ -101,7 +101,8 @@ def split(
 
 def _not_looked_inside(run: Path) -> list[str]:
     """What a split of a run cannot know: a run never compares images of one dataset with each other."""
-    unnamed = sorted({row["dataset"] for row in JudgedRun.open(run).images.values() if not row["subject"]})
+    images = JudgedRun.open(run).images.values()
+    unnamed = sorted({row["dataset"] for row in images if row["status"] == "ok" and not row["subject"]})
     if not unnamed:
         return []
     return [

@@ -183,6 +183,16 @@ def test_people_whose_overlap_is_accepted_stand_in_one_split(leakscan: Leakscan,
         assert [place[f"A/{i}.png"] for i in (6, 7)] == [place[f"B/{i}.png"] for i in (6, 7)]
 
 
+def test_images_that_a_list_left_out_are_no_unnamed_people(leakscan: Leakscan, two_wards: Path) -> None:
+    lines = ["filename,patient_id", *(f"{i}.png,P{i}" for i in range(8))]
+    (two_wards / "A" / "m.csv").write_text("\n".join(lines) + "\n")
+    (two_wards / "drop.csv").write_text("dataset,path\nB/m.csv,6.png\nB/m.csv,7.png\n")
+    given = ("A/m.csv", "B/m.csv", "-o", "left", "--exclude-list", "drop.csv", *NO_ENCODER)
+    ran = leakscan("compare", *given, "--json")
+    assert sum(ran.json["left_out"].values()) == 2, ran.err
+    assert "name no person" not in leakscan("split", "left", "--ratios", "50/50").out
+
+
 def test_the_split_of_one_dataset_says_where_it_belongs(leakscan: Leakscan, ward: Path) -> None:
     ran = leakscan(
         "split", "ward/m.csv", "--ratios", "60/40", "--stratify", "grade", "--workers", "0", *NO_ENCODER
