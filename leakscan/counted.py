@@ -16,6 +16,23 @@ def counted(n: int, thing: str, things: str = "") -> str:
     return f"{n:,} {thing if n == 1 else things or thing + 's'}"
 
 
+def chance(probability: float) -> str:
+    """A probability with two digits, which says 0 or 1 only where it is.
+
+    Args:
+        probability: The probability, from 0 to 1.
+
+    Example:
+        >>> chance(0.687), chance(0.9986), chance(1.0), chance(0.004), chance(0.0)
+        ('0.69', '>0.99', '1', '<0.01', '0')
+    """
+    if probability in (0.0, 1.0):
+        return f"{probability:.0f}"
+    if probability >= 0.995:
+        return ">0.99"
+    return "<0.01" if probability < 0.005 else f"{probability:.2f}"
+
+
 def rounded(value: float, digits: int = 2) -> str:
     """A number as people write it, rounded to a few digits: never with an exponent.
 

@@ -6,7 +6,7 @@ explains every column; the golden test in ``tests/test_tables.py`` pins the sche
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ VERSION = "1"
 ORIENTATIONS = 8
 
 _BLOCK = 1 << 12
+_READ_ROWS = 1 << 15
 _VERSION_KEY = b"leakscan.schema_version"
 _TABLE_KEY = b"leakscan.table"
 
@@ -212,7 +213,9 @@ def write(table: pa.Table, path: Path) -> None:
         pq.write_table(table, part, compression="zstd")
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_parquet(
+    path: Path, columns: list[str] | None = None, keep: Callable[[pa.Table], pa.Table] | None = None
+) -> pa.Table:
     """Reads a Parquet file, whoever replaces it meanwhile: as it was when it was opened.
 
     ``pyarrow.parquet.read_table`` opens a path twice, for its footer and for its content. Between the two
@@ -221,6 +224,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     Args:
         path: The file.
         columns: The names of the columns to read; all if ``None``.
+        keep: What to keep of some rows at a time, so that a million others are never in memory.
 
     Raises:
         OSError: The file cannot be read.
@@ -232,7 +236,12 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         [{'subject': 'P7'}]
     """
     with path.open("rb") as stream:
-        return open_parquet(stream).read(columns=columns)
+        opened = open_parquet(stream)
+        if keep is None:
+            return opened.read(columns=columns)
+        batches = opened.iter_batches(_READ_ROWS, columns=columns)
+        kept = [keep(pa.Table.from_batches([batch])) for batch in batches]
+        return pa.concat_tables([opened.schema_arrow.empty_table(), *kept] if columns is None else kept)
 
 
 def open_parquet(source: Any) -> pq.ParquetFile:
@@ -256,8 +265,13 @@ def open_parquet(source: Any) -> pq.ParquetFile:
         raise pa.ArrowInvalid(f"The name of a column is no text ({e}).") from e
 
 
-def read(path: Path, schema: pa.Schema) -> pa.Table:
+def read(path: Path, schema: pa.Schema, keep: Callable[[pa.Table], pa.Table] | None = None) -> pa.Table:
     """Reads a table and checks that it is what it should be.
+
+    Args:
+        path: The file.
+        schema: What it should be.
+        keep: What to keep of some rows at a time; all if ``None``.
 
     Raises:
         StoreError: The file is damaged, another table, or of another schema version.
@@ -272,7 +286,7 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     """
     name = name_of(schema)
     try:
-        table = read_parquet(path)
+        table = read_parquet(path, keep=keep)
         table.validate(full=True)  # text that is no Unicode would fail far from here
     except (OSError, pa.ArrowException) as e:
         raise StoreError(

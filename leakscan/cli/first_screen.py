@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from leakscan.cli.narrow import shortened, wrapped
+from leakscan.cli.next_steps import same_places
 from leakscan.counted import counted, rounded
+from leakscan.report.none_found import NONE, further_reasons
 from leakscan.report.unlisted import on_no_list
 from leakscan.report.verdict_words import verdict_counts
 
@@ -36,7 +39,8 @@ def first_screen(summary: Mapping[str, Any], output: Path | None, details: bool 
     told = summary["answer"]
     code = summary["exit_code"]
     word = "REPORTED ONLY" if summary["fail_on"] == "none" else _WORDS[code]
-    headline = "" if told["headline"] == "No leak was found" and code == 0 else f": {told['headline']}"
+    green = code == 0 and told["headline"].startswith(NONE)
+    headline = told["headline"].removeprefix(NONE) if green else f": {told['headline']}"
     lines = _headed(word + headline, f"exit {code}")
     pairs = told["pairs_of_datasets"]
     lines += ["", *(_of_two(pairs[0]) if len(pairs) == 1 else _of_many(pairs))]
@@ -63,8 +67,12 @@ def _of_two(pair: Mapping[str, Any]) -> list[str]:
         ),
         ("possible, please look", f"{pair['possible']:,}", _of_possible(pair)),
     ]
+    if not pair["estimate"] and pair["possible"] and pair.get("listed"):
+        rows.append(("shared, of all these", *_of_listed(pair["listed"])))
     if pair["accepted"]:
         rows.append(("wanted overlap, accepted", f"{pair['accepted']:,}", "nothing"))
+    if pair.get("different"):  # an earlier version did not count them
+        rows.append(("cleared as different people", f"{pair['different']:,}", "nothing"))
     rows.append(("not on any list", "?", on_no_list(pair)))
     lines = [f"{'':34}{'people':>8}   what to do"]
     lines += [_cut(f"  {name:32}{number:>8}   {words}") for name, number, words in rows]
@@ -95,25 +103,44 @@ def _of_possible(pair: Mapping[str, Any]) -> str:
     return f"expect about {max(1, round(pair['expected_true']))} of them to be shared"
 
 
+def _of_listed(listed: Mapping[str, float]) -> tuple[str, str]:
+    """About how many people on the lists are shared, and between which numbers."""
+    return f"{listed['value']:,.0f}", f"{listed['low']:,} to {listed['high']:,}, by their probabilities"
+
+
+def _interval(pair: Mapping[str, Any]) -> str:
+    """Between which numbers the people lie whom two datasets share; empty where nobody was found."""
+    told = pair["estimate"] or pair.get("listed") or {"low": 0, "high": 0}
+    low, high = math.floor(told["low"]), math.ceil(told["high"])
+    return f"{low:,} to {high:,}" if high else ""
+
+
 def _of_many(pairs: list[Mapping[str, Any]]) -> list[str]:
     """One line for every two datasets, worst first, and how many people of each side are shared."""
     heads = [("copies", "copies"), ("persons", "other_pictures"), ("possible", "possible")]
     if any(pair["accepted"] for pair in pairs):
         heads.append(("accepted", "accepted"))
-    width = WIDTH - 10 * len(heads) - 1
-    lines = [f"{'people in both:':{width}}" + "".join(f"{head:>10}" for head, _ in heads)]
-    for pair in pairs[:_PAIRS_OF_DATASETS]:
+    if any(pair.get("different") for pair in pairs):
+        heads.append(("cleared", "different"))
+    shared = ["shared", *(_interval(pair) for pair in pairs[:_PAIRS_OF_DATASETS])]
+    last = max(map(len, shared)) + 2
+    width = WIDTH - 10 * len(heads) - last
+    names = "".join(f"{head:>10}" for head, _ in heads)
+    lines = [f"{'people in both:':{width}}{names}{shared[0]:>{last}}"]
+    for pair, interval in zip(pairs, shared[1:], strict=False):
         name = f"{shortened(pair['a'], width // 2 - 2)} x {shortened(pair['b'], width // 2 - 2)}"
-        lines.append(f"{name:{width}}" + "".join(f"{pair[key]:>10,}" for _, key in heads))
+        numbers = "".join(f"{pair.get(key, 0):>10,}" for _, key in heads)
+        lines.append(f"{name:{width}}{numbers}{interval:>{last}}")
     if more := pairs[_PAIRS_OF_DATASETS:]:
-        sums = [sum(pair[key] for pair in more) for _, key in heads]
+        sums = [sum(pair.get(key, 0) for pair in more) for _, key in heads]
         name = f"{counted(len(more), 'more pair')} of datasets"
         lines.append(f"{name:{width}}" + "".join(f"{n:>10,}" for n in sums))
     return lines
 
 
 def _share(told: Mapping[str, int]) -> str:
-    return f"{told['shared'] / max(told['of'], 1):.0%}"
+    share = told["shared"] / max(told["of"], 1)
+    return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def _not_judged(images: Mapping[str, list[str]]) -> list[str]:
@@ -139,7 +166,7 @@ def _why(summary: Mapping[str, Any]) -> list[str]:
     """Reasons that the headline does not give, what was not done, and warnings."""
     sentences: list[str] = []
     if summary["exit_code"] not in (0, 1) or "baseline" in summary:
-        sentences = list(summary["reasons"])
+        sentences = further_reasons(summary)
     said = " ".join(sentences)
     told: list[str] = summary["answer"]["not_done"]
     not_done = [words for words in told if words.partition(":")[0] not in said]
@@ -152,7 +179,7 @@ def _why(summary: Mapping[str, Any]) -> list[str]:
                 f"{first['path'] or '(path hidden)'}: {first['error']}"
             )
     if verdicts := summary.get("verdicts"):  # how many count, and how many do not any more
-        sentences.append(f"Verdicts: {verdict_counts(verdicts)}")
+        sentences.append(verdict_counts(verdicts))
     # What holds of many datasets is said once.
     return [line for sentence in dict.fromkeys(sentences) for line in wrapped(sentence, WIDTH)[:3]]
 
@@ -165,11 +192,11 @@ def _next(summary: Mapping[str, Any], output: Path | None, details: bool) -> lis
     leaks = bool(pairs) and pairs[0]["copies"] + pairs[0]["other_pictures"] > 0
     commands = []
     if any(pair["possible"] for pair in pairs) or (leaks and "verdicts" not in summary):
-        commands.append(f"leakscan review {run}")
+        commands.append(f"leakscan review {run}{same_places(summary, 'review')}")
     if leaks:
         commands.append(f"leakscan exclude {run} --from {shlex.quote(pairs[0]['b'])}")
     if not commands and pairs and "audit" not in summary:
-        commands.append(f"leakscan split {run} --ratios 80/10/10")
+        commands.append(f"leakscan split {run} --ratios 80/10/10{same_places(summary, 'split')}")
     lines = [f"{'' if at else 'Next':7}{command}" for at, command in enumerate(commands)]
     from leakscan.report.run_folder import RunFolder  # loads pyarrow, and errors should not wait for it
 

@@ -6,9 +6,16 @@ import datetime as dt
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leakscan.counted import counted
+
+if TYPE_CHECKING:
+    from leakscan.settings import Settings
+
+_OF_SOURCES = ("subjects", "exclude", "exclude_list", "columns", "against", "baseline", "profile", "same_ids")
+"""Settings that are about the sources that a split was made of, and not about the split."""
+_OF_SPLITS = ("cache", "key", "project_key", "workers", "engine", "address", "max_memory_mb")
 
 
 def apply_command(run: Path, summary: Mapping[str, Any], verdicts: Path) -> str:
@@ -49,25 +56,89 @@ def check_command(run: Path, summary: Mapping[str, Any], lists: Sequence[Path]) 
     return f"{_again(summary)} {_quoted(*words, '-o', f'{run}-checked')}"
 
 
+def audit_command(manifest: Path, made: Settings | Mapping[str, Any]) -> str:
+    """The command that audits a split, with what its images were read and decided by.
+
+    Args:
+        manifest: The manifest of the split.
+        made: The settings that it was made with, or the summary of the run that it was made of.
+
+    Example:
+        >>> from leakscan.settings import Settings
+        >>> audit_command(Path("split.csv"), Settings.of(kind="other_2d", exclude=("masks/",)))
+        'leakscan audit split.csv --kind other_2d'
+    """
+    from leakscan.run.like import made_with  # loads pyarrow, and errors should not wait for it
+
+    told = made if isinstance(made, Mapping) else {"made_with": made_with(made)}
+    return _quoted("leakscan", "audit", str(manifest), *_options(told, leave_out=_OF_SOURCES))
+
+
+def same_places(summary: Mapping[str, Any], command: str) -> str:
+    """The options by which a further command on a run finds the cache of the run, with a space before them.
+
+    Args:
+        summary: The ``summary.json`` of the run.
+        command: ``review`` or ``split``; others keep nothing in the cache.
+
+    Example:
+        >>> summary = {"made_with": {"machine_settings": {"cache": "/tmp/kept", "workers": 0}}}
+        >>> same_places(summary, "split"), same_places(summary, "review"), same_places(summary, "exclude")
+        (' --cache /tmp/kept --workers 0', ' --cache /tmp/kept', '')
+    """
+    used = {"review": ("cache", "pictures_mb"), "split": _OF_SPLITS}.get(command, ())
+    own = {name: value for name, value in _machine(summary).items() if name in used}
+    words = _words({"limits": own}, ())
+    return f" {_quoted(*words)}" if words else ""
+
+
 def _again(summary: Mapping[str, Any], leave_out: Sequence[str] = ()) -> str:
     """The command that made a run, with its sources and settings, but for where it was written."""
-    places = list((summary.get("sources") or {}).values())
-    command = "audit" if "audit" in summary else "compare"
-    if not places or None in places or command == "audit":
-        return f"leakscan {command} ..."
-    return _quoted("leakscan", command, *map(_near, places), *_options(summary, leave_out))
+    audit = summary.get("audit")
+    if audit is not None:
+        given = [audit.get("source")]
+        column = audit.get("split_column", "split")
+        told = [] if column == "split" else ["--split-column", column]
+    else:
+        places = dict(summary.get("sources") or {})
+        before = _setting(summary, "deciding", "against")
+        told = [] if before is None else ["--against", _near(str(before))]
+        given = [place for name, place in places.items() if name not in _names_of(before)]
+    command = "compare" if audit is None else "audit"
+    if not given or None in given:
+        return f"leakscan {command} ..."  # paths are hidden
+    return _quoted("leakscan", command, *map(_near, given), *told, *_options(summary, leave_out))
+
+
+def _names_of(run: Any) -> set[str]:
+    """The datasets of an earlier run, which ``--against`` names by its folder."""
+    if run is None:
+        return set()
+    from leakscan.report.run_folder import RunFolder
+
+    return set(RunFolder.open(Path(str(run))).read_summary().get("sources") or {})
 
 
 def _options(summary: Mapping[str, Any], leave_out: Sequence[str]) -> list[str]:
-    """The options of a run that are no defaults, as the command line asks for them."""
-    from leakscan.cli.options import SETTING_OPTIONS
-    from leakscan.settings import Settings
+    """The options of a run that are not what the settings of this folder say, as on the command line."""
+    made = (summary.get("made_with") or {}).get("settings") or {}
+    implied = ("same_ids",) if "audit" in summary else ()  # an audit compares one dataset with itself
+    return _words({**made, "machine": _machine(summary)}, (*leave_out, *implied))
 
-    usual = Settings().model_dump(mode="json")
+
+def _machine(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (summary.get("made_with") or {}).get("machine_settings") or {}
+
+
+def _words(sections: Mapping[str, Mapping[str, Any]], leave_out: Sequence[str]) -> list[str]:
+    from leakscan.cli.options import SETTING_OPTIONS, settings_here
+
+    here = settings_here().model_dump(mode="json")
+    usual = {name: value for values in here.values() for name, value in values.items()}
     words: list[str] = []
-    for section, values in ((summary.get("made_with") or {}).get("settings") or {}).items():
+    for values in sections.values():
         for name, value in values.items():
-            if name in leave_out or name not in SETTING_OPTIONS or value == usual.get(section, {}).get(name):
+            if name in leave_out or name not in SETTING_OPTIONS or value == usual.get(name):
                 continue
             yes, _, no = SETTING_OPTIONS[name].flags[0].partition("/")
             if isinstance(value, bool):

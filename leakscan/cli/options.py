@@ -217,8 +217,20 @@ def _settings(chosen: dict[str, Any]) -> Settings:
     """
     given = {name: value for name, value in chosen.items() if value is not None and value != []}
     given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    base = Settings.read(Path(FILE)) if Path(FILE).is_file() else Settings()
-    return base.with_choices(given)
+    return settings_here().with_choices(given)
+
+
+def settings_here() -> Settings:
+    """What ``leakscan.toml`` in the current folder says, over the defaults.
+
+    Raises:
+        UsageError: The file has a name or value that does not fit.
+
+    Example:
+        >>> settings_here().deciding.fail_on
+        'same_subject'
+    """
+    return Settings.read(Path(FILE)) if Path(FILE).is_file() else Settings()
 
 
 def hides_paths(arguments: Sequence[str]) -> bool:

@@ -29,7 +29,7 @@ from leakscan.cli.first_screen import first_screen
 from leakscan.cli.hints import worded
 from leakscan.cli.line_progress import LineProgress
 from leakscan.cli.narrow import cell, fitted, shortened, wrapped
-from leakscan.counted import counted
+from leakscan.counted import chance, counted
 from leakscan.errors import LeakscanError, OutputError
 from leakscan.harmless import json_safe, one_line
 from leakscan.report.altered_words import altered_words
@@ -198,7 +198,7 @@ class Output:
                     p["decision"],
                     p["relation"],
                     *(_name(p, side, names) for side in ("a", "b")),
-                    "" if p["probability"] is None else f"{p['probability']:.2f}",
+                    "" if p["probability"] is None else chance(p["probability"]),
                     ", ".join(altered_words(p["transform"])),
                 ]
                 for p in shown

@@ -33,7 +33,7 @@ def explain_command(
     rows = folder.read(tables.PAIRS).to_pylist()
     number = find_pair(rows, tuple(pair))
     row, summary = rows[number], folder.read_summary()
-    steps = explain(row, summary)
+    steps = explain(row, summary, rows)
     plain = (
         "dataset_a",
         "path_a",

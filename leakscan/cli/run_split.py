@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from leakscan.cli import options as o
-from leakscan.cli.next_steps import not_applied
+from leakscan.cli.next_steps import audit_command, not_applied
 from leakscan.cli.output import Output
 from leakscan.counted import counted
 from leakscan.settings import Settings
@@ -99,22 +99,25 @@ def split_command(
     for words in found.notes:
         out.say(words)
     out.say(f"Written: {files[0]} and {files[1]}")
-    if not hashed and (words := _check_words(source, files[0])):
+    if not hashed and (words := _check_words(source, files[0], settings)):
         out.say(words)
 
 
-def _check_words(source: str, manifest: Path) -> str:
+def _check_words(source: str, manifest: Path, settings: Settings) -> str:
     """How to see that the split is sound: a manifest finds images below its own folder."""
+    from leakscan.report.run_folder import RunFolder
     from leakscan.run.split import belongs_in
 
     folder = belongs_in(source, manifest.parent)
     if folder is None:
         return ""
     there = folder / manifest.name
+    run = RunFolder(Path(source))
+    made = run.read_summary() if run.summary.is_file() else settings
     if folder.absolute() == manifest.parent.absolute():
-        return f"Check it: leakscan audit {shlex.quote(str(manifest))}"
+        return f"Check it: {audit_command(manifest, made)}"
     copied = f"cp {shlex.quote(str(manifest))} {shlex.quote(str(there))}"
-    return f"Check it: {copied} && leakscan audit {shlex.quote(str(there))}"
+    return f"Check it: {copied} && {audit_command(there, made)}"
 
 
 def _farthest(told: dict[str, object]) -> str:

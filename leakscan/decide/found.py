@@ -1,4 +1,4 @@
-"""From pairs of pictures to the pairs of images that are leaks or for review, strongest first."""
+"""From pairs of pictures to the pairs of images that are leaks or for review, the most probable first."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from leakscan import tables
 from leakscan.decide.columns import DatasetPair
+from leakscan.decide.order import unlikeliness
 from leakscan.decide.persons.tests import PersonTest
 from leakscan.decide.relation import (
     DECISIONS,
@@ -25,6 +26,7 @@ from leakscan.decide.relation import (
 from leakscan.decide.table import PairTable
 from leakscan.types import RELATIONS
 
+_COPIES = RELATIONS.index("same_subject")  # relations before this one say that two pictures are one
 _AT_ONCE = 1 << 19  # pairs of images that are looked through together
 
 _EXACT = {"distance": pa.float64(), "score": pa.float64(), "correlation": pa.float64()}
@@ -70,8 +72,8 @@ class Decided:
         """The ``limit`` strongest pairs of images that are leaks or for review.
 
         Returns:
-            A table of schema ``FOUND``, leaks before reviews, strong relations first, then by p-value and
-            distance, ties by the images; and how many pairs there were in all.
+            A table of schema ``FOUND``, leaks before reviews, the most probable first, then strong relations,
+            then by p-value and distance, ties by the images; and how many pairs there were in all.
 
         Example:
             ``rows, n = decided.strongest(1_000_000)``
@@ -163,7 +165,7 @@ class Decided:
         return rows.taken(np.flatnonzero(relation != NOTHING))
 
     def _order(self, rows: _Rows) -> Ints:
-        """The order of strength, stable."""
+        """Leaks before reviews, each by probability, ties by strength; stable."""
         table, (rank_a, rank_b) = self.table, self._id_ranks
         one, other = rank_a[rows.image_a], rank_b[rows.image_b]
         p_value = np.nan_to_num(table.p_value[rows.row], nan=1.0)
@@ -175,6 +177,7 @@ class Decided:
                 distance,
                 p_value,
                 rows.relation,
+                unlikeliness(_probability(table, rows), rows.relation < _COPIES),
                 rows.decision,
             )
         )

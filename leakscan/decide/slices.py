@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from leakscan.decide.columns import Columns, DatasetPair
 from leakscan.decide.copies import CopyCheck
+from leakscan.decide.copies.describing import nothing
 from leakscan.decide.copies.slices import (
     SLICE_SEARCH_VERSION,
     Cut,
@@ -23,8 +24,10 @@ from leakscan.decide.copies.slices import (
     by_picture,
     check_slices,
     nearest_cuts,
+    no_checks,
 )
 from leakscan.decide.table import PairTable
+from leakscan.engines.careful import Careful
 from leakscan.types import ImageRef
 
 if TYPE_CHECKING:
@@ -126,7 +129,7 @@ class _Search:
             yield from ((p, volume, check) for p, check in seen.items() if check and check.same_image)
             if fresh := {picture: cuts for picture, cuts in near.items() if seen[picture] is None}:
                 tasks.append((volume, list(fresh), self._task(volume, fresh)))
-        check = partial(check_slices, options=self._context.settings.reading)
+        check = Careful(partial(check_slices, options=self._context.settings.reading), no_checks)
         in_time = self._in_time([task for *_, task in tasks], 1.0)
         left = len(tasks)
         for (volume, numbers, _), checks in zip(
@@ -175,7 +178,7 @@ class _Search:
                 unseen.append(volume)
             else:
                 yield self._counted(volume, hits)
-        search = partial(nearest_cuts, pictures=hashes, options=context.settings.reading)
+        search = Careful(partial(nearest_cuts, pictures=hashes, options=context.settings.reading), nothing)
         in_time = self._in_time([self._volumes[volume] for volume in unseen], _SEARCHED_SHARE)
         for volume, cuts in zip(unseen, context.engine.map(search, in_time, 1), strict=False):
             if cuts is not None:

@@ -12,6 +12,17 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _ALL, _BLOCK, _PAD = 2**31 - 1, 2**30, 2**26  # bytes
 
 
+def give_back_memory() -> None:
+    """Gives freed memory back to the system, where that can be asked for: after a large scan, say.
+
+    Example:
+        >>> give_back_memory()
+    """
+    trim = None if is_portable() or not sys.platform.startswith("linux") else ctypes.CDLL(None)
+    if trim is not None and hasattr(trim, "malloc_trim"):
+        trim.malloc_trim(0)
+
+
 def keep_freed_memory() -> None:
     """Keeps large blocks for the next layer instead of giving them back to the system after every one.
 

@@ -95,7 +95,7 @@ def dated(ref: ImageRef, key: IdentityKey, dates: Dates) -> str | None:
     return key.shifted(ref.tags.acquired, ref.tags.subject or ref.tags.study_uid) or None
 
 
-def with_clean_subjects(refs: list[ImageRef], name: str, notices: list[str]) -> list[ImageRef]:
+def with_clean_subjects(refs: Sequence[ImageRef], name: str, notices: list[str]) -> list[ImageRef]:
     """Empties identifiers that identify nobody, and says so; the frames of one file count once.
 
     Args:
@@ -131,7 +131,7 @@ def with_clean_subjects(refs: list[ImageRef], name: str, notices: list[str]) -> 
     ]
 
 
-def _shared_uids(refs: list[ImageRef]) -> set[str]:
+def _shared_uids(refs: Sequence[ImageRef]) -> set[str]:
     """UIDs that stand on most of a source, or on images of several declared subjects: they are made up."""
     pairs = [(getattr(ref.tags, f), ref) for ref in refs if ref.status == "ok" for f in _UIDS]
     counts = Counter(uid for uid, _ in pairs if uid)

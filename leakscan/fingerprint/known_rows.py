@@ -20,6 +20,22 @@ from leakscan.fingerprint.row_maker import NOTHING_MORE, Keeps, Way
 from leakscan.types import ImageRef
 
 
+def signed_rows(table: pa.Table) -> pa.Table:
+    """The rows without those of files that hold no image: every scan finds these anew, maybe a million.
+
+    Args:
+        table: Rows of the schema ``tables.STORE``.
+
+    Example:
+        >>> rows = [{"path": "a.png", "status": "ok"}, {"path": "a.txt", "status": "ignored"}]
+        >>> signed_rows(tables.from_rows(rows, tables.STORE))["path"].to_pylist()
+        ['a.png']
+    """
+    signed = pc.fill_null(pc.greater(pc.binary_length(table["signature"]), 0), False)
+    known = pc.or_(signed, pc.fill_null(pc.equal(table["status"], "ok"), False))
+    return table if pc.all(known, min_count=0).as_py() else table.filter(known)
+
+
 class KnownRows:
     """The rows of one store, by image.
 
@@ -57,8 +73,10 @@ class Answers:
     """
 
     def __init__(self, table: pa.Table, keeps: Keeps) -> None:
-        self._status = table["status"].to_pylist()
-        self._encoded_by = table["encoded_by"].to_pylist()
+        ok = pc.fill_null(pc.equal(table["status"], "ok"), False)
+        self._ok = ok.to_numpy(zero_copy_only=False)
+        names = pc.fill_null(table["encoded_by"], "").combine_chunks().dictionary_encode()
+        self._names, self._encoded_by = names.dictionary.to_pylist(), names.indices.to_numpy()
         self._lacks = np.zeros(len(table), bool)
         if keeps.previews:
             film = pc.is_valid(table["keypoints"]).to_numpy(zero_copy_only=False)
@@ -73,9 +91,9 @@ class Answers:
 
     def hold(self, place: int, asked: Asked) -> bool:
         """Whether a row needs no reading to say what is asked."""
-        if self._status[place] != "ok":
+        if not self._ok[place]:
             return True
-        return not self._lacks[place] and (not asked.by or self._encoded_by[place] == asked.by)
+        return not self._lacks[place] and (not asked.by or self._names[self._encoded_by[place]] == asked.by)
 
 
 def as_asked(

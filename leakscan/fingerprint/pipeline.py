@@ -23,12 +23,14 @@ from leakscan.fingerprint.elsewhere import Elsewhere, way_name
 from leakscan.fingerprint.encoders.load import DeferredEncoder
 from leakscan.fingerprint.keypoints import VERSION as KEYPOINTS_VERSION
 from leakscan.fingerprint.kinds import Asked
-from leakscan.fingerprint.known_rows import KnownRows, as_asked
+from leakscan.fingerprint.known_rows import KnownRows, as_asked, signed_rows
 from leakscan.fingerprint.row_maker import NOTHING_MORE, Keeps, RowMaker, Way
 from leakscan.fingerprint.shards import Shard
 from leakscan.fingerprint.sound_rows import check_sound
 from leakscan.fingerprint.store import Store
+from leakscan.fingerprint.unread_rows import UnreadRows
 from leakscan.settings import ReadingSettings
+from leakscan.sources.found_images import FoundImages
 from leakscan.types import ImageRef, ImageSource, Kind
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def fingerprint_source(
     """
     refs = _scanned(source, context)
     if shard is not None:  # only now: which identifiers are placeholders depends on all images
-        refs = shard.taken(refs)
+        refs = FoundImages(shard.taken(refs))
     masked = context.settings.privacy.mask
     way = Way(
         name=_way(context.settings.reading, context.models.encoders, bare=keeps.previews and not masked),
@@ -127,20 +129,24 @@ def fingerprint_source(
     return Dataset(
         source.name,
         current,
-        {ref.image_id: ref for ref in refs if ref.files},
-        {ref.image_id: ref.tags.subject for ref in refs if ref.tags.subject},
+        {ref.image_id: ref for ref in refs.whole if ref.files},
+        {ref.image_id: ref.tags.subject for ref in refs.whole if ref.tags.subject},
         context.key.key_id,
     )
 
 
-def _scanned(source: ImageSource, context: RunContext) -> list[ImageRef]:
+def _scanned(source: ImageSource, context: RunContext) -> FoundImages:
     """The images of a source; what is to be said of it goes to the run."""
     began = time.monotonic()
-    refs = with_clean_subjects(list(source.scan(context.progress)), source.name, context.notices)
+    found = FoundImages.of(source, context.progress)
+    refs = found.with_whole(with_clean_subjects(found.whole, source.name, context.notices))
     context.notices.extend(getattr(source, "notices", ()))
     context.patterns_met.update(getattr(source, "patterns_met", ()))
     context.timings.scan += time.monotonic() - began
     return refs
+
+
+_Wanted = Mapping[int, tuple[ImageRef, Asked]]
 
 
 class _Work:
@@ -157,14 +163,14 @@ class _Work:
         self._name, self._context, self._way, self._declared = name, context, way, declared
         self._cards = {kind: encoder.card for kind, encoder in context.models.encoders.items()}
 
-    def rows_of(self, refs: Sequence[ImageRef], store: Store | None) -> pa.Table:
+    def rows_of(self, refs: FoundImages, store: Store | None) -> pa.Table:
         """One row for each image, in their order; the store is brought up to date."""
         asked_kind = self._context.settings.reading.kind
-        wanted = [(ref, Asked.of(ref, asked_kind, self._cards)) for ref in refs]
-        stored = tables.STORE.empty_table() if store is None else store.load(self._way.name)
+        usable = refs.usable()
+        wanted = {i: (refs[i], Asked.of(refs[i], asked_kind, self._cards)) for i in usable}
+        stored = tables.STORE.empty_table() if store is None else store.load(self._way.name, signed_rows)
         known = KnownRows(stored, self._way.keeps)
         maker = RowMaker(self._context, self._way, self._declared)
-        usable = [i for i, ref in enumerate(refs) if ref.status == "ok"]
         places = {i: known.place(*wanted[i]) for i in usable}
         have = [i for i in usable if places[i] is not None]
         parts = [self._as_asked(stored.take(pa.array([places[i] for i in have], pa.int64())), have, wanted)]
@@ -179,17 +185,12 @@ class _Work:
             missing = sorted({*missing} - {*met})
         parts.append(self._read([wanted[i] for i in missing], maker, store))
         order += missing
-        rest = [i for i, ref in enumerate(refs) if ref.status != "ok"]
-        parts.append(tables.from_rows((maker.problem(*wanted[i]) for i in rest), tables.STORE))
-        order += rest
-        back = np.empty(len(order), np.int64)
-        back[order] = np.arange(len(order))
-        current = pa.concat_tables(parts).take(pa.array(back))
+        current = _in_order(parts, order, maker.problems(refs, asked_kind))
         if store is not None:
             store.update(current, stored)
         return current
 
-    def _as_asked(self, rows: pa.Table, at: list[int], wanted: Sequence[tuple[ImageRef, Asked]]) -> pa.Table:
+    def _as_asked(self, rows: pa.Table, at: list[int], wanted: _Wanted) -> pa.Table:
         return as_asked(rows, [wanted[i] for i in at], self._declared, self._way)
 
     def _elsewhere(self, wanted: Sequence[tuple[ImageRef, Asked]]) -> tuple[list[int], pa.Table]:
@@ -226,6 +227,26 @@ class _Work:
             rows += maker.rest
             keep()
         return pa.concat_tables(parts)
+
+
+def _in_order(parts: list[pa.Table], order: Sequence[int], others: UnreadRows) -> pa.Table:
+    """The rows of a scan, column by column: there may be a million, and two copies of them are too many.
+
+    Args:
+        parts: Rows of images; they are given up.
+        order: The place of each in the scan.
+        others: The rows of what is no image.
+    """
+    columns = pa.concat_tables(parts).columns
+    parts.clear()
+    places = np.concatenate([np.array(order, np.int64), others.places])
+    back = np.empty(len(places), np.int64)
+    back[places] = np.arange(len(places))
+    at = pa.array(back)
+    for i, name in enumerate(tables.STORE.names):
+        own = others.column(name) if len(others.places) else columns[i].slice(0, 0)
+        columns[i] = pa.chunked_array([*columns[i].chunks, *own.chunks], own.type).take(at)
+    return pa.Table.from_arrays(columns, schema=tables.STORE)
 
 
 def dataset_from_store(store: Store, name: str, encoders: Mapping[Kind, DeferredEncoder]) -> Dataset:

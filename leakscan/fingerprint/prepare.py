@@ -142,7 +142,7 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
         with time_limit(recipe.options.max_seconds):
             with watch.stage("decode"):
                 digest = file_hash(ref.files)
-                image = _decoded(ref, recipe.options)
+                image = decode_within(ref, recipe.options)
             made = _prepared(image, kind, recipe, watch)
     except TookTooLong:
         return given_up(item, "took_too_long", recipe.options.max_seconds)
@@ -161,11 +161,22 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
     return replace(made, file_hash=digest, spans=watch.spans)
 
 
-def _decoded(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
+def decode_within(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """The pixels of an image, in no more memory than a file of its size may take.
+
+    Args:
+        ref: The image.
+        options: The limits and choices for reading.
 
     Raises:
         ImageError: It cannot be used, or wants more.
+        OSError: A file cannot be read.
+
+    Example:
+        >>> _ = cv2.imwrite("a.png", np.arange(4800, dtype=np.uint8).reshape(80, 60))
+        >>> ref = ImageRef(image_id="1", path="a.png", format="png", files=("a.png",))
+        >>> decode_within(ref, DecodeOptions()).stored.shape
+        (80, 60)
     """
     size = sum(_size(file) for file in ref.files)
     megabytes = max(options.max_file_mb, size * _TIMES_ITS_SIZE // 1_000_000)

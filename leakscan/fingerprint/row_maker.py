@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leakscan import tables
 from leakscan.engines.careful import Careful
 from leakscan.fingerprint.declared import Declared
 from leakscan.fingerprint.encoders.load import has_gpu, runs_in_workers
 from leakscan.fingerprint.kinds import Asked
 from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, given_up, prepare
+from leakscan.fingerprint.unread_rows import UnreadRows
 from leakscan.sources.contents import content_mark
+from leakscan.sources.found_images import FoundImages
 from leakscan.sources.left_out import left_out_as
 from leakscan.sources.nameless import ANOTHER
 from leakscan.types import ImageRef, Kind
@@ -132,8 +135,19 @@ class RowMaker:
             raise
         yield from self._encode(block)
 
-    def problem(self, ref: ImageRef, asked: Asked) -> dict[str, Any]:
-        """The row of what the scan found to be no usable image."""
+    def problems(self, refs: FoundImages, kind: Kind | None) -> UnreadRows:
+        """The rows of what the scan found to be no usable image.
+
+        Args:
+            refs: What was found.
+            kind: The setting ``kind``.
+        """
+        cards = {of: encoder.card for of, encoder in self._encoders.items()}
+        left = refs.unusable()
+        rows = (self._problem(ref, Asked.of(ref, kind, cards)) for ref in left.sorts)
+        return UnreadRows(left, tables.from_rows(rows, tables.STORE))
+
+    def _problem(self, ref: ImageRef, asked: Asked) -> dict[str, Any]:
         found = Prepared(status=ref.status, error=ref.error, error_path=ref.error_path, left_out=ref.left_out)
         return self._row(_Image(ref, asked, found), None)
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ KEYED_FORMAT = 2
 
 
 _SHARD = re.compile(r"shards/[^/]+\.parquet")
+_COMPARED_ROWS = 1 << 14
 _MOST_IN_ONE_PIECE = 1 << 31  # bytes: lists of Arrow count their numbers in 32 bits
 
 
@@ -229,27 +230,35 @@ class Store:
         for path in self._shards():
             yield tables.read(path, tables.STORE)
 
-    def image_ids(self) -> set[str]:
-        """The images of which there is a row; only this column is read, and a damaged shard has none.
+    def known_of(self, image_ids: Sequence[str]) -> set[str]:
+        """The images of which there is a row; only one column is read, and a damaged shard has none.
+
+        Args:
+            image_ids: The images that are asked for.
 
         Example:
             >>> store = Store.create(Path("ward.fps"), StoreInfo(dataset="ward", key_id="0011aabb"))
             >>> store.append([{"image_id": "1", "path": "a.png", "prepared_with": "way"}])
-            >>> store.image_ids()
+            >>> store.known_of(["1", "2"])
             {'1'}
         """
         found: set[str] = set()
+        asked = pa.array(image_ids, pa.string())
         for path in self._shards():
             with suppress(OSError, pa.ArrowException):
-                found.update(tables.read_parquet(path, ["image_id"])["image_id"].to_pylist())
+                own = tables.read_parquet(path, ["image_id"])["image_id"]
+                found.update(own.filter(pc.is_in(own, asked)).to_pylist())
         return found
 
-    def load(self, prepared_with: str | None = None) -> pa.Table:
+    def load(
+        self, prepared_with: str | None = None, keep: Callable[[pa.Table], pa.Table] | None = None
+    ) -> pa.Table:
         """The newest row of every image.
 
         Args:
             prepared_with: The way in which rows must have been made; ``None`` takes that of the newest
                 shard.
+            keep: Which rows of some to load; all if ``None``.
 
         Returns:
             A table of schema ``tables.STORE``.
@@ -263,7 +272,9 @@ class Store:
         if prepared_with is None or not paths:
             return tables.STORE.empty_table()
         # Shard by shard, so that what is left out is never in memory with all that is kept.
-        table = pa.concat_tables([_made_so(tables.read(path, tables.STORE), prepared_with) for path in paths])
+        table = pa.concat_tables(
+            [_made_so(tables.read(path, tables.STORE, keep), prepared_with) for path in paths]
+        )
         if odd := _no_numbers(table["fingerprint"]):
             raise StoreError(
                 f"The store {{path}} is damaged: {counted(odd, 'fingerprint')} of it "
@@ -316,31 +327,54 @@ class Store:
 
         Args:
             current: The rows of all images that the scan met, of one way.
-            stored: What :meth:`load` gave of that way, before rows were appended.
+            stored: What :meth:`load` gave of that way, before rows were appended; rows of files that hold no
+                image may be missing.
         """
         if self._keep is not None and len(stored):
             met = pc.is_in(stored["image_id"], current["image_id"].combine_chunks())
             others = stored.filter(pc.invert(met))
-            known = pc.is_valid(others["file_hash"]).to_pylist()
-            paths = others["path"].to_pylist()
-            kept = [read and self._keep(path) for read, path in zip(known, paths, strict=True)]
-            current = pa.concat_tables([current, others.filter(pa.array(kept, pa.bool_()))])
+            read = others.filter(pc.is_valid(others["file_hash"]))
+            kept = [self._keep(path) for path in read["path"].to_pylist()]
+            current = pa.concat_tables([current, read.filter(pa.array(kept, pa.bool_()))])
         if not len(current):
             return
-        if not current.equals(stored) or self.newest_way() != current["prepared_with"][0].as_py():
+        if not self._is(current):
             self.replace(current)
+
+    def _is(self, table: pa.Table) -> bool:
+        """Whether these are the rows of their way, in the newest shard; it is read some rows at a time."""
+        shards, at, way = self._shards(), 0, pc.unique(table["prepared_with"])
+        if not shards:
+            return False
+        try:
+            for other in shards[:-1]:
+                ways = tables.read_parquet(other, ["prepared_with"])["prepared_with"]
+                if pc.any(pc.is_in(ways, way), min_count=0).as_py():
+                    return False
+            with shards[-1].open("rb") as stream:
+                shard = tables.open_parquet(stream)
+                if shard.metadata.num_rows != len(table) or not shard.schema_arrow.equals(table.schema, True):
+                    return False
+                for batch in shard.iter_batches(_COMPARED_ROWS):
+                    own = table.slice(at, len(batch))
+                    if not pa.Table.from_batches([batch]).equals(own):
+                        return False
+                    at += len(batch)
+        except (OSError, pa.ArrowException):
+            return False
+        return True
 
     def replace(self, table: pa.Table) -> None:
         """Makes one shard of the rows made in this way, dropping images that are gone.
 
         The new shard is complete before any old one is removed; shards of other encoders stay.
         """
-        ways = set(table["prepared_with"].to_pylist())
+        ways = pc.unique(table["prepared_with"])
         old = self._shards()
         tables.write(table, self._next_shard())
         for path in old:
             shard = tables.read(path, tables.STORE)
-            others = shard.filter(pc.invert(pc.is_in(shard["prepared_with"], pa.array(sorted(ways)))))
+            others = shard.filter(pc.invert(pc.is_in(shard["prepared_with"], ways)))
             if len(others):
                 tables.write(others, path)
             else:

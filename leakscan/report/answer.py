@@ -6,7 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from leakscan.counted import counted
+from leakscan.report.listed_people import listed_people
+from leakscan.report.none_found import NONE
 from leakscan.report.not_done import not_done
 from leakscan.report.run_tables import RunTables
 from leakscan.types import RELATIONS
@@ -30,7 +35,9 @@ def answer(found: RunTables, summary: Mapping[str, Any]) -> dict[str, Any]:
         ``headline`` (a sentence); ``pairs_of_datasets``, worst first: ``a``, ``b``, ``people`` ("shared" and
         "of" for each side), ``images`` likewise, ``copies``, ``other_pictures``, ``possible`` (people of the
         side with fewer), ``expected_true`` (how many of these are shared by their probabilities, or null),
-        ``accepted``, ``expected_false`` (among ``other_pictures``, or null), ``estimate``
+        ``listed`` (how many of all these people are shared by their probabilities: ``value``, ``low`` and
+        ``high``), ``accepted`` and ``different`` (pairs of people whom verdicts cleared, as a wanted overlap
+        or as different people), ``expected_false`` (among ``other_pictures``, or null), ``estimate``
         (with ``low`` and ``high``, how many people are shared in all, or null), ``missed_share`` (or null),
         ``missed_share_of_this_run`` (whether it was measured on people of this run),
         ``subject_comparisons``, ``drop`` (people and images of each side); ``not_judged`` (dataset to images
@@ -59,7 +66,9 @@ def _headline(pairs: list[dict[str, Any]]) -> str:
     if worst["copies"] + worst["other_pictures"] == 0:
         if possible := sum(p["possible"] for p in pairs):
             return f"No leak is certain; {counted(possible, 'possible person', 'possible people')} to look at"
-        return "No leak was found"
+        accepted = sum(p["accepted"] for p in pairs)
+        beyond = f" beyond {counted(accepted, 'accepted overlap')}" if accepted else ""
+        return f"{NONE}{beyond}"
     side = min(("a", "b"), key=lambda s: worst["people"][s]["of"])
     other = "b" if side == "a" else "a"
     told = worst["people"][side]
@@ -85,9 +94,15 @@ class _PeopleOf:
         self._images: dict[Person, int] = defaultdict(int)
         self._of: dict[tuple[str, str], Person] = {}
         self._declared: dict[str, int] = defaultdict(int)
-        columns = ("dataset", "image_id", "subject", "pixel_hash", "status")
+        columns = ["dataset", "image_id", "subject", "pixel_hash", "status"]
+        images = found.images.select(columns)
+        paired = [found.pairs[f"image_{side}"] for side in ("a", "b")]
+        met = pa.chunked_array([chunk for column in paired for chunk in column.chunks], pa.string())
+        # A million files may hold no image: they are nobody's.
+        concerned = pc.or_(pc.equal(images["status"], "ok"), pc.is_in(images["image_id"], met))
+        images = images.filter(concerned)
         for dataset, image, subject, pixels, status in zip(
-            *(found.images[name].to_pylist() for name in columns), strict=True
+            *(images[name].to_pylist() for name in columns), strict=True
         ):
             person = (dataset, f"subject {subject}" if subject else f"picture {pixels or image}")
             self._of[dataset, image] = person
@@ -114,25 +129,31 @@ class _PeopleOf:
         a, b = comparison["a"], comparison["b"]
         best: dict[str, dict[Person, str]] = {"a": {}, "b": {}}
         possible: dict[str, dict[Person, float | None]] = {"a": {}, "b": {}}
-        accepted: set[tuple[Person, Person]] = set()
+        likely: dict[str, dict[Person, float]] = {"a": {}, "b": {}}
+        cleared: dict[tuple[Person, Person], bool] = {}
+        still: set[tuple[Person, Person]] = set()
         images: dict[str, set[str]] = {"a": set(), "b": set()}
         for row in self._rows[a, b]:
             ends = {side: self._of[row[f"dataset_{side}"], row[f"image_{side}"]] for side in ("a", "b")}
             if row["decision"] == "cleared":
-                if row["verdict"] == "wanted":
-                    accepted.add((ends["a"], ends["b"]))
+                wanted = row["verdict"] == "wanted"
+                cleared[ends["a"], ends["b"]] = cleared.get((ends["a"], ends["b"]), False) or wanted
                 continue
+            still.add((ends["a"], ends["b"]))
             for side, person in ends.items():
                 if row["decision"] == "review":
                     known = (possible[side].get(person), row["probability"])
                     possible[side][person] = max((p for p in known if p is not None), default=None)
                     continue
                 images[side].add(row[f"image_{side}"])
+                sure = 1.0 if row["probability"] is None or row["verdict"] == "same" else row["probability"]
+                likely[side][person] = max(likely[side].get(person, 0.0), sure)
                 before = best[side].get(person, RELATIONS[-1])
                 best[side][person] = min(before, row["relation"], key=_strength)
         shared = {side: len(best[side]) for side in ("a", "b")}
         side = min(("a", "b"), key=lambda s: shared[s])
         copies = sum(relation in _COPIES for relation in best[side].values())
+        accepted = sum(wanted for both, wanted in cleared.items() if wanted or both not in still)
         waiting = {s: [p for person, p in possible[s].items() if person not in best[s]] for s in possible}
         fewest = min(waiting.values(), key=len)
         missed, measured = _missed(comparison)
@@ -146,7 +167,9 @@ class _PeopleOf:
             "other_pictures": shared[side] - copies,
             "possible": len(fewest),
             "expected_true": None if None in fewest else round(sum(p or 0.0 for p in fewest), 1),
-            "accepted": len(accepted),
+            "listed": listed_people([*likely[side].values(), *fewest]),
+            "accepted": accepted,
+            "different": sum(not wanted for both, wanted in cleared.items() if both not in still),
             "expected_false": _summed(comparison, "leak_expected_false"),
             "estimate": _estimate(comparison),
             "missed_share": missed,
@@ -159,17 +182,18 @@ class _PeopleOf:
 
     def not_judged(self) -> dict[str, list[str]]:
         """Images that no encoder judged, of datasets others of whose images were judged."""
-        images, prints = self._found.images, self._found.fingerprints
+        of_use = pc.equal(self._found.images["status"], "ok")
+        images, prints = (t.filter(of_use) for t in (self._found.images, self._found.fingerprints))
         out: dict[str, list[str]] = defaultdict(list)
         judged: set[str] = set()
-        for dataset, path, image, status, encoder in zip(
-            *(images[name].to_pylist() for name in ("dataset", "path", "image_id", "status")),
+        for dataset, path, image, encoder in zip(
+            *(images[name].to_pylist() for name in ("dataset", "path", "image_id")),
             prints["encoder"].to_pylist(),
             strict=True,
         ):
             if encoder:
                 judged.add(dataset)
-            elif status == "ok":
+            else:
                 out[dataset].append(path or image)
         return {dataset: names for dataset, names in out.items() if dataset in judged}
 

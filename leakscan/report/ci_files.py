@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from leakscan.counted import counted
+from leakscan.report.none_found import further_reasons
 from leakscan.report.verdict_words import verdict_counts
 from leakscan.types import RELATIONS
 
@@ -68,19 +69,19 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """
     told = summary["answer"]
     lines = [f"## leakscan: {_cell(told['headline'])}", "", f"Exit code {summary['exit_code']}.", ""]
-    lines += [f"- {_cell(words)}" for words in [*summary["reasons"], *summary.get("warnings", [])]]
+    lines += [f"- {_cell(words)}" for words in [*further_reasons(summary), *summary.get("warnings", [])]]
     lines += [
         "",
-        "| datasets | copies | other pictures of a person | possible | accepted |",
-        "|---|--:|--:|--:|--:|",
+        "| datasets | copies | other pictures of a person | possible | accepted | cleared as different |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     lines += [
         f"| {_cell(p['a'])} and {_cell(p['b'])} | {p['copies']} | {p['other_pictures']} | {p['possible']} | "
-        f"{p['accepted']} |"
+        f"{p['accepted']} | {p.get('different', 0)} |"
         for p in told["pairs_of_datasets"][:_LISTED]
     ]
     if said := summary.get("verdicts"):
-        lines += ["", f"Verdicts: {verdict_counts(said)}"]
+        lines += ["", verdict_counts(said)]
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +93,7 @@ def workflow_lines(
     """Lines by which GitHub marks files: leaks as errors, pairs for review as warnings.
 
     Args:
-        pairs: Rows of ``pairs.parquet``, strongest first.
+        pairs: Rows of ``pairs.parquet``, leaks first, each by probability.
         sources: Where each dataset was, as ``summary.json`` holds it. A path in a table is relative to that
             place, and GitHub needs one that is relative to the repository.
         here: The folder of the repository; without it the folder that this runs in.

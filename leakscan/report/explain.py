@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from leakscan.counted import rounded
 from leakscan.errors import UsageError
+from leakscan.report.equally_likely import equally_likely
 
 _COPIES = ("same_file", "same_pixels", "same_image")
 
@@ -73,19 +74,22 @@ def find_pair(pairs: list[dict[str, Any]], wanted: tuple[str, ...]) -> int:
     )
 
 
-def explain(pair: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Step]:
+def explain(
+    pair: Mapping[str, Any], summary: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]] = ()
+) -> list[Step]:
     """Where the numbers of a pair come from.
 
     Args:
         pair: A row of ``pairs.parquet``.
         summary: What ``summary.json`` of the same run holds.
+        pairs: All rows of ``pairs.parquet``, to say which others are as likely, and why.
 
     Returns:
         Steps, each of which adds to those before; the last one is the decision.
 
     Example::
 
-        for step in explain(pairs[0], summary):
+        for step in explain(pairs[0], summary, pairs):
             print(step.name, step.words)
     """
     steps = []
@@ -111,6 +115,8 @@ def explain(pair: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Step]:
         steps += _rates(pair, *test)
     if pair["probability"] is not None:
         steps.append(_probability(pair, proof))
+    if words := equally_likely(pair, pairs):
+        steps.append(Step("Equally likely", None, words))
     return [*steps, _decision(pair, summary)]
 
 

@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
-from leakscan.counted import rounded
+from leakscan.counted import chance, rounded
 from leakscan.report.alike import words_by_comparison
 from leakscan.report.html_charts import histograms, overlap_map
 from leakscan.report.html_people import RELATION_WORDS, Card, people_cards, shown_pairs
 from leakscan.report.html_pictures import Thumbnails
+from leakscan.report.none_found import NONE, further_reasons
 from leakscan.report.run_tables import RunTables
 from leakscan.report.unlisted import on_no_list
 
@@ -49,6 +50,7 @@ def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbn
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
+    environment.filters["chance"] = chance
     shown = shown_pairs(found.pairs)
     cards = people_cards(found, shown)
     images = _images(cards)
@@ -58,6 +60,8 @@ def render_html(found: RunTables, summary: Mapping[str, Any], thumbnails: Thumbn
     return environment.get_template("report.html.jinja").render(
         summary=summary,
         answer=answer,
+        reasons=further_reasons(summary),
+        beyond=str(answer.get("headline", "")).removeprefix(NONE),
         comparisons=words_by_comparison(summary["comparisons"]),
         cards=cards,
         pictures=pictures,

@@ -13,6 +13,8 @@ from functools import partial
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from leakscan.decide.copies.describing import Pixels, load_pixels
@@ -118,10 +120,9 @@ def thumbnails_of(
 
 
 def _previews(dataset: Dataset, wanted: set[str]) -> Mapping[ImageKey, bytes | None]:
-    rows = enumerate(dataset.rows["image_id"].to_pylist())
-    return {
-        (dataset.name, image): dataset.rows["preview"][row].as_py() for row, image in rows if image in wanted
-    }
+    own = dataset.rows.select(["image_id", "preview"])
+    found = own.filter(pc.is_in(own["image_id"], pa.array(sorted(wanted), pa.string())))
+    return {(dataset.name, row["image_id"]): row["preview"] for row in found.to_pylist()}
 
 
 def _thumbnail(pixels: Pixels, options: DecodeOptions, room: int, masked: bool) -> str | None:

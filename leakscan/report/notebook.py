@@ -9,9 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from leakscan.counted import chance
 from leakscan.decide.copies.describing import Pixels
 from leakscan.report.altered_words import altered_words
 from leakscan.report.html_pictures import ImageKey, Thumbnails, thumbnails_of
+from leakscan.report.none_found import further_reasons
 from leakscan.report.run_folder import RunFolder
 from leakscan.settings import DecodeOptions
 
@@ -39,7 +41,7 @@ class FirstPictures:
         """Those of the first pairs of a table.
 
         Args:
-            pairs: The pairs, strongest first.
+            pairs: The pairs, leaks first, each by probability.
             thumbnails: What knows where pixels are.
 
         Example::
@@ -65,7 +67,7 @@ def render_notebook(
 
     Args:
         summary: What ``summary.json`` holds.
-        pairs: The pairs of the run, strongest first.
+        pairs: The pairs of the run, leaks first, each by probability.
         folder: The run folder, whose page is linked; ``None`` where none was written.
         pictures: Makes the pictures; ``None`` shows names only.
 
@@ -78,7 +80,7 @@ def render_notebook(
     head = (
         f"<p><strong>{escape(summary['answer']['headline'])}</strong> (exit code {summary['exit_code']})</p>"
     )
-    why = "".join(f"<p>{escape(words)}</p>" for words in summary["reasons"])
+    why = "".join(f"<p>{escape(words)}</p>" for words in further_reasons(summary))
     seen = {} if pictures is None else pictures.made()
     rows = "".join(_row(pair, seen) for pair in pairs.slice(0, _SHOWN).to_pylist())
     titles = "".join(f"<th>{name}</th>" for name in ("what", "A", "B", "altered"))
@@ -111,4 +113,4 @@ def _image(pair: Mapping[str, Any], side: str, seen: Mapping[ImageKey, str]) -> 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return escape(f"{value:.2f}" if isinstance(value, float) else str(value))
+    return escape(chance(value) if isinstance(value, float) else str(value))

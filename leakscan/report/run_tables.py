@@ -14,6 +14,7 @@ from leakscan import tables
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
 from leakscan.decide.groups import Link, link_subjects
+from leakscan.decide.order import most_probable_first
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.report.evidence_words import with_evidence
 from leakscan.settings import PrivacySettings
@@ -53,9 +54,10 @@ class RunTables:
             [d.rows.add_column(0, "dataset", pa.array([d.name] * len(d.rows), pa.string())) for d in datasets]
         )
         images = rows.select(tables.IMAGES.names).cast(tables.IMAGES)
-        pairs = with_evidence(pa.concat_tables([FOUND.empty_table(), *(c.pairs for c in comparisons)]))
+        pairs = pa.concat_tables([FOUND.empty_table(), *(c.pairs for c in comparisons)])
+        pairs = with_evidence(most_probable_first(pairs))
         found = cls(
-            _with(images, "error", row_errors(rows, privacy.hide_paths)),
+            _with_errors(images, rows, privacy.hide_paths),
             rows.select(tables.FINGERPRINTS.names).cast(tables.FINGERPRINTS),
             pairs,
             tables.from_rows(_subjects(rows, pairs), tables.SUBJECTS),
@@ -119,6 +121,17 @@ def row_errors(rows: pa.Table, hide_paths: bool = False) -> list[str | None]:
     ]
 
 
+def _with_errors(images: pa.Table, rows: pa.Table, hide_paths: bool) -> pa.Table:
+    """The images with the paths that their errors name; most name none, and there may be a million."""
+    names = pc.fill_null(pc.is_valid(rows["error_path"]), False)
+    if not pc.any(names, min_count=0).as_py():
+        return images
+    told = pa.array(row_errors(rows.select(["error", "error_path"]).filter(names), hide_paths), pa.string())
+    error = pc.replace_with_mask(images["error"].combine_chunks(), names.combine_chunks(), told)
+    at = images.column_names.index("error")
+    return images.set_column(at, images.schema.field(at), error)
+
+
 def _with(table: pa.Table, column: str, values: Sequence[Any]) -> pa.Table:
     at = table.column_names.index(column)
     return table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
@@ -126,7 +139,8 @@ def _with(table: pa.Table, column: str, values: Sequence[Any]) -> pa.Table:
 
 def _subjects(rows: pa.Table, pairs: pa.Table) -> list[dict[str, Any]]:
     """Rows of ``subjects.parquet``: the images that leaks link to one another."""
-    columns = (rows[c].to_pylist() for c in ("dataset", "image_id", "subject"))
+    named = rows.filter(pc.is_valid(rows["subject"]))
+    columns = (named[c].to_pylist() for c in ("dataset", "image_id", "subject"))
     declared = {(d, image): subject for d, image, subject in zip(*columns, strict=True) if subject}
     leaks = pairs.filter(pc.equal(pairs["decision"], "leak"))
     ends = ("dataset_a", "image_a", "dataset_b", "image_b", "relation", "score")

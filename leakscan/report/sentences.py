@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from leakscan.counted import counted, rounded
-from leakscan.decide.comparison import Comparison
+from leakscan.decide.comparison import Comparison, JudgedPeople
 from leakscan.decide.persons.tests import PersonTest
 
 Interval = tuple[float, float, float]
@@ -37,7 +37,7 @@ def comparison_words(c: Comparison) -> list[str]:
             "copies were looked for, because no encoder serves both pictures."
         )
     for test in c.persons:
-        said = [*shared_words(c, test), *many_films_words(c, test), *_person_words(test)]
+        said = [*shared_words(c, test), *many_films_words(c, test), *_person_words(test, c.judged)]
         # Of chest films and brains in one comparison, every sentence says which it is about.
         name = f"{test.encoder.partition('@')[0]}: " if len(c.persons) > 1 else ""
         words += [name + sentence for sentence in said]
@@ -157,7 +157,8 @@ def shared_words(c: Comparison, test: PersonTest) -> list[str]:
     if test.caution:
         copies = (
             f"Copies prove that {counted(many.certain, 'subject')} of {c.b} "
-            f"{'stands' if many.certain == 1 else 'stand'} in {c.a}. "
+            f"{'stands' if many.certain == 1 else 'stand'} in {c.a}"
+            f"{_settled(many.certain, c.judged.copies_accepted, c.judged.copies_different)}. "
             if many.certain
             else ""
         )
@@ -171,6 +172,7 @@ def shared_words(c: Comparison, test: PersonTest) -> list[str]:
         about, low, high = round(many.value), math.floor(many.low), math.ceil(many.high)
         named = (
             f"{test.named:,} of them {'is' if test.named == 1 else 'are'} named below"
+            f"{_settled(test.named, c.judged.accepted, c.judged.different)}"
             if test.named
             else "none of them is named for certain"
         )
@@ -186,7 +188,17 @@ def shared_words(c: Comparison, test: PersonTest) -> list[str]:
     return words
 
 
-def _person_words(test: PersonTest) -> list[str]:
+def _settled(named: int, accepted: int, different: int) -> str:
+    """How many of the people who were named need nobody any more, as people said so."""
+    parts = []
+    for n, words in ((accepted, "accepted as wanted"), (different, "cleared as different people")):
+        if n:
+            whole = n >= named
+            parts.append(words if whole and named == 1 else f"{'all' if whole else f'{n:,}'} of them {words}")
+    return f", {' and '.join(parts)}" if parts else ""
+
+
+def _person_words(test: PersonTest, judged: JudgedPeople) -> list[str]:
     """What the fingerprints of one encoder could say of persons."""
     n = test.comparisons
     words = []
@@ -221,7 +233,7 @@ def _person_words(test: PersonTest) -> list[str]:
             "lie below it, as far as scans that a generator made of few people tell."
         )
         return words
-    words.append(_review_words(test))
+    words.append(_review_words(test, judged))
     if test.details_due:
         left = test.details_due - test.details_matched
         words.append(
@@ -239,14 +251,18 @@ def _person_words(test: PersonTest) -> list[str]:
     return words
 
 
-def _review_words(test: PersonTest) -> str:
+def _review_words(test: PersonTest, judged: JudgedPeople) -> str:
     """Where the review list ends, and how many of its pairs are expected to be true."""
     ends = "fewer than one true pair is expected among the next hundred"
     if not test.reviewed:
         return f"Nothing is for review: {ends}; {_missed(test, test.missed_review)}."
     holds = f"{counted(test.reviewed, 'pair')} of subjects"
     true = round(test.review_true)
-    if not test.caution:
+    if done := min(judged.reviews_judged, test.reviewed):
+        left = test.reviewed - done
+        rest = f"{left:,} {'is' if left == 1 else 'are'} open" if left else "none is open"
+        holds += f", {'all' if not left else f'{done:,}'} of which verdicts have decided ({rest})"
+    elif not test.caution:
         holds += f", of which about {true:,} {'is' if true == 1 else 'are'} expected to be true"
     return (
         f"The review list holds {holds}, and ends where {ends}: at a p-value of {test.review_p:.1g}, where "

@@ -104,8 +104,12 @@ def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
     }
 
 
+_TOLD = ["path", "kind", "subject", "status", "error", "notes", "left_out"]
+"""The columns that a summary tells of; there may be a million rows."""
+
+
 def _dataset(images: pa.Table, name: str) -> dict[str, Any]:
-    own = images.filter(pc.equal(images["dataset"], name))
+    own = images.select(_TOLD).filter(pc.equal(images["dataset"], name))
     status = counts_of(own["status"])
     unread = own.filter(pc.is_in(own["status"], pa.array(["unreadable", "unsupported"])))
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leakscan.counted import counted
 
@@ -48,31 +48,35 @@ def with_verdicts(evidence: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedArray
     return pa.chunked_array([out], evidence.type)
 
 
-def verdict_counts(told: Mapping[str, int]) -> str:
-    """What the verdicts of a run came to, in a sentence that leaves out what there is none of.
+def verdict_counts(told: Mapping[str, Any]) -> str:
+    """What the verdicts of a run came to, in sentences that leave out what there is none of.
 
     Args:
         told: What ``summary.json`` holds under ``verdicts``.
 
     Example:
-        >>> none = dict.fromkeys(("cleared", "made_leaks", "disputed", "reopened", "ended"), 0)
-        >>> verdict_counts({"verdicts": 9, "standing": 7, "accepted": 2, "stale": 1, **none})
-        '9 verdicts, 7 of which stand: 2 pairs of images accepted, 1 verdict on what this run does not have.'
+        >>> people = {"accepted": 2, "different": 1, "same": 0, "disputed": 0, "reopened": 0}
+        >>> verdict_counts({"verdicts": 9, "stale": 0, "ended": 0, "people": people})
+        '9 verdicts. By them 2 pairs of people are accepted, 1 is cleared as different.'
+        >>> verdict_counts({"verdicts": 3, "stale": 2, "ended": 1, "people": {}})
+        '3 verdicts. 2 verdicts are on no pair of this run. 1 verdict is past its last day.'
     """
-    pairs = (
-        ("accepted", "accepted"),
-        ("cleared", "different"),
-        ("made_leaks", "made leaks"),
-        ("disputed", "disputed"),
-        ("reopened", "open again"),
-    )
-    said = [(told[name], words) for name, words in pairs if told[name]]
-    parts = [
-        f"{counted(n, 'pair') + ' of images' if not at else f'{n:,}'} {w}" for at, (n, w) in enumerate(said)
-    ]
-    if told["stale"]:
-        parts.append(f"{counted(told['stale'], 'verdict')} on what this run does not have")
-    if told["ended"]:
-        parts.append(f"{counted(told['ended'], 'verdict')} at an end")
-    stand = "" if told["standing"] == told["verdicts"] else f", {told['standing']:,} of which stand"
-    return f"{counted(told['verdicts'], 'verdict')}{stand}{': ' if parts else ''}{', '.join(parts)}."
+    people: Mapping[str, int] = told.get("people") or {}
+    words = {
+        "accepted": "accepted",
+        "different": "cleared as different",
+        "same": "called one person",
+        "disputed": "disputed",
+        "reopened": "open again",
+    }
+    parts: list[str] = []
+    for name, said in words.items():
+        if n := people.get(name, 0):
+            of = "" if parts else " pair of people" if n == 1 else " pairs of people"
+            parts.append(f"{n:,}{of} {'is' if n == 1 else 'are'} {said}")
+    sentences = [counted(told["verdicts"], "verdict")] + ([f"By them {', '.join(parts)}"] if parts else [])
+    for name, said in (("stale", "on no pair of this run"), ("ended", "past")):
+        if n := told[name]:
+            last = (" its last day" if n == 1 else " their last day") if name == "ended" else ""
+            sentences.append(f"{counted(n, 'verdict')} {'is' if n == 1 else 'are'} {said}{last}")
+    return ". ".join(sentences) + "."

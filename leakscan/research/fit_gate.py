@@ -22,6 +22,7 @@ from leakscan.cli.output import Output
 from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import write_card
 from leakscan.fingerprint.encoders.encoder import GraphEncoder
+from leakscan.fingerprint.encoders.networks import gate_features
 from leakscan.fingerprint.encoders.registry import card_for
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.research.command import run_command
@@ -135,7 +136,8 @@ def features_of(encoder: GraphEncoder, films: Films) -> Floats:
 
         features_of(encoder, films).shape  # (300, 1280)
     """
-    return np.concatenate([encoder.features(film) for film in films])
+    features = np.concatenate([encoder.features(film) for film in films])
+    return gate_features(encoder.card.architecture, features)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def ship_cxr(
         Path, typer.Option("--output", "-o", help="Model folder to write, such as models/cxr-lite0.")
     ],
     architecture: Annotated[str, typer.Option("--architecture", help="The network of the weights.")] = (
-        "efficientnet_lite0_placed"
+        "efficientnet_lite0_grid"
     ),
     side: Annotated[int, typer.Option("--side", help="Side of the canonical array in pixels.")] = 224,
     training: Annotated[

@@ -13,13 +13,14 @@ import pyarrow as pa
 from leakscan import tables
 from leakscan.decide.comparison import Comparison
 from leakscan.decide.found import FOUND
+from leakscan.decide.order import most_probable_first
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.review.judged_pairs import JudgedPair, PairEnd, PeopleOfDatasets
+from leakscan.review.judged_people import judged_people
 from leakscan.review.opinions import Opinion, is_over, newest_of_each, opinions
 from leakscan.review.verdicts import About, Verdict
 from leakscan.types import RELATIONS
 
-_ORDER = {"leak": 0, "review": 1, "cleared": 2}
 _NARROW = ("pair", "subjects", "subject", "datasets")
 _SAID = ("decision", "verdict", "verdict_by", "verdict_at", "reopened")
 
@@ -33,11 +34,12 @@ class Judged:
         facts: Counts for the summary: ``verdicts`` (all that were ever given), ``standing`` (things that
             somebody has an opinion on), ``cleared``, ``accepted``, ``made_leaks`` and ``disputed`` (pairs),
             ``reopened`` (pairs), ``stale`` (opinions that no pair of this run is about), ``ended``
-            (verdicts whose last day is over).
+            (verdicts whose last day is over); ``people``: ``accepted``, ``different``, ``same``,
+            ``disputed`` and ``reopened`` in pairs of people.
     """
 
     comparisons: tuple[Comparison, ...]
-    facts: dict[str, int]
+    facts: dict[str, Any]
 
 
 def judge(
@@ -75,7 +77,8 @@ def judge(
     for number, comparison in enumerate(comparisons):
         own = [row for row in rows if row.comparison == number]
         added = list(bench.missed(comparison))
-        out.append(replace(comparison, pairs=_table(comparison.pairs, own, added)))
+        said = judged_people(own, len(added))
+        out.append(replace(comparison, pairs=_table(comparison.pairs, own, added), judged=said))
     counts = Counter(_said(out))
     ended = sum(is_over(v, today) for v in newest_of_each(verdicts).values() if v.verdict != "withdrawn")
     return Judged(
@@ -90,6 +93,10 @@ def judge(
             "reopened": sum(len(c.pairs) - c.pairs["reopened"].null_count for c in out),
             "stale": len(standing) - len(bench.met),
             "ended": ended,
+            "people": {
+                name: sum(getattr(c.judged, name) for c in out)
+                for name in ("accepted", "different", "same", "disputed", "reopened")
+            },
         },
     )
 
@@ -275,18 +282,9 @@ def _why_open(row: JudgedPair, opinion: Opinion, joined: bool) -> str | None:
 
 
 def _table(pairs: pa.Table, rows: Sequence[JudgedPair], added: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The pairs with what people say of them, leaks first, what is cleared last."""
+    """The pairs with what people say of them, leaks first, what is cleared last, the most probable first."""
     for name in _SAID:
         at = pairs.column_names.index(name)
         values = pa.array([getattr(row, name) for row in rows], FOUND.field(name).type)
         pairs = pairs.set_column(at, FOUND.field(name), values)
-    pairs = pa.concat_tables([pairs, tables.from_rows(added, FOUND)])
-    relations: tuple[str, ...] = RELATIONS
-    ranks = [
-        (_ORDER[decision], relations.index(relation), 1.0 if p is None else p)
-        for decision, relation, p in zip(
-            *(pairs[name].to_pylist() for name in ("decision", "relation", "p_value")), strict=True
-        )
-    ]
-    order = sorted(range(len(ranks)), key=ranks.__getitem__)  # stable: the rest of the order stays
-    return pairs.take(pa.array(order, pa.int64()))
+    return most_probable_first(pa.concat_tables([pairs, tables.from_rows(added, FOUND)]))

@@ -77,7 +77,7 @@ def audit(
     context = RunContext.open(settings, progress)
     context.notices.extend(notices)
     context.patterns_met.update(left_out.met)
-    facts = AuditFacts(outside, settings.privacy.hide_paths)
+    facts = AuditFacts(outside, settings.privacy.hide_paths, spec.resolved, split_column)
     return decide_and_report(load_datasets(opened, context), context, folder, facts)
 
 

@@ -21,11 +21,15 @@ class AuditFacts:
 
     Attributes:
         outside: Names of what stands outside every split.
-        hide_paths: Whether those names stay out of the summary.
+        hide_paths: Whether those names and the source stay out of the summary.
+        source: The folder or manifest.
+        split_column: The column of a manifest that names the split.
     """
 
     outside: Sequence[str]
     hide_paths: bool
+    source: str
+    split_column: str
 
     def of(self, pairs: pa.Table, splits: Sequence[Dataset]) -> dict[str, Any]:
         """The section, from the pairs that were found between the splits.
@@ -41,7 +45,10 @@ class AuditFacts:
                 shared[f"{splits[one].name} × {splits[other].name}"] = common
         everywhere = {s for one, other in combinations(declared, 2) for s in one & other}
         contradictions = _contradictions(pairs)
+        readable = self.source.isprintable() and self.source.encode(errors="replace").decode() == self.source
         return {
+            "source": self.source if readable and not self.hide_paths else None,
+            "split_column": self.split_column,
             "n_outside_splits": len(self.outside),
             "outside_splits": [] if self.hide_paths else list(self.outside[:_OUTSIDE_LISTED]),
             "shared_subjects": len(everywhere),

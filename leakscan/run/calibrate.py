@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from leakscan.counted import counted
 from leakscan.decide.calibration.calibration import Calibration
@@ -21,8 +23,11 @@ from leakscan.decide.calibration.tail import LEAST_SUBJECTS
 from leakscan.decide.columns import Columns
 from leakscan.decide.persons.detail_matches import detail_match_of
 from leakscan.errors import ModelError, OutputError, UsageError
+from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.pictures import distinct_pictures
 from leakscan.report.calibration_plots import calibration_plots, require_matplotlib
+from leakscan.report.left_out import left_out_facts, left_out_words
+from leakscan.report.run_tables import row_errors
 from leakscan.run.context import RunContext
 from leakscan.run.given_files import known_verdicts
 from leakscan.run.opened import load_datasets, open_all
@@ -112,9 +117,27 @@ def calibrate(
         "second_look": fitted.matches_details,
         "levels": _held_against(before, fitted),
         "verdicts": None if labels is None else {**labels.counts, "people_by_verdicts": labels.by_verdicts},
-        "warnings": [*context.notices, *left_out.warnings, *(labels.warnings if labels else ())],
+        "warnings": [
+            *_not_read(datasets, settings.privacy.hide_paths),
+            *context.notices,
+            *left_out.warnings,
+            *(labels.warnings if labels else ()),
+        ],
         "file": str(output),
     }
+
+
+def _not_read(datasets: Sequence[Dataset], hide_paths: bool) -> list[str]:
+    """A sentence for every dataset of which images were not read, and so do not count here."""
+    told = []
+    for dataset in datasets:
+        if words := left_out_words({"name": dataset.name, **left_out_facts(dataset.rows)}):
+            bad = pa.array(["unreadable", "unsupported"])
+            unread = dataset.rows.filter(pc.is_in(dataset.rows["status"], bad))
+            first = unread.slice(0, 1)
+            name = "" if hide_paths else f" ({first['path'][0].as_py()})"
+            told.append(f"{words} Of the first{name}: {row_errors(first, hide_paths)[0]}")
+    return told
 
 
 def _check_enough(columns: Columns, at: npt.NDArray[np.int64], labels: Labelled) -> None:
@@ -180,17 +203,22 @@ def _fitted(
     # In the order of the images: that of keyed hashes would be another one with every key.
     first = {name: number for number, name in enumerate(dict.fromkeys(names[i] for i in at.tolist()))}
     subjects = np.array([f"{first[names[i]]:09d}" for i in at.tolist()])
-    match, matcher = None, context.models.matchers.get(encoder)
+    match, matcher, lost = None, context.models.matchers.get(encoder), set[int]()
     pixels = [columns.pixels(picture) for picture in at.tolist()]
     if matcher is not None and any(where is not None for where in pixels):
         reading, engine = context.settings.reading, context.engine
-        match = detail_match_of(pixels, matcher, engine, reading, context.progress)
+        match = detail_match_of(pixels, matcher, engine, reading, context.progress, lost)
     fitted = fit_calibration(
         encoder,
         columns.dataset.name,
         Cohort(before.cohort, before.top),
         LabelledPrints(side.prints(encoder, at), subjects, match),
     )
+    if lost:
+        context.notices.append(
+            f"{counted(len(lost), 'film')} could be read for a fingerprint and then no more: "
+            "details are matched without."
+        )
     if matcher is None or not fitted.matches_details:
         return fitted
     return replace(fitted, detail_digest=matcher.digest)

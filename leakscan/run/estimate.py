@@ -25,6 +25,7 @@ from leakscan.run.given_files import check_files
 from leakscan.run.opened import Opened, open_all
 from leakscan.run.places import cache_name, check_apart, dataset_names
 from leakscan.settings import Settings
+from leakscan.sources.found_images import FoundImages
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import ImageRef, ImageSource, Progress
 
@@ -42,6 +43,7 @@ _DECIDE_SECONDS_3D = 0.5
 _MAIN_MB, _WORKER_MB = 450, 250
 _TABLES = 2.5  # copies of a row's bytes that are in memory at once
 _ROW_BYTES = 250  # of a row, beside its fingerprint, keypoints and preview
+_FILE_BYTES = 700  # what a file that holds no image takes, in its row and beside it
 _DIGITS = 2
 
 
@@ -50,7 +52,7 @@ class RunEstimate:
     """What a run will take.
 
     Attributes:
-        images: Images in all sources.
+        images: Images in all sources, without files that a scan cannot read.
         to_read: How many of them are to be read; the others stand in stores.
         volumes: How many of those are volumes.
         sampled: How many were read for this estimate.
@@ -168,11 +170,12 @@ def foretold(opened: Sequence[Opened], context: RunContext) -> tuple[RunEstimate
     scanned = [_scanned(one, context) for one in opened]
     sizes = [_size(one) for one in scanned]
     fresh = [ref for one in scanned for ref in _unread(one, context)]
-    sample = _spread([ref for ref in fresh if ref.status == "ok"], SAMPLE)
+    sample = _spread(fresh, SAMPLE)
     worked, size = _read(sample, context)
     workers = context.engine.workers
     volumes = sum(ref.ndim == 3 for ref in fresh)
     images = sum(sizes)
+    files = sum(len(_found(one)) for one in scanned) - sum(len(_refs(one)) for one in scanned)
     row = size if sample else _ROW_BYTES + 2_300.0
     return (
         RunEstimate(
@@ -183,7 +186,9 @@ def foretold(opened: Sequence[Opened], context: RunContext) -> tuple[RunEstimate
             workers=workers,
             reading_seconds=_rounded(len(fresh) * worked / max(1, workers)),
             deciding_seconds=_rounded(_deciding(sizes, volumes, context)),
-            memory_mb=round(_MAIN_MB + workers * _WORKER_MB + images * row * _TABLES / 1e6),
+            memory_mb=round(
+                _MAIN_MB + workers * _WORKER_MB + images * row * _TABLES / 1e6 + files * _FILE_BYTES / 1e6
+            ),
             disk_mb=math.ceil(len(fresh) * row / 1e6),
             free_mb=_free_mb(context.settings.limits.cache),
         ),
@@ -196,26 +201,21 @@ class ScannedSource:
 
     Args:
         source: The source.
-        refs: What its scan found.
+        found: What its scan found.
 
     Example::
 
-        again = ScannedSource(source, list(source.scan(progress)))
+        again = ScannedSource(source, FoundImages(source.scan(progress)))
         list(again.scan(progress))  # at once
     """
 
-    def __init__(self, source: ImageSource, refs: list[ImageRef]) -> None:
-        self._source, self._refs = source, refs
+    def __init__(self, source: ImageSource, found: FoundImages) -> None:
+        self._source, self.found = source, found
         self.name = source.name
 
     def scan(self, progress: Progress) -> Iterator[ImageRef]:
         """See :class:`leakscan.types.ImageSource`."""
-        return iter(self._refs)
-
-    @property
-    def images(self) -> list[ImageRef]:
-        """What the scan found."""
-        return self._refs
+        return iter(self.found)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
@@ -224,7 +224,7 @@ class ScannedSource:
 def _scanned(one: Opened, context: RunContext) -> Opened:
     if isinstance(one.images, (Store, ScannedSource)):
         return one
-    return replace(one, images=ScannedSource(one.images, list(one.images.scan(context.progress))))
+    return replace(one, images=ScannedSource(one.images, FoundImages.of(one.images, context.progress)))
 
 
 def _size(one: Opened) -> int:
@@ -232,19 +232,25 @@ def _size(one: Opened) -> int:
 
 
 def _refs(one: Opened) -> list[ImageRef]:
-    return one.images.images if isinstance(one.images, ScannedSource) else []
+    """The images of a source that can be read."""
+    return [ref for ref in _found(one).whole if ref.status == "ok"]
+
+
+def _found(one: Opened) -> FoundImages:
+    return one.images.found if isinstance(one.images, ScannedSource) else FoundImages()
 
 
 def _unread(one: Opened, context: RunContext) -> list[ImageRef]:
-    """The images of a source that its cached store does not hold. A changed file is not noticed here."""
-    cache = context.settings.limits.cache
+    """The readable images that the cached store of a source lacks. A changed file is not noticed here."""
+    cache, refs = context.settings.limits.cache, _refs(one)
     if not cache.is_dir():
-        return _refs(one)
+        return refs
     try:
-        known = Store.open(cache / STORES / cache_name(one.spec, context.key.key_id)).image_ids()
+        store = Store.open(cache / STORES / cache_name(one.spec, context.key.key_id))
     except StoreError:
-        return _refs(one)
-    return [ref for ref in _refs(one) if ref.image_id not in known]
+        return refs
+    known = store.known_of([ref.image_id for ref in refs])
+    return [ref for ref in refs if ref.image_id not in known]
 
 
 def _spread(refs: Sequence[ImageRef], number: int) -> list[ImageRef]:

@@ -110,6 +110,9 @@ def leave_out(
     out, counts = [], Counter[str]()
     for dataset in datasets:
         why: dict[int, str] = {}
+        if not lists and (dataset.refs or patterns.empty):
+            out.append(dataset)
+            continue
         columns = {n: dataset.rows[n].to_pylist() for n in (*_NAMES, "status")}
         for one in lists:
             places = [_places(name, columns[name]) for name in _NAMES]

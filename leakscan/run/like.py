@@ -51,6 +51,8 @@ _MAY_NAME = (
 def made_with(settings: Settings) -> dict[str, Any]:
     """Settings and versions, as the summary of a run holds them; without paths where they are hidden.
 
+    ``machine_settings`` changes no answer. It is there for the commands that are printed next.
+
     Args:
         settings: What the user chose.
 
@@ -62,13 +64,33 @@ def made_with(settings: Settings) -> dict[str, Any]:
     for section, values in settings.model_dump(mode="json").items():
         left_out = {*_OWN, *(_MAY_NAME if settings.privacy.hide_paths else ())}
         kept[section] = {name: value for name, value in values.items() if name not in left_out}
+    machine = {} if settings.privacy.hide_paths else _of_machine(settings)
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {"settings": kept, "versions": versions, "machine": f"{platform.system()} {platform.machine()}"}
+    return {
+        "settings": kept,
+        "machine_settings": machine,
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _of_machine(settings: Settings) -> dict[str, Any]:
+    """What was chosen for the machine beside the defaults, so that a further command finds the same cache.
+
+    The timeline is left out: it is a file that one run wrote.
+    """
+    usual = Settings().model_dump(mode="json")
+    return {
+        name: value
+        for section, values in settings.model_dump(mode="json").items()
+        for name, value in values.items()
+        if name in _OWN and name != "profile" and value != usual[section][name]
+    }
 
 
 def as_before(run: Path, settings: Settings) -> tuple[list[str], Settings]:

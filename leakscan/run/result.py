@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -13,6 +16,7 @@ import pyarrow as pa
 from leakscan.errors import UsageError
 from leakscan.report.notebook import FirstPictures, render_notebook
 from leakscan.report.run_folder import RunFolder
+from leakscan.report.run_tables import RunTables
 from leakscan.review.lists import Policy, exclusions, write_list
 from leakscan.run.open_review import OpenReview
 from leakscan.setting_words import nearest
@@ -30,7 +34,7 @@ class Result:
     Attributes:
         images: One row per image of every dataset.
         fingerprints: One row per image; null where it has no fingerprint.
-        pairs: The pairs that are leaks or for review, strongest first.
+        pairs: The pairs that are leaks or for review: leaks first, each by probability.
         subjects: Images that leaks link to one subject.
         summary: What ``summary.json`` holds.
         exit_code: 0 no leak, 1 leak, 3 could not vouch.
@@ -77,13 +81,14 @@ class Result:
             policy: More fields of :class:`leakscan.review.lists.Policy`, such as ``unit="study"``.
 
         Raises:
-            UsageError: The run wrote no folder, has no such dataset, or a wish is unknown.
+            UsageError: The run has no such dataset, or a wish is unknown.
 
         Example::
 
             keep = set(paths) - set(result.exclude("train")["path"].to_pylist())
         """
-        drop = exclusions(self._written(), _wishes(Policy, {"dataset": dataset, **policy})).drop
+        with self._as_folder() as run:
+            drop = exclusions(run, _wishes(Policy, {"dataset": dataset, **policy})).drop
         if output is not None:
             write_list(drop, Path(output))
         return drop
@@ -99,7 +104,7 @@ class Result:
             wishes: More fields of :class:`leakscan.run.split.SplitWishes`, such as ``stratify="folder"``.
 
         Raises:
-            UsageError: The run wrote no folder, or the wishes do not fit.
+            UsageError: The wishes do not fit.
 
         Example::
 
@@ -109,7 +114,8 @@ class Result:
 
         if wishes.get("manifest") is not None:
             wishes["manifest"] = Path(wishes["manifest"])
-        table = split_run(self._written(), _wishes(SplitWishes, {"ratios": ratios, **wishes})).table
+        with self._as_folder() as run:
+            table = split_run(run, _wishes(SplitWishes, {"ratios": ratios, **wishes})).table
         if output is not None:
             write_list(table, Path(output))
         return table
@@ -137,15 +143,24 @@ class Result:
 
         if options.get("verdicts") is not None:
             options["verdicts"] = Path(options["verdicts"])
-        return OpenReview(self._written(), _wishes(ReviewOptions, options))
-
-    def _written(self) -> Path:
         if self.folder is None:
             raise UsageError(
-                "This run wrote no folder, which lists and reviews are made of.",
+                "This run wrote no folder, and a review keeps its verdicts in one.",
                 'Name one: leakscan.compare(..., output="run").',
             )
-        return self.folder
+        return OpenReview(self.folder, _wishes(ReviewOptions, options))
+
+    @contextmanager
+    def _as_folder(self) -> Iterator[Path]:
+        """The run folder; where none was written, one with the same tables that goes again."""
+        if self.folder is not None:
+            yield self.folder
+            return
+        with TemporaryDirectory() as place:
+            folder = RunFolder(Path(place) / "run")
+            found = RunTables(self.images, self.fingerprints, self.pairs, self.subjects, ())
+            folder.write(found, self.summary, page="")
+            yield folder.path
 
 
 def _wishes(kind: type[W], given: dict[str, Any]) -> W:

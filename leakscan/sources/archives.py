@@ -81,10 +81,12 @@ def packing_of(head: bytes, name: str) -> Packing:
         ('zip', '')
     """
     lower = name.lower()
+    if not head:
+        return ""
     # What unpacks itself, and what a mailer put words before, ends as a zip file; its name must say so.
     pointer = head.startswith(b"version https://") or b"annex/objects/" in head[:64]
     if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK00") or (lower.endswith(".zip") and not pointer):
-        return "" if lower.endswith(_MODELS) or not head else "zip"
+        return "" if lower.endswith(_MODELS) else "zip"
     if head[257:262] == b"ustar" or (head[:1] != b"\0" and _is_old_tar(head)):
         return "tar"
     if head[:4] == b"PAR1" or _is_arrow(head, lower):

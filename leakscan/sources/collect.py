@@ -105,6 +105,10 @@ class Collector:
         except ImageError as error:
             yield self.problem(name, error.status, error.sentence, left_out=NO_PERMISSION)
             return
+        except OSError as error:
+            sentence = f"It cannot be read: {reason(error)}."
+            yield self.problem(name, "unreadable", sentence, left_out=NO_PERMISSION)
+            return
         yield from self.gather(place, name, tags, head, mark)
 
     def gather(self, place: str, name: str, tags: Tags, head: bytes, mark: str) -> Iterator[ImageRef]:
@@ -221,8 +225,12 @@ class Collector:
         )
 
     def finish(self) -> Iterator[ImageRef]:
-        """The DICOM images, put together from all headers seen."""
+        """The DICOM images, put together from all headers seen; what was kept of files is given up."""
+        self._reached.clear()
+        self._in_order.clear()
+        self._contents = KnownContents()
         if not self._headers:
+            self._names.clear()
             return
         from leakscan.sources.formats import dicom
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +26,9 @@ from leakscan.sources.tool_folders import files_below, is_hidden, may_be_image
 from leakscan.types import ImageRef, Progress, Status, Tags
 
 _ANNEX = ".git/annex/objects"
+
+
+_LINK, _FOLDER, _FILE, _OTHER = "link", "folder", "file", "other"
 
 
 @dataclass(frozen=True)
@@ -162,20 +164,20 @@ class DirectorySource:
         self, folder: Path, links: list[Path], visited: dict[tuple[int, int], Path]
     ) -> Iterator[_Entry]:
         """What is really in a folder, sorted, and all below it; links are put aside."""
-        pending = [iter((folder,))]  # one for each folder on the way down: it may hold a million files
+        pending = [iter([(folder, _FOLDER)])]  # one for each folder on the way down
         while pending:
-            path = next(pending[-1], None)
+            path, what = next(pending[-1], (None, ""))
             if path is None:
                 pending.pop()
                 continue
             try:
-                info = path.lstat() if path != folder else path.stat()
-                if stat.S_ISLNK(info.st_mode):
+                if what == _LINK:
                     links.append(path)
-                elif stat.S_ISDIR(info.st_mode):
+                elif what == _FOLDER:
+                    info = path.stat()
                     visited[info.st_dev, info.st_ino] = path
-                    pending.append(map(path.joinpath, self._inside(path)))
-                elif stat.S_ISREG(info.st_mode):
+                    pending.append(self._inside(path))
+                elif what == _FILE:
                     if not _is_second_half(path):
                         yield _Entry(path)
                 else:
@@ -185,13 +187,16 @@ class DirectorySource:
                     raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=path) from error
                 yield _problem(path, "unreadable", f"It cannot be read: {reason(error)}.")
 
-    def _inside(self, folder: Path) -> list[str]:
-        """The names in a folder that are wanted, sorted; those that are hidden are put aside."""
+    def _inside(self, folder: Path) -> Iterator[tuple[Path, str]]:
+        """What is wanted in a folder and what it is, sorted; what is hidden is put aside.
+
+        A folder may hold a million files, so the system is asked once for all of them.
+        """
         with os.scandir(folder) as entries:
-            inside = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries)
+            inside = sorted((e.name, _what(e)) for e in entries)
         self._hidden.extend(folder / name for name, _ in inside if is_hidden(name))
-        shown = "" if folder == self._root else self._name(folder) + "/"
-        return [name for name, is_folder in inside if self._wanted(shown, name, is_folder)]
+        above = "" if folder == self._root else self._name(folder) + "/"
+        return ((folder / name, what) for name, what in inside if self._wanted(above, name, what == _FOLDER))
 
     def _linked(
         self, link: Path, links: list[Path], visited: dict[tuple[int, int], Path]
@@ -257,7 +262,15 @@ class DirectorySource:
     def _wanted(self, above: str, name: str, is_folder: bool) -> bool:
         if is_hidden(name) or name.startswith("._"):
             return False
-        return not self._left_out.covers(above + posix_name(name) + "/" * is_folder)
+        return self._left_out.empty or not self._left_out.covers(above + posix_name(name) + "/" * is_folder)
+
+
+def _what(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return _LINK
+    if entry.is_dir(follow_symlinks=False):
+        return _FOLDER
+    return _FILE if entry.is_file(follow_symlinks=False) else _OTHER
 
 
 def _problem(path: Path, status: Status, error: str, error_path: str = "", left_out: str = "") -> _Entry:

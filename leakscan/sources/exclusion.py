@@ -51,6 +51,11 @@ class Exclusion:
             lines = [line[:-1] if line.endswith("/**") else line for line in lines]
         self._spec = GitIgnoreSpec.from_lines(lines) if lines else None
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no pattern."""
+        return self._spec is None
+
     def covers(self, name: str) -> bool:
         """Whether a file or folder is left out.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from leakscan.errors import ImageError, SourceError
+from leakscan.errors import SourceError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import REMOTE, STEP
 from leakscan.sources.exclusion import Exclusion
@@ -221,7 +222,7 @@ def remote_bytes(step: str, size: int) -> bytes:
         size: How many bytes at most.
 
     Raises:
-        ImageError: It cannot be read.
+        OSError: It cannot be read, now at least.
 
     Example:
         ``remote_bytes("us3%3A%2F%2Ffilms%2Fa.png", 16)``
@@ -233,7 +234,13 @@ def remote_bytes(step: str, size: int) -> bytes:
             found: bytes = stream.read(size)
             return found
     except Exception as error:
-        raise ImageError("unreadable", f"It cannot be read: {type(error).__name__}.") from error
+        raise _trouble(error) from error
+
+
+def _trouble(error: Exception) -> OSError:
+    """What a storage raises, as a disk would say it: the next run asks again."""
+    number, words = getattr(error, "errno", None), getattr(error, "strerror", None)
+    return OSError(number or errno.EIO, words or type(error).__name__)
 
 
 @lru_cache(maxsize=4096)
@@ -248,7 +255,7 @@ def remote_mark(step: str) -> str:
         system, path = _system(url)
         info = system.info(path)
     except Exception as error:
-        raise ImageError("unreadable", f"It cannot be read: {type(error).__name__}.") from error
+        raise _trouble(error) from error
     return "-".join(str(info[key]) for key in ("size", *_MARKS) if info.get(key) is not None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import io
 import lzma
@@ -150,6 +151,8 @@ def _read(place: str, size: int, whole: bool) -> bytes:
     except MemoryError as error:
         raise ImageError("unreadable", "There is not enough memory to unpack it.") from error
     except FAULTS as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk or the share fails, which is no fault of the archive, and may pass
         raise ImageError("unreadable", "It is damaged in its archive, or that is cut short.") from error
 
 

@@ -27,6 +27,8 @@ def between(a: str, b: str, copies: int, accepted: int = 0, possible: int = 2) -
         "possible": possible,
         "expected_true": 1.0,
         "accepted": accepted,
+        "different": 0,
+        "listed": {"value": copies + 1.0, "low": copies, "high": copies + possible},
         "expected_false": None,
         "estimate": None,
         "missed_share": None,
@@ -82,7 +84,8 @@ def test_every_two_datasets_are_told_apart_and_none_is_forgotten() -> None:
     lines = first_screen(summary(of_all(MANY, accepted=1)), Path("run"))
     rows = [line for line in lines if " x " in line]
     assert len({row[:38] for row in rows}) == 6
-    assert all(row.endswith("1") for row in rows)
+    assert {tuple(row.split()[-5:-3]) for row in rows} == {("2", "1")}
+    assert rows[0].endswith("  90,000 to 90,002")
     (rest,) = (line for line in lines if line.startswith("4 more pairs of datasets"))
     assert rest.split()[-4:] == ["359,970", "0", "8", "4"]
 
@@ -132,3 +135,39 @@ def test_frames_of_one_file_are_named_once_among_those_that_were_not_judged() ->
     told["answer"]["not_judged"] = {"A": ["a/stack.tif"] * 3 + ["a/other.tif"]}
     (line,) = [line for line in first_screen(told, Path("run")) if line.startswith("Not judged")]
     assert line == "Not judged as persons: A stack.tif, other.tif and 2 more"
+
+
+def test_the_people_on_the_lists_have_an_interval_while_some_are_open() -> None:
+    def row(possible: int, **more: Any) -> str:
+        pair = between("A", "B", 3, possible=possible) | more
+        return next((line for line in first_screen(summary([pair]), None) if "shared, of all" in line), "")
+
+    assert row(4).split("these")[1].split() == ["4", "3", "to", "7,", "by", "their", "probabilities"]
+    assert row(0) == ""
+    estimate = {"estimate": 9.0, "low": 6.0, "high": 14.0}
+    assert row(4, estimate=estimate) == ""  # which the last row of the table says better
+
+
+def test_a_green_run_says_so_once_and_counts_what_people_settled_apart() -> None:
+    pair = between("A", "B", 0, accepted=2, possible=0) | {"different": 3}
+    told = summary([pair], exit_code=0, reasons=["No leak was found."])
+    told["answer"]["headline"] = "No leak was found beyond 2 accepted overlaps"
+    lines = first_screen(told, None)
+    assert lines[0].split("  ")[0] == "NO LEAK FOUND beyond 2 accepted overlaps"
+    assert "no leak" not in " ".join(lines[1:]).lower()
+    rows = [line for line in lines if line.startswith("  ") and line.strip()]
+    numbers = {line[:34].strip(): line[34:].split()[0] for line in rows}
+    assert numbers["wanted overlap, accepted"] == "2"
+    assert numbers["cleared as different people"] == "3"
+
+
+def test_the_next_command_keeps_the_cache_of_the_run() -> None:
+    made = {"settings": {}, "machine_settings": {"cache": "/big/disk/my cache", "workers": 2}}
+    told = summary([between("A", "B", 3)], made_with=made)
+    review, exclude = (line[7:] for line in commands(first_screen(told, Path("run"))))
+    assert review == "leakscan review run --cache '/big/disk/my cache'"
+    assert exclude == "leakscan exclude run --from B"
+    green = summary([between("A", "B", 0, possible=0)], made_with=made)
+    assert commands(first_screen(green, Path("run")))[0].endswith(
+        "leakscan split run --ratios 80/10/10 --cache '/big/disk/my cache' --workers 2"
+    )

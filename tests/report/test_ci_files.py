@@ -52,7 +52,7 @@ def test_names_are_no_markup() -> None:
     assert "<b>" not in page
     assert [line.count("|") - line.count("\\|") for line in page.splitlines() if "B" in line and "|" in line][
         -1
-    ] == 6
+    ] == 7
 
 
 def test_a_line_break_in_a_path_makes_no_second_annotation() -> None:

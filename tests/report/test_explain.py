@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from leakscan.cli.app import run
+from leakscan.report.equally_likely import equally_likely
 from leakscan.report.run_folder import RunFolder
 from leakscan.run.reported import decide_and_report
 from support.made_up_encoder import made_up_context
@@ -83,3 +85,46 @@ def test_whoever_names_no_pair_is_told_what_to_name(
     code, found, _ = told(capsys, str(folder), *wanted)
     assert code == 2
     assert says in str(found["error"])
+
+
+def test_pairs_with_one_probability_say_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pq.read_table(folder / "pairs.parquet").to_pylist()
+    unsure = [row for row in rows if row["probability"] < 1]
+    shares = Counter(row["probability"] for row in unsure)
+    assert max(shares.values()) > 1
+    for row in {row["probability"]: row for row in unsure}.values():
+        steps = told(capsys, str(folder), row["path_a"], row["path_b"])[1]["steps"]
+        assert isinstance(steps, list)
+        said = [step["words"] for step in steps if step["name"] == "Equally likely"]
+        others = shares[row["probability"]] - 1
+        assert [words.split(" other pair")[0] for words in said] == [str(others)] * bool(others)
+
+
+def test_each_reason_why_pairs_are_equally_likely_counts_its_own_pairs() -> None:
+    def row(a: str, b: str, subjects: tuple[str | None, str | None], p: float = 1e-5) -> dict[str, object]:
+        return {
+            "dataset_a": "A",
+            "dataset_b": "B",
+            "image_a": a,
+            "image_b": b,
+            "subject_a": subjects[0],
+            "subject_b": subjects[1],
+            "p_value": p,
+            "probability": 0.69,
+            "decision": "review",
+        }
+
+    first = row("1", "2", ("ann", "bea"))
+    rows = [
+        first,
+        row("1", "3", ("ann", "bea")),
+        row("1", "4", ("ann", None)),
+        row("5", "4", (None, None)),
+        row("6", "7", (None, None), 1e-3),
+        row("8", "9", (None, None)) | {"probability": 0.3},
+        row("10", "11", (None, None)) | {"dataset_b": "C"},
+    ]
+    words = equally_likely(first, rows)
+    assert words.startswith("4 other pairs have this probability. 1 of them shows the same two subjects")
+    assert "2 of them hang on the same people" in words
+    assert "1 of them is of other people (p-values 1e-05 to 0.001)" in words

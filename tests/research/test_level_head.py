@@ -47,7 +47,7 @@ def test_strangers_of_other_hospitals_lie_about_the_origin(
     net.load_state_dict(average_weights([start], card.architecture))
     target = tmp_path / "level.safetensors"
     words: list[object] = [start, "--data", tmp_path, "-o", target, "--side", 64]
-    words += ["--centre", 1, "--own", 1, "--even", 0.001]
+    words += ["--architecture", card.architecture, "--centre", 1, "--own", 1, "--even", 0.001]
     monkeypatch.setattr(sys, "argv", ["level", *map(str, words)])
     with pytest.raises(SystemExit) as left:
         run_command(level_head)

@@ -86,6 +86,35 @@ def test_the_command_that_checks_a_list_can_be_pasted(leakscan: Leakscan, run: P
     assert {p["decision"] for p in pairs} <= {"cleared"}
 
 
+def test_a_pasted_command_finds_the_cache_of_the_run_also_for_audits_and_later_comparisons(
+    leakscan: Leakscan, tmp_path: Path
+) -> None:
+    fill(tmp_path / "A", [1, 2])
+    fill(tmp_path / "B", [2, 3])
+    fill(tmp_path / "C", [3])
+    kept = ("--cache", str(tmp_path / "kept"), *NO_ENCODER)
+    leakscan("compare", "A", "B", "-o", "run", *kept)
+    leakscan("compare", "C", "--against", "run", "-o", "later", *kept)
+    (tmp_path / "all.csv").write_text("path,fold\nA/2.png,one\nB/2.png,two\n")
+    leakscan("audit", "all.csv", "--split-column", "fold", "-o", "audited", *kept)
+    for run_folder, begin in (
+        ("run", ["compare", "A", "B"]),
+        ("later", ["compare", "C", "--against", "run"]),
+        ("audited", ["audit", "all.csv", "--split-column", "fold"]),
+    ):
+        pair = rows_of(tmp_path / run_folder, "pairs")[0]
+        both = [f"--image={pair[f'dataset_{side}']}/{pair[f'path_{side}']}" for side in ("a", "b")]
+        said = leakscan("verdicts", "add", run_folder, "different", *both)
+        command = said.out.splitlines()[-1]
+        words = shlex.split(command)[1:]
+        assert words[: len(begin)] == begin
+        assert words[words.index("--cache") + 1] == "kept"
+        ran = leakscan(*words, "--json")
+        assert ran.code == 3, ran.err
+        assert ran.json["timings"]["images_read"] == 0
+        (tmp_path / "verdicts.parquet").unlink()
+
+
 def test_an_unknown_dataset_or_folder_is_named(leakscan: Leakscan, run: Path, tmp_path: Path) -> None:
     ran = leakscan("exclude", "run", "--from", "C")
     assert ran.code == 2

@@ -46,7 +46,7 @@ def by_film(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def said(ran: Ran) -> dict[str, int]:
-    return {name: n for name, n in ran.json["verdicts"].items() if n}
+    return {name: n for name, n in ran.json["verdicts"].items() if n and name != "people"}
 
 
 def test_different_clears_a_pair_and_wanted_accepts_one(leakscan: Leakscan, two: Path) -> None:
@@ -198,7 +198,8 @@ def test_lists_and_splits_say_that_verdicts_are_not_counted_yet(leakscan: Leaksc
     compare(leakscan)
     ran = leakscan("verdicts", "add", "run", "wanted", "--image", "a.csv/1.png")
     command = (
-        "leakscan compare A/a.csv B/b.csv --kind other_2d --verdicts verdicts.parquet -o run --overwrite"
+        "leakscan compare A/a.csv B/b.csv --kind other_2d --workers 0 --verdicts verdicts.parquet -o run"
+        " --overwrite"
     )
     assert command in ran.out
     assert command in leakscan("exclude", "run", "--from", "b.csv").out
@@ -264,3 +265,21 @@ def test_a_wrong_file_of_verdicts_stops_the_run(leakscan: Leakscan, two: Path, c
     assert ran.code == 2
     assert "v.parquet" in ran.error
     assert "Delete" not in ran.error
+
+
+def test_verdicts_are_counted_in_pairs_of_people_by_what_they_did(leakscan: Leakscan, two: Path) -> None:
+    fill(two / "A", [30, 31], compress_level=1)
+    fill(two / "B", [30, 31], compress_level=9)
+    (two / "A" / "a.csv").write_text(MANIFEST_A + "30.png,P1\n31.png,P3\n")
+    (two / "B" / "b.csv").write_text("path,subject_id\n1.png,Q1\n2.png,Q2\n30.png,Q1\n31.png,Q3\n")
+    compare(leakscan)
+    give(two, "wanted", "1.png", scope="subjects")
+    give(two, "different", "31.png", scope="subjects")
+    ran = compare(leakscan, "--verdicts", "v.parquet")
+    people = {name: n for name, n in ran.json["verdicts"]["people"].items() if n}
+    assert people == {"accepted": 1, "different": 1}  # the two pairs of films of P1 and Q1 are one of people
+    (pair,) = ran.json["answer"]["pairs_of_datasets"]
+    assert (pair["accepted"], pair["different"], pair["copies"], pair["possible"]) == (1, 1, 1, 0)
+    shown = leakscan("show", "run").out
+    words = "2 verdicts. By them 1 pair of people is accepted, 1 is cleared as different."
+    assert words in " ".join(shown.split())

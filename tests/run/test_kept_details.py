@@ -87,7 +87,7 @@ def test_details_under_a_project_key_are_refused(leakscan: Leakscan, films: list
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: raw[:13], lambda raw: b"2" + raw[1:]])
 def test_damaged_details_match_nothing(damage: object) -> None:
-    details = np.ones((2, 144, DETAIL_DIM), np.float16)
+    details = np.ones((2, 196, DETAIL_DIM), np.float16)
     raw = to_bytes(details, "0123456789ab")
     assert from_bytes(raw, "0123456789ab") is not None
     assert from_bytes(damage(raw), "0123456789ab") is None  # type: ignore[operator]
@@ -95,7 +95,7 @@ def test_damaged_details_match_nothing(damage: object) -> None:
 
 
 def test_details_of_other_networks_do_not_count() -> None:
-    raw = to_bytes(np.ones((1, 144, DETAIL_DIM), np.float16), "0123456789ab")
+    raw = to_bytes(np.ones((1, 196, DETAIL_DIM), np.float16), "0123456789ab")
     column = pa.chunked_array([pa.array([raw, None, b""], pa.binary())])
     assert kept_by(column, "0123456789ab").tolist() == [True, False, False]
     assert not kept_by(column, "ba9876543210").any()

@@ -167,12 +167,6 @@ def test_settings_are_given_by_name_and_a_wrong_one_is_said(result: Any) -> None
 def test_lists_and_splits_are_made_of_a_result(result: Any) -> None:
     assert result.exclude("B")["path"].to_pylist() == ["2.png", "3.png"]
     assert set(result.split("50/50")["split"].to_pylist()) == {"train", "test"}
-    unwritten = leakscan.compare("A<i>", "B", workers=0, kind="other_2d")
-    with pytest.raises(UsageError, match="output"):
-        try:
-            unwritten.exclude("B")
-        except UsageError as error:
-            raise UsageError(error.hint) from error
 
 
 def _pandas(path: str) -> int:
@@ -193,3 +187,14 @@ def _duckdb(path: str) -> int:
 @pytest.mark.parametrize("opened", [_pandas, _polars, _duckdb])
 def test_pairs_open_elsewhere_without_a_cast(result: Any, opened: Callable[[str], int]) -> None:
     assert opened("run/pairs.parquet") == 2
+
+
+def test_lists_and_splits_need_no_run_folder_and_a_review_says_that_it_does(result: Any) -> None:
+    other = leakscan.compare("A<i>", "B", workers=0, kind="other_2d")
+    assert other.folder is None
+    assert other.exclude("B").equals(result.exclude("B"))
+    assert other.split("50/50")["split"].equals(result.split("50/50")["split"])
+    assert not list(Path().glob("exclude*")) + list(Path().glob("split*"))
+    with pytest.raises(UsageError, match="keeps its verdicts") as told:
+        other.review()
+    assert told.value.hint is not None and 'output="run"' in told.value.hint

@@ -192,3 +192,34 @@ def test_a_folder_of_devices_pipes_and_sockets_is_walked_past(tmp_path: Path, le
     rows = {row["path"]: row["status"] for row in rows_of(tmp_path / "run", "images")}
     assert {name for name, status in rows.items() if status == "ok"} == {"0.png", "1.png", "2.png", "x.png"}
     assert {"pipe.png", "socket.dcm", "zero.png", "random.dcm", "loop.png"} <= set(rows)
+
+
+def test_a_remote_share_that_fails_in_mid_run_costs_rows_and_the_next_run_reads_them(
+    tmp_path: Path, leakscan: Leakscan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    fill(tmp_path / "A", range(6))
+    fill(tmp_path / "B", range(20, 22))
+    for path in (tmp_path / "A").iterdir():
+        MemoryFileSystem().pipe(f"/failing/ward/{path.name}", path.read_bytes())
+    real = prepare.file_hash
+
+    def failing(files: Any) -> str:
+        MemoryFileSystem._open = broken if "3.png" in files[0] else whole
+        return real(files)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+    whole = MemoryFileSystem._open
+    given = ("compare", "memory://failing/ward", "B", "-o", "run", "--workers", "0", *NO_ENCODER)
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "_open", whole)
+        patch.setattr(prepare, "file_hash", failing)
+        ran = leakscan(*given)
+    assert ran.code == 3, ran.err
+    (row,) = (row for row in rows_of(tmp_path / "run", "images") if row["status"] != "ok")
+    assert row["path"] == "3.png" and "Connection timed out" in row["error"]
+    again = leakscan(*given, "--overwrite")
+    assert {row["status"] for row in rows_of(tmp_path / "run", "images")} == {"ok"}, again.err

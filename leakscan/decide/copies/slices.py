@@ -19,6 +19,7 @@ from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.describing import Pixels, load_pixels
 from leakscan.decide.copies.picture_check import STRETCHED, check_pictures, stretch_between
 from leakscan.decide.copies.picture_features import describe_picture, glance, worth_a_check
+from leakscan.engines.careful import Loss
 from leakscan.errors import ImageError
 from leakscan.fingerprint.hashing import hamming, is_blank, perceptual_hashes
 from leakscan.settings import DecodeOptions
@@ -182,6 +183,16 @@ def check_slices(task: SliceTask, options: DecodeOptions) -> list[CopyCheck | No
     return [
         _checked(pixels, cuts, values, options) for pixels, cuts in zip(task.pictures, task.cuts, strict=True)
     ]
+
+
+def no_checks(task: SliceTask, why: Loss) -> list[CopyCheck | None]:
+    """What is known where a worker dies of a volume or a picture: nothing could be checked.
+
+    Example:
+        >>> no_checks(SliceTask(b"", (b"",), ((),)), "died")
+        [None]
+    """
+    return [None] * len(task.pictures)
 
 
 def _checked(pixels: Pixels, cuts: Sequence[Cut], values: Floats, options: DecodeOptions) -> CopyCheck | None:

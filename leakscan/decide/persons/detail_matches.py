@@ -325,6 +325,7 @@ def detail_match_of(
     engine: Engine,
     options: DecodeOptions,
     progress: Progress,
+    lost: set[int] | None = None,
 ) -> MatchPairs:
     """What matches pairs of one set of films, for ``fit_calibration``.
 
@@ -334,6 +335,7 @@ def detail_match_of(
         engine: What runs the decoding.
         options: The limits and choices for reading files.
         progress: Receives how far the work is.
+        lost: Receives the numbers of the films that could not be read for it.
 
     Example:
         ``match = detail_match_of(refs, matcher, engine, DecodeOptions(), progress)``, then
@@ -352,6 +354,8 @@ def detail_match_of(
         for position, found in zip(at, films(tasks, np.inf, progress), strict=True):
             if found is not None:
                 out[position] = found
+        if lost is not None:
+            lost.update(map(int, films.unread))
         return out
 
     return match

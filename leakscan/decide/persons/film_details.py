@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.copies.describing import Pixels, load_pixels
+from leakscan.decide.copies.describing import Pixels, load_pixels, nothing
+from leakscan.engines.careful import Careful
 from leakscan.errors import ImageError
 from leakscan.fingerprint.encoders.film.detail_matcher import matcher_here
 from leakscan.fingerprint.encoders.film.kept_details import KeptDetails, film_of, from_bytes
@@ -28,7 +29,7 @@ Film = Pixels | KeptDetails
 """What the details of a film come from."""
 
 _WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
-_KEPT = 2000  # films whose details are kept from window to window, 56 kB each
+_KEPT = 1200  # films whose details are kept from window to window, 75 kB each
 _BATCH = 64  # films described at once, where workers do not describe them
 _CHUNK = 4  # films that a worker gets at a time
 _COMPARED = 16  # pairs that it gets at a time, 2 MB
@@ -70,6 +71,9 @@ class FilmPair:
 class FilmDetails:
     """Matches pairs of films, whose details are kept while few enough others come between.
 
+    Attributes:
+        unread: The keys of the films that could not be read.
+
     Args:
         matcher: The network that describes and compares.
         engine: What runs the decoding.
@@ -87,6 +91,7 @@ class FilmDetails:
         self._read = partial(_canonical, side=matcher.side, options=options)
         self._for_workers = partial(_described, options=options)
         self._details: dict[str, Details | None] = {}
+        self.unread: set[str] = set()
 
     def __call__(self, pairs: Sequence[FilmPair], seconds: float, progress: Progress) -> list[float | None]:
         """Matches pairs in the given order until the time is up.
@@ -148,16 +153,18 @@ class FilmDetails:
         kept = {key: film for key, film in missing.items() if isinstance(film, KeptDetails)}
         self._details |= {key: from_bytes(film.raw, self._matcher.digest) for key, film in kept.items()}
         self._describe_pixels({k: f for k, f in missing.items() if not isinstance(f, KeptDetails)})
+        self.unread.update(key for key in missing if self._details[key] is None)
 
     def _describe_pixels(self, missing: dict[str, Pixels]) -> None:
         if not missing:
             return
         path = self._matcher.for_workers
         if path is not None:
-            described = self._engine.map(partial(self._for_workers, path=path), missing.values(), _CHUNK)
+            work = Careful(partial(self._for_workers, path=path), nothing)
+            described = self._engine.map(work, missing.values(), _CHUNK)
             self._details |= zip(missing, described, strict=True)
             return
-        films = zip(missing, self._engine.map(self._read, missing.values()), strict=True)
+        films = zip(missing, self._engine.map(Careful(self._read, nothing), missing.values()), strict=True)
         for block in _batches(films):
             readable = [(key, film) for key, film in block if film is not None]
             self._details |= dict.fromkeys((key for key, _ in block), None)

@@ -114,7 +114,8 @@ class GraphEncoder:
         prints = raw / max(float(np.linalg.norm(raw)), 1e-12)
         logit = np.float32(0)
         if self._gate is not None and self._gate_bias is not None:
-            logit = np.float32((features[0] * self._gate).sum() + self._gate_bias)
+            pooled = features[0, : len(self._gate)]  # those of places come after them
+            logit = np.float32((pooled * self._gate).sum() + self._gate_bias)
         quality = np.array([logit], np.float32)
         return Encoded(prints[None], quality >= self.card.gate_threshold, quality)
 

@@ -99,7 +99,7 @@ class Graph:
         >>> path = folder / card.weights
         >>> graph = Graph(card.architecture, load_file(path), path)
         >>> graph.run(films=np.zeros((2, 1, 192, 192), np.float32))[0].shape
-        (2, 1280)
+        (2, 2848)
     """
 
     def __init__(self, network: str, weights: Mapping[str, Array], path: Path) -> None:

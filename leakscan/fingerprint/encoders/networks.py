@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from leakscan.errors import ModelError
 
 FINGERPRINT_DIM = 128
+POOLED = 1280
+"""Pooled features of EfficientNet-Lite0."""
+
+Features = npt.NDArray[np.float32]
 
 # EfficientNet-Lite0 (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-
 # excitation and ReLU6 throughout): expansion, output channels, blocks, first stride, kernel.
@@ -28,6 +34,11 @@ _LITE0_STAGES = (
     (6, 192, 4, 2, 5),
     (6, 320, 1, 1, 3),
 )
+
+FINE, FINE_CHANNELS = 13, 112
+"""The layer of EfficientNet-Lite0 whose maps are a sixteenth of the film's side, and its channels."""
+COARSE, COARSE_CHANNELS = 17, 192
+"""The same at half of that."""
 
 
 class _Depthwise(nn.Conv2d):
@@ -116,18 +127,68 @@ class PlacedMean(nn.Module):
         return (maps.float() * (1.0 + self._GAIN * weight)).mean(dim=(2, 3))
 
 
+class JoinedMaps(nn.Module):
+    """Finer maps of EfficientNet-Lite0 joined with coarser ones, as in feature pyramids (arXiv 1612.03144).
+
+    Shape:
+        ``(n, FINE_CHANNELS, h, w)`` and ``(n, COARSE_CHANNELS, h / 2, w / 2)`` -> ``(n, CHANNELS, h, w)``.
+    """
+
+    CHANNELS = 96
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine_norm, self.coarse_norm = nn.LayerNorm(FINE_CHANNELS), nn.LayerNorm(COARSE_CHANNELS)
+        self.fine, self.coarse = (nn.Linear(n, self.CHANNELS) for n in (FINE_CHANNELS, COARSE_CHANNELS))
+        self.mix = nn.Sequential(
+            nn.GELU(),
+            nn.Conv2d(self.CHANNELS, self.CHANNELS, 3, padding=1, groups=self.CHANNELS),
+            nn.Conv2d(self.CHANNELS, self.CHANNELS, 1),
+            nn.GELU(),
+        )
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        near = self.fine(self.fine_norm(fine.float().permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        far = self.coarse(self.coarse_norm(coarse.float().permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        far = nn.functional.interpolate(far, size=near.shape[-2:], mode="bilinear")
+        return cast(torch.Tensor, self.mix(near + far))
+
+
+class GridFeatures(nn.Module):
+    """What stands where on a film, which pooling forgets: a few numbers at each of 7 x 7 places.
+
+    Shape:
+        As :class:`JoinedMaps` -> ``(n, SIZE)``.
+    """
+
+    _PLACES, _KEPT = 7, 32  # places along a side, half as many as the maps of 224 px have; numbers of each
+    SIZE = _PLACES**2 * _KEPT
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.join = JoinedMaps()
+        self.narrow = nn.Conv2d(JoinedMaps.CHANNELS, self._KEPT, 1)
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.avg_pool2d(self.narrow(self.join(fine, coarse)), 4, 2, 1)
+        return nn.functional.interpolate(x, size=(self._PLACES, self._PLACES), mode="bilinear").flatten(1)
+
+
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 with a linear fingerprint head.
 
     Args:
         dim: The length of the fingerprint.
         pool: What pools the maps instead of the mean.
+        grid: What adds features of places to the pooled ones.
 
     Shape:
-        ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``; :meth:`features` -> ``(n, 1280)``.
+        ``(n, 1, side, side)`` in 0..1 -> ``(n, dim)``; :meth:`features` -> ``(n, 1280)``, more with a grid.
     """
 
-    def __init__(self, dim: int = FINGERPRINT_DIM, pool: nn.Module | None = None) -> None:
+    def __init__(
+        self, dim: int = FINGERPRINT_DIM, pool: nn.Module | None = None, grid: GridFeatures | None = None
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [*_conv_unit(1, 32, 3, 2)]
         channels = 32
@@ -137,15 +198,33 @@ class EfficientNetLite0(nn.Module):
                     _InvertedResidual(channels, outputs, expand, stride if block == 0 else 1, kernel)
                 )
                 channels = outputs
-        layers += _conv_unit(channels, 1280, 1)
+        layers += _conv_unit(channels, POOLED, 1)
         self.trunk = nn.Sequential(*layers)
         self.pool = pool
-        self.head = nn.Linear(1280, dim)
+        self.grid = grid
+        self.head = nn.Linear(POOLED + (0 if grid is None else grid.SIZE), dim)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Pooled trunk features ``(n, 1280)``, by which the gate judges as well."""
-        maps: torch.Tensor = self.trunk(x * 2.0 - 1.0)
+        """The features ``(n, f)`` that fingerprint and gate are linear in."""
+        if self.grid is None:
+            return self.pooled(self.trunk(x * 2.0 - 1.0))
+        fine = self.trunk[: FINE + 1](x * 2.0 - 1.0)
+        coarse = self.trunk[FINE + 1 : COARSE + 1](fine)
+        return self.with_places(fine, coarse, self.pooled(self.trunk[COARSE + 1 :](coarse)))
+
+    def pooled(self, maps: torch.Tensor) -> torch.Tensor:
+        """The last maps of the trunk, pooled: ``(n, 1280)``."""
         return maps.mean(dim=(2, 3)) if self.pool is None else cast(torch.Tensor, self.pool(maps))
+
+    def with_places(self, fine: torch.Tensor, coarse: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+        """Pooled features, then those of places, of a network that has a grid.
+
+        Those of places grow with the pooled ones, which are smaller where a film shows less: so the part that
+        each has in a fingerprint does not depend on that.
+        """
+        assert self.grid is not None
+        places = self.grid(fine, coarse) * pooled.norm(dim=1, keepdim=True)
+        return torch.cat([pooled, places], dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.head(self.features(x))
@@ -252,7 +331,7 @@ class Gate(nn.Module):
         bias: A scalar.
 
     Shape:
-        ``(n, f)`` -> ``(n,)`` logits; higher is more typical.
+        ``(n, f)`` or more features, of which the first count -> ``(n,)`` logits; higher is more typical.
     """
 
     weight: torch.Tensor
@@ -264,13 +343,14 @@ class Gate(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return features @ self.weight + self.bias
+        return features[:, : len(self.weight)] @ self.weight + self.bias
 
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_lite0": EfficientNetLite0,
     "efficientnet_lite0_gem": lambda dim: EfficientNetLite0(dim, GeneralisedMean()),
-    "efficientnet_lite0_placed": lambda dim: EfficientNetLite0(dim, PlacedMean(1280, 6)),
+    "efficientnet_lite0_placed": lambda dim: EfficientNetLite0(dim, PlacedMean(POOLED, 6)),
+    "efficientnet_lite0_grid": lambda dim: EfficientNetLite0(dim, PlacedMean(POOLED, 6), GridFeatures()),
     "resnet18": lambda dim: ResNet2d(18, dim),
     "resnet34": lambda dim: ResNet2d(34, dim),
     "resnet50": lambda dim: ResNet2d(50, dim),
@@ -279,3 +359,16 @@ ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "resnet50_3d": lambda dim: ResNet3d(50, dim),
 }
 """Name in a card -> builder taking the fingerprint's length."""
+
+
+def gate_features(architecture: str, features: Features) -> Features:
+    """Those of a network's features ``(n, f)`` that a gate judges by: the pooled ones.
+
+    Features of places tell people apart. A gate that has them as well keeps fewer films of hospitals that it
+    was not fitted on (98.2 % in place of 99.6 % of ieee8023).
+
+    Example:
+        >>> gate_features("efficientnet_lite0_grid", np.zeros((2, 2848), np.float32)).shape
+        (2, 1280)
+    """
+    return features[:, :POOLED] if architecture.startswith("efficientnet_lite0") else features

@@ -1,5 +1,5 @@
 "use strict";
-/* Filters and sorts the cards of the page. Without it everything is shown, strongest first. */
+/* Filters and sorts the cards of the page. Without it everything is shown, leaks first, each by probability. */
 const form = document.getElementById("filters");
 const list = document.getElementById("cards");
 const count = document.getElementById("count");

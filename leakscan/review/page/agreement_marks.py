@@ -14,7 +14,7 @@ from leakscan.fingerprint.encoders.film.detail_matcher import FILE, DeferredMatc
 from leakscan.fingerprint.encoders.registry import card_for, cards
 from leakscan.fingerprint.preprocess.radiograph import canonical_place, canonical_radiograph
 
-_REACH = 2  # places that a like may lie away: a sixth of the film
+_REACH = 2  # places that a like may lie away: a seventh of the film
 _MARKED = 60
 _LIKE = 0.9  # cosine of the keys of two places: of films of strangers few reach it
 _EMPTY = 4.0  # grey levels of 255 by which a place with anatomy varies at least

@@ -145,6 +145,8 @@ def _about(n: float) -> str:
 def _percent(share: float) -> str:
     if share > 0.999:
         return "more than 99.9 %"
+    if share > 0.985:
+        return "99 % or more"
     return f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
 
 

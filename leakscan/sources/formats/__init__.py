@@ -136,6 +136,8 @@ def recognised(head: bytes, name: str) -> Iterator[str]:
         ['dicom', 'tiff']
     """
     lower = name.lower()
+    if not head:
+        return iter(())
     return (
         known.name
         for known, opens in _gathered_now().by_first_byte[head[0] if head else -1]

@@ -116,19 +116,31 @@ class DetailLesson:
 
 
 def _detail_loss(net: DetailNet, films: torch.Tensor, strangers: int) -> torch.Tensor:
+    """The loss of one batch of films ``(b * (2 + strangers), 1, SIDE, SIDE)`` in 0..1; see :func:`pair_loss`.
+
+    The network is in training mode, its trunk in evaluation mode.
+    """
+    with low_precision(films.device):
+        fine, coarse = net.maps(films.contiguous(memory_format=torch.channels_last))
+    return pair_loss(net, net.details(fine, coarse), strangers)
+
+
+def pair_loss(net: DetailNet, details: torch.Tensor, strangers: int) -> torch.Tensor:
     """The loss of one batch: a softmax over partner and strangers, and a logistic loss on each pair.
 
     Args:
-        net: The network in training mode, its trunk in evaluation mode.
-        films: ``(b * (2 + strangers), 1, SIDE, SIDE)`` in 0..1: anchors, their partners, strangers of the
-            first anchor, of the second, and so on.
+        net: The network in training mode.
+        details: ``(b * (2 + strangers), GRID * GRID, DETAIL_DIM)``: of anchors, of their partners, of the
+            strangers of the first anchor, of the second, and so on.
         strangers: The number of strangers of an anchor; its partner meets them too.
+
+    Example:
+        >>> net = DetailNet()
+        >>> pair_loss(net, torch.zeros(2 * 5, 196, 96), strangers=3).item() > 0
+        True
     """
-    b = len(films) // (2 + strangers)
-    with low_precision(films.device):
-        fine, coarse = net.maps(films.contiguous(memory_format=torch.channels_last))
-    details = net.details(fine, coarse)
-    each = torch.arange(b, device=films.device)
+    b = len(details) // (2 + strangers)
+    each = torch.arange(b, device=details.device)
     often = each.repeat_interleave(strangers)
     other = details[2 * b :]
     logits = net.compare(
@@ -136,7 +148,7 @@ def _detail_loss(net: DetailNet, films: torch.Tensor, strangers: int) -> torch.T
         torch.cat([details[b : 2 * b], other, other]),
     )
     same, apart = logits[:b], logits[b:].reshape(2, b, strangers)
-    right = torch.zeros(b, dtype=torch.long, device=films.device)
+    right = torch.zeros(b, dtype=torch.long, device=details.device)
     ranked = sum(nn.functional.cross_entropy(torch.cat([same[:, None], row], dim=1), right) for row in apart)
     pairwise = nn.functional.softplus(-same).mean() + nn.functional.softplus(apart).mean()
     return ranked / 2 + _PAIRWISE * pairwise

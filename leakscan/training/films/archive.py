@@ -11,7 +11,6 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +20,15 @@ from blake3 import blake3
 from filelock import FileLock
 
 from leakscan import tables
-from leakscan.engines import start_engine
 from leakscan.errors import OutputError, SourceError, StoreError
 from leakscan.training.films.form import Form
 from leakscan.training.films.half_packed import HalfPacked
 from leakscan.training.films.manifests import ListedFilm, films_of
-from leakscan.training.films.pack import Pack, canonical_film
+from leakscan.training.films.pack import Pack, read_films
 from leakscan.types import Progress
 
 _FORMAT = 2
 _HEADER = 128  # bytes of the .npy header, whatever the count: NumPy pads to a multiple of 64
-_CHUNK = 16  # films a worker takes at a time: 4 MB at 512 px
 
 PACKED = tables.table_schema(
     "packed_films",
@@ -108,8 +105,7 @@ def _decode(
         rows = half.begin([film.ref.path for film in films])
         progress.advance(len(rows))
         rest = films[len(rows) :]
-        read = start_engine(workers).map(partial(canonical_film, form=form), rest, chunk=_CHUNK)
-        for film, canonical in zip(rest, read, strict=True):
+        for film, canonical in zip(rest, read_films(rest, form, workers), strict=True):
             row = {
                 "subject": codes[film.subject],
                 "width": canonical.width,

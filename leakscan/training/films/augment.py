@@ -53,7 +53,7 @@ def _where(films: torch.Tensor, probability: float) -> torch.Tensor:
     return torch.rand(films.shape[0], 1, 1, 1, device=films.device) < probability
 
 
-def _small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
+def slightly_moved(films: torch.Tensor, side: int) -> torch.Tensor:
     """Turns films by up to 5 degrees, shifts by up to 5 % of a side, zooms by up to 5 %; no more.
 
     The paper (arXiv 2512.16685) says only that its affine augmentation is small.
@@ -64,6 +64,10 @@ def _small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
 
     Returns:
         ``(n, 1, side, side)``; outside the film it is black.
+
+    Example:
+        >>> slightly_moved(torch.rand(2, 1, 32, 32), side=24).shape
+        torch.Size([2, 1, 24, 24])
     """
     n = films.shape[0]
     angle = _uniform(n, -math.radians(5), math.radians(5), films)
@@ -77,7 +81,7 @@ def _small_affine(films: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _small_affine_3d(volumes: torch.Tensor) -> torch.Tensor:
-    """As :func:`_small_affine`, about each axis of volumes ``(n, 1, x, y, z)``."""
+    """As :func:`slightly_moved`, about each axis of volumes ``(n, 1, x, y, z)``."""
     n = volumes.shape[0]
     turn = _uniform(3 * n, -math.radians(5), math.radians(5), volumes).view(n, 3)
     zoom = _uniform(n, 0.95, 1.05, volumes)
@@ -226,8 +230,17 @@ def random_negatives(films: torch.Tensor, probability: float) -> torch.Tensor:
     return torch.where(_where(films, probability), 1 - films, films)
 
 
-def _random_jpeg(films: torch.Tensor, probability: float) -> torch.Tensor:
-    """Compresses a share of the films as JPEG does, at qualities of 20 to 90."""
+def some_as_jpeg(films: torch.Tensor, probability: float) -> torch.Tensor:
+    """Compresses a share of the films as JPEG does, at qualities of 20 to 90.
+
+    Args:
+        films: ``(n, 1, s, s)`` float in 0..1.
+        probability: The share of the films, 0..1.
+
+    Example:
+        >>> some_as_jpeg(torch.rand(2, 1, 32, 32), 1.0).shape
+        torch.Size([2, 1, 32, 32])
+    """
     chosen = _where(films, probability).flatten().nonzero().flatten()
     if not len(chosen):
         return films
@@ -278,7 +291,7 @@ def augment(films: torch.Tensor, config: TrainConfig) -> torch.Tensor:
     if films.ndim == 5:
         return _small_affine_3d(films)
     if config.augmentation == "affine":
-        return _small_affine(films, config.side)
+        return slightly_moved(films, config.side)
     if config.machines:
         films = of_another_machine(films, config.machines)
     films = public_view(films, config.side, config.mild)
@@ -286,7 +299,7 @@ def augment(films: torch.Tensor, config: TrainConfig) -> torch.Tensor:
         films = random_negatives(films, config.negatives)
     if config.letters:
         films = random_letters(films, config.letters)
-    return _random_jpeg(films, config.jpeg) if config.jpeg else films
+    return some_as_jpeg(films, config.jpeg) if config.jpeg else films
 
 
 def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tensor:
@@ -305,7 +318,7 @@ def public_view(films: torch.Tensor, side: int, mild: float = 0.0) -> torch.Tens
     """
     views = _random_affine(films, side)
     if mild:
-        views = torch.where(_where(films, mild), _small_affine(films, side), views)
+        views = torch.where(_where(films, mild), slightly_moved(films, side), views)
     films = _random_local_contrast(views)
     films = _random_grey_levels(films)
     films = _random_resolution(films)

@@ -114,7 +114,7 @@ def train_manifests(job: TrainJob, config: TrainConfig, progress: Progress) -> d
         "without_subject": listing.unknown,
         "best": best[0] if best else None,
         "last": rows[-1] if rows else None,
-        "words": _words(config),
+        "words": [*_words(config), *_unread_words(len(train_pack.unread) + len(val_pack.unread), cache)],
     }
     if job.ship is not None:
         from leakscan.training.shipping.ship_run import ship_run
@@ -139,6 +139,14 @@ def _words(config: TrainConfig) -> list[str]:
         listed = "; ".join(f"{name} is {a!r}, not {b!r}" for name, (a, b) in short.items())
         words.append(f"Its settings were changed: {listed}.")
     return words
+
+
+def _unread_words(unread: int, cache: Path) -> list[str]:
+    if not unread:
+        return []
+    what = "The film that could not be read stays" if unread == 1 else "The films that could not be read stay"
+    rest = f"left out of every run with the packed films in {cache}; without it all are read anew."
+    return [f"{what} {rest}"]
 
 
 def _check_readable(subjects: Sequence[str], split: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +13,16 @@ import numpy.typing as npt
 import torch
 
 from leakscan.engines import start_engine
+from leakscan.engines.careful import Careful, Loss, TookTooLong, time_limit
 from leakscan.errors import ImageError, SourceError
+from leakscan.fingerprint.prepare import decode_within, given_up
 from leakscan.settings import DecodeOptions
-from leakscan.sources.formats import decode
 from leakscan.training.films.form import Form
 from leakscan.training.films.manifests import ListedFilm, films_of
-from leakscan.types import ImageRef, Progress, Silent
+from leakscan.types import DecodedImage, ImageRef, Progress, Silent
 
+_CHUNK = 16  # films a worker takes at a time: 4 MB at 512 px
+_AGAIN_SECONDS = 0.2
 _SHARE_OF_GPU = 0.5  # of what is free there, that films may take
 
 
@@ -100,18 +105,61 @@ def canonical_film(film: ListedFilm, form: Form) -> Canonical:
     """
     if film.ref.status != "ok":
         return Canonical(None, error=film.ref.error)
+    options = DecodeOptions()
     try:
-        image = decode(film.ref, DecodeOptions())
+        with time_limit(options.max_seconds):
+            image = _read(film.ref, options)
+    except TookTooLong:
+        return lost_film(film, "took_too_long")
     except ImageError as e:
         return Canonical(None, error=e.message)
     except OSError as e:
         return Canonical(None, error=f"It cannot be read: {e.strerror or e}.")
+    except MemoryError:
+        return Canonical(None, error="It does not fit into memory; fewer workers help.")
     if image.values.ndim != len(form.shape):
         what = "a volume" if image.values.ndim == 3 else "a picture"
         return Canonical(None, error=f"It is {what}; this network sees {form.words}.")
     if image.values.min() == image.values.max():
         return Canonical(None, error="It is blank: every pixel is the same.")
     return Canonical(form.of(image), film.width or int(image.stored.shape[1]))
+
+
+def lost_film(film: ListedFilm, why: Loss) -> Canonical:
+    """What stands for a film whose reading never came to an end.
+
+    Example:
+        >>> ref = ImageRef(image_id="a", path="a.png", format="png", files=("a.png",))
+        >>> lost_film(ListedFilm(ref, "Ann", 0, ""), "died").error
+        'Its decoder crashed, and again when it was read alone.'
+    """
+    return Canonical(None, error=given_up((film.ref, "other_2d"), why, DecodeOptions().max_seconds).error)
+
+
+def read_films(films: Sequence[ListedFilm], form: Form, workers: int | None) -> Iterator[Canonical]:
+    """Films as workers bring them to form, in order; one that kills its worker costs itself only.
+
+    Args:
+        films: The films.
+        form: The form of the packed films.
+        workers: Decoding processes; one per core if not given.
+
+    Example::
+
+        for film, canonical in zip(films, read_films(films, Form((160, 160)), None)):
+            print(film.ref.path, canonical.error or "read")
+    """
+    work = Careful(partial(canonical_film, form=form), lost_film, DecodeOptions().max_seconds)
+    return start_engine(workers).map(work, films, chunk=_CHUNK)
+
+
+def _read(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
+    """The pixels of a film; a share that fails now and then is asked once more, a little later."""
+    try:
+        return decode_within(ref, options)
+    except OSError:
+        time.sleep(_AGAIN_SECONDS)
+        return decode_within(ref, options)
 
 
 def pack_manifest(
@@ -149,8 +197,7 @@ def pack_manifest(
     kept: list[tuple[ListedFilm, Canonical]] = []
     unread: list[tuple[str, str]] = []
     form = Form((side, side))
-    read = start_engine(workers).map(partial(canonical_film, form=form), films, chunk=16)
-    for film, canonical in zip(films, read, strict=True):
+    for film, canonical in zip(films, read_films(films, form, workers), strict=True):
         if canonical.picture is None:
             unread.append((film.ref.path, canonical.error))
         else:

@@ -26,7 +26,7 @@ from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibrat
 from leakscan.fingerprint.encoders.card import Card, weights_digest, write_card
 from leakscan.fingerprint.encoders.encoder import Encoder, GraphEncoder
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE as DETAIL_FILE
-from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM, gate_features
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 from leakscan.training.films.pack import Pack
@@ -91,7 +91,7 @@ def ship(trained: Trained, films: ShippingFilms, folder: Path) -> Card:
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.half() if v.is_floating_point() else v for k, v in trained.net.state_dict().items()}
     raw = save(state)
-    gate, threshold = films.gate.fitted(partial(_features, trained.net))
+    gate, threshold = films.gate.fitted(partial(_features, trained))
     (folder / "weights.safetensors").write_bytes(raw)
     inputs = golden_inputs(trained.side)
     card = Card(
@@ -195,8 +195,8 @@ def _measured(encoder: Encoder, pack: Pack) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _features(net: nn.Module, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    net.eval()
+def _features(trained: Trained, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    net = trained.net.eval()
     out = []
     for start in range(0, len(films), _BATCH):
         x = torch.from_numpy(films[start : start + _BATCH])[:, None].float() / 255.0
@@ -204,7 +204,7 @@ def _features(net: nn.Module, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.fl
         with low_precision(torch.device("cpu")):
             features = net.features(x)  # type: ignore[operator]
         out.append(features.float())
-    return torch.cat(out).numpy()
+    return gate_features(trained.architecture, torch.cat(out).numpy())
 
 
 def _golden_fingerprints(folder: Path, card: Card, inputs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

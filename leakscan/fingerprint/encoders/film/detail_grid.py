@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SIDE = 192
+SIDE = 224
 """Pixels of the canonical films that the network sees."""
 GRID = SIDE // 16
 """Places along a side."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FILE = "detail.safetensors"
 """The name of the file with an encoder's detail networks, beside its card."""
 
-FORMAT = 2
+FORMAT = 3
 _TOLERANCE = 0.05
 """Largest difference, in nats, between the probe's logit in the file and the one computed here."""
 _PAIRS_AT_ONCE = 16  # what fits into a processor's cache
@@ -59,7 +59,7 @@ class GraphDetails:
 
     Example::
 
-        GraphDetails(state, folder / FILE).describe(films).shape  # (n, 144, DETAIL_DIM)
+        GraphDetails(state, folder / FILE).describe(films).shape  # (n, 196, DETAIL_DIM)
     """
 
     def __init__(self, state: Tensors, path: Path) -> None:
@@ -150,7 +150,7 @@ class FilmDetailMatcher:
         return self.path
 
     def describe(self, canonical: npt.NDArray[np.uint8]) -> Details:
-        """The details of films, 28 kB a film and network.
+        """The details of films, 38 kB a film and network.
 
         Args:
             canonical: Canonical radiographs ``(n, side, side)``.
@@ -319,7 +319,7 @@ def probe_films() -> npt.NDArray[np.uint8]:
 
     Example:
         >>> probe_films().shape
-        (2, 192, 192)
+        (2, 224, 224)
     """
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     out = []

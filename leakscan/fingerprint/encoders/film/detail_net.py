@@ -12,12 +12,9 @@ import torch
 from torch import nn
 
 from leakscan.fingerprint.encoders.film.detail_grid import GRID, KEY_DIM, KEYS, VALUES
-from leakscan.fingerprint.encoders.networks import EfficientNetLite0
+from leakscan.fingerprint.encoders.networks import COARSE, FINE, EfficientNetLite0, JoinedMaps
 
-_FINE, _FINE_CHANNELS = 13, 112  # layer of the trunk and its channels, at a sixteenth of the side
-_COARSE, _COARSE_CHANNELS = 17, 192  # at half of that
-_MIXED = 96
-_REACH = 2  # places: a sixth of the film either way
+_REACH = 2  # places: a seventh of the film either way
 _WIDTH = 40
 _DROPPED = 0.1
 
@@ -37,16 +34,9 @@ class DetailNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = EfficientNetLite0().trunk[: _COARSE + 1]
-        self.fine_norm, self.coarse_norm = nn.LayerNorm(_FINE_CHANNELS), nn.LayerNorm(_COARSE_CHANNELS)
-        self.fine, self.coarse = nn.Linear(_FINE_CHANNELS, _MIXED), nn.Linear(_COARSE_CHANNELS, _MIXED)
-        self.mix = nn.Sequential(
-            nn.GELU(),
-            nn.Conv2d(_MIXED, _MIXED, 3, padding=1, groups=_MIXED),
-            nn.Conv2d(_MIXED, _MIXED, 1),
-            nn.GELU(),
-        )
-        self.keys, self.values = nn.Conv2d(_MIXED, KEYS * KEY_DIM, 1), nn.Conv2d(_MIXED, VALUES, 1)
+        self.trunk = EfficientNetLite0().trunk[: COARSE + 1]
+        self.join = JoinedMaps()
+        self.keys, self.values = (nn.Conv2d(JoinedMaps.CHANNELS, n, 1) for n in (KEYS * KEY_DIM, VALUES))
         size = (2 * _REACH + 1) ** 2
         self.log_sharpness = nn.Parameter(torch.tensor(2.3))
         self.place = nn.Parameter(torch.zeros(size))
@@ -63,16 +53,14 @@ class DetailNet(nn.Module):
         self.register_buffer("window", _window(), persistent=False)
 
     def maps(self, films: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the trunk makes of films: ``(n, 112, 12, 12)`` and ``(n, 192, 6, 6)``."""
+        """What the trunk makes of films: ``(n, 112, GRID, GRID)`` and ``(n, 192, GRID / 2, GRID / 2)``."""
         x = films * 2.0 - 1.0
-        fine = self.trunk[: _FINE + 1](x)
-        return fine, self.trunk[_FINE + 1 :](fine)
+        fine = self.trunk[: FINE + 1](x)
+        return fine, self.trunk[FINE + 1 :](fine)
 
     def details(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
         """Details of films from :meth:`maps`."""
-        near = self.fine(self.fine_norm(fine.float().permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
-        far = self.coarse(self.coarse_norm(coarse.float().permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
-        x = self.mix(near + nn.functional.interpolate(far, size=near.shape[-2:], mode="bilinear"))
+        x = self.join(fine, coarse)
         keys, values = (head(x).flatten(2).transpose(1, 2) for head in (self.keys, self.values))
         return torch.cat([nn.functional.normalize(_by_key(keys), dim=3).flatten(2), values], dim=2)
 

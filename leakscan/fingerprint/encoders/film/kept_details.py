@@ -79,10 +79,10 @@ def to_bytes(details: Details, digest: str) -> bytes:
         digest: The digest of the networks, which alone can compare them.
 
     Example:
-        >>> details = np.random.default_rng(0).uniform(-1, 1, (1, 144, DETAIL_DIM)).astype(np.float16)
+        >>> details = np.random.default_rng(0).uniform(-1, 1, (1, 196, DETAIL_DIM)).astype(np.float16)
         >>> raw = to_bytes(details, "0123456789ab")
         >>> len(raw), bool(np.abs(from_bytes(raw, "0123456789ab") - details).max() < 0.005)
-        (13845, True)
+        (18837, True)
     """
     parts = [prefix_of(digest)]
     for network in details.astype(np.float32):
