@@ -95,6 +95,16 @@ def _calibrations(
     if own is not None:
         calibration = read_calibration(own, [encoder.card.encoder for encoder in encoders.values()])
         found[calibration.encoder] = calibration
+    for encoder in encoders.values():
+        card = encoder.card
+        of_card = found.get(card.encoder)
+        if of_card is not None and of_card.cohort.shape[1] != card.dim:
+            raise ModelError(
+                f"The calibration from {of_card.source} is of fingerprints of {of_card.cohort.shape[1]:,} "
+                f"numbers, but those of {card.name} have {card.dim:,}.",
+                "Calibrate again, or add the model again.",
+                code="calibration_of_another_detail",
+            )
     for name, calibration in found.items():
         have = matchers[name].digest if name in matchers else "none"
         if calibration.matches_details and calibration.detail_digest != have:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from leakscan.decide.calibration.calibration import MOST_DETAIL_P, Calibration, Genuine, Strangers
+from leakscan.decide.calibration.flaws import flaw_of
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.calibration.tail import Tail
 from leakscan.errors import ModelError, OutputError, reason
@@ -109,17 +110,21 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             encoder=about["encoder"],
             source=about["source"],
             cohort=tensors["cohort"],
-            top=int(about["top"]),
+            top=_whole_number(about["top"]),
             tail=Tail.from_json(about["tail"]),
             genuine=Genuine(tensors["genuine_score"], tensors["genuine_owner"], tensors.get("genuine_found")),
-            decides=bool(about["decides"]),
-            one_collection=bool(about.get("one_collection", False)),
+            decides=_yes_or_no(about["decides"]),
+            one_collection=_yes_or_no(about.get("one_collection", False)),
             joint=JointEvidence.from_json(about["joint"]) if "joint" in about else None,
             joint_tail=Tail.from_json(about["joint_tail"]) if "joint_tail" in about else None,
             detail_p=float(about.get("look_p", MOST_DETAIL_P)),
-            detail_digest=str(about.get("look", "")),
+            detail_digest=about.get("look", ""),
             strangers=_strangers(about.get("strangers_found")),
         )
+        flaw = flaw_of(found)
+    except ModelError as e:  # of a part, which does not know its file
+        sentence = e.sentence if "{path}" in e.sentence else f"{{path}} cannot be used. {e.sentence}"
+        raise ModelError(sentence, e.hint_sentence, code=e.code, path=path) from e
     except FileNotFoundError:
         raise ModelError(
             "There is no calibration {path}.",
@@ -127,8 +132,24 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             code="calibration_missing",
             path=path,
         ) from None
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as e:
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as e:
         raise ModelError(f"{{path}} is no calibration, or it is damaged: {reason(e)}.", path=path) from e
+    if flaw:
+        raise ModelError(
+            f"{{path}} is damaged or was altered: {flaw}.",
+            "Make it again with calibrate(source, output).",
+            code="calibration_of_another_encoder",
+            path=path,
+        )
     if found.encoder not in encoders:
         raise ModelError(
             f"{{path}} calibrates {found.encoder}, but the fingerprints are made by "
@@ -138,6 +159,18 @@ def read_calibration(path: Path, encoders: Collection[str]) -> Calibration:
             path=path,
         )
     return found
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("a field that is true or false is neither")
+    return value
+
+
+def _whole_number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("a field that is a whole number is none")
+    return value
 
 
 def _strangers(found: Any) -> Strangers | None:

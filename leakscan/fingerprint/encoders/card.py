@@ -21,6 +21,7 @@ from blake3 import blake3
 from PIL import Image
 
 from leakscan.errors import ModelError, reason
+from leakscan.fingerprint.encoders.card_flaws import flaw_of_card
 from leakscan.fingerprint.preprocess.volume import SHAPE
 from leakscan.types import KINDS, Kind
 
@@ -147,12 +148,17 @@ def read_card(folder: Path) -> Card:
             **{**impostors, "fmr": tuple(impostors["fmr"]), "score": tuple(impostors["score"])}
         )
         card = Card(**{**raw, "golden": tuple(raw["golden"]), "impostors": impostors})
+        flaw = flaw_of_card(card)
     except FileNotFoundError:
         raise ModelError("{path} holds no card.json, so it is no encoder.", path=folder) from None
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as e:
         raise ModelError(
             f"{{path}} is damaged: {reason(e)}.", "Restore it, or add the model again.", path=path
         ) from e
+    if flaw:
+        raise ModelError(
+            f"{{path}} is damaged or was altered: {flaw}.", "Restore it, or add the model again.", path=path
+        )
     if card.kind not in KINDS:
         raise ModelError(f"{{path}} names the kind {card.kind!r}, which leakscan does not know.", path=path)
     return card

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
@@ -183,7 +184,13 @@ def check_golden(encoder: Encoder) -> None:
         check_golden(load_encoder(card, folder))  # no error: fingerprints made here mean what the card says
     """
     card = encoder.card
-    found = encoder.encode(card.golden_inputs()).fingerprints
+    try:
+        inputs = card.golden_inputs()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        raise ModelError(
+            f"The golden inputs of the encoder {card.name} are damaged: {reason(e)}.", "Add the model again."
+        ) from e
+    found = encoder.encode(inputs).fingerprints
     distance = 1.0 - (found * card.golden_fingerprints()).sum(axis=1)
     if not (distance <= GOLDEN_TOLERANCE).all():
         raise ModelError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 
 from leakscan.errors import ModelError, reason
@@ -12,7 +14,17 @@ from leakscan.fingerprint.encoders.card import Card, read_card, weights_digest
 from leakscan.types import Kind
 
 _PACKAGE = Path(__file__).resolve().parents[2]
-_ADDABLE = {"card.json", "README.md", "weights.safetensors", "calibration.safetensors", "detail.safetensors"}
+_MOST_TEXT, _MOST_TENSORS = 2**26, 2**32
+_ADDABLE = {
+    "card.json": _MOST_TEXT,
+    "README.md": _MOST_TEXT,
+    "weights.safetensors": _MOST_TENSORS,
+    "calibration.safetensors": _MOST_TENSORS,
+    "detail.safetensors": _MOST_TENSORS,
+}
+"""The files of a model, and how many bytes of each are taken from a zip."""
+_SWOLLEN = 100
+"""Nothing in a model shrinks so much in a zip: more is a bomb."""
 
 
 def _user_models() -> Path:
@@ -26,6 +38,9 @@ def _user_models() -> Path:
 def model_folders() -> list[Path]:
     """Folders of all encoders: added ones first, then those shipped in the wheel or checkout.
 
+    Raises:
+        ModelError: The folder that the user named for encoders cannot be read.
+
     Example:
         >>> {"brain-folds", "cxr-lite0"} <= {folder.name for folder in model_folders()}
         True
@@ -33,10 +48,20 @@ def model_folders() -> list[Path]:
     roots = [_user_models(), _PACKAGE / "_models", _PACKAGE.parent / "models"]
     folders: dict[str, Path] = {}
     for root in roots:
-        if root.is_dir():
-            for folder in sorted(root.iterdir()):
-                if (folder / "card.json").is_file():
-                    folders.setdefault(folder.name, folder)
+        try:
+            inside = sorted(root.iterdir()) if root.is_dir() else []
+            found = [folder for folder in inside if (folder / "card.json").is_file()]
+        except OSError as e:
+            # A home that belongs to somebody else, as in many a container, holds no encoder of this user.
+            if not os.environ.get("LEAKSCAN_MODELS") or root != roots[0]:
+                continue
+            raise ModelError(
+                f"The encoders in {{path}} cannot be read: {reason(e)}.",
+                "Name another folder in the environment variable LEAKSCAN_MODELS.",
+                path=root,
+            ) from e
+        for folder in found:
+            folders.setdefault(folder.name, folder)
     return list(folders.values())
 
 
@@ -114,9 +139,26 @@ def add_model(file: Path) -> Card:
     """
     try:
         with zipfile.ZipFile(file) as z:
-            members = {Path(n).name: n for n in z.namelist() if Path(n).name in _ADDABLE}
+            members = {Path(m.filename).name: m for m in z.infolist() if Path(m.filename).name in _ADDABLE}
+            for name, member in members.items():
+                if member.flag_bits & 1:
+                    raise ModelError(f"The {name} in {{path}} is encrypted.", "Unpack it first.", path=file)
+                if member.file_size > min(_ADDABLE[name], _SWOLLEN * member.compress_size + _MOST_TEXT // 8):
+                    raise ModelError(
+                        f"The {name} in {{path}} would be {member.file_size:,} bytes, which no model's is.",
+                        path=file,
+                    )
             contents = {name: z.read(member) for name, member in members.items()}
-    except (OSError, zipfile.BadZipFile) as e:
+    # A compression that zipfile does not know is a NotImplementedError.
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+    ) as e:
         raise ModelError(
             f"{{path}} cannot be read as a zip of a model folder: {reason(e)}.", path=file
         ) from e
@@ -130,7 +172,12 @@ def add_model(file: Path) -> Card:
         part.mkdir(parents=True)
         for name, content in contents.items():
             (part / name).write_bytes(content)
-        card = read_card(part)
+        try:
+            card = read_card(part)
+        except ModelError as e:  # names a folder that is gone by the time that it is read
+            raise ModelError(
+                e.sentence.replace("{path}", "The card.json in {path}", 1), "Ask for a whole one.", path=file
+            ) from e
         if weights_digest(contents["weights.safetensors"], card.preprocessing, card.side) != card.digest:
             raise ModelError(
                 "The weights in {path} are not those its card describes (the digests differ).", path=file

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from leakscan.decide.calibration.calibration import Genuine
 from leakscan.decide.calibration.file import read_calibration, write_calibration
@@ -44,6 +49,70 @@ def test_a_damaged_or_missing_calibration_is_named(tmp_path: Path) -> None:
             read_calibration(path, [ENCODER])
     path.unlink()
     with pytest.raises(ModelError, match="There is no calibration"):
+        read_calibration(path, [ENCODER])
+
+
+Parts = tuple[dict[str, Any], dict[str, Any]]
+
+
+def tail(**changed: Any) -> Callable[[Parts], None]:
+    return lambda parts: parts[0].update(tail=json.dumps({**json.loads(parts[0]["tail"]), **changed}))
+
+
+def about(**changed: Any) -> Callable[[Parts], None]:
+    return lambda parts: parts[0].update(changed)
+
+
+def tensor(name: str, value: Any) -> Callable[[Parts], None]:
+    return lambda parts: parts[1].update({name: value})
+
+
+def rates_swapped(parts: Parts) -> None:
+    tail(bulk_fmr=json.loads(parts[0]["tail"])["bulk_fmr"][::-1])(parts)
+
+
+NAN = float("nan")
+ALTERED: dict[str, Callable[[Parts], None]] = {
+    "swapped rates": rates_swapped,
+    "a negative share": tail(share=-0.1),
+    "a share of no number": tail(share=NAN),
+    "a share as text": tail(share="0.002"),
+    "no scale": tail(scale=0),
+    "a shape out of range": tail(shape=50),
+    "another threshold": tail(threshold=0.99),
+    "more pairs than its subjects make": tail(n_effective=10**15),
+    "no pairs": tail(n_effective=0),
+    "no draws": tail(replicates=[]),
+    "a draw of no number": tail(replicates=[[NAN, 0, 1]]),
+    "no rates": tail(bulk_score=[], bulk_fmr=[]),
+    "a field too many": tail(more=3),
+    "a tail of no object": about(tail="[]"),
+    "words that are no fields": about(joint=None),
+    "false as text": about(decides="false"),
+    "a negative number": about(top=-1),
+    "more than the cohort": about(top=10**9),
+    "a source of no text": about(source=3),
+    "strangers of no number": about(strangers_found=[NAN, 1]),
+    "a rate above one": about(look_p=2),
+    "scores of no number": tensor("genuine_score", np.full(3, NAN, np.float32)),
+    "owners of others": tensor("genuine_owner", np.zeros(5, np.int32)),
+    "a cohort of no number": tensor("cohort", np.full((300, 128), NAN, np.float16)),
+    "a cohort of no length": tensor("cohort", np.zeros((300, 128), np.float16)),
+    "a cohort in one row": tensor("cohort", np.zeros(300, np.float16)),
+}
+
+
+@pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED.keys())
+def test_what_no_fit_can_have_written_is_refused_by_name(
+    tmp_path: Path, alter: Callable[[Parts], None]
+) -> None:
+    path = tmp_path / "c.safetensors"
+    write_calibration(calibration(), path)
+    with safe_open(path, "numpy") as f:
+        parts: Parts = json.loads(f.metadata()["leakscan"]), {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    alter(parts)
+    save_file(parts[1], path, {"leakscan": json.dumps(parts[0])})
+    with pytest.raises(ModelError, match=r"c\.safetensors"):
         read_calibration(path, [ENCODER])
 
 

@@ -234,6 +234,99 @@ def test_a_damaged_card_is_named_and_stops_nothing_it_has_no_part_in(
     assert "broken" in ran.error
 
 
+def swapped_rates(raw: dict[str, Any]) -> None:
+    raw["impostors"]["fmr"].reverse()
+
+
+def golden_of_another_length(raw: dict[str, Any]) -> None:
+    raw["golden"][0]["fingerprint"] = [50 * x for x in raw["golden"][0]["fingerprint"]]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        swapped_rates,
+        golden_of_another_length,
+        *(
+            lambda raw, name=name, value=value: raw.update({name: value})
+            for name, value in (
+                ("dim", "128"),
+                ("dim", 10**12),
+                ("side", -1),
+                ("gate_threshold", "0.5"),
+                ("gate_threshold", float("nan")),
+                ("gate_threshold", float("-inf")),
+                ("gate", {"weight": [1.0, float("nan")], "bias": 0.0}),
+                ("gate", [1]),
+                ("golden", [1]),
+                ("weights", "../weights.safetensors"),
+                ("digest", None),
+                ("kind", {}),
+                ("measured", "much"),
+            )
+        ),
+    ],
+)
+def test_a_card_altered_by_hand_is_refused_by_name(copy: Callable[..., Path], edit: Edit) -> None:
+    with pytest.raises(ModelError, match=r"card\.json"):
+        read_card(copy(edit))
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000])
+def test_a_card_of_no_object_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(ModelError, match=r"card\.json"):
+        read_card(tmp_path)
+
+
+@pytest.mark.parametrize("flag", ["bomb", "encrypted", "unknown compression"])
+def test_a_zip_that_swells_or_cannot_be_opened_is_refused_by_name(
+    leakscan: Leakscan, own_models: Path, tmp_path: Path, flag: str
+) -> None:
+    file = tmp_path / "odd.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("card.json", b" " * (2**24 if flag == "bomb" else 10))
+        z.writestr("weights.safetensors", b"")
+    raw = bytearray(file.read_bytes())
+    for head, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = raw.find(head) + at
+        if flag == "encrypted":
+            raw[place] |= 1
+        elif flag == "unknown compression":
+            raw[place + 2] = 97
+    file.write_bytes(raw)
+    ran = leakscan("models", "add", file)
+    assert ran.code == 2
+    assert "odd.zip" in ran.error
+
+
+def out_of_reach(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    """Root may enter every folder, so the refusal is made up."""
+    stat = Path.is_dir
+
+    def refused(self: Path) -> bool:
+        if self.is_relative_to(root):
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self)
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+
+
+def test_a_home_of_somebody_else_holds_no_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LEAKSCAN_MODELS", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    out_of_reach(monkeypatch, tmp_path / "home")
+    assert "cxr-lite0" in cards()
+
+
+def test_a_named_folder_of_encoders_that_cannot_be_read_is_said(
+    own_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out_of_reach(monkeypatch, own_models)
+    with pytest.raises(ModelError, match=r"models cannot be read"):
+        cards()
+
+
 def test_damaged_weights_are_refused(copy: Callable[..., Path]) -> None:
     folder = copy()
     raw = bytearray((folder / "weights.safetensors").read_bytes())
