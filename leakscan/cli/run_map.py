@@ -35,7 +35,7 @@ def map_command(
 
     out = Output(as_json, quiet)
     table = originals(run, of, to)
-    named = of or next(iter(table["dataset"].to_pylist()), "nothing")
+    named = of or str(table["dataset"][0].as_py())
     paths = write_list(table, output or run / f"map-{list_name(named)}")
     matched = len(table) - table["original_image_id"].null_count
     sorts = Counter(map(_sort, table["relation"].to_pylist(), table["decision"].to_pylist()))

@@ -44,7 +44,7 @@ def originals(run: Path, of: str | None = None, to: str | None = None) -> pa.Tab
 
     Raises:
         StoreError: ``run`` is no run folder.
-        UsageError: The run has no dataset of that name.
+        UsageError: The run has no dataset of that name, or read no image of it.
 
     Example::
 
@@ -83,6 +83,8 @@ def originals(run: Path, of: str | None = None, to: str | None = None) -> pa.Tab
         best = min(matches, key=lambda match: match[0])[1] if matches else {}
         own_part = {"dataset": dataset, "image_id": image, "path": row["path"]}
         rows.append({**own_part, **best, "matches": len(matches)})
+    if not rows:
+        raise UsageError(f"No image of {of} was read, so there is none whose original could be sought.")
     return tables.from_rows(rows, ORIGINALS)
 
 

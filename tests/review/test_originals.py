@@ -32,6 +32,15 @@ def test_every_image_has_one_row_and_a_copy_goes_before_a_person(tmp_path: Path)
             originals(run, of="A", to=wrong)
 
 
+def test_no_map_is_made_of_a_dataset_that_could_not_be_read(tmp_path: Path) -> None:
+    read, unread = {"dataset": "A"}, {"dataset": "B", "status": "unreadable", "error": "damaged"}
+    run = write_run(tmp_path / "run", [read, unread], [])
+    for of in ("B", None):
+        with pytest.raises(UsageError, match="No image of B was read"):
+            originals(run, of=of)
+    assert len(originals(run, of="A")) == 1
+
+
 def test_the_map_is_written_beside_the_run(leakscan: Leakscan, tmp_path: Path) -> None:
     fill(tmp_path / "A", [1, 2])
     fill(tmp_path / "B", [2, 3], compress_level=9)
