@@ -20,9 +20,12 @@ fi
 if [ "${LEAKSCAN_PATHS:-}" != show ]; then
   set -- "$@" --hide-paths
 fi
+# A server collects these two: none of an earlier run may stand for this one.
+rm -f "$run/junit.xml" "$run/summary.md"
 leakscan compare "$@" -o "$run" --overwrite
 code=$?
-if [ -f "$run/summary.json" ]; then
+# With code 2 there is no new run: what lies in the folder is of an earlier one.
+if [ "$code" -ne 2 ] && [ -f "$run/summary.json" ]; then
   set -- --junit "$run/junit.xml" --markdown "$run/summary.md"
   if [ -n "${GITHUB_ACTIONS:-}" ]; then
     set -- "$@" --annotations

@@ -195,7 +195,8 @@ def _next(summary: Mapping[str, Any], output: Path | None, details: bool) -> lis
         commands.append(f"leakscan review {run}{same_places(summary, 'review')}")
     if leaks:
         commands.append(f"leakscan exclude {run} --from {shlex.quote(pairs[0]['b'])}")
-    if not commands and pairs and "audit" not in summary:
+    compared = any(pair["images"]["a"]["of"] and pair["images"]["b"]["of"] for pair in pairs)
+    if not commands and compared and "audit" not in summary:
         commands.append(f"leakscan split {run} --ratios 80/10/10{same_places(summary, 'split')}")
     lines = [f"{'' if at else 'Next':7}{command}" for at, command in enumerate(commands)]
     from leakscan.report.run_folder import RunFolder  # loads pyarrow, and errors should not wait for it
@@ -210,6 +211,9 @@ def _cut(line: str) -> str:
 
 
 def _headed(text: str, right: str) -> list[str]:
-    """Lines of a headline, the first of which ends with a word at its right."""
-    first, *rest = wrapped(text, WIDTH - len(right) - 1)
+    """Lines of a headline, the first of which ends with a word at its right; broken between clauses first."""
+    room = WIDTH - len(right) - 1
+    clauses = text.split("; ") if len(text) > room else [text]
+    ended = [clause + ";" for clause in clauses[:-1]] + clauses[-1:]
+    first, *rest = (line for clause in ended for line in wrapped(clause, room))
     return [f"{first:{WIDTH - len(right)}}{right}", *rest]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from leakscan.cli import options as o
 from leakscan.cli.next_steps import apply_command
 from leakscan.cli.output import Output
 from leakscan.counted import counted
+
+if TYPE_CHECKING:
+    from leakscan.review.verdicts import Verdict
 
 verdicts_app = typer.Typer(help="Keep, merge and edit what people said of pairs.", no_args_is_help=True)
 
@@ -27,21 +31,27 @@ def show_command(file: File, as_json: o.Json = False) -> None:
     from collections import Counter
 
     from leakscan.review.agreement import agreement
-    from leakscan.review.opinions import opinions
+    from leakscan.review.opinions import newest_of_each, opinions
     from leakscan.review.verdicts import VerdictFile
 
     out = Output(as_json)
     said = VerdictFile.open(file).read()
+    ended = _ended(newest_of_each(said).values())
     counts = Counter(opinion.word for opinion in opinions(said).values())
     agreed = agreement(said)
     out.data(
         {
             "verdicts": len(said),
             "standing": dict(counts),
+            "ended": ended,
             "agreement": [{**vars(a), "by": list(a.by)} for a in agreed],
         }
     )
-    out.say(f"{counted(len(said), 'verdict')}; standing: " + (_listed(counts) or "none") + ".")
+    out.say(
+        f"{counted(len(said), 'verdict')}; standing: "
+        + (_listed(counts) or "none")
+        + f".{_ended_words(ended)}"
+    )
     for a in agreed:
         kappa = "unknown, because both always said the same" if a.kappa is None else f"{a.kappa:.2f}"
         out.say(f"{' and '.join(a.by)}: {a.equal} of {a.things} equal; Cohen's kappa {kappa}.")
@@ -176,9 +186,27 @@ def import_command(
         file, edited_file = edited_file, file
     lines = read_csv(edited_file)
     target = VerdictFile(file)
-    new = target.append(edited(target.read(), lines))
-    out.data({"lines": len(lines), "new": new, "file": str(file)})
-    out.say(f"{counted(len(lines), 'line')} read; {counted(new, 'new verdict')} in {file}.")
+    added = edited(target.read(), lines)
+    new, ended = target.append(added), _ended(added)
+    out.data({"lines": len(lines), "new": new, "ended": ended, "file": str(file)})
+    out.say(
+        f"{counted(len(lines), 'line')} read; {counted(new, 'new verdict')} in {file}.{_ended_words(ended)}"
+    )
+
+
+def _ended(verdicts: Iterable[Verdict]) -> int:
+    """How many verdicts hold no more, because their last day is over."""
+    from leakscan.review.opinions import is_over
+
+    today = dt.datetime.now(dt.UTC).date()
+    return sum(is_over(verdict, today) for verdict in verdicts if verdict.verdict != "withdrawn")
+
+
+def _ended_words(ended: int) -> str:
+    """A sentence on verdicts that hold no more; empty where there are none."""
+    if not ended:
+        return ""
+    return f" {counted(ended, 'verdict')} {'is past its' if ended == 1 else 'are past their'} last day."
 
 
 def _is_parquet(path: Path) -> bool:

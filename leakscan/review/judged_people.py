@@ -39,7 +39,9 @@ def judged_people(pairs: Iterable[JudgedPair], added: int = 0) -> JudgedPeople:
         different=standing["different"],
         same=standing["same"] + added,
         disputed=standing["disputed"],
-        reopened=sum(any(row.reopened for row in own) for own in couples.values()),
+        reopened=sum(
+            _standing(own) != "disputed" and any(row.reopened for row in own) for own in couples.values()
+        ),
         copies_accepted=copies["wanted"],
         copies_different=copies["different"],
         reviews_judged=sum(_standing(own) in ("wanted", "different", "same") for own in reviews),

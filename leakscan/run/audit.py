@@ -106,7 +106,8 @@ def _split_sources(
         for value in sorted(set(values)):
             spellings.setdefault(same_value(value), []).append(value)
         empty = sum(not same_value(value) for value in values)
-        outside = [f"{empty} rows without a {split_column}"] if empty else []
+        outside = [f"{counted(empty, 'row')} without a {split_column}"] if empty else []
+        notices += [f"{rows}: their images stand in no split and were not compared." for rows in outside]
         notices += [
             f"The split {known!r} is spelt in {len(several)} ways ({', '.join(several)}); they are one split."
             for known, several in spellings.items()

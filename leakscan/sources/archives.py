@@ -227,7 +227,7 @@ def _tar_members(place: str, archive: tarfile.TarFile) -> Iterator[Member]:
         if info.type == _REST_OF_FILE:
             problem = (
                 "It is the rest of a file that begins in another volume of this archive; unpack all volumes "
-                "by tar, with --multi-volume."
+                "together with tar."
             )
         elif not (info.isfile() or info.issym() or info.islnk()):
             continue  # devices and pipes

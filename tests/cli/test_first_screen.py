@@ -90,6 +90,24 @@ def test_every_two_datasets_are_told_apart_and_none_is_forgotten() -> None:
     assert rest.split()[-4:] == ["359,970", "0", "8", "4"]
 
 
+def test_no_split_is_proposed_where_nothing_could_be_read() -> None:
+    empty = between("A", "B", copies=0, possible=0)
+    assert [line[7:].split()[1] for line in commands(first_screen(summary([empty]), Path("run")))] == [
+        "split"
+    ]
+    empty["images"]["b"]["of"] = 0
+    assert commands(first_screen(summary([empty]), Path("run"))) == []
+
+
+def test_a_long_headline_is_broken_between_its_clauses() -> None:
+    told = summary(of_all(["A", "B", "C"]))
+    told["answer"]["headline"] = "6 of 59 pictures of B are also in A; 2 more pairs of datasets overlap"
+    first, second, third, *_ = first_screen(told, Path("run"))
+    assert first.startswith("LEAK: 6 of 59 pictures of B are also in A;  ")
+    assert first.endswith("exit 1")
+    assert (second, third) == ("2 more pairs of datasets overlap", "")
+
+
 def test_numbers_and_names_are_not_cut_off() -> None:
     words = " ".join(" ".join(first_screen(summary(of_all(MANY[:2])), Path("run"))).split())
     assert "90,000 of 1,234,567 subjects and unnamed pictures (7%), 90,000 of 9,876,543 images (1%)" in words

@@ -144,6 +144,24 @@ def test_the_shell_ends_with_the_code_of_the_comparison(tmp_path: Path, code: in
         assert calls[1].endswith("--annotations")
 
 
+def test_the_shell_tells_nothing_of_an_earlier_run_where_there_is_no_new_one(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "leakscan"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho $1 >> calls\nexit 2\n")
+    program.chmod(0o755)
+    earlier = tmp_path / "leakscan-run"
+    earlier.mkdir()
+    (earlier / "summary.json").write_text("{}")
+    (earlier / "summary.md").write_text("No leak found")
+    (earlier / "junit.xml").write_text("<testsuites/>")
+    env = {"PATH": f"{program.parent}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": "page"}
+    done = subprocess.run(["sh", CI / "check.sh", "a", "b"], cwd=tmp_path, env=env, check=False)
+    assert done.returncode == 2
+    assert (tmp_path / "calls").read_text().split() == ["compare"]
+    assert not (tmp_path / "page").exists()
+    assert not (earlier / "junit.xml").exists()
+
+
 def test_the_shell_without_leakscan_says_what_is_missing(tmp_path: Path) -> None:
     env = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(

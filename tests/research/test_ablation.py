@@ -35,7 +35,7 @@ def made_quick() -> Iterator[None]:
     """Starts no processes for a few dozen small films, and draws few of the episodes of a figure."""
     few = partial(n_way_one_shot, episodes=100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leakscan.training.films.archive.start_engine", lambda _: LocalEngine(workers=0))
+        patch.setattr("leakscan.training.films.pack.start_engine", lambda _: LocalEngine(workers=0))
         patch.setattr("leakscan.training.films.validation.n_way_one_shot", few)
         patch.setattr("leakscan.research.ablation.n_way_one_shot", few)
         yield

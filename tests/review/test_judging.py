@@ -246,6 +246,8 @@ def test_people_who_disagree_leave_a_pair_as_it_was_found(leakscan: Leakscan, tw
         "2.png": ("leak", "unsure"),
     }
     assert said(ran) == {"verdicts": 3, "standing": 2, "disputed": 1, "reopened": 1}
+    people = ran.json["verdicts"]["people"]
+    assert (people["disputed"], people["reopened"]) == (1, 0)  # no pair of people counts twice
 
 
 def test_verdicts_on_pictures_that_are_gone_are_counted(leakscan: Leakscan, two: Path) -> None:

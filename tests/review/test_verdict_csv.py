@@ -62,7 +62,7 @@ def test_edited_lines_are_new_verdicts_and_the_old_ones_stay(leakscan: Leakscan,
     (tmp_path / "v.csv").write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
     for new in (1, 0):  # the second time it says nothing new
         ran = leakscan("verdicts", "import", "v.parquet", "v.csv", "--json")
-        assert ran.json == {"lines": 2, "new": new, "file": "v.parquet"}
+        assert ran.json == {"lines": 2, "new": new, "ended": 0, "file": "v.parquet"}
     assert [v.verdict for v in file.read()] == ["same", "same", "same", "different"]
 
 
@@ -101,6 +101,16 @@ def test_the_line_that_tells_a_spreadsheet_the_separator_is_no_heading() -> None
 def test_a_day_is_read_as_spreadsheets_write_it(day: str) -> None:
     text = f"by,verdict,scope,pictures_a,pictures_b,until\nann,wanted,pair,p,q,{day}\n"
     assert from_csv(text.encode(), Path("v.csv"))[0].until == dt.date(2027, 1, 31)
+
+
+def test_verdicts_past_their_last_day_are_said(leakscan: Leakscan, tmp_path: Path) -> None:
+    VerdictFile(tmp_path / "v.parquet").append([said(verdict="wanted", until=dt.date(2999, 1, 31))])
+    leakscan("verdicts", "export", "v.parquet", "-o", "v.csv")
+    edited = tmp_path / "v.csv"
+    edited.write_text(edited.read_text().replace("2999-01-31", "2020-01-31"))
+    assert "past" not in leakscan("verdicts", "show", "v.parquet").out
+    for command in (("import", "v.parquet", "v.csv"), ("show", "v.parquet")):
+        assert "1 verdict is past its last day." in leakscan("verdicts", *command).out
 
 
 def test_a_csv_in_place_of_a_file_of_verdicts_is_named(leakscan: Leakscan, tmp_path: Path) -> None:

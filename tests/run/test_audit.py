@@ -141,7 +141,8 @@ def test_rows_without_a_split_are_counted(leakscan: Leakscan, tmp_path: Path) ->
     fill(tmp_path / "data", [1, 2, 3])
     (tmp_path / "data" / "m.csv").write_text("path,split\n1.png,a\n2.png,b\n3.png,\n")
     ran = leakscan("audit", "data/m.csv", "--json", *NO_ENCODER)
-    assert ran.json["audit"]["outside_splits"] == ["1 rows without a split"]
+    assert ran.json["audit"]["outside_splits"] == ["1 row without a split"]
+    assert any(w.startswith("1 row without a split") for w in ran.json["warnings"])
 
 
 def test_a_second_audit_reads_nothing(leakscan: Leakscan, dataset: Path) -> None:

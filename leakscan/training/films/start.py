@@ -13,7 +13,7 @@ from torch import nn
 
 from leakscan.errors import ModelError, UsageError
 from leakscan.fingerprint.encoders.imagenet import has_imagenet_weights, imagenet_weights
-from leakscan.fingerprint.encoders.networks import EfficientNetLite0
+from leakscan.fingerprint.encoders.networks import POOLED, EfficientNetLite0
 from leakscan.fingerprint.encoders.registry import cards
 
 Start = Callable[[nn.Module], None]
@@ -123,11 +123,25 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
 def _load(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path, architecture: str) -> None:
     own = net.state_dict()
     given = {k: v.to(own[k].dtype) if k in own else v for k, v in state.items() if not k.startswith("gate.")}
-    # Weights of the same trunk without the learned pooling are a fair start for the one that has it.
-    optional = {"pool.power", "pool.weight"}
+    # Weights of the same trunk without the learned pooling, or without features of places, are a fair start
+    # for the one that has them, and the other way round.
+    given = _of_these_features(given, own)
+    optional = {"pool.power", "pool.weight"} | {k for k in {*own, *given} if k.startswith("grid.")}
     if set(given) - set(own) - optional or set(own) - set(given) - optional:
         raise ModelError(f"{path} holds the weights of another network than {architecture}.")
     given = {k: v for k, v in given.items() if k in own}
     if any(v.shape != own[k].shape for k, v in given.items()):
         raise ModelError(f"{path} holds the weights of another network than {architecture}.")
     net.load_state_dict(given, strict=False)
+
+
+def _of_these_features(
+    given: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The head's weights of the pooled features, where one of two networks has features of places as well."""
+    out = dict(given)
+    if "head.weight" in given and ("grid.narrow.weight" in given) != ("grid.narrow.weight" in own):
+        head = torch.zeros_like(own["head.weight"])
+        head[:, :POOLED] = given["head.weight"][:, :POOLED]
+        out["head.weight"] = head
+    return out

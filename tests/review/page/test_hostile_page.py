@@ -72,8 +72,9 @@ async ([home, card]) => {
 }
 """
 
-_HARMLESS = {"refused", "opaque", "nothing came", "sent", "true", "false"}
-"""What may come of an attack: an answer scripts cannot read, or none. A beacon says only that it left."""
+_HARMLESS = {"refused", "opaque", "nothing came", "sent", "true", "false", "read:"}
+"""What may come of an attack: an answer scripts cannot read, or none. A beacon says only that it left. A
+window that has not loaded yet is blank, and nothing is read of it."""
 
 
 @pytest.fixture(scope="module")

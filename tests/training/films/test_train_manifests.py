@@ -7,7 +7,7 @@ import pytest
 
 from leakscan.errors import OutputError, SourceError, UsageError
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
-from leakscan.training.films import archive
+from leakscan.training.films import pack as pack_module
 from leakscan.training.films.archive import packed_films
 from leakscan.training.films.form import Form
 from leakscan.training.films.manifests import check_manifests
@@ -121,9 +121,9 @@ def test_the_packed_films_lie_in_a_plain_npy_without_names_of_subjects(folder):
 def test_films_are_decoded_once_until_the_manifest_changes(folder, monkeypatch):
     manifest = _manifest(folder, ROWS, COLUMNS)
     decoded = []
-    real = archive.canonical_film
+    real = pack_module.canonical_film
     monkeypatch.setattr(
-        archive, "canonical_film", lambda film, form: decoded.append(form) or real(film, form)
+        pack_module, "canonical_film", lambda film, form: decoded.append(form) or real(film, form)
     )
 
     def pack(side=40, split="train"):
