@@ -32,15 +32,16 @@ def check_writable(path: Path) -> None:
             path=path,
         )
     place = path.absolute()
+    # Not by the methods of Path: they raise where a folder above may not be entered.
     for above in place.parents:
-        if above.exists() and not above.is_dir():
+        if os.path.exists(above) and not os.path.isdir(above):  # noqa: PTH110, PTH112
             raise OutputError(
                 "{path} cannot be written: {file} is a file, not a folder.",
                 "Name another place.",
                 path=path,
                 file=above,
             )
-    folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    folder = next(folder for folder in (place, *place.parents) if os.path.isdir(folder))  # noqa: PTH112
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
             "{path} cannot be written: there is no permission to write in {folder}.",

@@ -45,3 +45,49 @@ def test_a_file_in_the_place_of_a_folder_is_said_before_anything_is_read(
     ran = leakscan(*command, "-o", "notes/deep/out")
     assert ran.code == 2 and "notes is a file, not a folder" in ran.error
     assert (tmp_path / "notes").read_text() == "mine" and not (tmp_path / ".leakscan").exists()
+
+
+NO_ENTRY = PermissionError(13, "Permission denied", "vault/run")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compare", "A", "B", "-o", "NAME", "--kind", "other_2d"),
+        ("fingerprint", "A", "-o", "NAME"),
+        ("show", "NAME"),
+        ("exclude", "NAME", "--from", "B"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_a_sentence(
+    leakscan: Leakscan, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    fill(tmp_path / "A", [1])
+    fill(tmp_path / "B", [2])
+    ran = leakscan(*(word.replace("NAME", "a" * 300) for word in command))
+    assert ran.code == 2
+    assert "file name too long" in ran.error.lower()
+    assert "Traceback" not in ran.error
+
+
+def test_a_folder_that_may_not_be_entered_is_a_sentence_and_its_name_can_be_hidden(
+    leakscan: Leakscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may enter every folder, so the refusal is made up."""
+    fill(tmp_path / "A", [1])
+    fill(tmp_path / "B", [2])
+    real = Path.is_dir
+
+    def refused(self: Path) -> bool:
+        if "vault" in self.parts:
+            raise NO_ENTRY
+        return real(self)
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    check_writable(tmp_path / "vault" / "run")  # asks in a way that does not raise
+    ran = leakscan("compare", "vault/a", "B", "-o", "run", "--kind", "other_2d")
+    assert ran.code == 2
+    assert "vault/run cannot be used: permission denied." in ran.error
+    hidden = leakscan("compare", "vault/a", "B", "-o", "run", "--kind", "other_2d", "--hide-paths")
+    assert hidden.code == 2
+    assert "vault" not in hidden.error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 import typer
 
 from leakscan.cli.shelf import Entry, ShelvedGroup
-from leakscan.errors import LeakscanError
+from leakscan.errors import LeakscanError, reason
 from leakscan.harmless import one_line
 
 if TYPE_CHECKING:
@@ -112,6 +113,15 @@ app = typer.Typer(
 )
 
 
+_OF_A_FILE = {
+    getattr(errno, name)
+    for name in (
+        *("EACCES", "EPERM", "ENAMETOOLONG", "ELOOP", "EROFS", "EIO"),
+        *("ESTALE", "ETIMEDOUT", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE"),
+    )
+    if hasattr(errno, name)
+}
+"""What a system refuses a file for, wherever it is met: no bug of the program."""
 _EXTRAS = {
     "torch": "train",
     "torchvision": "train",
@@ -182,6 +192,18 @@ def run(arguments: list[str]) -> int:
         )
         _output(as_json).error(missing)
         return missing.exit_code
+    except OSError as e:
+        if e.errno not in _OF_A_FILE or not isinstance(e.filename, str):
+            raise
+        from leakscan.cli.options import hides_paths
+
+        refused = LeakscanError(
+            f"{{path}} cannot be used: {reason(e)}.",
+            "Name another place, or mend its permissions.",
+            path=e.filename,
+        )
+        _output(as_json).error(refused.without_path() if hides_paths(arguments) else refused)
+        return refused.exit_code
     except typer.Exit as e:
         code = e.exit_code
     except _WrongUsage as e:
