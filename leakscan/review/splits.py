@@ -29,7 +29,6 @@ SPLITS = tables.table_schema(
 )
 """One row per image: a manifest. ``subject_id`` is the person, so that an audit of it knows who is who."""
 
-_NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
 _ROUNDS = 400  # improving moves of one start
 _STARTS = 8
 _AT_ONCE = 4_000_000  # numbers that the costs of all moves may take together
@@ -80,56 +79,6 @@ class Splits:
     notes: list[str]
 
 
-def parse_ratios(text: str) -> dict[str, float]:
-    """Shares from text such as ``80/10/10`` or ``train=0.7/test=0.3``.
-
-    Raises:
-        UsageError: It is not understood.
-
-    Example:
-        >>> parse_ratios("80/10/10")
-        {'train': 0.8, 'val': 0.1, 'test': 0.1}
-        >>> parse_ratios("fold0=1/fold1=1")
-        {'fold0': 0.5, 'fold1': 0.5}
-    """
-    parts = [part.strip() for part in text.replace(",", "/").replace(":", "/").split("/")]
-    named = [part.rpartition("=") for part in parts]
-    try:
-        values = [float(value) for _, _, value in named]
-    except ValueError:
-        values = []
-    names = [name.strip() for name, _, _ in named]
-    if not any(names):
-        names = list(_NAMES.get(len(parts), [f"split{i}" for i in range(1, len(parts) + 1)]))
-    finite = bool(values) and all(np.isfinite(v) and v > 0 for v in values)
-    if not finite or len(values) < 2 or len(set(names)) < len(names) or not all(names):
-        raise UsageError(
-            f"The ratios {text!r} are not understood.",
-            "Write at least two numbers above 0, such as 80/10/10 or train=70/test=30.",
-        )
-    return {name: value / sum(values) for name, value in zip(names, values, strict=True)}
-
-
-def odd_total(text: str) -> str:
-    """What to say of ratios that look like percentages and are not; empty where nothing is odd.
-
-    Args:
-        text: Ratios that :func:`parse_ratios` understands.
-
-    Example:
-        >>> odd_total("80/10/30")
-        'The ratios add up to 120 and not to 100; they are taken as shares of 120.'
-        >>> odd_total("80/10/10") + odd_total("2/1/1")
-        ''
-    """
-    parts = text.replace(",", "/").replace(":", "/").split("/")
-    values = [float(part.rpartition("=")[2]) for part in parts]
-    total = sum(values)
-    if max(values) < 10 or abs(total - 100) < 0.5:
-        return ""
-    return f"The ratios add up to {total:g} and not to 100; they are taken as shares of {total:g}."
-
-
 def split_people(people: Owners, choices: SplitChoices) -> Splits:
     """Gives every person to one split, so that images, people and labels have the shares asked for.
 
@@ -148,6 +97,7 @@ def split_people(people: Owners, choices: SplitChoices) -> Splits:
     Example:
         >>> rows = [{"dataset": "A", "image_id": str(i), "path": f"{i}.png", "subject": f"P{i // 2}",
         ...          "study_uid_hash": None, "status": "ok"} for i in range(20)]
+        >>> from leakscan.review.ratios import parse_ratios
         >>> asked = SplitChoices(shares=parse_ratios("80/20"), labels={}, before={})
         >>> found = split_people(Owners.of(rows), asked)
         >>> {name: told["images"] for name, told in found.reached.items()}, found.off
@@ -190,7 +140,7 @@ def split_people(people: Owners, choices: SplitChoices) -> Splits:
         off=off,
         farthest=farthest,
         moved=moved,
-        notes=_notes(problem, choices, labels, names),
+        notes=_notes(problem, choices, labels, reached),
     )
 
 
@@ -358,12 +308,15 @@ def _reached(
 
 
 def _notes(
-    problem: _Problem, choices: SplitChoices, labels: Sequence[str], names: Sequence[str]
+    problem: _Problem, choices: SplitChoices, labels: Sequence[str], reached: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     notes = []
     total, largest = problem.counts[:, 0].sum(), problem.counts[:, 0].max(initial=0)
-    for name in names:
-        if largest > choices.shares[name] * total:
+    for name, came in reached.items():
+        if not came["images"]:
+            asked = f"{choices.shares[name] * total:.2g} of {total:,.0f} images"
+            notes.append(f"{name} is empty: {asked} were asked for. Ask for a larger share, or fewer splits.")
+        elif largest > choices.shares[name] * total:
             notes.append(
                 f"One group of {int(largest):,} images is larger than the share of {name} "
                 f"({choices.shares[name] * total:,.0f}): it is not divided."

@@ -15,7 +15,8 @@ from leakscan.report.run_folder import RunFolder
 from leakscan.review.judged_run import JudgedRun
 from leakscan.review.lists import write_list
 from leakscan.review.people import Owners
-from leakscan.review.splits import SplitChoices, Splits, odd_total, parse_ratios, split_people
+from leakscan.review.ratios import odd_total, parse_ratios
+from leakscan.review.splits import SplitChoices, Splits, split_people
 from leakscan.run.duplicates import duplicates
 from leakscan.settings import Settings
 from leakscan.sources.manifest import values_by_path

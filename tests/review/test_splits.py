@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from leakscan.errors import UsageError
 from leakscan.review.people import Owners
-from leakscan.review.splits import SplitChoices, parse_ratios, split_people
+from leakscan.review.ratios import parse_ratios
+from leakscan.review.splits import SplitChoices, split_people
 from support.makers import NO_ENCODER, Leakscan, fill, save, scene
 from support.run_maker import write_run
 
@@ -66,6 +67,12 @@ def test_a_group_larger_than_its_share_is_said_and_not_divided() -> None:
     found = split_people(people([60, 5, 5]), choices("50/50"))
     assert "60 images" in found.notes[0]
     assert found.off == pytest.approx(60 / 70 - 0.5, abs=1e-3)
+
+
+def test_a_split_whose_share_is_less_than_a_person_is_said_to_be_empty() -> None:
+    found = split_people(people([4] * 20), choices("99.9/0.05/0.05"))
+    assert found.reached["test"]["images"] == 0
+    assert [note.split(":")[0] for note in found.notes] == ["val is empty", "test is empty"]
 
 
 def test_too_few_people_and_ratios_that_make_no_sense_are_refused() -> None:
