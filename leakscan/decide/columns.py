@@ -34,6 +34,7 @@ class Columns:
         self.dataset = dataset
         self.side = side
         self.doubt = doubt or Doubt()
+        self._has_details: dict[str, Bools] = {}
 
     def taken(self, column: str, rows: Ints) -> pa.Array:
         """Some rows of a column of the dataset's table."""
@@ -82,7 +83,9 @@ class Columns:
         Args:
             digest: The digest of the networks.
         """
-        return kept_by(self.dataset.rows["details"], digest)
+        if digest not in self._has_details:
+            self._has_details[digest] = kept_by(self.dataset.rows["details"], digest)
+        return self._has_details[digest]
 
     def details(self, picture: int) -> KeptDetails:
         """What was kept of the details of a picture that has some."""

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
+from leakscan.fingerprint.preprocess.grey_range import grey_range, stretched
 from leakscan.fingerprint.preprocess.radiograph import trim_frame
 from leakscan.sources.contents import compressed_file, open_place
 
@@ -178,6 +179,10 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     low, high = int(array.min()), int(array.max())
     span = high - low
     # Wrapping arithmetic: differences of 64-bit integers may not fit into a signed one.
+    if array.dtype == np.uint8:
+        shifted = array - np.uint8(low)
+        differences = np.flatnonzero(cv2.calcHist([shifted.reshape(1, -1)], [0], None, [256], [0, 256]))
+        return _divided(shifted, span, differences)
     shifted = array.astype(np.uint64) - np.uint64(low % 2**64)
     if span < _SPAN_FOR_TABLE:
         present = np.zeros(span + 1, bool)
@@ -185,11 +190,18 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         differences = np.flatnonzero(present)
     else:
         differences = np.unique(shifted)
+    return _divided(shifted, span, differences)
+
+
+def _divided(
+    shifted: npt.NDArray[np.generic], span: int, differences: npt.NDArray[np.generic]
+) -> npt.NDArray[np.generic]:
+    """Grey levels over the greatest common divisor of their differences, in as few bytes as they need."""
     divisor = int(np.gcd.reduce(differences)) or 1
     top = span // divisor
     dtype = "<u1" if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4" if top < 1 << 32 else "<u8"
-    reduced = shifted // np.uint64(divisor) if divisor > 1 else shifted
-    return np.asarray(reduced).astype(dtype)
+    reduced = shifted // shifted.dtype.type(divisor) if divisor > 1 else shifted
+    return np.asarray(reduced).astype(dtype, copy=False)
 
 
 def _film_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -199,10 +211,8 @@ def _film_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         scale = 256 / max(values.shape)
         size = tuple(max(1, round(s * scale)) for s in values.shape[::-1])
         values = np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
-    low, high = np.percentile(values, (0.5, 99.5))
-    if high <= low:
-        low, high = float(values.min()), float(values.max())
-    film = trim_frame(np.clip((values - low) / max(high - low, 1e-12), 0, 1).astype(np.float32))
+    low, high = grey_range(values)
+    film = trim_frame(stretched(values, low, max(high - low, 1e-12)))
     small = cv2.resize(film, (_FILM_SIDE, _FILM_SIDE), interpolation=cv2.INTER_AREA)
     spectrum: npt.NDArray[np.float64] = scipy.fft.dctn(small.astype(np.float64))[:8, :8]
     return spectrum

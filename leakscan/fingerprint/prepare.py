@@ -19,7 +19,7 @@ from leakscan.engines.careful import Loss, TookTooLong, time_limit
 from leakscan.engines.file_memory import memory_limit, wants_memory
 from leakscan.errors import ImageError
 from leakscan.fingerprint.burnt_in import covered
-from leakscan.fingerprint.encoders.film.kept_details import kept_of
+from leakscan.fingerprint.encoders.film.kept_details import film_of, to_bytes
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.keypoints import find_keypoints
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
@@ -33,7 +33,7 @@ from leakscan.sources.left_out import DECODER_CRASHED
 from leakscan.types import DecodedImage, ImageRef, Kind, Status
 
 if TYPE_CHECKING:
-    from leakscan.fingerprint.encoders.encoder import Encoded
+    from leakscan.fingerprint.encoders.encoder import Encoded, FilmMaps
 
 PREVIEW_SIDE = 512
 
@@ -49,7 +49,7 @@ class Recipe:
         options: The limits for reading.
         sides: The side of the canonical array in pixels, for every kind that has an encoder.
         encoders: The folders of the encoders that run in workers, by the kind that they serve.
-        detail_networks: The files of the networks whose details are kept, by the kind that they serve.
+        detail_networks: The files of the networks by which films are described, by the kind that they serve.
         previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
         masked: Whether text that is burnt into a picture is covered in it.
     """
@@ -96,7 +96,7 @@ class Prepared:
         encoding: What an encoder that runs in workers says of it, or ``None``.
         preview: A PNG of the picture at 512 px, or ``None``.
         keypoints: The keypoints of a picture, or ``None``.
-        details: The details of a film, where they are kept, or ``None``.
+        details: The details of a film, where they are asked for, or ``None``.
         notes: What decoding noticed, in sentences.
         passing: Whether the trouble may be gone next time (memory, a failing disk).
         spans: What was done when, for the timings of the run.
@@ -233,14 +233,13 @@ def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch)
         read = replace(read, pixel_hash=pixel_hash(image.stored), phash=perceptual_hashes(image.values))
     with watch.stage("canonical"):
         canonical = _canonical(image, kind, recipe.sides)
-    encoding = None
+    encoding = details = None
     if canonical is not None and kind in recipe.encoders:
         with watch.stage("encode"):
-            encoding = _encoding(canonical, recipe.encoders[kind])
-    details = None
-    if encoding is not None and kind in recipe.detail_networks:
-        with watch.stage("details"):
-            details = kept_of(image.values, Path(recipe.detail_networks[kind]))
+            encoding, maps = _encoding(canonical, recipe.encoders[kind])
+        if kind in recipe.detail_networks:
+            with watch.stage("details"):
+                details = _details(image.values, maps, Path(recipe.detail_networks[kind]))
     keypoints = None
     if image.values.ndim == 2:
         with watch.stage("keypoints"):
@@ -270,10 +269,27 @@ def encoding_of(found: Encoded, number: int) -> Encoding:
     return Encoding(fingerprint, bool(found.accepted[number]), float(found.quality[number]))
 
 
-def _encoding(canonical: npt.NDArray[np.uint8], folder: str) -> Encoding:
+def _encoding(canonical: npt.NDArray[np.uint8], folder: str) -> tuple[Encoding, FilmMaps | None]:
+    from leakscan.fingerprint.encoders.encoder import GraphEncoder
     from leakscan.fingerprint.encoders.load import encoder_here
 
-    return encoding_of(encoder_here(folder).encode(canonical[None]), 0)
+    encoder = encoder_here(folder)
+    if not isinstance(encoder, GraphEncoder):
+        return encoding_of(encoder.encode(canonical[None]), 0), None
+    encoded, maps = encoder.encode_with_maps(canonical)
+    return encoding_of(encoded, 0), maps
+
+
+def _details(values: npt.NDArray[np.float32], maps: FilmMaps | None, path: Path) -> bytes:
+    """The details of a film: from what the encoder made of it, where their networks go on from that."""
+    from leakscan.fingerprint.encoders.film.detail_matcher import matcher_here
+
+    matcher = matcher_here(path)
+    if maps is not None and matcher.encoder is not None:
+        found = matcher.of_maps(maps)
+    else:
+        found = matcher.describe(film_of(values, matcher.side)[None])
+    return to_bytes(found[0], matcher.digest)
 
 
 def _canonical(image: DecodedImage, kind: Kind, sides: Mapping[Kind, int]) -> npt.NDArray[np.uint8] | None:

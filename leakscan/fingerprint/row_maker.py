@@ -168,18 +168,21 @@ class RowMaker:
                 for kind in needed
                 if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
-            detail_networks=self._detail_networks(needed) if self._way.keeps.details else {},
+            detail_networks=self._detail_networks(needed),
             previews=self._way.keeps.previews,
             masked=self._way.masked,
         )
 
     def _detail_networks(self, needed: Collection[Kind]) -> dict[Kind, str]:
-        """The files of the networks that describe films in workers, by the kind that they serve."""
+        """The files of the networks that describe films in workers, by the kind that they serve.
+
+        Where nothing is to be kept, only those that have it for nothing.
+        """
         found = {}
         for kind in needed:
             matcher = self._context.models.matchers.get(self._encoders[kind].card.encoder)
             path = None if matcher is None else matcher.for_workers
-            if path is not None:
+            if matcher is not None and path is not None and (self._way.keeps.details or matcher.encoder):
                 found[kind] = str(path)
         return found
 
@@ -207,6 +210,10 @@ class RowMaker:
             prepared = _nameless(prepared)
         gate = None if encoding is None else encoding.accepted
         takes = asked.takes(gate)
+        kept = prepared.details if takes else None
+        if kept is not None and not self._way.keeps.details:
+            self._context.shelf.put(prepared.pixel_hash, kept)
+            kept = None
         return {
             **self._declared.row(ref),
             "file_hash": prepared.file_hash or None,
@@ -234,7 +241,7 @@ class RowMaker:
             "prepared_with": self._way.name,
             "preview": prepared.preview,
             "keypoints": prepared.keypoints,
-            "details": prepared.details if takes else None,
+            "details": kept,
         }
 
 

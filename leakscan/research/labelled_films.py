@@ -132,18 +132,18 @@ class KnownDetails:
         self._starts = np.concatenate([[0], np.cumsum(films.sources)])
         self._parts: dict[int, _Details] = {}
 
-    def of(self, films: Sequence[int]) -> npt.NDArray[np.float16]:
+    def of(self, films: Sequence[int]) -> npt.NDArray[np.int8]:
         """The details ``(n, ...)`` of some films."""
         at = np.array(films, np.int64)
         source = np.searchsorted(self._starts, at, "right") - 1
-        out: list[npt.NDArray[np.float16]] = [np.zeros(0, np.float16)] * len(at)
+        out: list[npt.NDArray[np.int8]] = [np.zeros(0, np.int8)] * len(at)
         for number in np.unique(source).tolist():
             own = np.flatnonzero(source == number)
             for place, found in zip(own.tolist(), self._of(number, at[own]), strict=True):
                 out[place] = found
         return np.stack(out)
 
-    def _of(self, source: int, films: Ints) -> npt.NDArray[np.float16]:
+    def _of(self, source: int, films: Ints) -> npt.NDArray[np.int8]:
         start = int(self._starts[source])
         if source not in self._parts:
             hashes = self._films.rows["pixel_hash"].slice(start, self._films.sources[source]).to_pylist()
@@ -155,7 +155,7 @@ class KnownDetails:
             batch = missing[at : at + _BATCH]
             seen = np.stack([_canonical(self._films.refs[start + i], self._matcher.side) for i in batch])
             part.keep(batch, self._matcher.describe(seen), self._films.sources[source])
-        return np.asarray(part.kept[films - start], np.float16)
+        return np.asarray(part.kept[films - start], np.int8)
 
 
 class _Details:
@@ -166,9 +166,9 @@ class _Details:
         self._known = np.load(self._mark) if self._mark.is_file() else np.zeros(0, np.bool_)
 
     @cached_property
-    def kept(self) -> npt.NDArray[np.float16]:
+    def kept(self) -> npt.NDArray[np.int8]:
         """``(films, ...)``, of which some are known."""
-        kept: npt.NDArray[np.float16] = np.load(self._path, mmap_mode="r+")
+        kept: npt.NDArray[np.int8] = np.load(self._path, mmap_mode="r+")
         return kept
 
     def missing(self, films: Ints) -> list[int]:
@@ -176,10 +176,10 @@ class _Details:
         wanted = np.unique(films)
         return [i for i in wanted.tolist() if i >= len(self._known) or not self._known[i]]
 
-    def keep(self, films: Sequence[int], details: npt.NDArray[np.float16], total: int) -> None:
+    def keep(self, films: Sequence[int], details: npt.NDArray[np.int8], total: int) -> None:
         if not self._path.is_file():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            np.lib.format.open_memmap(self._path, "w+", np.float16, (total, *details.shape[1:]))
+            np.lib.format.open_memmap(self._path, "w+", np.int8, (total, *details.shape[1:]))
         if not len(self._known):
             self._known = np.zeros(total, np.bool_)
         self.kept[list(films)] = details

@@ -13,6 +13,7 @@ from functools import cached_property
 from leakscan.engines import start_engine
 from leakscan.engines.memory import MemoryWatch, shared_out
 from leakscan.engines.threads import cores
+from leakscan.fingerprint.encoders.film.detail_shelf import DetailShelf
 from leakscan.fingerprint.project_key import ProjectKey
 from leakscan.fingerprint.spans import Span
 from leakscan.run.memory import PairMemory
@@ -119,6 +120,11 @@ class RunContext:
     timeline: Timeline | None = None
     compared_before: set[str] = field(default_factory=set)
     project_key: ProjectKey | None = None
+
+    @cached_property
+    def shelf(self) -> DetailShelf:
+        """The details of the films that this run read."""
+        return DetailShelf(self.settings.limits.cache)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, decides: bool = True) -> RunContext:

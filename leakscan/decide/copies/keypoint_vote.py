@@ -9,6 +9,7 @@ Of 5,330 pairs of films most alike by fingerprint 187 had 7 or more: 96 of 100 a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,9 +32,11 @@ _APART = 15.0 / 160 * SIDE  # px between two matches that a similarity is taken 
 _TRIED = 300  # similarities
 _MOST_SCALE = 5.0
 _FLAT = 1e-9  # of the squared spread of points: below it they lie on a line
+_GAINED = 2  # matches that an affine map wins at most, over the similarity that it starts from
 _LEAST = 4  # matches without which there is no affine map worth the name
 
 Doubles = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 def vote(a: bytes, b: bytes) -> bool | None:
@@ -96,19 +99,21 @@ def voted(a: Keypoints, b: Keypoints, enough: int | None = None) -> Vote:
         return Vote()
     nearest, kept = _matches(a, b)
     counts = kept.sum(axis=1)
+    order = [v for v in np.argsort(-counts, kind="stable").tolist() if counts[v] >= max(_LEAST, enough or 0)]
+    mirrors = [np.array([-1.0, 1.0]) if variant % 2 else np.ones(2) for variant in order]
+    matched = [
+        (a.points[kept[variant]].astype(np.float64), b.points[nearest[variant][kept[variant]]] * mirror)
+        for variant, mirror in zip(order, mirrors, strict=True)
+    ]
     best = Vote()
-    for variant in np.argsort(-counts, kind="stable").tolist():
-        if counts[variant] < max(_LEAST, enough or 0) or counts[variant] <= best.agreeing:
+    for number, inside in enumerate(_near_one_similarity(matched)):
+        if counts[order[number]] <= best.agreeing or (enough is not None and best.agreeing >= enough):
             break
-        if enough is not None and best.agreeing >= enough:
-            break
-        chosen = kept[variant]
-        mirror = np.array([-1.0, 1.0]) if variant % 2 else np.ones(2)
-        agree, matrix = _agree(
-            a.points[chosen].astype(np.float64), b.points[nearest[variant][chosen]] * mirror
-        )
+        if enough is not None and inside.sum() + _GAINED < enough:
+            continue
+        agree, matrix = _agree(*matched[number], inside)
         if agree > best.agreeing:
-            best = Vote(agree, matrix * np.array([*mirror, 1.0]), inverted=variant >= 2)
+            best = Vote(agree, matrix * np.array([*mirrors[number], 1.0]), inverted=order[number] >= 2)
     return best
 
 
@@ -130,23 +135,50 @@ def _matches(a: Keypoints, b: Keypoints) -> tuple[npt.NDArray[np.intp], npt.NDAr
     return nearest, kept
 
 
-def _agree(a: Doubles, b: Doubles) -> tuple[int, Doubles]:
-    """How many of the matches ``(n, 2)`` lie on one affine map, and that map, ``(2, 3)``.
+def _near_one_similarity(matched: Sequence[tuple[Doubles, Doubles]]) -> list[Bools]:
+    """Which matches lie near the similarity that most of them lie near, for several lists of matches.
 
-    Every two matches propose a similarity. The matches near the best of these propose an affine map, twice.
+    Every two matches of a list propose a similarity. All lists are tried in one go, as they are short.
+
+    Args:
+        matched: The places ``(n, 2)`` of the matches in the one picture, and in the other.
+
+    Returns:
+        ``(n,)`` for each list; none where no two matches lie far enough apart.
     """
-    first, second = _twos(len(a))
-    za, zb = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1]
-    da, db = za[first] - za[second], zb[first] - zb[second]
+    lengths = [len(one) for one, _ in matched]
+    if not lengths:
+        return []
+    places = np.full((2, len(lengths), max(lengths)), np.nan + 0j)
+    for number, both in enumerate(matched):
+        for side, points in zip(places, both, strict=True):
+            side[number, : len(points)] = points[:, 0] + 1j * points[:, 1]
+    twos = [_twos(length) for length in lengths]
+    first, second = (np.concatenate(ends) for ends in zip(*twos, strict=True))
+    own = np.repeat(np.arange(len(lengths)), [len(one) for one, _ in twos])
+    za, zb = places
+    da, db = za[own, first] - za[own, second], zb[own, first] - zb[own, second]
     la, lb = np.abs(da), np.abs(db)
     sound = (np.minimum(la, lb) > _APART) & (np.maximum(la, lb) < _MOST_SCALE * np.minimum(la, lb))
-    if not sound.any():
-        return 0, np.eye(2, 3)
-    turn, start = da[sound] / db[sound], first[sound]
-    shift = za[start] - turn * zb[start]
-    off = za - (turn[:, None] * zb + shift[:, None])
+    own, first = own[sound], first[sound]
+    turn = da[sound] / db[sound]
+    shift = za[own, first] - turn * zb[own, first]
+    off = za[own] - (turn[:, None] * zb[own] + shift[:, None])
     near = off.real**2 + off.imag**2 < _LOOSE**2
-    inside = near[np.count_nonzero(near, axis=1).argmax()]
+    count = np.count_nonzero(near, axis=1)
+    out = []
+    for number, length in enumerate(lengths):
+        start, end = np.searchsorted(own, (number, number + 1))
+        best = near[start + count[start:end].argmax()] if end > start else np.zeros(length, np.bool_)
+        out.append(best[:length])
+    return out
+
+
+def _agree(a: Doubles, b: Doubles, inside: Bools) -> tuple[int, Doubles]:
+    """How many of the matches ``(n, 2)`` lie on one affine map, and that map, ``(2, 3)``.
+
+    Those of ``inside`` propose the map, and those that lie on it propose it again.
+    """
     matrix = np.eye(2, 3)
     for _ in range(2):
         if inside.sum() < _LEAST:

@@ -222,7 +222,6 @@ def _orbits() -> npt.NDArray[np.intp]:
 
 
 _ORBITS = _orbits()
-_CHARACTERS = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], np.float32) / 2
 
 
 def _similarities(a: Picture, b: Picture) -> Floats:
@@ -285,7 +284,15 @@ def spectrum(vectors: Floats) -> Floats:
         >>> spectrum(np.zeros((5, 128), np.float32)).shape
         (4, 5, 32)
     """
-    return np.asarray(np.tensordot(_CHARACTERS, vectors[:, _ORBITS], axes=(1, 1)), np.float32)
+    out = np.empty((4, len(vectors), _ORBITS.shape[1]), np.float32)
+    one, two, three, four = (vectors[:, orbit] for orbit in _ORBITS)
+    sums, differences = (one + two, three + four), (one - two, three - four)
+    np.add(*sums, out=out[0])
+    np.add(*differences, out=out[1])
+    np.subtract(*sums, out=out[2])
+    np.subtract(*differences, out=out[3])
+    out *= np.float32(0.5)
+    return out
 
 
 def _matches(similarity: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -26,7 +26,6 @@ from leakscan.types import Engine, Progress
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
 
-_ROUNDED = "-8"  # behind the digest of networks, where details were kept at 8 bits
 _OWN_TIME = 0.5  # of what is left that own strangers may take
 
 Ints = npt.NDArray[np.int64]
@@ -65,8 +64,7 @@ class DetailMatching:
     """Detail matches by one network, each remembered for this run and the next.
 
     The memory saves time and changes no answer: it is asked only of pairs whose pixels or details are at
-    hand, which would be matched if it knew nothing. Details that a store kept were rounded, so what came of
-    them is remembered by itself.
+    hand, which would be matched if it knew nothing.
 
     Args:
         matcher: The network.
@@ -100,18 +98,14 @@ class DetailMatching:
             (left.picture_keys[i], right.picture_keys[j])
             for i, j in zip(first.tolist(), second.tolist(), strict=True)
         ]
-        rounded = left.has_details(self.digest)[left.side.rows[first]]
-        rounded |= right.has_details(self.digest)[right.side.rows[second]]
         memory, context = self._context.memory, self._context
         out = np.full(len(keys), np.nan)
-        for name, own in ((self.digest, ~rounded), (f"{self.digest}{_ROUNDED}", rounded)):
-            asked = np.flatnonzero(own).tolist()
-            known = memory.detail_matches(name, [keys[i] for i in asked])
-            out[asked] = [known.get(keys[i], np.nan) for i in asked]
-        out[~(self._at_hand(left, first) & self._at_hand(right, second))] = np.nan
+        at_hand = np.flatnonzero(self._at_hand(left, first) & self._at_hand(right, second)).tolist()
+        known = memory.detail_matches(self.digest, [keys[i] for i in at_hand])
+        out[at_hand] = [known.get(keys[i], np.nan) for i in at_hand]
         waiting = [
-            (at, FilmPair((_named(keys[at][0], one), _named(keys[at][1], other)), (one, other)))
-            for at in np.flatnonzero(np.isnan(out)).tolist()
+            (at, FilmPair(keys[at], (one, other)))
+            for at in np.array(at_hand)[np.isnan(out[at_hand])].tolist()
             if (one := self._film(left, int(first[at]))) is not None
             and (other := self._film(right, int(second[at]))) is not None
         ]
@@ -120,10 +114,7 @@ class DetailMatching:
         seconds = context.budget.left * share
         for window in self._films.windows(tasks, seconds, context.progress) if tasks else ():
             fresh = [(at, found) for found, (at, _) in zip(window, places, strict=False) if found is not None]
-            for name, is_rounded in ((self.digest, False), (f"{self.digest}{_ROUNDED}", True)):
-                memory.keep_detail_matches(
-                    name, [(*keys[at], found) for at, found in fresh if rounded[at] == is_rounded]
-                )
+            memory.keep_detail_matches(self.digest, [(*keys[at], found) for at, found in fresh])
             for at, found in fresh:
                 out[at] = found
         return on_steps(out)
@@ -136,15 +127,11 @@ class DetailMatching:
         return np.asarray((side.at_hand | side.has_details(self.digest))[side.side.rows[pictures]], np.bool_)
 
     def _film(self, side: Columns, picture: int) -> Film | None:
-        """What a picture is described from: what was kept of its details, else its pixels."""
+        """What a picture is described from: what was kept or put aside of its details, else its pixels."""
         if side.has_details(self.digest)[side.side.rows[picture]]:
             return side.details(picture)
-        return side.pixels(picture)
-
-
-def _named(key: str, film: Film) -> str:
-    """The name of a film's details: those that were kept are not those of its pixels."""
-    return f"{key}{_ROUNDED}" if isinstance(film, KeptDetails) else key
+        aside = self._context.shelf.get(side.picture_keys[picture], self.digest)
+        return side.pixels(picture) if aside is None else KeptDetails(aside)
 
 
 def match_candidates(pair: DatasetPair, table: PairTable, one: Scored, matching: DetailMatching) -> None:

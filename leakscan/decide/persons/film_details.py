@@ -19,20 +19,20 @@ import numpy.typing as npt
 from leakscan.decide.copies.describing import Pixels, load_pixels, nothing
 from leakscan.engines.careful import Careful
 from leakscan.errors import ImageError
+from leakscan.fingerprint.encoders.film.detail_grid import Details
 from leakscan.fingerprint.encoders.film.detail_matcher import matcher_here
 from leakscan.fingerprint.encoders.film.kept_details import KeptDetails, film_of, from_bytes
 from leakscan.settings import DecodeOptions
 from leakscan.types import Engine, Progress
 
-Details = npt.NDArray[np.float16]
 Film = Pixels | KeptDetails
 """What the details of a film come from."""
 
 _WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
-_KEPT = 1200  # films whose details are kept from window to window, 75 kB each
+_KEPT = 2000  # films whose details are kept from window to window, 19 kB each
 _BATCH = 64  # films described at once, where workers do not describe them
 _CHUNK = 4  # films that a worker gets at a time
-_COMPARED = 16  # pairs that it gets at a time, 2 MB
+_COMPARED = 16  # pairs that it gets at a time, 0.6 MB
 
 
 class DetailMatcher(Protocol):

@@ -39,6 +39,19 @@ class Encoded:
     quality: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class FilmMaps:
+    """What the trunk of an encoder of films makes of one film on the way to its fingerprint.
+
+    Attributes:
+        fine: ``(1, channels, side / 16, side / 16)`` float32.
+        coarse: ``(1, channels, side / 32, side / 32)`` float32.
+    """
+
+    fine: npt.NDArray[np.float32]
+    coarse: npt.NDArray[np.float32]
+
+
 class Encoder(Protocol):
     """Turns canonical arrays of one kind into fingerprints.
 
@@ -104,11 +117,37 @@ class GraphEncoder:
         Returns:
             ``(1, f)`` float32.
         """
-        (found,) = self._graph.run(films=film[None, None].astype(np.float32) / np.float32(255))
-        return np.asarray(found, np.float32)
+        return self._run(film)[0]
+
+    def encode_with_maps(self, film: npt.NDArray[np.uint8]) -> tuple[Encoded, FilmMaps | None]:
+        """The fingerprint of one film, and the maps that it came from.
+
+        Args:
+            film: ``(side, side)`` the canonical film.
+
+        Returns:
+            ``None`` for the maps where the network has none that details are read from.
+
+        Example:
+            >>> from leakscan.fingerprint.encoders.registry import cards
+            >>> _, maps = GraphEncoder(*cards()["cxr-lite0"]).encode_with_maps(np.zeros((224, 224), np.uint8))
+            >>> maps.fine.shape, maps.coarse.shape
+            ((1, 112, 14, 14), (1, 192, 7, 7))
+        """
+        features, *maps = self._run(film)
+        return self._encoded(features), FilmMaps(*maps) if maps else None
+
+    def maps(self, film: npt.NDArray[np.uint8]) -> FilmMaps:
+        """The maps alone, of a network that has them; see :meth:`encode_with_maps`."""
+        return FilmMaps(*self._run(film)[1:])
+
+    def _run(self, film: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+        return self._graph.run(films=film[None, None].astype(np.float32) / np.float32(255))
 
     def _encode(self, film: npt.NDArray[np.uint8]) -> Encoded:
-        features = self.features(film)
+        return self._encoded(self.features(film))
+
+    def _encoded(self, features: npt.NDArray[np.float32]) -> Encoded:
         assert self._head is not None and self._bias is not None
         # Summed row by row: a product of matrices may round otherwise on another number of threads.
         raw = (self._head * features[0]).sum(axis=1) + self._bias

@@ -19,8 +19,13 @@ from torch import nn
 from leakscan.fingerprint.encoders.brain.tissue_net import TissueNet
 from leakscan.fingerprint.encoders.film.detail_grid import DETAIL_DIM, GRID, SIDE
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
-from leakscan.fingerprint.encoders.graph import TENSORS
-from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
+from leakscan.fingerprint.encoders.graph import MAPS, TENSORS
+from leakscan.fingerprint.encoders.networks import (
+    ARCHITECTURES,
+    COARSE_CHANNELS,
+    FINE_CHANNELS,
+    FINGERPRINT_DIM,
+)
 from leakscan.fingerprint.preprocess.volume import SHAPE
 
 _OPSET = 20
@@ -49,11 +54,12 @@ class Exported:
 
 
 def _encoder(architecture: str) -> Exported:
+    has_maps = architecture.startswith("efficientnet_lite0")
     return Exported(
         network=lambda: ARCHITECTURES[architecture](FINGERPRINT_DIM),
-        method="features",
+        method="features_and_maps" if has_maps else "features",
         inputs={"films": (1, SIDE, SIDE)},
-        outputs=("features",),
+        outputs=("features", *(MAPS if has_maps else ())),
         any_side=True,
     )
 
@@ -64,6 +70,12 @@ EXPORTED: dict[str, Exported] = {
     **{name: _encoder(name) for name in ARCHITECTURES if not name.endswith("_3d")},
     "detail_describe": Exported(
         network=DetailNet, method="describe", inputs={"films": (1, SIDE, SIDE)}, outputs=("details",)
+    ),
+    "detail_of_maps": Exported(
+        network=DetailNet,
+        method="details",
+        inputs={"fine": (FINE_CHANNELS, GRID, GRID), "coarse": (COARSE_CHANNELS, GRID // 2, GRID // 2)},
+        outputs=("details",),
     ),
     "detail_compare": Exported(
         network=DetailNet, method="compare", inputs={"a": _DETAILS, "b": _DETAILS}, outputs=("logits",)
@@ -112,6 +124,7 @@ def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
     net = wanted.network().eval()
     shapes = list(wanted.inputs.values())
     free, free_films = ({}, {}) if wanted.one else ({0: "n"}, {0: "n"})
+    free_maps = {name: {0: "n", 2: f"{name}_height", 3: f"{name}_width"} for name in MAPS}
     if wanted.any_side:
         free_films |= {2: "height", 3: "width"}
         # Where the network asks for the side, a trace keeps the one branch that it took: with a side of its
@@ -129,7 +142,8 @@ def _exported(name: str) -> tuple[bytes, dict[str, list[int]]]:
             do_constant_folding=False,
             input_names=list(wanted.inputs),
             output_names=list(wanted.outputs),
-            dynamic_axes=dict.fromkeys(wanted.outputs, free) | dict.fromkeys(wanted.inputs, free_films),
+            dynamic_axes={name: free_maps.get(name, free) for name in wanted.outputs}
+            | dict.fromkeys(wanted.inputs, free_films),
             opset_version=_OPSET,
         )
         model = onnx.load(path)

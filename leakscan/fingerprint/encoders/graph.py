@@ -29,6 +29,9 @@ GRAPHS = Path(__file__).with_name("graphs")
 TENSORS = "tensors.json"
 """The file among them that says which tensors each graph is given."""
 
+MAPS = ("fine", "coarse")
+"""What the graph of an EfficientNet-Lite0 gives beside its features: the maps that details are read from."""
+
 Array = npt.NDArray[Any]
 
 

@@ -206,11 +206,14 @@ class EfficientNetLite0(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """The features ``(n, f)`` that fingerprint and gate are linear in."""
-        if self.grid is None:
-            return self.pooled(self.trunk(x * 2.0 - 1.0))
+        return self.features_and_maps(x)[0]
+
+    def features_and_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The features, and the fine and coarse maps that detail networks on this trunk go on from."""
         fine = self.trunk[: FINE + 1](x * 2.0 - 1.0)
         coarse = self.trunk[FINE + 1 : COARSE + 1](fine)
-        return self.with_places(fine, coarse, self.pooled(self.trunk[COARSE + 1 :](coarse)))
+        pooled = self.pooled(self.trunk[COARSE + 1 :](coarse))
+        return pooled if self.grid is None else self.with_places(fine, coarse, pooled), fine, coarse
 
     def pooled(self, maps: torch.Tensor) -> torch.Tensor:
         """The last maps of the trunk, pooled: ``(n, 1280)``."""

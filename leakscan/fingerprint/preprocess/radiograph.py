@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from leakscan.fingerprint.preprocess.grey_range import grey_range, stretched
+
 VERSION = "radiograph-1"
 """Changes whenever the array changes for any input; part of every encoder's digest."""
 
 _WORKING_SIDE = 512  # px: films are reduced to this before any statistics are taken
 _FLAT = 0.02  # a border row whose grey levels span less than this share of the film's is a frame
 _MAX_TRIM = 0.3  # of a side's length; a film that is mostly flat is left alone
-_PERCENTILES = (0.5, 99.5)
 
 
 def canonical_radiograph(pixels: npt.NDArray[np.generic], size: int) -> npt.NDArray[np.float32]:
@@ -43,7 +44,7 @@ def canonical_radiograph(pixels: npt.NDArray[np.generic], size: int) -> npt.NDAr
     out = np.zeros((size, size), np.float32)
     top, left = (size - film.shape[0]) // 2, (size - film.shape[1]) // 2
     out[top : top + film.shape[0], left : left + film.shape[1]] = film
-    return np.clip(out, 0.0, 1.0)
+    return np.minimum(np.maximum(out, 0.0, out=out), 1.0, out=out)
 
 
 def canonical_place(pixels: npt.NDArray[np.generic], size: int) -> npt.NDArray[np.float64]:
@@ -77,14 +78,14 @@ def canonical_place(pixels: npt.NDArray[np.generic], size: int) -> npt.NDArray[n
 
 def _stretched(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """A film at working size, its grey levels stretched to 0..1."""
-    film = np.nan_to_num(pixels.astype(np.float32))
+    film = pixels.astype(np.float32)
+    if not np.isfinite(film).all():
+        film = np.nan_to_num(film)
     longest = max(film.shape)
     if longest > _WORKING_SIDE:
         film = _resize(film, _WORKING_SIDE / longest)
-    low, high = np.percentile(film, _PERCENTILES)
-    if high <= low:
-        low, high = float(film.min()), float(film.max())
-    return np.asarray(np.clip((film - low) / max(high - low, 1e-6), 0.0, 1.0), np.float32)
+    low, high = grey_range(film)
+    return stretched(film, low, max(high - low, 1e-6))
 
 
 def trim_frame(film: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

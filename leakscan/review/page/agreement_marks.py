@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from leakscan.errors import LeakscanError
-from leakscan.fingerprint.encoders.film.detail_grid import GRID, KEY_DIM, KEYS
+from leakscan.fingerprint.encoders.film.detail_grid import GRID, KEY_DIM, KEYS, as_numbers
 from leakscan.fingerprint.encoders.film.detail_matcher import FILE, DeferredMatcher
 from leakscan.fingerprint.encoders.registry import card_for, cards
 from leakscan.fingerprint.preprocess.radiograph import canonical_place, canonical_radiograph
@@ -68,7 +68,7 @@ class FilmPlaces:
             return np.zeros((0, 5), np.float32)
         side = self._matcher.side
         canonical = [np.rint(canonical_radiograph(film, side) * 255).astype(np.uint8) for film in (a, b)]
-        details = self._matcher.describe(np.stack(canonical)).astype(np.float32)
+        details = as_numbers(self._matcher.describe(np.stack(canonical)))
         keys = details[..., : KEYS * KEY_DIM].reshape(2, -1, GRID * GRID, KEYS, KEY_DIM)
         alike = np.einsum("epkd,eqkd->pq", keys[0], keys[1]) / (keys.shape[1] * KEYS)
         inside = [_inside(film) for film in canonical]

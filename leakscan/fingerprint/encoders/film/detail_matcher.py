@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,10 +15,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_safetensors
 
 from leakscan.errors import ModelError, reason
-from leakscan.fingerprint.encoders.encoder import Tensors
-from leakscan.fingerprint.encoders.film.detail_grid import DETAIL_DIM, GRID, SIDE
+from leakscan.fingerprint.encoders.card import read_card
+from leakscan.fingerprint.encoders.encoder import FilmMaps, GraphEncoder, Tensors
+from leakscan.fingerprint.encoders.film.detail_grid import (
+    DETAIL_DIM,
+    GRID,
+    SIDE,
+    Details,
+    as_numbers,
+    at_8_bits,
+)
 from leakscan.fingerprint.encoders.graph import Graph, has_graph
-from leakscan.fingerprint.encoders.load import has_gpu
+from leakscan.fingerprint.encoders.load import DeferredEncoder, encoder_here, has_gpu, runs_in_workers
 from leakscan.fingerprint.preprocess import radiograph
 
 if TYPE_CHECKING:
@@ -26,12 +35,12 @@ if TYPE_CHECKING:
 FILE = "detail.safetensors"
 """The name of the file with an encoder's detail networks, beside its card."""
 
-FORMAT = 3
+FORMAT = 4
 _TOLERANCE = 0.05
 """Largest difference, in nats, between the probe's logit in the file and the one computed here."""
+_TRUNK, _COUNTER = "trunk.", ".num_batches_tracked"  # which no network uses once it is taught
 _PAIRS_AT_ONCE = 16  # what fits into a processor's cache
 
-Details = npt.NDArray[np.float16]
 Floats = npt.NDArray[np.float32]
 
 
@@ -39,12 +48,15 @@ class DetailRunner(Protocol):
     """One detail network that runs.
 
     ``describe`` takes films ``(n, SIDE, SIDE)`` uint8 and gives their details ``(n, places, DETAIL_DIM)``;
-    ``compare`` takes two of those and gives logits ``(n,)``.
+    ``of_maps`` gives those of one film from what its trunk made of it; ``compare`` takes the details of two
+    films of each pair and gives logits ``(n,)``. All numbers are float32.
     """
 
-    def describe(self, films: npt.NDArray[np.uint8]) -> Details: ...
+    def describe(self, films: npt.NDArray[np.uint8]) -> Floats: ...
 
-    def compare(self, a: Details, b: Details) -> Floats: ...
+    def of_maps(self, maps: FilmMaps) -> Floats: ...
+
+    def compare(self, a: Floats, b: Floats) -> Floats: ...
 
 
 class GraphDetails:
@@ -70,19 +82,28 @@ class GraphDetails:
         return Graph("detail_describe", self._state, self._path)
 
     @cached_property
+    def _of_maps(self) -> Graph:
+        return Graph("detail_of_maps", self._state, self._path)
+
+    @cached_property
     def _compare(self) -> Graph:
         return Graph("detail_compare", self._state, self._path)
 
-    def describe(self, films: npt.NDArray[np.uint8]) -> Details:
+    def describe(self, films: npt.NDArray[np.uint8]) -> Floats:
         """See :class:`DetailRunner`."""
-        out = np.empty((len(films), GRID * GRID, DETAIL_DIM), np.float16)
+        out = np.empty((len(films), GRID * GRID, DETAIL_DIM), np.float32)
         for i, film in enumerate(films):
             out[i] = self._describe.run(films=film[None, None].astype(np.float32) / np.float32(255))[0][0]
         return out
 
-    def compare(self, a: Details, b: Details) -> Floats:
+    def of_maps(self, maps: FilmMaps) -> Floats:
         """See :class:`DetailRunner`."""
-        out: Floats = self._compare.run(a=a.astype(np.float32), b=b.astype(np.float32))[0]
+        out: Floats = self._of_maps.run(fine=maps.fine, coarse=maps.coarse)[0]
+        return out
+
+    def compare(self, a: Floats, b: Floats) -> Floats:
+        """See :class:`DetailRunner`."""
+        out: Floats = self._compare.run(a=a, b=b)[0]
         return out
 
 
@@ -125,6 +146,8 @@ class FilmDetailMatcher:
             )
         self.digest = blake3(raw).hexdigest()[:12]
         """What remembered detail matches and calibrations name these networks by."""
+        self.encoder = _encoder_below(path.parent, self.states, checked)
+        """The encoder beside the file, where all networks go on from its maps; ``None`` elsewhere."""
         self._runners = [self._runner(state) for state in self.states]
         found = probe if checked else self._probe()
         if not abs(found - probe) <= _TOLERANCE:
@@ -150,7 +173,7 @@ class FilmDetailMatcher:
         return self.path
 
     def describe(self, canonical: npt.NDArray[np.uint8]) -> Details:
-        """The details of films, 38 kB a film and network.
+        """The details of films, 19 kB a film and network.
 
         Args:
             canonical: Canonical radiographs ``(n, side, side)``.
@@ -158,7 +181,17 @@ class FilmDetailMatcher:
         Returns:
             The details ``(n, networks, places, DETAIL_DIM)``.
         """
-        return np.stack([runner.describe(canonical) for runner in self._runners], axis=1)
+        if self.encoder is not None:
+            return np.concatenate([self.of_maps(self.encoder.maps(film)) for film in canonical])
+        return at_8_bits(np.stack([runner.describe(canonical) for runner in self._runners], axis=1))
+
+    def of_maps(self, maps: FilmMaps) -> Details:
+        """The details of one film, ``(1, networks, places, DETAIL_DIM)``, for a fraction of the time.
+
+        Args:
+            maps: What :attr:`encoder` made of the film.
+        """
+        return at_8_bits(np.stack([runner.of_maps(maps) for runner in self._runners], axis=1))
 
     def compare(self, a: Details, b: Details) -> Floats:
         """How well the details of pairs agree, as logits ``(n,)``: higher for one person, uncalibrated.
@@ -172,7 +205,7 @@ class FilmDetailMatcher:
         out = [
             np.mean([r.compare(x[:, i], y[:, i]) for i, r in enumerate(self._runners)], axis=0)
             for at in range(0, len(a), _PAIRS_AT_ONCE)
-            for x, y in ((a[at : at + _PAIRS_AT_ONCE], b[at : at + _PAIRS_AT_ONCE]),)
+            for x, y in ([as_numbers(side[at : at + _PAIRS_AT_ONCE]) for side in (a, b)],)
         ]
         return np.concatenate(out).astype(np.float32) if out else np.zeros(0, np.float32)
 
@@ -259,6 +292,11 @@ class DeferredMatcher:
         """
         return self.opened.for_workers
 
+    @property
+    def encoder(self) -> GraphEncoder | None:
+        """See :class:`FilmDetailMatcher`."""
+        return self.opened.encoder
+
     def describe(self, canonical: npt.NDArray[np.uint8]) -> Details:
         """See :class:`FilmDetailMatcher`."""
         return self.opened.describe(canonical)
@@ -287,6 +325,22 @@ def matcher_here(path: Path) -> FilmDetailMatcher:
     if str(path) not in _here:
         _here[str(path)] = FilmDetailMatcher(path, checked=True)
     return _here[str(path)]
+
+
+def _encoder_below(folder: Path, states: Sequence[Tensors], checked: bool) -> GraphEncoder | None:
+    """The encoder of a folder, if it runs in workers and every network of details has its very trunk."""
+    if not (folder / "card.json").is_file():
+        return None
+    card = read_card(folder)
+    if not has_graph(card.architecture) or not runs_in_workers(card, folder) or card.side != SIDE:
+        return None
+    weights = load_safetensors((folder / card.weights).read_bytes())
+    trunks = (item for state in states for item in state.items() if item[0].startswith(_TRUNK))
+    own = ((name, tensor) for name, tensor in trunks if not name.endswith(_COUNTER))
+    if not all(name in weights and np.array_equal(tensor, weights[name]) for name, tensor in own):
+        return None
+    found = encoder_here(str(folder)) if checked else DeferredEncoder(card, folder).opened
+    return found if isinstance(found, GraphEncoder) else None
 
 
 def _runs_in_workers() -> bool:

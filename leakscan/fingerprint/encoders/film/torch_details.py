@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save
 
-from leakscan.fingerprint.encoders.encoder import Tensors
-from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, Details, Floats, probe_films, states_of
+from leakscan.fingerprint.encoders.encoder import FilmMaps, Tensors
+from leakscan.fingerprint.encoders.film.detail_grid import as_numbers, at_8_bits
+from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, Floats, probe_films, states_of
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
 from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.precision import low_precision
@@ -37,17 +38,23 @@ class TorchDetails:
         self._net.trunk.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def describe(self, films: npt.NDArray[np.uint8]) -> Details:
+    def describe(self, films: npt.NDArray[np.uint8]) -> Floats:
         """The details of films ``(n, SIDE, SIDE)``."""
         batch = torch.from_numpy(films).to(self._device)[:, None].float() / 255.0
         with low_precision(self._device):
             fine, coarse = self._net.maps(batch.contiguous(memory_format=torch.channels_last))
-        return np.asarray(self._net.details(fine, coarse).half().cpu().numpy())
+        return np.asarray(self._net.details(fine, coarse).float().cpu().numpy())
 
     @torch.inference_mode()
-    def compare(self, a: Details, b: Details) -> Floats:
+    def of_maps(self, maps: FilmMaps) -> Floats:
+        """The details of one film, from the maps of its trunk."""
+        fine, coarse = (torch.from_numpy(x).to(self._device) for x in (maps.fine, maps.coarse))
+        return np.asarray(self._net.details(fine, coarse).cpu().numpy())
+
+    @torch.inference_mode()
+    def compare(self, a: Floats, b: Floats) -> Floats:
         """How well the details of pairs agree, as logits ``(n,)``."""
-        one, other = (torch.from_numpy(x).to(self._device).float() for x in (a, b))
+        one, other = (torch.from_numpy(x).to(self._device) for x in (a, b))
         return np.asarray(self._net.compare(one, other).cpu().numpy())
 
 
@@ -88,7 +95,7 @@ def save_detail_matcher(nets: Sequence[DetailNet], path: Path) -> None:
     found = []
     with torch.inference_mode():
         for rounded in map(detail_net, states_of({name: v.numpy() for name, v in state.items()})):
-            details = rounded.eval().describe(films).half().float()
+            details = torch.from_numpy(as_numbers(at_8_bits(rounded.eval().describe(films).numpy())))
             found.append(float(rounded.compare(details[:1], details[1:])[0]))
     probe = round(float(np.mean(found)), 4)
     about = {"format": FORMAT, "preprocessing": radiograph.VERSION, "probe": probe}
