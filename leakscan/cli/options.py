@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from leakscan.engines.local import ready_workers
 from leakscan.errors import LeakscanError, UsageError
 from leakscan.settings import FAIL_ON, FILE, Settings, section_of
 from leakscan.sources.there import check_there
@@ -195,6 +196,8 @@ def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..
             settings = _settings({name: given.pop(name) for name in shared})
             try:
                 check_there(_sources(given))  # before the command loads what it needs
+                if settings.limits.workers != 0 and settings.limits.engine == "local":
+                    ready_workers()
                 command(**given, settings=settings)
             except LeakscanError as e:
                 # Whether the option or the settings file says so.

@@ -110,6 +110,22 @@ class LocalEngine:
         return self._pool
 
 
+def ready_workers() -> None:
+    """Starts the server that workers are forked from, which loads what they need beside this process.
+
+    Whoever calls it early has workers half a second sooner, or the server for nothing.
+
+    Example:
+        >>> ready_workers()
+        >>> list(LocalEngine(workers=1).map(str, range(30)))[-1]
+        '29'
+    """
+    if _context().get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
 def _context() -> multiprocessing.context.BaseContext:
     """Workers are forked from a server that has loaded what they need and runs no threads.
 
