@@ -18,6 +18,7 @@ from leakscan.errors import ModelError
 from leakscan.fingerprint.encoders.card import read_card
 from leakscan.fingerprint.encoders.encoder import GraphEncoder
 from leakscan.fingerprint.encoders.export import EXPORTED, Exported
+from leakscan.fingerprint.encoders.film.detail_grid import as_numbers
 from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher, probe_films, states_of
 from leakscan.fingerprint.encoders.film.torch_details import TorchDetails
 from leakscan.fingerprint.encoders.graph import GRAPHS, Graph, has_graph
@@ -46,10 +47,12 @@ def test_a_graph_computes_what_its_network_computes(name: str) -> None:
             )
         )
         with torch.inference_mode():
-            wanted = getattr(net, exported.method)(*inputs.values()).numpy()
-        (found,) = graph.run(**{k: v.numpy() for k, v in inputs.items()})
-        assert np.ptp(wanted) > 0
-        np.testing.assert_allclose(found, wanted, atol=1e-3 * float(np.abs(wanted).max()))
+            wanted = getattr(net, exported.method)(*inputs.values())
+        found = graph.run(**{k: v.numpy() for k, v in inputs.items()})
+        each = wanted if isinstance(wanted, tuple) else (wanted,)
+        for here, there in zip(found, (tensor.numpy() for tensor in each), strict=True):
+            assert np.ptp(there) > 0
+            np.testing.assert_allclose(here, there, atol=1e-3 * float(np.abs(there).max()))
 
 
 def as_if_trained(exported: Exported) -> nn.Module:
@@ -135,9 +138,9 @@ def test_details_are_those_of_torch() -> None:
     found = matcher.compare(details[:1], details[1:])
     torch_nets = [TorchDetails(state) for state in matcher.states]
     wanted = np.stack([net.describe(probe_films()) for net in torch_nets], axis=1)
-    np.testing.assert_allclose(details.astype(np.float32), wanted.astype(np.float32), atol=2e-2)
+    np.testing.assert_allclose(as_numbers(details), wanted, atol=2e-2)  # a step of values is 0.016
     logits = [net.compare(wanted[:1, i], wanted[1:, i]) for i, net in enumerate(torch_nets)]
-    np.testing.assert_allclose(found, np.mean(logits, axis=0), atol=2e-2)
+    np.testing.assert_allclose(found, np.mean(logits, axis=0), atol=0.05)
 
 
 def test_tensors_are_told_apart_by_network() -> None:
