@@ -194,7 +194,7 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def _divided(
-    shifted: npt.NDArray[np.generic], span: int, differences: npt.NDArray[np.generic]
+    shifted: npt.NDArray[np.unsignedinteger], span: int, differences: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.generic]:
     """Grey levels over the greatest common divisor of their differences, in as few bytes as they need."""
     divisor = int(np.gcd.reduce(differences)) or 1

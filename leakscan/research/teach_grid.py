@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from leakscan.cli.output import Output
-from leakscan.fingerprint.encoders.networks import POOLED, EfficientNetLite0, GridFeatures, PlacedMean
+from leakscan.fingerprint.encoders.film.trunk_maps import GridFeatures
+from leakscan.fingerprint.encoders.networks import POOLED, EfficientNetLite0, PlacedMean
 from leakscan.research.command import run_command
 from leakscan.research.hospital_views import HospitalViews, hospital_views
 from leakscan.training.films.view_pairs import ViewPairs, Weights

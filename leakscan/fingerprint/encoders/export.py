@@ -19,13 +19,9 @@ from torch import nn
 from leakscan.fingerprint.encoders.brain.tissue_net import TissueNet
 from leakscan.fingerprint.encoders.film.detail_grid import DETAIL_DIM, GRID, SIDE
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
+from leakscan.fingerprint.encoders.film.trunk_maps import COARSE_CHANNELS, FINE_CHANNELS
 from leakscan.fingerprint.encoders.graph import MAPS, TENSORS
-from leakscan.fingerprint.encoders.networks import (
-    ARCHITECTURES,
-    COARSE_CHANNELS,
-    FINE_CHANNELS,
-    FINGERPRINT_DIM,
-)
+from leakscan.fingerprint.encoders.networks import ARCHITECTURES, FINGERPRINT_DIM
 from leakscan.fingerprint.preprocess.volume import SHAPE
 
 _OPSET = 20

@@ -9,7 +9,7 @@ _SHARES = (0.005, 0.995)
 
 
 def grey_range(values: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """What half a percent of the pixels lie below, and half a percent above; all of them where those are equal.
+    """What half a percent of the pixels lie below, and half a percent above; of all where those are equal.
 
     The same to the bit as ``numpy.percentile``, in a third of its time: sorting is what processors do fast.
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from leakscan.fingerprint.encoders.networks import COARSE, FINE, EfficientNetLite0
+from leakscan.fingerprint.encoders.film.trunk_maps import COARSE, FINE
+from leakscan.fingerprint.encoders.networks import EfficientNetLite0
 from leakscan.types import Progress
 
 _CHUNK = 512  # views in a file

@@ -19,7 +19,8 @@ from leakscan.fingerprint.encoders.card import read_card
 from leakscan.fingerprint.encoders.encoder import GraphEncoder
 from leakscan.fingerprint.encoders.export import EXPORTED, Exported
 from leakscan.fingerprint.encoders.film.detail_grid import as_numbers
-from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher, probe_films, states_of
+from leakscan.fingerprint.encoders.film.detail_matcher import load_detail_matcher, probe_films
+from leakscan.fingerprint.encoders.film.graph_details import states_of
 from leakscan.fingerprint.encoders.film.torch_details import TorchDetails
 from leakscan.fingerprint.encoders.graph import GRAPHS, Graph, has_graph
 from leakscan.fingerprint.encoders.load import DeferredEncoder, load_encoder

@@ -21,7 +21,9 @@ Details = npt.NDArray[np.int8]
 
 _MOST = 127
 _REACH_OF_VALUES = 2.0  # values seldom reach 1.5; what lies beyond counts as this
-_STEPS = np.repeat(np.float32([1.0, _REACH_OF_VALUES]), [KEYS * KEY_DIM, VALUES]) / np.float32(_MOST)
+_STEPS = np.repeat(np.array([1.0, _REACH_OF_VALUES], np.float32), [KEYS * KEY_DIM, VALUES]) / np.float32(
+    _MOST
+)
 
 
 def at_8_bits(found: npt.NDArray[np.float32]) -> Details:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +14,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_safetensors
 
 from leakscan.errors import ModelError, reason
-from leakscan.fingerprint.encoders.card import read_card
 from leakscan.fingerprint.encoders.encoder import FilmMaps, GraphEncoder, Tensors
-from leakscan.fingerprint.encoders.film.detail_grid import (
-    DETAIL_DIM,
-    GRID,
-    SIDE,
-    Details,
-    as_numbers,
-    at_8_bits,
+from leakscan.fingerprint.encoders.film.detail_grid import SIDE, Details, as_numbers, at_8_bits
+from leakscan.fingerprint.encoders.film.graph_details import (
+    DetailRunner,
+    Floats,
+    GraphDetails,
+    encoder_below,
+    has_graphs,
+    states_of,
 )
-from leakscan.fingerprint.encoders.graph import Graph, has_graph
-from leakscan.fingerprint.encoders.load import DeferredEncoder, encoder_here, has_gpu, runs_in_workers
 from leakscan.fingerprint.preprocess import radiograph
 
 if TYPE_CHECKING:
@@ -38,73 +35,7 @@ FILE = "detail.safetensors"
 FORMAT = 4
 _TOLERANCE = 0.05
 """Largest difference, in nats, between the probe's logit in the file and the one computed here."""
-_TRUNK, _COUNTER = "trunk.", ".num_batches_tracked"  # which no network uses once it is taught
 _PAIRS_AT_ONCE = 16  # what fits into a processor's cache
-
-Floats = npt.NDArray[np.float32]
-
-
-class DetailRunner(Protocol):
-    """One detail network that runs.
-
-    ``describe`` takes films ``(n, SIDE, SIDE)`` uint8 and gives their details ``(n, places, DETAIL_DIM)``;
-    ``of_maps`` gives those of one film from what its trunk made of it; ``compare`` takes the details of two
-    films of each pair and gives logits ``(n,)``. All numbers are float32.
-    """
-
-    def describe(self, films: npt.NDArray[np.uint8]) -> Floats: ...
-
-    def of_maps(self, maps: FilmMaps) -> Floats: ...
-
-    def compare(self, a: Floats, b: Floats) -> Floats: ...
-
-
-class GraphDetails:
-    """A :class:`DetailRunner` in ONNX Runtime, a film at a time.
-
-    Args:
-        state: The tensors of one network.
-        path: The file that they come from.
-
-    Raises:
-        ModelError: They are those of another network.
-
-    Example::
-
-        GraphDetails(state, folder / FILE).describe(films).shape  # (n, 196, DETAIL_DIM)
-    """
-
-    def __init__(self, state: Tensors, path: Path) -> None:
-        self._state, self._path = state, path
-
-    @cached_property
-    def _describe(self) -> Graph:
-        return Graph("detail_describe", self._state, self._path)
-
-    @cached_property
-    def _of_maps(self) -> Graph:
-        return Graph("detail_of_maps", self._state, self._path)
-
-    @cached_property
-    def _compare(self) -> Graph:
-        return Graph("detail_compare", self._state, self._path)
-
-    def describe(self, films: npt.NDArray[np.uint8]) -> Floats:
-        """See :class:`DetailRunner`."""
-        out = np.empty((len(films), GRID * GRID, DETAIL_DIM), np.float32)
-        for i, film in enumerate(films):
-            out[i] = self._describe.run(films=film[None, None].astype(np.float32) / np.float32(255))[0][0]
-        return out
-
-    def of_maps(self, maps: FilmMaps) -> Floats:
-        """See :class:`DetailRunner`."""
-        out: Floats = self._of_maps.run(fine=maps.fine, coarse=maps.coarse)[0]
-        return out
-
-    def compare(self, a: Floats, b: Floats) -> Floats:
-        """See :class:`DetailRunner`."""
-        out: Floats = self._compare.run(a=a, b=b)[0]
-        return out
 
 
 class FilmDetailMatcher:
@@ -146,7 +77,7 @@ class FilmDetailMatcher:
             )
         self.digest = blake3(raw).hexdigest()[:12]
         """What remembered detail matches and calibrations name these networks by."""
-        self.encoder = _encoder_below(path.parent, self.states, checked)
+        self.encoder = encoder_below(path.parent, self.states, checked)
         """The encoder beside the file, where all networks go on from its maps; ``None`` elsewhere."""
         self._runners = [self._runner(state) for state in self.states]
         found = probe if checked else self._probe()
@@ -167,7 +98,7 @@ class FilmDetailMatcher:
     @property
     def for_workers(self) -> Path | None:
         """The file for :func:`matcher_here`; ``None`` where films are described in this process."""
-        if not _runs_in_workers():
+        if not has_graphs():
             return None
         _here[str(self.path)] = self
         return self.path
@@ -210,7 +141,7 @@ class FilmDetailMatcher:
         return np.concatenate(out).astype(np.float32) if out else np.zeros(0, np.float32)
 
     def _runner(self, state: Tensors) -> DetailRunner:
-        if _runs_in_workers():
+        if has_graphs():
             return GraphDetails(state, self.path)
         from leakscan.fingerprint.encoders.film.torch_details import TorchDetails
 
@@ -325,47 +256,6 @@ def matcher_here(path: Path) -> FilmDetailMatcher:
     if str(path) not in _here:
         _here[str(path)] = FilmDetailMatcher(path, checked=True)
     return _here[str(path)]
-
-
-def _encoder_below(folder: Path, states: Sequence[Tensors], checked: bool) -> GraphEncoder | None:
-    """The encoder of a folder, if it runs in workers and every network of details has its very trunk."""
-    if not (folder / "card.json").is_file():
-        return None
-    card = read_card(folder)
-    if not has_graph(card.architecture) or not runs_in_workers(card, folder) or card.side != SIDE:
-        return None
-    weights = load_safetensors((folder / card.weights).read_bytes())
-    trunks = (item for state in states for item in state.items() if item[0].startswith(_TRUNK))
-    own = ((name, tensor) for name, tensor in trunks if not name.endswith(_COUNTER))
-    if not all(name in weights and np.array_equal(tensor, weights[name]) for name, tensor in own):
-        return None
-    found = encoder_here(str(folder)) if checked else DeferredEncoder(card, folder).opened
-    return found if isinstance(found, GraphEncoder) else None
-
-
-def _runs_in_workers() -> bool:
-    """Whether the networks run in ONNX Runtime, in any process, and not on a GPU."""
-    return has_graph("detail_describe") and not has_gpu()
-
-
-def states_of(tensors: Tensors) -> list[Tensors]:
-    """The tensors of each network of a file, which names them ``0.NAME``, ``1.NAME`` and so on.
-
-    Raises:
-        ValueError: There is no network.
-
-    Example:
-        >>> one = {"0.place": np.zeros(3), "1.place": np.ones(3)}
-        >>> [state["place"].tolist() for state in states_of(one)]
-        [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
-    """
-    numbers = sorted({int(k.partition(".")[0]) for k in tensors})
-    if not numbers:
-        raise ValueError("it holds no network")
-    return [
-        {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{number}.")}
-        for number in numbers
-    ]
 
 
 def probe_films() -> npt.NDArray[np.uint8]:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from leakscan.fingerprint.encoders.film.detail_grid import GRID, KEY_DIM, KEYS, VALUES
-from leakscan.fingerprint.encoders.networks import COARSE, FINE, EfficientNetLite0, JoinedMaps
+from leakscan.fingerprint.encoders.film.trunk_maps import COARSE, FINE, JoinedMaps
+from leakscan.fingerprint.encoders.networks import EfficientNetLite0
 
 _REACH = 2  # places: a seventh of the film either way
 _WIDTH = 40

@@ -48,7 +48,7 @@ class DetailShelf:
             return
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._folder)
+                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - it lives with the run
             start = self._file.seek(0, 2)
             self._file.write(details)
             self._file.flush()

@@ -6,7 +6,6 @@ Imports nothing heavy: worker processes start with this module.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np

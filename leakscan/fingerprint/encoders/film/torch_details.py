@@ -13,15 +13,16 @@ from safetensors.torch import save
 
 from leakscan.fingerprint.encoders.encoder import FilmMaps, Tensors
 from leakscan.fingerprint.encoders.film.detail_grid import as_numbers, at_8_bits
-from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, Floats, probe_films, states_of
+from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, probe_films
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
+from leakscan.fingerprint.encoders.film.graph_details import Floats, states_of
 from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
 
 
 class TorchDetails:
-    """A :class:`~leakscan.fingerprint.encoders.film.detail_matcher.DetailRunner` in torch.
+    """A :class:`~leakscan.fingerprint.encoders.film.graph_details.DetailRunner` in torch.
 
     Args:
         state: The tensors of one network.
