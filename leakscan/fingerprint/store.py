@@ -8,7 +8,6 @@ earlier one, so a run that is killed anywhere loses at most the images it had no
 from __future__ import annotations
 
 import json
-import os
 import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ import pyarrow.compute as pc
 from leakscan import tables
 from leakscan.counted import counted
 from leakscan.errors import OutputError, StoreError, reason
+from leakscan.fingerprint.store_shards import Shards
 from leakscan.sources.remote import fetch, has_file
 from leakscan.sources.spec import STORE_FILE
 
@@ -34,7 +34,6 @@ KEYED_FORMAT = 2
 
 
 _SHARD = re.compile(r"shards/[^/]+\.parquet")
-_COMPARED_ROWS = 1 << 14
 _MOST_IN_ONE_PIECE = 1 << 31  # bytes: lists of Arrow count their numbers in 32 bits
 
 
@@ -73,6 +72,7 @@ class Store:
     Attributes:
         folder: The folder of the store.
         info: What its ``store.json`` says.
+        shards: Its files.
 
     Example:
         >>> store = Store.create(Path("ward.fps"), StoreInfo(dataset="ward", key_id="0011aabb"))
@@ -85,6 +85,7 @@ class Store:
         self.folder = folder
         self.info = info
         self._keep = keep
+        self.shards = Shards(folder / "shards")
 
     @classmethod
     def open(cls, folder: Path, keep: Callable[[str], bool] | None = None) -> Store:
@@ -227,7 +228,7 @@ class Store:
         Raises:
             StoreError: A shard is damaged.
         """
-        for path in self._shards():
+        for path in self.shards.paths:
             yield tables.read(path, tables.STORE)
 
     def known_of(self, image_ids: Sequence[str]) -> set[str]:
@@ -244,7 +245,7 @@ class Store:
         """
         found: set[str] = set()
         asked = pa.array(image_ids, pa.string())
-        for path in self._shards():
+        for path in self.shards.paths:
             with suppress(OSError, pa.ArrowException):
                 own = tables.read_parquet(path, ["image_id"])["image_id"]
                 found.update(own.filter(pc.is_in(own, asked)).to_pylist())
@@ -266,9 +267,9 @@ class Store:
         Raises:
             StoreError: A shard is damaged.
         """
-        paths = self._shards()
+        paths = self.shards.paths
         if prepared_with is None:
-            prepared_with = self.newest_way()
+            prepared_with = self.shards.newest_way()
         if prepared_with is None or not paths:
             return tables.STORE.empty_table()
         # Shard by shard, so that what is left out is never in memory with all that is kept.
@@ -291,18 +292,6 @@ class Store:
         newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}
         return table.take(pa.array(sorted(newest.values()), pa.int64()))
 
-    def newest_way(self) -> str | None:
-        """The way the newest shard was made, ``None`` for an empty store."""
-        shards = self._shards()
-        if not shards:
-            return None
-        try:
-            names = tables.read_parquet(shards[-1], ["prepared_with"])["prepared_with"]
-        except (OSError, pa.ArrowException):
-            names = tables.read(shards[-1], tables.STORE)["prepared_with"]  # says what is wrong with it
-        way: str | None = names[-1].as_py() if len(names) else None
-        return way
-
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes rows as a new shard.
 
@@ -318,7 +307,7 @@ class Store:
             OutputError: The disk is full or the store cannot be written.
         """
         if len(table):
-            tables.write(table, self._next_shard())
+            self.shards.add(table)
 
     def update(self, current: pa.Table, stored: pa.Table) -> None:
         """Makes the store hold the rows of a scan, unless it does so already.
@@ -338,55 +327,8 @@ class Store:
             current = pa.concat_tables([current, read.filter(pa.array(kept, pa.bool_()))])
         if not len(current):
             return
-        if not self._is(current):
-            self.replace(current)
-
-    def _is(self, table: pa.Table) -> bool:
-        """Whether these are the rows of their way, in the newest shard; it is read some rows at a time."""
-        shards, at, way = self._shards(), 0, pc.unique(table["prepared_with"])
-        if not shards:
-            return False
-        try:
-            for other in shards[:-1]:
-                ways = tables.read_parquet(other, ["prepared_with"])["prepared_with"]
-                if pc.any(pc.is_in(ways, way), min_count=0).as_py():
-                    return False
-            with shards[-1].open("rb") as stream:
-                shard = tables.open_parquet(stream)
-                if shard.metadata.num_rows != len(table) or not shard.schema_arrow.equals(table.schema, True):
-                    return False
-                for batch in shard.iter_batches(_COMPARED_ROWS):
-                    own = table.slice(at, len(batch))
-                    if not pa.Table.from_batches([batch]).equals(own):
-                        return False
-                    at += len(batch)
-        except (OSError, pa.ArrowException):
-            return False
-        return True
-
-    def replace(self, table: pa.Table) -> None:
-        """Makes one shard of the rows made in this way, dropping images that are gone.
-
-        The new shard is complete before any old one is removed; shards of other encoders stay.
-        """
-        ways = pc.unique(table["prepared_with"])
-        old = self._shards()
-        tables.write(table, self._next_shard())
-        for path in old:
-            shard = tables.read(path, tables.STORE)
-            others = shard.filter(pc.invert(pc.is_in(shard["prepared_with"], ways)))
-            if len(others):
-                tables.write(others, path)
-            else:
-                path.unlink()
-
-    def _shards(self) -> list[Path]:
-        return sorted((self.folder / "shards").glob("*.parquet"))
-
-    def _next_shard(self) -> Path:
-        # The process id keeps two runs that share a store from writing the same file.
-        last = max((int(p.name[:8]) for p in self._shards()), default=0)
-        return self.folder / "shards" / f"{last + 1:08d}-{os.getpid()}.parquet"
+        if not self.shards.are(current):
+            self.shards.replace(current)
 
 
 def _made_so(table: pa.Table, prepared_with: str) -> pa.Table:

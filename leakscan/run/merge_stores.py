@@ -108,4 +108,4 @@ def _common(stores: Sequence[Store]) -> StoreInfo:
 
 def _way(store: Store) -> str | None:
     """The way in which the newest rows were made, ``None`` for a shard without images."""
-    return store.newest_way()
+    return store.shards.newest_way()

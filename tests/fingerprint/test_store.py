@@ -231,7 +231,7 @@ def test_rows_made_in_another_way_are_not_mixed_in(tmp_path: Path) -> None:
     store.append([row("a", "w2")])
     assert sorted(ids(store, "w1")) == ["a", "b"]
     assert ids(store) == ids(store, "w2") == ["a"]
-    store.replace(store.load("w2"))
+    store.shards.replace(store.load("w2"))
     assert sorted(ids(store, "w1")) == ["a", "b"]
 
 
@@ -249,7 +249,7 @@ def test_being_stopped_while_replacing_loses_no_row(tmp_path: Path, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            store.replace(store.load())
+            store.shards.replace(store.load())
     assert sorted(ids(Store.open(tmp_path / "s.fps"))) == ["a", "b"]
 
 
