@@ -25,6 +25,7 @@ from leakscan.types import ImageRef, Kind
 
 if TYPE_CHECKING:
     from leakscan.run.context import RunContext
+    from leakscan.run.models import Models
 
 _GPU_BATCH = 64  # images that a GPU is given at once; a processor is given one
 _CHUNK = 8  # pictures that a worker is given at once
@@ -168,23 +169,10 @@ class RowMaker:
                 for kind in needed
                 if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
-            detail_networks=self._detail_networks(needed),
+            detail_networks=detail_networks(self._context.models, needed, bool(self._way.keeps.details)),
             previews=self._way.keeps.previews,
             masked=self._way.masked,
         )
-
-    def _detail_networks(self, needed: Collection[Kind]) -> dict[Kind, str]:
-        """The files of the networks that describe films in workers, by the kind that they serve.
-
-        Where nothing is to be kept, only those that have it for nothing.
-        """
-        found = {}
-        for kind in needed:
-            matcher = self._context.models.matchers.get(self._encoders[kind].card.encoder)
-            path = None if matcher is None else matcher.for_workers
-            if matcher is not None and path is not None and (self._way.keeps.details or matcher.encoder):
-                found[kind] = str(path)
-        return found
 
     def _encode(self, block: list[_Image]) -> list[dict[str, Any]]:
         began = time.monotonic()
@@ -243,6 +231,30 @@ class RowMaker:
             "keypoints": prepared.keypoints,
             "details": kept,
         }
+
+
+def detail_networks(models: Models, needed: Collection[Kind], all_of_them: bool = False) -> dict[Kind, str]:
+    """The files of the networks that describe films in workers, by the kind that they serve.
+
+    Args:
+        models: The encoders and what belongs to them.
+        needed: The kinds whose encoders run.
+        all_of_them: Also those that do not go on from what an encoder makes of a film, and take their time.
+
+    Raises:
+        ModelError: A network is damaged.
+
+    Example::
+
+        detail_networks(context.models, {"chest_radiograph"})
+    """
+    found = {}
+    for kind in needed:
+        matcher = models.matchers.get(models.encoders[kind].card.encoder)
+        path = None if matcher is None else matcher.for_workers
+        if matcher is not None and path is not None and (all_of_them or matcher.encoder is not None):
+            found[kind] = str(path)
+    return found
 
 
 def _nameless(prepared: Prepared) -> Prepared:

@@ -13,10 +13,12 @@ from typing import Any
 
 from leakscan.counted import counted
 from leakscan.errors import StoreError
+from leakscan.fingerprint.encoders.film.detail_shelf import MOST_ASIDE
 from leakscan.fingerprint.encoders.load import runs_in_workers
 from leakscan.fingerprint.kinds import presumed_kind
 from leakscan.fingerprint.pipeline import STORES
 from leakscan.fingerprint.prepare import Prepared, Recipe, prepare
+from leakscan.fingerprint.row_maker import detail_networks
 from leakscan.fingerprint.store import Store
 from leakscan.match.index import EXACT_COMPARISONS
 from leakscan.run.context import RunContext
@@ -38,7 +40,7 @@ LONG = 1_000
 # Measured with `leakscan bench speed` and `bench search`; docs/scale.md has the figures.
 _COMPARISON_SECONDS = 2e-9  # two fingerprints, where every pair is compared
 _APPROXIMATE_SECONDS = 0.16  # a processor, for 1,000 x 1,000; grows with images times their square root
-_DECIDE_SECONDS = 0.03  # a processor, for a picture whose pixels are at hand
+_DECIDE_SECONDS = 0.01  # a processor, for a picture whose pixels are at hand
 _DECIDE_SECONDS_3D = 0.5
 _MAIN_MB, _WORKER_MB = 450, 250
 _TABLES = 2.5  # copies of a row's bytes that are in memory at once
@@ -60,7 +62,7 @@ class RunEstimate:
         reading_seconds: The wall time of reading and fingerprinting.
         deciding_seconds: The wall time of search, copy checks and detail matches, at most.
         memory_mb: The most memory of all processes together.
-        disk_mb: What the stores in the cache will grow by.
+        disk_mb: What the stores in the cache will grow by, and what is put aside until the run ends.
         free_mb: What is free on the disk of the cache.
     """
 
@@ -171,7 +173,7 @@ def foretold(opened: Sequence[Opened], context: RunContext) -> tuple[RunEstimate
     sizes = [_size(one) for one in scanned]
     fresh = [ref for one in scanned for ref in _unread(one, context)]
     sample = _spread(fresh, SAMPLE)
-    worked, size = _read(sample, context)
+    worked, size, aside = _read(sample, context)
     workers = context.engine.workers
     volumes = sum(ref.ndim == 3 for ref in fresh)
     images = sum(sizes)
@@ -189,7 +191,7 @@ def foretold(opened: Sequence[Opened], context: RunContext) -> tuple[RunEstimate
             memory_mb=round(
                 _MAIN_MB + workers * _WORKER_MB + images * row * _TABLES / 1e6 + files * _FILE_BYTES / 1e6
             ),
-            disk_mb=math.ceil(len(fresh) * row / 1e6),
+            disk_mb=math.ceil((len(fresh) * row + min(len(fresh) * aside, MOST_ASIDE)) / 1e6),
             free_mb=_free_mb(context.settings.limits.cache),
         ),
         scanned,
@@ -260,10 +262,10 @@ def _spread(refs: Sequence[ImageRef], number: int) -> list[ImageRef]:
     return [refs[i * len(refs) // number] for i in range(number)]
 
 
-def _read(sample: Sequence[ImageRef], context: RunContext) -> tuple[float, float]:
-    """The seconds of a processor that an image takes, and the bytes of its row, on average."""
+def _read(sample: Sequence[ImageRef], context: RunContext) -> tuple[float, float, float]:
+    """The mean seconds of a processor that an image takes, bytes of its row, and bytes put aside."""
     if not sample:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     encoders, asked = context.models.encoders, context.settings.reading.kind
     items = [(ref, presumed_kind(ref, asked)[0]) for ref in sample]
     needed = {kind for _, kind in items} & set(encoders)
@@ -275,15 +277,17 @@ def _read(sample: Sequence[ImageRef], context: RunContext) -> tuple[float, float
             for kind in needed
             if runs_in_workers(encoders[kind].card, encoders[kind].folder)
         },
+        detail_networks=detail_networks(context.models, needed),
     )
     context.progress.start("Reading a sample", len(sample))
-    seconds = size = 0.0
+    seconds = size = aside = 0.0
     chunk = 1 if any(ref.ndim == 3 for ref in sample) else 4
     for prepared in context.engine.map(partial(prepare, recipe=recipe), items, chunk):
         seconds += _worked(prepared)
         size += _row_bytes(prepared)
+        aside += len(prepared.details or b"")
         context.progress.advance()
-    return seconds / len(sample), size / len(sample)
+    return seconds / len(sample), size / len(sample), aside / len(sample)
 
 
 def _worked(prepared: Prepared) -> float:

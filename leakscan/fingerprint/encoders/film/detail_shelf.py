@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from leakscan.fingerprint.encoders.film.kept_details import prefix_of
 
-_MOST = 4_000_000_000  # bytes: some 200,000 films
+MOST_ASIDE = 4_000_000_000
+"""Bytes that are put aside at most: some 200,000 films."""
 
 
 class DetailShelf:
@@ -31,7 +32,7 @@ class DetailShelf:
         (b'20123456789ab...', None)
     """
 
-    def __init__(self, folder: Path, most: int = _MOST) -> None:
+    def __init__(self, folder: Path, most: int = MOST_ASIDE) -> None:
         self._folder, self._free = folder, most
         self._file: BinaryIO | None = None
         self._places: dict[bytes, tuple[int, int]] = {}
