@@ -100,7 +100,7 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "max_seconds": SettingOption(
         ("--max-seconds",),
         float,
-        "Give up files that take more processor seconds than this (or 10 times that).",
+        "Give up files that take more processor seconds than this, or 10 times that by the clock.",
     ),
     "max_file_mb": SettingOption(
         ("--max-file-mb",), int, "Give up files that take more MB in a worker (and 1,000 times their size)."

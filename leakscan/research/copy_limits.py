@@ -101,9 +101,10 @@ def is_found(a: Floats, b: Floats) -> bool:
     stretched = bits <= NEAR_BITS and stretch_between(a.shape[:2], b.shape[:2]) > STRETCHED
     if stretched:
         return check_pictures(*map(describe_picture, (a, b))).same_image
-    if vote(find_keypoints(a).to_bytes(), find_keypoints(b).to_bytes()) is False:
-        return False
-    return worth_a_check(glance(a), glance(b)) and check_pictures(*map(describe_picture, (a, b))).same_image
+    said = vote(find_keypoints(a).to_bytes(), find_keypoints(b).to_bytes())
+    if said is None:
+        said = worth_a_check(glance(a), glance(b))
+    return said and check_pictures(*map(describe_picture, (a, b))).same_image
 
 
 def strangers_called(films: list[Floats], most: int) -> dict[str, object]:
