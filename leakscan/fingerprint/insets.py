@@ -1,7 +1,7 @@
 """A picture that stands within another: a film in the window of a viewer, a figure on a page.
 
 In a small copy of a screenshot such a film is a few dozen pixels wide, and too little of it is left to know
-it by. So it is found first, and looked at for itself.
+it by. So it is found first, and described for itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 _BEND = 8  # grey levels by which a place may bend (Laplacian) and still be even ground
 _JOINED = np.ones((7, 7), np.uint8)  # even places that small within a picture belong to it
 _THIN = np.ones((13, 13), np.uint8)  # lines of text, bars of buttons and frames are thinner
-_LEAST_SIDE = 24  # pixels of what is worth a look for itself
+_LEAST_SIDE = 24  # pixels of what is described for itself
 _MOST_AREA = 0.45  # of the whole, beyond which enough of it is left
 _FILLED = 0.6  # of its rectangle
 
@@ -64,7 +64,7 @@ def find_inset(picture: Picture) -> Inset | None:
         >>> page[30:80, 60:100] = np.random.default_rng(0).integers(0, 255, (50, 40))
         >>> found = find_inset(page)
         >>> round(found.top * 120), round(found.left * 160), find_inset(page[30:80, 60:100])
-        (31, 61, None)
+        (29, 59, None)
     """
     height, width = picture.shape
     # Slopes do not count: a desktop may run from light to dark.

@@ -20,7 +20,7 @@ import typer
 from leakscan.cli.output import Output
 from leakscan.evaluation.bench import one_per_subject
 from leakscan.research.command import run_command
-from leakscan.research.copy_limits import SETS, is_found, values_of
+from leakscan.research.copy_limits import NIH, SETS, is_found, values_of
 from leakscan.research.masked_copies import sized
 
 Floats = npt.NDArray[np.float32]
@@ -40,7 +40,7 @@ def viewer_windows(
     Example: python -m leakscan.research.viewer_windows DATA --pictures 24
     """
     out = Output()
-    for source in (*SETS, "cxr/nih/manifest.csv?split=val"):
+    for source in (*SETS, NIH):
         rng = np.random.default_rng(5)
         refs = [ref for ref in one_per_subject(str(data / source)) if ref.ndim == 2]
         films = [sized(values_of(refs[i])) for i in rng.permutation(len(refs))[:pictures]]
