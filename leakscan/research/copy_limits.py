@@ -1,9 +1,9 @@
 """Where the copy check of pictures ends: ``python -m leakscan.research.copy_limits DATA``.
 
 Pictures of ``busi``, ``cxr/ieee8023``, ``slices`` and ``cxr/nih`` are cut to patches that share a part, cut
-out, squashed; the vote of keypoints, the glance and the check itself must all say yes. Pairs of strangers that agree best by
-their keypoints are checked as well, with every stretch that is allowed, and without. Slices of ``mri`` are
-saved as pictures in five ways and sought in the volumes that half of them come from.
+out, squashed; the vote of keypoints, the glance and the check itself must all say yes. Pairs of strangers
+that agree best by their keypoints are checked as well, with every stretch that is allowed, and without.
+Slices of ``mri`` are saved as pictures in five ways and sought in the volumes that half of them come from.
 """
 
 from __future__ import annotations

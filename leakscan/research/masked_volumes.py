@@ -59,9 +59,9 @@ def _chosen(folder: Path, number: int) -> list[Path]:
 
 
 def _loaded(path: Path) -> tuple[Floats, tuple[float, ...]]:
-    image = nib.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call, arg-type]
-    values = np.asarray(image.dataobj, np.float32)  # type: ignore[attr-defined]
-    spacing = tuple(float(n) for n in image.header.get_zooms()[:3])  # type: ignore[attr-defined]
+    image = nib.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call]
+    values = np.asarray(image.dataobj, np.float32)
+    spacing = tuple(float(n) for n in image.header.get_zooms()[:3])
     return (values if values.ndim == 3 else values[..., 0]), spacing
 
 
