@@ -78,7 +78,8 @@ class DecodeOptions(Section):
 
     Attributes:
         max_pixels: Images with more pixels or voxels than this are refused unread.
-        max_seconds: A file that takes longer to be read than this is given up.
+        max_seconds: A file that takes more seconds of a processor to be read than this is given up, and one
+            that takes ten times as long by the clock.
         max_file_mb: A file that takes more megabytes to be read in a worker than this, and than a thousand
             times its size, is given up; on Linux.
         frames: Whether the first or all frames of 4D and multi-frame files are images.

@@ -99,7 +99,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
     ),
     "max_seconds": SettingOption(
-        ("--max-seconds",), float, "Give up files that take longer to be read than this."
+        ("--max-seconds",),
+        float,
+        "Give up files that take more processor seconds than this, or 10 times that by the clock.",
     ),
     "max_file_mb": SettingOption(
         ("--max-file-mb",), int, "Give up files that take more MB in a worker (and 1,000 times their size)."
