@@ -17,7 +17,9 @@ from leakscan.fingerprint.encoders.film.detail_grid import DETAIL_DIM, GRID, SID
 from leakscan.fingerprint.encoders.graph import Graph, has_graph
 from leakscan.fingerprint.encoders.load import DeferredEncoder, encoder_here, has_gpu, runs_in_workers
 
-_TRUNK, _COUNTER = "trunk.", ".num_batches_tracked"  # which no network uses once it is taught
+TRUNK = "trunk."
+"""What the names of the tensors of a trunk begin with."""
+_COUNTER = ".num_batches_tracked"  # which no network uses once it is taught
 
 Floats = npt.NDArray[np.float32]
 
@@ -106,7 +108,7 @@ def encoder_below(folder: Path, states: Sequence[Tensors], checked: bool) -> Gra
     if not has_graph(card.architecture) or not runs_in_workers(card, folder) or card.side != SIDE:
         return None
     weights = load_safetensors((folder / card.weights).read_bytes())
-    trunks = (item for state in states for item in state.items() if item[0].startswith(_TRUNK))
+    trunks = (item for state in states for item in state.items() if item[0].startswith(TRUNK))
     own = ((name, tensor) for name, tensor in trunks if not name.endswith(_COUNTER))
     if not all(name in weights and np.array_equal(tensor, weights[name]) for name, tensor in own):
         return None
@@ -127,18 +129,23 @@ def has_graphs() -> bool:
 def states_of(tensors: Tensors) -> list[Tensors]:
     """The tensors of each network of a file, which names them ``0.NAME``, ``1.NAME`` and so on.
 
+    A network without a trunk has that of the one before it.
+
     Raises:
         ValueError: There is no network.
 
     Example:
-        >>> one = {"0.place": np.zeros(3), "1.place": np.ones(3)}
-        >>> [state["place"].tolist() for state in states_of(one)]
-        [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+        >>> one = {"0.trunk.0": np.zeros(1), "0.place": np.zeros(3), "1.place": np.ones(3)}
+        >>> [(sorted(state), state["place"].tolist()) for state in states_of(one)]
+        [(['place', 'trunk.0'], [0.0, 0.0, 0.0]), (['place', 'trunk.0'], [1.0, 1.0, 1.0])]
     """
     numbers = sorted({int(k.partition(".")[0]) for k in tensors})
     if not numbers:
         raise ValueError("it holds no network")
-    return [
-        {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{number}.")}
-        for number in numbers
-    ]
+    states: list[Tensors] = []
+    for number in numbers:
+        own = {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{number}.")}
+        if states and not any(k.startswith(TRUNK) for k in own):
+            own |= {k: v for k, v in states[-1].items() if k.startswith(TRUNK)}
+        states.append(own)
+    return states

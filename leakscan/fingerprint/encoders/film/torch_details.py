@@ -13,9 +13,9 @@ from safetensors.torch import save
 
 from leakscan.fingerprint.encoders.encoder import FilmMaps, Tensors
 from leakscan.fingerprint.encoders.film.detail_grid import as_numbers, at_8_bits
-from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, probe_films
+from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, HOPELESS, probe_films
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
-from leakscan.fingerprint.encoders.film.graph_details import Floats, states_of
+from leakscan.fingerprint.encoders.film.graph_details import TRUNK, Floats, states_of
 from leakscan.fingerprint.encoders.folding import fold_norms
 from leakscan.fingerprint.encoders.precision import low_precision
 from leakscan.fingerprint.preprocess import radiograph
@@ -75,29 +75,36 @@ def detail_net(state: Tensors) -> DetailNet:
     return net
 
 
-def save_detail_matcher(nets: Sequence[DetailNet], path: Path) -> None:
+def save_detail_matcher(nets: Sequence[DetailNet], path: Path, first: int | None = None) -> None:
     """Writes networks in float16, with what they find of a probe in float32.
 
     Args:
         nets: The trained networks, one or more.
         path: The file to write.
+        first: How many of them are asked first; all if not given.
 
     Example::
 
         save_detail_matcher([first, second], folder / FILE)  # two networks, taught apart
         FilmDetailMatcher(folder / FILE).describe(films).shape  # (n, 2, places, DETAIL_DIM)
     """
-    state = {
-        f"{i}.{k}": v.half().contiguous() if v.is_floating_point() else v
-        for i, net in enumerate(nets)
-        for k, v in net.state_dict().items()
-    }
+    state: dict[str, torch.Tensor] = {}
+    before: dict[str, torch.Tensor] = {}
+    for i, net in enumerate(nets):
+        own = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+        trunk = {k: v for k, v in own.items() if k.startswith(TRUNK)}
+        if before and all(torch.equal(v, before[k]) for k, v in trunk.items()):
+            own = {k: v for k, v in own.items() if k not in trunk}  # written once
+        before = trunk
+        state |= {f"{i}.{k}": v for k, v in own.items()}
     films = torch.from_numpy(probe_films())[:, None].float() / 255.0
     found = []
     with torch.inference_mode():
         for rounded in map(detail_net, states_of({name: v.numpy() for name, v in state.items()})):
             details = torch.from_numpy(as_numbers(at_8_bits(rounded.eval().describe(films).numpy())))
             found.append(float(rounded.compare(details[:1], details[1:])[0]))
-    probe = round(float(np.mean(found)), 4)
-    about = {"format": FORMAT, "preprocessing": radiograph.VERSION, "probe": probe}
+    first = len(nets) if first is None else first
+    hopeless = float(np.mean(found[:first])) < HOPELESS
+    probe = round(float(np.mean(found[:first] if hopeless else found)), 4)
+    about = {"format": FORMAT, "preprocessing": radiograph.VERSION, "probe": probe, "first": first}
     path.write_bytes(save(state, {"leakscan": json.dumps(about)}))
