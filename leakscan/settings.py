@@ -78,7 +78,7 @@ class DecodeOptions(Section):
 
     Attributes:
         max_pixels: Images with more pixels or voxels than this are refused unread.
-        max_frames: A file that holds more frames than this, and than one for every 256 of its bytes, is
+        max_frames: A file that holds more frames than this, and than one for every 128 of its bytes, is
             refused unread.
         max_file_pixels: A file whose frames have more pixels together than this, and than 50 for every one of
             its bytes, is refused unread.

@@ -98,7 +98,7 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
     ),
     "max_frames": SettingOption(
-        ("--max-frames",), int, "Refuse files with more frames than this (and than 1 for every 256 bytes)."
+        ("--max-frames",), int, "Refuse files with more frames than this (and than 1 for every 128 bytes)."
     ),
     "max_file_pixels": SettingOption(
         ("--max-file-pixels",),

@@ -64,7 +64,7 @@ class Collector:
     ) -> None:
         self._root = root
         self._options = options
-        self._packed = PackedFiles(self, left_out, declared)
+        self._packed = PackedFiles(self, options, left_out, declared)
         self._reached: dict[int, str] = {}  # by device and inode in one number: there may be a million
         self._contents = KnownContents()
         self._in_order: list[str] = []

@@ -13,7 +13,7 @@ from leakscan.sources.contents import bytes_behind
 from leakscan.sources.left_out import OVER_FRAMES, OVER_MEMORY, OVER_TIME
 
 _STANDARD_ERROR = 2
-_BYTES_A_FRAME = 256  # of the smallest pictures that people keep by the hundred thousand in one file
+_BYTES_A_FRAME = 128  # the smallest pictures that people keep by the hundred thousand in one file take 260
 _PIXELS_A_BYTE = 50  # films in lossy JPEG have 10 to 30
 _TIMES_READ = 25  # how often the pixels of a file may be unpacked, where each frame needs all
 _MOST_UNREAD = 1_000_000  # frames of a file of which only the first is wanted
@@ -107,12 +107,33 @@ def most_frames(place: str | os.PathLike[str], options: DecodeOptions) -> int:
             a million may follow.
 
     Example:
-        >>> _ = Path("small.tiff").write_bytes(b"II"), Path("large.tiff").write_bytes(bytes(5_120_000))
+        >>> from pathlib import Path
+        >>> _ = Path("small.tiff").write_bytes(b"II"), Path("large.tiff").write_bytes(bytes(2_560_000))
         >>> most_frames("small.tiff", DecodeOptions()), most_frames("large.tiff", DecodeOptions())
         (10000, 20000)
     """
     most = max(options.max_frames, bytes_behind(place) // _BYTES_A_FRAME)
     return max(most, _MOST_UNREAD) if options.frames == "first" else most
+
+
+def most_members(place: str | os.PathLike[str], options: DecodeOptions) -> int:
+    """How many files or rows an archive or a table of pictures may hold.
+
+    Entries of a zip file may share their bytes, and the rows of a table too.
+
+    Args:
+        place: The archive.
+        options: ``max_frames`` is the limit for small ones.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("small.zip").write_bytes(b"PK")
+        >>> most_members("small.zip", DecodeOptions())
+        10000
+    """
+    size = bytes_behind(place)
+    # How long a file behind a URL is nobody asks here.
+    return max(options.max_frames, size // _BYTES_A_FRAME) if size else _MOST_UNREAD
 
 
 def check_frames(frames: int, pixels: int, place: str | os.PathLike[str], options: DecodeOptions) -> None:
@@ -131,7 +152,8 @@ def check_frames(frames: int, pixels: int, place: str | os.PathLike[str], option
         ImageError: ``unreadable``: they are more than a file of its size may hold.
 
     Example:
-        >>> _ = Path("cine.dcm").write_bytes(bytes(5_120_000))
+        >>> from pathlib import Path
+        >>> _ = Path("cine.dcm").write_bytes(bytes(2_560_000))
         >>> check_frames(20_000, 2_000_000_000, "cine.dcm", DecodeOptions())
         >>> check_frames(20_001, 1_000_000, "cine.dcm", DecodeOptions())
         Traceback (most recent call last):
@@ -163,6 +185,7 @@ def check_work(frames: int, pixels: int, place: str | os.PathLike[str], options:
         ImageError: ``unreadable``: it would take longer than anybody waits.
 
     Example:
+        >>> from pathlib import Path
         >>> _ = Path("series.mgz").write_bytes(b"")
         >>> check_work(25, 1_000_000_000, "series.mgz", DecodeOptions())
         >>> check_work(51, 1_000_000_000, "series.mgz", DecodeOptions())

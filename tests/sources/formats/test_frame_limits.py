@@ -143,7 +143,10 @@ def _found(folder: Path, **chosen: object) -> list[ImageRef]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_small_file_of_many_frames_is_one_row_that_names_the_limit(tmp_path: Path, kind: str) -> None:
+def test_a_small_file_of_many_frames_is_one_row_that_names_the_limit(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakscan.sources.formats.bounds._BYTES_A_FRAME", 1 << 20)  # small ones of any kind
     KINDS[kind](tmp_path, _flat(COUNT, 8))
     (row,) = _found(tmp_path, max_frames=10)
     assert (row.status, row.left_out) == ("unreadable", "file over the limit of frames")

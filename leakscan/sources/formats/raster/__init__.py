@@ -32,6 +32,7 @@ from leakscan.sources.formats.raster.pixels import (
     blended,
     by_opencv,
     check_size,
+    memory_is_named,
     one_channel_if_equal,
     orientation,
     reasons,
@@ -151,7 +152,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     notes: list[str] = []
     aspect = 1.0
     place = ref.files[0]
-    with reasons(), strict_pillow():
+    with memory_is_named(), reasons(), strict_pillow():
         if ref.format == "tiff":
             with _TIFFS.of(place) as tiff:
                 stored, aspect = decode_page(tiff, ref.frame, options)
