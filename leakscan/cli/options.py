@@ -106,7 +106,9 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
         "Refuse files whose frames have more pixels together than this (and than 50 for every byte).",
     ),
     "max_seconds": SettingOption(
-        ("--max-seconds",), float, "Give up files that take longer to be read than this."
+        ("--max-seconds",),
+        float,
+        "Give up files that take more processor seconds than this, or 10 times that by the clock.",
     ),
     "max_file_mb": SettingOption(
         ("--max-file-mb",), int, "Give up files that take more MB in a worker (and 150 times their size)."

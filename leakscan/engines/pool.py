@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import pickle
-import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from leakscan.engines.careful import Careful, Loss
+import psutil
+
+from leakscan.engines.careful import Careful, Loss, by_the_clock
+from leakscan.engines.working import PLACES, Raised, work
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,7 +24,6 @@ _AHEAD = 3  # blocks for every worker that are taken before the first of them is
 _GRACE_SECONDS = 5.0  # for a worker to stop by itself, see leakscan.engines.careful.time_limit
 _HELD = 2  # tasks that a worker has at once
 _LOOK_SECONDS = 1.0
-_PLACES = 1 << 20  # more than a task has items
 _NOT_BEGUN = -1
 _MOST_DEATHS = 3  # of workers that had not begun: something else kills them
 
@@ -63,13 +62,6 @@ class _Task:
     deaths: int = 0
 
 
-@dataclass(frozen=True)
-class _Raised:
-    """An exception that the function raised, in the place of a result."""
-
-    error: BaseException
-
-
 class _Worker:
     """One process with the two ends of a pipe, and what it has to do.
 
@@ -79,9 +71,10 @@ class _Worker:
     def __init__(self, context: Any, become: Callable[[], None]) -> None:
         here, there = context.Pipe()
         self.connection: Connection = here
-        self._mark = context.RawValue("q", _NOT_BEGUN)
+        self._mark, self._spent = context.RawValue("q", _NOT_BEGUN), context.RawValue("d", 0.0)
+        marks = self._mark, self._spent
         # A daemon: it ends with this process, however that ends.
-        self.process = context.Process(target=_work, args=(there, self._mark, become), daemon=True)
+        self.process = context.Process(target=work, args=(there, marks, become), daemon=True)
         self.process.start()
         there.close()
         self.tasks: OrderedDict[int, _Task] = OrderedDict()
@@ -118,15 +111,26 @@ class _Worker:
     def at(self) -> tuple[int, int] | None:
         """The number of the task that the worker has begun last, and the place in it, from 0."""
         mark = int(self._mark.value)
-        return None if mark == _NOT_BEGUN else divmod(mark, _PLACES)
+        return None if mark == _NOT_BEGUN else divmod(mark, PLACES)
 
     def is_late(self, seconds: float) -> bool:
-        """Whether it has been at one item for longer than this."""
+        """Whether one item has taken more processor time than this, or far longer by the clock."""
         mark, now = int(self._mark.value), time.monotonic()
         if mark != self._seen[0]:
             self._seen = mark, now
-        at = self.at
-        return at is not None and at[0] in self.tasks and now - self._seen[1] > seconds
+        at, taken = self.at, now - self._seen[1] - _GRACE_SECONDS
+        if at is None or at[0] not in self.tasks or taken <= seconds:
+            return False
+        return taken > by_the_clock(seconds) or self._used() > seconds + _GRACE_SECONDS
+
+    def _used(self) -> float:
+        """The processor time that the item it is at has taken so far, in seconds."""
+        try:
+            times = psutil.Process(self.process.pid).cpu_times()
+        except psutil.Error:  # it has died; the pipe says so
+            return 0.0
+        children = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        return float(times.user + times.system + children - self._spent.value)
 
     def end(self) -> None:
         """Kills the process, and waits until it is gone."""
@@ -228,7 +232,7 @@ class _Job:
                 block = self._blocks.popleft()
                 for place in range(len(block.items)):
                     result = block.results[place]
-                    if isinstance(result, _Raised):
+                    if isinstance(result, Raised):
                         raise result.error
                     yield result
             elif self._blocks:
@@ -256,7 +260,7 @@ class _Job:
             if worker.connection in ready:
                 if not worker.take():
                     self._bury(worker)
-            elif seconds and worker.is_late(seconds + _GRACE_SECONDS):
+            elif seconds and worker.is_late(seconds):
                 self._bury(worker, late=True)
 
     def _bury(self, worker: _Worker, late: bool = False) -> None:
@@ -289,47 +293,3 @@ class _Job:
             raise WorkerLost
         why: Loss = "took_too_long" if late else "died"
         task.block.results[place] = self._careful.lost(task.block.items[place], why)
-
-
-def _work(connection: Connection, mark: Any, become: Callable[[], None]) -> None:
-    """The life of a worker: takes items, works on them, answers, until nobody asks any more."""
-    become()
-    given: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_receive, args=(connection, given), daemon=True).start()
-    while True:
-        number, function, items = pickle.loads(given.get())
-        answer: list[Any] = []
-        for place, item in enumerate(items):
-            mark.value = number * _PLACES + place
-            try:
-                answer.append(function(item))
-            except Exception as error:
-                # What comes after it is never asked for; what came before it is.
-                answer += [_Raised(_portable(error))] * (len(items) - place)
-                break
-        try:
-            packed = pickle.dumps((number, answer))
-        except Exception as error:  # a result that cannot leave this process
-            packed = pickle.dumps((number, [_Raised(_portable(error))] * len(items)))
-        with contextlib.suppress(OSError):
-            connection.send_bytes(packed)
-
-
-def _receive(connection: Connection, given: SimpleQueue[bytes]) -> None:
-    """Takes messages at once, so that nobody waits who sends one; ends the worker after the last."""
-    while True:
-        try:
-            given.put(connection.recv_bytes())
-        except (EOFError, OSError):
-            os._exit(0)
-        except MemoryError:  # the item at work has taken all that it may; half a message may be lost
-            os._exit(1)
-
-
-def _portable(error: Exception) -> Exception:
-    """The exception, or its words where it cannot be pickled."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

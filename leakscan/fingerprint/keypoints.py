@@ -15,21 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.fingerprint.blobs import Blobs, find_blobs
+from leakscan.fingerprint.insets import Inset, find_inset
+from leakscan.fingerprint.working_picture import level_shares, working_picture
 
-VERSION = "keypoints-2"
+VERSION = "keypoints-3"
 """Changes whenever a picture would get other keypoints."""
 
 SIDE = 176
 """Pixels of the longest side of the picture that they are found in."""
 MOST = 120
 """Keypoints of a picture at most."""
-FEW_LEVELS = 4
-"""Grey levels up to which a picture is little more than its steps."""
-
+_OF_THE_WHOLE = 40  # of these, where most are of a picture that stands within it
 _WINDOW = 10.0  # side of what a descriptor sees, in sizes of its blob
 _LEVELS = 4  # pictures of half the size each, for samples that lie far apart
 _CELLS, _EACH = 4, 8  # cells along a side of the picture, and keypoints of each at most
-_PERCENTILES = (0.005, 0.995)
 _BYTES = 2 + 16  # of a keypoint: its place, and a bit for each number of its descriptor
 _MARK = b"\2"  # that begins the keypoints of a picture: those of other versions are of other places
 
@@ -116,6 +115,42 @@ def find_keypoints(values: npt.NDArray[np.float32]) -> Keypoints:
     picture, blank = working_picture(values, SIDE)
     if blank or level_shares(values):
         return _NONE
+    inset = find_inset(picture)
+    if inset is None:
+        return _found(picture, MOST)
+    within = _within(values, inset, picture.shape)
+    whole = _found(picture, MOST - min(len(within), MOST - _OF_THE_WHOLE))
+    most = MOST - len(whole)
+    return Keypoints(
+        np.concatenate([within.points[:most], whole.points]), np.concatenate([within.bits[:most], whole.bits])
+    )
+
+
+def _within(values: npt.NDArray[np.float32], inset: Inset, shape: tuple[int, ...]) -> Keypoints:
+    """The keypoints of a picture that stands within another, found as if it stood alone.
+
+    Args:
+        values: ``(height, width)`` of the other picture.
+        inset: Where it stands.
+        shape: Height and width of the other picture as its keypoints are found.
+
+    Returns:
+        Its keypoints, placed in the other picture.
+    """
+    part = inset.of(values)
+    picture, blank = working_picture(part, SIDE)
+    if blank:
+        return _NONE
+    found = _found(picture, MOST)
+    sizes = [np.array(one[1::-1], np.float32) for one in (part.shape, picture.shape, values.shape, shape)]
+    own, small, all_of_it, seen = sizes
+    start = np.rint(np.array([inset.left, inset.top], np.float32) * all_of_it)
+    places = ((found.points + 0.5) * (own / small) + start) * (seen / all_of_it) - 0.5
+    return Keypoints(places.astype(np.float32), found.bits)
+
+
+def _found(picture: Picture, most: int) -> Keypoints:
+    """The keypoints of a picture as it is, the strongest of every part."""
     even = np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(picture), np.uint8)
     blobs = find_blobs(even)
     if not len(blobs):
@@ -123,54 +158,8 @@ def find_keypoints(values: npt.NDArray[np.float32]) -> Keypoints:
     blobs = blobs[_spread(blobs, picture.shape)]
     slopes = _Slopes(even)
     owner, angle = _directions(slopes, blobs)
-    owner, angle = owner[:MOST], angle[:MOST]
+    owner, angle = owner[:most], angle[:most]
     return Keypoints(blobs.points[owner], _described(slopes, blobs[owner], angle))
-
-
-def level_shares(values: npt.NDArray[np.float32]) -> tuple[float, ...]:
-    """The share of pixels up to each grey level but the last, where a picture has 2 to 4 levels; else none.
-
-    Args:
-        values: ``(height, width)`` in any range.
-
-    Example:
-        >>> level_shares(np.array([[0, 0, 0, 7]], np.float32)), level_shares(np.zeros((2, 2), np.float32))
-        ((0.75,), ())
-    """
-    flat = values.ravel()
-    if len(np.unique(flat[:: max(1, len(flat) // 2048)])) > FEW_LEVELS:
-        return ()
-    levels, counts = np.unique(flat, return_counts=True)
-    if not 1 < len(levels) <= FEW_LEVELS:
-        return ()
-    return tuple((np.cumsum(counts)[:-1] / len(flat)).tolist())
-
-
-def working_picture(values: npt.NDArray[np.float32], side: int) -> tuple[Picture, bool]:
-    """A picture at another size, its robust range stretched to 0..255, and whether there is nothing to see.
-
-    Args:
-        values: ``(height, width)`` in any range; values that are not finite count as 0.
-        side: The longest side of the result in pixels.
-
-    Example:
-        >>> picture, blank = working_picture(np.zeros((100, 80), np.float32), 50)
-        >>> picture.shape, blank
-        ((50, 40), True)
-    """
-    scale = side / max(values.shape)
-    size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
-    values = values.astype(np.float32, copy=False)
-    if not np.isfinite(values).all():
-        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    film = cv2.resize(values, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    some = np.sort(film[::2, ::2], axis=None)
-    low, high = (float(some[round(share * (len(some) - 1))]) for share in _PERCENTILES)
-    if high <= low:
-        low, high = float(film.min()), float(film.max())
-    blank = bool(high - low <= 1e-6 * max(abs(low), abs(high), 1e-30))
-    span = 255.0 / (high - low) if not blank else 0.0
-    return np.clip((film - low) * span + 0.5, 0, 255).astype(np.uint8), blank
 
 
 def sift(picture: Picture, most: int) -> tuple[Floats, Picture]:

@@ -1,9 +1,9 @@
 """Where the copy check of pictures ends: ``python -m leakscan.research.copy_limits DATA``.
 
-Pictures of ``busi``, ``cxr/ieee8023`` and ``slices`` are cut to patches that share a part, cut out, squashed;
-the vote of keypoints, the glance and the check itself must all say yes. Pairs of strangers that agree best by
-their keypoints are checked as well, with every stretch that is allowed, and without. Slices of ``mri`` are
-saved as pictures in five ways and sought in the volumes that half of them come from.
+Pictures of ``busi``, ``cxr/ieee8023``, ``slices`` and ``cxr/nih`` are cut to patches that share a part, cut
+out, squashed; the vote of keypoints, the glance and the check itself must all say yes. Pairs of strangers
+that agree best by their keypoints are checked as well, with every stretch that is allowed, and without.
+Slices of ``mri`` are saved as pictures in five ways and sought in the volumes that half of them come from.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ Floats = npt.NDArray[np.float32]
 Change = Callable[[Floats], tuple[Floats, Floats]]
 
 SETS = ("busi/manifest.csv?published=kept", "cxr/ieee8023/manifest.csv", "slices/manifest.csv?split=test")
+NIH = "cxr/nih/manifest.csv?split=val"
 _SMALLEST_SIDE = 200
 _NEAREST = 12
 
@@ -54,7 +55,7 @@ def copy_limits(
     Example: python -m leakscan.research.copy_limits DATA --pictures 12 --strangers 400
     """
     out, rng = Output(), np.random.default_rng(0)
-    for source in SETS:
+    for source in (*SETS, NIH):
         refs = [ref for ref in one_per_subject(str(data / source)) if ref.ndim == 2]
         chosen = [refs[i] for i in rng.permutation(len(refs))]
         films = [
@@ -73,7 +74,7 @@ def _changes() -> Iterator[tuple[str, Change]]:
     """What is done to a picture, by name: two pictures that show the same in part."""
     for share in (0.5, 0.4, 0.3):
         yield f"patches that share {share:.0%}", lambda film, s=share: _patches(film, s)  # type: ignore[misc]
-    for area in (0.33, 0.25, 0.2):
+    for area in (0.33, 0.25, 0.2, 0.1):
         yield f"the middle, {area:.0%} of the area", lambda film, a=area: (film, _middle(film, a))  # type: ignore[misc]
     for height in (0.7, 0.5, 0.4):
         yield f"squashed to {height:.0%} of its height", lambda film, h=height: (film, _squashed(film, h))  # type: ignore[misc]
@@ -101,9 +102,10 @@ def is_found(a: Floats, b: Floats) -> bool:
     stretched = bits <= NEAR_BITS and stretch_between(a.shape[:2], b.shape[:2]) > STRETCHED
     if stretched:
         return check_pictures(*map(describe_picture, (a, b))).same_image
-    if vote(find_keypoints(a).to_bytes(), find_keypoints(b).to_bytes()) is False:
-        return False
-    return worth_a_check(glance(a), glance(b)) and check_pictures(*map(describe_picture, (a, b))).same_image
+    said = vote(find_keypoints(a).to_bytes(), find_keypoints(b).to_bytes())
+    if said is None:
+        said = worth_a_check(glance(a), glance(b))
+    return said and check_pictures(*map(describe_picture, (a, b))).same_image
 
 
 def strangers_called(films: list[Floats], most: int) -> dict[str, object]:

@@ -46,7 +46,7 @@ def masked_copies(
     out, rng = Output(), np.random.default_rng(0)
     for source in SETS:
         refs = [ref for ref in one_per_subject(str(data / source)) if ref.ndim == 2]
-        chosen = [_sized(values_of(refs[i])) for i in rng.permutation(len(refs))[: pictures + 10 * strangers]]
+        chosen = [sized(values_of(refs[i])) for i in rng.permutation(len(refs))[: pictures + 10 * strangers]]
         for name, change in changes():
             found = sum(is_found(film, change(film)) for film in chosen[:pictures])
             out.say(json.dumps({"set": source, "change": name, "found": found, "of": pictures}))
@@ -161,8 +161,16 @@ def _strangers(films: list[Floats], most: int) -> dict[str, object]:
     return {"checks of strangers": tried, "one masked": one, "both masked": both, "repeats left out": repeats}
 
 
-def _sized(film: Floats) -> Floats:
-    """A picture of grey levels 0 to 255, no larger than the check needs."""
+def sized(film: Floats) -> Floats:
+    """A picture of grey levels 0 to 255, no larger than the check needs.
+
+    Args:
+        film: ``(height, width)`` in any range.
+
+    Example:
+        >>> float(sized(np.arange(600, dtype=np.float32).reshape(20, 30)).max())
+        255.0
+    """
     scale = min(1.0, _LARGEST / max(film.shape))
     size = (max(1, round(film.shape[1] * scale)), max(1, round(film.shape[0] * scale)))
     small = cv2.resize(film, size, interpolation=cv2.INTER_AREA)

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 from leakscan.errors import ImageError
-from leakscan.sources.archives import packing_of
+from leakscan.sources.archives import inside, packing_of
 from leakscan.sources.contents import beside, head_of, is_inside, open_place
 from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
@@ -47,6 +47,7 @@ _MAY_HOLD = (
 )  # fmt: skip
 """The endings of files that may hold images once they are fetched."""
 _COMPRESSED = "file compressed in a way that is not read"
+_MOST_EMPTY = 1 << 20  # bytes of a tar file without any file in it
 _VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
 
 
@@ -133,7 +134,7 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
         return part
     promised = has_image_suffix(name)
     if not head:
-        if promised:
+        if promised or name.lower().endswith(ARCHIVE_SUFFIXES):
             return ImageError("unreadable", "The file is empty.", left_out=EMPTY)
         return ImageError("ignored", "It is no image.")
     if pointer := _pointer(head):
@@ -142,9 +143,11 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
     if name.lower().endswith(".dvc") and (missing := _missing_of_dvc(head, place)):
         error = f"It is a DVC pointer, and {missing} was not fetched (dvc pull)."
         return ImageError("unreadable", error, left_out=NOT_FETCHED)
+    lower = name.lower()
+    if lower.endswith(ARCHIVE_SUFFIXES) and _is_empty_tar(place, head):
+        return ImageError("ignored", "It is an archive without files.")
     if (known := _known_and_not_read(name, head, place)) is not None:
         return known
-    lower = name.lower()
     if lower.endswith(_VOXEL_SUFFIXES):
         error = "It may hold voxels, but no header that is read lies beside it."
         return ImageError("unreadable", error, left_out="voxel file without its header")
@@ -175,6 +178,15 @@ def _known_and_not_read(name: str, head: bytes, place: str) -> ImageError | None
         words = "It is compressed by zlib alone, which is not read here; pack it with gzip or zstd."
         return ImageError("unsupported", words, left_out=_COMPRESSED)
     return unread_content(name, head, place)
+
+
+def _is_empty_tar(place: str, head: bytes) -> bool:
+    """Whether a file is what tar writes for no files at all, packed or not: a few blocks of zeros."""
+    packed = packing_of(head, "") == "compressed"
+    with contextlib.suppress(ImageError), open_place(inside(place) if packed else place) as stream:
+        content = stream.read(_MOST_EMPTY + 1)
+        return 0 < len(content) <= _MOST_EMPTY and len(content) % 512 == 0 and not any(content)
+    return False
 
 
 def _missing_of_dvc(head: bytes, place: str) -> str:

@@ -118,6 +118,22 @@ def stays(n: int) -> int:
     return n
 
 
+def works_on(n: int) -> int:
+    """Stays with one item in code that Python cannot interrupt, as a decoder of another language would."""
+    if n == 7:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+        while True:
+            pass
+    return n
+
+
+def waits(n: int) -> int:
+    """Takes three times as long by the clock as its limit, and hardly any processor time."""
+    if n == 7:
+        time.sleep(0.9)
+    return n
+
+
 def named(n: int, why: str) -> Any:
     return n, why
 
@@ -161,8 +177,17 @@ print(list(LocalEngine(%s).map(Careful(abs, None), [-1, 2])))
 
 def test_an_item_that_does_not_come_to_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leakscan.engines.pool._GRACE_SECONDS", 0.2)
-    found = list(LocalEngine(2).map(Careful(stays, named, seconds=0.5), range(40)))
-    assert found == [(n, "took_too_long") if n == 7 else n for n in range(40)]
+    monkeypatch.setattr("leakscan.engines.pool._LOOK_SECONDS", 0.1)
+    for endless, seconds in ((stays, 0.1), (works_on, 0.5)):
+        found = list(LocalEngine(2).map(Careful(endless, named, seconds=seconds), range(40)))
+        assert found == [(n, "took_too_long") if n == 7 else n for n in range(40)]
+
+
+def test_an_item_that_waits_for_a_processor_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leakscan.engines.pool._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("leakscan.engines.pool._LOOK_SECONDS", 0.1)
+    found = list(LocalEngine(2).map(Careful(waits, named, seconds=0.3), range(40)))
+    assert found == list(range(40))
 
 
 def test_what_was_stopped_early_does_not_reach_the_next_work() -> None:

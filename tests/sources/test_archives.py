@@ -352,3 +352,21 @@ def test_however_kinds_are_nested_every_file_is_a_row(
     deep = archives_deep + (kind in HOLDS_OTHERS)
     if kind not in ("txt", "cut", "zero", "noise") and deep <= 4 and len(layers) < 5:
         assert len(read) == (2 if kind == "twice" else 1), {p: (r.status, r.error) for p, r in rows.items()}
+
+
+def test_an_archive_without_files_is_said_to_be_empty(tmp_path: Path) -> None:
+    """Tar writes nothing but zeros then, which are no damage; what is cut to nothing is, and counts."""
+    for name, mode in (("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tbz2", "w:bz2"), ("a.tar.xz", "w:xz")):
+        tarfile.open(tmp_path / name, mode).close()
+    (tmp_path / "one-block.tar").write_bytes(bytes(512))
+    zipfile.ZipFile(tmp_path / "a.zip", "w").close()
+    (tmp_path / "wiped.tar").write_bytes(bytes(3 << 20))
+    (tmp_path / "odd.tar").write_bytes(bytes(1000))
+    (tmp_path / "cut.zip").write_bytes(b"")
+    save(tmp_path / "plain.png", scene(1))
+    rows = scan(tmp_path)
+    empty = {"a.tar", "a.tar.gz", "a.tbz2", "a.tar.xz", "a.zip", "one-block.tar"}
+    assert {rows[name].error for name in empty} == {"It is an archive without files."}
+    assert {rows[name].status for name in empty} == {"ignored"}
+    assert {rows[name].status for name in ("wiped.tar", "odd.tar", "cut.zip")} == {"unreadable"}
+    assert rows["cut.zip"].error == "The file is empty."

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.fingerprint.keypoints import level_shares, sift, working_picture
+from leakscan.fingerprint.keypoints import sift
+from leakscan.fingerprint.working_picture import level_shares, working_picture
 
 SIDE = 320  # px, longest side: the weakest listed copy has 95 inliers here, 59 at 256, 66 at 384
 KEYPOINTS = 600

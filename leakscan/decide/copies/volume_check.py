@@ -20,17 +20,17 @@ acquisition. They are of one person all the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
+from leakscan.decide.copies.common_ground import CommonGround, common_ground
 from leakscan.decide.copies.transform import inverse
 from leakscan.decide.copies.volume_alignment import VolumeFit, align_volumes, orientations, refine
 from leakscan.decide.copies.volume_features import (
-    STEP_MM,
     Floats,
     Matrix,
     VolumeFeatures,
@@ -50,9 +50,7 @@ _LEAST_VOXELS = 500
 _BLOCK = 7  # voxels, 28 mm: about four folds of the cortex
 _TELLING = 0.02  # variance of local contrast; below it a block is flat
 _LEAST_OVERLAP = 0.5  # of the smaller object
-_RIM_VOXELS = 3
-_LEAST_GROUND = 0.15  # of what the fuller one shows; a brain is a quarter of a head
-_GRID_MM = (STEP_MM, STEP_MM, STEP_MM)
+_MOST_MOVED_VOXELS = 2.0  # of what was masked in place
 _RESAMPLED = 1.1  # ratio of scales from which both are brought to the coarser grid
 _MOST_SCALE = 6.0
 _MOVED_DEGREES = 1.5
@@ -79,35 +77,23 @@ def check_volumes(a: VolumeFeatures, b: VolumeFeatures) -> CopyCheck:
     if a.blank or b.blank:
         return NOT_ALIGNED
     found = _checked(a, b)
-    if not found.same_image and (ground := _common_ground(a, b)) is not None:
-        again = _checked(*ground)
-        return replace(again, transform=_joined(again.transform, "crop")) if again.same_image else found
-    return found
+    if found.same_image or (ground := common_ground(a, b)) is None:
+        return found
+    return _inside(ground if a.key <= b.key else CommonGround(ground.mask, ground.other, ground.one)) or found
 
 
-def _common_ground(a: VolumeFeatures, b: VolumeFeatures) -> tuple[VolumeFeatures, VolumeFeatures] | None:
-    """Two volumes on one grid without what only one of them shows, as where a skull was set to zero.
-
-    Returns:
-        The features of both with the same ground set to zero, ``None`` where they have no grid in common,
-        show the same, or share too little.
-    """
-    if a.grid.shape != b.grid.shape:
+def _inside(ground: CommonGround) -> CopyCheck | None:
+    """What the check says of what two volumes both show, ``None`` where it is not the same."""
+    here = ground.one[ground.mask], ground.other[ground.mask]
+    if float(np.corrcoef(*here)[0, 1]) < _HOPELESS:
         return None
-    shown = a.grid > 0, b.grid > 0
-    # The rim of what was kept has taken in some of the zeros beside it.
-    both = ndimage.binary_erosion(shown[0] & shown[1], iterations=_RIM_VOXELS)
-    sizes = [int(one.sum()) for one in shown]
-    if (shown[0] & shown[1]).sum() < 0.97 * min(sizes):
-        return None  # each shows what the other does not
-    if both.sum() < max(_LEAST_VOXELS, _LEAST_GROUND * max(sizes)) or both.sum() > 0.95 * max(sizes):
+    fit = refine(ground.one, ground.mask, ground.other)
+    moved = np.abs(fit.matrix[:3, :3] - np.eye(3)) @ np.array(ground.mask.shape) + np.abs(fit.matrix[:3, 3])
+    if fit.correlation < _SAME or moved.max() > _MOST_MOVED_VOXELS:
         return None
-    one, other = (describe_volume(np.where(both, v.grid, 0).astype(np.float32), _GRID_MM) for v in (a, b))
-    return None if one.blank or other.blank else (one, other)
-
-
-def _joined(words: str, word: str) -> str:
-    return f"{words}+{word}" if words else word
+    if _weak_part(ground.one, ground.mask, ground.other, fit.matrix) < _SAME_WEAK:
+        return None
+    return CopyCheck(True, min(fit.correlation, 1.0), 0, "crop", 1.0)
 
 
 def _checked(a: VolumeFeatures, b: VolumeFeatures) -> CopyCheck:

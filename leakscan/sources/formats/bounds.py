@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from leakscan.engines.careful import TookTooLong, time_limit
+from leakscan.engines.careful import TookTooLong, by_the_clock, time_limit
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import bytes_behind
@@ -69,13 +69,16 @@ def over_time(seconds: float) -> ImageError:
     """What is said of a file that took too long.
 
     Args:
-        seconds: How long it might take.
+        seconds: How much processor time it might take.
 
     Example:
-        >>> over_time(30.0).sentence
-        'It takes longer to read than the limit of 30 seconds; raise max_seconds to read it.'
+        >>> print(over_time(30.0).sentence.partition(";")[0])
+        It takes longer to read than the limit of 30 seconds of a processor, or 300 seconds by the clock
     """
-    sentence = f"It takes longer to read than the limit of {seconds:g} seconds; raise max_seconds to read it."
+    sentence = (
+        f"It takes longer to read than the limit of {seconds:g} seconds of a processor, or "
+        f"{by_the_clock(seconds):g} seconds by the clock; raise max_seconds to read it."
+    )
     return ImageError("unreadable", sentence, left_out=OVER_TIME)
 
 

@@ -78,6 +78,36 @@ def test_different_brains_are_not_the_same_image_where_the_skull_of_one_is_set_t
     assert not check_volumes(drawn(2), stripped).same_image
 
 
+def ball(volume: Floats, millimetres: float) -> np.ndarray:
+    places = np.indices(volume.shape)
+    return sum(((p - n / 2) * 2.0) ** 2 for p, n in zip(places, volume.shape, strict=True)) < millimetres**2
+
+
+def part(volume: Floats, axis: int, half: int) -> np.ndarray:
+    place, middle = np.indices(volume.shape)[axis], volume.shape[axis] // 2
+    return place < middle if half == 0 else place >= middle
+
+
+MASKS: dict[str, Callable[[Floats], np.ndarray]] = {
+    "a ball of 60 mm": lambda v: ball(v, 60.0),
+    "a ball of 45 mm": lambda v: ball(v, 45.0),
+    "the lower half of the slices": lambda v: part(v, 2, 0),
+    "the upper half of the slices": lambda v: part(v, 2, 1),
+    "the right side": lambda v: part(v, 0, 1),
+    "no face": lambda v: ~(part(v, 1, 1) & part(v, 2, 0)),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_volume_of_which_a_part_is_kept_agrees_inside_what_both_show(name: str) -> None:
+    """Whatever of it was set to zero; another brain, and be it in the same skull, does not agree with it."""
+    kept = describe_volume(np.where(MASKS[name](head(1)), head(1), 0).astype(np.float32), MM)
+    found = check_volumes(drawn(1), kept)
+    assert found.same_image, found
+    assert found.overlap > 0.9
+    assert not check_volumes(drawn(2), kept).same_image
+
+
 def test_another_contrast_of_the_same_head_is_not_the_same_image() -> None:
     """Dark where the first is bright, inside the same skull."""
     volume = head(1)

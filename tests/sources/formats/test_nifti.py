@@ -307,6 +307,18 @@ def test_an_image_with_few_grey_levels_is_no_label_map(tmp_path: Path, levels: i
     np.testing.assert_array_equal(read(save(tmp_path / "v.nii.gz", head)).stored, head)
 
 
+@pytest.mark.parametrize("greys", [(0, 128, 255), (0, 85, 170, 255), (10, 70, 130, 190, 250)])
+def test_greys_that_lie_equally_far_apart_are_no_labels(tmp_path: Path, greys: tuple[int, ...]) -> None:
+    """A label map would be ignored in silence; numbers that are names of regions follow no such rule."""
+    ranks = np.digitize(smooth_head(256), np.linspace(0, 255, len(greys) + 1)[1:-1])
+    ranks = np.minimum(ranks, len(greys) - 1)
+    image = np.array(greys, np.uint8)[ranks]
+    assert len(np.unique(image)) == len(greys)
+    np.testing.assert_array_equal(read(save(tmp_path / "v.nii.gz", image)).stored, image)
+    for names in ((0, 2, 41, 77, 251), (0, 1, 2, 4, 5), range(5)):
+        assert refusal(save(tmp_path / "v.nii.gz", np.array(names, np.uint8)[ranks])).status == "ignored"
+
+
 def test_an_enlarged_image_is_no_label_map(tmp_path: Path) -> None:
     """Nearest-neighbour enlargement makes every edge a step; flat regions stay small."""
     noisy = np.clip(smooth_head(64, 24) + RNG.integers(0, 6, (24, 24, 24)), 0, 70).astype(np.uint8)
