@@ -78,16 +78,22 @@ class DecodeOptions(Section):
 
     Attributes:
         max_pixels: Images with more pixels or voxels than this are refused unread.
+        max_frames: A file that holds more frames than this, and than one for every 128 of its bytes, is
+            refused unread.
+        max_file_pixels: A file whose frames have more pixels together than this, and than 50 for every one of
+            its bytes, is refused unread.
         max_seconds: A file that takes more seconds of a processor to be read than this is given up, and one
             that takes ten times as long by the clock.
-        max_file_mb: A file that takes more megabytes to be read in a worker than this, and than a thousand
-            times its size, is given up; on Linux.
+        max_file_mb: A file that takes more megabytes to be read in a worker than this, and than 150 times its
+            size, is given up; on Linux.
         frames: Whether the first or all frames of 4D and multi-frame files are images.
         labels: Whether label maps are images; otherwise they are ``ignored``.
         arrays: What the arrays of NumPy files are: ``pictures``, ``volumes``, or ``no`` images.
     """
 
     max_pixels: int = Field(default=512_000_000, ge=1, strict=True)
+    max_frames: int = Field(default=10_000, ge=1, strict=True)
+    max_file_pixels: int = Field(default=2_000_000_000, ge=1, strict=True)
     max_seconds: float = Field(default=30.0, gt=0, strict=True, allow_inf_nan=False)
     max_file_mb: int = Field(default=1_000, ge=1, strict=True)
     frames: Literal["first", "all"] = "all"

@@ -98,13 +98,21 @@ SETTING_OPTIONS: dict[str, SettingOption] = {
     "max_pixels": SettingOption(
         ("--max-pixels",), int, "Refuse images with more pixels or voxels than this."
     ),
+    "max_frames": SettingOption(
+        ("--max-frames",), int, "Refuse files with more frames than this (and than 1 for every 128 bytes)."
+    ),
+    "max_file_pixels": SettingOption(
+        ("--max-file-pixels",),
+        int,
+        "Refuse files whose frames have more pixels together than this (and than 50 for every byte).",
+    ),
     "max_seconds": SettingOption(
         ("--max-seconds",),
         float,
         "Give up files that take more processor seconds than this, or 10 times that by the clock.",
     ),
     "max_file_mb": SettingOption(
-        ("--max-file-mb",), int, "Give up files that take more MB in a worker (and 1,000 times their size)."
+        ("--max-file-mb",), int, "Give up files that take more MB in a worker (and 150 times their size)."
     ),
     "same_ids": SettingOption(
         ("--same-ids/--no-same-ids",), bool, "Identifiers mean the same in all sources: count as proof."

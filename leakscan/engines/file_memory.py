@@ -8,8 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from leakscan.engines.allocator import give_back_memory
 from leakscan.engines.portable import is_portable
 
+_MAY_GROW = 400_000_000  # bytes: encoders and other things that a worker loads once
+_ALWAYS = 32_000_000  # bytes: for stacks of threads and the like, whatever is kept
 _STATUS = Path("/proc/self/status")
 
 
@@ -53,7 +56,9 @@ def memory_limit(more: int) -> Iterator[bool]:
     import resource  # not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = min(held + more, 1 << 62)  # no machine has more, and the call takes no more
+    limit = min(
+        max(_held_beside_items(held) + more, held + _ALWAYS), 1 << 62
+    )  # no machine has more, and the call takes no more
     if soft != resource.RLIM_INFINITY and soft <= limit:  # somebody holds this process to less
         yield False
         return
@@ -62,6 +67,25 @@ def memory_limit(more: int) -> Iterator[bool]:
         yield True
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+_least: list[int] = []
+"""The private memory that this worker held when it was asked first."""
+
+
+def _held_beside_items(held: int) -> int:
+    """What this worker holds for itself, without what it keeps of items before.
+
+    A worker keeps freed memory for the next item (:mod:`leakscan.engines.allocator`), and a small block above
+    it hinders the system from taking it back. If that were counted as held, each item might take as much
+    more as it may take in all. So it counts as room for the next item, which has little beside it.
+    """
+    if not _least:
+        _least.append(held)
+    own = min(held, _least[0] + _MAY_GROW)
+    if own < held:
+        give_back_memory()
+    return own
 
 
 def wants_memory(error: BaseException) -> bool:

@@ -5,7 +5,8 @@ None of them leaves anything to chance: the same input gives the same hash on ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import permutations, product
 
 import cv2
@@ -15,7 +16,7 @@ from blake3 import blake3
 
 from leakscan.fingerprint.preprocess.grey_range import grey_range, stretched
 from leakscan.fingerprint.preprocess.radiograph import trim_frame
-from leakscan.sources.contents import compressed_file, open_place
+from leakscan.sources.contents import REMOTE, compressed_file, mark_of, open_place
 
 PIXEL_HASH_VERSION = "px1"
 PHASH_BITS = 63
@@ -34,6 +35,7 @@ ORIENTATIONS_3D = (
 )
 
 _SPAN_FOR_TABLE = 1 << 20  # up to this many grey levels the gcd comes from a presence table
+_AT_ONCE = 1 << 22  # numbers
 _FILM_SIDE = 32
 _VOLUME_SIDE = 16
 
@@ -159,6 +161,16 @@ def hamming(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArray
 
 
 def _digest(place: str) -> str:
+    """The hash of one file. Of a file of many frames it is asked for with each of them."""
+    return _fresh_digest(place) if place.startswith(REMOTE) else _digest_as_of(place, mark_of(place))
+
+
+@lru_cache(maxsize=1)
+def _digest_as_of(place: str, mark: str) -> str:
+    return _fresh_digest(place)
+
+
+def _fresh_digest(place: str) -> str:
     hasher = blake3()
     # Of a file that is compressed as a whole, the bytes that lie on the disk.
     with open_place(compressed_file(place)) as f:
@@ -177,31 +189,47 @@ def _reduced(stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     if array.size == 0:
         return array.astype("<u1")
     low, high = int(array.min()), int(array.max())
-    span = high - low
-    # Wrapping arithmetic: differences of 64-bit integers may not fit into a signed one.
     if array.dtype == np.uint8:
-        shifted = array - np.uint8(low)
-        differences = np.flatnonzero(cv2.calcHist([shifted.reshape(1, -1)], [0], None, [256], [0, 256]))
-        return _divided(shifted, span, differences)
-    shifted = array.astype(np.uint64) - np.uint64(low % 2**64)
+        return _reduced_bytes(array, low)
+    span = high - low
     if span < _SPAN_FOR_TABLE:
         present = np.zeros(span + 1, bool)
-        present[shifted.ravel().astype(np.int64)] = True
+        for part in _parts(array):
+            present[_shifted(part, low).astype(np.int64)] = True
         differences = np.flatnonzero(present)
     else:
-        differences = np.unique(shifted)
-    return _divided(shifted, span, differences)
-
-
-def _divided(
-    shifted: npt.NDArray[np.unsignedinteger], span: int, differences: npt.NDArray[np.integer]
-) -> npt.NDArray[np.generic]:
-    """Grey levels over the greatest common divisor of their differences, in as few bytes as they need."""
+        differences = np.unique(_shifted(array.ravel(), low))
     divisor = int(np.gcd.reduce(differences)) or 1
     top = span // divisor
     dtype = "<u1" if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4" if top < 1 << 32 else "<u8"
-    reduced = shifted // shifted.dtype.type(divisor) if divisor > 1 else shifted
-    return np.asarray(reduced).astype(dtype, copy=False)
+    reduced = np.empty(array.size, dtype)
+    at = 0
+    for part in _parts(array):
+        numbers = _shifted(part, low)
+        reduced[at : at + part.size] = numbers // np.uint64(divisor) if divisor > 1 else numbers
+        at += part.size
+    return reduced.reshape(array.shape)
+
+
+def _reduced_bytes(array: npt.NDArray[np.uint8], low: int) -> npt.NDArray[np.uint8]:
+    """The same of bytes, as most pictures are, in a third of the time."""
+    shifted = array - np.uint8(low)
+    present = cv2.calcHist([shifted.reshape(1, -1)], [0], None, [256], [0, 256])
+    divisor = int(np.gcd.reduce(np.flatnonzero(present))) or 1
+    return shifted // np.uint8(divisor) if divisor > 1 else shifted
+
+
+def _parts(array: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.generic]]:
+    """An array bit by bit: as 64-bit numbers a large one would take eight times its memory and more."""
+    flat = array.ravel()
+    for at in range(0, flat.size, _AT_ONCE):
+        yield flat[at : at + _AT_ONCE]
+
+
+def _shifted(numbers: npt.NDArray[np.generic], low: int) -> npt.NDArray[np.uint64]:
+    """Numbers less their lowest one. Wrapping arithmetic: the differences may not fit into a signed one."""
+    shifted: npt.NDArray[np.uint64] = numbers.astype(np.uint64) - np.uint64(low % 2**64)
+    return shifted
 
 
 def _film_spectrum(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PREVIEW_SIDE = 512
 
-_TIMES_ITS_SIZE = 1_000
+_TIMES_ITS_SIZE = 150
 """What no image is compressed by: a small file that wants more memory is damaged, or made to harm."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,37 @@ def check_sound(rows: pa.Table, store: Path) -> None:
         raise StoreError(
             f"The store {{path}} is damaged: {counted(odd, 'row')} of it "
             f"{'has' if odd == 1 else 'have'} no id, or no pixel hashes.",
+            "Make it again from the images.",
+            path=store,
+        )
+
+
+def check_ids(shards: Iterable[pa.Table], store: Path) -> None:
+    """Refuses several images under one id in one shard: the last would be taken for all of them.
+
+    Rows of other shards under one id are earlier ones of the same image.
+
+    Args:
+        shards: Tables with the columns ``image_id`` and ``path``.
+        store: Where they come from.
+
+    Raises:
+        StoreError: Somebody altered the store, or a program other than leakscan wrote it.
+
+    Example:
+        >>> check_ids([pa.table({"image_id": ["1", "1"], "path": ["a.png", "b.png"]})], Path("ward.fps"))
+        Traceback (most recent call last):
+        leakscan.errors.StoreError: The store ward.fps is damaged: 2 images of it have the id of another one.
+        Make it again from the images.
+    """
+    odd = 0
+    for shard in shards:
+        images = shard.select(["image_id", "path"]).group_by(["image_id", "path"]).aggregate([])
+        of_each = images.group_by("image_id").aggregate([("path", "count")])["path_count"]
+        odd += pc.sum(of_each.filter(pc.greater(of_each, 1))).as_py() or 0
+    if odd:
+        raise StoreError(
+            f"The store {{path}} is damaged: {counted(odd, 'image')} of it have the id of another one.",
             "Make it again from the images.",
             path=store,
         )

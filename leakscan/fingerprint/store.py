@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from leakscan import tables
 from leakscan.counted import counted
 from leakscan.errors import OutputError, StoreError, reason
+from leakscan.fingerprint.sound_rows import check_ids
 from leakscan.fingerprint.store_shards import Shards
 from leakscan.sources.remote import fetch, has_file
 from leakscan.sources.spec import STORE_FILE
@@ -273,9 +274,8 @@ class Store:
         if prepared_with is None or not paths:
             return tables.STORE.empty_table()
         # Shard by shard, so that what is left out is never in memory with all that is kept.
-        table = pa.concat_tables(
-            [_made_so(tables.read(path, tables.STORE, keep), prepared_with) for path in paths]
-        )
+        pieces = [_made_so(tables.read(path, tables.STORE, keep), prepared_with) for path in paths]
+        table = pa.concat_tables(pieces)
         if odd := _no_numbers(table["fingerprint"]):
             raise StoreError(
                 f"The store {{path}} is damaged: {counted(odd, 'fingerprint')} of it "
@@ -289,6 +289,7 @@ class Store:
             table = table.set_column(at, tables.STORE.field(at), table.column(at).combine_chunks())
         if pc.count_distinct(table["image_id"], mode="all").as_py() == len(table):
             return table
+        check_ids(pieces, self.folder)
         newest: dict[str, int] = {key: i for i, key in enumerate(table["image_id"].to_pylist())}
         return table.take(pa.array(sorted(newest.values()), pa.int64()))
 

@@ -16,10 +16,18 @@ from leakscan.settings import DecodeOptions
 from leakscan.sources.archives import packing_of
 from leakscan.sources.contents import content_mark, head_of, mark_of, sampled
 from leakscan.sources.formats import has_image_suffix, inspect, recognised
-from leakscan.sources.formats.bounds import limited, quiet
+from leakscan.sources.formats.bounds import check_frames, limited, quiet
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.known_contents import KnownContents, are_copies
-from leakscan.sources.left_out import ARCHIVE, HIDDEN, NO_PERMISSION, NOT_FETCHED, OF_TOOLS, left_out_as
+from leakscan.sources.left_out import (
+    ARCHIVE,
+    HIDDEN,
+    NO_PERMISSION,
+    NOT_FETCHED,
+    OF_TOOLS,
+    OVER_FRAMES,
+    left_out_as,
+)
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import joins, part_of_other, why_no_image
 from leakscan.sources.packed import HIDDEN_SENTENCE, PackedFiles
@@ -56,7 +64,7 @@ class Collector:
     ) -> None:
         self._root = root
         self._options = options
-        self._packed = PackedFiles(self, left_out, declared)
+        self._packed = PackedFiles(self, options, left_out, declared)
         self._reached: dict[int, str] = {}  # by device and inode in one number: there may be a million
         self._contents = KnownContents()
         self._in_order: list[str] = []
@@ -167,6 +175,8 @@ class Collector:
                     yield from self._images(place, name, format, tags, mark)
                 return _READ
             except ImageError as error:
+                if error.left_out == OVER_FRAMES:
+                    return error  # an animated PNG is a PNG as well, but all of its frames were asked for
                 kind = left_out_as(error.status, format, error.left_out)
                 refused = refused or ImageError(error.status, error.sentence, error.path, kind)
             except OSError as error:
@@ -244,6 +254,8 @@ class Collector:
 
         with quiet(), limited(self._options):
             header = dicom.read_header(Path(place))
+        pixels = header.frames * header.rows * header.columns
+        check_frames(len(header.stacks) or header.frames, pixels, place, self._options)
         self._names.add(name)
         self._headers.append(header)
         if tags != Tags():

@@ -18,6 +18,8 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
+from leakscan.errors import ImageError
+
 STEP = "\0"
 """What parts the steps of a place."""
 
@@ -173,6 +175,28 @@ def sampled(path: str) -> Sample:
         os.close(file)
     digest = blake3(ends).hexdigest(length=8)
     return Sample(info, head, f"{info.st_size}-{info.st_mtime_ns}-{info.st_ino}-{digest}")
+
+
+def bytes_behind(place: str | os.PathLike[str]) -> int:
+    """How many bytes on disk stand behind a place: of what is packed, those that it takes packed.
+
+    Where only the archive around it tells, it is no more than the bytes of that. What lies behind a URL, or
+    is gone, has none.
+
+    Example:
+        >>> _ = Path("film.png").write_bytes(b"pixels")
+        >>> bytes_behind("film.png"), bytes_behind("absent.png")
+        (6, 0)
+    """
+    try:
+        size = outer_file(place).stat().st_size
+        if is_inside(place):
+            from leakscan.sources.unpacking import packed_bytes
+
+            return packed_bytes(os.fspath(place), size)
+    except (OSError, ImageError):
+        return 0
+    return size
 
 
 def mark_of(place: str | os.PathLike[str]) -> str:

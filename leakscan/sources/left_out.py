@@ -22,6 +22,7 @@ VIDEO = "video"
 EMPTY = "empty file"
 NO_PERMISSION = "file that could not be opened"
 DECODER_CRASHED = "file whose decoder crashed"
+OVER_FRAMES = "file over the limit of frames"
 OVER_TIME = "file over the time limit"
 OVER_MEMORY = "file over the memory limit"
 
@@ -40,6 +41,7 @@ _SEVERAL = {
     EMPTY: "empty files",
     NO_PERMISSION: "files that could not be opened",
     DECODER_CRASHED: "files whose decoders crashed",
+    OVER_FRAMES: "files over the limit of frames",
     OVER_TIME: "files over the time limit",
     OVER_MEMORY: "files over the memory limit",
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from leakscan.errors import ImageError
+from leakscan.settings import DecodeOptions
 from leakscan.sources.archives import (
     Member,
     inside,
@@ -17,17 +18,18 @@ from leakscan.sources.archives import (
     members,
     packing_of,
 )  # fmt: skip
-from leakscan.sources.contents import head_of, is_inside
+from leakscan.sources.contents import head_of, outer_file
 from leakscan.sources.formats import has_image_suffix, recognised
+from leakscan.sources.formats.bounds import most_members
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.held_pictures import unread_content
-from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE, OF_TOOLS
+from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE, OF_TOOLS, OVER_FRAMES
 from leakscan.sources.names import posix_name
 from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
 from leakscan.sources.split_archives import is_named_part
 from leakscan.sources.tool_folders import TOOL_SENTENCE, is_hidden, lies_in_tool_folder
-from leakscan.sources.unpacking import Packing
+from leakscan.sources.unpacking import LOCK, Packing, container
 from leakscan.types import ImageRef, Status, Tags
 
 HIDDEN_SENTENCE = "It is hidden: a name that begins with a dot. Rename it, or leave it out by a pattern."
@@ -58,17 +60,23 @@ class PackedFiles:
 
     Args:
         collector: Where the files go.
+        options: ``max_frames`` is how many files a small archive may hold.
         left_out: Whether the name of a file in an archive is one that the user leaves out.
         declared: What a name in an archive declares, beside what is declared of the archive.
     """
 
     def __init__(
-        self, collector: Gathers, left_out: Callable[[str], bool], declared: Callable[[str], Tags]
+        self,
+        collector: Gathers,
+        options: DecodeOptions,
+        left_out: Callable[[str], bool],
+        declared: Callable[[str], Tags],
     ) -> None:
         self._collector = collector
+        self._options = options
         self._left_out = left_out
         self._declared = declared
-        self._archives = 0
+        self._archives = 0, ""  # in the file on disk that was opened last, and that file
 
     def compressed(self, place: str, name: str, tags: Tags, head: bytes, mark: str) -> Iterator[ImageRef]:
         """What a file holds that is compressed as a whole.
@@ -119,14 +127,15 @@ class PackedFiles:
         Raises:
             ImageError: It is damaged, or one of too many archives in archives.
         """
-        self._archives += is_inside(place)
-        if self._archives > _MOST_ARCHIVES:
+        outer = outer_file(place).as_posix()
+        self._archives = self._archives[0] + 1 if self._archives[1] == outer else 0, outer
+        if self._archives[0] > _MOST_ARCHIVES:
             error = f"It lies among more than {_MOST_ARCHIVES:,} archives in archives; unpack the outer one."
             raise ImageError("unsupported", error)
         names: set[str] = set()
         links: list[tuple[str, Member]] = []
         document = packing == "zip" and is_document(head_of(place, HEAD_BYTES), name)
-        for member, said in _members(place, packing):
+        for member, said in _bounded(place, packing, most_members(place, self._options)):
             if document and not is_picture_of_document(member.name):
                 if (held := _held_in_document(member)) is not None:
                     names.add(member.name)
@@ -190,6 +199,46 @@ class PackedFiles:
 
     def _row(self, name: str, why: ImageError) -> ImageRef:
         return self._collector.problem(name, why.status, why.sentence, why.path, why.left_out)
+
+
+def _bounded(place: str, packing: Packing, most: int) -> Iterator[tuple[Member, Tags]]:
+    """The members of an archive; an error in place of the first, or after the last that there may be.
+
+    Of a tar file nobody knows how many it holds before it is read to its end.
+    """
+    for number, found in enumerate(_members(place, packing)):
+        if number == most or (number == 0 and count_of(place, packing) > most):
+            raise _too_many(most)
+        yield found
+
+
+def count_of(place: str, packing: Packing) -> int:
+    """How many files an archive says that it holds, 0 where only reading it tells.
+
+    Example:
+        >>> import zipfile
+        >>> with zipfile.ZipFile("films.zip", "w") as archive:
+        ...     archive.writestr("a.png", b"pixels")
+        >>> count_of("films.zip", "zip")
+        1
+    """
+    if packing == "zip":
+        with LOCK:
+            return len(container(place, "zip").infolist())
+    if packing == "table":
+        from leakscan.sources.grouped_tables import open_table
+
+        table = open_table(place)
+        return sum(table.rows(group) for group in range(table.groups))
+    return 0
+
+
+def _too_many(most: int) -> ImageError:
+    words = (
+        f"It holds more files or rows than the limit of {most:,} for an archive of its size; raise "
+        "max_frames to read all of it."
+    )
+    return ImageError("unreadable", words, left_out=OVER_FRAMES)
 
 
 def _held_in_document(member: Member) -> ImageError | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from leakscan.errors import SourceError
+from leakscan.errors import SourceError, reason
 from leakscan.sources.remote import is_url
 from leakscan.sources.spec import SourceSpec
 
@@ -38,10 +38,23 @@ def check_there(sources: Iterable[str | os.PathLike[str]]) -> None:
 def missing(path: Path) -> SourceError:
     """The error of a path that does not exist, with a hint at the first part of it that is wrong.
 
+    Where the system does not let us see whether it exists, it says that instead.
+
     Example:
         >>> missing(Path("ward/films")).hint
         "There is no 'ward' in this folder."
     """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        return SourceError(
+            "{path} cannot be reached: {reason}.",
+            "Check the rights of the folders above it, and that its disk or share answers.",
+            path=path,
+            reason=reason(error),
+        )
     parent, wrong = path.parent, path.name
     while not parent.is_dir() and parent != parent.parent:
         parent, wrong = parent.parent, parent.name

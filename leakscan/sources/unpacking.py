@@ -100,6 +100,19 @@ def _bytes_of(place: str, most: int) -> bytes:
     return _kept[mark]
 
 
+def is_kept_whole(place: str) -> bool:
+    r"""Whether the bytes of a file in an archive are at hand, as those of the last one are if they are few.
+
+    Example:
+        >>> is_kept_whole("films.zip\0a.png\0z0")
+        False
+    """
+    try:
+        return f"{place}{STEP}{stamp(place)}" in _kept
+    except OSError:
+        return False
+
+
 def stamp(place: str) -> str:
     """What tells whether the file that holds a place is still the same, at little cost.
 
@@ -154,6 +167,34 @@ def _read(place: str, size: int, whole: bool) -> bytes:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # the disk or the share fails, which is no fault of the archive, and may pass
         raise ImageError("unreadable", "It is damaged in its archive, or that is cut short.") from error
+
+
+def packed_bytes(place: str, most: int) -> int:
+    r"""How many bytes the innermost archive around a place keeps of it, as far as it tells, packed.
+
+    Args:
+        place: A place inside another file.
+        most: The bytes of the file on disk.
+
+    Example:
+        >>> with zipfile.ZipFile("films.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        ...     archive.writestr("a.png", bytes(100_000))
+        >>> packed_bytes("films.zip\0a.png\0z0", 9_000) < 200
+        True
+    """
+    outer, _, step = place.rsplit(STEP, 2)
+    if step == "g":
+        return packed_bytes(outer, most) if STEP in outer else most
+    if step[:1] == "z":
+        with LOCK:
+            return min(most, int(container(outer, "zip").infolist()[int(step[1:])].compress_size))
+    if step[:1] == "t":
+        return min(most, int(step[1:].split("+")[1]))
+    if step == "j":
+        from leakscan.sources.split_archives import parts_of
+
+        return sum(Path(part).stat().st_size for part in parts_of(outer))
+    return most if step[:1] in ("u", "s") else min(most, len(_bytes_of(place, MOST_BYTES)))
 
 
 def _sparse_bytes(archive: tarfile.TarFile, offset: int, size: int, whole: bool) -> bytes:

@@ -35,3 +35,20 @@ def test_an_image_that_was_read_and_has_no_hashes_is_a_damaged_store(tmp_path: P
 def test_a_hash_with_a_hole_is_no_hash(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"ward\.fps is damaged"):
         opened(tmp_path, phash=[1] * 7 + [None])
+
+
+def test_several_images_under_one_id_in_one_shard_are_refused_and_not_taken_for_the_last(
+    tmp_path: Path,
+) -> None:
+    rows = [{**ROW, "path": path, "prepared_with": "way"} for path in ("a.png", "b.png")]
+    store = Store.create(tmp_path / "ward.fps", StoreInfo(dataset="ward", key_id="0011aabb"))
+    store.append(rows)
+    with pytest.raises(StoreError, match="2 images of it have the id of another one"):
+        store.load()
+
+
+def test_a_later_shard_may_hold_an_image_again_where_it_lies_now(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "ward.fps", StoreInfo(dataset="ward", key_id="0011aabb"))
+    for path in ("a.png", "moved.png"):
+        store.append([{**ROW, "path": path, "prepared_with": "way"}])
+    assert store.load()["path"].to_pylist() == ["moved.png"]

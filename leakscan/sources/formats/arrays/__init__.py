@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +21,8 @@ from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.bounds import check_frames
+from leakscan.sources.formats.kept_open import KeptOpen
 from leakscan.types import DecodedImage, ImageRef
 
 _SMALLEST_SIDE = 8
@@ -61,6 +66,8 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """
     found = _layouts(path, format, options)
     count = sum(layout.count for layout in found)
+    pixels = sum(int(np.prod(layout.shape, dtype=object)) for layout in found)
+    check_frames(count, pixels, path, options)
     ndim = 3 if options.arrays == "volumes" else 2
     if options.frames == "first" and count > 1:
         return [FrameInfo(ndim=ndim, notes=(f"It holds {count} images; only the first is read.",))]
@@ -86,7 +93,7 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     path, left = Path(ref.files[0]), ref.frame
     for layout in _layouts(path, ref.format, options):
         if left < layout.count:
-            stored = _read(path, ref.format, layout, left)
+            stored = _read(path, layout, left)
             break
         left -= layout.count
     else:
@@ -166,30 +173,54 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, dtype
 
 
-def _read(path: Path, format: str, layout: _Layout, number: int) -> npt.NDArray[Any]:
+@dataclass(frozen=True)
+class _OpenArray:
+    """One array of a file that is open, and what its header says."""
+
+    stream: BinaryIO
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    start: int
+
+
+@contextmanager
+def _open_array(place: str | os.PathLike[str], name: str) -> Iterator[_OpenArray]:
+    """An array of a file: the only one of a ``.npy`` file, whose name is empty, or one of an archive."""
+    with ExitStack() as closing:
+        stream: Any = closing.enter_context(open_place(place))
+        if name:
+            stream = closing.enter_context(closing.enter_context(zipfile.ZipFile(stream)).open(name))
+        shape, fortran, dtype = _header(stream)
+        yield _OpenArray(stream, shape, fortran, dtype, stream.tell())
+
+
+_ARRAYS = KeptOpen(_open_array, lambda array: len(array.shape) > 2)
+"""A compressed array is inflated up to the image that is wanted; those behind it go on from there."""
+
+
+def _read(path: Path, layout: _Layout, number: int) -> npt.NDArray[Any]:
     """One image, without reading those behind it."""
     try:
-        with open_place(path) as stream:
-            if format == "npy":
-                return _slice(stream, layout, number)
-            with zipfile.ZipFile(stream) as archive, archive.open(layout.name) as member:
-                return _slice(member, layout, number)  # type: ignore[arg-type]
+        with _ARRAYS.of(path, layout.name) as array:
+            return _slice(array, layout, number)
     except ImageError:
         raise
     except Exception as error:
         raise ImageError("unreadable", "It is a NumPy file that is cut short or damaged.") from error
 
 
-def _slice(stream: BinaryIO, layout: _Layout, number: int) -> npt.NDArray[Any]:
-    shape, fortran, dtype = _header(stream)
-    size = int(np.prod(layout.image, dtype=object)) * dtype.itemsize
-    if fortran and len(shape) > 1:
-        raw = stream.read(int(np.prod(shape, dtype=object)) * dtype.itemsize)
-        whole = np.frombuffer(raw, dtype).reshape(shape, order="F").reshape((-1, *layout.image))
-        picked: npt.NDArray[Any] = whole[number].astype(dtype.newbyteorder("="))
+def _slice(array: _OpenArray, layout: _Layout, number: int) -> npt.NDArray[Any]:
+    size = int(np.prod(layout.image, dtype=object)) * array.dtype.itemsize
+    native = array.dtype.newbyteorder("=")
+    if array.fortran and len(array.shape) > 1:
+        array.stream.seek(array.start)
+        raw = array.stream.read(int(np.prod(array.shape, dtype=object)) * array.dtype.itemsize)
+        whole = np.frombuffer(raw, array.dtype).reshape(array.shape, order="F").reshape((-1, *layout.image))
+        picked: npt.NDArray[Any] = whole[number].astype(native)
         return picked
-    stream.seek(number * size, 1)
-    raw = stream.read(size)
+    array.stream.seek(array.start + number * size)
+    raw = array.stream.read(size)
     if len(raw) < size:
         raise ImageError("unreadable", "It is a NumPy file that is cut short.")
-    return np.frombuffer(raw, dtype).reshape(layout.image).astype(dtype.newbyteorder("="))
+    return np.frombuffer(raw, array.dtype).reshape(layout.image).astype(native)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 from pydicom import uid
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate, get_frame, parse_basic_offsets, parse_fragments
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 
@@ -90,11 +90,9 @@ def decompressed(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -
         (64, 64)
     """
     offsets, lengths = (raw_bytes(file.dataset, tag) for tag in (_OFFSETS, _OFFSET_LENGTHS))
-    extended = (offsets, lengths) if offsets and lengths else None
     try:
-        data = get_frame(
-            cast(Any, file.pixels), frame, number_of_frames=frames, extended_offsets=cast(Any, extended)
-        )
+        extended: Any = (offsets, lengths) if offsets and lengths else _items(file, frames)
+        data = get_frame(cast(Any, file.pixels), frame, number_of_frames=frames, extended_offsets=extended)
     except Exception as error:
         raise ImageError("unreadable", "Its pixel data is cut short or damaged.") from error
     syntax = _syntax_of(data) or uid.UID(file.transfer_syntax)
@@ -116,6 +114,29 @@ def decompressed(file: OpenFile, layout: PixelFormat, frame: int, frames: int) -
         )
         return cast(Stored, plain)
     return _decoded(data, syntax, layout, file)
+
+
+def _items(file: OpenFile, frames: int) -> tuple[list[int], list[int]] | None:
+    """Where the frames of a file without a table of offsets are, if each is one item.
+
+    pydicom would go through all items anew for every frame.
+    """
+    if frames < 2:
+        return None
+    if file.items is None:
+        stream = cast(Any, file.pixels)
+        file.items = [], []
+        stream.seek(file.start)
+        if not parse_basic_offsets(stream):
+            behind = stream.tell()
+            count, starts = parse_fragments(stream)
+            if count == frames:
+                for start in starts:
+                    stream.seek(start + 4)
+                    file.items[1].append(int.from_bytes(stream.read(4), "little"))
+                file.items[0].extend(start - behind for start in starts)
+        stream.seek(file.start)
+    return file.items if file.items[0] else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ a faithful NIfTI copy of it give the same ``stored`` array.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -24,10 +26,11 @@ from leakscan.sources.formats.dicom.completed import completed
 from leakscan.sources.formats.dicom.frames import FunctionalGroups, frame_planes
 from leakscan.sources.formats.dicom.header import DicomHeader, header_of
 from leakscan.sources.formats.dicom.layout import PixelFormat, pixel_format
-from leakscan.sources.formats.dicom.open_file import OpenFile, opened
+from leakscan.sources.formats.dicom.open_file import OpenFile, damages, opened, parsed
 from leakscan.sources.formats.dicom.pixels import flipped, read_frame
-from leakscan.sources.formats.dicom.planes import Plane, stacks
-from leakscan.sources.formats.dicom.values import numbers, tag_of
+from leakscan.sources.formats.dicom.planes import Plane, Stack, stacks
+from leakscan.sources.formats.dicom.values import numbers, quiet, tag_of
+from leakscan.sources.formats.kept_open import KeptOpen
 from leakscan.sources.formats.square import aspect_of
 from leakscan.types import DecodedImage, ImageRef
 
@@ -61,21 +64,43 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """
     if len(ref.files) > 1:
         return _series(ref, options)
-    path = Path(ref.files[0])
-    with opened(path) as file:
-        header = header_of(file, path)
+    with quiet(), damages(), _FILES.of(ref.files[0]) as known:
+        file, header = known.file, known.header
         if not header.stacks:
             _check_size(header.rows * header.columns, options)
             return _picture(file, header, ref.frame)
-        planes = frame_planes(file.dataset, header.frames, (header.rows, header.columns))
-        found = stacks(planes)
-        if ref.frame >= len(found):
+        if ref.frame >= len(known.volumes):
             raise ImageError("unreadable", "The file has changed since it was scanned.")
-        members = found[ref.frame].members
+        members = known.volumes[ref.frame].members
         _check_size(header.rows * header.columns * len(members), options)
         if len(members) == 1:
             return _picture(file, header, members[0])
-        return _enhanced(file, header, planes, members)
+        return _enhanced(file, header, known.planes, members)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A file that is open, and what its header says."""
+
+    file: OpenFile
+    header: DicomHeader
+    planes: Sequence[Plane] = ()
+    volumes: Sequence[Stack] = ()
+
+
+@contextmanager
+def _known(place: str | os.PathLike[str], way: str) -> Iterator[_Known]:
+    path = Path(place)
+    with parsed(path) as file:
+        header = header_of(file, path)
+        planes = (
+            frame_planes(file.dataset, header.frames, (header.rows, header.columns)) if header.stacks else []
+        )
+        yield _Known(file, header, planes, stacks(planes) if planes else ())
+
+
+_FILES = KeptOpen(_known, lambda known: known.header.frames > 1)
+"""Where frames lie, and where volumes are made of them, is sought once for all frames of a file."""
 
 
 def _check_size(pixels: int, options: DecodeOptions) -> None:

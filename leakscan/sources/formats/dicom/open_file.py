@@ -43,6 +43,8 @@ class OpenFile:
         available: The number of bytes of it that are really there.
         transfer_syntax: The declared transfer syntax, or empty.
         size: The file's size in bytes.
+        items: Where every compressed frame begins behind the table of offsets, and how long it is, once that
+            was sought; two empty lists where it is not one item a frame.
     """
 
     dataset: FileDataset
@@ -54,6 +56,7 @@ class OpenFile:
     available: int = 0
     transfer_syntax: str
     size: int
+    items: tuple[list[int], list[int]] | None = None
 
 
 @contextmanager
@@ -74,20 +77,57 @@ def opened(path: Path, tags: list[int] | None = None) -> Iterator[OpenFile]:
         ...     print(file.dataset.Rows, file.vr, file.length, file.pixels.read(4))
         128 OW 32768 b'\xaf\x00\xb4\x00'
     """
+    with quiet(), damages(), parsed(path, tags) as found:
+        yield found
+
+
+@contextmanager
+def parsed(path: str | os.PathLike[str], tags: list[int] | None = None) -> Iterator[OpenFile]:
+    """Like :func:`opened`, but errors of parsers come out as they are: for files that stay open.
+
+    Args:
+        path: The file.
+        tags: The elements to keep; all if ``None``.
+
+    Raises:
+        ImageError: ``unreadable`` when it cannot be opened.
+
+    Example:
+        >>> from pydicom.examples import get_path
+        >>> with parsed(get_path("ct")) as file:
+        ...     file.length
+        32768
+    """
     try:
         stream = open_place(path)
     except OSError as error:
         raise ImageError("unreadable", f"It cannot be opened: {reason(error)}.") from error
-    with stream, quiet():
-        try:
-            if stream.read(6) == _LOST_PREAMBLE:
-                stream = io.BytesIO(bytes(128) + _LOST_PREAMBLE + stream.read())
-            found = _parsed(stream, tags)
-            yield found
-        except ImageError:
-            raise
-        except Exception as error:  # parsers of foreign bytes fail in more ways than can be listed
-            raise ImageError("unreadable", f"It is damaged ({type(error).__name__}).") from error
+    with stream:
+        whole: BinaryIO = stream
+        if stream.read(6) == _LOST_PREAMBLE:
+            whole = io.BytesIO(bytes(128) + _LOST_PREAMBLE + stream.read())
+        yield _parsed(whole, tags)
+
+
+@contextmanager
+def damages() -> Iterator[None]:
+    """Whatever a parser of foreign bytes raises, as the sentence of a row.
+
+    Raises:
+        ImageError: ``unreadable``.
+
+    Example:
+        >>> with damages():
+        ...     raise KeyError("Rows")
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It is damaged (KeyError).
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:  # parsers fail in more ways than can be listed
+        raise ImageError("unreadable", f"It is damaged ({type(error).__name__}).") from error
 
 
 def _parsed(stream: BinaryIO, tags: list[int] | None) -> OpenFile:

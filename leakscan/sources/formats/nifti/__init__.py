@@ -7,6 +7,7 @@ from the file.
 from __future__ import annotations
 
 import gzip
+import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,9 @@ import numpy.typing as npt
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.bounds import check_frames
 from leakscan.sources.formats.colours import real_of
+from leakscan.sources.formats.kept_open import KeptOpen
 from leakscan.sources.formats.nifti.canonical import canonical, usable
 from leakscan.sources.formats.nifti.header import (
     Header,
@@ -68,6 +71,7 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """
     header = read_header(path)
     check_size(header, options)
+    check_frames(header.frames, header.frames * math.prod(header.shape), header.data, options)
     check_length(header)
     ndim = 3 if sum(n > 1 for n in header.shape) > 2 else 2
     notes: list[str] = []
@@ -122,7 +126,9 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
 
 def _voxels(header: Header, frame: int) -> Array:
     size = int(np.prod(header.shape)) * header.dtype.itemsize
-    with reasons(), opened(header.data) as stream:
+    # A zipped file is inflated up to the frame that is wanted, so those behind it go on from there.
+    streams = _ZIPPED.of(header.data) if header.frames > 1 else opened(header.data)
+    with reasons(), streams as stream:
         stream.seek(header.offset + frame * size)
         raw = stream.read(size)
         if len(raw) < size:
@@ -134,6 +140,9 @@ def _voxels(header: Header, frame: int) -> Array:
     if flat.dtype.itemsize > 8:  # extended precision, which neither hashes nor other machines know
         flat = flat.astype(np.float64)
     return flat.reshape(header.shape, order="F")
+
+
+_ZIPPED = KeptOpen(lambda place, way: opened(Path(place)), lambda stream: True)
 
 
 def _check_sum(stream: BinaryIO) -> None:

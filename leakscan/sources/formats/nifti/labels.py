@@ -16,6 +16,7 @@ MAX_SINGLE_STEPS = 0.75
 _FEW = 5
 _STEP_OF_GREYS = 8.0
 _SIDE = 160
+_COUNTED_AT_ONCE = 1 << 22
 
 
 def is_label_map(stored: Array) -> bool:
@@ -74,8 +75,11 @@ def _levels(stored: Array) -> tuple[Array, npt.NDArray[np.intp]]:
     """Distinct numbers and how often each occurs; by counting where that beats sorting."""
     low, high = stored.min(), stored.max()
     if stored.dtype.kind in "iu" and int(high) - int(low) < 1 << 16:
-        shifted = stored.ravel(order="K").astype(np.int64) - int(low)
-        counts = np.bincount(shifted)
+        counts = np.zeros(int(high) - int(low) + 1, np.intp)
+        flat = stored.ravel(order="K")
+        for at in range(0, flat.size, _COUNTED_AT_ONCE):  # as 64-bit numbers all would take much memory
+            part = flat[at : at + _COUNTED_AT_ONCE].astype(np.int64) - int(low)
+            counts += np.bincount(part, minlength=len(counts))
         present = np.flatnonzero(counts)
         return (present + int(low)).astype(stored.dtype), counts[present]
     levels, counts = np.unique(stored, return_counts=True)

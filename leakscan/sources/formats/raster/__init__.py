@@ -7,7 +7,11 @@ pillow-heif read the rest: 16-bit colour, which Pillow would reduce to 8 bits, a
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +22,8 @@ from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.bounds import check_frames, most_frames
+from leakscan.sources.formats.kept_open import KeptOpen
 from leakscan.sources.formats.raster.jpeg_kinds import decode_rare_jpeg, rare_jpeg
 from leakscan.sources.formats.raster.jpeg_xl import decode_jpeg_xl, frames_of_jpeg_xl
 from leakscan.sources.formats.raster.pixels import (
@@ -26,6 +32,7 @@ from leakscan.sources.formats.raster.pixels import (
     blended,
     by_opencv,
     check_size,
+    memory_is_named,
     one_channel_if_equal,
     orientation,
     reasons,
@@ -34,8 +41,8 @@ from leakscan.sources.formats.raster.pixels import (
     turned,
     without_palette,
 )
-from leakscan.sources.formats.raster.pnm import decode_pnm, map_at, maps_of
-from leakscan.sources.formats.raster.tiff import decode_page
+from leakscan.sources.formats.raster.pnm import OpenMaps, decode_pnm, map_at, maps_of
+from leakscan.sources.formats.raster.tiff import OpenTiff, decode_page
 from leakscan.sources.formats.raster.tiff_pages import Page, pages_of
 from leakscan.types import DecodedImage, ImageRef
 
@@ -72,32 +79,39 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """
     if format in _OF_FRAMES:
         with reasons(), open_place(path) as stream, strict_pillow():
-            shown = [0] if format == "mpo" and rare_jpeg(stream) else _shown_frames(_opened(stream, format))
+            single = format == "mpo" and rare_jpeg(stream)
+            im = None if single else _opened(stream, format)
+            shown = _shown_frames(im) if im is not None else [0]
+            if im is not None:
+                check_frames(len(shown), len(shown) * im.size[0] * im.size[1], path, options)
         frames = _frames(shown, "frames", [], options)
         alone = _ALONE.get(format, "") if shown == [0] else ""
         return [replace(frame, format=alone) for frame in frames]
     if format in ("jpegxl", "pnm"):
         with reasons(), open_place(path) as stream:
-            count = frames_of_jpeg_xl(stream, options) if format == "jpegxl" else len(maps_of(stream))
+            if format == "jpegxl":
+                count, pixels = frames_of_jpeg_xl(stream, options)
+                check_frames(count, count * pixels, path, options)
+            else:  # whose maps are not compressed
+                count = len(maps_of(stream, most_frames(path, options)))
         return _frames(list(range(count)), "frames", [], options)
     if format != "tiff":
         return [FrameInfo()]
     with reasons(), open_place(path) as stream:
-        pages = pages_of(stream)
+        pages = pages_of(stream, most_frames(path, options))
     # Bit 0 of NewSubfileType marks a smaller copy of another page, bit 2 a mask: neither is an image.
-    kept = [i for i, page in enumerate(pages) if not _is_copy(page, pages)] or [0]
+    widest = max((p.width for p in pages if not p.under and not p.subfile & 0b101), default=0)
+    kept = [i for i, page in enumerate(pages) if not _is_copy(page, widest)] or [0]
+    check_frames(len(kept), sum(pages[i].width * pages[i].height for i in kept), path, options)
     notes: list[str] = []
     if len(kept) < len(pages):
         notes.append(f"{len(pages) - len(kept)} reduced copies or masks among its pages were left out.")
     return _frames(kept, "pages", notes, options)
 
 
-def _is_copy(page: Page, pages: list[Page]) -> bool:
+def _is_copy(page: Page, widest: int) -> bool:
     """Whether a page is a smaller copy of another or a mask; one below another is one where it is smaller."""
-    if page.subfile & 0b101:
-        return True
-    width = max((p.width for p in pages if not p.under and not p.subfile & 0b101), default=0)
-    return bool(page.under) and page.width < width
+    return bool(page.subfile & 0b101) or (bool(page.under) and page.width < widest)
 
 
 def _shown_frames(im: ImageFile.ImageFile) -> list[int]:
@@ -137,17 +151,21 @@ def decode(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """
     notes: list[str] = []
     aspect = 1.0
-    with reasons(), open_place(ref.files[0]) as stream, strict_pillow():
+    place = ref.files[0]
+    with memory_is_named(), reasons(), strict_pillow():
         if ref.format == "tiff":
-            stored, aspect = decode_page(stream, ref.frame, options)
-        elif ref.format == "jpegxl":
-            stored = decode_jpeg_xl(stream.read(), ref.frame, options)
-        elif ref.format == "jpeg" and (kind := rare_jpeg(stream)):
-            stored = decode_rare_jpeg(stream.read(), kind, options)
+            with _TIFFS.of(place) as tiff:
+                stored, aspect = decode_page(tiff, ref.frame, options)
         elif ref.format == "pnm":
-            stored = decode_pnm(map_at(stream, ref.frame), options)
+            with _MAPS.of(place) as maps:
+                stored = decode_pnm(map_at(maps, ref.frame), options)
+        elif ref.format in _OF_FRAMES:
+            not_behind = partial(_stands_before, ref.frame)
+            with _ANIMATIONS.of(place, ref.format, not_behind) as (stream, im):
+                stored, aspect = _picture(stream, im, ref, options, notes)
         else:
-            stored, aspect = _picture(stream, ref, options, notes)
+            with open_place(place) as stream:
+                stored, aspect = _single(stream, ref, options, notes)
     stored = one_channel_if_equal(stored)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         odd = ~np.isfinite(stored)
@@ -171,10 +189,17 @@ def _opened(stream: BinaryIO, format: str) -> ImageFile.ImageFile:
     return Image.open(stream, formats=_PILLOW_NAMES.get(format, [format.upper()]))
 
 
+def _single(stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: list[str]) -> tuple[Array, float]:
+    if ref.format == "jpegxl":
+        return decode_jpeg_xl(stream.read(), ref.frame, options), 1.0
+    if ref.format == "jpeg" and (kind := rare_jpeg(stream)):
+        return decode_rare_jpeg(stream.read(), kind, options), 1.0
+    return _picture(stream, _opened(stream, ref.format), ref, options, notes)
+
+
 def _picture(
-    stream: BinaryIO, ref: ImageRef, options: DecodeOptions, notes: list[str]
+    stream: BinaryIO, im: ImageFile.ImageFile, ref: ImageRef, options: DecodeOptions, notes: list[str]
 ) -> tuple[Array, float]:
-    im = _opened(stream, ref.format)
     check_size(*im.size, options)
     frames = getattr(im, "n_frames", 1)
     if ref.format in _OF_FRAMES:
@@ -188,10 +213,12 @@ def _picture(
         stream.seek(0)
         if (deep := _deep_jpeg_2000(stream.read())) is not None:
             return deep, stated_aspect(im)
-    im.load()
+    _load(im)
     if ";16B" in encoding and im.mode in ("RGB", "RGBA", "LA"):
+        at = stream.seek(0, 1)  # where Pillow goes on with the next frame
         stream.seek(0)
         pixels = blended(by_opencv(stream.read(), 0))
+        stream.seek(at)
     else:
         pixels = without_palette(im, encoding)
     turn, aspect = orientation(im), stated_aspect(im)
@@ -212,6 +239,48 @@ def _seek(im: ImageFile.ImageFile, frame: int, options: DecodeOptions) -> None:
     except Image.DecompressionBombError as error:
         limit = f"more pixels than the limit of {options.max_pixels}; raise max_pixels to read it."
         raise ImageError("unreadable", f"Its frame {frame + 1} has {limit}") from error
+
+
+@contextmanager
+def _open_animation(
+    place: str | os.PathLike[str], format: str
+) -> Iterator[tuple[BinaryIO, ImageFile.ImageFile]]:
+    with open_place(place) as stream:
+        yield stream, _opened(stream, format)
+
+
+@contextmanager
+def _open_tiff(place: str | os.PathLike[str], way: str) -> Iterator[OpenTiff]:
+    with open_place(place) as stream:
+        yield OpenTiff(stream, pages_of(stream))
+
+
+@contextmanager
+def _open_maps(place: str | os.PathLike[str], way: str) -> Iterator[OpenMaps]:
+    with open_place(place) as stream:
+        yield OpenMaps(stream, maps_of(stream))
+
+
+_ANIMATIONS = KeptOpen(_open_animation, lambda found: getattr(found[1], "n_frames", 1) > 1)
+_TIFFS = KeptOpen(_open_tiff, lambda tiff: len(tiff.pages) > 1)
+_MAPS = KeptOpen(_open_maps, lambda maps: len(maps.starts) > 1)
+
+
+def _stands_before(frame: int, found: tuple[BinaryIO, ImageFile.ImageFile]) -> bool:
+    """Whether an animation can be read on to a frame: what Pillow shows after a step back is not the same."""
+    return found[1].tell() <= frame
+
+
+def _load(im: ImageFile.ImageFile) -> None:
+    """Loads a frame so that those behind it come out as if it had been skipped.
+
+    Pillow draws a frame of an animated PNG into the picture before it, to which the next frame may go back.
+    """
+    before = getattr(im, "_prev_im", None) if im.format == "PNG" else None
+    kept = before.copy() if before is not None else None
+    im.load()
+    if kept is not None:
+        im._prev_im = kept  # type: ignore[attr-defined]
 
 
 def _deep_jpeg_2000(data: bytes) -> Array | None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats.raster.pixels import Array, blended, check_size
 
+_NO_ROOM = (1, 1, 1, 1, 1)
+_NEEDED = re.compile(r", shape=\(([\d, ]+)\)")
+"""Where the decoder says which shape it needs."""
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
 
-def frames_of_jpeg_xl(stream: BinaryIO, options: DecodeOptions) -> int:
-    """How many frames a file has. Only an animation is decoded for that.
+def frames_of_jpeg_xl(stream: BinaryIO, options: DecodeOptions) -> tuple[int, int]:
+    """How many frames a file has, and how many pixels each of them. No frame is decoded for that.
 
     Args:
         stream: The file, at its start.
@@ -26,7 +32,8 @@ def frames_of_jpeg_xl(stream: BinaryIO, options: DecodeOptions) -> int:
         ``frames_of_jpeg_xl(Path("film.jxl").open("rb"), DecodeOptions())``
     """
     data = stream.read()
-    return len(_decoded(data, options)) if _size(data)[2] else 1
+    width, height, animated = _size(data)
+    return _frames(data, options) if animated else 1, width * height
 
 
 def decode_jpeg_xl(data: bytes, frame: int, options: DecodeOptions) -> Array:
@@ -43,24 +50,34 @@ def decode_jpeg_xl(data: bytes, frame: int, options: DecodeOptions) -> Array:
     Example:
         ``decode_jpeg_xl(Path("film.jxl").read_bytes(), 0, DecodeOptions()).shape``
     """
-    frames = _decoded(data, options)
-    if frame >= len(frames):
+    frames = _frames(data, options)
+    if frame >= frames:
         raise ImageError("unreadable", f"It has no frame {frame + 1} any more.")
-    return blended(frames[frame])
+    pixels: Array = _imagecodecs().jpegxl_decode(data, index=frame if frames > 1 else None)
+    return blended(pixels[0] if pixels.ndim == 4 or (pixels.ndim == 3 and pixels.shape[2] > 4) else pixels)
 
 
-def _decoded(data: bytes, options: DecodeOptions) -> Array:
-    """All frames, one behind the other."""
+def _frames(data: bytes, options: DecodeOptions) -> int:
+    """How many frames there are; the decoder counts them before it finds that there is no room for any."""
     width, height, animated = _size(data)
     check_size(width, height, options)
+    try:
+        _imagecodecs().jpegxl_decode(data, out=np.empty(_NO_ROOM, np.uint8))
+    except ValueError as error:
+        if found := _NEEDED.search(str(error)):
+            shape = [int(n) for n in found[1].split(",") if n.strip()]
+            return shape[0] if len(shape) == 4 or (len(shape) == 3 and (animated or shape[2] > 4)) else 1
+        raise
+    return 1
+
+
+def _imagecodecs() -> Any:
     try:
         import imagecodecs
     except ImportError as error:
         missing = "It is JPEG XL, which needs the package imagecodecs: pip install 'leakscan[formats]'."
         raise ImageError("unsupported", missing, left_out="JPEG XL") from error
-    pixels: Array = imagecodecs.jpegxl_decode(data)
-    several = pixels.ndim == 4 or (pixels.ndim == 3 and (animated or pixels.shape[2] > 4))
-    return pixels if several else pixels[None]
+    return imagecodecs
 
 
 def _size(data: bytes) -> tuple[int, int, bool]:

@@ -22,6 +22,8 @@ ORIENTATION_TAG = 274
 SIDEWAYS = (5, 6, 7, 8)
 """The orientations in which rows are shown as columns."""
 
+DAMAGED = "It is truncated or damaged."
+_MANY_PIXELS = 50_000_000
 _MOST_TEXT = 1 << 26
 """Bytes of texts and of a colour profile in a PNG; Pillow refuses files with more than 1 MB unpacked."""
 _GREY_LEVELS = {"L;2": 85, "L;4": 17}
@@ -94,7 +96,7 @@ def by_opencv(data: bytes, page: int) -> Array:
     finally:
         cv2.utils.logging.setLogLevel(before)
     if not done or not found:
-        raise ImageError("unreadable", "It is truncated or damaged.")
+        raise ImageError("unreadable", DAMAGED)
     pixels: Array = found[0]
     return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
 
@@ -220,6 +222,36 @@ def check_size(width: int, height: int, options: DecodeOptions) -> None:
             f"It has {width} x {height} pixels, more than the limit of {options.max_pixels}; "
             "raise max_pixels to read it.",
         )
+    _stated[:] = [width * height]
+
+
+_stated: list[int] = []
+
+
+@contextmanager
+def memory_is_named() -> Iterator[None]:
+    """Names a want of memory beside damage where a very large picture cannot be decoded.
+
+    Most libraries say the same of both, and a worker has no more memory than one file may take.
+
+    Raises:
+        ImageError: What the reader raised, with both reasons where both may be.
+
+    Example:
+        >>> with memory_is_named():
+        ...     check_size(22_000, 22_000, DecodeOptions())
+        ...     raise ImageError("unreadable", DAMAGED)
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: It is truncated or damaged, or its 484,000,000 pixels take more memory ...
+    """
+    _stated.clear()
+    try:
+        yield
+    except ImageError as error:
+        if error.sentence != DAMAGED or sum(_stated) < _MANY_PIXELS:
+            raise
+        words = f"its {sum(_stated):,} pixels take more memory than one file may; max_file_mb raises that."
+        raise ImageError(error.status, f"It is truncated or damaged, or {words}") from error
 
 
 @contextmanager
@@ -266,7 +298,7 @@ def reasons() -> Iterator[None]:
         raise ImageError("unreadable", "There is not enough memory to read it.") from error
     except OSError as error:
         reason = (error.strerror or "").lower()
-        sentence = f"It cannot be read: {reason}." if error.errno else "It is truncated or damaged."
+        sentence = f"It cannot be read: {reason}." if error.errno else DAMAGED
         raise ImageError("unreadable", sentence) from error
     except Exception as error:  # decoders of foreign bytes fail in more ways than can be listed
-        raise ImageError("unreadable", "It is truncated or damaged.") from error
+        raise ImageError("unreadable", DAMAGED) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -11,60 +12,83 @@ from PIL import Image
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
+from leakscan.sources.formats.bounds import over_frames
 from leakscan.sources.formats.raster.pixels import Array, blended, check_size
 
 _HEADER_BYTES = 1 << 16
-_MOST_MAPS = 10_000
 _TOKEN = re.compile(rb"(?:\s|#[^\n]*\n)*(\d+)")
 
 
-def maps_of(stream: BinaryIO) -> list[int]:
+def maps_of(stream: BinaryIO, most: int = 1_000_000) -> list[int]:
     r"""Where each map of a file begins: of the kinds P4 to P6 one may follow another.
 
     Args:
         stream: The file.
+        most: How many maps it may have.
+
+    Raises:
+        ImageError: ``unreadable``: it has more.
 
     Example:
         >>> maps_of(io.BytesIO(b"P5 1 1 255\n\x07P5 1 1 255\n\x09"))
         [0, 12]
     """
     starts = [0]
-    while len(starts) < _MOST_MAPS:
+    while True:
         stream.seek(starts[-1])
         head = stream.read(_HEADER_BYTES)
         found = re.match(rb"P([456])" + _TOKEN.pattern * 2, head)
         if found is None:
-            break
+            return starts
         width, height = int(found[2]), int(found[3])
         end, row = found.end(), (width + 7) // 8
         if found[1] != b"4":
             top = _TOKEN.match(head, end)
             if top is None:
-                break
+                return starts
             end, row = top.end(), width * (3 if found[1] == b"6" else 1) * (2 if int(top[1]) > 255 else 1)
         after = starts[-1] + end + 1 + row * height
         stream.seek(after)
         if re.match(rb"P[456]\s", stream.read(3)) is None:
-            break
+            return starts
+        if len(starts) == most:
+            raise over_frames(most)
         starts.append(after)
-    return starts
 
 
-def map_at(stream: BinaryIO, number: int) -> bytes:
-    r"""The bytes of a map and of what follows it.
+@dataclass(frozen=True)
+class OpenMaps:
+    r"""A file of maps that is open.
+
+    Attributes:
+        stream: Its bytes.
+        starts: Where each map begins.
+
+    Example:
+        >>> OpenMaps(io.BytesIO(b"P5 1 1 255\n\x07"), [0]).starts
+        [0]
+    """
+
+    stream: BinaryIO
+    starts: list[int]
+
+
+def map_at(maps: OpenMaps, number: int) -> bytes:
+    r"""The bytes of a map.
 
     Raises:
         ImageError: ``unreadable``: there are fewer maps.
 
     Example:
-        >>> map_at(io.BytesIO(b"P5 1 1 255\n\x07P5 1 1 255\n\x09"), 1)
+        >>> stream = io.BytesIO(b"P5 1 1 255\n\x07P5 1 1 255\n\x09")
+        >>> map_at(OpenMaps(stream, maps_of(stream)), 1)
         b'P5 1 1 255\n\t'
     """
-    starts = maps_of(stream) if number else [0]
-    if number >= len(starts):
+    if number >= len(maps.starts):
         raise ImageError("unreadable", f"It has no frame {number + 1} any more.")
-    stream.seek(starts[number])
-    return stream.read()
+    maps.stream.seek(maps.starts[number])
+    behind = maps.starts[number + 1 : number + 2]
+    return maps.stream.read(behind[0] - maps.starts[number] if behind else -1)
 
 
 def decode_pnm(data: bytes, options: DecodeOptions) -> Array:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
@@ -19,7 +20,7 @@ from leakscan.sources.formats.raster.pixels import (
     turned,
     without_palette,
 )
-from leakscan.sources.formats.raster.tiff_pages import Page, moved, pages_of
+from leakscan.sources.formats.raster.tiff_pages import Page, moved
 
 _KNOWN_COMPRESSIONS = frozenset(
     {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34676, 34677, 34925, 50000, 50001}
@@ -33,11 +34,33 @@ _COMPRESSIONS = {
 }  # fmt: skip
 
 
-def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> tuple[Array, float]:
+@dataclass
+class OpenTiff:
+    """A TIFF that is open.
+
+    Attributes:
+        stream: Its bytes.
+        pages: What :func:`pages_of` says.
+        image: The same as Pillow opened it, once a page was read by it.
+
+    Example:
+        >>> Image.new("L", (8, 6)).save("film.tiff")
+        >>> from leakscan.sources.formats.raster.tiff_pages import pages_of
+        >>> with open("film.tiff", "rb") as stream:
+        ...     len(OpenTiff(stream, pages_of(stream)).pages)
+        1
+    """
+
+    stream: BinaryIO
+    pages: list[Page]
+    image: ImageFile.ImageFile | None = None
+
+
+def decode_page(tiff: OpenTiff, frame: int, options: DecodeOptions) -> tuple[Array, float]:
     """The pixels of one page, upright, MINISWHITE inverted, alpha on black; and their height over width.
 
     Args:
-        stream: The file, at its start.
+        tiff: The file.
         frame: The index of the page among all directories.
         options: The limits for reading.
 
@@ -45,25 +68,27 @@ def decode_page(stream: BinaryIO, frame: int, options: DecodeOptions) -> tuple[A
         ImageError: ``unreadable`` or ``unsupported``.
 
     Example:
+        >>> from leakscan.sources.formats.raster.tiff_pages import pages_of
         >>> first, second = (Image.fromarray(np.array([[0, x]], np.uint16)) for x in (900, 4095))
         >>> first.save("films.tiff", save_all=True, append_images=[second])
         >>> with open("films.tiff", "rb") as stream:
-        ...     pixels, aspect = decode_page(stream, 1, DecodeOptions())
+        ...     pixels, aspect = decode_page(OpenTiff(stream, pages_of(stream)), 1, DecodeOptions())
         >>> pixels.tolist(), aspect
         ([[0, 4095]], 1.0)
     """
-    pages = pages_of(stream)
-    if frame >= len(pages):
+    if frame >= len(tiff.pages):
         raise ImageError("unreadable", f"It has no page {frame + 1} any more.")
-    page = pages[frame]
+    page = tiff.pages[frame]
     check_size(page.width, page.height, options)
-    stream.seek(0)
+    tiff.stream.seek(0)
     if page.under:
-        stream, frame = io.BytesIO(moved(stream.read(), page)), 0
-    return _pixels(stream, frame, page), page.shown_aspect
+        stream = io.BytesIO(moved(tiff.stream.read(), page))
+        return _pixels(OpenTiff(stream, [page]), 0, page), page.shown_aspect
+    return _pixels(tiff, frame, page), page.shown_aspect
 
 
-def _pixels(stream: BinaryIO, frame: int, page: Page) -> Array:
+def _pixels(tiff: OpenTiff, frame: int, page: Page) -> Array:
+    stream = tiff.stream
     if page.start:
         return _following(stream, page)
     if page.compression not in _KNOWN_COMPRESSIONS:
@@ -75,7 +100,7 @@ def _pixels(stream: BinaryIO, frame: int, page: Page) -> Array:
         return _tiff_by_opencv(stream, frame, page)
     try:
         # An open stream, not a path: from a path Pillow maps turned pages with their sides swapped.
-        im = Image.open(stream, formats=["TIFF"])
+        im = tiff.image = tiff.image or Image.open(stream, formats=["TIFF"])
         im.seek(frame)
     except UnidentifiedImageError:
         stream.seek(0)

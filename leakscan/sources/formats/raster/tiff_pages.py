@@ -14,9 +14,9 @@ import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from leakscan.errors import ImageError
+from leakscan.sources.formats.bounds import over_frames
 from leakscan.sources.formats.raster.pixels import SIDEWAYS
 
-_MAX_PAGES = 100_000
 _MAX_UNDER = 64
 _SUBDIRECTORIES = 330
 _IMAGEJ = re.compile(r"^images=(\d+)", re.MULTILINE)
@@ -77,14 +77,18 @@ class Page:
         return self.width * self.height * self.samples * self.bits // 8
 
 
-def pages_of(stream: BinaryIO) -> list[Page]:
+def pages_of(stream: BinaryIO, most: int = 1_000_000) -> list[Page]:
     """The pages of a TIFF or BigTIFF in the order of their directories.
 
     ImageJ and others write large stacks as one directory that is followed by the pixels of all pages;
     those pages are listed as well, as far as the file holds them.
 
+    Args:
+        stream: The file, at its start.
+        most: How many pages it may have.
+
     Raises:
-        ImageError: ``unreadable``: no page, or one without a size.
+        ImageError: ``unreadable``: no page, one without a size, or too many.
 
     Example:
         >>> from PIL import Image
@@ -111,7 +115,9 @@ def pages_of(stream: BinaryIO) -> list[Page]:
     end = stream.seek(0, os.SEEK_END)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        while (offset := int(directory.next)) and offset not in visited and len(pages) < _MAX_PAGES:
+        while (offset := int(directory.next)) and offset not in visited:
+            if len(pages) + len(followers) + len(under) >= most:
+                raise over_frames(most)
             visited.add(offset)
             stream.seek(offset)
             directory.load(stream)
@@ -119,11 +125,11 @@ def pages_of(stream: BinaryIO) -> list[Page]:
                 raise ImageError("unreadable", "It is truncated or damaged: a page has no size.")
             pages.append(_page(directory, order))
             under += _numbers(directory.get(_SUBDIRECTORIES))[:_MAX_UNDER]
-            followers += _followers(directory, pages[-1], end, alone=not directory.next and len(pages) == 1)
+            followers += _followers(directory, pages[-1], end, not directory.next and len(pages) == 1, most)
     if not pages:
         raise ImageError("unreadable", "It is truncated or damaged: it has no page.")
     below = [page for offset in under if offset not in visited and (page := _under(stream, head, offset))]
-    return pages + followers[: _MAX_PAGES - len(pages)] + below
+    return pages + followers + below
 
 
 def _under(stream: BinaryIO, head: bytes, offset: int) -> Page | None:
@@ -189,7 +195,7 @@ def _aspect(tags: ImageFileDirectory_v2) -> float:
     return across / down if 0 < across < math.inf and 0 < down < math.inf else 1.0
 
 
-def _followers(tags: ImageFileDirectory_v2, page: Page, end: int, alone: bool) -> list[Page]:
+def _followers(tags: ImageFileDirectory_v2, page: Page, end: int, alone: bool, most: int) -> list[Page]:
     """The pages that follow one with a directory and have none of their own.
 
     Either its strip is as long as several pages, or it is the only directory and its description says so,
@@ -206,7 +212,9 @@ def _followers(tags: ImageFileDirectory_v2, page: Page, end: int, alone: bool) -
         behind = end - starts[0]
         whole = behind // page.size if behind % page.size == 0 else 1
         stated = max(stated, whole, _stated(str(tags.get(270, "")), page))
-    held = min(stated, (end - starts[0]) // page.size, _MAX_PAGES)
+    held = min(stated, (end - starts[0]) // page.size)
+    if held > most:
+        raise over_frames(most)
     return [replace(page, start=starts[0] + i * page.size) for i in range(1, held)]
 
 

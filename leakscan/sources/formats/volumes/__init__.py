@@ -12,11 +12,13 @@ import numpy as np
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import bytes_behind
 from leakscan.sources.formats import FrameInfo
+from leakscan.sources.formats.bounds import check_frames, check_work
 from leakscan.sources.formats.nifti.canonical import canonical, usable
 from leakscan.sources.formats.square import aspect_of
 from leakscan.sources.formats.volumes.partners import partners_of
-from leakscan.sources.formats.volumes.reading import Volume, read_volume, volume_shape
+from leakscan.sources.formats.volumes.reading import MOST_KEPT, Volume, read_volume, volume_shape
 from leakscan.types import DecodedImage, ImageRef
 
 
@@ -40,6 +42,11 @@ def inspect(path: Path, format: str, options: DecodeOptions) -> list[FrameInfo]:
     """
     shape = volume_shape(path, format)
     frames = _checked(shape, options)
+    pixels = int(np.prod(shape, dtype=object))
+    voxels = max(files(path, format), key=bytes_behind)
+    check_frames(frames, pixels, voxels, options)
+    if pixels > MOST_KEPT:  # the whole file is unpacked for every frame
+        check_work(frames, pixels, voxels, options)
     ndim = 3 if sum(n > 1 for n in shape[:3]) > 2 else 2
     notes: list[str] = []
     if options.frames == "first" and frames > 1:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import locale
+import math
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ import numpy.typing as npt
 
 from leakscan.errors import ImageError
 from leakscan.sources.formats.colours import grey_of_colours
+from leakscan.sources.formats.kept_open import KeptOpen
 from leakscan.sources.formats.raster.pixels import reasons
 from leakscan.sources.formats.volumes.on_disk import encoding_of, on_disk
 
 Array = npt.NDArray[Any]
 
+MOST_KEPT = 1 << 26
+"""The voxels of all frames of a file that are kept, up to which it is read once and not for every frame."""
 _BY_SIMPLEITK = frozenset({"nrrd", "metaimage", "gipl", "vtk"})
 _NAMES = {"nrrd": "NRRD", "metaimage": "MetaImage", "minc": "MINC", "gipl": "GIPL", "vtk": "a VTK image"}
 _NRRD_ENCODINGS = frozenset({"raw", "gzip", "gz", "ascii", "txt", "text", "hex"})
@@ -78,14 +83,37 @@ def read_volume(path: Path, format: str, frame: int) -> Volume:
         >>> read_volume(Path("head.mgz"), "mgh", 0).stored.shape
         (5, 6, 4)
     """
-    with reasons(), _own_locale(), on_disk(path, format) as file:
-        if format in _BY_SIMPLEITK:
+    with reasons(), _own_locale():
+        with _WHOLE.of(path, format) as whole:
+            if whole is not None:
+                every = whole.stored.reshape((*whole.stored.shape[:3], -1), order="F")
+                native = every.dtype.newbyteorder("=")
+                return replace(whole, stored=every[..., frame].astype(native, copy=False))
+        with on_disk(path, format) as file:
             return _by_simpleitk(file, format, frame)
-        image = _loaded(file, format)
-        raw, slope, intercept = _raw(image, format)
-        stored = raw.reshape((*raw.shape[:3], -1), order="F")[..., frame] if raw.ndim > 3 else raw
-        native = np.asarray(stored).astype(stored.dtype.newbyteorder("="), copy=False)
-        return Volume(native, np.asarray(image.affine, np.float64), slope, intercept)
+
+
+@contextmanager
+def _open_whole(place: str | os.PathLike[str], format: str) -> Iterator[Volume | None]:
+    """All frames of a file; ``None`` where one alone takes less memory, and there are too many to keep."""
+    with on_disk(Path(place), format) as file:
+        if format not in _BY_SIMPLEITK:
+            image = _loaded(file, format)
+            raw, slope, intercept = _raw(image, format)
+            yield Volume(raw, np.asarray(image.affine, np.float64), slope, intercept)
+            return
+        reader = _reader(file, format)
+        voxels = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+        if reader.GetDimension() < 4 or voxels > MOST_KEPT:
+            yield None
+            return
+        first = _by_simpleitk(file, format, 0)
+        yield replace(first, stored=_pixels_of(_executed(reader), format))
+
+
+_WHOLE = KeptOpen(
+    _open_whole, lambda whole: whole is not None and whole.stored.ndim > 3 and whole.stored.size <= MOST_KEPT
+)
 
 
 def _loaded(file: Path, format: str) -> Any:
@@ -152,7 +180,6 @@ def _is_of_vectors(reader: Any) -> bool:
 
 def _by_simpleitk(file: Path, format: str, frame: int) -> Volume:
     reader = _reader(file, format)
-    sitk = _needed("SimpleITK", format)
     size = reader.GetSize()
     if len(size) > 3:
         index, extent = [0] * len(size), [*size[:3], *([0] * (len(size) - 3))]
@@ -161,20 +188,28 @@ def _by_simpleitk(file: Path, format: str, frame: int) -> Volume:
             rest, index[axis] = divmod(rest, size[axis])
         reader.SetExtractIndex(index)
         reader.SetExtractSize(extent)
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise ImageError("unreadable", "It is truncated or damaged, or its voxels are missing.") from error
-    stored = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        stored = grey_of_colours(stored)
-    stored = stored.T
+    image = _executed(reader)
+    stored = _pixels_of(image, format)
     axes = image.GetDimension()
     affine = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(axes, axes)
     affine[:axes, :axes] = direction * np.array(image.GetSpacing())
     affine[:axes, 3] = image.GetOrigin()
     return Volume(stored, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)  # ITK's positions are LPS
+
+
+def _executed(reader: Any) -> Any:
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        raise ImageError("unreadable", "It is truncated or damaged, or its voxels are missing.") from error
+
+
+def _pixels_of(image: Any, format: str) -> Array:
+    stored: Array = _needed("SimpleITK", format).GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        stored = grey_of_colours(stored)
+    return stored.T
 
 
 def _needed(package: str, format: str) -> Any:
