@@ -50,7 +50,6 @@ class Recipe:
         sides: The side of the canonical array in pixels, for every kind that has an encoder.
         encoders: The folders of the encoders that run in workers, by the kind that they serve.
         detail_networks: The files of the networks by which films are described, by the kind that they serve.
-        first_details: Whether only the networks that are asked first do, where that is for nothing.
         previews: Whether to keep a 512 px picture, so that copies can be checked without the files.
         masked: Whether text that is burnt into a picture is covered in it.
     """
@@ -59,7 +58,6 @@ class Recipe:
     sides: Mapping[Kind, int]
     encoders: Mapping[Kind, str] = field(default_factory=dict)
     detail_networks: Mapping[Kind, str] = field(default_factory=dict)
-    first_details: bool = True
     previews: bool = False
     masked: bool = True
 
@@ -241,9 +239,7 @@ def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch)
             encoding, maps = _encoding(canonical, recipe.encoders[kind])
         if kind in recipe.detail_networks:
             with watch.stage("details"):
-                details = _details(
-                    image.values, maps, Path(recipe.detail_networks[kind]), recipe.first_details
-                )
+                details = _details(image.values, maps, Path(recipe.detail_networks[kind]))
     keypoints = None
     if image.values.ndim == 2:
         with watch.stage("keypoints"):
@@ -284,12 +280,12 @@ def _encoding(canonical: npt.NDArray[np.uint8], folder: str) -> tuple[Encoding, 
     return encoding_of(encoded, 0), maps
 
 
-def _details(values: npt.NDArray[np.float32], maps: FilmMaps | None, path: Path, first: bool) -> bytes:
-    """The details of a film; those that are asked first from what the encoder made of it."""
+def _details(values: npt.NDArray[np.float32], maps: FilmMaps | None, path: Path) -> bytes:
+    """The details of a film: from what the encoder made of it, where their networks go on from that."""
     from leakscan.fingerprint.encoders.film.detail_matcher import matcher_here
 
     matcher = matcher_here(path)
-    if first and maps is not None and matcher.encoder is not None:
+    if maps is not None and matcher.encoder is not None:
         found = matcher.of_maps(maps)
     else:
         found = matcher.describe(film_of(values, matcher.side)[None])

@@ -170,7 +170,6 @@ class RowMaker:
                 if runs_in_workers(self._encoders[kind].card, self._encoders[kind].folder)
             },
             detail_networks=detail_networks(self._context.models, needed, bool(self._way.keeps.details)),
-            first_details=not self._way.keeps.details,
             previews=self._way.keeps.previews,
             masked=self._way.masked,
         )

@@ -25,7 +25,7 @@ from support import drawn_subjects
 from support.makers import Leakscan, save
 
 PEOPLE = 3
-BYTES_ASIDE = 13 + 2 * 196 * DETAIL_DIM  # of a film, by the two networks that are asked first
+BYTES_ASIDE = 13 + 2 * 196 * DETAIL_DIM  # of a film, by two networks
 CHEST = ("--kind", "chest_radiograph")
 
 
@@ -88,11 +88,10 @@ def test_details_under_a_project_key_are_refused(leakscan: Leakscan, films: list
     assert "Leave out --with-details, or --project-key." in ran.err
 
 
-@pytest.mark.parametrize("hopeless", [1e9, -1e9])
-def test_details_put_aside_change_nothing_and_spare_reading_films_of_hopeless_pairs(
-    tmp_path: Path, films: list[str], monkeypatch: pytest.MonkeyPatch, hopeless: float
+def test_details_that_were_put_aside_are_not_read_again_and_change_nothing(
+    tmp_path: Path, films: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first networks go on from what the encoder made of a film, in the very run that reads it."""
+    """The networks go on from what the encoder made of a film, in the very run that reads it."""
     described: list[int] = []
     plain = FilmDetailMatcher.describe
 
@@ -114,11 +113,8 @@ def test_details_put_aside_change_nothing_and_spare_reading_films_of_hopeless_pa
         _ = matcher.opened
         described.clear()  # the probe, as the networks were opened
         at = np.arange(PEOPLE)
-        with monkeypatch.context() as patch:
-            patch.setattr("leakscan.fingerprint.encoders.film.detail_matcher.HOPELESS", hopeless)
-            found.append(DetailMatching(matcher, encoder, context).of(one, other, at, at))
-        aside = min(room // BYTES_ASIDE, 2 * PEOPLE) if hopeless > 0 else 0
-        assert sum(described) == 2 * PEOPLE - aside
+        found.append(DetailMatching(matcher, encoder, context).of(one, other, at, at))
+        assert sum(described) == 2 * PEOPLE - min(room // BYTES_ASIDE, 2 * PEOPLE)
     assert np.isfinite(found[0]).all()
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])

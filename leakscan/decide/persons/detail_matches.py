@@ -131,8 +131,7 @@ class DetailMatching:
         if side.has_details(self.digest)[side.side.rows[picture]]:
             return side.details(picture)
         aside = self._context.shelf.get(side.picture_keys[picture], self.digest)
-        pixels = side.pixels(picture)
-        return pixels if aside is None else KeptDetails(aside, pixels)
+        return side.pixels(picture) if aside is None else KeptDetails(aside)
 
 
 def match_candidates(pair: DatasetPair, table: PairTable, one: Scored, matching: DetailMatching) -> None:

@@ -91,7 +91,6 @@ class FilmDetails:
         self._read = partial(_canonical, side=matcher.side, options=options)
         self._for_workers = partial(_described, options=options)
         self._details: dict[str, Details | None] = {}
-        self._whole: set[str] = set()  # of these, what was read
         self.unread: set[str] = set()
 
     def __call__(self, pairs: Sequence[FilmPair], seconds: float, progress: Progress) -> list[float | None]:
@@ -122,39 +121,20 @@ class FilmDetails:
             progress.advance(len(window))
 
     def _window(self, tasks: Sequence[FilmPair]) -> list[float | None]:
-        films = {key: film for t in tasks for key, film in zip(t.keys, t.films, strict=True)}
-        self._describe(films)
+        self._describe({key: film for t in tasks for key, film in zip(t.keys, t.films, strict=True)})
         out: list[float | None] = [None] * len(tasks)
-        for i, found in self._compared(tasks, range(len(tasks))):
+        at, pairs = [], []
+        for i, task in enumerate(tasks):
+            a, b = (self._details[key] for key in task.keys)
+            if a is not None and b is not None:
+                at.append(i)
+                # A pair has one order, whichever dataset was named first.
+                pairs.append((a, b) if a.tobytes() <= b.tobytes() else (b, a))
+        for i, found in zip(at, self._compared(pairs), strict=True):
             out[i] = found
-        # Where the networks that are asked first do not tell, the films are read for the others.
-        doubtful = [i for i, found in enumerate(out) if found is not None and np.isnan(found)]
-        if doubtful:
-            keys = dict.fromkeys(key for i in doubtful for key in tasks[i].keys)
-            kept = {key: film for key in keys if isinstance(film := films[key], KeptDetails)}
-            self._read_pixels({k: f.pixels for k, f in kept.items() if f.pixels and k not in self._whole})
-            for i in doubtful:
-                out[i] = None
-            for i, found in self._compared(tasks, doubtful):
-                out[i] = found
         return out
 
-    def _compared(self, tasks: Sequence[FilmPair], chosen: Iterable[int]) -> Iterator[tuple[int, float]]:
-        """What comes of some pairs of which the details of both films are at hand, by their numbers."""
-        at: dict[int, list[int]] = {}
-        pairs: dict[int, list[tuple[Details, Details]]] = {}
-        for i in chosen:
-            a, b = (self._details[key] for key in tasks[i].keys)
-            if a is not None and b is not None:
-                few = min(len(a), len(b))  # networks
-                a, b = a[:few], b[:few]
-                at.setdefault(few, []).append(i)
-                # A pair has one order, whichever dataset was named first.
-                pairs.setdefault(few, []).append((a, b) if a.tobytes() <= b.tobytes() else (b, a))
-        for few, own in pairs.items():
-            yield from zip(at[few], self._agreement(own), strict=True)
-
-    def _agreement(self, pairs: Sequence[tuple[Details, Details]]) -> list[float]:
+    def _compared(self, pairs: Sequence[tuple[Details, Details]]) -> list[float]:
         path = self._matcher.for_workers
         if path is None:
             return _agreement(pairs, self._matcher) if pairs else []
@@ -169,17 +149,10 @@ class FilmDetails:
         known = {key: self._details.pop(key) for key in needed if key in self._details}
         for key in list(self._details)[: max(0, len(self._details) + len(needed) - self._kept)]:
             del self._details[key]
-            self._whole.discard(key)
         self._details |= known
         kept = {key: film for key, film in missing.items() if isinstance(film, KeptDetails)}
         self._details |= {key: from_bytes(film.raw, self._matcher.digest) for key, film in kept.items()}
-        self._read_pixels({k: f for k, f in missing.items() if not isinstance(f, KeptDetails)})
-        self.unread.update(key for key in kept if self._details[key] is None)
-
-    def _read_pixels(self, missing: dict[str, Pixels]) -> None:
-        """Reads films and describes them by all networks."""
-        self._describe_pixels(missing)
-        self._whole.update(missing)
+        self._describe_pixels({k: f for k, f in missing.items() if not isinstance(f, KeptDetails)})
         self.unread.update(key for key in missing if self._details[key] is None)
 
     def _describe_pixels(self, missing: dict[str, Pixels]) -> None:

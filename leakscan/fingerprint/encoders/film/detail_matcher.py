@@ -35,8 +35,6 @@ FILE = "detail.safetensors"
 FORMAT = 4
 _TOLERANCE = 0.05
 """Largest difference, in nats, between the probe's logit in the file and the one computed here."""
-HOPELESS = -1.8
-"""What the networks that are asked first say of nearly every pair of strangers, and hardly of one person."""
 _PAIRS_AT_ONCE = 16  # what fits into a processor's cache
 
 
@@ -44,9 +42,7 @@ class FilmDetailMatcher:
     """Describes the details of chest films, and says of pairs how well their details agree.
 
     Several networks, taught apart, may work side by side; the mean of their logits counts (a deep
-    ensemble, arXiv 1612.01474). Some of them may be asked first: where these find a pair hopeless, that is
-    the answer, and the others, which take longer, are not asked (a cascade: Viola & Jones, IJCV 2004). It
-    runs on CUDA where there is one.
+    ensemble, arXiv 1612.01474). It runs on CUDA where there is one.
 
     Args:
         path: A file made by :func:`~leakscan.fingerprint.encoders.film.torch_details.save_detail_matcher`.
@@ -67,8 +63,6 @@ class FilmDetailMatcher:
                 about = json.loads((f.metadata() or {})["leakscan"])
             self.states = states_of(load_safetensors(raw))
             made_for, probe = (about["format"], about["preprocessing"]), float(about["probe"])
-            self.first = int(about.get("first", len(self.states)))
-            """How many of the networks are asked first; all of them where no others come after."""
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as e:
             raise ModelError(
                 f"The detail networks {{path}} cannot be read: {reason(e)}.",
@@ -83,8 +77,8 @@ class FilmDetailMatcher:
             )
         self.digest = blake3(raw).hexdigest()[:12]
         """What remembered detail matches and calibrations name these networks by."""
-        self.encoder = encoder_below(path.parent, self.states[: self.first], checked)
-        """The encoder beside the file, where the first networks go on from its maps; ``None`` elsewhere."""
+        self.encoder = encoder_below(path.parent, self.states, checked)
+        """The encoder beside the file, where all networks go on from its maps; ``None`` elsewhere."""
         self._runners = [self._runner(state) for state in self.states]
         found = probe if checked else self._probe()
         if not abs(found - probe) <= _TOLERANCE:
@@ -118,23 +112,17 @@ class FilmDetailMatcher:
         Returns:
             The details ``(n, networks, places, DETAIL_DIM)``.
         """
-        if self.encoder is None:
-            return at_8_bits(np.stack([runner.describe(canonical) for runner in self._runners], axis=1))
-        first = np.concatenate([self.of_maps(self.encoder.maps(film)) for film in canonical])
-        others = [at_8_bits(runner.describe(canonical))[:, None] for runner in self._runners[self.first :]]
-        return np.concatenate([first, *others], axis=1)
+        if self.encoder is not None:
+            return np.concatenate([self.of_maps(self.encoder.maps(film)) for film in canonical])
+        return at_8_bits(np.stack([runner.describe(canonical) for runner in self._runners], axis=1))
 
     def of_maps(self, maps: FilmMaps) -> Details:
-        """The details of one film by the networks that are asked first, for a fraction of the time.
+        """The details of one film, ``(1, networks, places, DETAIL_DIM)``, for a fraction of the time.
 
         Args:
             maps: What :attr:`encoder` made of the film.
-
-        Returns:
-            ``(1, first, places, DETAIL_DIM)``.
         """
-        found = [runner.of_maps(maps) for runner in self._runners[: self.first]]
-        return at_8_bits(np.stack(found, axis=1))
+        return at_8_bits(np.stack([runner.of_maps(maps) for runner in self._runners], axis=1))
 
     def compare(self, a: Details, b: Details) -> Floats:
         """How well the details of pairs agree, as logits ``(n,)``: higher for one person, uncalibrated.
@@ -142,30 +130,15 @@ class FilmDetailMatcher:
         (a, b) and (b, a) agree up to rounding: whoever wants them equal gives a pair one order.
 
         Args:
-            a: The details of one film of each pair, ``(n, networks, places, DETAIL_DIM)``, by all networks or
-                by the first.
-            b: Those of the other film, by as many.
-
-        Returns:
-            NaN for pairs of which the other networks are to be asked, and have no details here.
+            a: The details of one film of each pair, ``(n, networks, places, DETAIL_DIM)``.
+            b: Those of the other film.
         """
-        out = [np.zeros(0, np.float32)]
-        for at in range(0, len(a), _PAIRS_AT_ONCE):
-            out.append(self._compared(*(as_numbers(side[at : at + _PAIRS_AT_ONCE]) for side in (a, b))))
-        return np.concatenate(out)
-
-    def _compared(self, a: Floats, b: Floats) -> Floats:
-        def asked(networks: range, rows: npt.NDArray[np.bool_]) -> list[Floats]:
-            return [self._runners[i].compare(a[rows, i], b[rows, i]) for i in networks]
-
-        first = asked(range(self.first), np.ones(len(a), np.bool_))
-        found: Floats = np.mean(first, axis=0).astype(np.float32)
-        doubtful = found >= HOPELESS
-        if self.first < len(self.states) and doubtful.any():
-            others = asked(range(self.first, a.shape[1]), doubtful)
-            every = [one[doubtful] for one in first] + others
-            found[doubtful] = np.mean(every, axis=0) if len(every) == len(self.states) else np.nan
-        return found
+        out = [
+            np.mean([r.compare(x[:, i], y[:, i]) for i, r in enumerate(self._runners)], axis=0)
+            for at in range(0, len(a), _PAIRS_AT_ONCE)
+            for x, y in ([as_numbers(side[at : at + _PAIRS_AT_ONCE]) for side in (a, b)],)
+        ]
+        return np.concatenate(out).astype(np.float32) if out else np.zeros(0, np.float32)
 
     def _runner(self, state: Tensors) -> DetailRunner:
         if has_graphs():

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from leakscan.fingerprint.encoders.film.detail_grid import DETAIL_DIM, GRID, Details
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
-from leakscan.types import ImageRef
 
 _MARK = b"2"  # the version of this form
 _DIGEST = 12  # characters
@@ -25,15 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeptDetails:
-    """What was kept of the details of one film.
+    """What a store kept of the details of one film.
 
     Attributes:
         raw: The bytes that :func:`to_bytes` made.
-        pixels: What is read where these are of the networks that are asked first, and do not tell.
     """
 
     raw: bytes
-    pixels: ImageRef | bytes | None = None
 
 
 def film_of(values: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]:

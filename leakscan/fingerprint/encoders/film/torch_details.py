@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from leakscan.fingerprint.encoders.encoder import FilmMaps, Tensors
 from leakscan.fingerprint.encoders.film.detail_grid import as_numbers, at_8_bits
-from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, HOPELESS, probe_films
+from leakscan.fingerprint.encoders.film.detail_matcher import FORMAT, probe_films
 from leakscan.fingerprint.encoders.film.detail_net import DetailNet
 from leakscan.fingerprint.encoders.film.graph_details import TRUNK, Floats, states_of
 from leakscan.fingerprint.encoders.folding import fold_norms
@@ -75,13 +75,12 @@ def detail_net(state: Tensors) -> DetailNet:
     return net
 
 
-def save_detail_matcher(nets: Sequence[DetailNet], path: Path, first: int | None = None) -> None:
+def save_detail_matcher(nets: Sequence[DetailNet], path: Path) -> None:
     """Writes networks in float16, with what they find of a probe in float32.
 
     Args:
         nets: The trained networks, one or more.
         path: The file to write.
-        first: How many of them are asked first; all if not given.
 
     Example::
 
@@ -103,8 +102,6 @@ def save_detail_matcher(nets: Sequence[DetailNet], path: Path, first: int | None
         for rounded in map(detail_net, states_of({name: v.numpy() for name, v in state.items()})):
             details = torch.from_numpy(as_numbers(at_8_bits(rounded.eval().describe(films).numpy())))
             found.append(float(rounded.compare(details[:1], details[1:])[0]))
-    first = len(nets) if first is None else first
-    hopeless = float(np.mean(found[:first])) < HOPELESS
-    probe = round(float(np.mean(found[:first] if hopeless else found)), 4)
-    about = {"format": FORMAT, "preprocessing": radiograph.VERSION, "probe": probe, "first": first}
+    probe = round(float(np.mean(found)), 4)
+    about = {"format": FORMAT, "preprocessing": radiograph.VERSION, "probe": probe}
     path.write_bytes(save(state, {"leakscan": json.dumps(about)}))

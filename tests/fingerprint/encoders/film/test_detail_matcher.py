@@ -82,28 +82,6 @@ def test_damaged_or_altered_networks_are_refused(made: Path, tmp_path: Path) -> 
         FilmDetailMatcher(bad)
 
 
-def test_the_others_are_asked_only_where_the_first_do_not_find_a_pair_hopeless(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    torch.manual_seed(1)
-    nets = [DetailNet().eval() for _ in range(3)]
-    save_detail_matcher(nets, path := tmp_path / FILE, first=2)
-    matcher = FilmDetailMatcher(path)
-    details = matcher.describe(films(8))
-    alone = []
-    for i, net in enumerate(nets):
-        save_detail_matcher([net], one := tmp_path / f"{i}.safetensors")
-        own = FilmDetailMatcher(one).compare(details[:4, i : i + 1], details[4:, i : i + 1])
-        alone.append(own)
-    first, every = np.mean(alone[:2], axis=0), np.mean(alone, axis=0)
-    middle = float(np.sort(first)[1:3].mean())
-    monkeypatch.setattr("leakscan.fingerprint.encoders.film.detail_matcher.HOPELESS", middle)
-    found = matcher.compare(details[:4], details[4:])
-    np.testing.assert_allclose(found, np.where(first < middle, first, every), atol=1e-4)
-    some = matcher.compare(details[:4, :2], details[4:, :2])  # by the first alone: the others would be asked
-    np.testing.assert_array_equal(np.isnan(some), first >= middle)
-
-
 def test_a_trunk_that_two_networks_share_is_written_once(tmp_path: Path) -> None:
     torch.manual_seed(0)
     one, other = DetailNet().eval(), DetailNet().eval()
