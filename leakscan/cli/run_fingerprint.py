@@ -30,7 +30,7 @@ def fingerprint_command(
         bool,
         typer.Option(
             "--with-details",
-            help="Keep the details of each film, 19 kB, which tell people apart as well as the film does.",
+            help="Keep the details of each film, 38 kB, which tell people apart as well as the film does.",
         ),
     ] = False,
     shard: Annotated[

@@ -2,12 +2,12 @@
 
 The trunk is the encoder's own and stays as it is, so only its maps are needed. Altered films and films
 of other hospitals are among them. ``FOLDER/detail.safetensors`` holds the last network of ``--beside``
-and the one that was taught; it goes to ``leakscan.research.ship_cxr --detail``.
+and the one that was taught, which began at the head of the first. It goes to
+``leakscan.research.ship_cxr --detail``.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from pathlib import Path
 from typing import Annotated
@@ -45,9 +45,6 @@ def teach_detail_on_views(
     ] = None,
     steps: Annotated[int, typer.Option("--steps", help="Steps in all.", min=1)] = 1400,
     rate: Annotated[float, typer.Option("--learning-rate", help="The highest learning rate.")] = 5e-4,
-    share: Annotated[
-        float, typer.Option("--share", help="How much it counts beside the other.", min=0, max=1)
-    ] = 0.6,
 ) -> None:
     """Teach detail matching on kept views; a second call goes on.
 
@@ -60,33 +57,8 @@ def teach_detail_on_views(
         net.load_state_dict(others[0].state_dict())
         net.trunk.load_state_dict(kept.net.trunk[: len(net.trunk)].state_dict())
         _teach(net, kept, (steps, rate), output / "checkpoint.pt", progress)
-    both = [counting(others[-1], 2 * (1 - share)), counting(net.eval(), 2 * share)]
-    save_detail_matcher(both, output / FILE)
+    save_detail_matcher([others[-1], net.eval()], output / FILE)
     Output().say(f"Written to {output / FILE}")
-
-
-def counting(net: DetailNet, weight: float) -> DetailNet:
-    """The same network, whose logits are multiplied by a weight, so that a mean of several is a weighed one.
-
-    Args:
-        net: The network.
-        weight: What its logits are multiplied by.
-
-    Example:
-        >>> net, details = DetailNet().eval(), torch.rand(1, 196, 96)
-        >>> once = net.compare(details, details)
-        >>> bool(torch.allclose(counting(net, 2.0).compare(details, details), 2 * once))
-        True
-    """
-    out = copy.deepcopy(net)
-    last = out.body[-1]
-    assert isinstance(last, nn.Conv2d) and last.bias is not None
-    with (
-        torch.no_grad()
-    ):  # of its two channels, one judges each place and the other says how much that counts
-        last.weight[0] *= weight
-        last.bias[0] *= weight
-    return out
 
 
 def _teach(
