@@ -235,6 +235,17 @@ def test_rows_made_in_another_way_are_not_mixed_in(tmp_path: Path) -> None:
     assert sorted(ids(store, "w1")) == ["a", "b"]
 
 
+def test_rows_that_stand_in_a_store_are_not_written_again(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s.fps", INFO)
+    store.append([row("a"), row("b")])
+    before = [(path, path.stat().st_mtime_ns) for path in store.shards.paths]
+    rows = store.load()
+    store.update(rows, rows)
+    assert [(path, path.stat().st_mtime_ns) for path in store.shards.paths] == before
+    store.update(rows.slice(1), rows)
+    assert ids(store) == ["b"]
+
+
 def test_a_shard_that_was_not_finished_is_not_read(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "s.fps", INFO)
     store.append([row("a")])
