@@ -276,6 +276,7 @@ NAMED_FILES: tuple[NamedFile, ...] = (
     NamedFile("a.orc", lambda p: b"ORC" + bytes(99), "ORC table"),
     NamedFile("a.avro", lambda p: b"Obj\x01" + bytes(99), "Avro file"),
     NamedFile("a.db", lambda p: b"SQLite format 3\0" + png(p), "SQLite database"),
+    NamedFile("a.cdf", lambda p: b"CDF\x01" + bytes(8) + p.tobytes(), "netCDF file"),
     NamedFile("data_batch_1", lambda p: pickle.dumps({"data": p}), "Python pickle"),
     NamedFile(
         "images-idx3-ubyte", lambda p: struct.pack(">4I", 0x803, 1, *p.shape) + p.tobytes(), "IDX array"

@@ -194,6 +194,7 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), starts_with(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",)),
     UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _is_hdf5),
+    UnreadKind("netCDF file", _SAVE_IMAGES, (".nc",), starts_with(b"CDF\x01", b"CDF\x02", b"CDF\x05")),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (), _is_tfrecord),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords", ".tfrec")),
     UnreadKind("R data file", _SAVE_IMAGES, (".rds", ".rda", ".rdata")),

@@ -371,3 +371,15 @@ def test_other_content_is_not_recognised(tmp_path: Path, content: bytes) -> None
     path = tmp_path / "file.png"
     path.write_bytes(content)
     assert recognise(path) == ""
+
+
+def test_a_tiff_in_webp_is_read_or_its_compression_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    tifffile.imwrite(tmp_path / "a.tif", COLOUR, photometric="rgb", compression="webp")
+    grey = cv2.cvtColor(COLOUR, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    assert np.corrcoef(read(tmp_path / "a.tif").values.ravel(), grey.ravel())[0, 1] > 0.99
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    assert "WebP" in refusal(tmp_path / "a.tif").message

@@ -22,15 +22,13 @@ from leakscan.sources.formats.raster.pixels import (
 )
 from leakscan.sources.formats.raster.tiff_pages import Page, moved
 
-_KNOWN_COMPRESSIONS = frozenset(
-    {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34676, 34677, 34925, 50000, 50001}
-)
-"""What Pillow's libtiff decodes (tag 259)."""
+_KNOWN_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34676, 34677, 34925, 50000})
+"""What the libtiff that comes with Pillow decodes (tag 259)."""
 _COMPRESSIONS = {
     9: "JBIG", 10: "JBIG", 32809: "ThunderScan", 33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000",
     33007: "JPEG with an old mark", 34661: "JBIG", 34712: "JPEG 2000", 34713: "Nikon NEF", 34887: "LERC",
     34892: "lossy JPEG of DNG", 34926: "Zstandard", 34927: "WebP", 34933: "PNG", 34934: "JPEG XR",
-    50002: "JPEG XL", 52546: "JPEG XL", 22610: "JPEG XR",
+    50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL", 22610: "JPEG XR",
 }  # fmt: skip
 
 
