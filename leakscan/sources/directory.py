@@ -181,7 +181,8 @@ class DirectorySource:
                     if not _is_second_half(path):
                         yield _Entry(path)
                 else:
-                    yield _problem(path, "ignored", "It is no regular file.")
+                    kind: Status = "unreadable" if has_image_suffix(path.name) else "ignored"
+                    yield _problem(path, kind, "It is no regular file.")
             except OSError as error:
                 if path == self._root:
                     raise SourceError(f"{{path}} cannot be read: {reason(error)}.", path=path) from error
