@@ -29,10 +29,10 @@ Film = Pixels | KeptDetails
 """What the details of a film come from."""
 
 _WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
-_KEPT = 2000  # films whose details are kept from window to window, 19 kB each
+_KEPT = 2000  # films whose details are kept from window to window, 38 kB each
 _BATCH = 64  # films described at once, where workers do not describe them
 _CHUNK = 4  # films that a worker gets at a time
-_COMPARED = 16  # pairs that it gets at a time, 0.6 MB
+_COMPARED = 16  # pairs that it gets at a time, 1.2 MB
 
 
 class DetailMatcher(Protocol):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from leakscan.fingerprint.encoders.film.kept_details import prefix_of
 
 MOST_ASIDE = 4_000_000_000
-"""Bytes that are put aside at most: some 200,000 films."""
+"""Bytes that are put aside at most: some 100,000 films with two networks."""
 
 
 class DetailShelf:
