@@ -19,7 +19,7 @@ from leakscan.research.mutations import Mutant
 SECONDS = 30.0
 """How long one file may take."""
 MOST_BYTES = 1 << 30
-"""How much memory a process may come to need."""
+"""How much memory one file may make a process need beyond the most that it needed before."""
 
 _HOUSE = (
     "card.json", "calibration.safetensors", "weights.safetensors", "model.zip", "leakscan.toml", "drop.csv",
@@ -63,8 +63,8 @@ def read_mutant(mutant: Mutant) -> Answer:
             return Answer(f"its sentence is {words!r}", True) if fault else Answer("refused")
         except Exception as error:
             return Answer(f"{type(error).__name__}: {error} ({_where(error)})", True)
-    if _memory() > MOST_BYTES >= before:
-        return Answer(f"the process needs {_memory() >> 20:,} MB", True)
+    if _memory() - before > MOST_BYTES:
+        return Answer(f"it made the process need {_memory() - before >> 20:,} MB more", True)
     return Answer(said, said not in ("read", "refused"))
 
 
