@@ -54,6 +54,8 @@ class LocalEngine:
         ['ONE', 'TWO']
     """
 
+    is_cluster = False
+
     def __init__(self, workers: int | None = None) -> None:
         self.workers = cores() if workers is None else workers
         self._asked_for = workers is not None

@@ -80,9 +80,9 @@ two are strangers. Of 198 pairs of strangers whose keypoints voted for a copy 18
 of them one, masked to its lungs, had 0.35.
 """
 _UNLIKE, _ELSEWHERE = 0.5, 6.0
-"""The correlation, and the median motion left, of two pictures that were laid on each other by kept keypoints,
-below and above which the two are strangers. Of 17 pairs of strangers that came so far, 13 correlated up to 0.43
-and moved by 9 and more; of 1,080 copies in 27 alterations none that was not known at once moved by more than 4.
+"""The correlation, and the median motion left, of two pictures that kept keypoints lay on each other, below
+and above which the two are strangers. Of 17 pairs of strangers that came so far, 13 correlated up to 0.43 and
+moved by 9 and more; of 1,080 copies in 27 alterations none that was not known at once moved by more than 4.
 """
 
 
@@ -143,12 +143,12 @@ def check_as_voted(a: PictureFeatures, b: PictureFeatures, kept: tuple[bytes, by
         alike = coarse_correlation(a, b, proposal)
         if alike is not None and alike < _ALIKE_AT_SIGHT:
             return NOT_ALIGNED
-    found = _agreement(a, b, proposal)
-    if found is None:
+    agreement = _agreement(a, b, proposal)
+    if agreement is None:
         return None
-    if found.correlation < _UNLIKE and found.motion[0] > _ELSEWHERE:
+    if agreement.correlation < _UNLIKE and agreement.motion[0] > _ELSEWHERE:
         return NOT_ALIGNED
-    said = _said(a, b, proposal, found)
+    said = _said(a, b, proposal, agreement)
     return said if said.same_image else None
 
 
@@ -208,7 +208,7 @@ def _judge(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> CopyCh
 
 
 def _agreement(a: PictureFeatures, b: PictureFeatures, proposal: Proposal) -> Agreement | None:
-    """How the two agree under a proposal, ``None`` where it is no way to make a copy or too little is left."""
+    """How the two agree under a proposal; ``None`` where it makes no copy, or too little is left."""
     return measure_agreement(a, b, proposal) if _plausible(a, b, proposal) else None
 
 
