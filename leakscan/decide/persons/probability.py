@@ -26,13 +26,13 @@ import numpy.typing as npt
 from leakscan.decide.persons.shared import MOST_PAIRS, GenuineRates, SharedEstimate, SubjectPairs
 from leakscan.decide.persons.standing import Bins, PairStanding, counted
 
-_LEVEL, _MOST_CAREFUL = 0.7, -1.1  # spread and lower end of the log of strangers seen over strangers stated
+_LEVEL, _MOST_CAREFUL = 0.7, -2.5  # spread and lower end of the log of strangers seen over strangers stated
 _SLOWER, _SLOWEST = 0.15, 0.6  # spread and upper end of how much more slowly strangers fall off
 _UNFOUND = 1.0  # spread of the log of true pairs below the level over those that the estimate leaves
 _LEVEL_TOUCHING = 1.0  # spread of the log of strangers at found subjects over those elsewhere
 _EVENLY = 0.2  # of the best pairs of further pictures, spread evenly whatever is known of true pairs
 _PENALTY, _PENALTY_TOUCHING = 0.5, 2.0  # pairs that true ones must explain before they count
-_HIDDEN = 0.06  # further first pairs for each unit of u, of everybody found with several pictures
+_HIDDEN = 0.12  # further first pairs for each unit of u, of everybody found with several pictures
 _PRIOR = 0.01  # true pairs that are added, so that the number is never 0
 _ROUNDS = 300
 _KNOWS_NOTHING = 0.3  # of true pairs below the level, where nobody knows how they come out
@@ -168,11 +168,13 @@ def _true_below(
     true = (shared.found - shared.expected) / shared.found
     out = np.zeros(len(least))
     for number, groups in zip(*np.unique(several, return_counts=True), strict=True):
-        share = np.array([genuine.found(math.exp(-edge), int(number))[0] for edge in bins.low])
-        if np.isnan(share).any():
-            share = np.linspace(1.0, 1.0 - _KNOWS_NOTHING, len(bins.low))
+        share, left = 1.0 - _KNOWS_NOTHING, np.full(len(least), _KNOWS_NOTHING / len(least))
+        if len(genuine.p):
+            share = genuine.found(math.exp(-bins.level), int(number))[0]
+            # All pairs of whoever was not found are counted, not the best of them alone.
+            left = genuine.left(np.exp(-bins.low), int(number))
         # Whoever is found stands for 1 / share subjects (Horvitz and Thompson 1952).
-        out += true * groups / max(share[-1], 0.05) * np.maximum(-np.diff(share), 0.0)
+        out += true * groups / max(share, 0.05) * left
     # Whoever has several pictures and was found may have more of them, which are like none of those found.
     out += true * _HIDDEN * standing.several * np.diff(bins.low)
     smooth = np.convolve(np.pad(out, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")

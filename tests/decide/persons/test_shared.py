@@ -67,3 +67,20 @@ def test_whoever_has_several_pictures_is_found_more_easily() -> None:
     rates_of_two = GenuineRates(p, np.repeat(np.arange(40), 2), own=False)
     assert rates_of_two.found(1e-6)[0] == pytest.approx(0.5)
     assert rates_of_two.found(1e-6, several=2)[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("spread", [5.0, 50.0, 1e4])
+def test_where_p_values_say_nothing_everybody_could_have_gone_unnoticed(spread: float) -> None:
+    """A number that cannot be noticed was sought without end, until it was too large to count with."""
+    nowhere = GenuineRates(np.full(60, 0.5), np.arange(60), own=True)
+    found = estimate(met(0, 1)[0], nowhere, spread=spread, trusted=True)
+    assert found.unnoticed == SIDE + 1
+    assert found.high <= SIDE
+    assert not found.sure
+
+
+def test_pairs_of_a_subject_that_is_not_found_are_all_counted() -> None:
+    """Of two pairs of pictures of a person, both lie below what is found, or one makes the person found."""
+    rates = GenuineRates(np.array([1e-4, 1e-5, 1e-9, 1e-5]), np.array([0, 0, 1, 1]), own=True)
+    left = rates.left(np.array([1e-3, 1e-6]), several=2)
+    assert left.tolist() == [1.0]  # two pairs of the first person, none of the second
