@@ -105,7 +105,7 @@ def side_of(
     columns = [
         pa.array(values[f.name], f.type) if f.name in values else pa.nulls(n, f.type) for f in tables.STORE
     ]
-    refs = {i: ImageRef(i, i, "png", ()) for i in ids} if details else {}
+    refs = {i: ImageRef(image_id=i, path=i, format="png", files=()) for i in ids} if details else {}
     return Dataset(name, pa.Table.from_arrays(columns, schema=tables.STORE), refs, {}, "simulated")
 
 
