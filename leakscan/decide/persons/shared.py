@@ -95,11 +95,15 @@ class GenuineRates:
         p: ``(g,)`` p-values.
         owner: ``(g,)`` the subject of each pair; subjects weigh the same.
         own: Whether they are of this run.
+        doubt: By what part true pairs of these people may be found less often, as a standard error.
+        usual: Those of the calibration, where these are of this run.
     """
 
     p: Floats
     owner: Ints
     own: bool
+    doubt: float = 0.0
+    usual: GenuineRates | None = None
 
     @cached_property
     def _weights(self) -> Floats:
@@ -138,8 +142,8 @@ class GenuineRates:
             ``(m - 1,)`` the mean over all subjects, of whom those that are found have none.
 
         Example:
-            >>> half_found = GenuineRates(np.array([1e-9, 1e-9, 1e-4, 1e-4]), np.array([0, 0, 1, 1]), own=True)
-            >>> half_found.left(np.array([1e-3, 1e-5, 1e-6]), several=2).tolist()
+            >>> half = GenuineRates(np.array([1e-9, 1e-9, 1e-4, 1e-4]), np.array([0, 0, 1, 1]), own=True)
+            >>> half.left(np.array([1e-3, 1e-5, 1e-6]), several=2).tolist()
             [1.0, 0.0]
         """
         hits = np.stack([self._hits(edge)[1] for edge in edges.tolist()])
@@ -272,6 +276,10 @@ def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trust
         chance = poisson_above(found - 1, false * math.exp(_Z95 * spread))
         sure |= trusted and found > 0 and float(chance) <= SURE / len(_EXPECTED)
     share, error = _share_found(compared, genuine, level)
+    error = math.hypot(error, genuine.doubt * share)
+    if genuine.usual is not None and len(genuine.usual.p):
+        # Whoever has several pictures in one dataset is found as often as other people more or less.
+        error = math.hypot(error, share - _share_found(compared, genuine.usual, level)[0])
     if math.isnan(share):  # nobody knows how true pairs come out
         share, error = 0.5, 0.25
     more = max(0, compared.smaller - certain)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,23 @@ def test_pairs_of_a_subject_that_is_not_found_are_all_counted() -> None:
     rates = GenuineRates(np.array([1e-4, 1e-5, 1e-9, 1e-5]), np.array([0, 0, 1, 1]), own=True)
     left = rates.left(np.array([1e-3, 1e-6]), several=2)
     assert left.tolist() == [1.0]  # two pairs of the first person, none of the second
+
+
+def test_the_interval_is_wider_where_two_ways_to_the_share_found_disagree_or_people_differ() -> None:
+    pairs = met(120, 1)[0]
+    plain, doubted = rates(), replace(rates(), doubt=0.15)
+    hard = GenuineRates(np.maximum(rates().p, 1e-6 * (np.arange(600) % 3 == 0)), np.arange(600), own=False)
+    known, unsure, two_ways = (
+        estimate(pairs, genuine, spread=0.2, trusted=True)
+        for genuine in (plain, doubted, replace(plain, usual=hard))
+    )
+    assert known.value == unsure.value == two_ways.value
+    for wider in (unsure, two_ways):
+        assert wider.high - wider.low > 1.2 * (known.high - known.low)
+
+
+def test_no_more_are_stated_than_there_are() -> None:
+    """Everybody is shared, and hardly anybody of the calibration would be found."""
+    hard = GenuineRates(np.where(np.arange(600) % 5 == 0, 1e-8, 0.5), np.arange(600), own=False)
+    found = estimate(met(SIDE, 1)[0], hard, spread=0.2, trusted=True)
+    assert found.value <= found.high <= SIDE
