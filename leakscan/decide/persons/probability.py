@@ -7,8 +7,9 @@ are sorted by how they hang on better ones that were found:
 - *first* pairs touch no subject of a better one. Each is a person of its own, and how many there are below
   what is found follows from the estimate of how many are shared.
 - *touching* pairs share one subject with a better pair. Where subjects are declared they are strangers;
-  where they are not, they may be further pictures of a person who was found. All pairs of such a picture
-  with those of the person are true together or not at all, so all are as likely as the best of them.
+  where they are not, they may be further pictures of a person who was found, if that is one person. All
+  pairs of such a picture with those of the person are true together or not at all, so all are as likely as
+  the best of them.
 - *inside* pairs are of two subjects that better pairs link already. They are as likely as those links.
 
 Strangers are fitted to this run, too: their number, and whether they fall off more slowly than p-values say.
@@ -84,21 +85,23 @@ def pair_probabilities(
     high = strangers.at_least_stated(bins.high, compared.comparisons)
     at_level = first & (u >= bins.level)
     found = _found(counted(u[at_level], bins.high, standing.weight[at_level]), high, genuine, bins.high)
-    odds[first] = _read(
-        u[first],
-        (bins.low, bins.high),
-        np.concatenate([below / strangers.between(bins.low, standing.first_pairs), found / high]),
-        strangers,
-    )
+    ratio = np.concatenate([below / strangers.between(bins.low, standing.first_pairs), found / high])
+    odds[~inside] = _read(u[~inside], (bins.low, bins.high), ratio, strangers)
+    share = 1.0 / (1.0 + np.exp(-odds))
     if touching.any():
         spread = _best_of_several(bins, standing.films, genuine)
-        odds[touching] = _touching(
+        further = _touching(
             _Meetings(u[touching], standing.meeting[touching], standing.touching_pairs),
             bins,
             spread,
             strangers,
         )
-    share = 1.0 / (1.0 + np.exp(-odds))
+        # A further picture is of the person found as surely as that person was, else it stands alone.
+        true = _persons_found(standing, share)[touching]
+        _, at = np.unique(standing.meeting[touching], return_inverse=True)
+        alone = np.zeros(len(at))
+        np.maximum.at(alone, at, share[touching])
+        share[touching] = true / (1.0 + np.exp(-further)) + (1.0 - true) * alone[at]
     # Two subjects are one person where the links between them are true; a copy is a link for certain.
     ends = len(compared.pictures_a) + compared.b
     link = np.zeros(len(compared.pictures_a) + len(compared.pictures_b))
@@ -109,6 +112,16 @@ def pair_probabilities(
     link[len(compared.pictures_a) + compared.settled_b] = 1.0
     share[inside] = np.minimum(link[compared.a[inside]], link[ends[inside]])
     return PairProbabilities(np.clip(share, 1e-9, 1.0 - 1e-9), first)
+
+
+def _persons_found(standing: PairStanding, share: Floats) -> Floats:
+    """``(n,)`` how likely the best group that a pair touches is one person: as its best link, or a copy."""
+    links = standing.first & standing.near
+    groups = np.zeros(int(standing.groups.max(initial=0)) + 1)
+    for end in standing.groups[links].T:
+        np.maximum.at(groups, end, share[links])
+    groups[standing.certain[standing.certain < len(groups)]] = 1.0
+    return np.asarray(groups[standing.groups].max(axis=1, initial=0.0), np.float64)
 
 
 def review_list(probability: Floats) -> Bools:
