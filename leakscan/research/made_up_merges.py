@@ -2,8 +2,8 @@
 
 Fingerprints are drawn from the statistics of real ones (``made_up_prints.py``), which are printed beside
 those of the drawn ones. Then the run's own code decides. Everybody has one film a side; copies are neither
-planted nor sought, and details are not matched, as nobody can draw the details of people who do not exist.
-Prints JSON.
+planted nor found. What a detail match of two films would find is drawn from real pairs that are about as
+alike (``made_up_details.py``); ``--no-details`` decides by fingerprints alone. Prints JSON.
 """
 
 from __future__ import annotations
@@ -26,18 +26,23 @@ from leakscan.errors import UsageError
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.research.command import DataArgument, EncoderOption, run_command
 from leakscan.research.film_splits import short
-from leakscan.research.labelled_films import LabelledFilms, read_films
+from leakscan.research.labelled_films import KnownDetails, LabelledFilms, read_films
+from leakscan.research.made_up_details import DrawnMatches, RealMatches
 from leakscan.research.made_up_prints import GENUINE, LEVELS, PrintStatistics, real_scores
 from leakscan.research.merge_decisions import KnownPairs, shared_estimate
 from leakscan.run.context import RunContext, TimeBudget
+from leakscan.run.memory import PairMemory
 from leakscan.run.reported import decide_and_report
 from leakscan.run.result import Result
 from leakscan.settings import Settings
+from leakscan.types import ImageRef, Silent
 
 _CACHE = Path("~/.cache/leakscan-measure")
 _ROWS = 1_000  # compared with everybody at once
 _SEARCHED_WHOLE = 20_000  # people a side up to which every pair is searched
 _FALSE = 0.015  # the share of false ones that the best threshold may make
+_REAL = 4_000  # pairs of strangers whose details are matched
+_OF_ONE = 10  # pairs of films of one person, at most
 _SOURCES = ("nih/manifest.csv?split=val", "nih/manifest.csv?split=calibration")
 
 
@@ -63,7 +68,9 @@ class MadeUpMerge:
         return first[: self.subjects], np.concatenate([second[: self.shared], second[self.subjects :]])
 
 
-def side_of(name: str, prints: npt.NDArray[np.float32], encoder: str, declared: bool) -> Dataset:
+def side_of(
+    name: str, prints: npt.NDArray[np.float32], encoder: str, declared: bool, details: bool = False
+) -> Dataset:
     """A dataset of one film for everybody, of which only fingerprints are at hand.
 
     Args:
@@ -71,6 +78,7 @@ def side_of(name: str, prints: npt.NDArray[np.float32], encoder: str, declared: 
         prints: ``(n, d)`` fingerprints.
         encoder: The encoder that they are said to come from.
         declared: Whether everybody has a name.
+        details: Whether to say that there are files, so that a memory is asked for detail matches.
 
     Example:
         >>> ward = side_of("ward", np.eye(2, dtype=np.float32), "made-up@1", declared=True)
@@ -97,7 +105,8 @@ def side_of(name: str, prints: npt.NDArray[np.float32], encoder: str, declared: 
     columns = [
         pa.array(values[f.name], f.type) if f.name in values else pa.nulls(n, f.type) for f in tables.STORE
     ]
-    return Dataset(name, pa.Table.from_arrays(columns, schema=tables.STORE), {}, {}, "simulated")
+    refs = {i: ImageRef(image_id=i, path=i, format="png", files=()) for i in ids} if details else {}
+    return Dataset(name, pa.Table.from_arrays(columns, schema=tables.STORE), refs, {}, "simulated")
 
 
 def figures(merge: MadeUpMerge, result: Result) -> dict[str, Any]:
@@ -164,8 +173,7 @@ def reachable(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], shared: in
 
 def _statistics(films: LabelledFilms) -> tuple[PrintStatistics, dict[str, Any]]:
     """What is drawn from, and how its scores lie beside real ones."""
-    stored = films.rows["fingerprint"].combine_chunks()
-    prints = stored.flatten().to_numpy(zero_copy_only=False).reshape(len(stored), -1).astype(np.float64)
+    prints = _prints(films)
     found = PrintStatistics.of(prints, films.codes)
     real, drawn = real_scores(prints, films.codes), found.scores(seed=1)
     names: Sequence[tuple[str, Sequence[float]]] = (("strangers", LEVELS), ("repeated", GENUINE))
@@ -175,11 +183,58 @@ def _statistics(films: LabelledFilms) -> tuple[PrintStatistics, dict[str, Any]]:
     }
 
 
+def _prints(films: LabelledFilms) -> npt.NDArray[np.float64]:
+    stored = films.rows["fingerprint"].combine_chunks()
+    flat = stored.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat.reshape(len(stored), -1), np.float64)
+
+
+def _real_matches(films: LabelledFilms, context: RunContext, encoder: str) -> tuple[RealMatches, RealMatches]:
+    """Real pairs of strangers, the most alike ones, and of one person, with what their details came to."""
+    matcher = context.models.matchers[encoder]
+    details = KnownDetails(films, matcher, _CACHE.expanduser())
+    names = films.rows["pixel_hash"].to_pylist()
+    place = {name: at for at, name in enumerate(names)}
+    memory = KnownPairs(_CACHE.expanduser() / "pairs.sqlite3", place, details, matcher)
+    prints = _prints(films)
+    out = []
+    for pairs in (_strangers(prints, films.codes), _same(films.codes)):
+        found = memory.detail_matches(matcher.digest, [(names[i], names[j]) for i, j in pairs.tolist()])
+        score = (prints[pairs[:, 0]] * prints[pairs[:, 1]]).sum(axis=1)
+        match = np.array([found[names[i], names[j]] for i, j in pairs.tolist()])
+        out.append(RealMatches.of(score, match))
+    memory.save()
+    return out[0], out[1]
+
+
+def _strangers(prints: npt.NDArray[np.float64], codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """``(n, 2)`` the most alike pairs of films of different people, one film of each."""
+    order = np.random.default_rng(0).permutation(len(codes))
+    one = np.sort(order[np.unique(codes[order], return_index=True)[1]])
+    i, j = np.triu_indices(len(one), 1)
+    best = np.argsort(-(prints[one] @ prints[one].T)[i, j], kind="stable")[:_REAL]
+    return np.stack([one[i[best]], one[j[best]]], axis=1).astype(np.int64)
+
+
+def _same(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """``(n, 2)`` pairs of films of one person, of everybody a few."""
+    rng, out = np.random.default_rng(0), []
+    for code in np.flatnonzero(np.bincount(codes) > 1).tolist():
+        own = np.flatnonzero(codes == code)
+        i, j = np.triu_indices(len(own), 1)
+        few = rng.permutation(len(i))[:_OF_ONE]
+        out.append(np.stack([own[i[few]], own[j[few]]], axis=1))
+    return np.concatenate(out).astype(np.int64)
+
+
 def made_up_merges(
     data: DataArgument,
     subjects: Annotated[int, typer.Option("--subjects", help="People on each side.", min=2)] = 10_000,
     shared: Annotated[int, typer.Option("--shared", help="People on both sides.", min=0)] = 300,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all draws.", min=0)] = 0,
+    details: Annotated[
+        bool, typer.Option("--details/--no-details", help="Draw detail matches as well.")
+    ] = True,
     encoder: EncoderOption = None,
 ) -> None:
     """Draw fingerprints, have undeclared and declared sides decided, and print JSON.
@@ -198,19 +253,27 @@ def made_up_merges(
         "merges": [],
     }
     name = context.models.encoders["chest_radiograph"].card.encoder
+    real = _real_matches(films, context, name) if details else None
     for declared in (False, True):
         merge = MadeUpMerge(subjects=subjects, shared=shared, declared=declared, seed=seed)
-        out["merges"].append(_measured(merge, statistics, name, context))
+        out["merges"].append(_measured(merge, statistics, name, context, real))
     Output(as_json=True).data(out)
 
 
 def _measured(
-    merge: MadeUpMerge, statistics: PrintStatistics, encoder: str, context: RunContext
+    merge: MadeUpMerge,
+    statistics: PrintStatistics,
+    encoder: str,
+    context: RunContext,
+    real: tuple[RealMatches, RealMatches] | None,
 ) -> Mapping[str, Any]:
     a, b = merge.sides(statistics)
-    sides = [side_of(n, p, encoder, merge.declared) for n, p in (("a", a), ("b", b))]
+    sides = [side_of(n, p, encoder, merge.declared, real is not None) for n, p in (("a", a), ("b", b))]
+    memory: PairMemory = KnownPairs(None, {}, None, None)
+    if real is not None:
+        memory = DrawnMatches({"a": a, "b": b}, merge.shared, *real)
     began = time.monotonic()
-    fresh = replace(context, memory=KnownPairs(None, {}, None, None), budget=TimeBudget(1e9))
+    fresh = replace(context, memory=memory, budget=TimeBudget(1e9), progress=Silent())
     result = decide_and_report(sides, fresh, None)
     most = reachable(a, b, merge.shared, _FALSE) if merge.subjects <= _SEARCHED_WHOLE else None
     return {

@@ -218,3 +218,31 @@ def test_the_estimate_covers_and_probabilities_hold_over_many_runs() -> None:
     sure = np.array(stated) > 0.9
     assert sure.sum() >= 50
     assert np.mean(np.array(actual)[sure]) > 0.9
+
+
+# What probabilities come to
+
+
+def test_probabilities_are_not_too_low_where_strangers_fall_off_more_slowly() -> None:
+    """A quarter of each side are people of one build. Tests are careful then, and would count many times as
+    many strangers as there are.
+    """
+    stated, true = [], []
+    for seed in range(4):
+        shared = people(1000 + seed, 40)
+        a, b = (
+            dataset(
+                name,
+                np.concatenate([films(own, shared, 1.0), people(own + 1, 300), people(own + 2, 120, dim=48)]),
+            )
+            for name, own in (("a", 10_000 * seed + 10), ("b", 10_000 * seed + 20))
+        )
+        for row in run(a, b).pairs.to_pylist():
+            stated.append(row["probability"])
+            true.append(row["path_a"][1:] == row["path_b"][1:] and int(row["path_a"][1:]) < 40)
+    probability, is_true = np.array(stated), np.array(true)
+    assert is_true.sum() > 120
+    low, high = probability < 0.3, probability >= 0.6
+    assert is_true[low].mean() < 0.15
+    assert probability[high].mean() == pytest.approx(is_true[high].mean(), abs=0.12)
+    assert probability.sum() == pytest.approx(is_true.sum(), rel=0.25)

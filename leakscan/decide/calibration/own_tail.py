@@ -108,7 +108,7 @@ class OwnTail:
         return math.hypot(self.level_error, self.error * beyond)
 
 
-def fit_own_tail(own: OwnPairs) -> OwnTail | None:
+def fit_own_tail(own: OwnPairs, usual: float = math.inf) -> OwnTail | None:
     """Fits level and slope to a run's own strangers.
 
     The part that is fitted is the one that a calibration takes for its tail. Pairs that share a subject are
@@ -116,6 +116,8 @@ def fit_own_tail(own: OwnPairs) -> OwnTail | None:
 
     Args:
         own: The highest of the pairs.
+        usual: How far slopes of other people lie from 1, as a standard error. A slope that is known less well
+            is drawn towards 1, by the errors of both.
 
     Returns:
         ``None`` where there are too few subjects or pairs to say anything.
@@ -144,15 +146,17 @@ def fit_own_tail(own: OwnPairs) -> OwnTail | None:
     if not mean > 0:
         return None
     ends = own.first[chosen], own.second[chosen]
-    spread = clustered_error(excess - mean, *ends) / (len(chosen) * mean)
+    spread = clustered_error(excess - mean, *ends) / len(chosen)
+    own_part = 1.0 if math.isinf(usual) else usual**2 / (usual**2 + spread**2)
+    slope = 1.0 + own_part * (mean - 1.0)
     level = clustered_error(np.ones(len(chosen)), *ends, own.subjects) / len(chosen)
     return OwnTail(
         pairs=own.pairs,
         subjects=own.subjects,
         start=start,
         share=len(chosen) / own.pairs,
-        slope=mean,
-        error=spread / mean,
+        slope=slope,
+        error=math.sqrt(own_part) * spread / slope**2,
         level_error=level,
         highest=tuple(np.sort(own.u[order[:_KEPT]]).tolist()),
         alone=own.subjects >= ALONE,

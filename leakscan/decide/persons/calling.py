@@ -19,26 +19,34 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
-def call(one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates, fdr: float) -> Called:
+def call(
+    one: Scored, seen: PairEvidence, q: Floats, genuine: tuple[GenuineRates, GenuineRates], fdr: float
+) -> Called:
     """Decides about the pairs of pictures of two datasets.
 
     Args:
         one: What the fingerprints say of the pairs.
         seen: Their p-values.
         q: ``(m,)`` their q-values.
-        genuine: How true pairs come out.
+        genuine: How true pairs come out, by p-values and by plain rates.
         fdr: The share of false ones among leaks that was promised.
 
     Example::
 
-        called = call(scored, evidence, q, genuine, fdr=0.01)
+        called = call(scored, evidence, q, (genuine, genuine), fdr=0.01)
         keep(called, scored, evidence, q, table)
     """
     calibration = one.calibration
     careful = caution(one) != ""
-    compared = _compared(one, seen)
-    shared = estimate(compared, genuine, rate_spread(compared.level(1.0), one, seen), trusted=not careful)
-    likely = pair_probabilities(compared, genuine, shared)
+    by_p, by_plain = genuine
+    compared = _compared(one, seen.p, seen.rates.least)
+    spread = rate_spread(compared.level(1.0), one, seen)
+    shared = estimate(compared, by_p, spread, trusted=not careful)
+    plain, as_plain = compared, shared
+    if seen.plain is not seen.p:
+        plain = _compared(one, seen.plain, seen.rates.plain.least)
+        as_plain = estimate(plain, by_plain, spread, trusted=not careful)
+    likely = pair_probabilities(plain, by_plain, as_plain)
     leak = (q <= fdr) & ~one.settled & (not careful)
     # Every two subjects stand once, and all their pictures have the same probability.
     codes = compared.a * len(one.b) + compared.b
@@ -74,7 +82,7 @@ def call(one: Scored, seen: PairEvidence, q: Floats, genuine: GenuineRates, fdr:
         review_score=review_score,
         shared=shared.named(named, fdr) if calibration.decides else None,
         named=named,
-        genuine=genuine,
+        genuine=by_p,
         reach=LOOSE_FMR,
         fdr=fdr,
     )
@@ -111,22 +119,22 @@ def _named(one: Scored, linked: Bools) -> int:
     return int(groups_found(np.full(len(a), 0.5), a, b, [1.0])[0])
 
 
-def _compared(one: Scored, seen: PairEvidence) -> SubjectPairs:
+def _compared(one: Scored, p: Floats, least: float) -> SubjectPairs:
     """What the estimate needs, one entry for each two subjects that no copy settles, ordered by both."""
     codes = one.pair_of_subjects
     open_ = np.flatnonzero(~np.isin(codes, codes[one.settled]))
-    order = open_[np.lexsort((seen.p[open_], codes[open_]))]
+    order = open_[np.lexsort((p[open_], codes[open_]))]
     first = np.ones(len(order), np.bool_)
     first[1:] = np.diff(codes[order]) != 0
     rows = order[first]
     return SubjectPairs(
-        p=seen.p[rows],
+        p=p[rows],
         a=one.code_a[rows],
         b=one.code_b[rows],
         settled_a=one.code_a[one.settled],
         settled_b=one.code_b[one.settled],
         pictures_a=one.a.pictures,
         pictures_b=one.b.pictures,
-        least=seen.rates.least,
+        least=least,
         reach=LOOSE_FMR,
     )

@@ -149,9 +149,9 @@ class Persons:
         out = {}
         for two, one, seen, pairs, q_values in zip(met, scored, evidence, tested, q, strict=True):
             ends = self._people if self._one else (two.a, two.b)
-            genuine = genuine_of_run(
-                one, seen.rates, [self._people[n] for n in ends], [self._repeats[n] for n in ends]
-            )
+            repeats = [self._people[n] for n in ends], [self._repeats[n] for n in ends]
+            by_p = genuine_of_run(one, seen.rates, *repeats)
+            genuine = by_p, by_p if seen.plain is seen.p else genuine_of_run(one, seen.rates.plain, *repeats)
             called = call(one, seen, q_values, genuine, self._context.settings.deciding.fdr)
             keep(called, one, seen, q_values, two.table)
             if len(met) == 1:

@@ -21,6 +21,9 @@ from leakscan.decide.persons.subjects import Subjects
 _MOST_MATCHED = 0.98
 """The share of the promise that pairs with a detail match may take where all have one. The rest is for pairs
 that were not chosen for one."""
+_USUAL_SLOPE = 0.1
+"""How far the slope of joint ratios of other people lies from the calibration's. Some fifty own strangers of
+300 subjects tell it within 0.13 only, and 5 nats further out the error of a rate would be a factor of two."""
 _SCATTERED_EXPECTED = 1e-3
 """Own pairs so rare, by the calibration, are most likely one person under two names, ..."""
 _LEAST_SCATTERED, _SCATTERED_SHARE = 10, 0.03  # ... where they are as many as this, and of all subjects
@@ -53,6 +56,7 @@ class PairEvidence:
 
     Attributes:
         p: ``(m,)`` the rate at which strangers come out as alike, for every row of ``Scored``.
+        plain: ``(m,)`` the same without what makes tests careful (:attr:`Rates.plain`), for probabilities.
         detail: ``(m,)`` detail matches less the shift, NaN without one; that of two subjects holds for all
             their pictures.
         due: Pairs of subjects that were chosen for a detail match.
@@ -63,6 +67,7 @@ class PairEvidence:
     """
 
     p: Floats
+    plain: Floats
     detail: Floats
     due: int
     matched: int
@@ -144,6 +149,19 @@ class Rates:
         return np.asarray(np.maximum(u, 0.0), np.float64)
 
     @property
+    def plain(self) -> Rates:
+        """The rates that are most likely, where those for tests are careful.
+
+        Where nobody is declared, the pairs of the two datasets may raise rates, and shared people among them
+        raise them too far. A test may be careful; a probability that counts strangers by it is too low.
+        """
+        slower = self.bulk is not None and self.bulk.slope > 1.0
+        if self.score is not None or (self.met is None and not slower):
+            return self
+        met = None if self.met is None else replace(self.met, level_error=0.0, error=0.0)
+        return replace(self, met=met, bulk=None)
+
+    @property
     def tail(self) -> Tail:
         """The calibration's tail that most small p-values come from."""
         joint = self.calibration.joint_tail
@@ -196,8 +214,10 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
         bulk=one.bulk,
     )
     rates = replace(rates, met=_met(one, rates, detail))
+    p, plain = rates.p_value(one.score, detail), rates.plain
     return PairEvidence(
-        p=rates.p_value(one.score, detail),
+        p=p,
+        plain=p if plain is rates else plain.p_value(one.score, detail),
         detail=detail,
         due=due,
         matched=matched,
@@ -314,10 +334,10 @@ def _own_joint(one: Scored, own: list[OwnSide], shift: DetailShift) -> OwnTail |
         u = calibration.joint_tail.depth(ratio)
         # Strangers were chosen by their scores: among those whose details match badly, many were not chosen.
         parts.append((side.own, rows, u, float(np.median(u))))
-    return _fitted(parts)
+    return _fitted(parts, _USUAL_SLOPE)
 
 
-def _fitted(parts: list[tuple[OwnStrangers, Ints, Floats, float]]) -> OwnTail | None:
+def _fitted(parts: list[tuple[OwnStrangers, Ints, Floats, float]], usual: float = math.inf) -> OwnTail | None:
     """One tail of the own strangers of several datasets."""
     if not parts:
         return None
@@ -334,5 +354,6 @@ def _fitted(parts: list[tuple[OwnStrangers, Ints, Floats, float]]) -> OwnTail | 
             pairs=sum(strangers.pairs for strangers, _, _, _ in parts),
             subjects=sum(strangers.subjects for strangers, _, _, _ in parts),
             complete=max(complete for _, _, _, complete in parts),
-        )
+        ),
+        usual,
     )

@@ -7,8 +7,9 @@ are sorted by how they hang on better ones that were found:
 - *first* pairs touch no subject of a better one. Each is a person of its own, and how many there are below
   what is found follows from the estimate of how many are shared.
 - *touching* pairs share one subject with a better pair. Where subjects are declared they are strangers;
-  where they are not, they may be further pictures of a person who was found. All pairs of such a picture
-  with those of the person are true together or not at all, so all are as likely as the best of them.
+  where they are not, they may be further pictures of a person who was found, if that is one person. All
+  pairs of such a picture with those of the person are true together or not at all, so all are as likely as
+  the best of them.
 - *inside* pairs are of two subjects that better pairs link already. They are as likely as those links.
 
 Strangers are fitted to this run, too: their number, and whether they fall off more slowly than p-values say.
@@ -26,13 +27,13 @@ import numpy.typing as npt
 from leakscan.decide.persons.shared import MOST_PAIRS, GenuineRates, SharedEstimate, SubjectPairs
 from leakscan.decide.persons.standing import Bins, PairStanding, counted
 
-_LEVEL, _MOST_CAREFUL = 0.7, -1.1  # spread and lower end of the log of strangers seen over strangers stated
+_LEVEL, _MOST_CAREFUL = 0.7, -2.5  # spread and lower end of the log of strangers seen over strangers stated
 _SLOWER, _SLOWEST = 0.15, 0.6  # spread and upper end of how much more slowly strangers fall off
 _UNFOUND = 1.0  # spread of the log of true pairs below the level over those that the estimate leaves
 _LEVEL_TOUCHING = 1.0  # spread of the log of strangers at found subjects over those elsewhere
 _EVENLY = 0.2  # of the best pairs of further pictures, spread evenly whatever is known of true pairs
 _PENALTY, _PENALTY_TOUCHING = 0.5, 2.0  # pairs that true ones must explain before they count
-_HIDDEN = 0.06  # further first pairs for each unit of u, of everybody found with several pictures
+_HIDDEN = 0.12  # further first pairs for each unit of u, of everybody found with several pictures
 _PRIOR = 0.01  # true pairs that are added, so that the number is never 0
 _ROUNDS = 300
 _KNOWS_NOTHING = 0.3  # of true pairs below the level, where nobody knows how they come out
@@ -84,21 +85,23 @@ def pair_probabilities(
     high = strangers.at_least_stated(bins.high, compared.comparisons)
     at_level = first & (u >= bins.level)
     found = _found(counted(u[at_level], bins.high, standing.weight[at_level]), high, genuine, bins.high)
-    odds[first] = _read(
-        u[first],
-        (bins.low, bins.high),
-        np.concatenate([below / strangers.between(bins.low, standing.first_pairs), found / high]),
-        strangers,
-    )
+    ratio = np.concatenate([below / strangers.between(bins.low, standing.first_pairs), found / high])
+    odds[~inside] = _read(u[~inside], (bins.low, bins.high), ratio, strangers)
+    share = 1.0 / (1.0 + np.exp(-odds))
     if touching.any():
         spread = _best_of_several(bins, standing.films, genuine)
-        odds[touching] = _touching(
+        further = _touching(
             _Meetings(u[touching], standing.meeting[touching], standing.touching_pairs),
             bins,
             spread,
             strangers,
         )
-    share = 1.0 / (1.0 + np.exp(-odds))
+        # A further picture is of the person found as surely as that person was, else it stands alone.
+        true = _persons_found(standing, share)[touching]
+        _, at = np.unique(standing.meeting[touching], return_inverse=True)
+        alone = np.zeros(len(at))
+        np.maximum.at(alone, at, share[touching])
+        share[touching] = true / (1.0 + np.exp(-further)) + (1.0 - true) * alone[at]
     # Two subjects are one person where the links between them are true; a copy is a link for certain.
     ends = len(compared.pictures_a) + compared.b
     link = np.zeros(len(compared.pictures_a) + len(compared.pictures_b))
@@ -109,6 +112,16 @@ def pair_probabilities(
     link[len(compared.pictures_a) + compared.settled_b] = 1.0
     share[inside] = np.minimum(link[compared.a[inside]], link[ends[inside]])
     return PairProbabilities(np.clip(share, 1e-9, 1.0 - 1e-9), first)
+
+
+def _persons_found(standing: PairStanding, share: Floats) -> Floats:
+    """``(n,)`` how likely the best group that a pair touches is one person: as its best link, or a copy."""
+    links = standing.first & standing.near
+    groups = np.zeros(int(standing.groups.max(initial=0)) + 1)
+    for end in standing.groups[links].T:
+        np.maximum.at(groups, end, share[links])
+    groups[standing.certain[standing.certain < len(groups)]] = 1.0
+    return np.asarray(groups[standing.groups].max(axis=1, initial=0.0), np.float64)
 
 
 def review_list(probability: Floats) -> Bools:
@@ -168,11 +181,13 @@ def _true_below(
     true = (shared.found - shared.expected) / shared.found
     out = np.zeros(len(least))
     for number, groups in zip(*np.unique(several, return_counts=True), strict=True):
-        share = np.array([genuine.found(math.exp(-edge), int(number))[0] for edge in bins.low])
-        if np.isnan(share).any():
-            share = np.linspace(1.0, 1.0 - _KNOWS_NOTHING, len(bins.low))
+        share, left = 1.0 - _KNOWS_NOTHING, np.full(len(least), _KNOWS_NOTHING / len(least))
+        if len(genuine.p):
+            share = genuine.found(math.exp(-bins.level), int(number))[0]
+            # All pairs of whoever was not found are counted, not the best of them alone.
+            left = genuine.left(np.exp(-bins.low), int(number))
         # Whoever is found stands for 1 / share subjects (Horvitz and Thompson 1952).
-        out += true * groups / max(share[-1], 0.05) * np.maximum(-np.diff(share), 0.0)
+        out += true * groups / max(share, 0.05) * left
     # Whoever has several pictures and was found may have more of them, which are like none of those found.
     out += true * _HIDDEN * standing.several * np.diff(bins.low)
     smooth = np.convolve(np.pad(out, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")

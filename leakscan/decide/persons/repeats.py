@@ -87,14 +87,26 @@ def genuine_of_run(
         p.append(_p(one, rates, one.mapped(raw[other]), found[other]))
         owners.append(owner[other] + before)
         before += int(owner.max()) + 1
+    usual = _of_calibration(one, rates)
     if owners and len(np.unique(np.concatenate(owners))) >= LEAST_REPEATED:
-        return GenuineRates(np.concatenate(p), np.concatenate(owners), own=True)
+        return GenuineRates(np.concatenate(p), np.concatenate(owners), own=True, usual=usual)
+    return usual
+
+
+def _of_calibration(one: Scored, rates: Rates) -> GenuineRates:
+    """The p-values of the calibration's true pairs. Where strangers of the run fall off more slowly than its
+    own, people differ from its people, and true ones may be found less often by as much.
+    """
     genuine = one.calibration.genuine
     found = np.full(len(genuine.score), np.nan) if genuine.found is None else genuine.found.astype(np.float64)
     # Pictures that all match better, as the strangers of a run do, match better here as well.
     found = found + rates.shift.of(1)
+    slope = 1.0 if one.bulk is None else one.bulk.slope
     return GenuineRates(
-        _p(one, rates, genuine.score.astype(np.float64), found), genuine.owner.astype(np.int64), own=False
+        _p(one, rates, genuine.score.astype(np.float64), found),
+        genuine.owner.astype(np.int64),
+        own=False,
+        doubt=1.0 - 1.0 / slope,
     )
 
 

@@ -39,6 +39,7 @@ MOST_PAIRS = 10
 _LINK_P = 1e-4
 """Pairs up to this p-value tell that two groups found are one person, whose films are not all alike."""
 _Z95 = 1.96
+_MOST_SPREAD = 20.0  # of the logarithm of p-values: beyond, nothing is known anyway
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -94,11 +95,15 @@ class GenuineRates:
         p: ``(g,)`` p-values.
         owner: ``(g,)`` the subject of each pair; subjects weigh the same.
         own: Whether they are of this run.
+        doubt: By what part true pairs of these people may be found less often, as a standard error.
+        usual: Those of the calibration, where these are of this run.
     """
 
     p: Floats
     owner: Ints
     own: bool
+    doubt: float = 0.0
+    usual: GenuineRates | None = None
 
     @cached_property
     def _weights(self) -> Floats:
@@ -113,21 +118,52 @@ class GenuineRates:
             several: The number of pairs of pictures of which one has to be found; fewer where too few
                 subjects have so many.
         """
-        _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
-        if not len(pairs):
+        if not len(self.p):
             return float("nan"), float("nan")
-        hits = np.bincount(owner, self.p <= level * (1 + 1e-6))
-        enough = np.sort(pairs)[::-1]
-        most = int(enough[min(LEAST_OWNERS, len(enough)) - 1])
-        drawn = min(several, most)
+        pairs, hits = self._hits(level)
+        drawn = self._drawn(several)
         rows = pairs >= drawn
         # The chance that none of so many drawn pairs is a hit (hypergeometric).
-        missed = none_drawn(pairs[rows], np.round(hits[rows]), drawn)
+        missed = none_drawn(pairs[rows], hits[rows], drawn)
         share = float((1.0 - missed).mean())
         # A share of all or none of some subjects is not known to be 1 or 0 (Agresti and Coull 1998).
         n = int(rows.sum())
         shrunk = (share * n + 1.0) / (n + 2.0)
         return share, math.sqrt(shrunk * (1.0 - shrunk) / n)
+
+    def left(self, edges: Floats, several: int) -> Floats:
+        """How many pairs of a subject lie between p-values where none of its pairs is found at the last.
+
+        Args:
+            edges: ``(m,)`` descending p-values.
+            several: How many pairs of pictures there are, as :meth:`found` has it.
+
+        Returns:
+            ``(m - 1,)`` the mean over all subjects, of whom those that are found have none.
+
+        Example:
+            >>> half = GenuineRates(np.array([1e-9, 1e-9, 1e-4, 1e-4]), np.array([0, 0, 1, 1]), own=True)
+            >>> half.left(np.array([1e-3, 1e-5, 1e-6]), several=2).tolist()
+            [1.0, 0.0]
+        """
+        hits = np.stack([self._hits(edge)[1] for edge in edges.tolist()])
+        pairs, drawn = self._hits(0.0)[0], self._drawn(several)
+        rows = pairs >= drawn
+        nothing = none_drawn(pairs[rows], hits[-1, rows], drawn)
+        low = np.maximum(pairs[rows] - hits[-1, rows], 1)
+        each = drawn * (hits[:-1, rows] - hits[1:, rows]) / low
+        return np.asarray((nothing * each).mean(axis=1), np.float64)
+
+    def _hits(self, level: float) -> tuple[Ints, Ints]:
+        """How many pairs each subject has, and how many of them are found at a level."""
+        _, owner, pairs = np.unique(self.owner, return_inverse=True, return_counts=True)
+        found = np.bincount(owner, self.p <= level * (1 + 1e-6), len(pairs))
+        return pairs.astype(np.int64), np.round(found).astype(np.int64)
+
+    def _drawn(self, several: int) -> int:
+        """So many pairs, or as many as enough subjects have."""
+        pairs = np.sort(self._hits(0.0)[0])[::-1]
+        return min(several, int(pairs[min(LEAST_OWNERS, len(pairs)) - 1]))
 
     def density(self, edges: Floats) -> Floats:
         """The share of genuine pairs whose ``-log p`` falls between edges, smoothed, never 0."""
@@ -171,6 +207,11 @@ class SubjectPairs:
     def comparisons(self) -> int:
         """Subjects of the one times subjects of the other."""
         return len(self.pictures_a) * len(self.pictures_b)
+
+    @property
+    def smaller(self) -> int:
+        """Subjects of the smaller dataset: more cannot be shared."""
+        return min(len(self.pictures_a), len(self.pictures_b))
 
     def level(self, expected: float) -> float:
         """The p-value at which so many false pairs are expected, as far as pairs reach it."""
@@ -227,6 +268,7 @@ def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trust
     """
     sure = False
     share = float("nan")
+    spread = min(spread, _MOST_SPREAD)
     for expected in _EXPECTED:
         level = compared.level(expected)
         false = level * compared.comparisons
@@ -234,15 +276,20 @@ def estimate(compared: SubjectPairs, genuine: GenuineRates, spread: float, trust
         chance = poisson_above(found - 1, false * math.exp(_Z95 * spread))
         sure |= trusted and found > 0 and float(chance) <= SURE / len(_EXPECTED)
     share, error = _share_found(compared, genuine, level)
+    error = math.hypot(error, genuine.doubt * share)
+    if genuine.usual is not None and len(genuine.usual.p):
+        # Whoever has several pictures in one dataset is found as often as other people more or less.
+        error = math.hypot(error, share - _share_found(compared, genuine.usual, level)[0])
     if math.isnan(share):  # nobody knows how true pairs come out
         share, error = 0.5, 0.25
-    value, low, high = _interval(found, false, spread, share, error)
+    more = max(0, compared.smaller - certain)
+    value, low, high = (min(end, more) for end in _interval(found, false, spread, share, error))
     return SharedEstimate(
         value=certain + value,
         low=certain + low,
         high=certain + high,
         sure=certain + int(sure),
-        unnoticed=_unnoticed(false, spread, share, high),
+        unnoticed=max(math.ceil(high) + 1, _noticed(compared, false, spread, share)),
         certain=certain,
         found=found,
         expected=false,
@@ -310,11 +357,17 @@ def _first(holds: Callable[[int], bool]) -> int:
     return high
 
 
-def _unnoticed(false: float, spread: float, share: float, high: float) -> int:
+def _noticed(compared: SubjectPairs, false: float, spread: float, share: float) -> int:
     """The number of shared subjects from which on a run as large as this is certain of a leak 19 times in
-    20.
+    20; one more than there are, where not even all of them would make it certain.
     """
+    everybody = compared.smaller
     worst = false * math.exp(_Z95 * spread)
+    if not worst < everybody:
+        return everybody + 1
     needed = poisson_limit(SURE / len(_EXPECTED), worst) + 1
-    noticed = _first(lambda number: float(binomial_above(needed - 1, number, share)) >= 0.95)
-    return max(noticed, math.ceil(high) + 1)
+
+    def certain(number: int) -> bool:
+        return number > everybody or float(binomial_above(needed - 1, number, share)) >= 0.95
+
+    return min(_first(certain), everybody + 1)

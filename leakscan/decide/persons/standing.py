@@ -43,6 +43,8 @@ class PairStanding:
         inside: ``(n,)`` which are of two subjects that are linked already, and are not found by themselves.
         meeting: ``(n,)`` one number for all touching pairs below the level that are between the same two
             groups of linked subjects: they show one person all together or not at all.
+        groups: ``(n, 2)`` the group of each pair's subjects in the first dataset, and in the second.
+        certain: Groups that a copy links.
         several: How many groups are found that have several subjects on a side: pictures of one person, where
             nobody is declared.
         films: ``(m,)`` how many subjects every group that is found has in the first dataset, and in the
@@ -57,6 +59,8 @@ class PairStanding:
     touching: Bools
     inside: Bools
     meeting: Ints
+    groups: Ints
+    certain: Ints
     several: int
     films: Ints
     weight: Floats
@@ -81,7 +85,8 @@ class PairStanding:
         touching = ~inside & (better < compared.p * (1.0 - 1e-9))
         first = ~inside & ~touching
         # Pairs that are found themselves link their groups, and stand each for itself.
-        together = np.sort(np.stack([group[compared.a], group[n_a + compared.b]]), axis=0)
+        ends = np.stack([group[compared.a], group[n_a + compared.b]], axis=1).astype(np.int64)
+        together = np.sort(ends, axis=1).T
         meeting = np.where(near, groups * groups + np.arange(len(near)), together[0] * groups + together[1])
         weight = np.ones(len(near))
         tied = np.flatnonzero(first & near)
@@ -97,6 +102,8 @@ class PairStanding:
             first=first,
             touching=touching,
             inside=inside,
+            groups=ends,
+            certain=np.unique(group[compared.settled_a]).astype(np.int64),
             several=int(np.count_nonzero(sizes[0] * sizes[1] > 1)),
             films=np.concatenate(sizes)[np.concatenate(sizes) > 0],
             meeting=np.unique(meeting, return_inverse=True)[1].astype(np.int64),

@@ -56,3 +56,24 @@ def test_from_1500_subjects_on_the_run_decides_alone() -> None:
 
 def test_few_subjects_say_nothing() -> None:
     assert fit_own_tail(own(1.0, subjects=90)) is None
+
+
+def test_a_slope_that_few_pairs_tell_is_drawn_to_the_usual_one_and_one_that_many_tell_is_not() -> None:
+    few, many = own(1.5, subjects=120), own(1.5, subjects=1_200)
+    for pairs, least, most in ((few, 1.0, 1.3), (many, 1.35, 1.5)):
+        drawn = fit_own_tail(pairs, usual=0.1)
+        assert drawn is not None
+        assert least < drawn.slope < min(most, fitted(pairs).slope)
+        assert drawn.error < fitted(pairs).error * fitted(pairs).slope / drawn.slope
+
+
+def test_chance_costs_little_where_the_calibration_holds() -> None:
+    """The larger of two rates counts, so whatever the fit errs by is lost on average."""
+    lost = [
+        np.mean([np.log(float(tail.p_value(1e-6)) / 1e-6) for seed in range(20) if (tail := fit(seed))])
+        for fit in (
+            lambda seed: fit_own_tail(own(1.0, subjects=150, seed=seed)),
+            lambda seed: fit_own_tail(own(1.0, subjects=150, seed=seed), usual=0.1),
+        )
+    ]
+    assert lost[1] < 0.8 * lost[0]

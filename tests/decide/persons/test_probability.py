@@ -115,6 +115,23 @@ def test_all_pairs_of_a_further_picture_with_a_person_found_are_as_likely_as_the
     assert told(alone).share[-1] < 0.8 * best  # without its best pair, the picture is less likely theirs
 
 
+def test_pictures_that_are_all_like_one_stranger_are_no_further_pictures_of_a_person_found() -> None:
+    """Nobody is shared. Five films of one person of B are like a film of A, one of them just beyond the
+    level: it is most likely a stranger's, and so are the others.
+    """
+    pairs, _ = met(0, 5)
+    p = np.array([6.0e-6, 8e-6, 1.2e-5, 2e-5, 4e-5])
+    alike = replace(
+        pairs,
+        p=np.concatenate([pairs.p, p]),
+        a=np.concatenate([pairs.a, np.full(5, 390)]),
+        b=np.concatenate([pairs.b, np.arange(390, 395)]),
+    )
+    share = told(alike).share[-5:]
+    assert share[1:].max() <= share[0] + 0.1
+    assert share.max() < 0.5
+
+
 def test_nobody_shared_leaves_nothing_likely() -> None:
     shares = [told(met(0, seed)[0]).share for seed in range(20)]
     assert np.mean([share.sum() for share in shares]) < 1.0

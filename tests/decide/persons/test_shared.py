@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,40 @@ def test_whoever_has_several_pictures_is_found_more_easily() -> None:
     rates_of_two = GenuineRates(p, np.repeat(np.arange(40), 2), own=False)
     assert rates_of_two.found(1e-6)[0] == pytest.approx(0.5)
     assert rates_of_two.found(1e-6, several=2)[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("spread", [5.0, 50.0, 1e4])
+def test_where_p_values_say_nothing_everybody_could_have_gone_unnoticed(spread: float) -> None:
+    """A number that cannot be noticed was sought without end, until it was too large to count with."""
+    nowhere = GenuineRates(np.full(60, 0.5), np.arange(60), own=True)
+    found = estimate(met(0, 1)[0], nowhere, spread=spread, trusted=True)
+    assert found.unnoticed == SIDE + 1
+    assert found.high <= SIDE
+    assert not found.sure
+
+
+def test_pairs_of_a_subject_that_is_not_found_are_all_counted() -> None:
+    """Of two pairs of pictures of a person, both lie below what is found, or one makes the person found."""
+    rates = GenuineRates(np.array([1e-4, 1e-5, 1e-9, 1e-5]), np.array([0, 0, 1, 1]), own=True)
+    left = rates.left(np.array([1e-3, 1e-6]), several=2)
+    assert left.tolist() == [1.0]  # two pairs of the first person, none of the second
+
+
+def test_the_interval_is_wider_where_two_ways_to_the_share_found_disagree_or_people_differ() -> None:
+    pairs = met(120, 1)[0]
+    plain, doubted = rates(), replace(rates(), doubt=0.15)
+    hard = GenuineRates(np.maximum(rates().p, 1e-6 * (np.arange(600) % 3 == 0)), np.arange(600), own=False)
+    known, unsure, two_ways = (
+        estimate(pairs, genuine, spread=0.2, trusted=True)
+        for genuine in (plain, doubted, replace(plain, usual=hard))
+    )
+    assert known.value == unsure.value == two_ways.value
+    for wider in (unsure, two_ways):
+        assert wider.high - wider.low > 1.2 * (known.high - known.low)
+
+
+def test_no_more_are_stated_than_there_are() -> None:
+    """Everybody is shared, and hardly anybody of the calibration would be found."""
+    hard = GenuineRates(np.where(np.arange(600) % 5 == 0, 1e-8, 0.5), np.arange(600), own=False)
+    found = estimate(met(SIDE, 1)[0], hard, spread=0.2, trusted=True)
+    assert found.value <= found.high <= SIDE
