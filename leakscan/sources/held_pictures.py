@@ -55,14 +55,16 @@ _PIECE = 1 << 18
 _PARTS = (0.5, 0.25, 0.75)
 """Where in a file without a mark pixels are looked for: its first bytes may be of a header."""
 _NO_PICTURES = (
-    ".trk", ".tck", ".trx", ".gii", ".stl", ".ply", ".obj", ".off", ".white", ".pial", ".inflated", ".sphere",
-    ".reg", ".smoothwm", ".orig", ".annot", ".label", ".curv", ".thickness", ".area", ".volume", ".sulc",
-    ".w", ".wav", ".pcm", ".mp3", ".flac", ".edf", ".bdf", ".gdf", ".eeg", ".vhdr", ".vmrk", ".fif", ".bvec",
-    ".bval", ".idx", ".faiss", ".index", ".onnx", ".safetensors", ".tflite", ".ttf", ".otf", ".a", ".o", ".so",
+    ".trk", ".tck", ".trx", ".gii", ".stl", ".ply", ".obj", ".off", ".white", ".pial", ".inflated",
+    ".sphere", ".reg", ".smoothwm", ".orig", ".annot", ".label", ".curv", ".thickness", ".area",
+    ".volume", ".sulc", ".w", ".wav", ".pcm", ".mp3", ".flac", ".edf", ".bdf", ".gdf", ".eeg", ".vhdr",
+    ".vmrk", ".fif", ".bvec", ".bval", ".idx", ".faiss", ".index", ".onnx", ".safetensors", ".tflite",
+    ".ttf", ".otf", ".a", ".o", ".so",
 )  # fmt: skip
 """Meshes, tracts, sounds, signals, networks and programs: smooth numbers, and no pictures."""
 _SOUNDS = (
-    b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"!<arch>", b"ply", b"solid", b"0       ", b"\xff\xfb",
+    b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"!<arch>", b"ply", b"solid", b"0       ",
+    b"\xff\xfb",
 )  # fmt: skip
 """How sounds, meshes, signals and libraries of programs begin."""
 _CONTROLS = bytes(n for n in range(32) if n not in b"\t\n\r\f\v\x1b")
