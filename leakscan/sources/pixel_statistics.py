@@ -21,6 +21,8 @@ _DIP = 0.08
 """How much less alike numbers are that lie less than a row apart, at the least of them."""
 _STEEPER = 6.0
 """How much larger a step from row to row may be than within a row; signals that repeat have large ones."""
+_FLATTER = 3.0
+"""How much smaller it may be: records of a database are more alike from one to the next than within."""
 _FAR = 7
 """How far apart numbers are that are compared with neighbours."""
 _MOSTLY = 0.68
@@ -108,7 +110,8 @@ def _have_rows(values: npt.NDArray[np.float64]) -> bool:
     lags = np.arange(_LEAST_WIDTH, furthest - 1)
     is_peak = (alike[lags] >= alike[lags - 1]) & (alike[lags] >= alike[lags + 1])
     rows = lags[is_peak & (alike[lags] >= _ACROSS) & (alike[lags] - least[lags] >= _DIP)]
-    rows = rows[1 - alike[rows] <= _STEEPER * (1 - alike[1]) + 0.02][:_MOST_WIDTHS]
+    steps, step = 1 - alike[rows], 1 - float(alike[1])
+    rows = rows[(steps <= _STEEPER * step + 0.02) & (_FLATTER * steps >= step)][:_MOST_WIDTHS]
     if np.any(alike[rows] > _EXACT):  # what repeats to the last number is a pattern
         return False
     return any(_nearer(values, row, row + row // 2) >= _MOSTLY for row in rows)
