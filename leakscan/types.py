@@ -194,8 +194,10 @@ class Engine(Protocol):
 
     ``map`` yields results in the order of the items, keeps a bounded number in flight whatever
     their count, and lets the function's exceptions out. The function and items are picklable.
+    ``is_cluster`` says whether its workers are on other machines, which have processors of their own.
     """
 
     workers: int
+    is_cluster: bool
 
     def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +18,9 @@ from leakscan.settings import Settings
 )  # fmt: skip
 def fingerprint_command(
     source: Annotated[str, typer.Argument(help="A folder or manifest.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Store to make or update, e.g. a.fps.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="<path>", help="Store to make or update, e.g. a.fps.")
+    ],
     with_previews: Annotated[
         bool,
         typer.Option(
@@ -51,6 +52,8 @@ def fingerprint_command(
     changed files are read; an interrupted run resumes. Fingerprints are biometric
     data: keep a store as you would keep the images. For a store that goes to somebody else, --hide-paths
     puts keyed names in place of paths and leaves out dates; OUTPUT.names.csv tells you what they stand for.
+    OUTPUT may be on object storage, such as s3://bucket/a.fps (needs s3fs): the store is made in the cache
+    and sent when it is whole.
     """
     out = Output(as_json, quiet)
     if dry_run:

@@ -23,7 +23,7 @@ from leakscan.decide.persons.declared import Doubt, believed
 from leakscan.decide.persons.scores import LOOSE_FMR
 from leakscan.decide.table import PairTable
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.match.candidates import Candidates, find_candidates
+from leakscan.match.candidates import Candidates, Wanted, find_candidates
 from leakscan.match.pictures import distinct_pictures
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def decide_inside(dataset: Dataset, context: RunContext) -> Comparison:
     most = context.settings.search.max_pairs
     context.progress.start(f"Matching {dataset.name}", 1)
     # Every picture finds itself, and every pair is found from both ends.
-    found = find_candidates(side, side, loose, HASH_RADIUS, 2 * most + len(side))
+    wanted = Wanted(loose, HASH_RADIUS, 2 * most + len(side))
+    found = find_candidates(side, side, wanted, engine=context.engine)
     found = with_pairs(_once(found), shared_inside(columns.keypoint_side), len(side))
     table, _ = gather(pair, found, most)
     table = _taken(table, np.flatnonzero(~table.equal | (side.counts[table.a] > 1)))

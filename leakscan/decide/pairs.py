@@ -18,7 +18,7 @@ from leakscan.decide.persons.declared import believed, disagreeing_names
 from leakscan.decide.persons.scores import LOOSE_FMR
 from leakscan.decide.slices import compare_slices
 from leakscan.fingerprint.pipeline import Dataset
-from leakscan.match.candidates import NONE_NEAR, Near, find_candidates, nearest_pictures
+from leakscan.match.candidates import NONE_NEAR, Near, Wanted, find_candidates, nearest_pictures
 from leakscan.match.index import EXACT_COMPARISONS
 from leakscan.match.pictures import distinct_pictures
 
@@ -73,7 +73,7 @@ def _found(
     columns: Sequence[Columns], persons: Sequence[Persons], context: RunContext, nearest_of_all: bool
 ) -> list[Crossing]:
     """What deserves a decision between every two datasets."""
-    near = nearest_pictures([c.side for c in columns]) if nearest_of_all else {}
+    near = nearest_pictures([c.side for c in columns], context.engine) if nearest_of_all else {}
     cards = {name: score_at(card.impostors, LOOSE_FMR) for name, card in context.models.cards.items()}
     most = context.settings.search.max_pairs
     numbers = [
@@ -93,9 +93,9 @@ def _found(
         disagree = disagreeing_names(a.side, b.side, calibrations) if proof else 0
         pair = DatasetPair(a, b, proof and not disagree)
         radius = cards | {one.calibration.encoder: one.radius(i, j) for one in persons if (i, j) in one}
-        found = find_candidates(
-            a.side, b.side, radius, HASH_RADIUS, most, near.get((i, j), _nearest_unless_idle(a, b))
-        )
+        wanted = Wanted(radius, HASH_RADIUS, most)
+        known = near.get((i, j), _nearest_unless_idle(a, b))
+        found = find_candidates(a.side, b.side, wanted, known, context.engine)
         found = with_pairs(found, shared.get((i, j)), len(b.side))
         table, ids_cut = gather(pair, found, most)
         spent = time.monotonic() - began

@@ -41,8 +41,8 @@ class LocalEngine:
     """An :class:`leakscan.types.Engine` over worker processes.
 
     Results come in the order of the items, and a bounded number of items is in flight. A few items, fewer
-    than starting processes would pay for, are worked on in the calling process, unless the function may kill
-    its process. Workers start when there is work for them and stay for the
+    than starting processes would pay for, are worked on in the calling process, unless there are processes
+    already or the function may kill its process. Workers start when there is work for them and stay for the
     next, with what they have loaded, as long as the engine lives.
 
     Args:
@@ -53,6 +53,8 @@ class LocalEngine:
         >>> list(engine.map(str.upper, ["one", "two"]))
         ['ONE', 'TWO']
     """
+
+    is_cluster = False
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = cores() if workers is None else workers
@@ -79,12 +81,14 @@ class LocalEngine:
         few = _FEW if chunk > 1 else _FEW_LONG
         first = list(islice(iterator, few))
         are_few = len(first) < few
-        if self.workers == 0 or not first or (are_few and not isinstance(function, Careful)):
+        stay = are_few and self._pool is None and not isinstance(function, Careful)
+        if self.workers == 0 or not first or stay:
             yield from map(function, first)
             yield from map(function, iterator)
             return
         try:
-            yield from self._started().run(function, _chunks(_chain(first, iterator), chunk))
+            each = min(chunk, max(1, len(first) // (2 * self.workers))) if are_few else chunk
+            yield from self._started().run(function, _chunks(_chain(first, iterator), each))
         except StartsOnImport:
             if are_few and not self._asked_for:  # a short script without its guard: as it was without workers
                 yield from map(function, first)

@@ -42,6 +42,8 @@ class RayEngine:
         list(engine.map(abs, [-1, 2]))
     """
 
+    is_cluster = True
+
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
         self._ray = _load_ray()
         self._connect(address, workers)

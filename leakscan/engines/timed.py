@@ -56,6 +56,7 @@ class TimedEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.workers = engine.workers
+        self.is_cluster = engine.is_cluster
         self.stage = ""
         self.pieces: list[Piece] = []
         self._last: dict[int, int] = {}

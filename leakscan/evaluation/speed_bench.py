@@ -22,7 +22,7 @@ from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
 from leakscan.settings import DecodeOptions
 from leakscan.sources.formats import decode
 from leakscan.sources.open import open_source
-from leakscan.types import ImageRef, Progress, Silent
+from leakscan.types import ImageRef, Kind, Progress, Silent
 
 SIDE = 256
 
@@ -169,31 +169,51 @@ def _decode_seconds(folders: Sequence[Path]) -> float:
 
 
 def _encode_seconds(folders: Sequence[Path]) -> float:
-    """The wall time of the encoder alone, once its films are in memory and its processes have started."""
+    """The wall time of the encoder alone on the films of the folders."""
     entry = card_for("chest_radiograph")
     if entry is None:
         return 0.0
-    card, folder = entry
+    side = entry[0].side
     films = [
-        np.rint(canonical_radiograph(picture, card.side) * 255).astype(np.uint8)
-        for picture in _pictures(folders)
+        np.rint(canonical_radiograph(picture, side) * 255).astype(np.uint8) for picture in _pictures(folders)
     ]
+    return encoder_seconds("chest_radiograph", films)
+
+
+def encoder_seconds(kind: Kind, images: Sequence[np.ndarray[Any, np.dtype[np.uint8]]]) -> float:
+    """The wall time of an encoder alone, once its images are in memory and its processes have started.
+
+    Args:
+        kind: What it serves; where there is no encoder for it, it takes no time.
+        images: The canonical arrays.
+
+    Example::
+
+        encoder_seconds("chest_radiograph", films) / len(films)
+    """
+    entry = card_for(kind)
+    if entry is None:
+        return 0.0
+    card, folder = entry
     if not runs_in_workers(card, folder):
         encoder = load_encoder(card, folder)
         began = time.monotonic()
-        encoder.encode(np.stack(films))
+        encoder.encode(np.stack(images))
         return time.monotonic() - began
     engine = start_engine()
-    list(engine.map(_encode, [(str(folder), film) for film in films[:64]]))
+    few = images[: 4 * engine.workers]
+    list(engine.map(_encode, [(str(folder), image) for image in (*few, *few, *few)]))
     began = time.monotonic()
-    for _ in engine.map(_encode, [(str(folder), film) for film in films]):
+    for _ in engine.map(
+        _encode, [(str(folder), image) for image in images], chunk=1 if images[0].ndim == 3 else 8
+    ):
         pass
     return time.monotonic() - began
 
 
 def _encode(item: tuple[str, np.ndarray[Any, np.dtype[np.uint8]]]) -> bool:
-    folder, film = item
-    return bool(encoder_here(folder).encode(film[None]).accepted[0])
+    folder, image = item
+    return bool(encoder_here(folder).encode(image[None]).accepted[0])
 
 
 def _size(folder: Path) -> int:

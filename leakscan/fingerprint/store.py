@@ -38,6 +38,16 @@ _SHARD = re.compile(r"shards/[^/]+\.parquet")
 _MOST_IN_ONE_PIECE = 1 << 31  # bytes: lists of Arrow count their numbers in 32 bits
 
 
+def is_of_store(name: str) -> bool:
+    """Whether a file belongs to a store, by its path in the folder.
+
+    Example:
+        >>> is_of_store("shards/00000001-7.parquet"), is_of_store("notes.txt")
+        (True, False)
+    """
+    return name == STORE_FILE or _SHARD.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class StoreInfo:
     """What ``store.json`` says.
@@ -215,7 +225,7 @@ class Store:
         copy = TemporaryDirectory(prefix="leakscan-store-")
         folder = Path(copy.name) / url.rstrip("/").rpartition("/")[2]  # so that errors name it
         (folder / "shards").mkdir(parents=True)
-        fetch(url, lambda name: name == STORE_FILE or _SHARD.fullmatch(name) is not None, folder)
+        fetch(url, is_of_store, folder)
         try:
             store = cls.open(folder)
         except StoreError as e:

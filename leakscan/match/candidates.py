@@ -19,6 +19,7 @@ from leakscan.fingerprint.hashing import PHASH_BITS, axes_exchanged
 from leakscan.match.index import Reach, build_hash_index, build_index
 from leakscan.match.pictures import Side
 from leakscan.match.products import paired_products
+from leakscan.types import Engine
 
 NO_SCORE = float("nan")
 NEAREST = 3
@@ -96,11 +97,12 @@ def packed(a: Ints, b: Ints, width: int) -> Ints:
     return a * np.int64(max(width, 1)) + b
 
 
-def nearest_pictures(sides: Sequence[Side]) -> dict[tuple[int, int], Near]:
+def nearest_pictures(sides: Sequence[Side], engine: Engine | None = None) -> dict[tuple[int, int], Near]:
     """The nearest of all other sides' pictures for every picture, however far they are.
 
     Args:
         sides: The distinct pictures of every dataset.
+        engine: Where to search for fingerprints; on this machine unless it is a cluster.
 
     Returns:
         For the number of a side and that of a later side, the pairs of their pictures, found from either
@@ -117,7 +119,7 @@ def nearest_pictures(sides: Sequence[Side]) -> dict[tuple[int, int], Near]:
     width = max(map(len, sides), default=0)
     where, keys, bits = [], [], []
     for own in range(len(sides)):
-        for found in _searched(sides, own):
+        for found in _searched(sides, own, engine):
             first = own < found.other
             low, high = np.minimum(own, found.other), np.maximum(own, found.other)
             a = np.where(first, found.picture, found.neighbour)
@@ -151,7 +153,7 @@ class _Found:
     bits: Floats
 
 
-def _searched(sides: Sequence[Side], own: int) -> Iterator[_Found]:
+def _searched(sides: Sequence[Side], own: int, engine: Engine | None) -> Iterator[_Found]:
     """Searches for the pictures of one side among those of all others."""
     side = sides[own]
     others = [(number, other) for number, other in enumerate(sides) if number != own]
@@ -164,7 +166,7 @@ def _searched(sides: Sequence[Side], own: int) -> Iterator[_Found]:
     for encoder, prints in side.stored.items():
         known = [other.stored.get(encoder, prints[:0]) for _, other in others]
         if len(prints) and any(map(len, known)):
-            hits = build_index(np.concatenate(known), len(prints)).nearest(prints, NEAREST)
+            hits = build_index(np.concatenate(known), len(prints), engine).nearest(prints, NEAREST)
             number, picture = places([other.pictures(encoder) for _, other in others])
             unknown = np.full(len(hits.query), NO_SCORE, np.float32)
             yield _Found(side.pictures(encoder)[hits.query], number[hits.found], picture[hits.found], unknown)
@@ -181,36 +183,51 @@ def _searched(sides: Sequence[Side], own: int) -> Iterator[_Found]:
             yield _Found(mute[hits.query], number[hits.found], picture[hits.found], hits.score)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which pairs become candidates.
+
+    Attributes:
+        loose: The lowest cosine similarity of a candidate, by encoder.
+        radius: The most differing bits of the perceptual hashes of a candidate.
+        max_pairs: The most pairs of each of the searches.
+    """
+
+    loose: Mapping[str, float]
+    radius: int
+    max_pairs: int
+
+
 def find_candidates(
-    a: Side, b: Side, loose: Mapping[str, float], radius: int, max_pairs: int, near: Near | None = None
+    a: Side, b: Side, wanted: Wanted, near: Near | None = None, engine: Engine | None = None
 ) -> Candidates:
     """Every pair whose fingerprints or perceptual hashes are near, best first.
 
     Args:
         a: The distinct pictures of the dataset named first.
         b: The distinct pictures of the other.
-        loose: The lowest cosine similarity of a candidate, by encoder.
-        radius: The most differing bits of the perceptual hashes of a candidate.
-        max_pairs: The most pairs of each of the searches.
+        wanted: Which pairs become candidates.
         near: Pairs that are candidates however far they are, from :func:`nearest_pictures`; by default
             those that it finds in these two sides.
+        engine: Where to search for fingerprints; on this machine unless it is a cluster.
 
     Example:
-        ``found = find_candidates(side_a, side_b, {"cxr-lite0@1": 0.4}, radius=8, max_pairs=10_000)``, then
+        ``found = find_candidates(side_a, side_b, Wanted({"cxr-lite0@1": 0.4}, 8, 10_000))``, then
         ``found.score[0]`` is the similarity of pictures ``found.a[0]`` and ``found.b[0]``, the best pair.
     """
     if near is None:
-        near = nearest_pictures([a, b])[0, 1]
+        near = nearest_pictures([a, b], engine)[0, 1]
+    radius, max_pairs = wanted.radius, wanted.max_pairs
     keys = [packed(near.a, near.b, len(b))]
     comparisons: dict[str, int] = {}
     reach: dict[str, Reach] = {}
     cut, cut_score = 0, NO_SCORE
-    for encoder, threshold in loose.items():
+    for encoder, threshold in wanted.loose.items():
         rows_a, rows_b = a.pictures(encoder), b.pictures(encoder)
         comparisons[encoder] = len(rows_a) * len(rows_b)
         if not comparisons[encoder]:
             continue
-        index = build_index(b.stored[encoder], len(rows_a))
+        index = build_index(b.stored[encoder], len(rows_a), engine)
         hits = index.range_search(a.stored[encoder], threshold, max_pairs)
         del index  # as large as the fingerprints of one side
         cut += hits.cut

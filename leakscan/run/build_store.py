@@ -24,11 +24,12 @@ from leakscan.run.opened import open_all
 from leakscan.run.places import cache_name, dataset_names
 from leakscan.run.project_keys import keyed_info, keyed_rows, nameless_place
 from leakscan.run.reported import idle_patterns
+from leakscan.run.store_behind import making
 from leakscan.settings import UNMASKED, Settings
 from leakscan.sources.nameless import NamelessSource
 from leakscan.sources.spec import SourceSpec
 from leakscan.types import Progress
-from leakscan.writable import check_writable, written_whole
+from leakscan.writable import written_whole
 
 Keepsake = Literal["previews", "details"]
 
@@ -49,7 +50,7 @@ def build_store(
 
     Args:
         source: A folder or manifest.
-        store: The folder of the store; it is made where there is none.
+        store: The folder of the store, or its URL on object storage; it is made where there is none.
         settings: The choices about reading and fingerprinting.
         keep: What to keep of every film beside its fingerprint: ``previews``, a small picture; ``details``,
             by which two stores are compared as sharply as the films themselves. Both tell more of a film
@@ -74,11 +75,26 @@ def build_store(
     settings = Settings.given(settings, {})
     part = None if shard is None else Shard.parse(shard)
     spec = SourceSpec.parse(source)
+    with making(store, settings.limits.cache) as folder:
+        told = _built(spec, folder, settings, keep, part, progress)
+    return {"store": str(store), **told}
+
+
+def _built(
+    spec: SourceSpec,
+    store: Path,
+    settings: Settings,
+    keep: Collection[Keepsake],
+    part: Shard | None,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Makes the store, or brings it up to date, in a folder of this machine."""
     name = dataset_names([spec])[0]
-    check_writable(Path(store))
     (opened,) = open_all([spec], [name], settings)
     if isinstance(opened.images, Store):
-        raise UsageError("{path} is a fingerprint store already.", "Name a folder or manifest.", path=source)
+        raise UsageError(
+            "{path} is a fingerprint store already.", "Name a folder or manifest.", path=spec.raw
+        )
     previews, details = "previews" in keep, "details" in keep
     context = RunContext.open(settings, progress, decides=details)
     if previews and context.project_key is not None:
@@ -103,11 +119,11 @@ def build_store(
     )
     images, secret = nameless or opened.images, context.project_key
     if secret is None:
-        kept = Store.create(Path(store), info)
+        kept = Store.create(store, info)
         rows = fingerprint_source(images, kept, context, keeps, part).rows
         paths = {} if nameless is None else nameless.paths
     else:
-        kept = Store.create(Path(store), keyed_info(info, secret))
+        kept = Store.create(store, keyed_info(info, secret))
         # The rows themselves stay in the cache, so that nothing is read twice; what is given away is keyed.
         place = context.settings.limits.cache / STORES / cache_name(spec, context.key.key_id)
         place = place if nameless is None else nameless_place(place)
@@ -115,7 +131,7 @@ def build_store(
         rows = keyed_rows(fingerprint_source(images, behind, context, shard=part).rows, info.nameless, secret)
         kept.update(rows, kept.load(rows["prepared_with"][0].as_py() if len(rows) else None))
         paths = {} if nameless is None else {secret.renamed(new): old for new, old in nameless.paths.items()}
-    names = None if nameless is None else _write_names(Path(store), rows, paths)
+    names = None if nameless is None else _write_names(store, rows, paths)
     context.progress.finish()
     warnings = [*context.notices, *idle_patterns(context)]
     if previews and not settings.privacy.mask:
@@ -125,7 +141,6 @@ def build_store(
     columns = rows["path"].to_pylist(), rows["status"].to_pylist(), errors
     unread = ((path, error) for path, state, error in zip(*columns, strict=True) if state == "unreadable")
     return {
-        "store": str(store),
         "images": status["ok"] + status["blank"],
         "fingerprints": sum(e is not None for e in rows["encoder"].to_pylist()),
         "images_read": context.timings.images_read,

@@ -24,6 +24,9 @@ from leakscan.run.places import make_cache
 DETAIL_MATCH_VERSION = "look-2"
 """Changes whenever a matcher of equal digest may find something else."""
 
+FOLDS_VERSION = "folds-1"
+"""Changes whenever volumes of equal encoder may agree otherwise."""
+
 LOCK_SECONDS = 20.0
 """How long another run's transaction is waited for; one takes milliseconds."""
 
@@ -98,11 +101,14 @@ _COPY_CHECKS = _Table(
     _read_check,
 )
 _DETAIL_MATCHES = _Table("detail_matches", ("found REAL",), _read_match)
+_FOLD_AGREEMENTS = _Table("fold_agreements", ("found REAL",), _read_match)
 _SLICE_SEARCHES = _Table("slice_searches", ("found TEXT",), lambda row: read_hits(str(*row)))
 
 
 class PairMemory:
-    """Copy checks and detail matches by pair of pictures, and searches for slices, in one SQLite file.
+    """Copy checks, detail matches and agreements of folds by pair of pictures, and searches for slices.
+
+    They are kept in one SQLite file.
 
     The order of the two pictures does not matter. A finding belongs to the version of what made it, and
     other versions do not see it. A damaged file is forgotten, as everything in it can be found again. Where
@@ -123,7 +129,7 @@ class PairMemory:
         self._path = path
         # What is not in the file: everything where there is none, else what could not be written yet.
         self._held: dict[_Table, dict[bytes, _Row]] = {
-            table: {} for table in (_COPY_CHECKS, _DETAIL_MATCHES, _SLICE_SEARCHES)
+            table: {} for table in (_COPY_CHECKS, _DETAIL_MATCHES, _FOLD_AGREEMENTS, _SLICE_SEARCHES)
         }
 
     def copy_checks(self, pairs: Sequence[Pair]) -> Mapping[Pair, CopyCheck]:
@@ -169,6 +175,25 @@ class PairMemory:
         """
         version = f"{DETAIL_MATCH_VERSION}|{matcher}"
         self._keep(_DETAIL_MATCHES, {_key(version, a, b): (value,) for a, b, value in found})
+
+    def fold_agreements(self, encoder: str, pairs: Sequence[Pair]) -> Mapping[Pair, float]:
+        """How the folds of some pairs of volumes agree by one encoder, as far as it is known.
+
+        Args:
+            encoder: The name of the encoder, with its digest.
+            pairs: The pairs in question.
+        """
+        return self._find(_FOLD_AGREEMENTS, f"{FOLDS_VERSION}|{encoder}", pairs)
+
+    def keep_fold_agreements(self, encoder: str, found: Iterable[tuple[str, str, float]]) -> None:
+        """Writes fold agreements at once; what cannot be written now is tried again with the next ones.
+
+        Args:
+            encoder: The name of the encoder, with its digest.
+            found: The keys of two volumes, and how they agree.
+        """
+        version = f"{FOLDS_VERSION}|{encoder}"
+        self._keep(_FOLD_AGREEMENTS, {_key(version, a, b): (value,) for a, b, value in found})
 
     def slice_searches(self, searches: Sequence[Pair]) -> Mapping[Pair, Hits]:
         """What is known of searches for pictures among the slices of volumes.

@@ -11,7 +11,7 @@ from leakscan.errors import OutputError, UsageError, reason
 from leakscan.report.run_folder import RunFolder
 from leakscan.sources.spec import STORE_FILE
 
-_OF_A_CACHE = ("stores", "pairs.sqlite3*", "review", "verdicts.parquet", "looks.parquet", "*.part")
+_OF_A_CACHE = ("stores", "sent", "pairs.sqlite3*", "review", "verdicts.parquet", "looks.parquet", "*.part")
 """Of older versions, too: their memory of pairs lay in files of the last two names."""
 _OF_A_STORE = (STORE_FILE, "shards", "*.part")
 _IRREPLACEABLE = ("identity.key", "verdicts.parquet", "verdicts.parquet.lock")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import re
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
-from leakscan.errors import SourceError
+from leakscan.errors import OutputError, SourceError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import REMOTE, STEP
 from leakscan.sources.exclusion import Exclusion
@@ -20,6 +21,7 @@ from leakscan.sources.subject_rules import SubjectRule
 from leakscan.types import ImageRef, Progress, Tags
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_WITH_FOLDERS = {"file", "local", "sftp", "ssh", "smb", "ftp", "hdfs", "webhdfs", "arrow_hdfs"}
 _MARKS = (
     "ETag",
     "etag",
@@ -172,29 +174,102 @@ def fetch(url: str, wanted: Callable[[str], bool], folder: Path) -> None:
                 system.get_file(path, str(folder / name))
 
 
+def check_sendable(url: str) -> None:
+    """Refuses a folder behind a URL in which nothing may be written: it writes an empty file and removes it.
+
+    Raises:
+        OutputError: There is no such place, its package is missing, or it refuses.
+
+    Example:
+        >>> check_sendable("memory://bucket/ward.fps")
+    """
+    with _troubles_said(url, "written"):
+        system, root = _system(url)
+        probe = f"{root.rstrip('/')}/.leakscan-{uuid.uuid4().hex}"
+        _make_room(system, probe)
+        system.pipe_file(probe, b"")
+        system.rm_file(probe)
+
+
+def names_behind(url: str) -> dict[str, int]:
+    """The files of a folder behind a URL, by their paths in it, and their sizes in bytes.
+
+    There are none where there is no such folder.
+
+    Args:
+        url: The folder.
+
+    Raises:
+        SourceError: The place cannot be asked.
+
+    Example:
+        >>> names_behind("memory://nothing/here")
+        {}
+    """
+    with _troubles_said(url):
+        system, root = _system(url)
+        root = root.rstrip("/")
+        found = system.find(root, detail=True)
+        return {str(path).removeprefix(root).lstrip("/"): int(info["size"]) for path, info in found.items()}
+
+
+def send(folder: Path, names: Sequence[str], url: str, gone: Sequence[str] = ()) -> None:
+    """Copies files of a folder into a folder behind a URL, in order, and then removes others there.
+
+    Args:
+        folder: The folder of this machine.
+        names: Which files, by their paths in it, with slashes.
+        url: The folder behind the URL.
+        gone: Files that are to go there.
+
+    Raises:
+        OutputError: The storage refuses or fails.
+
+    Example:
+        ``send(Path("ward.fps"), ["shards/00000001-7.parquet", "store.json"], "s3://bucket/ward.fps")``
+    """
+    with _troubles_said(url, "written"):
+        system, root = _system(url)
+        for name in names:
+            target = f"{root.rstrip('/')}/{name}"
+            _make_room(system, target)
+            system.put_file(str(folder / name), target)
+        for name in gone:
+            system.rm_file(f"{root.rstrip('/')}/{name}")
+
+
+def _make_room(system: Any, target: str) -> None:
+    """Makes the folder of a file, where the storage has folders. An object store would make a bucket."""
+    protocols = {system.protocol} if isinstance(system.protocol, str) else {*system.protocol}
+    if protocols & _WITH_FOLDERS:
+        system.makedirs(target.rpartition("/")[0], exist_ok=True)
+
+
 @contextmanager
-def _troubles_said(url: str) -> Iterator[None]:
+def _troubles_said(url: str, how: Literal["read", "written"] = "read") -> Iterator[None]:
     """Says in a sentence what a file system behind a URL raises.
 
     Raises:
-        SourceError: Its package is missing, it refuses, or it fails.
+        SourceError: It is to be read, and its package is missing, it refuses, or it fails.
+        OutputError: The same where it is to be written.
     """
+    kind = SourceError if how == "read" else OutputError
     try:
         yield
     except ImportError as error:
-        raise SourceError(
-            f"{{path}} cannot be read: {error}.", "Install the package and run again.", path=url
+        raise kind(
+            f"{{path}} cannot be {how}: {error}.", "Install the package and run again.", path=url
         ) from error
     except Exception as error:  # every file system of fsspec fails in its own ways
         what = type(error).__name__  # whose words may hold paths
         if _is_refusal(error):
-            raise SourceError(
-                f"{{path}} cannot be read: there is no permission, or no credentials were found ({what}).",
+            raise kind(
+                f"{{path}} cannot be {how}: there is no permission, or no credentials were found ({what}).",
                 "Set the credentials as its storage wants them (for S3 AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or a profile).",
                 path=url,
             ) from error
-        raise SourceError(f"{{path}} cannot be read ({what}).", "Check the URL.", path=url) from error
+        raise kind(f"{{path}} cannot be {how} ({what}).", "Check the URL.", path=url) from error
 
 
 def _is_refusal(error: Exception) -> bool:

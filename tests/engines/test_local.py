@@ -66,6 +66,12 @@ def test_a_few_items_start_no_process() -> None:
     assert set(LocalEngine(0).map(whose, range(100))) == {os.getpid()}
 
 
+def test_a_few_items_are_shared_out_once_there_are_processes() -> None:
+    engine = LocalEngine(2)
+    list(engine.map(whose, range(40)))
+    assert os.getpid() not in set(engine.map(whose, range(5), chunk=16))
+
+
 def test_many_items_are_worked_elsewhere() -> None:
     assert os.getpid() not in set(LocalEngine(1).map(whose, range(40)))
 

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from leakscan.engines import start_engine
 from leakscan.errors import ImageError, LeakscanError
+from leakscan.match.index.approximate import ApproximateIndex
+from leakscan.match.index.exact import ExactIndex
 from support.makers import NO_ENCODER, Leakscan, fill, rows_of
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install leakscan[ray]")
@@ -74,6 +77,19 @@ def test_a_killed_worker_loses_its_block_only(cluster: str, tmp_path: Path) -> N
 def test_an_exception_of_the_function_comes_out(cluster: str) -> None:
     with pytest.raises(ImageError, match="Number 0 is cut short"):
         list(RayEngine().map(refused, range(30)))
+
+
+def test_fingerprints_are_searched_for_on_the_cluster_as_here(cluster: str) -> None:
+    prints = np.random.default_rng(2).normal(size=(3000, 16))
+    prints = (prints / np.linalg.norm(prints, axis=1, keepdims=True)).astype(np.float16)
+    for kind in (ExactIndex, ApproximateIndex):
+        here, there = kind(prints[:1500]), kind(prints[:1500], RayEngine())
+        wanted, found = (index.range_search(prints[1500:], 0.7, 2000) for index in (here, there))
+        assert len(wanted.query) > 100
+        for column in ("query", "found", "score"):
+            assert np.array_equal(getattr(found, column), getattr(wanted, column))
+        near = [index.nearest(prints[1500:], 3) for index in (here, there)]
+        assert np.array_equal(near[0].found, near[1].found)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ def double(item: int) -> int:
 class Losing:
     """An engine that loses every odd item."""
 
-    workers = 1
+    workers, is_cluster = 1, False
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
         assert isinstance(function, Careful)

@@ -14,6 +14,7 @@ from leakscan.fingerprint.hashing import hamming, perceptual_hashes
 from leakscan.match.candidates import (
     NEAREST,
     Candidates,
+    Wanted,
     equal_pixels,
     find_candidates,
     nearest_pictures,
@@ -57,7 +58,7 @@ def brute_force(a: Side, b: Side, threshold: float, radius: int) -> set[tuple[in
 @given(st.integers(0, 99), st.integers(1, 15), st.integers(1, 15))
 def test_candidates_are_those_of_a_double_loop(seed: int, n: int, m: int) -> None:
     a, b = side(unit_vectors(seed, n), 2 * seed), side(unit_vectors(seed + 100, m), 2 * seed + 1)
-    candidates = find_candidates(a, b, {ENCODER: 0.1}, 14, MANY)
+    candidates = find_candidates(a, b, Wanted({ENCODER: 0.1}, 14, MANY))
     assert set(found(candidates)) == brute_force(a, b, 0.1, 14)
     assert candidates.comparisons == {ENCODER: n * m}
     assert (candidates.cut, np.isnan(candidates.cut_score)) == (0, True)
@@ -67,8 +68,8 @@ def test_candidates_are_those_of_a_double_loop(seed: int, n: int, m: int) -> Non
 @given(st.integers(0, 99), st.integers(1, 15), st.integers(1, 15))
 def test_swapping_the_sides_swaps_the_pairs_and_no_bit_of_a_score(seed: int, n: int, m: int) -> None:
     a, b = side(unit_vectors(seed, n), 2 * seed), side(unit_vectors(seed + 100, m), 2 * seed + 1)
-    one = found(find_candidates(a, b, {ENCODER: 0.1}, 8, MANY))
-    two = found(find_candidates(b, a, {ENCODER: 0.1}, 8, MANY))
+    one = found(find_candidates(a, b, Wanted({ENCODER: 0.1}, 8, MANY)))
+    two = found(find_candidates(b, a, Wanted({ENCODER: 0.1}, 8, MANY)))
     assert {(j, i): s[0] for (i, j), s in two.items()} == {pair: s[0] for pair, s in one.items()}
 
 
@@ -79,22 +80,22 @@ def test_the_nearest_of_both_sides_are_candidates_however_far() -> None:
     crowd[0] = 0
     crowd[0, 5] = 1
     a, b = side(crowd, 1), side(unit_vectors(1, 1), 2)
-    candidates = find_candidates(a, b, {ENCODER: 2.0}, 0, MANY)
+    candidates = find_candidates(a, b, Wanted({ENCODER: 2.0}, 0, MANY))
     assert {i for i, _ in found(candidates)} == set(range(10))
-    swapped = find_candidates(b, a, {ENCODER: 2.0}, 0, MANY)
+    swapped = find_candidates(b, a, Wanted({ENCODER: 2.0}, 0, MANY))
     assert {j for _, j in found(swapped)} == set(range(10))
 
 
 def test_candidates_come_best_first() -> None:
     a, b = side(unit_vectors(3, 12), 1), side(unit_vectors(4, 12), 2)
-    score = find_candidates(a, b, {ENCODER: 0.0}, 8, MANY).score
+    score = find_candidates(a, b, Wanted({ENCODER: 0.0}, 8, MANY)).score
     assert (np.diff(score) <= 0).all()
 
 
 def test_a_limit_cuts_the_farthest_and_is_counted() -> None:
     a, b = side(unit_vectors(5, 20), 1), side(unit_vectors(6, 20), 2)
     over = (a.fingerprints[ENCODER] @ b.fingerprints[ENCODER].T) >= 0.0
-    candidates = find_candidates(a, b, {ENCODER: 0.0}, 0, 30)
+    candidates = find_candidates(a, b, Wanted({ENCODER: 0.0}, 0, 30))
     assert candidates.cut == over.sum() - 30
     kept = np.sort((a.fingerprints[ENCODER] @ b.fingerprints[ENCODER].T).ravel())[::-1][29]
     assert candidates.cut_score == pytest.approx(kept, abs=1e-5)
@@ -106,7 +107,7 @@ def test_fingerprints_of_different_encoders_are_not_compared() -> None:
     b = distinct_pictures(
         store_rows([{"fingerprint": v, "pixel_hash": f"b{i}"} for i, v in enumerate(vectors)], "another@2")
     )
-    candidates = find_candidates(a, b, {ENCODER: -1.0, "another@2": -1.0}, 0, MANY)
+    candidates = find_candidates(a, b, Wanted({ENCODER: -1.0, "another@2": -1.0}, 0, MANY))
     assert found(candidates) == {}
     assert candidates.comparisons == {ENCODER: 0, "another@2": 0}
     assert np.isnan(scores(a, b, np.array([0]), np.array([0]))).all()
@@ -116,8 +117,8 @@ def test_pictures_and_volumes_never_meet_by_their_hashes() -> None:
     phash = [7] * 8
     flat = distinct_pictures(store_rows([{"phash": phash, "pixel_hash": "x", "kind": "other_2d"}]))
     deep = distinct_pictures(store_rows([{"phash": phash, "pixel_hash": "y", "kind": "other_3d"}]))
-    assert found(find_candidates(flat, deep, {}, 8, MANY)) == {}
-    assert found(find_candidates(flat, flat, {}, 8, MANY)).keys() == {(0, 0)}
+    assert found(find_candidates(flat, deep, Wanted({}, 8, MANY))) == {}
+    assert found(find_candidates(flat, flat, Wanted({}, 8, MANY))).keys() == {(0, 0)}
 
 
 def test_a_volume_that_no_encoder_takes_is_met_with_its_axes_in_any_order() -> None:
@@ -132,7 +133,7 @@ def test_a_volume_that_no_encoder_takes_is_met_with_its_axes_in_any_order() -> N
     mute = distinct_pictures(
         store_rows([{"kind": "other_3d", "pixel_hash": "b", "phash": turned.tolist(), "encoder": None}])
     )
-    near = found(find_candidates(distinct_pictures(store_rows(known)), mute, {}, 0, MANY))
+    near = found(find_candidates(distinct_pictures(store_rows(known)), mute, Wanted({}, 0, MANY)))
     assert min(near, key=lambda pair: near[pair][1]) == (7, 0)
     assert near[7, 0][1] <= 1
 
@@ -175,7 +176,7 @@ def test_only_images_that_were_read_take_part(status: str) -> None:
     assert len(nobody) == 0
     somebody = side(unit_vectors(1, 2), 1)
     for one, other in ((nobody, somebody), (somebody, nobody), (nobody, nobody)):
-        candidates = find_candidates(one, other, {ENCODER: -1.0}, 63, MANY)
+        candidates = find_candidates(one, other, Wanted({ENCODER: -1.0}, 63, MANY))
         assert found(candidates) == {}
         assert candidates.comparisons == {ENCODER: 0}
 
@@ -201,7 +202,7 @@ def test_encoders_of_different_length_live_in_one_dataset() -> None:
         ENCODER: (4, 128),
         "brain@1": (3, 300),
     }
-    candidates = find_candidates(both, both, {ENCODER: 0.9, "brain@1": 0.9}, 0, MANY)
+    candidates = find_candidates(both, both, Wanted({ENCODER: 0.9, "brain@1": 0.9}, 0, MANY))
     assert candidates.comparisons == {ENCODER: 16, "brain@1": 9}
     own = {i: s[0] for (i, j), s in found(candidates).items() if i == j}
     assert {i for i, s in own.items() if s == pytest.approx(1, abs=1e-3)} == {0, 1, 3, 4, 5, 6, 7}

@@ -119,7 +119,7 @@ def voted(a: Keypoints, b: Keypoints, enough: int | None = None) -> Vote:
 
 def _matches(a: Keypoints, b: Keypoints) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """For every variant of b and keypoint of a: its nearest in b, and whether the match is to be trusted."""
-    left, right = (spectrum(k.bits.astype(np.float32) * 2 - 1) for k in (a, b))
+    left, right = (_spectrum(k.bits) for k in (a, b))
     # 128 less twice the number of bits that differ; whole numbers, so the sums are exact.
     alike = four_products(left, right, np.empty((len(VARIANTS), len(a), len(b)), np.float32))
     number, rows = np.arange(len(VARIANTS))[:, None], np.arange(len(a))
@@ -133,6 +133,17 @@ def _matches(a: Keypoints, b: Keypoints) -> tuple[npt.NDArray[np.intp], npt.NDAr
     variant, row = np.nonzero(kept)
     kept[variant, row] = alike[variant, :, nearest[variant, row]].argmax(axis=1) == row
     return nearest, kept
+
+
+_BASIS = spectrum(np.eye(128, dtype=np.float32)).transpose(1, 0, 2).reshape(128, 128)
+
+
+def _spectrum(bits: Bools) -> npt.NDArray[np.float32]:
+    """The :func:`spectrum` of bits ``(n, 128)`` as +1 and -1, by one product; it is exact."""
+    signs = bits.astype(np.float32)
+    signs *= 2.0
+    signs -= 1.0
+    return (signs @ _BASIS).reshape(len(bits), 4, 32).transpose(1, 0, 2)
 
 
 def _near_one_similarity(matched: Sequence[tuple[Doubles, Doubles]]) -> list[Bools]:
@@ -149,7 +160,7 @@ def _near_one_similarity(matched: Sequence[tuple[Doubles, Doubles]]) -> list[Boo
     lengths = [len(one) for one, _ in matched]
     if not lengths:
         return []
-    places = np.full((2, len(lengths), max(lengths)), np.nan + 0j)
+    places = np.full((2, len(lengths), max(lengths)), np.nan + 0j, np.complex64)
     for number, both in enumerate(matched):
         for side, points in zip(places, both, strict=True):
             side[number, : len(points)] = points[:, 0] + 1j * points[:, 1]

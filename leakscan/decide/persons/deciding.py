@@ -170,7 +170,7 @@ class Persons:
         for number, people in self._people.items():
             columns = self._columns[number]
             ranked = matching is not None and matching.can_match(columns)
-            found = own_strangers(people.subjects, self.calibration, ranked)
+            found = own_strangers(people.subjects, self.calibration, ranked, self._context.engine)
             if found is not None:
                 found = proven_one(columns, people.subjects, found, self._context)
                 matches = None

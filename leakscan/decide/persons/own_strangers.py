@@ -26,6 +26,7 @@ from leakscan.decide.persons.templates import Templates
 from leakscan.decide.rounding import STEP, on_steps
 from leakscan.match.index import build_index
 from leakscan.match.products import Vectors
+from leakscan.types import Engine
 
 FEW_BEST = 2
 """Best matches of every subject that get a detail match."""
@@ -94,13 +95,16 @@ class OwnStrangers:
         )
 
 
-def own_strangers(people: Subjects, calibration: Calibration, ranked: bool = True) -> OwnStrangers | None:
+def own_strangers(
+    people: Subjects, calibration: Calibration, ranked: bool = True, engine: Engine | None = None
+) -> OwnStrangers | None:
     """Searches one dataset against itself.
 
     Args:
         people: The subjects of the dataset.
         calibration: The calibration of the encoder.
         ranked: Whether to find the best matches of every subject as well, which detail matches ask for.
+        engine: Where to search; on this machine unless it is a cluster.
 
     Returns:
         ``None`` where the dataset declares fewer than two subjects.
@@ -118,7 +122,7 @@ def own_strangers(people: Subjects, calibration: Calibration, ranked: bool = Tru
     templates = whole.taken(declared) if isinstance(whole, Templates) else whole[declared]
     pairs = n * (n - 1) // 2
     radius = _radius(templates, pairs)
-    index = build_index(templates, n)
+    index = build_index(templates, n, engine)
     hits = index.range_search(templates, radius, 2 * _MOST + n)
     others = hits.query != hits.found
     i, j = hits.query[others], hits.found[others]

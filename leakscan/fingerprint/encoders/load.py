@@ -121,6 +121,11 @@ class DeferredEncoder:
         self._loader = loader
 
     @property
+    def runs_in_workers(self) -> bool:
+        """Whether it may be sent to worker processes, each of which opens it for itself."""
+        return runs_in_workers(self.card, self.folder)
+
+    @property
     def opened(self) -> Encoder:
         """The encoder itself.
 

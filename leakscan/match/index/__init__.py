@@ -19,6 +19,7 @@ from leakscan.match.index.film_hashes import FilmHashIndex
 from leakscan.match.index.hashes import HashIndex
 from leakscan.match.index.protocol import HashSearch, Hits, Index, Reach
 from leakscan.match.products import Vectors
+from leakscan.types import Engine
 
 __all__ = [
     "EXACT_COMPARISONS",
@@ -36,12 +37,13 @@ EXACT_HASHES = 20_000**2
 """Likewise for perceptual hashes of films."""
 
 
-def build_index(vectors: Vectors, queries: int = 1) -> Index:
+def build_index(vectors: Vectors, queries: int = 1, engine: Engine | None = None) -> Index:
     """An index of fingerprints.
 
     Args:
         vectors: ``(n, d)`` float32 or float16, L2-normalised.
         queries: About how many queries it is made for.
+        engine: Where to search; on this machine unless it is a cluster.
 
     Example:
         >>> films = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
@@ -49,8 +51,8 @@ def build_index(vectors: Vectors, queries: int = 1) -> Index:
         [2, 1]
     """
     if len(vectors) * queries <= EXACT_COMPARISONS:
-        return ExactIndex(vectors)
-    return ApproximateIndex(vectors)
+        return ExactIndex(vectors, engine)
+    return ApproximateIndex(vectors, engine)
 
 
 def build_hash_index(variants: npt.NDArray[np.uint64], queries: int = 1, ndim: int = 3) -> HashSearch:

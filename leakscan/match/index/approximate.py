@@ -15,16 +15,16 @@ from threadpoolctl import threadpool_limits
 from leakscan.match.index.exact import ExactIndex
 from leakscan.match.index.protocol import (
     SLACK,
-    BestHits,
     Hits,
     Ints,
     Reach,
     blocks,
     load_faiss,
-    nearest_hits,
     range_hits,
 )
+from leakscan.match.index.shared_out import Held, Range, nearest_of, range_best
 from leakscan.match.products import Vectors
+from leakscan.types import Engine
 
 RECALL = 0.999
 """The share of the pairs that a search must find on the sample that chooses its effort."""
@@ -47,11 +47,12 @@ class ApproximateIndex:
 
     Args:
         vectors: ``(n, d)`` float32 or float16, L2-normalised.
+        engine: Where to search; on this machine unless it is a cluster. The index is made here.
     """
 
-    def __init__(self, vectors: Vectors) -> None:
+    def __init__(self, vectors: Vectors, engine: Engine | None = None) -> None:
         faiss = load_faiss()
-        self._vectors = vectors
+        self._vectors, self._engine = vectors, engine
         self._slack = SLACK if vectors.dtype == np.float16 else _SLACK_OF_ROUNDING
         dim = vectors.shape[1]
         wanted = min(_CELLS * np.sqrt(len(vectors)), len(vectors) / 4)
@@ -86,12 +87,9 @@ class ApproximateIndex:
         known = _Known.of(self._vectors, queries, chosen, threshold, limit)
         least = np.float32(known.least)
         self._effort, reach = self._tuned(queries, known)
-        best = BestHits(limit, largest=True)
         self._index.nprobe = self._effort
-        for start, block in blocks(queries, _AT_ONCE):
-            rough = range_hits(self._index, block, start, max(float(least), best.worst) - self._slack)
-            best.add_rescored(queries, self._vectors, rough, least, self._slack)
-        hits = best.hits(reach)
+        wanted = Range(least, self._slack, limit, _AT_ONCE)
+        hits = range_best(Held(self._index, self._vectors, queries), wanted, self._engine).hits(reach)
         cut = max(hits.cut, round(known.pairs * len(queries) / max(1, len(chosen))) - len(hits.query))
         if known.least <= threshold and not hits.cut:
             return hits
@@ -101,7 +99,7 @@ class ApproximateIndex:
     def nearest(self, queries: Vectors, k: int) -> Hits:
         """The ``k`` best of every query among the cells that it visits."""
         self._index.nprobe = self._effort
-        return nearest_hits(self._index, queries, k)
+        return nearest_of(Held(self._index, self._vectors, queries), k, self._engine)
 
     def _tuned(self, queries: Vectors, known: _Known) -> tuple[int, Reach]:
         """The least effort that finds what half of the sample has, and what it finds of the other half."""

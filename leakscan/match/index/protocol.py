@@ -167,6 +167,11 @@ class BestHits:
         keep = score >= least
         self.add(query[keep], found[keep], score[keep])
 
+    def add_hits(self, hits: Hits) -> None:
+        """Takes what another search kept of its own blocks, and counts what that one cut."""
+        self._cut += hits.cut
+        self.add(hits.query, hits.found, hits.score)
+
     def hits(self, reach: Reach | None = None) -> Hits:
         """What is left.
 

@@ -151,6 +151,15 @@ def test_strangers_with_few_agreeing_keypoints_are_told_at_sight(films: list[Pic
     assert check_as_voted(plain[0], plain[0], (few[0], few[1])) != NOT_ALIGNED
 
 
+def test_strangers_with_many_agreeing_keypoints_are_told_once_they_are_laid_on_each_other(
+    films: list[Picture],
+) -> None:
+    plain = [describe_picture(film.astype(np.float32), keypoints=0) for film in films[:2]]
+    same = kept(films[0])
+    assert agreeing(Keypoints.from_bytes(same), Keypoints.from_bytes(same)) > 9
+    assert check_as_voted(plain[0], plain[1], (same, same)) == NOT_ALIGNED
+
+
 def a_square_of_keypoints() -> bytes:
     """Nine keypoints that lie alike in every picture that has them."""
     places = np.array([(x, y) for x in (30, 80, 130) for y in (30, 80, 130)], np.float32)

@@ -25,6 +25,8 @@ from support.makers import store_rows, unit_vectors
 class Correlating:
     """An encoder to whom volumes agree as their voxels correlate; remembers what it was shown."""
 
+    runs_in_workers = False
+
     def __init__(self) -> None:
         self.placed_volumes = 0
 
@@ -112,3 +114,17 @@ def test_without_pixels_or_time_a_pair_stays_under_review_without_that_evidence(
     found = compared(a, b, Correlating(), check_seconds=0.0 if how == "no time" else 600.0)
     assert [(row["path_a"], row["decision"]) for row in rows_of(found)] == [("2.nii.gz", "review")]
     assert evidence(found) == {}
+
+
+@pytest.mark.parametrize("in_workers", [False, True])
+def test_what_an_earlier_run_found_is_remembered(tmp_path: Path, in_workers: bool) -> None:
+    a, b = dataset(tmp_path / "A", "123", 0), dataset(tmp_path / "B", "345", 1)
+    encoder = Correlating()
+    encoder.runs_in_workers = in_workers
+    few = replace(calibration(60), decides=False)
+    context = made_up_context(MadeUpModels(few, folds=encoder))
+    first = evidence(decided([a, b], context))
+    assert first and encoder.placed_volumes == 6
+    again = evidence(decided([a, b], context))
+    assert again == first and encoder.placed_volumes == 6
+    assert evidence(decided([b, a], context)) == first and encoder.placed_volumes == 6

@@ -81,7 +81,7 @@ def test_among_very_many_the_search_is_approximate_and_the_counts_stay(
     made: list[ApproximateIndex] = []
     monkeypatch.setattr(index, "EXACT_COMPARISONS", 1499**2)
     monkeypatch.setattr(
-        index, "ApproximateIndex", lambda vectors: made.append(ApproximateIndex(vectors)) or made[-1]
+        index, "ApproximateIndex", lambda vectors, _: made.append(ApproximateIndex(vectors)) or made[-1]
     )
     _, _, found = searched(rows)
     assert len(made) == 1

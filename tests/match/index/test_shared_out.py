@@ -1,0 +1,78 @@
+"""A cluster finds what one machine finds, and builds an index once in every process."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from leakscan.match.index import shared_out
+from leakscan.match.index.approximate import ApproximateIndex
+from leakscan.match.index.exact import ExactIndex
+from leakscan.match.index.protocol import Hits
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class FarAway:
+    """A cluster in one process: what it is given and what it gives are pickled."""
+
+    workers, is_cluster = 3, True
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], chunk: int = 8) -> Iterator[R]:
+        sent = pickle.dumps(function)
+        for item in items:
+            yield pickle.loads(pickle.dumps(pickle.loads(sent)(pickle.loads(pickle.dumps(item)))))
+
+
+@pytest.fixture(scope="module")
+def vectors() -> npt.NDArray[np.float16]:
+    """Two thousand vectors about eighty directions, so that some pairs are near."""
+    rng = np.random.default_rng(5)
+    some = rng.normal(size=(80, 32))[rng.integers(0, 80, 2000)] + 0.5 * rng.normal(size=(2000, 32))
+    return (some / np.linalg.norm(some, axis=1, keepdims=True)).astype(np.float16)
+
+
+def rows(hits: Hits) -> list[tuple[int, int, float]]:
+    return list(zip(hits.query.tolist(), hits.found.tolist(), hits.score.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kind", [ExactIndex, ApproximateIndex])
+@pytest.mark.parametrize("limit", [300, 1_000_000])
+def test_a_cluster_finds_the_same_pairs(
+    vectors: npt.NDArray[np.float16], kind: type[ExactIndex | ApproximateIndex], limit: int
+) -> None:
+    here, there = kind(vectors[:900]), kind(vectors[:900], FarAway())
+    found = here.range_search(vectors[900:], 0.7, limit)
+    assert len(found.query) > 200
+    assert rows(there.range_search(vectors[900:], 0.7, limit)) == rows(found)
+    assert rows(there.nearest(vectors[900:], 3)) == rows(here.nearest(vectors[900:], 3))
+
+
+def test_what_an_exact_search_on_a_cluster_cuts_is_counted(vectors: npt.NDArray[np.float16]) -> None:
+    here, there = ExactIndex(vectors[:900]), ExactIndex(vectors[:900], FarAway())
+    one, other = (index.range_search(vectors[900:], 0.6, 100) for index in (here, there))
+    assert one.cut > 100
+    assert (other.cut, other.cut_score) == (one.cut, one.cut_score)
+
+
+def test_a_process_builds_the_index_once(
+    vectors: npt.NDArray[np.float16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = 0
+    real = shared_out.load_faiss
+
+    class Faiss:
+        def __getattr__(self, name: str) -> object:
+            nonlocal built
+            built += name == "deserialize_index"
+            return getattr(real(), name)
+
+    monkeypatch.setattr(shared_out, "load_faiss", Faiss)
+    ExactIndex(vectors, FarAway()).range_search(np.repeat(vectors, 3, axis=0), 0.99, 10_000)
+    assert built == 1
