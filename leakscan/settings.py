@@ -27,6 +27,14 @@ def _as_path(value: Any) -> Any:
 AnyPath = Annotated[Path, BeforeValidator(_as_path)]
 """A path as text, or as anything that stands for one."""
 
+
+def _as_paths(value: object) -> object:
+    return (value,) if isinstance(value, str | os.PathLike) else value
+
+
+AnyPaths = Annotated[tuple[AnyPath, ...], BeforeValidator(_as_paths)]
+"""Paths, or one path alone."""
+
 FILE = "leakscan.toml"
 """The name of the file that holds the settings of a project."""
 
@@ -119,7 +127,7 @@ class ReadingSettings(DecodeOptions):
     subjects: str | None = None
     columns: Annotated[dict[str, str], BeforeValidator(named_columns)] = {}
     exclude: tuple[str, ...] = ()
-    exclude_list: tuple[Path, ...] = ()
+    exclude_list: AnyPaths = ()
 
 
 class SearchSettings(Section):

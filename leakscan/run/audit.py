@@ -26,6 +26,7 @@ from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix
 from leakscan.sources.manifest import column_values, same_value
 from leakscan.sources.spec import SourceSpec
+from leakscan.sources.split_names import alike
 from leakscan.types import Progress
 
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
@@ -146,6 +147,10 @@ def _split_sources(
             code="no_splits",
             path=source.raw,
         )
+    notices += [
+        f"The splits {one!r} and {two!r} may be two names of one split; they are compared as two."
+        for one, two in alike(splits)
+    ]
     return splits, outside, notices
 
 

@@ -86,7 +86,8 @@ def packing_of(head: bytes, name: str) -> Packing:
     # What unpacks itself, and what a mailer put words before, ends as a zip file; its name must say so.
     pointer = head.startswith(b"version https://") or b"annex/objects/" in head[:64]
     if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK00") or (lower.endswith(".zip") and not pointer):
-        return "" if lower.endswith(_MODELS) else "zip"
+        is_network = lower.endswith(_MODELS) or b"/data.pkl" in head[30:286]
+        return "" if is_network else "zip"
     if head[257:262] == b"ustar" or (head[:1] != b"\0" and _is_old_tar(head)):
         return "tar"
     if head[:4] == b"PAR1" or _is_arrow(head, lower):

@@ -9,10 +9,21 @@ import os
 import re
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
 from leakscan.errors import ImageError
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.sought_pictures import WAYS, has_sign, holds_picture, written_picture
+from leakscan.sources.pixel_statistics import bytes_look_like_pixels, look_like_pixels
+from leakscan.sources.sought_pictures import (
+    WAYS,
+    has_sign,
+    holds_picture,
+    is_program,
+    spells_image,
+    written_picture,
+)
 
 _FOR_PEOPLE = (
     ".html", ".htm", ".xhtml", ".mht", ".mhtml", ".eml", ".mbox", ".md", ".rst", ".rtf", ".js", ".mjs", ".ts",
@@ -40,6 +51,25 @@ _DICOM_DUMP = re.compile(
 _LEAST_COLUMNS, _LEAST_ROWS, _LEAST_IN_A_ROW, _LEAST_LEVELS = 64, 48, 196, 16
 _LEAST_PDF_SIDE = 256
 _LEAST_PIXELS = 64
+_PIECE = 1 << 18
+_PARTS = (0.5, 0.25, 0.75)
+"""Where in a file without a mark pixels are looked for: its first bytes may be of a header."""
+_NO_PICTURES = (
+    ".trk", ".tck", ".trx", ".gii", ".stl", ".ply", ".obj", ".off", ".white", ".pial", ".inflated",
+    ".sphere", ".reg", ".smoothwm", ".orig", ".annot", ".label", ".curv", ".thickness", ".area",
+    ".volume", ".sulc", ".w", ".wav", ".pcm", ".mp3", ".flac", ".edf", ".bdf", ".gdf", ".eeg", ".vhdr",
+    ".vmrk", ".fif", ".bvec", ".bval", ".idx", ".faiss", ".index", ".onnx", ".safetensors", ".tflite",
+    ".ttf", ".otf", ".a", ".o", ".so",
+)  # fmt: skip
+"""Meshes, tracts, sounds, signals, networks and programs: smooth numbers, and no pictures."""
+_SOUNDS = (
+    b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"!<arch>", b"ply", b"solid", b"0       ",
+    b"\xff\xfb",
+)  # fmt: skip
+"""How sounds, meshes, signals and libraries of programs begin."""
+_CONTROLS = bytes(n for n in range(32) if n not in b"\t\n\r\f\v\x1b")
+_OF_NUMBERS = b"0123456789.,;:|+-eE \t\r\n[](){}\"'"
+_ANY_NUMBER = re.compile(rb"-?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
 _NUMBER = re.compile(rb"\d{1,5}(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
 _NESTED = re.compile(
     rb"\[\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\],\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\]"
@@ -51,10 +81,13 @@ _PDF_STREAM = re.compile(rb"(?<!end)stream\r?\n")
 _MOST_OF_PDF = 1 << 25
 
 
+BARE = "file of bare pixels"
+"""What a file is called that nothing but its numbers tells from others."""
 HELD = {
     "PDF with pictures": "save them as PNG",
     "Zarr array": "save its images as PNG, TIFF or NIfTI",
     "file of CIFAR's pictures": "save them as PNG",
+    BARE: "save them as PNG",
     "DICOM written as text": "save it as a DICOM file",
     "file with pictures inside": "save them as files",
     "table of pixels": "save them as PNG",
@@ -91,10 +124,46 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
     if lower.endswith(".bin") and _is_cifar(place):
         words = "It has the length of a file of CIFAR's pictures"
         return _named(words, "file of CIFAR's pictures")
+    is_for_people = lower.endswith(_FOR_PEOPLE)
     for number, data in enumerate(_searched(head, place)):
-        if (found := _found(data, lower.endswith(_FOR_PEOPLE), number == 0)) is not None:
+        if (found := _found(data, is_for_people, number == 0)) is not None:
             return found
+    if is_for_people or lower.endswith(_NO_PICTURES) or head.startswith(_SOUNDS):
+        return None
+    return _pixels_without_a_mark(head, place)
+
+
+def _pixels_without_a_mark(head: bytes, place: str) -> ImageError | None:
+    """What to say of a file that nothing but its numbers tells from others: they vary as pixels do."""
+    with open_place(place) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        for part in _PARTS:
+            stream.seek(min(int(size * part), max(0, size - _PIECE)))
+            data = stream.read(_PIECE)
+            if _is_text(head):
+                if look_like_pixels(_numbers_in(data)):
+                    words = (
+                        "Its numbers are likely the pixels of pictures, which are not read; save them as PNG."
+                    )
+                    return ImageError("unsupported", words, left_out="table of pixels")
+            elif not is_program(head) and bytes_look_like_pixels(data):
+                return _named("It has no mark of any format, and its bytes are likely pixels", BARE)
+            if size <= _PIECE:
+                break
     return None
+
+
+def _is_text(head: bytes) -> bool:
+    return b"\0" not in head and len(head.translate(None, _CONTROLS)) == len(head)
+
+
+def _numbers_in(text: bytes) -> npt.NDArray[np.float64]:
+    """The numbers of a text, where it is little else than numbers; else none."""
+    middle = text.partition(b"\n")[2] or text
+    if len(middle.translate(None, _OF_NUMBERS)) > len(middle) // 10:
+        return np.zeros(0)
+    found = _ANY_NUMBER.findall(middle)[1:-1]  # the first and the last may be cut
+    return np.array([float(number) for number in found], np.float64)
 
 
 def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None:
@@ -108,7 +177,9 @@ def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None
     as_text = (_DICOM_JSON, _DICOM_XML, _DICOM_DUMP)
     if is_opening and b"0010" in data and any(form.search(data) for form in as_text):
         return _named("It is DICOM written as text", "DICOM written as text")
-    if is_signed and (way := written_picture(data, for_people)):
+    way = written_picture(data, for_people) if is_signed else ""
+    if way or (_is_text(data[:HEAD_BYTES]) and spells_image(data, for_people)):
+        way = way or "base64"
         error = f"It is a text that holds images in {way}, which are not read here; save them as files."
         return ImageError("unsupported", error, left_out=f"text with images in {way}")
     if is_opening and not for_people and _holds_pixels(data):

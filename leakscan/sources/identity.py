@@ -193,7 +193,7 @@ def normalised(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKC", visible(text))
     plain = plain.strip().casefold()
-    number = plain.removesuffix(".0")
+    number = plain.removesuffix(".0").removeprefix("'")  # by which Excel keeps a number as text
     return number.lstrip("0") or "0" if number.isdigit() and number.isascii() else plain
 
 

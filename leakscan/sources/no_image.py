@@ -15,10 +15,11 @@ from leakscan.sources.archives import inside, packing_of
 from leakscan.sources.contents import beside, head_of, is_inside, open_place
 from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.formats.unread import unread_kind
+from leakscan.sources.formats.unread import is_transform, unread_kind
 from leakscan.sources.formats.volumes.partners import holder_of
-from leakscan.sources.held_pictures import unread_content
+from leakscan.sources.held_pictures import BARE, unread_content
 from leakscan.sources.left_out import ARCHIVE, EMPTY, NOT_FETCHED, SPLIT
+from leakscan.sources.pixel_statistics import bytes_look_like_pixels
 from leakscan.sources.split_archives import first_of, is_named_part, parts_of
 
 ARCHIVE_SUFFIXES = (
@@ -46,7 +47,9 @@ _MAY_HOLD = (
     ".bin", ".img", ".raw", ".rec", ".brik",
 )  # fmt: skip
 """The endings of files that may hold images once they are fetched."""
+_ENCRYPTED = re.compile(r"(.+)\.(?:gpg|pgp|asc|age|aes|enc|crypt|p7m|axx|cpt)", re.IGNORECASE)
 _COMPRESSED = "file compressed in a way that is not read"
+_OF_ZLIB = 1 << 19
 _MOST_EMPTY = 1 << 20  # bytes of a tar file without any file in it
 _VOXEL_SUFFIXES = (*_HEADERS, ".img", ".img.gz")
 
@@ -132,7 +135,7 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
         return ImageError("ignored", "It holds the voxels of {path}.", header)
     if head and (part := part_of_other(name, place)) is not None:
         return part
-    promised = has_image_suffix(name)
+    promised = has_image_suffix(name) and not is_transform(name, head)
     if not head:
         if promised or name.lower().endswith(ARCHIVE_SUFFIXES):
             return ImageError("unreadable", "The file is empty.", left_out=EMPTY)
@@ -147,7 +150,7 @@ def why_no_image(name: str, head: bytes, place: str) -> ImageError:
     if lower.endswith(ARCHIVE_SUFFIXES) and _is_empty_tar(place, head):
         return ImageError("ignored", "It is an archive without files.")
     if (known := _known_and_not_read(name, head, place)) is not None:
-        return known
+        return known if known.left_out != BARE else voxels_of_other(name, place) or known
     if lower.endswith(_VOXEL_SUFFIXES):
         error = "It may hold voxels, but no header that is read lies beside it."
         return ImageError("unreadable", error, left_out="voxel file without its header")
@@ -167,6 +170,9 @@ def _known_and_not_read(name: str, head: bytes, place: str) -> ImageError | None
     if is_named_part(name):
         words = "It is a part of a split archive that is not read; join its parts with cat and unpack them."
         return ImageError("unsupported", words, left_out=SPLIT)
+    if (encrypted := _ENCRYPTED.fullmatch(name)) and _promises(encrypted[1]):
+        words = "It is an encrypted file, which is not read here; decrypt it."
+        return ImageError("unsupported", words, left_out="encrypted file")
     if compressed := _unread_compression(name):
         return ImageError("unsupported", compressed, left_out=_COMPRESSED)
     if head.startswith(b"MZ") and _unpacks_images(place):
@@ -174,7 +180,7 @@ def _known_and_not_read(name: str, head: bytes, place: str) -> ImageError | None
             "It is a program that unpacks images from itself, which is not read here; run it, or unpack it."
         )
         return ImageError("unsupported", words, left_out="self-extracting archive")
-    if _is_zlib(head):
+    if _is_zlib(head, place):
         words = "It is compressed by zlib alone, which is not read here; pack it with gzip or zstd."
         return ImageError("unsupported", words, left_out=_COMPRESSED)
     return unread_content(name, head, place)
@@ -198,12 +204,30 @@ def _missing_of_dvc(head: bytes, place: str) -> str:
     return "" if Path(place).parent.joinpath(name).exists() else name
 
 
+def _promises(name: str) -> bool:
+    """Whether a name promises an image or an archive."""
+    return has_image_suffix(name) or name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
 def _unread_compression(name: str) -> str:
     """What to say of a file that is compressed in a way that is not read, empty for all others."""
     stem, _, ending = name.rpartition(".")
-    if ending.lower() not in ("z", "br", "zz", "lzo", "sz", "lz", "rz", "lrz"):
+    if ending.lower() not in (
+        "z",
+        "br",
+        "zz",
+        "lzo",
+        "sz",
+        "lz",
+        "rz",
+        "lrz",
+        "snappy",
+        "zpaq",
+        "lzf",
+        "bsc",
+    ):
         return ""
-    if not (has_image_suffix(stem) or stem.lower().endswith(ARCHIVE_SUFFIXES)):
+    if not _promises(stem):
         return ""
     return f"Its compression (.{ending}) is not read here; unpack it, or pack it with gzip or zstd."
 
@@ -216,13 +240,14 @@ def _unpacks_images(place: str) -> bool:
     return False
 
 
-def _is_zlib(head: bytes) -> bool:
-    """Whether a file is a stream of zlib with an image or an archive in it."""
+def _is_zlib(head: bytes, place: str) -> bool:
+    """Whether a file is a stream of zlib with an image, an archive or pixels in it."""
     if head[:1] != b"\x78" or int.from_bytes(head[:2]) % 31:
         return False
-    with contextlib.suppress(zlib.error):
-        content = zlib.decompressobj().decompress(head, HEAD_BYTES)
-        return any(recognised(content, "")) or bool(packing_of(content, "") or unread_kind("", content))
+    with contextlib.suppress(zlib.error), open_place(place) as stream:
+        content = zlib.decompressobj().decompress(stream.read(_OF_ZLIB), _OF_ZLIB)
+        known = any(recognised(content[:HEAD_BYTES], "")) or packing_of(content, "")
+        return bool(known or unread_kind("", content[:HEAD_BYTES])) or bytes_look_like_pixels(content)
     return False
 
 
@@ -235,9 +260,34 @@ def _header_beside(place: str, name: str) -> str | None:
                 companion = own[: -len(ending)] + header
                 if beside(Path(place), companion) is not None:
                     return f"{folder}/{companion}" if folder else companion
-    if own.lower().endswith(_VOXEL_SUFFIXES) and (named := holder_of(Path(place))) is not None:
-        return posixpath.normpath(f"{folder}/{named}") if folder else named
+    if own.lower().endswith(_VOXEL_SUFFIXES):
+        return _named_by(name, place)
     return None
+
+
+def voxels_of_other(name: str, place: str) -> ImageError | None:
+    r"""What to say of bare pixels that a header speaks of, whatever their name is; ``None`` of others.
+
+    Args:
+        name: The file's name in its source.
+        place: Where its bytes are.
+
+    Example:
+        >>> _ = Path("head.mhd").write_text("NDims = 3\nElementDataFile = voxels.of_mine\n")
+        >>> _ = Path("voxels.of_mine").write_bytes(b"voxels")
+        >>> voxels_of_other("voxels.of_mine", "voxels.of_mine").path
+        'head.mhd'
+    """
+    header = _named_by(name, place)
+    return None if header is None else ImageError("ignored", "It holds the voxels of {path}.", header)
+
+
+def _named_by(name: str, place: str) -> str | None:
+    """The name of the header that names a file of voxels, or ``None``."""
+    folder, _, _ = name.rpartition("/")
+    if (named := holder_of(Path(place))) is None:
+        return None
+    return posixpath.normpath(f"{folder}/{named}") if folder else named
 
 
 def _pointer(head: bytes) -> str:

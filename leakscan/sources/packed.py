@@ -23,10 +23,10 @@ from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.bounds import most_members
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
-from leakscan.sources.held_pictures import unread_content
+from leakscan.sources.held_pictures import BARE, unread_content
 from leakscan.sources.left_out import ARCHIVE, HIDDEN, LINK_OUTSIDE, OF_TOOLS, OVER_FRAMES
 from leakscan.sources.names import posix_name
-from leakscan.sources.no_image import ARCHIVE_SUFFIXES, why_no_image
+from leakscan.sources.no_image import ARCHIVE_SUFFIXES, voxels_of_other, why_no_image
 from leakscan.sources.split_archives import is_named_part
 from leakscan.sources.tool_folders import TOOL_SENTENCE, is_hidden, lies_in_tool_folder
 from leakscan.sources.unpacking import LOCK, Packing, container
@@ -111,8 +111,13 @@ class PackedFiles:
             yield self._collector.problem(name, "unreadable", error)
         else:
             known = content if unread_kind(stem, content) else head
-            held = unread_content(stem, content, within) if content else None
-            yield self._row(name, held or why_no_image(name, known, place))
+            why = why_no_image(name, known, place)
+            if content and why.status == "ignored" and not why.path:
+                held = unread_content(stem, content, within)
+                if held is not None and held.left_out == BARE:
+                    held = voxels_of_other(name, place) or held
+                why = held or why
+            yield self._row(name, why)
 
     def archive(self, place: str, name: str, tags: Tags, packing: Packing, mark: str) -> Iterator[ImageRef]:
         """What lies in an archive or a table of pictures, file by file.

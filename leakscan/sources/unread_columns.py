@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from leakscan.errors import ImageError
 from leakscan.sources.cell_values import LARGE, SAMPLED, first_values
+from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.grouped_tables import GroupedTable
 from leakscan.sources.picture_cells import files_in, is_list, may_hold, pictures_in_text
+from leakscan.sources.pixel_statistics import bytes_look_like_pixels, look_like_pixels
+from leakscan.sources.sought_pictures import spells_image
 from leakscan.sources.unpacking import compression_of
 
 _SMALLEST_SIDE = 8
 _LEAST_FLAT, _LEAST_LEVELS = 196, 16
+_LEAST_COLUMNS, _MOST_COLUMNS, _MOST_ROWS = 60, 4096, 64
+_MOST_TEXT = 1 << 19
 _SIDES = ("height", "width", "h", "w", "row", "rows", "column", "col", "cols", "nrow", "ncol", "x", "y")
 _SHAPES = ("shape", "size", "dim", "dimension")
 _OF_PIXELS = re.compile(r"pix|im(?:g|age)|scan|film|slice|frame|raw")
@@ -40,12 +49,15 @@ def why_none(table: GroupedTable) -> ImageError:
         words = f"It has several columns called {shared[0]!r}, which are not read; rename them."
         return ImageError("unsupported", words, left_out="table of packed pictures")
     for field in table.schema:
-        if _is_numbers(field.type, 1) and _first_is_wide(table, field.name):
+        if _holds_numbers(field.type) and _first_is_wide(table, field.name):
             words = (
                 f"Its column {field.name!r} holds arrays of numbers, which may be pictures and are not read; "
                 "save them as PNG or as a NumPy array."
             )
             return ImageError("unsupported", words, left_out="table of arrays")
+    if _rows_are_pictures(table):
+        words = "Its columns are likely the pixels of pictures, which are not read; save them as PNG."
+        return ImageError("unsupported", words, left_out="table of pixels")
     for field in table.schema:
         if may_hold(field.type) and (kind := packed_pictures(table, field.name)):
             words = f"Its column {field.name!r} holds {kind}, which are not read there; save them as files."
@@ -83,6 +95,40 @@ def _is_numbers(kind: pa.DataType, axes: int) -> bool:
     return axes <= 0 and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
+def _holds_numbers(kind: pa.DataType) -> bool:
+    """Whether lists of numbers stand in a type, also within structures."""
+    if pa.types.is_struct(kind):
+        return any(_holds_numbers(kind.field(i).type) for i in range(kind.num_fields))
+    if is_list(kind) and pa.types.is_struct(kind.value_type):
+        return _holds_numbers(kind.value_type)
+    if pa.types.is_map(kind):
+        return _holds_numbers(kind.item_type)
+    return _is_numbers(kind, 1)
+
+
+def _rows_are_pictures(table: GroupedTable) -> bool:
+    """Whether a table has a column for every pixel, or for every column of pixels."""
+    names = [f.name for f in table.schema if _is_numbers(f.type, 0)]
+    if len(names) < _LEAST_COLUMNS or not table.groups or len(names) != len(set(names)):
+        return False
+    rows = min(table.rows(0), _MOST_ROWS)
+    if rows < 1:
+        return False
+    columns = [_first_cells(table, name, rows) for name in names[:_MOST_COLUMNS]]
+    grid = np.array([cells for cells in columns if len(cells) == rows], np.float64).T
+    return any(map(look_like_pixels, (grid[0], grid[:, 1:][0], grid, grid[:, 1:])))
+
+
+def _first_cells(table: GroupedTable, column: str, count: int) -> list[float]:
+    """The first numbers of a column, empty where some are missing."""
+    cells: list[Any] = []
+    for piece in table.pieces(0, column):
+        cells += piece.to_pylist()
+        if len(cells) >= count:
+            break
+    return cells[:count] if all(isinstance(n, int | float) for n in cells[:count]) else []
+
+
 def _is_named_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
 
@@ -92,7 +138,25 @@ def _first_is_wide(table: GroupedTable, column: str) -> bool:
     value: Any = next(first_values(table, column, 1), None)
     if value is LARGE:
         return True
-    numbers = value.tolist() if hasattr(value, "tolist") else value
+    return any(_is_wide(numbers, table) for numbers in _lists_in(value))
+
+
+def _lists_in(value: Any) -> Iterator[list[Any]]:
+    """The outermost lists of numbers in one value."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from _lists_in(each)
+    elif isinstance(value, list) and value and isinstance(value[0], dict | tuple):
+        for each in value:
+            yield from _lists_in(each)
+    elif isinstance(value, tuple):
+        yield from _lists_in(value[1])
+    elif isinstance(value, list):
+        yield value
+
+
+def _is_wide(numbers: list[Any], table: GroupedTable) -> bool:
     sides, at = [], numbers
     while isinstance(at, list) and at:
         sides.append(len(at))
@@ -119,8 +183,10 @@ def _stated_sizes(table: GroupedTable) -> set[int]:
 
 
 def _is_picture_in_a_row(numbers: list[Any]) -> bool:
-    """Whether numbers are likely the pixels of a square picture, and no embedding, text or mask."""
+    """Whether numbers are likely the pixels of a picture, and no embedding, text or mask."""
     count = len(numbers)
+    if count >= _LEAST_FLAT and look_like_pixels(np.array([n if n is not None else 0 for n in numbers])):
+        return True
     bytes_only = all(isinstance(n, int) and 0 <= n <= 255 for n in numbers)
     return count >= _LEAST_FLAT and _is_square(count) and bytes_only and len(set(numbers)) > _LEAST_LEVELS
 
@@ -148,13 +214,21 @@ def packed_pictures(table: GroupedTable, column: str) -> str:
     for value in first_values(table, column, SAMPLED):
         if isinstance(value, str) and (kind := pictures_in_text(value)):
             return kind
+        if isinstance(value, str) and spells_image(value[:_MOST_TEXT].encode(), for_people=False):
+            return "images as text, or their pixels"
         for file in files_in(value):
             if compression_of(file.data[:16]):
                 return "compressed files"
             if file.data[:6] == b"\x93NUMPY" or file.data[:4] == b"PK\3\4":
                 return "arrays or archives"
+            with contextlib.suppress(zlib.error):
+                plain = zlib.decompressobj().decompress(file.data, _MOST_TEXT)
+                if any(recognised(plain[:HEAD_BYTES], "")) or bytes_look_like_pixels(plain):
+                    return "compressed pictures or pixels"
             if unread_kind("", file.data[:HEAD_BYTES]) is not None:
                 return "images of a kind that is not read"
+            if bytes_look_like_pixels(file.data):
+                return "the bytes of pixels"
             count = len(file.data)
             if count >= _LEAST_FLAT and (
                 count in _stated_sizes(table) or (_is_square(count) and _OF_PIXELS.search(column.lower()))

@@ -33,6 +33,10 @@ def test_every_path_may_be_text_or_stand_for_a_path(
         {"cache": as_given(tmp_path / "cache"), "key": as_given(tmp_path / "k"), "kind": "other_2d"}
     )
     assert settings.limits.cache == tmp_path / "cache"
+    gone = as_given(tmp_path / "gone.csv")
+    for listed in (gone, [gone], (gone,)):
+        lists = leakscan.Settings.of(exclude_list=listed).reading.exclude_list
+        assert lists == (tmp_path / "gone.csv",)
     result = leakscan.compare(
         as_given(tmp_path / "a"),
         as_given(tmp_path / "b"),

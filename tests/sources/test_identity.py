@@ -121,7 +121,7 @@ def test_what_may_be_a_placeholder_is_one_where_it_stands_on_most_of_a_source(te
 
 
 @pytest.mark.parametrize(
-    "one, other", [("00000013", "13"), ("13.0", "13"), ("１３", "13"), ("\ufeffp1", "P1")]
+    "one, other", [("00000013", "13"), ("'0013", "13"), ("13.0", "13"), ("１３", "13"), ("\ufeffp1", "P1")]
 )
 def test_spellings_of_one_identifier_are_one(tmp_path: Path, one: str, other: str) -> None:
     key = IdentityKey(tmp_path / "k")

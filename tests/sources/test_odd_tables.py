@@ -410,6 +410,18 @@ def test_spellings_of_a_split_are_one_split(tmp_path: Path, leakscan: Leakscan) 
     assert any("spelt in 3 ways" in w for w in ran.json["warnings"])
 
 
+def test_two_names_of_one_split_are_remarked_on(tmp_path: Path, leakscan: Leakscan) -> None:
+    rows = []
+    for i, split in enumerate(["TRAIN", "training", "test", "fold1", "fold2"]):
+        save(tmp_path / f"{i}.png", scene(i))
+        rows.append(f"{i}.png,{split}")
+    (tmp_path / "films.csv").write_text("\n".join(["path,split", *rows]))
+    said = leakscan("audit", "films.csv", "--json", *NO_ENCODER).json["warnings"]
+    assert [w for w in said if "two names" in w] == [
+        "The splits 'TRAIN' and 'training' may be two names of one split; they are compared as two."
+    ]
+
+
 def test_subjects_called_1_and_a_are_subjects_and_what_is_dropped_is_said(
     tmp_path: Path, leakscan: Leakscan
 ) -> None:

@@ -5,7 +5,9 @@ They are told by their first bytes, or where their format has none, by their nam
 
 from __future__ import annotations
 
+import pickletools
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -85,6 +87,44 @@ def _is_pickle(head: bytes) -> bool:
     )
 
 
+def _is_old_pickle(head: bytes) -> bool:
+    """Protocols 0 and 1 have no number; their first steps are read, none is carried out.
+
+    One that names a class or keeps an object for later must be among them, and all must be sound.
+    """
+    steps = set()
+    try:
+        for code, _, _ in pickletools.genops(head):
+            steps.add(code.name)
+    except (ValueError, UnicodeDecodeError, OverflowError):  # where the first bytes end, or no pickle
+        pass
+    return len(steps) >= _LEAST_STEPS and not steps.isdisjoint(("PUT", "BINPUT", "LONG_BINPUT"))
+
+
+def _is_old_matlab(head: bytes) -> bool:
+    """Version 4: a type of few digits, rows, columns, whether complex, and the name with its length."""
+    for order in "<>":
+        if len(head) < 24:
+            return False
+        kind, rows, columns, is_complex, length = struct.unpack_from(f"{order}5i", head)
+        if 0 <= kind <= 4052 and rows > 0 < columns and is_complex in (0, 1) and 1 < length < 64:
+            name = head[20 : 20 + length]
+            if name[-1:] == b"\0" and re.fullmatch(rb"[A-Za-z]\w*", name[:-1]):
+                return True
+    return False
+
+
+def _is_answer(head: bytes) -> bool:
+    """An answer of a server in several parts (RFC 2387), of which the first is of images or bytes."""
+    words = head.lower()
+    if words.startswith(b"http/"):
+        words = words.partition(b"\r\n\r\n")[2]
+    if not words.lstrip().startswith(b"--"):
+        return False
+    opening = words.partition(b"\r\n\r\n")[0] if b"\r\n\r\n" in words else words.partition(b"\n\n")[0]
+    return _PARTS.search(opening) is not None
+
+
 def _is_idx(head: bytes) -> bool:
     """The arrays of MNIST: two zeros, a type, three or four axes, and their lengths, the first byte first."""
     axes = head[3] if len(head) > 20 else 0
@@ -115,6 +155,13 @@ _SLIDE = "export the regions that matter as TIFF or PNG"
 
 _WORDS = ("MATLAB", "FITS", "FLIC", "FLIF", "RAR", "MINC")
 """Names in capitals that people say as words, not letter by letter."""
+
+_LEAST_STEPS = 3
+_PARTS = re.compile(
+    rb"^content-type:\s*\"?(?:image/|video/|application/(?:dicom(?!\+)|octet-stream))", re.MULTILINE
+)
+_DECRYPT = "decrypt it"
+_VOLUME = "convert it to NIfTI or DICOM"
 
 UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("7z archive", _UNPACK, (".7z",), starts_with(b"7z\xbc\xaf\x27\x1c")),
@@ -216,6 +263,7 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("MXNet record file", _SAVE_IMAGES, (".rec",), starts_with(b"\x0a\x23\xd7\xce")),
     UnreadKind("Lance table", "write it as Parquet", (".lance",)),
     UnreadKind("DuckDB database", _SAVE_IMAGES, (".duckdb",), lambda h: h[8:12] == b"DUCK"),
+    UnreadKind("PyTorch file", _UNPICKLE, (), lambda h: h[:4] == b"PK\3\4" and b"/data.pkl" in h[30:286]),
     UnreadKind("PyTorch file", _UNPICKLE, (".pt", ".pth")),
     UnreadKind("Blosc file", _UNPICKLE, (".b2nd", ".blosc2", ".b2frame")),
     UnreadKind("LMDB database", _SAVE_IMAGES, (".mdb", ".lmdb"), lambda h: h[16:20] == b"\xde\xc0\xef\xbe"),
@@ -230,13 +278,150 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("MRtrix volume", _TO_NIFTI, (".mif", ".mif.gz", ".mih"), starts_with(b"mrtrix image")),
     UnreadKind("BrainVoyager volume", _TO_NIFTI, (".vmr", ".v16")),
     UnreadKind("Interfile volume", _TO_NIFTI, (".hv", ".h33", ".i33"), starts_with(b"!INTERFILE")),
+    UnreadKind("answer of a server in parts", "save its parts as files", (), _is_answer),
+    UnreadKind("encrypted file", _DECRYPT, (), starts_with(b"Salted__", b"age-encryption.org/")),
+    UnreadKind(
+        "disc image",
+        _UNPACK,
+        (".qcow2", ".vmdk", ".vdi"),
+        starts_with(b"hsqs", b"QFI\xfb", b"KDMV", b"<<< Oracle VM", b"\x45\x3d\xcd\x28"),
+    ),
+    UnreadKind("ZOO archive", _UNPACK, (".zoo",), starts_with(b"ZOO ")),
+    UnreadKind("ZPAQ archive", _UNPACK, (".zpaq",), starts_with(b"7kS", b"zPQ")),
+    UnreadKind(
+        "file compressed in a way that is not read",
+        "unpack it, or pack it with gzip or zstd",
+        (),
+        starts_with(b"\x1f\x9d", b"\x1f\xa0", b"LZIP\1", b"\x89LZO\0", b"LRZI", b"RZIP", b"\xff\6\0\0sNaPpY"),
+    ),
+    UnreadKind("RealMedia video", _FRAMES, (".rm", ".rmvb"), starts_with(b".RMF")),
+    UnreadKind("Flash movie", _FRAMES, (".swf",), starts_with(b"FWS", b"CWS", b"ZWS")),
+    UnreadKind(
+        "stream of H.264 or H.265",
+        _FRAMES,
+        (".h264", ".264", ".h265", ".265", ".hevc"),
+        starts_with(b"\0\0\0\1\x67", b"\0\0\0\1\x27", b"\0\0\0\1\x40\1", b"\0\0\0\1\x09"),
+    ),
+    UnreadKind("stream of AV1", _FRAMES, (".obu", ".ivf"), starts_with(b"DKIF", b"\x12\0\x0a")),
+    UnreadKind("MXF video", _FRAMES, (".mxf",), starts_with(b"\6\x0e\x2b\x34\2\5\1\1")),
+    UnreadKind("NUT video", _FRAMES, (".nut",), starts_with(b"nut/multimedia")),
+    UnreadKind("Phantom video", _FRAMES, (".cine",), starts_with(b"CI\x2c\0")),
+    UnreadKind("NorPix video", _FRAMES, (), starts_with(b"\xed\xfe\0\0N\0o\0r\0")),
+    UnreadKind("Olympus raw photograph", _SAVE_IMAGES, (".orf",), starts_with(b"IIRO", b"IIRS", b"MMOR")),
+    UnreadKind("Panasonic raw photograph", _SAVE_IMAGES, (".rw2",), starts_with(b"IIU\0")),
+    UnreadKind("Sigma raw photograph", _SAVE_IMAGES, (".x3f",), starts_with(b"FOVb")),
+    UnreadKind("Minolta raw photograph", _SAVE_IMAGES, (".mrw",), starts_with(b"\0MRM")),
+    UnreadKind("Canon raw photograph", _SAVE_IMAGES, (".crw",), starts_with(b"II\x1a\0\0\0HEAP")),
+    UnreadKind("PowerVR texture", _SAVE_IMAGES, (".pvr",), starts_with(b"PVR\3")),
+    UnreadKind("ASTC texture", _SAVE_IMAGES, (".astc",), starts_with(b"\x13\xab\xa1\x5c")),
+    UnreadKind("Basis texture", _SAVE_IMAGES, (".basis", ".crn")),
+    UnreadKind(
+        "Cineon picture", _SAVE_IMAGES, (".cin",), starts_with(b"\x80\x2a\x5f\xd7", b"\xd7\x5f\x2a\x80")
+    ),
+    UnreadKind("VICAR picture", _SAVE_IMAGES, (".vicar", ".vic"), starts_with(b"LBLSIZE=")),
+    UnreadKind("PDS picture", _SAVE_IMAGES, (), starts_with(b"PDS_VERSION_ID")),
+    UnreadKind("ENVI picture", _SAVE_IMAGES, (), starts_with(b"ENVI\n", b"ENVI\r\n")),
+    UnreadKind("Khoros picture", _SAVE_IMAGES, (".viff", ".xv"), starts_with(b"\xab\1")),
+    UnreadKind("PGX picture", _SAVE_IMAGES, (".pgx",), starts_with(b"PG ML ", b"PG LM ")),
+    UnreadKind("WSQ fingerprint", _SAVE_IMAGES, (".wsq",), starts_with(b"\xff\xa0\xff\xa4")),
+    UnreadKind("JBIG picture", _SAVE_IMAGES, (".jbg", ".jbig", ".bie")),
+    UnreadKind("fax", _SAVE_IMAGES, (".g3", ".g4", ".fax")),
+    UnreadKind("Varian picture", _VOLUME, (".fdf",), starts_with(b"#!/usr/local/fdf")),
+    UnreadKind("GE picture", _VOLUME, (), starts_with(b"IMGF")),
+    UnreadKind("Bruker volume", _VOLUME, ("2dseq",)),
+    UnreadKind("Stimulate volume", _VOLUME, (".sdt", ".spr")),
+    UnreadKind(
+        "Scanco volume",
+        _VOLUME,
+        (".isq", ".rsq"),
+        starts_with(b"CTDATA-HEADER", b"AIMDATA_V"),
+    ),
+    UnreadKind("Kretz ultrasound volume", _VOLUME, (), starts_with(b"KRETZFILE")),
+    UnreadKind("Heidelberg OCT file", _SAVE_IMAGES, (".e2e",), starts_with(b"CMDb", b"HSF-OCT-")),
+    UnreadKind("Topcon OCT file", _SAVE_IMAGES, (), starts_with(b"FOCT")),
+    UnreadKind("ICS picture", _SAVE_IMAGES, (".ids",)),
+    UnreadKind("imzML image", _SAVE_IMAGES, (".imzml", ".ibd")),
+    UnreadKind("HDF4 file", _SAVE_IMAGES, (".hdf4",), starts_with(b"\x0e\3\x13\1")),
+    UnreadKind("DigitalMicrograph picture", _SLIDE, (".dm3", ".dm4")),
+    UnreadKind("Princeton Instruments picture", _SAVE_IMAGES, (".spe",)),
+    UnreadKind("Andor picture", _SAVE_IMAGES, (), starts_with(b"Andor Technology")),
+    UnreadKind("ICS picture", _SAVE_IMAGES, (), lambda h: b"ics_version" in h[:64]),
+    UnreadKind(
+        "Bio-Rad microscope file",
+        _SLIDE,
+        (),
+        lambda h: h[54:56] == b"\x39\x30" and h[14:16] in (b"\0\0", b"\1\0") and h[0:1] != b"\0",
+    ),
+    UnreadKind("DeltaVision file", _SLIDE, (".r3d",)),
+    UnreadKind("Zeiss microscope file", _SLIDE, (".zvi",)),
+    UnreadKind(
+        "Hamamatsu slide",
+        _SLIDE,
+        (".vms", ".vmu"),
+        starts_with(b"[Virtual Microscope Specimen]", b"[Uncompressed Virtual"),
+    ),
+    UnreadKind("Philips slide", _SLIDE, (".isyntax",)),
+    UnreadKind("Olympus picture", _SAVE_IMAGES, (), starts_with(b"SIS0")),
+    UnreadKind("Alicona picture", _SAVE_IMAGES, (".al3d",), starts_with(b"AliconaImaging")),
+    UnreadKind("Gwyddion picture", _SAVE_IMAGES, (".gwy",), starts_with(b"GWYP", b"GWYO")),
+    UnreadKind(
+        "MRC volume", _TO_NIFTI, (), lambda h: h[208:212] == b"MAP " and h[212:213] in (b"D", b"\x11")
+    ),
+    UnreadKind("NORB matrix", _UNPICKLE, (), starts_with(b"\x55\x4c\x3d\x1e")),
+    UnreadKind("IDL file", _SAVE_IMAGES, (), starts_with(b"SR\0\4", b"SR\0\6")),
+    UnreadKind(
+        "R data file",
+        _SAVE_IMAGES,
+        (),
+        starts_with(
+            b"RDX2\n",
+            b"RDX3\n",
+            b"RDA2\n",
+            b"RDA3\n",
+            b"X\n\0\0\0\2",
+            b"X\n\0\0\0\3",
+            b"A\n2\n",
+            b"A\n3\n",
+            b"\x0b\x0e\x0a\x0c",
+        ),
+    ),
+    UnreadKind(
+        "Access database",
+        _SAVE_IMAGES,
+        (".accdb",),
+        lambda h: h[4:19] in (b"Standard ACE DB", b"Standard Jet DB"),
+    ),
+    UnreadKind("Outlook store", "export its messages", (".pst", ".ost"), starts_with(b"!BDN")),
+    UnreadKind("CBOR file", _SAVE_IMAGES, (), starts_with(b"\xd9\xd9\xf7")),
+    UnreadKind("CBOR file", _SAVE_IMAGES, (".cbor",)),
+    UnreadKind("UBJSON file", _SAVE_IMAGES, (".ubj", ".bjd")),
+    UnreadKind("Caffe picture", _SAVE_IMAGES, (".binaryproto",)),
+    UnreadKind("Neuroglancer volume", _SAVE_IMAGES, (), lambda h: b'"neuroglancer_multiscale_volume"' in h),
+    UnreadKind("Mathematica file", _SAVE_IMAGES, (".wxf",)),
+    UnreadKind("MATLAB file", _SAVE_IMAGES, (), _is_old_matlab),
+    UnreadKind("Python pickle", _UNPICKLE, (), Signature(_is_old_pickle, b"(]}lcdt")),
 )
 """The kinds in the order in which a file is tried."""
 
 
 _BY_FIRST_BYTE = by_first_byte((kind, kind.opens) for kind in UNREAD if kind.opens is not None)
 _ONLY_NAMED = tuple(suffix for kind in UNREAD if kind.opens is None for suffix in kind.suffixes)
+_NUMBERS_ALONE = re.compile(rb"[\d\s.,;eE+-]+")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
+
+
+def is_transform(name: str, head: bytes) -> bool:
+    r"""Whether a file with the name of a MATLAB file is a few numbers as text, as FSL writes transforms.
+
+    Args:
+        name: The file's name.
+        head: Its first bytes.
+
+    Example:
+        >>> is_transform("to_mni.mat", b"1 0 0 0.5\n0 1 0 0\n"), is_transform("films.mat", b"MATLAB 5.0")
+        (True, False)
+    """
+    return name.lower().endswith(".mat") and _NUMBERS_ALONE.fullmatch(head) is not None
 
 
 def unread_kind(name: str, head: bytes) -> UnreadKind | None:
@@ -259,6 +444,8 @@ def unread_kind(name: str, head: bytes) -> UnreadKind | None:
     if "-of-" in lower:
         lower = _SHARD.sub("", lower)
     if not head or not lower.endswith(_ONLY_NAMED):
+        return None
+    if is_transform(name, head):
         return None
     return next(kind for kind in UNREAD if kind.opens is None and lower.endswith(kind.suffixes))
 
