@@ -19,9 +19,10 @@ from leakscan.counted import counted
 from leakscan.decide.calibration.calibration import Calibration
 from leakscan.decide.calibration.file import is_calibration, write_calibration
 from leakscan.decide.calibration.fit import Cohort, LabelledPrints, fit_calibration
+from leakscan.decide.calibration.fit_detail import MatchPairs
 from leakscan.decide.calibration.tail import LEAST_SUBJECTS
 from leakscan.decide.columns import Columns
-from leakscan.decide.persons.detail_matches import detail_match_of
+from leakscan.decide.persons.detail_matches import DetailMatching
 from leakscan.errors import ModelError, OutputError, UsageError
 from leakscan.fingerprint.pipeline import Dataset
 from leakscan.match.pictures import distinct_pictures
@@ -203,25 +204,33 @@ def _fitted(
     # In the order of the images: that of keyed hashes would be another one with every key.
     first = {name: number for number, name in enumerate(dict.fromkeys(names[i] for i in at.tolist()))}
     subjects = np.array([f"{first[names[i]]:09d}" for i in at.tolist()])
-    match, matcher, lost = None, context.models.matchers.get(encoder), set[int]()
-    pixels = [columns.pixels(picture) for picture in at.tolist()]
-    if matcher is not None and any(where is not None for where in pixels):
-        reading, engine = context.settings.reading, context.engine
-        match = detail_match_of(pixels, matcher, engine, reading, context.progress, lost)
+    match, matcher = None, context.models.matchers.get(encoder)
+    matching = None if matcher is None else DetailMatching(matcher, encoder, context)
+    if matching is not None and matching.can_match(columns):
+        match = _matches(columns, at, matching)
     fitted = fit_calibration(
         encoder,
         columns.dataset.name,
         Cohort(before.cohort, before.top),
         LabelledPrints(side.prints(encoder, at), subjects, match),
     )
-    if lost:
+    if matching is not None and matching.unread:
         context.notices.append(
-            f"{counted(len(lost), 'film')} could be read for a fingerprint and then no more: "
+            f"{counted(matching.unread, 'film')} could be read for a fingerprint and then no more: "
             "details are matched without."
         )
     if matcher is None or not fitted.matches_details:
         return fitted
     return replace(fitted, detail_digest=matcher.digest)
+
+
+def _matches(columns: Columns, at: npt.NDArray[np.int64], matching: DetailMatching) -> MatchPairs:
+    """What matches pairs of the pictures ``at``, each remembered as soon as it is found."""
+
+    def match(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return matching.of(columns, columns, at[pairs[:, 0]], at[pairs[:, 1]], share=None)
+
+    return match
 
 
 def _held_against(stated: Calibration, counted: Calibration) -> list[dict[str, Any]]:

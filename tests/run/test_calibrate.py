@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from leakscan.decide.persons import film_details
 from leakscan.synthetic.films import draw_film
 from support.makers import Leakscan, save
 
@@ -51,6 +55,42 @@ def test_calibrate_fits_draws_and_its_file_is_used(leakscan: Leakscan, films: Pa
     (encoder,) = (e for e in used.json["encoders"].values() if e["kind"] == "chest_radiograph")
     assert "films" in encoder["calibration"]["source"]
     assert encoder["calibration"]["subjects"] == 60
+
+
+def test_what_a_killed_calibration_matched_is_not_matched_again(
+    leakscan: Leakscan, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill while details were matched cost 5.8 s, which was all of it: nothing was kept, nor put aside."""
+    compared, described = [0], [0]
+    agreement, pixels = film_details._agreement_here, film_details._described
+
+    def counted_agreement(pairs: Any, path: Path) -> list[float]:
+        compared[0] += 1
+        if stops and compared[0] > 1:
+            raise KeyboardInterrupt
+        return agreement(pairs, path)
+
+    def counted_pixels(*args: Any, **more: Any) -> Any:
+        described[0] += 1
+        return pixels(*args, **more)
+
+    monkeypatch.setattr(film_details, "_agreement_here", counted_agreement)
+    monkeypatch.setattr(film_details, "_described", counted_pixels)
+    monkeypatch.setattr(film_details, "_WINDOW", 4)
+    words = ("calibrate", films, "-o", "mine.safetensors", *FILMS, "--workers", "0")
+    stops = True
+    assert leakscan(*words).code == 130
+    assert described[0] == 0  # what was seen of films when they were read was put aside
+    with closing(sqlite3.connect(tmp_path / ".leakscan" / "pairs.sqlite3")) as memory:
+        assert memory.execute("SELECT count(*) FROM detail_matches").fetchone()[0] == 4
+    stops, compared[0] = False, 0
+    assert leakscan(*words).code == 0
+    all_of_them, compared[0] = compared[0], 0
+    shutil.copy("mine.safetensors", "first.safetensors")
+    assert leakscan(*words).code == 0
+    assert all_of_them > 0
+    assert compared[0] == 0
+    assert Path("mine.safetensors").read_bytes() == Path("first.safetensors").read_bytes()
 
 
 def test_films_without_subjects_calibrate_nothing(leakscan: Leakscan, films: Path) -> None:

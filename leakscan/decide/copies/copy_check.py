@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from leakscan.decide.copies import NOT_ALIGNED, CopyCheck
 from leakscan.decide.copies.describing import Pixels, at_a_glance, described, in_full, nothing, plainly
 from leakscan.decide.copies.keypoint_vote import vote
 from leakscan.decide.copies.picture_check import check_as_voted, check_pictures
 from leakscan.decide.copies.picture_features import PictureFeatures, worth_a_check
 from leakscan.engines.careful import Careful
-from leakscan.types import DecodedImage
+from leakscan.types import DecodedImage, ImageRef
 
 if TYPE_CHECKING:
     from leakscan.decide.copies.volume_features import VolumeFeatures
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_WINDOW = {2: 1024, 3: 128}
-"""Pairs that are checked together, by dimension: their features are in memory at once."""
+_WINDOW = {2: 128, 3: 8}
+"""Pairs a worker that are checked together, by dimension: their features are in memory at once. All images
+of a window are described before the first finding is kept: some 4 s, which is what a kill may lose."""
 
 _VOTED = 4096
 """Pairs whose keypoints vote before those that are left are checked: seconds of work."""
@@ -43,8 +46,9 @@ _VOTES = 64
 _DESCRIBED = 8
 """Images that a worker describes at a time at most."""
 
-_FEATURES_KEPT = 3000
-"""Features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 MB of a volume."""
+_FEATURES_KEPT = 600_000_000
+"""Bytes of features kept from window to window: 60 kB each at a glance, 200 kB in full, 1 to 6 MB of a
+volume."""
 
 _KEEP_SECONDS = 1.0  # after which findings are written
 
@@ -179,10 +183,11 @@ class _Checks:
             sure, unsure = self._voted_for(window) if ndim == 2 else ([], window)
             left = sorted([*sure, *unsure])
             self._context.progress.advance(len(window) - len(left))
-            for at in range(0, len(left), _WINDOW[ndim]):
+            length = _WINDOW[ndim] * max(1, self._context.engine.workers)
+            for at in range(0, len(left), length):
                 if time.monotonic() > self._deadline:
                     return
-                self._check_window(left[at : at + _WINDOW[ndim]], set(sure), kept)
+                self._check_window(left[at : at + length], set(sure), kept)
 
     def _check_window(self, window: Sequence[int], sure: Collection[int], kept: _KeptFeatures) -> None:
         """Checks the pairs of a window, of which ``sure`` are those that were voted for."""
@@ -270,7 +275,8 @@ class _Checks:
         """Features of every image of a window, and of as many of the windows before as there is room for."""
         pairs = [self._pairs[i] for i in window]
         needed = {key: pixels for pair in pairs for key, pixels in _images(pair)}
-        missing = {key: pixels for key, pixels in needed.items() if key not in known}
+        # Frames of one file in their order: pairs go from file to file, and each time it would be read anew.
+        missing = dict(sorted(((k, p) for k, p in needed.items() if k not in known), key=_place))
         describe = partial(described, describer=describer, options=self._context.settings.reading)
         # A few that take long are shared out one by one.
         chunk = min(_DESCRIBED, 1 + len(missing) // (4 * max(1, self._context.engine.workers)))
@@ -300,10 +306,25 @@ def _renewed(
     What is needed now goes to the end; the front, unused for longest, makes room.
     """
     current = {key: fresh[key] if key in fresh else known[key] for key in needed}
-    others = [key for key in known if key not in current]
-    room = max(0, _FEATURES_KEPT - len(current))
-    kept = others[len(others) - min(room, len(others)) :]
-    return {**{key: known[key] for key in kept}, **current}
+    room = _FEATURES_KEPT - sum(map(_bytes_of, current.values()))
+    kept: list[str] = []
+    for key in reversed([key for key in known if key not in current]):
+        room -= _bytes_of(known[key])
+        if room < 0:
+            break
+        kept.append(key)
+    return {**{key: known[key] for key in reversed(kept)}, **current}
+
+
+def _bytes_of(features: Features | None) -> int:
+    parts = () if features is None else vars(features).values()
+    return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
+
+
+def _place(image: tuple[str, Pixels | None]) -> tuple[Sequence[str], int]:
+    """Where an image lies: its files, and which of their frames it is."""
+    pixels = image[1]
+    return (pixels.files, pixels.frame) if isinstance(pixels, ImageRef) else ((), 0)
 
 
 def _images(pair: PixelPair) -> tuple[tuple[str, Pixels | None], tuple[str, Pixels | None]]:

@@ -81,7 +81,14 @@ class DetailMatching:
         self._context = context
         self._films = FilmDetails(matcher, context.engine, context.settings.reading)
 
-    def of(self, left: Columns, right: Columns, first: Ints, second: Ints, share: float = 1.0) -> Floats:
+    @property
+    def unread(self) -> int:
+        """How many films could not be read when their details were asked for."""
+        return len(self._films.unread)
+
+    def of(
+        self, left: Columns, right: Columns, first: Ints, second: Ints, share: float | None = 1.0
+    ) -> Floats:
         """Matches pairs of pictures in their order, as far as time and pixels allow.
 
         Args:
@@ -89,7 +96,7 @@ class DetailMatching:
             right: The dataset of the second.
             first: ``(n,)`` pictures of ``left``.
             second: ``(n,)`` pictures of ``right``.
-            share: The share of the time left that these pairs may take.
+            share: The share of the time left that these pairs may take; ``None`` for as long as it takes.
 
         Returns:
             ``(n,)`` rounded as scores are, NaN where nothing was matched.
@@ -111,7 +118,7 @@ class DetailMatching:
         ]
         places = iter(waiting)
         tasks = [task for _, task in waiting]
-        seconds = context.budget.left * share
+        seconds = np.inf if share is None else context.budget.left * share
         for window in self._films.windows(tasks, seconds, context.progress) if tasks else ():
             fresh = [(at, found) for found, (at, _) in zip(window, places, strict=False) if found is not None]
             memory.keep_detail_matches(self.digest, [(*keys[at], found) for at, found in fresh])

@@ -28,7 +28,7 @@ from leakscan.types import Engine, Progress
 Film = Pixels | KeptDetails
 """What the details of a film come from."""
 
-_WINDOW = 512  # pairs: the details of at most twice as many films are needed at once
+_WINDOW = 32  # pairs a worker, after which findings are kept: some 4 s, which is what a kill may lose
 _KEPT = 2000  # films whose details are kept from window to window, 38 kB each
 _BATCH = 64  # films described at once, where workers do not describe them
 _CHUNK = 4  # films that a worker gets at a time
@@ -113,10 +113,11 @@ class FilmDetails:
         """The same as a call, but some pairs at a time, so that what was found can be kept at once."""
         progress.start("Matching details", len(pairs))
         deadline = time.monotonic() + seconds
-        for start in range(0, len(pairs), _WINDOW):
+        length = _WINDOW * max(1, self._engine.workers)
+        for start in range(0, len(pairs), length):
             if time.monotonic() > deadline:
                 return
-            window = pairs[start : start + _WINDOW]
+            window = pairs[start : start + length]
             yield self._window(window)
             progress.advance(len(window))
 

@@ -128,8 +128,12 @@ class ReviewServer:
         """Serves the page until Ctrl-C or SIGTERM."""
         import uvicorn
 
+        from leakscan.review.page.connections import PromptProtocol
+
         config = uvicorn.Config(
             self.app,
+            http=PromptProtocol,
+            ws="none",
             log_level="critical",
             access_log=False,
             server_header=False,

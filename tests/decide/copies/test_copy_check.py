@@ -14,11 +14,15 @@ from leakscan.decide.copies import CopyCheck
 from leakscan.decide.copies import copy_check as module
 from leakscan.decide.copies.copy_check import PixelPair, check_copies
 from leakscan.decide.copies.describing import Pixels, load_pixels
+from leakscan.decide.copies.volume_features import describe_volume
 from leakscan.engines.local import LocalEngine
 from leakscan.errors import ImageError
 from leakscan.run.context import TimeBudget
 from leakscan.run.memory import PairMemory
 from leakscan.settings import DecodeOptions
+from leakscan.sources.formats import nifti
+from leakscan.sources.open import open_source
+from leakscan.types import Silent
 from support.drawn_subjects import film
 from support.made_up_run import made_up_run
 from support.makers import save
@@ -91,8 +95,57 @@ def test_every_image_is_described_once_at_a_glance_and_only_likely_ones_in_full(
 def test_small_windows_find_the_same(pairs: list[PixelPair], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = check_copies(pairs, made_up_run())
     monkeypatch.setattr(module, "_WINDOW", {2: 4, 3: 4})
-    monkeypatch.setattr(module, "_FEATURES_KEPT", 3)
+    monkeypatch.setattr(module, "_FEATURES_KEPT", 500_000)
     assert repr(check_copies(pairs, made_up_run())) == repr(whole)
+
+
+def test_frames_of_a_file_are_read_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs go from file to file and back: 60 frames of two packed series were 120 times unpacked anew."""
+    nib: Any = pytest.importorskip("nibabel")
+    frames = 6
+    voxels = np.random.default_rng(0).integers(0, 999, (2, 16, 16, 16, frames)).astype(np.int16)
+    options = DecodeOptions()
+    refs = []
+    for name, series in zip("ab", voxels, strict=True):
+        (tmp_path / name).mkdir()
+        nib.save(nib.Nifti1Image(series, np.diag([9, 9, 9, 1])), tmp_path / name / "few.nii.gz")
+        refs.append(list(open_source(tmp_path / name, options).scan(Silent())))
+    opened, real = [0], nifti._ZIPPED._opens
+
+    def counted(place: Any, way: str) -> Any:
+        opened[0] += 1
+        return real(place, way)
+
+    monkeypatch.setattr(nifti._ZIPPED, "_opens", counted)
+    monkeypatch.setattr(module, "_WINDOW", {2: 9, 3: 99})
+    couples = [(i, frames - 1 - i) for i in range(frames)]
+    check_copies(
+        [PixelPair(key_a=f"A/{i}", key_b=f"B/{j}", a=refs[0][i], b=refs[1][j], ndim=3) for i, j in couples],
+        made_up_run(),
+    )
+    assert opened[0] == 2
+
+
+def test_features_that_are_kept_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3,000 volumes were kept, of 6 MB each where they show a whole body."""
+    monkeypatch.setattr(module, "_FEATURES_KEPT", 2_500_000)
+    volumes = {
+        str(i): describe_volume(np.random.default_rng(i).random((60, 60, 60)), (4, 4, 4)) for i in range(4)
+    }
+    assert 500_000 < module._bytes_of(volumes["0"]) < 1_250_000
+    kept: dict[str, Any] = {}
+    for key, features in volumes.items():
+        kept = dict(module._renewed(kept, [key], {key: features}))
+    assert list(kept) == ["2", "3"]
+
+
+def test_a_window_is_some_seconds_of_work(pairs: list[PixelPair]) -> None:
+    """Images of 1,024 pairs were described before anything was kept: a kill cost all of that."""
+    many = [replace(pairs[0], key_a=f"A/{i}", key_b=f"B/{i}", picture_a=f"a{i}") for i in range(200)]
+    engine = Counting(most=1)
+    with pytest.raises(KeyboardInterrupt):
+        check_copies(many, made_up_run(engine=engine))
+    assert engine.images <= 2 * 128
 
 
 def test_what_an_earlier_run_found_is_not_checked_again(pairs: list[PixelPair], tmp_path: Path) -> None:
