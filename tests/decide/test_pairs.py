@@ -184,7 +184,7 @@ def test_keys_that_differ_join_nobody() -> None:
 class Dying:
     """An engine whose time is up before it starts."""
 
-    workers = 0
+    workers, is_cluster = 0, False
 
     def map(self, function: Any, items: Iterable[Any], chunk: int = 8) -> Iterator[Any]:
         return iter(())

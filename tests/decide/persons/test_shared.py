@@ -91,7 +91,7 @@ def test_pairs_of_a_subject_that_is_not_found_are_all_counted() -> None:
 def test_the_interval_is_wider_where_two_ways_to_the_share_found_disagree_or_people_differ() -> None:
     pairs = met(120, 1)[0]
     plain, doubted = rates(), replace(rates(), doubt=0.15)
-    hard = GenuineRates(np.maximum(rates().p, 1e-6 * (np.arange(600) % 3 == 0)), np.arange(600), own=False)
+    hard = GenuineRates(np.maximum(rates().p, 1e-2 * (np.arange(600) % 3 == 0)), np.arange(600), own=False)
     known, unsure, two_ways = (
         estimate(pairs, genuine, spread=0.2, trusted=True)
         for genuine in (plain, doubted, replace(plain, usual=hard))
