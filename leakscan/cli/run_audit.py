@@ -30,7 +30,8 @@ def audit_command(
 
     Example: leakscan audit films.csv --split-column split -o run
 
-    Splits are the top folders named train, val, valid or test, or a column of a manifest.
+    Splits are the top folders (or archives, as train.zip) named train, val, valid or test, or a column of a
+    manifest.
     """
     out = Output(as_json, quiet)
     if dry_run:

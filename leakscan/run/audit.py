@@ -7,6 +7,7 @@ were copied into two splits) is joined across the line that is being examined.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +26,13 @@ from leakscan.settings import Settings
 from leakscan.sources.exclusion import Exclusion
 from leakscan.sources.formats import has_image_suffix
 from leakscan.sources.manifest import column_values, same_value
+from leakscan.sources.no_image import ARCHIVE_SUFFIXES
 from leakscan.sources.spec import SourceSpec
 from leakscan.sources.split_names import alike
 from leakscan.types import Progress
 
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
-"""Top folders that are splits, whatever their case."""
+"""Top folders, and archives less their suffix, that are splits, whatever their case."""
 
 
 def audit(
@@ -49,7 +51,7 @@ def audit(
     as proof, and different declared subjects that look like one person are counted apart.
 
     Args:
-        source: A directory with top folders named like splits, or a manifest.
+        source: A directory with top folders or archives named like splits, or a manifest.
         split_column: The manifest column that names the split.
         output: The run folder to write, or ``None``.
         overwrite: Whether ``output`` may exist.
@@ -122,17 +124,19 @@ def _split_sources(
         where = f"column {split_column!r}"
     elif source.path.is_dir():
         entries = sorted(p for p in source.path.iterdir() if not p.name.startswith("."))
-        inside = [p for p in entries if p.is_dir() and p.name.strip().lower() in SPLIT_FOLDERS]
+        inside = [p for p in entries if _split_name(p).strip().lower() in SPLIT_FOLDERS]
         # Splits may be folders of links into one pool beside them.
         whole = source.path.resolve()
-        splits = {p.name: replace(SourceSpec.parse(p), boundary=whole) for p in inside}
+        names = Counter(map(_split_name, inside))
+        called = {p: name if names[name := _split_name(p)] == 1 else p.name for p in inside}
+        splits = {called[p]: replace(SourceSpec.parse(p), boundary=whole) for p in inside}
         outside = [p.name for p in entries if p not in inside]
         if images := _images_among(p for p in entries if p not in inside):
             notices.append(
                 f"{counted(images, 'file')} outside every split may be images; they were not compared, "
                 "unless a split links to them."
             )
-        where = "top folders named train, val, valid or test"
+        where = "top folders or archives named train, val, valid or test"
     else:
         raise SourceError(
             "{path} is neither a folder nor a manifest.",
@@ -143,7 +147,7 @@ def _split_sources(
     if len(splits) < 2:
         raise UsageError(
             f"{{path}} has no two splits to compare ({where}).",
-            "Name the splits by top folders, or by a manifest's column with split_column.",
+            "Name the splits by top folders or archives, or by a manifest's column with split_column.",
             code="no_splits",
             path=source.raw,
         )
@@ -152,6 +156,14 @@ def _split_sources(
         for one, two in alike(splits)
     ]
     return splits, outside, notices
+
+
+def _split_name(path: Path) -> str:
+    """The name of a folder, or that of an archive without its suffix; empty for other files."""
+    if path.is_dir():
+        return path.name
+    suffix = next((s for s in ARCHIVE_SUFFIXES if path.name.lower().endswith(s)), "")
+    return path.name[: -len(suffix)] if suffix else ""
 
 
 def _images_among(paths: Iterable[Path]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,29 @@ def test_an_audit_of_clean_splits_finds_nothing(leakscan: Leakscan, tmp_path: Pa
     assert ran.json["audit"]["shared_subjects"] == 0
     assert ran.json["audit"]["contradictions"] == 0
     assert ran.code == 3  # no subject comparison
+
+
+@pytest.mark.parametrize(
+    "first, second", [("train.zip", "test.zip"), ("Train", "TEST.tar.gz"), ("val", "val.zip")]
+)
+def test_archives_are_splits_like_folders(
+    leakscan: Leakscan, tmp_path: Path, first: str, second: str
+) -> None:
+    for name, numbers in ((first, [1, 2]), (second, [2, 3])):
+        folder = tmp_path / "data" / name
+        if "." not in name:
+            fill(folder, numbers)
+            continue
+        fill(tmp_path / "packed" / name, numbers)
+        kind = "zip" if name.endswith(".zip") else "gztar"
+        folder.parent.mkdir(exist_ok=True)
+        shutil.make_archive(
+            str(folder).removesuffix(".zip").removesuffix(".tar.gz"), kind, tmp_path / "packed" / name
+        )
+    ran = leakscan("audit", "data", "--json", "-o", "run", *NO_ENCODER)
+    assert ran.code == 1, ran.err
+    assert [d["status"]["ok"] for d in ran.json["datasets"]] == [2, 2]
+    assert [relation for _, _, relation, _ in found(tmp_path / "run")] == ["same_file"]
 
 
 def test_every_file_may_be_a_split_and_what_is_excluded_is_none(
