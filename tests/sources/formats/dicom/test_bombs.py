@@ -38,7 +38,7 @@ def deflated(path: Path, megabytes: int) -> Path:
 
 
 def before_pixels(path: Path, element: bytes) -> Path:
-    """A film with an element before all others, and half a gigabyte of zeros behind that, none on the disk."""
+    """A film with an element before all others, and half a gigabyte of zeros behind it that take no disk."""
     whole = film(path).read_bytes()
     begins = 144 + int.from_bytes(whole[140:144], "little")
     with path.open("wb") as file:
