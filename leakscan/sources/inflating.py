@@ -18,6 +18,8 @@ _SUSPECT_BYTES = 1 << 28
 _SUSPECT_RATIO = 200
 _GZIP = 31
 """The window bits by which zlib reads what gzip wrote."""
+_BARE = -15
+"""Those for a deflated stream with nothing around it."""
 _PACKED_AT_ONCE = 1 << 16
 
 
@@ -29,7 +31,7 @@ class Inflating(io.RawIOBase):
 
     Args:
         open_raw: Opens the compressed bytes.
-        compression: ``gzip``, ``bzip2``, ``xz``, ``zstd`` or ``lz4``.
+        compression: ``gzip``, ``deflate`` (with nothing around it), ``bzip2``, ``xz``, ``zstd`` or ``lz4``.
 
     Raises:
         ImageError: It swells beyond reason.
@@ -141,9 +143,10 @@ class _Gzip:
     given out before an error is raised.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: BinaryIO, window: int = _GZIP) -> None:
         self._raw = raw
-        self._member = zlib.decompressobj(_GZIP)
+        self._window = window
+        self._member = zlib.decompressobj(window)
         self._waiting = b""
         self._has_ended = False
         self._error: Exception | None = None
@@ -180,16 +183,21 @@ class _Gzip:
         return data
 
     def _next_member(self) -> None:
+        if self._window == _BARE:  # it has one only
+            self._has_ended = True
+            return
         waiting = self._waiting.lstrip(b"\0")
         while len(waiting) < 2 and (more := self._raw.read(_PACKED_AT_ONCE)):
             waiting = (waiting + more).lstrip(b"\0")
-        self._waiting, self._member = waiting, zlib.decompressobj(_GZIP)
+        self._waiting, self._member = waiting, zlib.decompressobj(self._window)
         self._has_ended = not waiting.startswith(b"\x1f\x8b")
 
 
 def _inflater(raw: BinaryIO, compression: str) -> Any:
     if compression == "gzip":
         return _Gzip(raw)
+    if compression == "deflate":
+        return _Gzip(raw, _BARE)
     if compression == "bzip2":
         return bz2.BZ2File(raw)
     if compression == "xz":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zipfile
@@ -15,6 +16,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
+from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats import decode
@@ -252,3 +254,37 @@ def test_a_file_is_opened_once_for_frames_in_a_row(
         decode(ref, DecodeOptions(arrays="pictures"))
     headers = len(refs) - 1 if kind in ("nifti.gz", "npz", "mgh") else 0
     assert len(opened) <= headers, "its header may be read for each, its frames are not sought anew"
+
+
+def test_frames_behind_the_end_of_a_zipped_series_cost_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "series.nii.gz"
+    voxels = np.random.default_rng(0).integers(0, 1000, (20, 20, 20, 12), dtype=np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refs = [
+        ImageRef(image_id=str(k), path=path.name, format="nifti", files=(str(path),), ndim=3, frame=k)
+        for k in range(12)
+    ]
+    sought = 0
+    seek = gzip.GzipFile.seek
+
+    def counted(self: gzip.GzipFile, offset: int, whence: int = io.SEEK_SET) -> int:
+        nonlocal sought
+        sought += 1
+        return seek(self, offset, whence)
+
+    monkeypatch.setattr(gzip.GzipFile, "seek", counted)
+    said: list[str] = []
+    for ref in refs:
+        try:
+            decode(ref, DecodeOptions())
+            said.append("")
+        except ImageError as error:
+            said.append(error.sentence)
+    read = said.count("")
+    assert 0 < read < 7
+    assert said[:read] == [""] * read
+    assert all(sentence.startswith("It is truncated") for sentence in said[read:])
+    assert sought == read + 1  # the frames behind the first that is lost are not sought

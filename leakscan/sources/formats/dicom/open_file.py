@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from pydicom.dataset import FileDataset
-from pydicom.filereader import read_partial
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.filereader import read_dataset, read_partial, read_preamble
 
 from leakscan.errors import ImageError, reason
 from leakscan.sources.contents import open_place
+from leakscan.sources.formats.dicom.streams import Measured, Shifted
 from leakscan.sources.formats.dicom.values import quiet, text
+from leakscan.sources.inflating import Inflating
 
 PIXEL_DATA = 0x7FE00010
 FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_TAGS = frozenset((PIXEL_DATA, *FLOAT_PIXELS))
+_META_GROUP = 2
 _TRANSFER_SYNTAX = 0x00020010
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _HEAD_BYTES = 1 << 16
+_COUNTED_AT_ONCE = 1 << 20
 _LOST_PREAMBLE = b"DICM\2\0"
 _PREAMBLE = 132  # bytes before the first element
 _MOST_NOTHING = 4096  # elements of zeros, after which a file is taken to end
@@ -42,7 +46,8 @@ class OpenFile:
         tag: The tag of the pixel data; 0 if there is none.
         vr: The value representation of the pixel data; empty for implicit encodings.
         length: The declared length of the pixel data in bytes; ``UNDEFINED_LENGTH`` when encapsulated.
-        available: The number of bytes of it that are really there.
+        there: The number of bytes of it that are really there; ``None`` in a deflated file, until they are
+            counted.
         transfer_syntax: The declared transfer syntax, or empty.
         size: The file's size in bytes.
         items: Where every compressed frame begins behind the table of offsets, and how long it is, once that
@@ -55,10 +60,31 @@ class OpenFile:
     tag: int = 0
     vr: str = ""
     length: int = 0
-    available: int = 0
+    there: int | None = 0
     transfer_syntax: str
     size: int
     items: tuple[list[int], list[int]] | None = None
+
+    @property
+    def available(self) -> int:
+        """The number of bytes of the pixel data that are really there.
+
+        Raises:
+            ImageError: ``unsupported``: it is deflated and swells beyond reason.
+        """
+        if self.there is None:
+            self.there = _counted(cast(BinaryIO, self.pixels), self.start, self.length)
+        return self.there
+
+
+def _counted(stream: BinaryIO, start: int, most: int) -> int:
+    """How many bytes there are behind a place, at most so many, without keeping them."""
+    stream.seek(start)
+    found = 0
+    while found < most and (data := stream.read(min(most - found, _COUNTED_AT_ONCE))):
+        found += len(data)
+    stream.seek(start)
+    return found
 
 
 @contextmanager
@@ -107,7 +133,7 @@ def parsed(path: str | os.PathLike[str], tags: list[int] | None = None) -> Itera
     with stream:
         whole: BinaryIO = stream
         if stream.read(6) == _LOST_PREAMBLE:
-            whole = io.BytesIO(bytes(128) + _LOST_PREAMBLE + stream.read())
+            whole = cast(BinaryIO, Shifted(stream, front=bytes(128)))
         yield _parsed(whole, tags)
 
 
@@ -162,6 +188,20 @@ def _is_empty(source: BinaryIO) -> bool:
     return len(found) == 8 * _MOST_NOTHING and not any(found)
 
 
+def _deflated(source: BinaryIO) -> tuple[FileMetaDataset, int] | None:
+    """What describes a deflated file, and where its deflated part begins; ``None`` for others.
+
+    Left to itself, pydicom inflates such a file as a whole, and 3 MB may become 3 GB.
+    """
+    source.seek(0)
+    if _DEFLATED.encode() not in source.read(_HEAD_BYTES):
+        return None
+    source.seek(0)
+    read_preamble(source, force=True)
+    meta = read_dataset(source, False, True, stop_when=lambda tag, vr, length: tag >> 16 != _META_GROUP)
+    return (FileMetaDataset(meta), source.tell()) if text(meta, _TRANSFER_SYNTAX) == _DEFLATED else None
+
+
 def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | None) -> OpenFile:
     """Parses ``source``, which is the whole ``stream`` or its head."""
     size = stream.seek(0, os.SEEK_END)
@@ -181,22 +221,32 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
         stopped.append((int(tag), str(vr or ""), length))
         return True
 
-    dataset = read_partial(source, stop_when=at_pixels, force=True, specific_tags=cast("list[int]", tags))
+    wanted = cast("list[int]", tags)
+    # What is short cannot hold much, and is parsed faster as it is.
+    parser = Measured(source).as_file() if source is stream and size > _HEAD_BYTES else source
+    deflated = _deflated(parser)
+    if deflated is not None:
+        meta, begins = deflated
+        inner = cast(BinaryIO, Inflating(lambda: cast(BinaryIO, Shifted(stream, skip=begins)), "deflate"))
+        parser = Measured(inner).as_file()
+        found = read_dataset(parser, False, True, stop_when=at_pixels, specific_tags=wanted)
+        dataset = FileDataset(source, found, None, meta, False, True)
+        dataset.set_original_encoding(False, True, found.original_character_set)
+    else:
+        inner = source
+        parser.seek(0)
+        dataset = read_partial(parser, stop_when=at_pixels, force=True, specific_tags=wanted)
     syntax = text(dataset.file_meta, _TRANSFER_SYNTAX) if dataset.file_meta else ""
     if not stopped:
         return OpenFile(dataset=dataset, transfer_syntax=syntax, size=size)
-    # A deflated file was inflated to a stream of its own, which read_partial leaves in the dataset.
-    inflated = syntax == _DEFLATED and dataset.buffer is not None
-    inner = cast(BinaryIO, dataset.buffer) if inflated else source
     tag, vr, length = stopped[-1]
-    # read_partial went back to the start of the element: its header has 8 bytes, or 12 where an
+    # The parser went back to the start of the element: its header has 8 bytes, or 12 where an
     # explicit VR takes a 32-bit length.
     start = inner.tell() + (12 if vr in ("OB", "OW", "OF", "OD", "UN") else 8)
-    end = inner.seek(0, io.SEEK_END) if inflated else size
     inner.seek(start)
-    available = max(0, end - start)
-    if length != UNDEFINED_LENGTH:
-        available = min(available, length)
+    there = None
+    if deflated is None:
+        there = max(0, size - start) if length == UNDEFINED_LENGTH else min(max(0, size - start), length)
     return OpenFile(
         dataset=dataset,
         pixels=inner,
@@ -204,7 +254,7 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
         tag=tag,
         vr=vr,
         length=length,
-        available=available,
+        there=there,
         transfer_syntax=syntax,
         size=size,
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
+from leakscan.sources.contents import REMOTE, mark_of
 from leakscan.sources.formats import FrameInfo
 from leakscan.sources.formats.bounds import check_frames
 from leakscan.sources.formats.colours import real_of
@@ -128,11 +131,19 @@ def _voxels(header: Header, frame: int) -> Array:
     size = int(np.prod(header.shape)) * header.dtype.itemsize
     # A zipped file is inflated up to the frame that is wanted, so those behind it go on from there.
     streams = _ZIPPED.of(header.data) if header.frames > 1 else opened(header.data)
+    mark = _layout_mark(header, size)
+    if mark and frame >= _first_lost.get(mark, header.frames):
+        raise ImageError("unreadable", _CUT)
     with reasons(), streams as stream:
-        stream.seek(header.offset + frame * size)
-        raw = stream.read(size)
+        try:
+            stream.seek(header.offset + frame * size)
+            raw = stream.read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            _remember_lost(mark, frame)
+            raise
         if len(raw) < size:
-            raise ImageError("unreadable", "It is truncated: the file is shorter than its header says.")
+            _remember_lost(mark, frame)
+            raise ImageError("unreadable", _CUT)
         if frame == header.frames - 1:
             _check_sum(stream)
     native = header.dtype.newbyteorder("=")
@@ -140,6 +151,31 @@ def _voxels(header: Header, frame: int) -> Array:
     if flat.dtype.itemsize > 8:  # extended precision, which neither hashes nor other machines know
         flat = flat.astype(np.float64)
     return flat.reshape(header.shape, order="F")
+
+
+_CUT = "It is truncated: the file is shorter than its header says."
+_MOST_REMEMBERED = 1000
+_first_lost: dict[str, int] = {}
+"""The first frame that could not be read, by the mark of its file and layout.
+
+Nothing behind it can be either, and to find that again would take inflating all before it, for every frame.
+"""
+
+
+def _layout_mark(header: Header, size: int) -> str:
+    """What tells whether frames of a file still lie where they lay; empty where nothing tells cheaply."""
+    name = os.fspath(header.data)
+    if header.frames == 1 or name.startswith(REMOTE) or not (mark := mark_of(header.data)):
+        return ""
+    return f"{name} {mark} {header.offset} {size}"
+
+
+def _remember_lost(mark: str, frame: int) -> None:
+    if not mark:
+        return
+    while len(_first_lost) >= _MOST_REMEMBERED:
+        _first_lost.pop(next(iter(_first_lost)))
+    _first_lost[mark] = min(frame, _first_lost.get(mark, frame))
 
 
 _ZIPPED = KeptOpen(lambda place, way: opened(Path(place)), lambda stream: True)
