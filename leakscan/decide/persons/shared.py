@@ -95,7 +95,7 @@ class GenuineRates:
         p: ``(g,)`` p-values.
         owner: ``(g,)`` the subject of each pair; subjects weigh the same.
         own: Whether they are of this run.
-        doubt: By what part true pairs of these people may be found less often, as a standard error.
+        doubt: The part by which true pairs of these people may be found less often, as a standard error.
         usual: Those of the calibration, where these are of this run.
     """
 

@@ -16,7 +16,7 @@ from pydicom.filereader import read_dataset, read_partial, read_preamble
 
 from leakscan.errors import ImageError, reason
 from leakscan.sources.contents import open_place
-from leakscan.sources.formats.dicom.streams import Measured, Shifted
+from leakscan.sources.formats.dicom.streams import BoundedStream, Shifted
 from leakscan.sources.formats.dicom.values import quiet, text
 from leakscan.sources.inflating import Inflating
 
@@ -223,12 +223,12 @@ def _parsed_up_to_pixels(source: BinaryIO, stream: BinaryIO, tags: list[int] | N
 
     wanted = cast("list[int]", tags)
     # What is short cannot hold much, and is parsed faster as it is.
-    parser = Measured(source).as_file() if source is stream and size > _HEAD_BYTES else source
+    parser = BoundedStream(source).as_file() if source is stream and size > _HEAD_BYTES else source
     deflated = _deflated(parser)
     if deflated is not None:
         meta, begins = deflated
         inner = cast(BinaryIO, Inflating(lambda: cast(BinaryIO, Shifted(stream, skip=begins)), "deflate"))
-        parser = Measured(inner).as_file()
+        parser = BoundedStream(inner).as_file()
         found = read_dataset(parser, False, True, stop_when=at_pixels, specific_tags=wanted)
         dataset = FileDataset(source, found, None, meta, False, True)
         dataset.set_original_encoding(False, True, found.original_character_set)

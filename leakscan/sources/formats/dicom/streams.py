@@ -66,7 +66,7 @@ class Shifted(io.RawIOBase):
         return True
 
 
-class Measured:
+class BoundedStream:
     """A stream for a parser of headers, of which only so much can be read that memory does not suffer.
 
     An element may claim 4 GB, or have no length and never end; a file without its zeros on disk, or one that
@@ -77,7 +77,7 @@ class Measured:
         most: How many bytes may be read.
 
     Example:
-        >>> stream = Measured(io.BytesIO(bytes(10)), most=6)
+        >>> stream = BoundedStream(io.BytesIO(bytes(10)), most=6)
         >>> len(stream.read(4)), stream.seek(0)
         (4, 0)
         >>> stream.read(4)
