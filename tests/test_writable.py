@@ -23,7 +23,7 @@ def test_a_folder_with_a_colon_in_its_name_is_one(tmp_path: Path, monkeypatch: p
     check_writable(Path("scans:/run"))
 
 
-@pytest.mark.parametrize("command", [("fingerprint", "A"), ("compare", "A", "B"), ("duplicates", "A")])
+@pytest.mark.parametrize("command", [("compare", "A", "B"), ("duplicates", "A")])
 def test_no_command_makes_a_folder_of_an_address(
     leakscan: Leakscan, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -34,7 +34,7 @@ def test_no_command_makes_a_folder_of_an_address(
     assert "Name a folder" in ran.error
 
 
-@pytest.mark.parametrize("command", [("fingerprint", "A"), ("compare", "A", "B"), ("duplicates", "A")])
+@pytest.mark.parametrize("command", [("compare", "A", "B"), ("duplicates", "A")])
 def test_a_file_in_the_place_of_a_folder_is_said_before_anything_is_read(
     leakscan: Leakscan, tmp_path: Path, command: tuple[str, ...]
 ) -> None:

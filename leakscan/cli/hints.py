@@ -23,6 +23,7 @@ HINTS = {
     "faiss_missing": 'Install one: pip install "leakscan[cpu]" or, with an NVIDIA GPU, '
     'pip install "leakscan[gpu]".',
     "few_films": "Lower --images.",
+    "few_volumes": "Lower --volumes.",
     "folder_empty": "Hidden files and those that --exclude names do not count.",
     "key_unreadable": "Name another one with --key.",
     "key_unwritable": "Name another place with --key.",

@@ -81,7 +81,8 @@ def _copied(
         raise UsageError(
             f"{2 * volumes} volumes of different people, in files of their own, are needed; "
             f"{len(found)} are there.",
-            "Lower --volumes.",
+            "Ask for fewer volumes.",
+            code="few_volumes",
         )
     for number, ref in enumerate(found):
         target = folders[number % 2] / f"{number:06d}"

@@ -135,22 +135,28 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
 
 def _pixels_without_a_mark(head: bytes, place: str) -> ImageError | None:
     """What to say of a file that nothing but its numbers tells from others: they vary as pixels do."""
+    is_text, is_code = _is_text(head), is_program(head)
+    for data in _pieces(head, place):
+        if is_text and look_like_pixels(_numbers_in(data)):
+            words = "Its numbers are likely the pixels of pictures, which are not read; save them as PNG."
+            return ImageError("unsupported", words, left_out="table of pixels")
+        if not is_text and not is_code and bytes_look_like_pixels(data):
+            return _named("It has no mark of any format, and its bytes are likely pixels", BARE)
+    return None
+
+
+def _pieces(head: bytes, place: str) -> Iterator[bytes]:
+    """A short file whole, of a longer one some pieces."""
+    if len(head) < HEAD_BYTES:
+        yield head
+        return
     with open_place(place) as stream:
         size = stream.seek(0, os.SEEK_END)
         for part in _PARTS:
             stream.seek(min(int(size * part), max(0, size - _PIECE)))
-            data = stream.read(_PIECE)
-            if _is_text(head):
-                if look_like_pixels(_numbers_in(data)):
-                    words = (
-                        "Its numbers are likely the pixels of pictures, which are not read; save them as PNG."
-                    )
-                    return ImageError("unsupported", words, left_out="table of pixels")
-            elif not is_program(head) and bytes_look_like_pixels(data):
-                return _named("It has no mark of any format, and its bytes are likely pixels", BARE)
+            yield stream.read(_PIECE)
             if size <= _PIECE:
-                break
-    return None
+                return
 
 
 def _is_text(head: bytes) -> bool:

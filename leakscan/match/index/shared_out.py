@@ -6,9 +6,11 @@ one machine finds, pair by pair, and a worker that is killed loses its block onl
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +66,7 @@ class Held:
         self._effort = getattr(index, "nprobe", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raw = load_faiss().serialize_index(self.index)
+        raw = _written(self.index)
         return _received, (self.name, raw, self.vectors, self.queries, self._effort)
 
     def in_range(self, wanted: Range, start: int, worst: float = -np.inf) -> Hits:
@@ -76,6 +78,27 @@ class Held:
     def keep(self, best: BestHits, rough: Hits, wanted: Range) -> None:
         """Scores pairs once more and keeps the best."""
         best.add_rescored(self.queries, self.vectors, rough, wanted.least, wanted.slack)
+
+
+def _written(index: Any) -> npt.NDArray[np.uint8]:
+    """An index of FAISS as bytes.
+
+    Its ``serialize_index`` fails where SimpleITK is loaded as well: it takes vectors of bytes for those of
+    SimpleITK.
+    """
+    faiss = load_faiss()
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "index")
+        faiss.write_index(index, path)
+        return np.fromfile(path, np.uint8)
+
+
+def _read(raw: npt.NDArray[np.uint8]) -> Any:
+    faiss = load_faiss()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index"
+        raw.tofile(path)
+        return faiss.read_index(str(path))
 
 
 def range_best(held: Held, wanted: Range, engine: Engine | None) -> BestHits:
@@ -141,7 +164,7 @@ def _received(
 ) -> Held:
     if name not in _held:
         _held.clear()
-        index = load_faiss().deserialize_index(raw)
+        index = _read(raw)
         if effort is not None:
             index.nprobe = effort
         held = Held(index, vectors, queries)

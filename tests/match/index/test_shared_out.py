@@ -64,15 +64,20 @@ def test_what_an_exact_search_on_a_cluster_cuts_is_counted(vectors: npt.NDArray[
 def test_a_process_builds_the_index_once(
     vectors: npt.NDArray[np.float16], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = 0
-    real = shared_out.load_faiss
+    built: list[object] = []
+    real = shared_out._read
 
-    class Faiss:
-        def __getattr__(self, name: str) -> object:
-            nonlocal built
-            built += name == "deserialize_index"
-            return getattr(real(), name)
+    def read(raw: npt.NDArray[np.uint8]) -> object:
+        built.append(real(raw))
+        return built[-1]
 
-    monkeypatch.setattr(shared_out, "load_faiss", Faiss)
+    monkeypatch.setattr(shared_out, "_read", read)
     ExactIndex(vectors, FarAway()).range_search(np.repeat(vectors, 3, axis=0), 0.99, 10_000)
-    assert built == 1
+    assert len(built) == 1
+
+
+def test_simple_itk_is_not_in_the_way(vectors: npt.NDArray[np.float16]) -> None:
+    """Where both are loaded, vectors of bytes of the one are taken for those of the other."""
+    pytest.importorskip("SimpleITK")
+    here, there = ExactIndex(vectors[:90]), ExactIndex(vectors[:90], FarAway())
+    assert rows(there.nearest(vectors[90:], 3)) == rows(here.nearest(vectors[90:], 3))
