@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -42,7 +43,9 @@ def test_careful_functions_stay_careful() -> None:
     assert list(engine.map(careful, [2, 3])) == [4, "3 died"]
 
 
-def test_pieces_of_one_stage_that_follow_each_other_are_one() -> None:
+def test_pieces_of_one_stage_that_follow_each_other_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = itertools.count()
+    monkeypatch.setattr("time.monotonic", lambda: next(readings) * 1e-4)
     engine = TimedEngine(LocalEngine(workers=0))
     engine.stage = "one"
     list(engine.map(double, range(50)))
@@ -52,3 +55,12 @@ def test_pieces_of_one_stage_that_follow_each_other_are_one() -> None:
         ("one", os.getpid()),
         ("two", os.getpid()),
     ]
+
+
+def test_a_break_between_items_begins_a_new_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = itertools.count()
+    monkeypatch.setattr("time.monotonic", lambda: next(readings) * 0.5)
+    engine = TimedEngine(LocalEngine(workers=0))
+    engine.stage = "one"
+    list(engine.map(double, range(3)))
+    assert [piece.seconds for piece in engine.pieces] == [0.5, 0.5, 0.5]

@@ -163,10 +163,10 @@ def test_a_date_that_python_cannot_hold_is_no_traceback(tmp_path: Path, good: di
 
 def test_a_jpeg_ls_that_is_cut_short_takes_no_time(good: dict[str, bytes]) -> None:
     """Seed 28, files 1396 and 3516: CharLS sought the end of such streams for minutes."""
-    began = time.monotonic()
+    began = time.process_time()
     for length in (50, 73, 100, 349):
         assert read_mutant(Mutant(0, "film.jls", good["film.jls"][:length], ())) == Answer("refused")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -311,9 +311,9 @@ def test_truncated_deep_colour_is_unreadable_and_prints_nothing(
 def test_a_bomb_is_refused_by_its_header_and_the_sentence_names_the_setting(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(60000, 60000))
-    started = time.perf_counter()
+    started = time.process_time()
     error = refusal(path)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert error.status == "unreadable"
     assert error.message == (
         "It has 60000 x 60000 pixels, more than the limit of 512000000; raise max_pixels to read it."
