@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from leakscan.errors import ImageError
-from leakscan.sources.placed import Placed
+from leakscan.sources.seekable_stream import SeekableStream
 
 _WINDOW = 1 << 26
 _AT_ONCE = 1 << 20
@@ -24,7 +24,7 @@ _BARE = -15
 _PACKED_AT_ONCE = 1 << 16
 
 
-class Inflating(Placed):
+class Inflating(SeekableStream):
     """What a compressed file holds, inflated as it is read.
 
     Going forward costs what inflating costs. The last 64 MB stay at hand; going back beyond them begins

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from blake3 import blake3
 
 from leakscan.sources.contents import STEP, is_inside, sampled
-from leakscan.sources.placed import Placed
+from leakscan.sources.seekable_stream import SeekableStream
 
 _JOINED = f"{STEP}{STEP}j"
 _DIGITS = re.compile(r"\d{1,6}\Z")
@@ -197,7 +197,7 @@ def parts_mark(first: str) -> str:
     return f"{size}-{changed}-{marks[0].info.st_ino}-{digest}"
 
 
-class Joined(Placed):
+class Joined(SeekableStream):
     """The parts of a split archive as one stream.
 
     Args:

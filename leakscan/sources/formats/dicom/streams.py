@@ -6,13 +6,13 @@ import os
 from typing import BinaryIO, cast
 
 from leakscan.errors import ImageError
-from leakscan.sources.placed import Placed
+from leakscan.sources.seekable_stream import SeekableStream
 
 _MOST_HEADER = 1 << 28
 """The bytes that may stand before the pixels of a file. Those of 10,000 frames take some 20 MB."""
 
 
-class Shifted(Placed):
+class Shifted(SeekableStream):
     """A stream that begins elsewhere than another: behind its first bytes, or with some before them.
 
     Closing it leaves the other open.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 
 
-class Placed(io.RawIOBase):
+class SeekableStream(io.RawIOBase):
     """A stream for reading that knows where it stands. Whoever inherits it reads and seeks.
 
     Example:
-        >>> stream = Placed()
+        >>> stream = SeekableStream()
         >>> stream.tell(), stream.readable(), stream.seekable(), stream.writable()
         (0, True, True, False)
     """
