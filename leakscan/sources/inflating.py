@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from leakscan.errors import ImageError
+from leakscan.sources.seekable_stream import SeekableStream
 
 _WINDOW = 1 << 26
 _AT_ONCE = 1 << 20
@@ -23,7 +24,7 @@ _BARE = -15
 _PACKED_AT_ONCE = 1 << 16
 
 
-class Inflating(io.RawIOBase):
+class Inflating(SeekableStream):
     """What a compressed file holds, inflated as it is read.
 
     Going forward costs what inflating costs. The last 64 MB stay at hand; going back beyond them begins
@@ -51,7 +52,6 @@ class Inflating(io.RawIOBase):
         self._stream: Any = None
         self._window = bytearray()
         self._begins = 0  # where the window begins in what is inflated
-        self._at = 0
         self._packed_size = 0
 
     def _restart(self) -> None:
@@ -116,18 +116,6 @@ class Inflating(io.RawIOBase):
             raise io.UnsupportedOperation("the end is not known")
         self._at = offset if whence == 0 else self._at + offset
         return self._at
-
-    def tell(self) -> int:
-        """Where the stream stands."""
-        return self._at
-
-    def readable(self) -> bool:
-        """It always is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It always is."""
-        return True
 
     def close(self) -> None:
         """Closes the compressed bytes."""

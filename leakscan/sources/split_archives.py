@@ -8,7 +8,6 @@ where they lie; nothing is joined on disk.
 from __future__ import annotations
 
 import bisect
-import io
 import os
 import re
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import BinaryIO, cast
 from blake3 import blake3
 
 from leakscan.sources.contents import STEP, is_inside, sampled
+from leakscan.sources.seekable_stream import SeekableStream
 
 _JOINED = f"{STEP}{STEP}j"
 _DIGITS = re.compile(r"\d{1,6}\Z")
@@ -197,7 +197,7 @@ def parts_mark(first: str) -> str:
     return f"{size}-{changed}-{marks[0].info.st_ino}-{digest}"
 
 
-class Joined(io.RawIOBase):
+class Joined(SeekableStream):
     """The parts of a split archive as one stream.
 
     Args:
@@ -222,7 +222,6 @@ class Joined(io.RawIOBase):
         sizes = [part.stat().st_size for part in self._parts]
         self.starts = [sum(sizes[:i]) for i in range(len(sizes))]
         self._size = sum(sizes)
-        self._at = 0
         self._open: tuple[int, BinaryIO] | None = None
 
     def read(self, size: int = -1) -> bytes:
@@ -254,18 +253,6 @@ class Joined(io.RawIOBase):
         if self._at < 0:
             raise OSError("There is nothing before the beginning.")
         return self._at
-
-    def tell(self) -> int:
-        """Where the stream stands."""
-        return self._at
-
-    def readable(self) -> bool:
-        """It always is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It always is."""
-        return True
 
     def close(self) -> None:
         """Closes the part that is open."""

@@ -4,6 +4,8 @@ overruled.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,25 @@ def test_strangers_who_are_counted_overrule_the_fit_and_one_alone_hardly_does() 
     many, one = fitted(own(1.0, planted=10)), fitted(own(1.0, planted=1))
     assert float(many.p_value(1e-9)) > 4 / many.pairs
     assert float(one.p_value(1e-9)) < 0.1 / one.pairs
+
+
+def test_where_strangers_end_sooner_than_the_fit_says_their_rank_stands() -> None:
+    """Whatever is more alike than all strangers of the run is one of all pairs and this one."""
+    pairs = own(1.3, subjects=1_600)
+    ended = fitted(replace(pairs, u=np.minimum(pairs.u, 9.0 + 0.2 * (pairs.u - 9.0))))
+    highest = ended.highest[-1]
+    fit = ended.share * np.exp(-(highest + 0.1 - ended.start) / ended.slope)
+    assert fit > 3 / ended.pairs
+    assert float(ended.p_value(np.exp(-highest - 0.1))) == pytest.approx(1 / ended.pairs)
+    assert float(ended.p_value(np.exp(-highest))) == pytest.approx(2 / ended.pairs)
+
+
+def test_ranks_go_no_further_than_the_pairs_that_are_kept() -> None:
+    """Of 80,000 pairs beyond 2, the 10,000 highest are counted one by one."""
+    tail = fitted(own(1.0, subjects=1_600, level=0.5))
+    assert len(tail.highest) == 10_000
+    below = np.exp(-tail.highest[0] + 0.5)
+    assert float(tail.p_value(below)) == pytest.approx(0.5 * below, rel=0.1)
 
 
 def test_from_1500_subjects_on_the_run_decides_alone() -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 from typing import BinaryIO, cast
 
 from leakscan.errors import ImageError
+from leakscan.sources.seekable_stream import SeekableStream
 
 _MOST_HEADER = 1 << 28
 """The bytes that may stand before the pixels of a file. Those of 10,000 frames take some 20 MB."""
 
 
-class Shifted(io.RawIOBase):
+class Shifted(SeekableStream):
     """A stream that begins elsewhere than another: behind its first bytes, or with some before them.
 
     Closing it leaves the other open.
@@ -23,6 +23,7 @@ class Shifted(io.RawIOBase):
         skip: How many of its first bytes are left out.
 
     Example:
+        >>> import io
         >>> Shifted(io.BytesIO(b"pixels"), front=b"six ").read()
         b'six pixels'
         >>> Shifted(io.BytesIO(b"six pixels"), skip=4).read(3)
@@ -33,7 +34,6 @@ class Shifted(io.RawIOBase):
         self._inner = inner
         self._front = front
         self._moved = skip - len(front)
-        self._at = 0
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes from where the stream stands; all with -1."""
@@ -53,18 +53,6 @@ class Shifted(io.RawIOBase):
         self._at = offset + self._at if whence == os.SEEK_CUR else offset
         return self._at
 
-    def tell(self) -> int:
-        """Where the stream stands."""
-        return self._at
-
-    def readable(self) -> bool:
-        """It always is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It always is."""
-        return True
-
 
 class BoundedStream:
     """A stream for a parser of headers, of which only so much can be read that memory does not suffer.
@@ -77,6 +65,7 @@ class BoundedStream:
         most: How many bytes may be read.
 
     Example:
+        >>> import io
         >>> stream = BoundedStream(io.BytesIO(bytes(10)), most=6)
         >>> len(stream.read(4)), stream.seek(0)
         (4, 0)
