@@ -56,6 +56,40 @@ class OwnPairs:
     complete: float = 0.0
 
 
+@dataclass(frozen=True)
+class Ranks:
+    """How many pairs of strangers are at least as alike, of those that were counted one by one.
+
+    Attributes:
+        highest: Ascending ``u`` of the highest pairs.
+        pairs: How many pairs there are in all.
+    """
+
+    highest: tuple[float, ...]
+    pairs: int
+
+    @classmethod
+    def of(cls, u: Floats, pairs: int) -> Ranks:
+        """The ranks among some pairs, the highest of which are kept."""
+        return cls(tuple(np.sort(u)[-_KEPT:].tolist()), pairs)
+
+    def above(self, u: Floats) -> Ints:
+        """How many of the highest pairs are at least as alike, of any shape."""
+        highest = np.array(self.highest)
+        return np.asarray(len(highest) - np.searchsorted(highest, u - 1e-9), np.int64)
+
+    def p_value(self, u: Floats) -> Floats:
+        """The rank of a pair as a p-value, which needs no shape of a tail (Davison and Hinkley 1997, 4.2); 1
+        beyond the pairs that were counted.
+
+        Example:
+            >>> Ranks((7.0, 8.0, 9.0), pairs=100).p_value(np.array([9.5, 8.0, 6.0])).tolist()
+            [0.01, 0.03, 1.0]
+        """
+        above = self.above(u)
+        return np.where(above < len(self.highest), (above + 1) / self.pairs, 1.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OwnTail:
     """The rate of a run's own strangers as a function of the calibration's.
@@ -95,13 +129,11 @@ class OwnTail:
         # Below the start the two are joined as they meet there.
         below = stated * np.where(u < self.start, (self.share / math.exp(-self.start)), 1.0)
         rate = np.where(u < self.start, below, fitted)
-        highest = np.array(self.highest)
-        above = len(highest) - np.searchsorted(highest, u - 1e-9)
+        ranks = Ranks(self.highest, self.pairs)
+        above = ranks.above(u)
         counted = chi_square_at(_COUNTED_SURE, 2 * np.maximum(above, 1)) / 2 / self.pairs
-        # What is counted needs no shape: the rank of a pair among strangers is a valid p-value by itself
-        # (Davison and Hinkley 1997, 4.2), where the fit, which a bend of the tail misleads, states more.
-        ranked = np.where(above < len(highest), (above + 1) / self.pairs, 1.0)
-        rate = np.maximum(np.minimum(rate, ranked), np.where(above > 0, counted, 0.0))
+        # Where the tail bends, the fit states more than there is, and the rank stands.
+        rate = np.maximum(np.minimum(rate, ranks.p_value(u)), np.where(above > 0, counted, 0.0))
         rate = np.maximum(rate, self.floor / BELOW_ALL if self.alone else stated)
         return np.where(np.isnan(stated), np.nan, np.minimum(rate, 1.0))
 

@@ -25,6 +25,7 @@ from leakscan.decide.persons.detail_matches import (
 )
 from leakscan.decide.persons.evidence import OwnSide, evidence_of
 from leakscan.decide.persons.families import Tested, check_promise, family_q
+from leakscan.decide.persons.met_strangers import ALONE
 from leakscan.decide.persons.own_copies import proven_one
 from leakscan.decide.persons.own_strangers import OwnStrangers, own_strangers
 from leakscan.decide.persons.repeats import genuine_of_run, repeated_pictures
@@ -170,13 +171,14 @@ class Persons:
         for number, people in self._people.items():
             columns = self._columns[number]
             ranked = matching is not None and matching.can_match(columns)
-            found = own_strangers(people.subjects, self.calibration, ranked, self._context.engine)
+            unnamed = self._is_counted_unnamed(number, met)
+            found = own_strangers(people.subjects, self.calibration, ranked, self._context.engine, unnamed)
             if found is not None:
                 found = proven_one(columns, people.subjects, found, self._context)
                 matches = None
                 if matching is not None:
                     matches = self._own_matches(number, found, met, scored, matching)
-                out[number] = OwnSide(people.subjects, found, matches)
+                out[number] = OwnSide(people.subjects, found, matches, named=not unnamed)
             first, second, _ = repeated_pictures(people)
             self._repeats[number] = (
                 np.full(len(first), np.nan)
@@ -187,6 +189,14 @@ class Persons:
             for two, one in zip(met, scored, strict=True):
                 match_candidates(two.pair, two.table, one, matching)
         return out
+
+    def _is_counted_unnamed(self, number: int, met: Sequence[Met]) -> bool:
+        """Whether pairs inside a dataset that declares nobody say how often strangers are very alike: where
+        the run itself decides on that, and the dataset was not compared with itself.
+        """
+        ends = {end for two in met if number in (two.a, two.b) for end in (two.a, two.b)}
+        large = all(len(self._people[end].subjects) >= ALONE for end in ends)
+        return not self._one and large and not any(self._people[end].subjects.declared for end in ends)
 
     def _own_matches(
         self,

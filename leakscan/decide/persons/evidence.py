@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakscan.decide.calibration.calibration import Calibration, DetailShift
-from leakscan.decide.calibration.own_tail import OwnPairs, OwnTail, fit_own_tail
+from leakscan.decide.calibration.own_tail import OwnPairs, OwnTail, Ranks, fit_own_tail
 from leakscan.decide.calibration.tail import Tail
 from leakscan.decide.persons.bulk import LocationScale
 from leakscan.decide.persons.detail_matches import OwnMatches, chosen_for_details
@@ -43,11 +43,13 @@ class OwnSide:
         people: The subjects of the dataset.
         own: Its own strangers.
         matches: Their detail matches, ``None`` where details are not matched.
+        named: Whether the dataset declares who is who; else some pairs may show one person.
     """
 
     people: Subjects
     own: OwnStrangers
     matches: OwnMatches | None
+    named: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,18 +204,19 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
     due = len(np.unique(codes[chosen]))
     matched = len(np.unique(codes[chosen & np.isfinite(detail)]))
     share = min(_MOST_MATCHED, matched / due) if due else 0.0
-    shift = _shift(one, detail, own)
+    shift = _shift(one, detail, [side for side in own if side.named])
     several = one.a.pictures[one.code_a] * one.b.pictures[one.code_b]
     detail = detail - shift.of(several)
+    named, unnamed = ([side for side in own if side.named is known] for known in (True, False))
     rates = Rates(
         calibration=calibration,
         share=share,
         shift=shift,
-        score=_own_score(one, own),
-        joint=_own_joint(one, own, shift) if share > 0 else None,
+        score=_own_score(one, named),
+        joint=_own_joint(one, named, shift) if share > 0 else None,
         bulk=one.bulk,
     )
-    rates = replace(rates, met=_met(one, rates, detail))
+    rates = replace(rates, met=_met(one, rates, detail, unnamed))
     p, plain = rates.p_value(one.score, detail), rates.plain
     return PairEvidence(
         p=p,
@@ -221,7 +224,7 @@ def evidence_of(one: Scored, found: Floats, own: list[OwnSide]) -> PairEvidence:
         detail=detail,
         due=due,
         matched=matched,
-        scattered=sum(_scattered(one, side.own) for side in own),
+        scattered=sum(_scattered(one, side.own) for side in named),
         rates=rates,
     )
 
@@ -240,7 +243,7 @@ def _rate(own: OwnTail | None, tail: Tail, score: Floats) -> Floats:
     return np.maximum(own.p_value(np.exp(-tail.depth(score)) if own.floor < tail.floor else stated), stated)
 
 
-def _met(one: Scored, rates: Rates, detail: Floats) -> MetTail | None:
+def _met(one: Scored, rates: Rates, detail: Floats, unnamed: list[OwnSide]) -> MetTail | None:
     """The rate of strangers by the pairs of the two datasets themselves, where it has a say."""
     slower = one.bulk is not None and one.bulk.slope > 1.0
     if rates.score is not None or not (slower or min(len(one.a), len(one.b)) >= ALONE):
@@ -249,7 +252,7 @@ def _met(one: Scored, rates: Rates, detail: Floats) -> MetTail | None:
     rows = np.flatnonzero(~np.isin(codes, codes[one.settled]))
     _, first = np.unique(codes[rows], return_index=True)
     rows = rows[first]
-    return fit_met_tail(
+    found = fit_met_tail(
         MetPairs(
             u=rates.depth(one.score[rows], detail[rows]),
             a=one.code_a[rows],
@@ -258,6 +261,24 @@ def _met(one: Scored, rates: Rates, detail: Floats) -> MetTail | None:
             reach=LOOSE_FMR,
         )
     )
+    return None if found is None else replace(found, ranks=_ranks(one, rates, unnamed))
+
+
+def _ranks(one: Scored, rates: Rates, unnamed: list[OwnSide]) -> Ranks | None:
+    """Ranks among the pairs inside datasets that declare nobody, chosen for details as candidates are."""
+    known = [
+        side for side in unnamed if rates.share <= 0 or (side.matches is not None and side.matches.whole)
+    ]
+    if not known:
+        return None
+    u = []
+    for side in known:
+        score, detail = one.mapped(side.own.score), np.full(len(side.own.score), np.nan)
+        if rates.share > 0 and side.matches is not None:
+            found = side.matches.found - rates.shift.of(side.matches.choices)
+            detail[side.matches.rows] = found
+        u.append(rates.depth(score, detail))
+    return Ranks.of(np.concatenate(u), sum(side.own.pairs for side in known))
 
 
 def _of_subjects(one: Scored, detail: Floats) -> Floats:

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.calibration.own_tail import BELOW_ALL, MOST_FITTED, clustered_error, truncated_mean_slope
+from leakscan.decide.calibration.own_tail import (
+    BELOW_ALL,
+    MOST_FITTED,
+    Ranks,
+    clustered_error,
+    truncated_mean_slope,
+)
 
 ALONE = 1_500
 """Subjects on each side from which on the two datasets themselves say how often strangers are so alike.
@@ -79,6 +85,8 @@ class MetTail:
         level_error: Its standard error at ``middle``.
         least: The smallest rate that is stated.
         alone: Whether the calibration has no say.
+        ranks: Pairs inside the two datasets, of whom nobody knows who is who; repeated people among them only
+            make ranks careful. ``None`` where they were not counted.
     """
 
     start: float
@@ -89,13 +97,19 @@ class MetTail:
     level_error: float
     least: float
     alone: bool
+    ranks: Ranks | None = None
 
     def rate(self, u: npt.ArrayLike) -> Floats:
-        """The rate of strangers at ``u`` and beyond, of any shape, a standard error above what was found."""
+        """The rate of strangers at ``u`` and beyond, of any shape: a standard error above what was found, or
+        by the rank among pairs inside the datasets, where that is less.
+        """
         at = np.asarray(u, np.float64)
         fitted = math.log(self.share) - (at - self.start) / self.slope
         error = np.hypot(self.level_error, self.error * (at - self.middle))
-        return np.minimum(1.0, np.maximum(self.least, np.exp(fitted + error)))
+        rate = np.exp(fitted + error)
+        if self.ranks is not None:
+            rate = np.minimum(rate, self.ranks.p_value(at))
+        return np.minimum(1.0, np.maximum(self.least, rate))
 
     def spread(self, p: float) -> float:
         """The standard error of the logarithm of the rate where it is ``p``."""

@@ -96,7 +96,11 @@ class OwnStrangers:
 
 
 def own_strangers(
-    people: Subjects, calibration: Calibration, ranked: bool = True, engine: Engine | None = None
+    people: Subjects,
+    calibration: Calibration,
+    ranked: bool = True,
+    engine: Engine | None = None,
+    unnamed: bool = False,
 ) -> OwnStrangers | None:
     """Searches one dataset against itself.
 
@@ -105,6 +109,8 @@ def own_strangers(
         calibration: The calibration of the encoder.
         ranked: Whether to find the best matches of every subject as well, which detail matches ask for.
         engine: Where to search; on this machine unless it is a cluster.
+        unnamed: Whether to take all pictures for people of their own where the dataset declares nobody. Then
+            some pairs may show one person.
 
     Returns:
         ``None`` where the dataset declares fewer than two subjects.
@@ -114,7 +120,7 @@ def own_strangers(
         own = own_strangers(subjects_of(side, calibration), calibration)
         own.score.max(), own.pairs  # the highest score of two different people, of so many
     """
-    declared = np.flatnonzero(people.is_declared)
+    declared = np.arange(len(people)) if unnamed else np.flatnonzero(people.is_declared)
     n = len(declared)
     if n < 2:
         return None
