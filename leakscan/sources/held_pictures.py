@@ -5,6 +5,7 @@ None of them is read. They are named, because what looks like an image and was n
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -48,7 +49,7 @@ _DICOM_DUMP = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """Pixels as dcmdump and its like write them, where they are not cut short; or the name of their file."""
-_LEAST_LISTED, _LEAST_FOR_PEOPLE = 196, 4096
+_LEAST_LISTED, _LEAST_FOR_PEOPLE = 400, 4096
 """Numbers of a list that are worth a look; in a page or a program, small pictures are logos."""
 _LEAST_PDF_SIDE = 256
 _LEAST_PIXELS = 64
@@ -167,7 +168,7 @@ def _is_text(head: bytes) -> bool:
     foreign = head.translate(None, _ASCII)
     if len(foreign) * _MOSTLY_ASCII > len(head):
         with contextlib.suppress(UnicodeDecodeError):
-            head[:-4].decode()
+            codecs.getincrementaldecoder("utf-8")().decode(head)  # the last letter may be cut
             return True
         return False
     return True

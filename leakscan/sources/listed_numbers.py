@@ -17,7 +17,8 @@ from leakscan.sources.pixel_statistics import look_like_pixels, rows_look_like_p
 
 _NUMBER = re.compile(rb"0x[0-9a-fA-F]{1,8}|[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,3})?")
 _WITH_COMMA = re.compile(rb"(?<![\d,])-?\d+,\d+[;\t ]-?\d+,\d+[;\t \r\n]")
-_LEAST = 196
+_LEAST = 400
+_SHORT = 1200
 _OPENING = 4096
 """How much is read first, to see whether a text is a list of numbers at all."""
 _MOST = 40_000
@@ -50,6 +51,8 @@ def lists_pixels(text: bytes, least: int = _LEAST) -> bool:
         >>> lists_pixels(b"The patient, 60 years old, was seen on 3 May 2020. " * 99)
         False
     """
+    if len(text) < _SHORT:  # most labels
+        return False
     found = _listed(text) or _listed(text[len(text) // 2 :])  # behind a long header
     if found is None or len(found[0]) < least:
         return False
@@ -70,7 +73,7 @@ def _listed(text: bytes) -> tuple[Floats, npt.NDArray[np.int64]] | None:
     if _WITH_COMMA.search(text[:2000]):
         text = text.replace(b",", b".")
     first = _NUMBER.split(text[:_OPENING])[1:-1]
-    if not _is_list(first):
+    if (len(text) <= _OPENING and len(first) < _LEAST) or not _is_list(first):
         return None
     text = text[: _MOST * _OPENING // (len(first) + 1)]
     gaps = _NUMBER.split(text)[2:-1]

@@ -245,6 +245,8 @@ def spelt_otherwise(data: bytes, for_people: bool) -> str:
         >>> spelt_otherwise(base64.b32encode(film.getvalue()), False)
         'base32'
     """
+    if len(data) < _LEAST_RUN:
+        return ""
     for way, spelt in written_bytes(data[:_MOST_SPELT]):
         if len(spelt) >= (_LONG_RUN if for_people else _LEAST_SPELT) and _is_image(spelt):
             return way

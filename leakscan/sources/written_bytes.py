@@ -72,6 +72,8 @@ def _from_bits(text: bytes) -> bytes:
 
 def _dump(text: bytes) -> list[tuple[bytes, bool]] | None:
     """What stands behind the offsets of a dump, line by line, and whether its letters stand behind that."""
+    if _OFFSET.match(text) is None:
+        return None
     lines: list[tuple[bytes, bool]] = []
     offsets: list[bytes] = []
     for line in text[: 4 * _MOST].splitlines():
