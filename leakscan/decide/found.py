@@ -125,13 +125,15 @@ class Decided:
             return out
 
         comparable = np.full(len(row), self.pair.same_key)
+        same_study, disputed = self._one_examination(agree, comparable, image_a, image_b)
         return ImagePairs(
             row=row,
             image_a=image_a,
             image_b=image_b,
             same_file=agree("file_hash", self.table.equal[row]),
             same_subject=agree("subject", comparable),
-            same_study=self._one_examination(agree, comparable, image_a, image_b),
+            same_study=same_study,
+            disputed=disputed,
             at_hand=a.at_hand[image_a] & b.at_hand[image_b],
         )
 
@@ -141,14 +143,16 @@ class Decided:
         comparable: npt.NDArray[np.bool_],
         image_a: Ints,
         image_b: Ints,
-    ) -> npt.NDArray[np.bool_]:
-        """Whether a UID says that two images are of one examination, and no declared subject denies it."""
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Whether a UID says that two images are of one examination, and declared subjects do not deny it;
+        and whether they do.
+        """
         one = agree("study_uid_hash", comparable)
         for column in ("series_uid_hash", "sop_uid_hash"):
             one = one | agree(column, comparable)
         subjects = self.pair.a.taken("subject", image_a), self.pair.b.taken("subject", image_b)
         denied = pc.not_equal(*subjects).fill_null(False).to_numpy(zero_copy_only=False)
-        return np.asarray(one & ~denied, np.bool_)
+        return np.asarray(one & ~denied, np.bool_), np.asarray(one & denied, np.bool_)
 
     def _decided(self, images: ImagePairs) -> _Rows:
         """Those pairs of images that are more than strangers."""

@@ -40,6 +40,7 @@ class Evidence(IntFlag):
     DETAIL = 512
     FOLDS = 1024
     HASHES = 2048
+    ONE_STUDY_OF_TWO = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,8 @@ class ImagePairs:
         same_subject: ``(n,)`` whether the declared subjects agree (keyed hashes, placeholders dropped).
         same_study: ``(n,)`` whether a UID of the study, series or instance agrees, and the declared subjects
             do not differ.
+        disputed: ``(n,)`` whether a UID of the study, series or instance agrees, and the declared subjects
+            differ: a study holds one person only, so the UID or a subject is wrong.
         at_hand: ``(n,)`` whether the pixels of both can be read.
     """
 
@@ -63,6 +66,7 @@ class ImagePairs:
     same_file: Bools
     same_subject: Bools
     same_study: Bools
+    disputed: Bools
     at_hand: Bools
 
 
@@ -106,7 +110,7 @@ def relate(images: ImagePairs, table: PairTable, ids_are_proof: bool) -> tuple[C
         (table.same_image[row], copy, leak),
         (proven, person, leak),
         (alike_unchecked(table)[row], copy, review),
-        (table.person_review[row], person, review),
+        (table.person_review[row] | (images.disputed & ids_are_proof), person, review),
     ]
     holds = [condition for condition, _, _ in rules]
     relation = np.select(holds, [relation for _, relation, _ in rules], NOTHING)
@@ -139,6 +143,7 @@ def evidence_of(images: ImagePairs, table: PairTable, ids_are_proof: bool) -> np
         Evidence.DETAIL: np.isfinite(table.detail_gain)[row],
         Evidence.FOLDS: np.isfinite(table.fold_agreement)[row],
         Evidence.HASHES: np.isfinite(table.bits)[row],
+        Evidence.ONE_STUDY_OF_TWO: images.disputed,
     }
     out = np.zeros(len(row), np.int16)
     for reason, holds in known.items():

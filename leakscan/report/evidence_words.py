@@ -81,6 +81,10 @@ _PLAIN = {
     Evidence.EQUAL_FILES: "equal files (blake3)",
     Evidence.EQUAL_PIXELS: "equal pixels in another file",
     Evidence.SAME_STUDY: "same StudyInstanceUID (or UID of the series or instance)",
+    Evidence.ONE_STUDY_OF_TWO: (
+        "same StudyInstanceUID (or UID of the series or instance), but two declared subjects: "
+        "one of the three is wrong"
+    ),
 }
 
 

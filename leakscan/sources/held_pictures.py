@@ -5,23 +5,24 @@ None of them is read. They are named, because what looks like an image and was n
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import os
 import re
 from collections.abc import Iterator
 
-import numpy as np
-import numpy.typing as npt
-
 from leakscan.errors import ImageError
 from leakscan.sources.contents import open_place
 from leakscan.sources.formats.signatures import HEAD_BYTES
-from leakscan.sources.pixel_statistics import bytes_look_like_pixels, look_like_pixels
+from leakscan.sources.listed_numbers import lists_pixels
+from leakscan.sources.pixel_statistics import bytes_look_like_pixels
 from leakscan.sources.sought_pictures import (
     WAYS,
     has_sign,
     holds_picture,
     is_program,
     spells_image,
+    spelt_otherwise,
     written_picture,
 )
 
@@ -48,12 +49,16 @@ _DICOM_DUMP = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """Pixels as dcmdump and its like write them, where they are not cut short; or the name of their file."""
-_LEAST_COLUMNS, _LEAST_ROWS, _LEAST_IN_A_ROW, _LEAST_LEVELS = 64, 48, 196, 16
+_LEAST_LISTED, _LEAST_FOR_PEOPLE = 400, 4096
+"""Numbers of a list that are worth a look; in a page or a program, small pictures are logos."""
 _LEAST_PDF_SIDE = 256
 _LEAST_PIXELS = 64
-_PIECE = 1 << 18
-_PARTS = (0.5, 0.25, 0.75)
+_PIECE, _PIECE_OF_TEXT = 1 << 18, 1 << 20
+_LETTERS = 128
+_PARTS = (0.5, 0.25, 0.75, 1.0)
 """Where in a file without a mark pixels are looked for: its first bytes may be of a header."""
+_PARTS_OF_TEXTS = (0, 3)
+"""Which of these are read of a text."""
 _NO_PICTURES = (
     ".trk", ".tck", ".trx", ".gii", ".stl", ".ply", ".obj", ".off", ".white", ".pial", ".inflated",
     ".sphere", ".reg", ".smoothwm", ".orig", ".annot", ".label", ".curv", ".thickness", ".area",
@@ -68,15 +73,8 @@ _SOUNDS = (
 )  # fmt: skip
 """How sounds, meshes, signals and libraries of programs begin."""
 _CONTROLS = bytes(n for n in range(32) if n not in b"\t\n\r\f\v\x1b")
-_OF_NUMBERS = b"0123456789.,;:|+-eE \t\r\n[](){}\"'"
-_ANY_NUMBER = re.compile(rb"-?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
-_NUMBER = re.compile(rb"\d{1,5}(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
-_NESTED = re.compile(
-    rb"\[\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\],\s*\[((?:\s*\d{1,5}(?:\.\d+)?,){27,}\s*[\d.]+)\s*\]"
-)
-"""The first rows of a picture as lists in a list."""
-_NESTED_WITHIN = 1 << 19
-_NUMBERS = re.compile(rb"\s*(?:" + _NUMBER.pattern + rb"[\s,;]+){16}")
+_ASCII = bytes(range(128))
+_MOSTLY_ASCII = 4
 _PDF_STREAM = re.compile(rb"(?<!end)stream\r?\n")
 _MOST_OF_PDF = 1 << 25
 
@@ -128,24 +126,28 @@ def unread_content(name: str, head: bytes, place: str) -> ImageError | None:
     for number, data in enumerate(_searched(head, place)):
         if (found := _found(data, is_for_people, number == 0)) is not None:
             return found
-    if is_for_people or lower.endswith(_NO_PICTURES) or head.startswith(_SOUNDS):
+    if lower.endswith(_NO_PICTURES) or head.startswith(_SOUNDS) or (is_for_people and not _is_text(head)):
         return None
-    return _pixels_without_a_mark(head, place)
+    return _pixels_without_a_mark(head, place, is_for_people)
 
 
-def _pixels_without_a_mark(head: bytes, place: str) -> ImageError | None:
+def _pixels_without_a_mark(head: bytes, place: str, for_people: bool) -> ImageError | None:
     """What to say of a file that nothing but its numbers tells from others: they vary as pixels do."""
     is_text, is_code = _is_text(head), is_program(head)
-    for data in _pieces(head, place):
-        if is_text and look_like_pixels(_numbers_in(data)):
+    for number, data in enumerate(_pieces(head, place, _PIECE_OF_TEXT if is_text else _PIECE)):
+        if (
+            is_text
+            and number in _PARTS_OF_TEXTS
+            and lists_pixels(data, _LEAST_FOR_PEOPLE if for_people else _LEAST_LISTED)
+        ):
             words = "Its numbers are likely the pixels of pictures, which are not read; save them as PNG."
             return ImageError("unsupported", words, left_out="table of pixels")
-        if not is_text and not is_code and bytes_look_like_pixels(data):
+        if (not is_text or b"\n" not in head) and not is_code and bytes_look_like_pixels(data):
             return _named("It has no mark of any format, and its bytes are likely pixels", BARE)
     return None
 
 
-def _pieces(head: bytes, place: str) -> Iterator[bytes]:
+def _pieces(head: bytes, place: str, length: int) -> Iterator[bytes]:
     """A short file whole, of a longer one some pieces."""
     if len(head) < HEAD_BYTES:
         yield head
@@ -153,28 +155,28 @@ def _pieces(head: bytes, place: str) -> Iterator[bytes]:
     with open_place(place) as stream:
         size = stream.seek(0, os.SEEK_END)
         for part in _PARTS:
-            stream.seek(min(int(size * part), max(0, size - _PIECE)))
-            yield stream.read(_PIECE)
-            if size <= _PIECE:
+            stream.seek(min(int(size * part), max(0, size - length)))
+            yield stream.read(length)
+            if size <= length:
                 return
 
 
 def _is_text(head: bytes) -> bool:
-    return b"\0" not in head and len(head.translate(None, _CONTROLS)) == len(head)
-
-
-def _numbers_in(text: bytes) -> npt.NDArray[np.float64]:
-    """The numbers of a text, where it is little else than numbers; else none."""
-    middle = text.partition(b"\n")[2] or text
-    if len(middle.translate(None, _OF_NUMBERS)) > len(middle) // 10:
-        return np.zeros(0)
-    found = _ANY_NUMBER.findall(middle)[1:-1]  # the first and the last may be cut
-    return np.array([float(number) for number in found], np.float64)
+    """Whether bytes are a text: pixels of a picture without black may have no control letters either."""
+    if b"\0" in head or len(head.translate(None, _CONTROLS)) != len(head):
+        return False
+    foreign = head.translate(None, _ASCII)
+    if len(foreign) * _MOSTLY_ASCII > len(head):
+        with contextlib.suppress(UnicodeDecodeError):
+            codecs.getincrementaldecoder("utf-8")().decode(head)  # the last letter may be cut
+            return True
+        return False
+    return True
 
 
 def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None:
     """What to say of a piece of a file that holds images in some way, ``None`` of others."""
-    if is_opening and data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # two bytes a letter
+    if is_opening and _has_two_bytes_a_letter(data[:_LETTERS]):
         data = data.replace(b"\0", b"")
     is_signed = has_sign(data)
     if is_signed and holds_picture(data if is_opening else b" " + data):
@@ -188,10 +190,23 @@ def _found(data: bytes, for_people: bool, is_opening: bool) -> ImageError | None
         way = way or "base64"
         error = f"It is a text that holds images in {way}, which are not read here; save them as files."
         return ImageError("unsupported", error, left_out=f"text with images in {way}")
-    if is_opening and not for_people and _holds_pixels(data):
+    if is_opening and _is_text(data[:HEAD_BYTES]) and (way := spelt_otherwise(data, for_people)):
+        error = f"It is a text that holds images in {way}, which are not read here; save them as files."
+        return ImageError("unsupported", error, left_out=f"text with images in {way}")
+    if is_opening and not for_people and _names_pixels(data):
         error = "It is a table of the pixels of pictures, which is not read here; save them as PNG."
         return ImageError("unsupported", error, left_out="table of pixels")
     return None
+
+
+def _has_two_bytes_a_letter(opening: bytes) -> bool:
+    """Whether a text is in UTF-16, with or without its mark."""
+    if opening[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    return any(
+        len(opening) >= _LETTERS and not any(opening[first::2]) and _is_text(opening[1 - first :: 2])
+        for first in (0, 1)
+    )
 
 
 def _named(what: str, left_out: str) -> ImageError:
@@ -215,27 +230,15 @@ def _searched(head: bytes, place: str) -> Iterator[bytes]:
             yield stream.read(_WINDOW)
 
 
-def _holds_pixels(data: bytes) -> bool:
-    """Whether a text is numbers that are likely the pixels of pictures."""
+def _names_pixels(data: bytes) -> bool:
+    """Whether a table calls its columns pixels."""
     if len(data) < _LEAST_PIXELS * len("pixel1"):  # most labels
         return False
     columns, _, rows = data.partition(b"\n")
     if b"pixel" in columns and len(re.findall(rb"\bpixel_?\d+", columns)) >= _LEAST_PIXELS:
         return True
-    if b"pixels" in columns and re.search(rb"\bpixels\b", columns) and re.search(rb"(?:\d{1,3} ){196}", rows):
-        return True
-    if (rows_of_list := _NESTED.search(data[:_NESTED_WITHIN])) is not None:
-        first, second = (row.count(b",") for row in rows_of_list.groups())
-        return first == second and len(set(re.findall(rb"\d+", rows_of_list[0]))) > _LEAST_LEVELS
-    if not _NUMBERS.match(columns[:600]):
-        return False
-    lines = [re.split(rb"[\s,;]+", line.strip()) for line in data.split(b"\n", _LEAST_ROWS)[:_LEAST_ROWS]]
-    count = len(lines[0])
-    full = [line for line in lines if len(line) == count and all(map(_NUMBER.fullmatch, line))]
-    whole = all(all(map(bytes.isdigit, line)) for line in full)
-    wide = whole and len(full) >= min(2, len(lines)) and count >= _LEAST_IN_A_ROW
-    matrix = len(full) == _LEAST_ROWS and count >= _LEAST_COLUMNS
-    return (wide or matrix) and len({n for line in full for n in line}) > _LEAST_LEVELS
+    named = b"pixels" in columns and re.search(rb"\bpixels\b", columns) is not None
+    return named and re.search(rb"(?:\d{1,3} ){196}", rows) is not None
 
 
 def _is_cifar(place: str) -> bool:

@@ -11,6 +11,7 @@ from itertools import islice
 from leakscan.sources.formats import has_image_suffix, recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.pixel_statistics import bytes_look_like_pixels
+from leakscan.sources.written_bytes import written_bytes
 
 _LEAST_SIDE = 32
 _PROGRAMS = (
@@ -21,7 +22,7 @@ _PROGRAMS = (
 _COMPILED = b"\r\n"
 """The third and fourth byte of compiled Python."""
 _PLAIN = re.compile(
-    rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR(?P<across>....)(?P<down>....)"
+    rb"PNG\r?\n\x1a\r?\n\0\0\0\rIHDR(?P<across>....)(?P<down>....)|\0\x10JFIF\0\1"
     rb"|\xff\xd8\xff(?:\xe0..JFIF\0|\xe1..(?:Exif\0|http:)|\xee..Adobe|\xdb\0[\x43\x84]\0)"
     rb"|\0{64}DICM\x02\0[\0\1\2]\0"
     rb"|II\*\0\x08\0\0\0[\x05-\x40]\0|MM\0\*\0\0\0\x08\0[\x05-\x40]"
@@ -48,26 +49,35 @@ _IN_HEX = re.compile(
 )  # fmt: skip
 """As one number, or byte by byte as programs and dumps have them."""
 _IN_ESCAPES = re.compile(
-    rb"\x89PNG\\r\\n|\\x89PNG|\\211PNG|\xff\xd8\xff[\xe0\xe1]\\0.(?:JFIF|Exif)|\\xff\\xd8\\xff|[=%]89PNG|([=%])ff\1d8\1ff",
+    rb"\x89PNG\\r\\n|\\x89PNG|\\211PNG|\xff\xd8\xff[\xe0\xe1]\\0.(?:JFIF|Exif)|\\xff\\xd8\\xff|[=%]89PNG|([=%])ff\1d8\1ff"
+    rb"|PNG\\r\\n\\(?:u00|x)1a|\\u00ff\\u00d8\\u00ff|\\211\\120\\116\\107|\\377\\330\\377|([=%])89\2(?:50|P)\2?(?:4e|N)",
     re.I,
 )
 _IN_BASE85 = re.compile(rb"iBL\{Q4GJ0x|M,6r;%14!|\|JeW[E-H]|s4IA[0-2]")
 _UUENCODED = re.compile(
     rb"^(?:begin [0-7]{3} \S.*\r?\nM|begin-base64 [0-7]{3} \S|=ybegin .*name=)", re.MULTILINE
 )
-_IN_LISTS = re.compile(rb"\[\s*(?:137,\s*80,\s*78,\s*71,\s*13,|255,\s*216,\s*255,\s*2(?:19|2[45]|38),)")
+_IN_LISTS = re.compile(
+    rb"(?:\A|[\[({\n\s])(?:137|-119),?\s*80,?\s*78,?\s*71,?\s*13,?\s"
+    rb"|(?:\A|[\[({\n])\s*(?:255,?\s*216,?\s*255,?\s*2(?:19|2[45]|38)[,\s]|-1,?\s*-40,?\s*-1,?\s*-(?:37|3[12]|18)[,\s])"
+    rb"|[\"']?0[\"']?:\s*(?:137,\s*[\"']?1[\"']?:\s*80|255,\s*[\"']?1[\"']?:\s*216)\b"
+)
 _LONG_RUN = 4000
 _MOST_SPELT = 1 << 19
 _GZIP = re.compile(rb"\x1f\x8b\x08[\0\x08]....[\0\2\4][\0-\x0d\xff]", re.DOTALL)
 _MOST_PACKED = 8
 _ANY_BASE64 = re.compile(rb"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/_-]{60,}(?:\\n|\s){0,6})+")
 """Bytes of any kind in base64, in one line or in many."""
-_LEAST_RUN, _MOST_RUNS = 400, 12
-WAYS = ("base64", "base85", "escaped bytes", "hexadecimal numbers", "lists of bytes", "uuencode")
+_LEAST_RUN, _MOST_RUNS, _LEAST_SPELT = 400, 12, 200
+WAYS = (
+    "a dump of bytes", "base32", "base64", "base85", "escaped bytes", "hexadecimal numbers", "lists of bytes",
+    "uuencode",
+)  # fmt: skip
 """The ways in which texts write pictures out."""
 _SIGNS = {
     "plain": (
-        b"\x89PNG\r", b"JFIF\0", b"Exif\0", b"http:", b"Adobe", b"\xff\xd8\xff\xdb", b"DICM\2", b"jP  \r",
+        b"PNG\r\n\x1a", b"JFIF\0", b"Exif\0", b"http:", b"Adobe", b"\xff\xd8\xff\xdb", b"DICM\2",
+        b"jP  \r",
         b"WEBPVP8", b"II*\0\x08", b"MM\0*\0\0\0\x08", b"\xff\x4f\xff\x51", b"\x89HDF\r", b"GIF87a", b"GIF89a",
         b"\0\0\x28\0\0\0", b"\0\0\x6c\0\0\0", b"\0\0\x7c\0\0\0", b"\x1f\x8b\x08\0", b"\x1f\x8b\x08\x08",
     ),
@@ -84,10 +94,14 @@ _SIGNS = {
     ),
     "escapes": (
         b"PNG\\r", b"\\x89PNG", b"\\211PNG", b"\\xff\\xd8", b"\\xFF\\xD8", b"\xff\xd8\xff\xe0\\0",
-        b"=89PNG", b"%89PNG", b"=FF=D8=FF", b"%FF%D8%FF",
+        b"=89PNG", b"%89PNG", b"=FF=D8=FF", b"%FF%D8%FF", b"%ff%d8%ff", b"%89%50", b"\\211\\120",
+        b"\\377\\330", b"\\u00ff\\u00d8", b"\\u0089PNG",
     ),
     "base85": (b"iBL{Q4GJ", b"M,6r;%14!", b"|JeW", b"s4IA"),
-    "lists": (b"137,80,78", b"137, 80, 78", b"255,216,255", b"255, 216, 255"),
+    "lists": (
+        b"80, 78, 71", b"80,78,71", b"80 78 71", b"216, 255", b"216,255", b"216 255", b"-40, -1", b"-40,-1",
+        b"-40 -1", b'"1": 80', b'"1":80', b'"1": 216', b'"1":216',
+    ),
 }  # fmt: skip
 """What each way of writing pictures cannot do without. To look for these alone is many times faster."""
 
@@ -217,10 +231,36 @@ def spells_image(data: bytes, for_people: bool) -> bool:
     return False
 
 
+def spelt_otherwise(data: bytes, for_people: bool) -> str:
+    """In which rarer way a text spells an image, an archive with one, or bare pixels; empty where in none.
+
+    Args:
+        data: The text, from its beginning.
+        for_people: Whether it is a page, a letter or a program, where a small picture is a logo.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> Image.linear_gradient("L").save(film := io.BytesIO(), "BMP")
+        >>> spelt_otherwise(base64.b32encode(film.getvalue()), False)
+        'base32'
+    """
+    if len(data) < _LEAST_RUN:
+        return ""
+    for way, spelt in written_bytes(data[:_MOST_SPELT]):
+        if len(spelt) >= (_LONG_RUN if for_people else _LEAST_SPELT) and _is_image(spelt):
+            return way
+    return ""
+
+
 def _spells_image(text: bytes) -> bool:
-    """Whether base64 spells an image of any format, an archive or a stream with one, or bare pixels."""
+    """Whether base64 spells an image."""
     plain = re.sub(rb"\\n|\s", b"", text[:_MOST_SPELT]).replace(b"-", b"+").replace(b"_", b"/")
-    data = base64.b64decode(plain[: len(plain) // 4 * 4])
+    return _is_image(base64.b64decode(plain[: len(plain) // 4 * 4]))
+
+
+def _is_image(data: bytes) -> bool:
+    """Whether bytes are an image of any format, an archive or a stream with one, or bare pixels."""
     head = data[:HEAD_BYTES]
     if any(recognised(head, "")):
         return True

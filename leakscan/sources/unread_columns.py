@@ -18,15 +18,21 @@ from leakscan.sources.formats import recognised
 from leakscan.sources.formats.signatures import HEAD_BYTES
 from leakscan.sources.formats.unread import unread_kind
 from leakscan.sources.grouped_tables import GroupedTable
+from leakscan.sources.listed_numbers import lists_pixels
 from leakscan.sources.picture_cells import files_in, is_list, may_hold, pictures_in_text
-from leakscan.sources.pixel_statistics import bytes_look_like_pixels, look_like_pixels
-from leakscan.sources.sought_pictures import spells_image
+from leakscan.sources.pixel_statistics import (
+    bytes_look_like_pixels,
+    look_like_pixels,
+    rows_look_like_pixels,
+)
+from leakscan.sources.sought_pictures import spells_image, spelt_otherwise
 from leakscan.sources.unpacking import compression_of
 
 _SMALLEST_SIDE = 8
 _LEAST_FLAT, _LEAST_LEVELS = 196, 16
 _LEAST_COLUMNS, _MOST_COLUMNS, _MOST_ROWS = 60, 4096, 64
 _MOST_TEXT = 1 << 19
+_FEW_COLUMNS, _MOST_CELLS, _MOST_GROUPS = 12, 1 << 14, 256
 _SIDES = ("height", "width", "h", "w", "row", "rows", "column", "col", "cols", "nrow", "ncol", "x", "y")
 _SHAPES = ("shape", "size", "dim", "dimension")
 _OF_PIXELS = re.compile(r"pix|im(?:g|age)|scan|film|slice|frame|raw")
@@ -55,7 +61,7 @@ def why_none(table: GroupedTable) -> ImageError:
                 "save them as PNG or as a NumPy array."
             )
             return ImageError("unsupported", words, left_out="table of arrays")
-    if _rows_are_pictures(table):
+    if _rows_are_pictures(table) or any(_column_is_picture(table, field) for field in _narrow(table)):
         words = "Its columns are likely the pixels of pictures, which are not read; save them as PNG."
         return ImageError("unsupported", words, left_out="table of pixels")
     for field in table.schema:
@@ -116,7 +122,39 @@ def _rows_are_pictures(table: GroupedTable) -> bool:
         return False
     columns = [_first_cells(table, name, rows) for name in names[:_MOST_COLUMNS]]
     grid = np.array([cells for cells in columns if len(cells) == rows], np.float64).T
+    if any(rows_look_like_pixels(each) for each in (grid, grid[:, 1:])):
+        return True
     return any(map(look_like_pixels, (grid[0], grid[:, 1:][0], grid, grid[:, 1:])))
+
+
+def _narrow(table: GroupedTable) -> list[pa.Field]:
+    """The columns of a table that has few: one of them may hold the pixels of a picture, one a row."""
+    return list(table.schema) if len(table.schema) <= _FEW_COLUMNS and table.groups else []
+
+
+def _column_is_picture(table: GroupedTable, field: pa.Field) -> bool:
+    """Whether a column holds a picture, one pixel or one row of pixels in a cell."""
+    kind = field.type
+    is_number = _is_numbers(kind, 0) or pa.types.is_decimal(kind)
+    is_row = (is_list(kind) and _is_numbers(kind, 1)) or pa.types.is_binary(kind)
+    if not (is_number or is_row):
+        return False
+    cells: list[Any] = []
+    most = _MOST_CELLS if is_number else _MOST_ROWS
+    for group in range(min(table.groups, _MOST_GROUPS)):
+        if len(cells) >= most or table.too_large(group, field.name):
+            break
+        for piece in table.pieces(group, field.name):
+            cells += piece[: most - len(cells)].to_pylist()
+            if len(cells) >= most:
+                break
+    if is_number:
+        numbers = [n for n in cells if n is not None]
+        return len(numbers) >= _LEAST_FLAT and look_like_pixels(np.array(numbers, np.float64))
+    rows = [list(row) for row in cells if row]
+    if len({len(row) for row in rows}) != 1 or any(n is None for row in rows for n in row):
+        return False
+    return rows_look_like_pixels(np.array(rows, np.float64))
 
 
 def _first_cells(table: GroupedTable, column: str, count: int) -> list[float]:
@@ -214,8 +252,12 @@ def packed_pictures(table: GroupedTable, column: str) -> str:
     for value in first_values(table, column, SAMPLED):
         if isinstance(value, str) and (kind := pictures_in_text(value)):
             return kind
-        if isinstance(value, str) and spells_image(value[:_MOST_TEXT].encode(), for_people=False):
-            return "images as text, or their pixels"
+        if isinstance(value, str):
+            text = value[:_MOST_TEXT].encode("utf-8", "replace")
+            if spells_image(text, for_people=False) or spelt_otherwise(text, for_people=False):
+                return "images as text, or their pixels"
+            if lists_pixels(text):
+                return "the pixels of pictures as text"
         for file in files_in(value):
             if compression_of(file.data[:16]):
                 return "compressed files"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from leakscan.decide.comparison import Comparison
 from leakscan.fingerprint.pipeline import Dataset
@@ -276,3 +277,14 @@ def test_a_trait_that_a_part_of_the_images_has_in_common_is_nobody_s_face() -> N
         found = compared(dataset("A", sides[0]), dataset("B", sides[1]))
         assert not [r for r in rows_of(found) if r["decision"] == "leak"]
         assert not found.persons[0].shared or not found.persons[0].shared.sure
+
+
+@pytest.mark.parametrize("uid", ["study_uid_hash", "series_uid_hash", "sop_uid_hash"])
+def test_one_study_of_two_declared_subjects_is_for_review(uid: str) -> None:
+    a = [{"subject": "anna", uid: "one", "image_id": "a0"}, {"subject": "anna", uid: "two", "image_id": "a1"}]
+    b = [{"subject": "bert", uid: "one", "image_id": "b0"}, {"subject": "carl", uid: "six", "image_id": "b1"}]
+    (row,) = rows_of(compared(dataset("A", a), dataset("B", b), same_ids=True))
+    assert (row["image_a"], row["image_b"]) == ("a0", "b0")
+    assert (row["relation"], row["decision"]) == ("same_subject", "review")
+    assert row["evidence"][-1].endswith("but two declared subjects: one of the three is wrong")
+    assert not rows_of(compared(dataset("A", a), dataset("B", b)))

@@ -42,6 +42,7 @@ class Facts:
     folds: tuple[float, float, int] | None = None
     same_subject_id: bool = False
     same_study_uid: bool = False
+    disputed: bool = False
     ids_are_proof: bool = False
 
 
@@ -71,6 +72,7 @@ FACTS = st.builds(
     folds=st.none() | st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.integers(0, 8)),
     same_subject_id=st.booleans(),
     same_study_uid=st.booleans(),
+    disputed=st.booleans(),
 )
 SEVERAL = st.lists(FACTS, min_size=1, max_size=8)
 
@@ -97,7 +99,8 @@ def judged(facts: Facts) -> Answer | None:
         return Answer("same_subject", "leak", support)
     if alike:
         return Answer("same_image", "review", support)
-    return Answer("same_subject", "review", support) if facts.person == "review" else None
+    disputed = facts.ids_are_proof and facts.disputed
+    return Answer("same_subject", "review", support) if facts.person == "review" or disputed else None
 
 
 def _support(facts: Facts) -> list[str]:
@@ -126,6 +129,9 @@ def _support(facts: Facts) -> list[str]:
         )
     if facts.bits is not None:
         out.append(f"perceptual hashes differ in {facts.bits} of 63 bits")
+    if facts.disputed:
+        words = "same StudyInstanceUID (or UID of the series or instance), but two declared subjects: "
+        out.append(words + "one of the three is wrong")
     return out
 
 
@@ -161,6 +167,7 @@ def answers(several: Sequence[Facts], proof: bool = False) -> list[Answer | None
         same_file=same_file,
         same_subject=column([f.same_subject_id for f in several], bool),
         same_study=column([f.same_study_uid for f in several], bool),
+        disputed=column([f.disputed for f in several], bool),
         at_hand=column([f.at_hand for f in several], bool),
     )
     relation, decision = relate(images, table, proof)

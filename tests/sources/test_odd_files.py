@@ -19,11 +19,12 @@ from support.makers import save
 from support.odd_files import ODD_FILES, OddFile, texture
 from support.packed_files import NAMED_IN_OTHERS, NO_PICTURES, PACKED_FILES
 from support.rare_files import NAMED_FILES, RARE_FILES, SURELY_NONE, embeddings
+from support.spelt_files import PLAIN_NUMBERS, SPELT_FILES
 from support.uncommon_files import UNCOMMON_FILES
 from support.unmarked_files import SMOOTH_NUMBERS, UNMARKED_FILES
 
 KINDS = (*ODD_FILES, *RARE_FILES, *UNCOMMON_FILES, *PACKED_FILES)
-NAMED = (*NAMED_FILES, *NAMED_IN_OTHERS, *UNMARKED_FILES)
+NAMED = (*NAMED_FILES, *NAMED_IN_OTHERS, *UNMARKED_FILES, *SPELT_FILES)
 SEEDS = {odd.name: 100 + i for i, odd in enumerate(KINDS)}
 
 
@@ -71,7 +72,7 @@ def test_what_holds_images_and_is_not_read_is_named_and_nothing_else_is(tmp_path
         path = tmp_path / named.path
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(named.data(texture(900 + number)))
-    none = {**SURELY_NONE, **NO_PICTURES, **SMOOTH_NUMBERS, "vectors.parquet": embeddings()}
+    none = {**SURELY_NONE, **NO_PICTURES, **SMOOTH_NUMBERS, **PLAIN_NUMBERS, "vectors.parquet": embeddings()}
     for name, data in none.items():
         (tmp_path / name).write_bytes(data)
     found = {}

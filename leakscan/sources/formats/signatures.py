@@ -24,6 +24,7 @@ _DICOM_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _DICOM_GROUPS = frozenset({0x0002, 0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x7FE0})
 _MANY_ELEMENTS = 6
 _UNDEFINED = 0xFFFFFFFF
+_OF_GROUP_LENGTH = 4
 _TIFF_OPENINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -305,6 +306,8 @@ def _element(head: bytes, start: int, order: str) -> tuple[int, int | None] | No
         return None
     else:
         length, header = struct.unpack_from("<I", head, start + 4)[0], 8
+        if element == 0 and length != _OF_GROUP_LENGTH:  # times and counts of 8 bytes look like tags
+            return None
     if length == _UNDEFINED or (length > len(head) and vr == b"SQ") or group == 0x7FE0:
         return tag, None
     if length % 2 or length > len(head):

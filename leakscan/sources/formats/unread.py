@@ -399,7 +399,7 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("Neuroglancer volume", _SAVE_IMAGES, (), lambda h: b'"neuroglancer_multiscale_volume"' in h),
     UnreadKind("Mathematica file", _SAVE_IMAGES, (".wxf",)),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (), _is_old_matlab),
-    UnreadKind("Python pickle", _UNPICKLE, (), Signature(_is_old_pickle, b"(]}lcdt")),
+    UnreadKind("Python pickle", _UNPICKLE, (), Signature(_is_old_pickle, b"(]}c")),
 )
 """The kinds in the order in which a file is tried."""
 
