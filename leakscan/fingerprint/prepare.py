@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.engines.careful import Loss, TookTooLong, time_limit
-from leakscan.engines.file_memory import memory_limit, wants_memory
+from leakscan.engines.careful import Loss, TookTooLong, processor_seconds, time_limit
+from leakscan.engines.file_memory import WorkerIsFull, memory_limit, wants_memory
 from leakscan.errors import ImageError
 from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.encoders.film.kept_details import film_of, to_bytes
@@ -39,6 +39,9 @@ PREVIEW_SIDE = 512
 
 _TIMES_ITS_SIZE = 150
 """What no image is compressed by: a small file that wants more memory is damaged, or made to harm."""
+
+_SECONDS_OF_CRASHES = 2.0
+"""About what it costs that a worker dies of an image twice and is started anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,7 @@ class Prepared:
         details: The details of a film, where they are asked for, or ``None``.
         notes: What decoding noticed, in sentences.
         passing: Whether the trouble may be gone next time (memory, a failing disk).
+        seconds: The processor time that it took.
         spans: What was done when, for the timings of the run.
     """
 
@@ -118,6 +122,7 @@ class Prepared:
     details: bytes | None = None
     notes: tuple[str, ...] = ()
     passing: bool = False
+    seconds: float = 0.0
     spans: tuple[Span, ...] = ()
 
 
@@ -136,7 +141,15 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
         >>> film.status, film.shape, film.canonical.shape
         ('ok', (80, 60), (192, 192))
     """
+    before = processor_seconds()
+    found = _read(item, recipe)
+    return replace(found, seconds=max(found.seconds, processor_seconds() - before))
+
+
+def _read(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
     ref, kind = item
+    if ref.status != "ok":  # its file has taken too long already
+        return refused_for_time(ImageError(ref.status, ref.error, left_out=ref.left_out))
     watch = Stopwatch()
     try:
         with time_limit(recipe.options.max_seconds):
@@ -180,13 +193,15 @@ def decode_within(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """
     size = sum(_size(file) for file in ref.files)
     megabytes = max(options.max_file_mb, size * _TIMES_ITS_SIZE // 1_000_000)
-    with memory_limit(megabytes * 1_000_000) as is_held:
+    with memory_limit(megabytes * 1_000_000) as room:
         try:
             return decode(ref, options)
-        except (ImageError, MemoryError) as error:
-            if is_held and wants_memory(error):
-                raise over_memory(megabytes) from None
-            raise
+        except (ImageError, MemoryError, ImportError) as error:
+            if not room.is_limited or not wants_memory(error):
+                raise
+            if not room.is_all or isinstance(error, ImportError):  # half of a library may be loaded now
+                raise WorkerIsFull from None
+            raise over_memory(megabytes) from None
 
 
 def _size(place: str) -> int:
@@ -212,9 +227,30 @@ def given_up(item: tuple[ImageRef, Kind], why: Loss, seconds: float) -> Prepared
     """
     if why == "died":
         error = "Its decoder crashed, and again when it was read alone."
-        return Prepared(status="unreadable", error=error, left_out=DECODER_CRASHED, passing=True)
-    late = over_time(seconds)
-    return Prepared(status=late.status, error=late.sentence, left_out=late.left_out, passing=True)
+        return Prepared(
+            status="unreadable",
+            error=error,
+            left_out=DECODER_CRASHED,
+            passing=True,
+            seconds=_SECONDS_OF_CRASHES,
+        )
+    return refused_for_time(over_time(seconds), seconds)
+
+
+def refused_for_time(error: ImageError, seconds: float = 0.0) -> Prepared:
+    """What stands for an image that took too long, or whose file did; the next run tries it again.
+
+    Args:
+        error: What is said of it.
+        seconds: The processor time that it took.
+
+    Example:
+        >>> refused_for_time(over_time(30.0), 30.0).passing
+        True
+    """
+    return Prepared(
+        status=error.status, error=error.sentence, left_out=error.left_out, passing=True, seconds=seconds
+    )
 
 
 def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch) -> Prepared:
