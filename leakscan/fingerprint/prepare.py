@@ -6,6 +6,7 @@ that workers start at once; ONNX Runtime is loaded with the first image that it 
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from leakscan.engines.file_memory import WorkerIsFull, memory_limit, wants_memor
 from leakscan.errors import ImageError
 from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.encoders.film.kept_details import film_of, to_bytes
+from leakscan.fingerprint.file_times import FileTimes
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.keypoints import find_keypoints
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
@@ -143,11 +145,26 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
     """
     before = processor_seconds()
     found = _read(item, recipe)
-    return replace(found, seconds=max(found.seconds, processor_seconds() - before))
+    found = replace(found, seconds=max(found.seconds, processor_seconds() - before))
+    if _own_times:
+        _own_times[0].add(item[0], found.seconds)
+    return found
+
+
+_own_times: list[FileTimes] = []
+"""How long files have taken in this worker."""
+
+
+def _times(options: DecodeOptions) -> FileTimes:
+    if not _own_times:
+        _own_times.append(FileTimes(options))
+    return _own_times[0]
 
 
 def _read(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
     ref, kind = item
+    if multiprocessing.parent_process() is not None:  # a worker has some images before the run knows of them
+        ref = _times(recipe.options).allowed(ref)
     if ref.status != "ok":  # its file has taken too long already
         return refused_for_time(ImageError(ref.status, ref.error, left_out=ref.left_out))
     watch = Stopwatch()
