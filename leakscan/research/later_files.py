@@ -33,6 +33,13 @@ LISTS = (
 """Lists of images, each of which names ``film.png``."""
 
 
+NAMED = (
+    "numbers.parquet", "page.html", "notes.ipynb", "mail.eml", "films.pickle", "old.pickle", "dump.sql",
+    "pages.pdf", "pixels.bin", "pixels.csv", "film.b64", "film.dcmjson", "films.h5",
+)  # fmt: skip
+"""Files that hold pictures and are not read: each has a row that says so, or that it is no image."""
+
+
 def later_rasters(scene: npt.NDArray[np.uint8]) -> Files:
     """Pictures of old and of rare formats.
 
