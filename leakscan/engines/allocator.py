@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 
 from leakscan.engines.portable import is_portable
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _ALL, _BLOCK, _PAD = 2**31 - 1, 2**30, 2**26  # bytes
+
+_LOOK_SECONDS = 0.1
+_GROWN = 100_000_000  # bytes, at which it is worth looking for what is free
 
 
 def give_back_memory() -> None:
@@ -18,9 +22,52 @@ def give_back_memory() -> None:
     Example:
         >>> give_back_memory()
     """
+    give_back_cells()
     trim = None if is_portable() or not sys.platform.startswith("linux") else ctypes.CDLL(None)
     if trim is not None and hasattr(trim, "malloc_trim"):
         trim.malloc_trim(0)
+
+
+class GivingBack:
+    """Gives freed memory back now and then, where this process has come to hold much more.
+
+    What opens one large file after the other would otherwise add up what each of their libraries keeps.
+
+    Example:
+        >>> giving_back = GivingBack()
+        >>> giving_back.look()
+    """
+
+    def __init__(self) -> None:
+        self._looked = time.monotonic()
+        self._held = _resident()
+
+    def look(self) -> None:
+        """Looks at what this process holds, a few times a second at most; it may be asked at every step."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        if _resident() > self._held + _GROWN:
+            give_back_memory()
+            self._held = _resident()
+
+
+def _resident() -> int:
+    import psutil  # the command line need not wait for it
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def give_back_cells() -> None:
+    """Gives back what Arrow keeps of tables that were read; without that it would add up over tables.
+
+    Example:
+        >>> give_back_cells()
+    """
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
 
 
 def keep_freed_memory() -> None:

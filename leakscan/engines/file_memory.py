@@ -6,13 +6,17 @@ import contextlib
 import multiprocessing
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from leakscan.engines.allocator import give_back_memory
 from leakscan.engines.portable import is_portable
 
-_MAY_GROW = 400_000_000  # bytes: encoders and other things that a worker loads once
-_ALWAYS = 32_000_000  # bytes: for stacks of threads and the like, whatever is kept
+_LEAST_ROOM = 0.75  # of what a worker may hold: for an item, whatever encoders and the like take
+_NEARLY_ALL = 0.7
+_ALWAYS = 100_000_000  # bytes: for stacks of threads, libraries that are loaded and the like
 _STATUS = Path("/proc/self/status")
 
 
@@ -34,58 +38,100 @@ def data_bytes() -> int | None:
     return int(kilobytes[0]) * 1024 if kilobytes and kilobytes[0].isdigit() else None
 
 
-@contextlib.contextmanager
-def memory_limit(more: int) -> Iterator[bool]:
-    """Lets what stands inside take so many bytes more than this worker has, on Linux.
+class WorkerIsFull(SystemExit):
+    """Ends a worker whose kept memory left an item less than it may take.
 
-    What asks for more gets none: Python raises ``MemoryError``, and libraries say it in their own ways. A
-    calling process is not held to it, because all its threads would be. Whether it is in force is yielded.
+    An engine gives the item to a new worker, as if a decoder had crashed.
+    """
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the inside of :func:`memory_limit` may take.
+
+    Attributes:
+        is_limited: Whether anything is in force.
+        is_all: Whether that is as much as in a new worker.
+    """
+
+    is_limited: bool
+    is_all: bool = True
+
+
+@contextlib.contextmanager
+def memory_limit(most: int) -> Iterator[Room]:
+    """Lets what stands inside bring this worker to so many bytes, on Linux.
+
+    What a worker keeps for itself, such as encoders, counts, but leaves three quarters to the inside. What
+    asks for more gets none: Python raises ``MemoryError``, and libraries say it in their own ways. A
+    calling process is not held to it, because all its threads would be.
 
     Args:
-        more: The bytes that may be added.
+        most: The bytes that the worker may hold with it.
 
     Example:
-        >>> with memory_limit(1_000_000_000) as is_held:
-        ...     print(is_held)  # this is no worker
+        >>> with memory_limit(1_000_000_000) as room:
+        ...     print(room.is_limited)  # this is no worker
         False
     """
     held = data_bytes() if multiprocessing.parent_process() is not None else None
     if held is None:
-        yield False
+        yield Room(False)
         return
     import resource  # not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = min(
-        max(_held_beside_items(held) + more, held + _ALWAYS), 1 << 62
-    )  # no machine has more, and the call takes no more
+    limit = min(_limit(held, most), 1 << 62)  # the call takes no more
     if soft != resource.RLIM_INFINITY and soft <= limit:  # somebody holds this process to less
-        yield False
+        yield Room(False)
         return
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     try:
-        yield True
+        yield Room(True, limit - held >= (most - _least[0].resident) * _NEARLY_ALL)
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-_least: list[int] = []
-"""The private memory that this worker held when it was asked first."""
+@dataclass(frozen=True)
+class _Held:
+    """What a worker holds.
+
+    Attributes:
+        asked_for: The bytes that it has asked the system for; much of that it never touches.
+        resident: The bytes that take memory.
+    """
+
+    asked_for: int
+    resident: int
 
 
-def _held_beside_items(held: int) -> int:
-    """What this worker holds for itself, without what it keeps of items before.
+_least: list[_Held] = []
+"""What this worker held when it was asked first."""
+
+
+def _limit(held: int, most: int) -> int:
+    """How many bytes this worker may have asked for, so that it holds no more than so many.
 
     A worker keeps freed memory for the next item (:mod:`leakscan.engines.allocator`), and a small block above
-    it hinders the system from taking it back. If that were counted as held, each item might take as much
-    more as it may take in all. So it counts as room for the next item, which has little beside it.
+    it hinders the system from taking it back. The next item gets it, so it is no reason to give it more.
     """
     if not _least:
-        _least.append(held)
-    own = min(held, _least[0] + _MAY_GROW)
-    if own < held:
+        _least.append(_Held(held, _resident()))
+    least = _least[0]
+    limit = least.asked_for + most - least.resident - _ALWAYS
+    if limit < held + most * _LEAST_ROOM:
         give_back_memory()
-    return own
+        kept = max(0, _resident() - least.resident)
+        limit = max(limit, least.asked_for + kept + int(most * _LEAST_ROOM))
+    return max(limit, min(held, limit) + _ALWAYS)
+
+
+def _resident() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+_WORDS = ("insufficient memory", "out of memory", "failed to map segment")
+"""What libraries, and the loader of libraries, say for want of memory."""
 
 
 def wants_memory(error: BaseException) -> bool:
@@ -102,7 +148,7 @@ def wants_memory(error: BaseException) -> bool:
         words = str(at).casefold()
         if isinstance(at, MemoryError) or "bad_alloc" in words or ("alloc" in words and "memory" in words):
             return True
-        if "insufficient memory" in words or "out of memory" in words:
+        if any(said in words for said in _WORDS):
             return True
         at = at.__cause__ or at.__context__
     return False

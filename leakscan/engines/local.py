@@ -78,11 +78,14 @@ class LocalEngine:
         if self.workers and getattr(multiprocessing.current_process(), "_inheriting", False):
             os._exit(STARTS_ON_IMPORT)  # a worker that imports the script; who started it says why
         iterator = iter(items)
+        if self.workers == 0:
+            yield from map(function, iterator)
+            return
         few = _FEW if chunk > 1 else _FEW_LONG
         first = list(islice(iterator, few))
         are_few = len(first) < few
         stay = are_few and self._pool is None and not isinstance(function, Careful)
-        if self.workers == 0 or not first or stay:
+        if not first or stay:
             yield from map(function, first)
             yield from map(function, iterator)
             return

@@ -192,6 +192,15 @@ class Pool:
             self._workers.append(worker)
         return worker if worker is not None and len(worker.tasks) < _HELD else None
 
+    def new_one(self) -> _Worker:
+        """A new worker, in the place of an idle one where there are as many as may be."""
+        idle = [worker for worker in self._workers if not worker.tasks]
+        if len(self._workers) >= self.most and idle:
+            self.drop(idle[0])
+        worker = _Worker(self._context, self._become)
+        self._workers.append(worker)
+        return worker
+
     def busy(self) -> list[_Worker]:
         """The workers that have work."""
         return [worker for worker in self._workers if worker.tasks]
@@ -241,13 +250,12 @@ class _Job:
                 return
 
     def _hand_out(self) -> None:
-        """Gives work to workers that can take some; an item that killed one, to a worker alone."""
+        """Gives work to workers that can take some; an item that killed one, to a new worker alone."""
         while self._waiting and (worker := self._pool.least_busy()) is not None:
             if not worker.give(self._waiting.popleft(), self._function):
                 self._bury(worker)
         if self._suspects and not self._waiting and not self._pool.busy():
-            worker = self._pool.least_busy()
-            assert worker is not None
+            worker = self._pool.new_one()
             if not worker.give(self._suspects.popleft(), self._function):
                 self._bury(worker)
 

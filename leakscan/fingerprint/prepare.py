@@ -6,6 +6,7 @@ that workers start at once; ONNX Runtime is loaded with the first image that it 
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,11 +16,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.engines.careful import Loss, TookTooLong, time_limit
-from leakscan.engines.file_memory import memory_limit, wants_memory
+from leakscan.engines.careful import Loss, TookTooLong, processor_seconds, time_limit
+from leakscan.engines.file_memory import WorkerIsFull, memory_limit, wants_memory
 from leakscan.errors import ImageError
 from leakscan.fingerprint.burnt_in import covered
 from leakscan.fingerprint.encoders.film.kept_details import film_of, to_bytes
+from leakscan.fingerprint.file_times import FileTimes
 from leakscan.fingerprint.hashing import file_hash, is_blank, perceptual_hashes, pixel_hash
 from leakscan.fingerprint.keypoints import find_keypoints
 from leakscan.fingerprint.preprocess.radiograph import canonical_radiograph
@@ -39,6 +41,9 @@ PREVIEW_SIDE = 512
 
 _TIMES_ITS_SIZE = 150
 """What no image is compressed by: a small file that wants more memory is damaged, or made to harm."""
+
+_SECONDS_OF_CRASHES = 2.0
+"""About what it costs that a worker dies of an image twice and is started anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,7 @@ class Prepared:
         details: The details of a film, where they are asked for, or ``None``.
         notes: What decoding noticed, in sentences.
         passing: Whether the trouble may be gone next time (memory, a failing disk).
+        seconds: The processor time that it took.
         spans: What was done when, for the timings of the run.
     """
 
@@ -118,6 +124,7 @@ class Prepared:
     details: bytes | None = None
     notes: tuple[str, ...] = ()
     passing: bool = False
+    seconds: float = 0.0
     spans: tuple[Span, ...] = ()
 
 
@@ -136,7 +143,30 @@ def prepare(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
         >>> film.status, film.shape, film.canonical.shape
         ('ok', (80, 60), (192, 192))
     """
+    before = processor_seconds()
+    found = _read(item, recipe)
+    found = replace(found, seconds=max(found.seconds, processor_seconds() - before))
+    if _own_times:
+        _own_times[0].add(item[0], found.seconds)
+    return found
+
+
+_own_times: list[FileTimes] = []
+"""How long files have taken in this worker."""
+
+
+def _times(options: DecodeOptions) -> FileTimes:
+    if not _own_times:
+        _own_times.append(FileTimes(options))
+    return _own_times[0]
+
+
+def _read(item: tuple[ImageRef, Kind], recipe: Recipe) -> Prepared:
     ref, kind = item
+    if multiprocessing.parent_process() is not None:  # a worker has some images before the run knows of them
+        ref = _times(recipe.options).allowed(ref)
+    if ref.status != "ok":  # its file has taken too long already
+        return refused_for_time(ImageError(ref.status, ref.error, left_out=ref.left_out))
     watch = Stopwatch()
     try:
         with time_limit(recipe.options.max_seconds):
@@ -180,13 +210,15 @@ def decode_within(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """
     size = sum(_size(file) for file in ref.files)
     megabytes = max(options.max_file_mb, size * _TIMES_ITS_SIZE // 1_000_000)
-    with memory_limit(megabytes * 1_000_000) as is_held:
+    with memory_limit(megabytes * 1_000_000) as room:
         try:
             return decode(ref, options)
-        except (ImageError, MemoryError) as error:
-            if is_held and wants_memory(error):
-                raise over_memory(megabytes) from None
-            raise
+        except (ImageError, MemoryError, ImportError) as error:
+            if not room.is_limited or not wants_memory(error):
+                raise
+            if not room.is_all or isinstance(error, ImportError):  # half of a library may be loaded now
+                raise WorkerIsFull from None
+            raise over_memory(megabytes) from None
 
 
 def _size(place: str) -> int:
@@ -212,9 +244,30 @@ def given_up(item: tuple[ImageRef, Kind], why: Loss, seconds: float) -> Prepared
     """
     if why == "died":
         error = "Its decoder crashed, and again when it was read alone."
-        return Prepared(status="unreadable", error=error, left_out=DECODER_CRASHED, passing=True)
-    late = over_time(seconds)
-    return Prepared(status=late.status, error=late.sentence, left_out=late.left_out, passing=True)
+        return Prepared(
+            status="unreadable",
+            error=error,
+            left_out=DECODER_CRASHED,
+            passing=True,
+            seconds=_SECONDS_OF_CRASHES,
+        )
+    return refused_for_time(over_time(seconds), seconds)
+
+
+def refused_for_time(error: ImageError, seconds: float = 0.0) -> Prepared:
+    """What stands for an image that took too long, or whose file did; the next run tries it again.
+
+    Args:
+        error: What is said of it.
+        seconds: The processor time that it took.
+
+    Example:
+        >>> refused_for_time(over_time(30.0), 30.0).passing
+        True
+    """
+    return Prepared(
+        status=error.status, error=error.sentence, left_out=error.left_out, passing=True, seconds=seconds
+    )
 
 
 def _prepared(image: DecodedImage, kind: Kind, recipe: Recipe, watch: Stopwatch) -> Prepared:

@@ -14,6 +14,7 @@ from leakscan import tables
 from leakscan.engines.careful import Careful
 from leakscan.fingerprint.declared import Declared
 from leakscan.fingerprint.encoders.load import has_gpu, runs_in_workers
+from leakscan.fingerprint.file_times import FileTimes
 from leakscan.fingerprint.kinds import Asked
 from leakscan.fingerprint.prepare import Encoding, Prepared, Recipe, encoding_of, given_up, prepare
 from leakscan.fingerprint.unread_rows import UnreadRows
@@ -115,13 +116,16 @@ class RowMaker:
         work = Careful(
             partial(prepare, recipe=self._recipe(readable)), partial(given_up, seconds=seconds), seconds
         )
-        results = self._context.engine.map(work, readable, chunk)
+        times = FileTimes(self._context.settings.reading)
+        items = ((times.allowed(ref), kind) for ref, kind in readable)
+        results = self._context.engine.map(work, items, chunk)
         block: list[_Image] = []
         waiting = 0
         try:
             for ref, asked in wanted:
                 began = time.monotonic()
                 prepared = next(results)
+                times.add(ref, prepared.seconds)
                 self._timings.prepare += time.monotonic() - began
                 self._timings.images_read += 1
                 self._timings.add(prepared.spans)

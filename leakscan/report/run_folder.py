@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Summary(dict[str, Any]):
-    """A summary that says so where it lacks something: it is damaged, or of another version."""
+    """A summary, or a part of one, that says so where it lacks something: it is damaged, or of others."""
 
     def __init__(self, found: Mapping[str, Any], path: Path) -> None:
         super().__init__(found)
@@ -105,13 +105,14 @@ class RunFolder:
             StoreError: The file is damaged.
         """
         try:
-            found = json.loads(self.summary.read_text(encoding="utf-8"))
+            text = self.summary.read_text(encoding="utf-8")
+            found = json.loads(text, object_hook=lambda part: _Summary(part, self.summary))
         except (OSError, ValueError, RecursionError) as error:
             why = reason(error) if isinstance(error, OSError) else "it is damaged"
             raise StoreError(f"{{path}} cannot be read: {why}.", path=self.summary) from error
         if not isinstance(found, dict):
             raise StoreError("{path} cannot be read: it is damaged.", path=self.summary)
-        return _Summary(found, self.summary)
+        return found
 
     def check_free(self, overwrite: bool) -> None:
         """Refuses a folder that cannot be written, before any work is done. Touches nothing.

@@ -33,6 +33,7 @@ from pydicom.encaps import encapsulate
 from leakscan import tables
 from leakscan.fingerprint.encoders.registry import cards
 from leakscan.fingerprint.store import Store, StoreInfo
+from leakscan.research.later_files import later_lists, later_packs, later_rasters
 from leakscan.research.rare_files import rare_packs, rare_rasters, rare_volumes
 from leakscan.review.verdicts import Verdict, VerdictFile
 
@@ -191,6 +192,7 @@ def _rasters(folder: Path) -> Iterator[tuple[str, bytes]]:
             picture.save(folder / name, **options)
             yield name, (folder / name).read_bytes()
     yield from rare_rasters(scene(), folder)
+    yield from later_rasters(scene())
     with contextlib.suppress(ImportError):
         import pillow_heif
 
@@ -269,6 +271,8 @@ def _packed(folder: Path) -> Iterator[tuple[str, bytes]]:
     pq.write_table(pa.table({"image": [{"bytes": film, "path": "film.png"}], "label": [1]}), folder / "t")
     yield "films.parquet", (folder / "t").read_bytes()
     yield from rare_packs(film, folder)
+    yield from later_packs(film, folder)
+    yield from later_lists(folder)
 
 
 def _house(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -291,6 +295,12 @@ def _house(folder: Path) -> Iterator[tuple[str, bytes]]:
     store = Store.create(folder / "a.fps", StoreInfo(dataset="a", key_id="0011aabb"))
     store.append([{"image_id": "1", "path": "a.png", "prepared_with": "way", "phash": [1] * 8}] * 3)
     yield "shard.parquet", next((folder / "a.fps" / "shards").iterdir()).read_bytes()
+    rich = Store.create(folder / "rich.fps", StoreInfo(dataset="a", key_id="0011aabb"))
+    kept = {"kind": "chest_radiograph", "fingerprint": np.ones(128, np.float16)}
+    bytes_of = {"preview": (folder / "film.png").read_bytes(), "keypoints": bytes(64), "details": bytes(640)}
+    first = {"image_id": "1", "path": "a.png", "status": "ok", "pixel_hash": "px1:00", "prepared_with": "way"}
+    rich.append([{**first, **kept, **bytes_of, "phash": [1] * 8, "shape": [40, 40]}])
+    yield "rich.parquet", next((folder / "rich.fps" / "shards").iterdir()).read_bytes()
     yield "store.json", (folder / "a.fps" / "store.json").read_bytes()
     file = VerdictFile(folder / "verdicts.parquet")
     said = [
@@ -305,10 +315,27 @@ def _house(folder: Path) -> Iterator[tuple[str, bytes]]:
     pair = {"image_a": "1", "image_b": "2", "dataset_a": "A", "dataset_b": "B", "relation": "same_file"}
     tables.write(tables.from_rows([pair], tables.PAIRS), folder / "pairs.parquet")
     yield "pairs.parquet", (folder / "pairs.parquet").read_bytes()
+    yield "like.json", json.dumps(_summary()).encode()
     yield "summary.json", json.dumps({"format": 1, "datasets": {}, "exit_code": 0}).encode()
     yield "project.key", bytes(range(32))
     yield "identity.key", bytes(range(32))
     yield "pairs.sqlite3", _memory(folder / "pairs.sqlite3")
+
+
+def _summary() -> dict[str, Any]:
+    """What ``compare --like`` reads of a run."""
+    from leakscan.run.like import made_with
+    from leakscan.settings import Settings
+
+    made = made_with(Settings())
+    return {
+        "format": 1,
+        "made_with": made,
+        "sources": {"A": "a", "B": "b"},
+        "audit": None,
+        "encoders": ["cxr-lite0"],
+        "datasets": [{"name": "A", "status": {"ok": 1}}, {"name": "B", "status": {"ok": 2}}],
+    }
 
 
 def _memory(path: Path) -> bytes:

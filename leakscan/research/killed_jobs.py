@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,6 +18,9 @@ from safetensors import safe_open
 from leakscan.errors import LeakscanError
 from leakscan.review.verdicts import Verdict, VerdictFile
 from leakscan.synthetic.films import draw_film
+
+if TYPE_CHECKING:
+    from leakscan.review.page.server import ReviewServer
 
 _VERDICTS = 40
 _PAPER = Path("../paper")
@@ -132,31 +137,36 @@ def _give_verdicts() -> int:
 
 def _review() -> int:
     """Reviews a run as a browser does, card by card, and notes each verdict once the page has said yes."""
-    from starlette.testclient import TestClient
-
     from leakscan.review.page.server import ReviewOptions, ReviewServer
     from leakscan.settings import Settings
 
     options = ReviewOptions(reviewer="ann", verdicts=Path("verdicts.parquet"))
     server = ReviewServer(Path("run"), options, Settings.of(cache=Path("pictures")), say=lambda link: None)
-    origin = f"http://127.0.0.1:{server.port}"
-    page = TestClient(server.app, base_url=origin)
-    page.get(server.link()).raise_for_status()
-    sent = {"Origin": origin, "X-Leakscan-Secret": server.door.secret}
-    known = {verdict.id for verdict in server.session.file.read()}
-    for number, line in enumerate(
-        sorted(page.get("/api/queue").json()["cards"], key=lambda c: str(c["title"]))
-    ):
-        name = f"{number:032x}"
-        if name not in known:
-            page.get(f"/api/card/{line['key']}").raise_for_status()
-            said = {"id": name, "card": line["key"], "word": ("same", "different", "unsure")[number % 3]}
-            answer = page.post("/api/verdict", json=said, headers=sent)
-            if not answer.is_success:
-                raise LeakscanError(answer.text)
-        _note(name)
+    # Not starlette's TestClient: a signal while its thread starts leaves it waiting for ever.
+    asyncio.run(_judge_all(server))
     server.close()
     return 0
+
+
+async def _judge_all(server: ReviewServer) -> None:
+    import httpx2
+
+    origin = f"http://127.0.0.1:{server.port}"
+    known = {verdict.id for verdict in server.session.file.read()}
+    transport = httpx2.ASGITransport(app=server.app)
+    async with httpx2.AsyncClient(transport=transport, base_url=origin, follow_redirects=True) as page:
+        (await page.get(server.link())).raise_for_status()
+        sent = {"Origin": origin, "X-Leakscan-Secret": server.door.secret}
+        cards = (await page.get("/api/queue")).json()["cards"]
+        for number, line in enumerate(sorted(cards, key=lambda card: str(card["title"]))):
+            name = f"{number:032x}"
+            if name not in known:
+                (await page.get(f"/api/card/{line['key']}")).raise_for_status()
+                said = {"id": name, "card": line["key"], "word": ("same", "different", "unsure")[number % 3]}
+                answer = await page.post("/api/verdict", json=said, headers=sent)
+                if not answer.is_success:
+                    raise LeakscanError(answer.text)
+            _note(name)
 
 
 def _note(name: str) -> None:

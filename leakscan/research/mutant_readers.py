@@ -14,6 +14,7 @@ from PIL import Image
 
 from leakscan.errors import ImageError, LeakscanError
 from leakscan.research.good_files import scene
+from leakscan.research.later_files import LISTS
 from leakscan.research.mutations import Mutant
 
 SECONDS = 30.0
@@ -24,7 +25,7 @@ MOST_BYTES = 1 << 30
 _HOUSE = (
     "card.json", "calibration.safetensors", "weights.safetensors", "model.zip", "leakscan.toml", "drop.csv",
     "shard.parquet", "store.json", "verdicts.parquet", "verdicts.csv", "pairs.parquet", "summary.json",
-    "pairs.sqlite3", "project.key", "identity.key",
+    "pairs.sqlite3", "project.key", "identity.key", "rich.parquet", "like.json",
 )  # fmt: skip
 """Files that are no images and no lists of images: each has a reader of its own."""
 
@@ -88,7 +89,7 @@ def _read_images(path: Path) -> str:
 
     arrays: Literal["pictures", "volumes"] = "pictures" if path.suffix == ".npz" else "volumes"
     options = DecodeOptions(max_pixels=4_000_000, max_seconds=SECONDS, arrays=arrays)
-    is_list = path.name in ("films.csv", "manifest.parquet")
+    is_list = path.name in ("films.csv", "manifest.parquet", *LISTS)
     if is_list:
         Image.fromarray(scene()).save(path.parent / "film.png")
     refs = list(open_source(str(path if is_list else path.parent), options).scan(Silent()))
@@ -191,6 +192,18 @@ def _read_run(path: Path) -> None:
     assert run.summary is not None and run.images is not None and run.person_pairs is not None
 
 
+def _read_like(path: Path) -> None:
+    from leakscan.run.like import as_before, differences, made_with
+    from leakscan.settings import Settings
+
+    path.replace(path.parent / "summary.json")
+    for name in ("images", "pairs"):
+        (path.parent / f"{name}.parquet").touch()
+    as_before(path.parent, Settings())
+    summary = {"made_with": made_with(Settings()), "encoders": [], "datasets": []}
+    differences(path.parent, summary)
+
+
 def _read_memory(path: Path) -> None:
     from leakscan.run.memory import PairMemory
 
@@ -223,6 +236,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "leakscan.toml": _read_settings,
     "drop.csv": _read_list,
     "shard.parquet": _read_store,
+    "rich.parquet": _read_store,
+    "like.json": _read_like,
     "store.json": _read_store,
     "verdicts.parquet": _read_verdicts,
     "verdicts.csv": _read_verdicts,

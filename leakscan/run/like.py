@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from leakscan.errors import UsageError
+from leakscan.errors import StoreError, UsageError
 from leakscan.report.run_folder import RunFolder
 from leakscan.settings import Settings
 
@@ -109,6 +110,11 @@ def as_before(run: Path, settings: Settings) -> tuple[list[str], Settings]:
         sources, settings = as_before(Path("run"), Settings())
         leakscan.compare(*sources, settings=settings)
     """
+    with _damage_is_said(run):
+        return _as_before(run, settings)
+
+
+def _as_before(run: Path, settings: Settings) -> tuple[list[str], Settings]:
     summary = RunFolder.open(run).read_summary()
     made, places = summary["made_with"], summary["sources"]
     if summary.get("audit") or made["settings"]["privacy"]["hide_paths"] or None in places.values():
@@ -139,7 +145,21 @@ def differences(before: Path, after: Mapping[str, Any]) -> list[str]:
 
         print(*differences(Path("run"), result.summary), sep="\n")
     """
-    old = RunFolder.open(before).read_summary()
+    with _damage_is_said(before):
+        return _differences(RunFolder.open(before).read_summary(), after)
+
+
+@contextlib.contextmanager
+def _damage_is_said(run: Path) -> Iterator[None]:
+    """Names a summary that somebody has edited, whose parts are not what they should be."""
+    try:
+        yield
+    except (TypeError, AttributeError, ValueError, LookupError) as error:
+        words = "The summary of {path} is damaged, or another version made it."
+        raise StoreError(words, "Give the command with its sources.", path=run) from error
+
+
+def _differences(old: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     out = []
     for name in ("versions", "machine"):
         one, other = old["made_with"][name], after["made_with"][name]

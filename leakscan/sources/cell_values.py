@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
+
 from leakscan.errors import ImageError
 from leakscan.sources.grouped_tables import GroupedTable, is_too_large, open_table
 from leakscan.sources.picture_cells import is_empty
@@ -13,6 +15,7 @@ from leakscan.sources.unpacking import stamp
 
 SAMPLED = 32
 """How many values of a column that are not empty tell what it holds."""
+_KEPT_BYTES = 1 << 28
 LARGE = object()
 """Stands for a cell that is larger than what is read."""
 _kept: OrderedDict[str, CellCursor] = OrderedDict()
@@ -66,7 +69,7 @@ class CellCursor:
 
 
 def cell_cursor(place: str, group: int, column: str) -> CellCursor:
-    """Where the last reader of a column stopped, or its beginning; the last two stay open.
+    """Where the last reader of a column stopped, or its beginning; the last two stay open if they are small.
 
     Args:
         place: Where the table lies.
@@ -83,10 +86,20 @@ def cell_cursor(place: str, group: int, column: str) -> CellCursor:
     if key not in _kept:
         if problem := open_table(place).too_large(group, column):
             raise ImageError("unsupported", problem)
-        while len(_kept) > 1:
+        most = 1 if pa.total_allocated_bytes() <= _KEPT_BYTES else 0
+        while len(_kept) > most:
             _kept.popitem(last=False)
         _kept[key] = CellCursor(place, group, column)
     return _kept[key]
+
+
+def close_cursors() -> None:
+    """Lets go the tables that are open.
+
+    Example:
+        >>> close_cursors()
+    """
+    _kept.clear()
 
 
 def first_values(table: GroupedTable, column: str, most: int) -> Iterator[Any]:

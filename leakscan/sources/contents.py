@@ -51,6 +51,17 @@ def outer_file(place: str | os.PathLike[str]) -> Path:
     return Path(os.fspath(place).partition(STEP)[0])
 
 
+def outer_place(place: str) -> str:
+    r"""The file on disk, in parts, or behind a URL that holds a place, as a place.
+
+    Example:
+        >>> outer_place("films.zip\0a.png\0z0"), outer_place("f.zip.001\0\0j\0a.png\0z0").split(STEP)
+        ('films.zip', ['f.zip.001', '', 'j'])
+    """
+    path, *steps = place.split(STEP)
+    return STEP.join([path, *steps[:2]]) if steps[1:2] and steps[1][:1] in ("u", "j") else path
+
+
 def compressed_file(place: str) -> str:
     r"""A place without the steps into a file that is compressed as a whole.
 
@@ -243,6 +254,21 @@ def outer_mark(place: str | os.PathLike[str]) -> str:
 
         return parts_mark(str(outer_file(text)))
     return sampled(str(outer_file(text))).mark
+
+
+def outer_bytes(place: str | os.PathLike[str]) -> int | None:
+    """The bytes of the file, on disk, in parts or behind a URL, that holds a place; ``None`` if nobody tells.
+
+    Example:
+        >>> _ = Path("films.zip").write_bytes(b"packed")
+        >>> outer_bytes("films.zip"), outer_bytes("absent.zip")
+        (6, None)
+    """
+    try:
+        size = outer_mark(place).partition("-")[0]
+    except (OSError, ImageError):
+        return None
+    return int(size) if size.isdecimal() else None
 
 
 def content_mark(marks: Iterable[str]) -> str:

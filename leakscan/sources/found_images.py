@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import array
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import overload
 
 import numpy as np
 
-from leakscan.engines.allocator import give_back_memory
+from leakscan.engines.allocator import GivingBack, give_back_memory
+from leakscan.sources.unpacking import close_all
 from leakscan.types import ImageRef, ImageSource, Progress, Tags
 
 _UNDECLARED = Tags()
@@ -60,7 +62,13 @@ class FoundImages(Sequence[ImageRef]):
         found = getattr(source, "found", None)
         if isinstance(found, cls):
             return found
-        scanned = cls(source.scan(progress))
+        scanned, giving_back = cls(), GivingBack()
+        for ref in source.scan(progress):
+            scanned._add(ref)
+            giving_back.look()
+        close_all()  # the images are read elsewhere, and from the first on
+        if (cell_values := sys.modules.get("leakscan.sources.cell_values")) is not None:
+            cell_values.close_cursors()
         give_back_memory()
         return scanned
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from leakscan.engines.allocator import give_back_cells
 from leakscan.errors import ImageError, reason
 from leakscan.sources.contents import STEP, open_place, outer_file
 from leakscan.sources.table_sizes import batch_sizes, largest_page
@@ -230,6 +231,7 @@ def open_table(place: str) -> GroupedTable:
         >>> table.groups, [cells.to_pylist() for cells in table.pieces(0, "age")]
         (1, [[31, 44]])
     """
+    give_back_cells()
     with damage_is_said():
         with open_place(place) as stream:
             parquet = stream.read(4) == b"PAR1"

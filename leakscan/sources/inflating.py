@@ -67,6 +67,11 @@ class Inflating(SeekableStream):
         self._window, self._begins = bytearray(), 0
 
     @property
+    def held(self) -> int:
+        """How many inflated bytes are at hand."""
+        return len(self._window)
+
+    @property
     def _ends(self) -> int:
         return self._begins + len(self._window)
 

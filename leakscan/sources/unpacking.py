@@ -214,7 +214,7 @@ def _sparse_bytes(archive: tarfile.TarFile, offset: int, size: int, whole: bool)
 
 
 def container(place: str, packing: Packing) -> Any:
-    """An archive that is open already, or is opened now; few are kept open.
+    """An archive that is open already, or is opened now; few are kept open, and little of them in memory.
 
     Args:
         place: Where it lies.
@@ -229,14 +229,52 @@ def container(place: str, packing: Packing) -> Any:
     key = f"{packing}{STEP}{place}{STEP}{stamp(place)}"
     if key in _open:
         _open.move_to_end(key)
-        return _open[key]
-    found = _opened(place, packing)
-    _open[key] = found
-    while len(_open) > _OPEN_AT_ONCE:
-        _, old = _open.popitem(last=False)
-        with contextlib.suppress(Exception):
-            old.close()
-    return found
+    else:
+        _close_what_others_hold(place)
+        _open[key] = _opened(place, packing)
+        while len(_open) > _OPEN_AT_ONCE:
+            _close(next(iter(_open)))
+    return _open[key]
+
+
+def _close_what_others_hold(place: str) -> None:
+    """Closes archives that hold much in memory, but for those around a place: they are read on from there."""
+    others = [key for key in _open if not f"{place}{STEP}".startswith(_place_of(key) + STEP)]
+    held = {key: _held(_open[key]) for key in others}
+    for key in others:
+        if sum(held.values()) <= _KEPT_BYTES:
+            return
+        held.pop(key)
+        _close(key)
+
+
+def _place_of(key: str) -> str:
+    return key.split(STEP, 1)[1].rpartition(STEP)[0]
+
+
+def close_all() -> None:
+    """Closes all archives that are open, and lets go what is kept of them in memory: after a scan, say.
+
+    Example:
+        >>> close_all()
+    """
+    with LOCK:
+        _kept.clear()
+        for key in list(_open):
+            _close(key)
+
+
+def _close(key: str) -> None:
+    with contextlib.suppress(Exception):
+        _open.pop(key).close()
+
+
+def _held(archive: Any) -> int:
+    """The bytes that an open archive has in memory."""
+    stream = getattr(archive, "fp", None) or getattr(getattr(archive, "fileobj", None), "inner", archive)
+    if isinstance(stream, Inflating):
+        return stream.held
+    return stream.getbuffer().nbytes if isinstance(stream, io.BytesIO) else 0
 
 
 def _opened(place: str, packing: Packing) -> Any:
@@ -273,19 +311,19 @@ class _Careful(io.RawIOBase):
     """A stream for ``tarfile`` that refuses to read a header of many megabytes."""
 
     def __init__(self, inner: BinaryIO) -> None:
-        self._inner = inner
+        self.inner = inner
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > MOST_BYTES + 1:
             raise ValueError("too much at once")
-        return self._inner.read(size)
+        return self.inner.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._inner.seek(offset, whence)
+        return self.inner.seek(offset, whence)
 
     def tell(self) -> int:
-        return self._inner.tell()
+        return self.inner.tell()
 
     def close(self) -> None:
-        self._inner.close()
+        self.inner.close()
         super().close()

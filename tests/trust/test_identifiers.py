@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
+import pyarrow.parquet as pq
 import pydicom
 import pytest
 
@@ -56,6 +58,8 @@ IN_TAGS = {
 }
 IN_PRIVATE_TAGS, IN_A_MANIFEST, IN_A_PNG = "ZULU-36", "ZULU-37", "ZULU-38"
 IN_PATHS = ["YANKEE-39", "YANKEE-40"]
+SENT = "memory://zebra/sent.fps"
+FILMS = ("--kind", "chest_radiograph")
 DATES = re.compile(r"2019-?01-?31|1933-?01-?07")
 """Files and runs have dates of their own; these are of acquisition and birth."""
 
@@ -68,8 +72,6 @@ def found_in(text: str) -> set[str]:
 
 def everything_below(folder: Path) -> str:
     """Everything that was written, as text: tables read, databases dumped, and all bytes as they are."""
-    import pyarrow.parquet as pq
-
     parts = []
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
@@ -89,6 +91,9 @@ def everything_below(folder: Path) -> str:
 @pytest.fixture
 def hospital(tmp_path: Path) -> Path:
     """A ward with every identifier, and an archive that shares a film with it."""
+    bucket = fsspec.filesystem("memory")
+    if bucket.exists("/zebra"):
+        bucket.rm("/zebra", recursive=True)
     ward = tmp_path / f"{IN_PATHS[0]}-ward"
     for number in range(3):
         ds = dicom_maker.dataset(dicom_maker.scene(phase=number), **IN_TAGS)
@@ -105,8 +110,9 @@ def hospital(tmp_path: Path) -> Path:
     told = PngInfo()
     told.add_text("PatientName", IN_A_PNG)
     Image.fromarray(scene(5)).save(ward / f"{IN_PATHS[1]}.png", pnginfo=told)
-    lines = [f"{name},{IN_A_MANIFEST}" for name in (f"{IN_PATHS[1]}.png", f"{IN_PATHS[1]}_1.dcm", "gone.png")]
-    (ward / "list.csv").write_text("\n".join(["path,subject_id", *lines, ""]))
+    names = {f"{IN_PATHS[1]}.png": "train", f"{IN_PATHS[1]}_1.dcm": "test", "gone.png": "test"}
+    lines = [f"{name},{IN_A_MANIFEST},{split}" for name, split in names.items()]
+    (ward / "list.csv").write_text("\n".join(["path,subject_id,split", *lines, ""]))
     save(tmp_path / "archive" / "1.png", scene(5))
     pixels = pydicom.dcmread(ward / f"{IN_PATHS[1]}_1.dcm").pixel_array
     dicom_maker.film(tmp_path / "archive" / "2.dcm", np.asarray(pixels), **IN_TAGS)
@@ -127,7 +133,40 @@ def every_command(leakscan: Leakscan, ward: str, *options: str) -> list[Ran]:
         leakscan("explain", "run", "0"),
         leakscan("exclude", "run", "--from", "archive", "-o", "drop"),
         leakscan("ci", "run", "--markdown", "told.md"),
+        leakscan("compare", ward, "archive", "-o", "timed", "--profile", "timeline.json", *few),
+        leakscan("compare", "--like", "timed", "-o", "again"),
+        leakscan("fingerprint", ward, "-o", SENT, *options, *NO_ENCODER),
+        leakscan("compare", SENT, "archive", "-o", "from_sent", "--json", *few),
+        leakscan("fingerprint", ward, "-o", "kept.fps", "--with-previews", *options, *NO_ENCODER),
+        leakscan("fingerprint", ward, "-o", "films.fps", "--with-details", *options, *FILMS),
+        leakscan(
+            "compare", "films.fps", "archive", "-o", "by_details", "--max-unread", "1", *options, *FILMS
+        ),
+        leakscan("store", "merge", "a.fps", "-o", "merged.fps"),
+        leakscan("show", "run"),
+        leakscan("diff", "run", "timed"),
+        leakscan("map", "run"),
+        leakscan("split", ward, "-o", "splits", "--ratios", "50/50", *options, *NO_ENCODER),
+        leakscan("audit", f"{ward}/list.csv", "-o", "audited", *few),
+        leakscan("compare", ward, "archive", "--dry-run", *few),
+        leakscan("compare", ward, "archive", "--same-ids", "-o", "same", *few),
+        leakscan("compare", ward, f"{ward}/absent.csv", *few),
+        leakscan("calibrate", f"{ward}/list.csv", "-o", "own.safetensors", *FILMS),
+        leakscan("evaluate", f"{ward}/list.csv", "-o", "figures"),
+        leakscan("verdicts", "add", "run", "wanted", "--image", "archive/1.png", "--reason", "baseline"),
     ]
+
+
+def sent_bytes() -> str:
+    """What lies behind the URL of the store that was sent, as text."""
+    system = fsspec.filesystem("memory")
+    folder = SENT.partition("://")[2]
+    parts = [f"{name}\n{system.cat(name).decode('latin-1')}" for name in sorted(system.find(f"/{folder}"))]
+    for name in system.find(f"/{folder}"):
+        if name.endswith(".parquet"):
+            with system.open(name) as stream:
+                parts.append(str(pq.read_table(stream).to_pylist()))
+    return "\n".join(parts)
 
 
 def written(folder: Path, ward: Path) -> str:
@@ -152,11 +191,16 @@ def test_by_default_nothing_but_paths_comes_out(hospital: Path, leakscan: Leaksc
     ward = hospital / f"{IN_PATHS[0]}-ward"
     ran = every_command(leakscan, ward.name)
     assert ran[0].code == 1, ran[0].err
+    assert {one.code for one in ran} <= {0, 1, 2, 3}
     told = "".join(one.out + one.err for one in ran)
     assert found_in(told) == set()
     everything = written(hospital, ward)
     assert found_in(everything) == set()
     assert IN_PATHS[1] in everything
+    behind = sent_bytes()
+    assert "shards" in behind and found_in(behind) == set()
+    made = {path.name for path in (hospital / "kept").iterdir()}
+    assert {"timeline.json", "again", "films.fps", "kept.fps", "by_details", "audited"} <= made
 
 
 def test_with_paths_hidden_nothing_comes_out_at_all(hospital: Path, leakscan: Leakscan) -> None:
@@ -167,7 +211,10 @@ def test_with_paths_hidden_nothing_comes_out_at_all(hospital: Path, leakscan: Le
     left = re.findall(rf".{{0,60}}{IN_PATHS[1]}.{{0,60}}", told)
     assert not left, left
     ward.rename(hospital / "ward")
-    assert found_in(written(hospital, hospital / "ward")) == set()
+    everything = written(hospital, hospital / "ward")
+    assert found_in(everything) == set()
+    behind = sent_bytes()
+    assert "shards" in behind and found_in(behind) == set() and IN_PATHS[1] not in behind
 
 
 def test_a_bug_in_a_reader_tells_nobody_what_it_read(

@@ -14,6 +14,7 @@ from leakscan.cli.app import run
 from leakscan.errors import ImageError, StoreError
 from leakscan.fingerprint.store import Store
 from leakscan.research.good_files import good_files
+from leakscan.research.later_files import NAMED
 from leakscan.research.mutant_readers import READERS, Answer, read_mutant
 from leakscan.research.mutated_files import read_all
 from leakscan.research.mutations import Mutant, beside, mutants
@@ -32,7 +33,7 @@ def good() -> dict[str, bytes]:
 def test_five_hundred_damaged_files_crash_nothing_and_every_answer_is_a_sentence(
     good: dict[str, bytes],
 ) -> None:
-    chosen = list(mutants(530, 28, good))  # five of every kind
+    chosen = list(mutants(592, 28, good))  # four of every kind
     answers = list(read_all(chosen, workers=2))
     faults = [f"{m.number} {m.name}: {a.said}" for m, a in zip(chosen, answers, strict=True) if a.fault]
     assert not faults, "\n".join(faults)
@@ -41,7 +42,7 @@ def test_five_hundred_damaged_files_crash_nothing_and_every_answer_is_a_sentence
 
 def test_every_good_file_is_read(good: dict[str, bytes]) -> None:
     """Else nothing would be tested of what lies behind the first check."""
-    unread = {"weights.safetensors", "model.zip"}  # their digests belong to other weights
+    unread = {"weights.safetensors", "model.zip", *NAMED}  # the digests of two belong to other weights
     said = {n: read_mutant(Mutant(0, n, data, (), beside(n, good))).said for n, data in good.items()}
     assert {name for name, word in said.items() if word != "read"} <= unread
 
@@ -276,3 +277,36 @@ def test_a_damaged_table_of_a_run_is_not_said_to_come_again_by_itself(
     with pytest.raises(StoreError) as refused:
         tables.read(tmp_path / "t.parquet", schema)
     assert words in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"f" * 1100,
+        b"u" * 3000 + b": 5",
+        b"sizes: " + b"9" * 3000,
+        b"type: " + b"x" * 3000,
+        b"k" * 3000 + b":=5",
+    ],
+)
+@pytest.mark.parametrize("before", [b"", b"# a comment\n" * 9000])
+def test_a_line_of_a_nrrd_header_that_its_library_has_no_room_for(
+    tmp_path: Path, line: bytes, before: bytes
+) -> None:
+    """Of 1,000 letters and more, it overflowed a buffer in SimpleITK and ended the run."""
+    from leakscan.sources.formats.volumes import inspect
+
+    (tmp_path / "head.nrrd").write_bytes(b"NRRD0004\n" + before + b"dimension: 3\n" + line + b"\n\n")
+    with pytest.raises(ImageError, match="a line of it is far too long"):
+        inspect(tmp_path / "head.nrrd", "nrrd", DecodeOptions())
+
+
+def test_values_of_own_keys_and_comments_in_a_nrrd_header_may_be_long(
+    tmp_path: Path, good: dict[str, bytes]
+) -> None:
+    from leakscan.sources.formats.volumes import inspect
+
+    lines = b"# " + b"c" * 4000 + b"\nSegment0_Extent:=" + b"9 " * 4000 + b"\nencoding:"
+    data = good["head.nrrd"].replace(b"encoding:", lines, 1)
+    (tmp_path / "head.nrrd").write_bytes(data)
+    assert len(inspect(tmp_path / "head.nrrd", "nrrd", DecodeOptions())) == 1

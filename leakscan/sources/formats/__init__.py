@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class FileFormat:
         by_folder: Whether images are put together from a folder's files, so that there is no ``inspect``.
         by_name: Whether the first bytes are too weak a sign alone, so that the name must promise it too.
         single: Whether a file is one picture, so that nothing is opened to find out what it holds.
+        apart: Whether a scan looks into it in a process of its own, because damaged files may end that.
     """
 
     name: str
@@ -63,6 +65,7 @@ class FileFormat:
     by_folder: bool = False
     by_name: bool = False
     single: bool = False
+    apart: bool = False
 
     def load(self) -> Any:
         """The module that reads this format."""
@@ -198,6 +201,16 @@ def inspect(path: str | os.PathLike[str], format: str, options: DecodeOptions) -
         raise ValueError(f"{format!r} files are not inspected one by one.")
     if known.single:
         return [FrameInfo()]
+    if known.apart:
+        from leakscan.sources.formats.apart import apart  # few folders need it
+
+        return apart(partial(_inspect, format=format, options=options), os.fspath(path), options.max_seconds)
+    return _inspect(os.fspath(path), format, options)
+
+
+def _inspect(path: str, format: str, options: DecodeOptions) -> list[FrameInfo]:
+    known = _known(format)
+    assert known is not None
     with quiet(), limited(options):
         frames: list[FrameInfo] = known.load().inspect(Path(path), format, options)
     return frames
@@ -269,18 +282,22 @@ FORMATS: tuple[FileFormat, ...] = (
         opens=SIGNATURES["jpeg2000"],
         module=_RASTER,
     ),
-    FileFormat(name="avif", suffixes=(".avif", ".avifs"), opens=SIGNATURES["avif"], module=_RASTER),
+    FileFormat(
+        name="avif", suffixes=(".avif", ".avifs"), opens=SIGNATURES["avif"], module=_RASTER, apart=True
+    ),
     FileFormat(
         name="heic",
         suffixes=(".heic", ".heif", ".hif"),
         opens=SIGNATURES["heic"],
         module=_RASTER,
+        apart=True,
     ),
     FileFormat(
         name="jpegxl",
         suffixes=(".jxl",),
         opens=SIGNATURES["jpegxl"],
         module=_RASTER,
+        apart=True,
     ),
     FileFormat(
         name="pnm",
@@ -304,11 +321,23 @@ FORMATS: tuple[FileFormat, ...] = (
     FileFormat(name="dds", suffixes=(".dds",), opens=SIGNATURES["dds"], module=_RASTER),
     FileFormat(name="tga", suffixes=(".tga",), opens=SIGNATURES["tga"], module=_RASTER, by_name=True),
     FileFormat(name="mgh", suffixes=(".mgh", ".mgz"), opens=SIGNATURES["mgh"], module=_VOLUMES),
-    FileFormat(name="minc", suffixes=(".mnc", ".mnc.gz"), opens=SIGNATURES["minc"], module=_VOLUMES),
-    FileFormat(name="nrrd", suffixes=(".nrrd", ".nhdr"), opens=SIGNATURES["nrrd"], module=_VOLUMES),
-    FileFormat(name="metaimage", suffixes=(".mha", ".mhd"), opens=SIGNATURES["metaimage"], module=_VOLUMES),
-    FileFormat(name="vtk", suffixes=(".vtk",), opens=SIGNATURES["vtk"], module=_VOLUMES),
-    FileFormat(name="gipl", suffixes=(".gipl", ".gipl.gz"), opens=SIGNATURES["gipl"], module=_VOLUMES),
+    FileFormat(
+        name="minc", suffixes=(".mnc", ".mnc.gz"), opens=SIGNATURES["minc"], module=_VOLUMES, apart=True
+    ),
+    FileFormat(
+        name="nrrd", suffixes=(".nrrd", ".nhdr"), opens=SIGNATURES["nrrd"], module=_VOLUMES, apart=True
+    ),
+    FileFormat(
+        name="metaimage",
+        suffixes=(".mha", ".mhd"),
+        opens=SIGNATURES["metaimage"],
+        module=_VOLUMES,
+        apart=True,
+    ),
+    FileFormat(name="vtk", suffixes=(".vtk",), opens=SIGNATURES["vtk"], module=_VOLUMES, apart=True),
+    FileFormat(
+        name="gipl", suffixes=(".gipl", ".gipl.gz"), opens=SIGNATURES["gipl"], module=_VOLUMES, apart=True
+    ),
     FileFormat(name="afni", suffixes=(".head",), opens=SIGNATURES["afni"], module=_VOLUMES),
     FileFormat(name="parrec", suffixes=(".par",), opens=SIGNATURES["parrec"], module=_VOLUMES),
     FileFormat(name="ecat", suffixes=(".v",), opens=SIGNATURES["ecat"], module=_VOLUMES),

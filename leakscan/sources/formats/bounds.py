@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 
 from leakscan.engines.careful import TookTooLong, by_the_clock, time_limit
 from leakscan.errors import ImageError
 from leakscan.settings import DecodeOptions
-from leakscan.sources.contents import bytes_behind
+from leakscan.sources.contents import bytes_behind, outer_bytes
 from leakscan.sources.left_out import OVER_FRAMES, OVER_MEMORY, OVER_TIME
 
 _STANDARD_ERROR = 2
 _BYTES_A_FRAME = 128  # the smallest pictures that people keep by the hundred thousand in one file take 260
 _PIXELS_A_BYTE = 50  # films in lossy JPEG have 10 to 30
 _TIMES_READ = 25  # how often the pixels of a file may be unpacked, where each frame needs all
+_BYTES_A_SECOND = 10_000  # a brain of 90 kB takes 2.4 s, a picture of 260 bytes some milliseconds
 _MOST_UNREAD = 1_000_000  # frames of a file of which only the first is wanted
 
 
@@ -80,6 +82,44 @@ def over_time(seconds: float) -> ImageError:
         f"{by_the_clock(seconds):g} seconds by the clock; raise max_seconds to read it."
     )
     return ImageError("unreadable", sentence, left_out=OVER_TIME)
+
+
+def file_over_time(seconds: float) -> ImageError:
+    """What is said of an image whose file has taken too long with the images before it.
+
+    Args:
+        seconds: How much processor time the file might take.
+
+    Example:
+        >>> file_over_time(30.0).sentence
+        'The images in its file take longer to read than the limit of 30 seconds of a processor for a file ...
+    """
+    sentence = (
+        f"The images in its file take longer to read than the limit of {seconds:,.0f} seconds of a processor "
+        "for a file of its size; raise max_seconds to read them, or set frames to first."
+    )
+    return ImageError("unreadable", sentence, left_out=OVER_TIME)
+
+
+def most_seconds(place: str | os.PathLike[str], options: DecodeOptions) -> float:
+    """How much processor time all images in a file on disk may take together.
+
+    A small file may hold thousands of frames, or thousands of names for the same bytes, each of which takes
+    less than an image may. What is allowed grows with the bytes of the file, as if they were files of their
+    own.
+
+    Args:
+        place: The file, or what lies inside it. A file whose length nobody tells has no limit.
+        options: ``max_seconds`` is the limit for small files.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("small.zip").write_bytes(b"PK"), Path("large.zip").write_bytes(bytes(2_560_000))
+        >>> most_seconds("small.zip", DecodeOptions()), most_seconds("large.zip", DecodeOptions())
+        (30.0, 256.0)
+    """
+    size = outer_bytes(place)
+    return math.inf if size is None else max(options.max_seconds, size / _BYTES_A_SECOND)
 
 
 def over_memory(megabytes: int) -> ImageError:

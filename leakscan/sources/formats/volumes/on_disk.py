@@ -32,6 +32,8 @@ KNOWN_BY = {
     "ecat": (".v",),
 }
 """The endings by which nibabel and SimpleITK know a format."""
+_LONGEST_LINE, _MOST_LINES = 500, 1 << 20
+_MAY_BE_LONG = re.compile(rb"#|content:|[^:=]{1,200}:=", re.IGNORECASE)
 _ENCODING = re.compile(rb"^encoding:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -97,6 +99,30 @@ def encoding_of(file: Path) -> str:
     """
     found = _ENCODING.search(_header(head_of(file, MOST_HEADER)))
     return found[1].decode("ascii", "replace").lower() if found else "raw"
+
+
+def check_lines(file: Path) -> None:
+    r"""Refuses a NRRD header with a line that the library which reads it has no room for.
+
+    An error that names a line of a thousand letters overflows a buffer of teem's, inside SimpleITK. Comments,
+    the field ``content`` and values of keys of one's own may be long; it takes them as they are.
+
+    Raises:
+        ImageError: ``unreadable``: such a line is there.
+
+    Example:
+        >>> _ = Path("head.nrrd").write_bytes(b"NRRD0004\nsizes: " + b"9" * 3000 + b"\n\n")
+        >>> check_lines(Path("head.nrrd"))
+        Traceback (most recent call last):
+        leakscan.errors.ImageError: Its NRRD header is damaged: a line of it is far too long.
+    """
+    data = head_of(file, _MOST_LINES)
+    header = _header(data)
+    if len(header) == _MOST_LINES:
+        raise ImageError("unreadable", "Its NRRD header is damaged: it does not end.")
+    for line in re.split(rb"\r?\n|\r", header):
+        if len(line) > _LONGEST_LINE and not _MAY_BE_LONG.match(line):
+            raise ImageError("unreadable", "Its NRRD header is damaged: a line of it is far too long.")
 
 
 def _header(data: bytes) -> bytes:

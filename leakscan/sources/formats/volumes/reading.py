@@ -19,7 +19,7 @@ from leakscan.errors import ImageError
 from leakscan.sources.formats.colours import grey_of_colours
 from leakscan.sources.formats.kept_open import KeptOpen
 from leakscan.sources.formats.raster.pixels import reasons
-from leakscan.sources.formats.volumes.on_disk import encoding_of, on_disk
+from leakscan.sources.formats.volumes.on_disk import check_lines, encoding_of, on_disk
 
 Array = npt.NDArray[Any]
 
@@ -161,6 +161,8 @@ def _reader(file: Path, format: str) -> Any:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     reader.LoadPrivateTagsOff()
+    if format == "nrrd":
+        check_lines(file)
     if format == "nrrd" and (encoding := encoding_of(file)) not in _NRRD_ENCODINGS:
         raise ImageError("unsupported", f"Its encoding ({encoding}) is not read; write it as raw or gzip.")
     try:
