@@ -43,7 +43,7 @@ class GivingBack:
         self._held = _resident()
 
     def look(self) -> None:
-        """Looks at what this process holds, a few times a second at most; it may be asked at every step."""
+        """Measures what this process holds, a few times a second at most; it may be asked at every step."""
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return

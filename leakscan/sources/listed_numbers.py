@@ -1,6 +1,6 @@
 """Texts that are lists of numbers: matrices, one number or one record a line, indices with values.
 
-Only what stands between the numbers is looked at, so lists of any language and notation are read alike.
+Only what stands between the numbers counts, so lists of any language and notation are read alike.
 """
 
 from __future__ import annotations
