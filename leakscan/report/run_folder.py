@@ -5,11 +5,12 @@ It stands in this room, and not among the jobs, because jobs write run folders a
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +180,7 @@ class RunFolder:
                 tables.write(table, part.table(tables.name_of(table.schema)))
             write_text(part.report, page)
             write_text(part.summary, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-            with lock:
+            with lock, _removed(Path(lock.lock_file)):
                 if self._must_be_free and self.is_complete:
                     raise OutputError(
                         "{path} was written by another run in the meantime.",
@@ -190,7 +191,6 @@ class RunFolder:
                 self.summary.unlink(missing_ok=True)
                 for path in sorted(part.path.iterdir(), key=lambda p: p == part.summary):
                     path.replace(self.path / path.name)
-                Path(lock.lock_file).unlink(missing_ok=True)
         except OSError as e:
             raise OutputError(
                 f"The run folder {{path}} cannot be written: {e.strerror or e}.", path=self.path
@@ -204,6 +204,14 @@ class RunFolder:
             number = old.name.removeprefix(self.path.name).strip(".").partition(".")[0]
             if number == "part" or (number.isdecimal() and not _is_alive(int(number))):
                 shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _removed(lock: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def _is_alive(process: int) -> bool:

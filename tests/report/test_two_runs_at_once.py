@@ -25,7 +25,7 @@ def test_a_folder_that_another_run_wrote_meanwhile_is_not_replaced(
     monkeypatch.setattr(RunFolder, "check_free", was_free)
     late = leakscan("duplicates", "A", "-o", "run", *NO_ENCODER)
     assert late.code == 2 and "was written by another run in the meantime" in late.err
-    assert rows_of(tmp_path / "run", "images") == before
+    assert rows_of(tmp_path / "run", "images") == before and not list(tmp_path.glob("run.*part"))
     assert leakscan("duplicates", "A", "-o", "run", "--overwrite", *NO_ENCODER).code != 2
     assert not list(tmp_path.glob("run.*part"))
 
