@@ -12,7 +12,7 @@ from leakscan.engines.portable import is_portable
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _ALL, _BLOCK, _PAD = 2**31 - 1, 2**30, 2**26  # bytes
 
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 _GROWN = 100_000_000  # bytes, at which it is worth looking for what is free
 
 
@@ -35,19 +35,19 @@ class GivingBack:
 
     Example:
         >>> giving_back = GivingBack()
-        >>> giving_back.look()
+        >>> giving_back.check()
     """
 
     def __init__(self) -> None:
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         self._held = _resident()
 
-    def look(self) -> None:
-        """Measures what this process holds, a few times a second at most; it may be asked at every step."""
+    def check(self) -> None:
+        """Gives back if this process holds much more now; it may be asked at every step."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
+        if now - self._checked < _CHECK_SECONDS:
             return
-        self._looked = now
+        self._checked = now
         if _resident() > self._held + _GROWN:
             give_back_memory()
             self._held = _resident()

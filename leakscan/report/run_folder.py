@@ -5,13 +5,17 @@ It stands in this room, and not among the jobs, because jobs write run folders a
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from filelock import FileLock
 
 from leakscan import tables
 from leakscan.errors import OutputError, StoreError, reason
@@ -50,6 +54,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._must_be_free = False
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -122,6 +127,7 @@ class RunFolder:
                 nothing may be written.
         """
         check_writable(self.path)
+        self._must_be_free = not overwrite
         if not self.path.exists():
             return
         if not self.path.is_dir():
@@ -152,7 +158,8 @@ class RunFolder:
         """Writes everything beside the folder and then moves it in, file by file.
 
         A run that fails leaves the folder as it was. ``summary.json`` goes first and comes back last,
-        so a folder that has it is complete; files that are not a run's stay.
+        so a folder that has it is complete; files that are not a run's stay. Of two runs that write one
+        folder at once, each writes beside it and the second moves its files in after the first.
 
         Args:
             found: The four tables.
@@ -160,26 +167,57 @@ class RunFolder:
             page: The text of ``report.html``.
 
         Raises:
-            OutputError: The disk is full or the folder cannot be written.
+            OutputError: The disk is full, the folder cannot be written, or another run has written it since
+                it was found free.
         """
-        part = RunFolder(self.path.with_name(self.path.name + ".part"))
+        name = self.path.name
+        part = RunFolder(self.path.with_name(f"{name}.{os.getpid()}.part"))
+        lock = FileLock(self.path.with_name(f"{name}.lock.part"))
         try:
-            shutil.rmtree(part.path, ignore_errors=True)
+            self._drop_old_parts()
             part.path.mkdir(parents=True)
             for table in (found.images, found.fingerprints, found.pairs, found.subjects):
                 tables.write(table, part.table(tables.name_of(table.schema)))
             write_text(part.report, page)
             write_text(part.summary, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-            self.path.mkdir(exist_ok=True)
-            self.summary.unlink(missing_ok=True)
-            for path in sorted(part.path.iterdir(), key=lambda p: p == part.summary):
-                path.replace(self.path / path.name)
+            with lock, _removed(Path(lock.lock_file)):
+                if self._must_be_free and self.is_complete:
+                    raise OutputError(
+                        "{path} was written by another run in the meantime.",
+                        "Choose another output: what was read and compared is kept.",
+                        path=self.path,
+                    )
+                self.path.mkdir(exist_ok=True)
+                self.summary.unlink(missing_ok=True)
+                for path in sorted(part.path.iterdir(), key=lambda p: p == part.summary):
+                    path.replace(self.path / path.name)
         except OSError as e:
             raise OutputError(
                 f"The run folder {{path}} cannot be written: {e.strerror or e}.", path=self.path
             ) from e
         finally:
             shutil.rmtree(part.path, ignore_errors=True)
+
+    def _drop_old_parts(self) -> None:
+        """Removes what runs left beside the folder that were killed while they wrote it."""
+        for old in self.path.parent.glob(f"{glob.escape(self.path.name)}.*part"):
+            number = old.name.removeprefix(self.path.name).strip(".").partition(".")[0]
+            if number == "part" or (number.isdecimal() and not _is_alive(int(number))):
+                shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _removed(lock: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    import psutil  # few commands write a run
+
+    return process != os.getpid() and psutil.pid_exists(process)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -65,7 +65,7 @@ class FoundImages(Sequence[ImageRef]):
         scanned, giving_back = cls(), GivingBack()
         for ref in source.scan(progress):
             scanned._add(ref)
-            giving_back.look()
+            giving_back.check()
         close_all()  # the images are read elsewhere, and from the first on
         if (cell_values := sys.modules.get("leakscan.sources.cell_values")) is not None:
             cell_values.close_cursors()

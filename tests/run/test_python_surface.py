@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,3 +199,18 @@ def test_lists_and_splits_need_no_run_folder_and_a_review_says_that_it_does(resu
     with pytest.raises(UsageError, match="keeps its verdicts") as told:
         other.review()
     assert told.value.hint is not None and 'output="run"' in told.value.hint
+
+
+def test_a_review_that_is_stopped_before_it_serves_ends(result: Any) -> None:
+    pytest.importorskip("uvicorn")
+    from leakscan.review.page.server import ReviewOptions, ReviewServer
+    from leakscan.settings import Settings
+
+    server = ReviewServer(
+        Path(result.folder), ReviewOptions(reviewer="ann"), Settings(), say=lambda link: None
+    )
+    server.stop()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()

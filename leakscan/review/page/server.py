@@ -104,6 +104,8 @@ class ReviewServer:
         shelf = Shelf(limits.cache / "review", limits.pictures_mb << 20)
         views = PageViews(originals, shelf, gold, _film_encoder(summary))
         self._ahead = Ahead(views)
+        self._server: Any = None
+        self._is_stopped = False
         self._socket = _listening(run, options.port)
         self.port: int = self._socket.getsockname()[1]
         self.door: Door = Door(self.port, say)
@@ -142,13 +144,16 @@ class ReviewServer:
             limit_concurrency=64,
         )
         self._server = uvicorn.Server(config)
+        self._server.should_exit = self._is_stopped
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a review
             self._server.run(sockets=[self._socket])
         self._ahead.end()
 
     def stop(self) -> None:
-        """Ends :meth:`serve` from another thread."""
-        self._server.should_exit = True
+        """Ends :meth:`serve` from another thread, also where it has not come to serve yet."""
+        self._is_stopped = True
+        if self._server is not None:
+            self._server.should_exit = True
 
     def close(self) -> None:
         """Frees the port without serving."""
