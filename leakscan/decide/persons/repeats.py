@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from leakscan.decide.persons.evidence import Rates
+from leakscan.decide.persons.rates import Rates
 from leakscan.decide.persons.scores import DatasetPeople, Scored
 from leakscan.decide.persons.shared import GenuineRates
 from leakscan.decide.persons.subjects import Pictures, picture_scores
