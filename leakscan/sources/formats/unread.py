@@ -5,13 +5,24 @@ They are told by their first bytes, or where their format has none, by their nam
 
 from __future__ import annotations
 
-import pickletools
 import re
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from leakscan.sources.formats.signatures import Signature, by_first_byte, starts_with
+from leakscan.sources.formats.unread_heads import (
+    box,
+    is_answer,
+    is_ar,
+    is_hdf5,
+    is_idx,
+    is_old_matlab,
+    is_old_pickle,
+    is_pickle,
+    is_safetensors,
+    is_tfrecord,
+    is_transport_stream,
+)
 
 
 @dataclass(frozen=True)
@@ -40,112 +51,6 @@ class UnreadKind:
         return f"It is {article} {self.name}, which is not read here; {self.advice}."
 
 
-def _box(*brands: bytes) -> Callable[[bytes], bool]:
-    """ISO base media files (ISO/IEC 14496-12) of one of the major brands."""
-    return lambda head: head[4:8] == b"ftyp" and head[8:12] in brands
-
-
-def _is_transport_stream(head: bytes) -> bool:
-    """Packets of 188 bytes that begin with one byte (ISO/IEC 13818-1); of 192 on cameras' discs."""
-    return len(head) > 600 and (head[0:565:188] == b"GGGG" or head[4:581:192] == b"GGGG")
-
-
-def _is_tfrecord(head: bytes) -> bool:
-    """A length and its checksum, whatever the record holds (tensorflow/core/lib/io/record_writer.h)."""
-    length = int.from_bytes(head[:8], "little")
-    if not 0 < length < 1 << 31 or len(head) < 16:
-        return False
-    check = 0xFFFFFFFF
-    for byte in head[:8]:  # CRC-32C, turned and shifted
-        check ^= byte
-        for _ in range(8):
-            check = check >> 1 ^ (0x82F63B78 if check & 1 else 0)
-    check ^= 0xFFFFFFFF
-    masked = ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    return masked == int.from_bytes(head[8:12], "little")
-
-
-def _is_avi(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"AVI "
-
-
-def _is_ogg_video(head: bytes) -> bool:
-    return head[:4] == b"OggS" and b"theora" in head[:64]
-
-
-def _is_ar(head: bytes) -> bool:
-    """What ``ar`` packs, but libraries of programs, which begin with a list of names or with an object."""
-    first = head[8:24]
-    return head[:8] == b"!<arch>\n" and first[:1] != b"/" and b".o" not in first and b"debian" not in first
-
-
-def _is_pickle(head: bytes) -> bool:
-    """Protocols 2 to 5 begin with their number; from 4 on a frame follows, before that an object."""
-    return head[:1] == b"\x80" and (
-        (head[1:2] in (b"\4", b"\5") and head[2:3] == b"\x95")
-        or (head[1:2] in (b"\2", b"\3") and head[2:3] in b"}](cX\x8a" and len(head) > 2)
-    )
-
-
-def _is_old_pickle(head: bytes) -> bool:
-    """Protocols 0 and 1 have no number; their first steps are read, none is carried out.
-
-    One that names a class or keeps an object for later must be among them, and all must be sound.
-    """
-    steps = set()
-    try:
-        for code, _, _ in pickletools.genops(head):
-            steps.add(code.name)
-    except (ValueError, UnicodeDecodeError, OverflowError):  # where the first bytes end, or no pickle
-        pass
-    return len(steps) >= _LEAST_STEPS and not steps.isdisjoint(("PUT", "BINPUT", "LONG_BINPUT"))
-
-
-def _is_old_matlab(head: bytes) -> bool:
-    """Version 4: a type of few digits, rows, columns, whether complex, and the name with its length."""
-    for order in "<>":
-        if len(head) < 24:
-            return False
-        kind, rows, columns, is_complex, length = struct.unpack_from(f"{order}5i", head)
-        if 0 <= kind <= 4052 and rows > 0 < columns and is_complex in (0, 1) and 1 < length < 64:
-            name = head[20 : 20 + length]
-            if name[-1:] == b"\0" and re.fullmatch(rb"[A-Za-z]\w*", name[:-1]):
-                return True
-    return False
-
-
-def _is_answer(head: bytes) -> bool:
-    """An answer of a server in several parts (RFC 2387), of which the first is of images or bytes."""
-    words = head.lower()
-    if words.startswith(b"http/"):
-        words = words.partition(b"\r\n\r\n")[2]
-    if not words.lstrip().startswith(b"--"):
-        return False
-    opening = words.partition(b"\r\n\r\n")[0] if b"\r\n\r\n" in words else words.partition(b"\n\n")[0]
-    return _PARTS.search(opening) is not None
-
-
-def _is_idx(head: bytes) -> bool:
-    """The arrays of MNIST: two zeros, a type, three or four axes, and their lengths, the first byte first."""
-    axes = head[3] if len(head) > 20 else 0
-    sizes = [int.from_bytes(head[4 * i : 4 * i + 4]) for i in range(1, axes + 1)] if axes in (3, 4) else []
-    return (
-        bool(sizes)
-        and head[:2] == b"\0\0"
-        and head[2] in (8, 9, 11, 12, 13, 14)
-        and all(7 < n < 1 << 24 for n in sizes[1:])
-    )
-
-
-def _is_safetensors(head: bytes) -> bool:
-    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 28 and b'"data_offsets"' in head
-
-
-def _is_hdf5(head: bytes) -> bool:
-    """At the start, or after a block of the user's own whose length is a power of two."""
-    return any(head[at : at + 8] == b"\x89HDF\r\n\x1a\n" for at in (0, 512, 1024))
-
-
 _SAVE_IMAGES = "save its images as PNG, TIFF or NIfTI"
 _TO_NIFTI = "convert it to NIfTI"
 _UNPACK = "unpack it, or pack it as zip or tar"
@@ -156,10 +61,6 @@ _SLIDE = "export the regions that matter as TIFF or PNG"
 _WORDS = ("MATLAB", "FITS", "FLIC", "FLIF", "RAR", "MINC")
 """Names in capitals that people say as words, not letter by letter."""
 
-_LEAST_STEPS = 3
-_PARTS = re.compile(
-    rb"^content-type:\s*\"?(?:image/|video/|application/(?:dicom(?!\+)|octet-stream))", re.MULTILINE
-)
 _DECRYPT = "decrypt it"
 _VOLUME = "convert it to NIfTI or DICOM"
 
@@ -171,7 +72,7 @@ UNREAD: tuple[UnreadKind, ...] = (
         (".cpio",),
         starts_with(b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7"),
     ),
-    UnreadKind("ar archive", _UNPACK, (), Signature(_is_ar, b"!")),
+    UnreadKind("ar archive", _UNPACK, (), Signature(is_ar, b"!")),
     UnreadKind("RPM package", _UNPACK, (".rpm",), starts_with(b"\xed\xab\xee\xdb")),
     UnreadKind("LHA archive", _UNPACK, (".lzh", ".lha"), lambda h: h[2:5] in (b"-lh", b"-lz")),
     UnreadKind("ARJ archive", _UNPACK, (".arj",), starts_with(b"\x60\xea")),
@@ -190,16 +91,16 @@ UNREAD: tuple[UnreadKind, ...] = (
         "MP4 video",
         _FRAMES,
         (".mp4", ".m4v", ".mov"),
-        _box(
+        box(
             b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"qt  ", b"dash"
         ),
     ),
-    UnreadKind("Canon raw photograph", _SAVE_IMAGES, (".cr3",), _box(b"crx ")),
+    UnreadKind("Canon raw photograph", _SAVE_IMAGES, (".cr3",), box(b"crx ")),
     UnreadKind("MP4 video", _FRAMES, (".3gp", ".3g2", ".f4v"), lambda h: h[4:8] == b"ftyp"),
     UnreadKind("QuickTime video", _FRAMES, (".qt",), lambda h: h[4:8] in (b"moov", b"mdat", b"wide")),
     UnreadKind("MPEG video", _FRAMES, (".mpg", ".mpeg"), starts_with(b"\0\0\1\xba", b"\0\0\1\xb3")),
     UnreadKind("Windows Media video", _FRAMES, (".wmv",), starts_with(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
-    UnreadKind("MPEG video", _FRAMES, (".m2ts", ".mts", ".vob"), _is_transport_stream),
+    UnreadKind("MPEG video", _FRAMES, (".m2ts", ".mts", ".vob"), is_transport_stream),
     UnreadKind(
         "Ogg video",
         _FRAMES,
@@ -240,9 +141,9 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("FITS image", _SAVE_IMAGES, (".fits", ".fit", ".fts"), starts_with(b"SIMPLE  =")),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",), starts_with(b"MATLAB 5.0 MAT", b"MATLAB 7.3 MAT")),
     UnreadKind("MATLAB file", _SAVE_IMAGES, (".mat",)),
-    UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), _is_hdf5),
+    UnreadKind("HDF5 file", _SAVE_IMAGES, (".h5", ".hdf5", ".hdf"), is_hdf5),
     UnreadKind("netCDF file", _SAVE_IMAGES, (".nc",), starts_with(b"CDF\x01", b"CDF\x02", b"CDF\x05")),
-    UnreadKind("TensorFlow record file", _SAVE_IMAGES, (), _is_tfrecord),
+    UnreadKind("TensorFlow record file", _SAVE_IMAGES, (), is_tfrecord),
     UnreadKind("TensorFlow record file", _SAVE_IMAGES, (".tfrecord", ".tfrecords", ".tfrec")),
     UnreadKind("R data file", _SAVE_IMAGES, (".rds", ".rda", ".rdata")),
     UnreadKind("BSON file", _SAVE_IMAGES, (".bson",)),
@@ -251,9 +152,9 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("WBMP picture", _SAVE_IMAGES, (".wbmp",)),
     UnreadKind("Feather file of version 1", "write it as Parquet", (".feather",), starts_with(b"FEA1")),
     UnreadKind("Python pickle", _UNPICKLE, (".pkl", ".pickle", ".joblib", ".pkl.gz", ".pickle.gz")),
-    UnreadKind("Python pickle", _UNPICKLE, (), Signature(_is_pickle, b"\x80")),
-    UnreadKind("IDX array", _UNPICKLE, (".idx3-ubyte",), Signature(_is_idx, b"\0")),
-    UnreadKind("safetensors file", _UNPICKLE, (".safetensors",), _is_safetensors),
+    UnreadKind("Python pickle", _UNPICKLE, (), Signature(is_pickle, b"\x80")),
+    UnreadKind("IDX array", _UNPICKLE, (".idx3-ubyte",), Signature(is_idx, b"\0")),
+    UnreadKind("safetensors file", _UNPICKLE, (".safetensors",), is_safetensors),
     UnreadKind("Zarr array", _UNPICKLE, (".zarray",)),
     UnreadKind("ORC table", "write it as Parquet", (".orc",), starts_with(b"ORC")),
     UnreadKind("Avro file", "write it as Parquet", (".avro",), starts_with(b"Obj\x01")),
@@ -278,7 +179,7 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("MRtrix volume", _TO_NIFTI, (".mif", ".mif.gz", ".mih"), starts_with(b"mrtrix image")),
     UnreadKind("BrainVoyager volume", _TO_NIFTI, (".vmr", ".v16")),
     UnreadKind("Interfile volume", _TO_NIFTI, (".hv", ".h33", ".i33"), starts_with(b"!INTERFILE")),
-    UnreadKind("answer of a server in parts", "save its parts as files", (), _is_answer),
+    UnreadKind("answer of a server in parts", "save its parts as files", (), is_answer),
     UnreadKind("encrypted file", _DECRYPT, (), starts_with(b"Salted__", b"age-encryption.org/")),
     UnreadKind(
         "disc image",
@@ -398,8 +299,8 @@ UNREAD: tuple[UnreadKind, ...] = (
     UnreadKind("Caffe picture", _SAVE_IMAGES, (".binaryproto",)),
     UnreadKind("Neuroglancer volume", _SAVE_IMAGES, (), lambda h: b'"neuroglancer_multiscale_volume"' in h),
     UnreadKind("Mathematica file", _SAVE_IMAGES, (".wxf",)),
-    UnreadKind("MATLAB file", _SAVE_IMAGES, (), _is_old_matlab),
-    UnreadKind("Python pickle", _UNPICKLE, (), Signature(_is_old_pickle, b"(]}c")),
+    UnreadKind("MATLAB file", _SAVE_IMAGES, (), is_old_matlab),
+    UnreadKind("Python pickle", _UNPICKLE, (), Signature(is_old_pickle, b"(]}c")),
 )
 """The kinds in the order in which a file is tried."""
 
