@@ -93,7 +93,7 @@ class DecodeOptions(Section):
         max_seconds: A file that takes more seconds of a processor to be read than this is given up, and one
             that takes ten times as long by the clock. All images in one file on disk may take as much
             together, or a second for every 10 kB of it.
-        max_file_mb: A file with which a worker would hold more megabytes than this, and than 150 times its
+        max_file_mb: A file that takes more megabytes to be read in a worker than this, and than 150 times its
             size, is given up; on Linux.
         frames: Whether the first or all frames of 4D and multi-frame files are images.
         labels: Whether label maps are images; otherwise they are ``ignored``.

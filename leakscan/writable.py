@@ -74,6 +74,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(path.name + ".part")
     try:
+        make_anew(part)
         yield part
         with part.open("r+b") as written:
             os.fsync(written.fileno())
@@ -87,6 +88,29 @@ def written_whole(path: Path) -> Iterator[Path]:
             "Free some space or choose another folder.",
             path=path,
         ) from e
+
+
+def make_anew(part: Path) -> None:
+    """Makes an empty file in place of whatever has its name.
+
+    A folder of a stranger may hold a link of that name, which leads to a file of whoever writes there. The
+    link is removed, and nothing is written through one.
+
+    Args:
+        part: The file.
+
+    Raises:
+        OSError: Nothing can be made there.
+
+    Example:
+        >>> Path("precious.txt").write_text("kept"), Path("list.csv.part").symlink_to("precious.txt")
+        (4, None)
+        >>> make_anew(Path("list.csv.part"))
+        >>> Path("list.csv.part").is_symlink(), Path("precious.txt").read_text()
+        (False, 'kept')
+    """
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
 
 
 def _keep_names(folder: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from leakscan.errors import OutputError
-from leakscan.writable import check_writable
+from leakscan.training.training_folder import whole
+from leakscan.writable import check_writable, written_whole
 from support.makers import Leakscan, fill
 
 
@@ -91,3 +92,16 @@ def test_a_folder_that_may_not_be_entered_is_a_sentence_and_its_name_can_be_hidd
     hidden = leakscan("compare", "vault/a", "B", "-o", "run", "--kind", "other_2d", "--hide-paths")
     assert hidden.code == 2
     assert "vault" not in hidden.error
+
+
+@pytest.mark.parametrize("name", ["list.csv", "summary.json", "steps.pt"])
+def test_nothing_is_written_through_a_link_that_somebody_planted(tmp_path: Path, name: str) -> None:
+    precious, target = tmp_path / "precious.txt", tmp_path / name
+    precious.write_text("kept")
+    target.with_name(f"{name}.part").symlink_to(precious)
+    if name == "steps.pt":
+        whole(target, lambda part: part.write_text("new"))
+    else:
+        with written_whole(target) as part:
+            part.write_text("new")
+    assert (target.read_text(), target.is_symlink(), precious.read_text()) == ("new", False, "kept")

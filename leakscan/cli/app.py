@@ -313,6 +313,8 @@ def _fill_closed_streams() -> None:
 def _leave(code: int) -> NoReturn:
     """Ends the process with a code, after whatever was registered for its end.
 
+    The system keeps eight bits of a code, so that 256 would be read as 0: what is no code becomes ``BUG``.
+
     Python's own way out goes on to tear down native libraries. Where a thread of one of them still ran, that
     ended in SIGABRT, and a shell read 134 in place of the answer.
     """
@@ -320,4 +322,4 @@ def _leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    os._exit(code)
+    os._exit(code if type(code) is int and 0 <= code < 256 else BUG)

@@ -6,17 +6,13 @@ import contextlib
 import multiprocessing
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 from leakscan.engines.allocator import give_back_memory
 from leakscan.engines.portable import is_portable
 
-_LEAST_ROOM = 0.75  # of what a worker may hold: for an item, whatever encoders and the like take
-_NEARLY_ALL = 0.7
-_ALWAYS = 100_000_000  # bytes: for stacks of threads, libraries that are loaded and the like
+_MAY_GROW = 400_000_000  # bytes: encoders and other things that a worker loads once
+_ALWAYS = 32_000_000  # bytes: for stacks of threads and the like, whatever is kept
 _STATUS = Path("/proc/self/status")
 
 
@@ -39,95 +35,64 @@ def data_bytes() -> int | None:
 
 
 class WorkerIsFull(SystemExit):
-    """Ends a worker whose kept memory left an item less than it may take.
+    """Ends a worker in which a library could not be loaded for want of memory: half of it may be there now.
 
     An engine gives the item to a new worker, as if a decoder had crashed.
     """
 
 
-@dataclass(frozen=True)
-class Room:
-    """What the inside of :func:`memory_limit` may take.
-
-    Attributes:
-        is_limited: Whether anything is in force.
-        is_all: Whether that is as much as in a new worker.
-    """
-
-    is_limited: bool
-    is_all: bool = True
-
-
 @contextlib.contextmanager
-def memory_limit(most: int) -> Iterator[Room]:
-    """Lets what stands inside bring this worker to so many bytes, on Linux.
+def memory_limit(more: int) -> Iterator[bool]:
+    """Lets what stands inside take so many bytes more than this worker has, on Linux.
 
-    What a worker keeps for itself, such as encoders, counts, but leaves three quarters to the inside. What
-    asks for more gets none: Python raises ``MemoryError``, and libraries say it in their own ways. A
-    calling process is not held to it, because all its threads would be.
+    What asks for more gets none: Python raises ``MemoryError``, and libraries say it in their own ways. A
+    calling process is not held to it, because all its threads would be. Whether it is in force is yielded.
 
     Args:
-        most: The bytes that the worker may hold with it.
+        more: The bytes that may be added.
 
     Example:
-        >>> with memory_limit(1_000_000_000) as room:
-        ...     print(room.is_limited)  # this is no worker
+        >>> with memory_limit(1_000_000_000) as is_held:
+        ...     print(is_held)  # this is no worker
         False
     """
     held = data_bytes() if multiprocessing.parent_process() is not None else None
     if held is None:
-        yield Room(False)
+        yield False
         return
     import resource  # not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = min(_limit(held, most), 1 << 62)  # the call takes no more
+    limit = min(
+        max(_held_beside_items(held) + more, held + _ALWAYS), 1 << 62
+    )  # no machine has more, and the call takes no more
     if soft != resource.RLIM_INFINITY and soft <= limit:  # somebody holds this process to less
-        yield Room(False)
+        yield False
         return
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     try:
-        yield Room(True, limit - held >= (most - _least[0].resident) * _NEARLY_ALL)
+        yield True
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-@dataclass(frozen=True)
-class _Held:
-    """What a worker holds.
-
-    Attributes:
-        asked_for: The bytes that it has asked the system for; much of that it never touches.
-        resident: The bytes that take memory.
-    """
-
-    asked_for: int
-    resident: int
+_least: list[int] = []
+"""The private memory that this worker held when it was asked first."""
 
 
-_least: list[_Held] = []
-"""What this worker held when it was asked first."""
-
-
-def _limit(held: int, most: int) -> int:
-    """How many bytes this worker may have asked for, so that it holds no more than so many.
+def _held_beside_items(held: int) -> int:
+    """What this worker holds for itself, without what it keeps of items before.
 
     A worker keeps freed memory for the next item (:mod:`leakscan.engines.allocator`), and a small block above
-    it hinders the system from taking it back. The next item gets it, so it is no reason to give it more.
+    it hinders the system from taking it back. If that were counted as held, each item might take as much
+    more as it may take in all. So it counts as room for the next item, which has little beside it.
     """
     if not _least:
-        _least.append(_Held(held, _resident()))
-    least = _least[0]
-    limit = least.asked_for + most - least.resident - _ALWAYS
-    if limit < held + most * _LEAST_ROOM:
+        _least.append(held)
+    own = min(held, _least[0] + _MAY_GROW)
+    if own < held:
         give_back_memory()
-        kept = max(0, _resident() - least.resident)
-        limit = max(limit, least.asked_for + kept + int(most * _LEAST_ROOM))
-    return max(limit, min(held, limit) + _ALWAYS)
-
-
-def _resident() -> int:
-    return int(psutil.Process().memory_info().rss)
+    return own
 
 
 _WORDS = ("insufficient memory", "out of memory", "failed to map segment")

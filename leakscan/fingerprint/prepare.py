@@ -210,13 +210,13 @@ def decode_within(ref: ImageRef, options: DecodeOptions) -> DecodedImage:
     """
     size = sum(_size(file) for file in ref.files)
     megabytes = max(options.max_file_mb, size * _TIMES_ITS_SIZE // 1_000_000)
-    with memory_limit(megabytes * 1_000_000) as room:
+    with memory_limit(megabytes * 1_000_000) as is_held:
         try:
             return decode(ref, options)
         except (ImageError, MemoryError, ImportError) as error:
-            if not room.is_limited or not wants_memory(error):
+            if not is_held or not wants_memory(error):
                 raise
-            if not room.is_all or isinstance(error, ImportError):  # half of a library may be loaded now
+            if isinstance(error, ImportError):
                 raise WorkerIsFull from None
             raise over_memory(megabytes) from None
 

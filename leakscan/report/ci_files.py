@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from leakscan.counted import counted
+from leakscan.harmless import one_line
 from leakscan.report.none_found import further_reasons
 from leakscan.report.verdict_words import verdict_counts
 from leakscan.types import RELATIONS
 
 _LISTED = 20
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(summary: Mapping[str, Any]) -> str:
@@ -38,7 +41,7 @@ def junit(summary: Mapping[str, Any]) -> str:
     for c in summary["comparisons"]:
         for relation in RELATIONS:
             tests += 1
-            case = ET.SubElement(suite, "testcase", classname=f"{c['a']} and {c['b']}", name=relation)
+            case = ET.SubElement(suite, "testcase", classname=_clean(f"{c['a']} and {c['b']}"), name=relation)
             found = c["decisions"][relation]["leak"]
             leaks = found if new is None else fresh.get((c["a"], c["b"], relation), 0)
             if leaks and fails:
@@ -144,4 +147,5 @@ def _cell(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return " ".join(text.split())
+    """Text in one line, without what XML does not allow (XML 1.0, 2.2) and a terminal obeys."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", one_line(" ".join(text.split())))

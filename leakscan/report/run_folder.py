@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from leakscan import tables
 from leakscan.errors import OutputError, StoreError, reason
+from leakscan.harmless import one_line
 from leakscan.writable import check_writable, written_whole
 
 if TYPE_CHECKING:
@@ -117,6 +118,13 @@ class RunFolder:
             raise StoreError(f"{{path}} cannot be read: {why}.", path=self.summary) from error
         if not isinstance(found, dict):
             raise StoreError("{path} cannot be read: it is damaged.", path=self.summary)
+        from leakscan.report.summary_shape import misshapen  # whoever writes a run need not wait for it
+
+        if place := misshapen(found):
+            raise StoreError(
+                f"{{path}} holds under {one_line(place)} what no run writes there: it is damaged, or edited.",
+                path=self.summary,
+            )
         return found
 
     def check_free(self, overwrite: bool) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 _LEAST = 196
 _MOST = 1 << 16
@@ -90,6 +89,7 @@ def rows_look_like_pixels(grid: npt.ArrayLike) -> bool:
 
     Example:
         >>> noise = np.random.default_rng(0).random((60, 80))
+        >>> from scipy import ndimage
         >>> film = ndimage.gaussian_filter(noise, 2)
         >>> rows_look_like_pixels(film), rows_look_like_pixels(noise)
         (True, False)
@@ -174,6 +174,8 @@ def _have_rows(values: npt.NDArray[np.float64]) -> bool:
     alike = _autocorrelation(values, furthest)
     least = np.minimum.accumulate(alike)
     lags = np.arange(_LEAST_ROWS, furthest - 1)
+    from scipy import ndimage  # whoever has no such file need not wait for it
+
     highest = ndimage.maximum_filter1d(alike, _NEAR_PEAK)  # a row a little too long shears a signal
     is_peak = alike[lags] >= highest[lags]
     rows = lags[is_peak & (alike[lags] >= _ACROSS) & (alike[lags] - least[lags] >= _DIP)][:_MOST_WIDTHS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -53,6 +54,44 @@ def test_names_are_no_markup() -> None:
     assert [line.count("|") - line.count("\\|") for line in page.splitlines() if "B" in line and "|" in line][
         -1
     ] == 7
+
+
+def test_names_that_a_terminal_would_obey_make_neither_a_broken_file_nor_a_raw_code() -> None:
+    name = "ward\x1b[2J\ufffe\ud800\x00"
+    told = json.loads(json.dumps(summary(2, 1)).replace("<b>", json.dumps(name)[1:-1]))
+    assert "ward" in str(ET.fromstring(junit(told)).find("testcase").get("classname"))  # type: ignore[union-attr]
+    for text in (junit(told), markdown(told)):
+        assert not {"\x1b", "\ufffe", "\ud800", "\x00"} & set(text)
+
+
+@pytest.mark.parametrize("code", [256, -1, 2.5, None, "1", [1], True, 10**30])
+def test_a_summary_whose_exit_code_is_none_passes_no_build(
+    leakscan: Leakscan, tmp_path: Path, code: object
+) -> None:
+    a, b = fill(tmp_path / "a", [1, 2]), fill(tmp_path / "b", [2, 3])
+    assert leakscan("compare", a, b, "-o", tmp_path / "run", *NO_ENCODER).code == 1
+    written = tmp_path / "run" / "summary.json"
+    written.write_text(json.dumps({**json.loads(written.read_text()), "exit_code": code}))
+    for command in (["ci", "--junit", tmp_path / "j.xml"], ["show"]):
+        done = leakscan(*command, tmp_path / "run")
+        assert done.code == 2
+        assert "exit_code" in done.err
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"datasets": {"x": 1}}, {"comparisons": 5}, {"sources": [1]}, {"answer": "no"}]
+)
+def test_a_summary_of_other_kinds_of_values_is_a_sentence(
+    leakscan: Leakscan, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    a, b = fill(tmp_path / "a", [1, 2]), fill(tmp_path / "b", [2, 3])
+    leakscan("compare", a, b, "-o", tmp_path / "run", *NO_ENCODER)
+    written = tmp_path / "run" / "summary.json"
+    written.write_text(json.dumps(json.loads(written.read_text()) | wrong))
+    for command in ("show", "ci"):
+        done = leakscan(command, tmp_path / "run")
+        assert done.code == 2
+        assert next(iter(wrong)) in done.err
 
 
 def test_a_line_break_in_a_path_makes_no_second_annotation() -> None:

@@ -33,7 +33,7 @@ def served(open_review: Open, monkeypatch: pytest.MonkeyPatch) -> Iterator[Revie
     server = open_review()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
-    while not hasattr(server, "_server") or not server._server.started:
+    while server._server is None or not server._server.started:
         time.sleep(0.01)
     yield server
     server.stop()
