@@ -74,7 +74,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(path.name + ".part")
     try:
-        make_anew(part)
+        remove_old(part)
         yield part
         with part.open("r+b") as written:
             os.fsync(written.fileno())
@@ -90,27 +90,19 @@ def written_whole(path: Path) -> Iterator[Path]:
         ) from e
 
 
-def make_anew(part: Path) -> None:
-    """Makes an empty file in place of whatever has its name.
+def remove_old(part: Path) -> None:
+    """Removes whatever has the name of a file that is about to be made.
 
-    A folder of a stranger may hold a link of that name, which leads to a file of whoever writes there. The
-    link is removed, and nothing is written through one.
+    A folder of a stranger may hold a link of that name, which leads to a file of whoever writes there: then
+    the link goes, and nothing is written through it.
 
     Args:
         part: The file.
 
     Raises:
-        OSError: Nothing can be made there.
-
-    Example:
-        >>> Path("precious.txt").write_text("kept"), Path("list.csv.part").symlink_to("precious.txt")
-        (4, None)
-        >>> make_anew(Path("list.csv.part"))
-        >>> Path("list.csv.part").is_symlink(), Path("precious.txt").read_text()
-        (False, 'kept')
+        OSError: It cannot be removed.
     """
     part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
 
 
 def _keep_names(folder: Path) -> None:

@@ -28,7 +28,7 @@ from leakscan.fingerprint.sound_rows import check_ids
 from leakscan.fingerprint.store_shards import Shards
 from leakscan.sources.remote import fetch, has_file
 from leakscan.sources.spec import STORE_FILE
-from leakscan.writable import make_anew
+from leakscan.writable import remove_old
 
 FORMAT = 1
 KEYED_FORMAT = 2
@@ -196,7 +196,7 @@ class Store:
             )
         try:
             (folder / "shards").mkdir(parents=True, exist_ok=True)
-            make_anew(part := folder / f"{STORE_FILE}.part")
+            remove_old(part := folder / f"{STORE_FILE}.part")
             part.write_text(
                 json.dumps({"format": info.format, **info.__dict__}, indent=1) + "\n", encoding="utf-8"
             )

@@ -122,7 +122,8 @@ class RunFolder:
 
         if place := misshapen(found):
             raise StoreError(
-                f"{{path}} holds under {one_line(place)} what no run writes there: it is damaged, or edited.",
+                f"{{path}} holds under {one_line(place)} what no run writes there: it is damaged, or another "
+                "version made it.",
                 path=self.summary,
             )
         return found

@@ -316,7 +316,7 @@ def _house(folder: Path) -> Iterator[tuple[str, bytes]]:
     tables.write(tables.from_rows([pair], tables.PAIRS), folder / "pairs.parquet")
     yield "pairs.parquet", (folder / "pairs.parquet").read_bytes()
     yield "like.json", json.dumps(_summary()).encode()
-    yield "summary.json", json.dumps({"format": 1, "datasets": {}, "exit_code": 0}).encode()
+    yield "summary.json", json.dumps({"format": 1, "datasets": [], "exit_code": 0}).encode()
     yield "project.key", bytes(range(32))
     yield "identity.key", bytes(range(32))
     yield "pairs.sqlite3", _memory(folder / "pairs.sqlite3")
@@ -333,7 +333,7 @@ def _summary() -> dict[str, Any]:
         "made_with": made,
         "sources": {"A": "a", "B": "b"},
         "audit": None,
-        "encoders": ["cxr-lite0"],
+        "encoders": {"cxr-lite0": {}},
         "datasets": [{"name": "A", "status": {"ok": 1}}, {"name": "B", "status": {"ok": 2}}],
     }
 

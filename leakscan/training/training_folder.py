@@ -17,7 +17,7 @@ from torch import nn
 
 from leakscan.errors import OutputError, StoreError, UsageError
 from leakscan.training.settings import TrainingSettings, from_names, may_go_on
-from leakscan.writable import make_anew
+from leakscan.writable import remove_old
 
 S = TypeVar("S", bound=TrainingSettings)
 
@@ -149,7 +149,7 @@ def whole(path: Path, write: Callable[[Path], Any]) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
-        make_anew(part)
+        remove_old(part)
         write(part)
         part.replace(path)
     except (OSError, RuntimeError) as e:  # torch.save turns a full disk into a RuntimeError

@@ -201,7 +201,7 @@ def test_a_damaged_summary_is_said_in_a_sentence(
 def test_a_summary_that_lacks_something_says_what(tmp_path: Path) -> None:
     from leakscan.report.run_folder import RunFolder
 
-    (tmp_path / "summary.json").write_text(json.dumps({"datasets": {}}))
+    (tmp_path / "summary.json").write_text(json.dumps({"datasets": []}))
     summary = RunFolder(tmp_path).read_summary()
     assert summary.get("exit_code") is None
     with pytest.raises(StoreError, match="does not say exit_code"):

@@ -18,7 +18,7 @@ from leakscan.decide.calibration.flaws import flaw_of
 from leakscan.decide.calibration.likelihood import JointEvidence
 from leakscan.decide.calibration.tail import Tail
 from leakscan.errors import ModelError, OutputError, reason
-from leakscan.writable import make_anew
+from leakscan.writable import remove_old
 
 FORMAT = 1
 FILE = "calibration.safetensors"
@@ -63,7 +63,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        make_anew(part)
+        remove_old(part)
         save_file(tensors, part, {"leakscan": json.dumps(about)})
         part.replace(path)
     except (OSError, SafetensorError) as e:
